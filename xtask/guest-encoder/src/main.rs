@@ -1,0 +1,2 @@
+//! Encoder.
+fn main() {}
