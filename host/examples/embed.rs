@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
-use vault_core::{Actor, Caller, Keyring, LocalKek, SecretValue, SecretVaults, SqliteOptions, SqliteStore};
+use vault_core::{Caller, Keyring, LocalKek, SecretValue, SecretVaults, SqliteOptions, SqliteStore};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let operator = Caller::new(Actor::Operator);
+    let operator = Caller::operator();
 
     // A vault of its own, under a key that your platform keeps.
     let store = SqliteStore::open(&folder.path().join("vault.db"), SqliteOptions::default())?;

@@ -118,21 +118,13 @@ pub struct ToolConfig {
     /// `sha256:…` of the file; another one is refused.
     pub digest: Option<Digest>,
     /// The secrets that it may resolve.
-    #[serde(deserialize_with = "secret_names")]
     pub secrets: Vec<SecretName>,
     /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
     pub origins: Vec<Origin>,
     /// Secrets that may be sent to these of its origins only.
-    pub bind: BTreeMap<String, Vec<Origin>>,
+    pub bind: BTreeMap<SecretName, Vec<Origin>>,
     /// What the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
-}
-
-fn secret_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretName>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?
-        .iter()
-        .map(|name| name.parse().map_err(serde::de::Error::custom))
-        .collect()
 }
 
 /// The file cannot be used.

@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 
-use crate::egress::{EgressClient, EgressLog, ReleasedSecrets};
+use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
 use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
+use crate::trail::Trail;
 
 /// For whom calls are made; every audit entry of the run says so.
 #[derive(Clone, Debug)]
@@ -54,8 +55,9 @@ struct Run {
     granted: Tools,
     identity: RunIdentity,
     vaults: SecretVaults,
-    egress: EgressClient,
-    released: ReleasedSecrets,
+    egress: Arc<EgressPool>,
+    released: Arc<ReleasedSecrets>,
+    trail: Arc<Trail>,
     /// Instances that wait for their next call, so that a tool can keep a session within a run.
     idle: Mutex<HashMap<Arc<str>, Vec<ToolInstance>>>,
     calls: Mutex<Vec<CallRecord>>,
@@ -66,14 +68,15 @@ impl Dispatch {
         granted: Tools,
         identity: RunIdentity,
         vaults: SecretVaults,
-        egress: EgressClient,
+        egress: Arc<EgressPool>,
     ) -> Self {
         Self(Arc::new(Run {
             granted,
             identity,
+            trail: Arc::new(Trail::new(vaults.clone())),
             vaults,
             egress,
-            released: ReleasedSecrets::new(),
+            released: Arc::default(),
             idle: Mutex::default(),
             calls: Mutex::default(),
         }))
@@ -120,6 +123,7 @@ impl Run {
             Ok(outcome) => outcome,
             Err(failure) => Err(failed(tool, &failure)),
         };
+        self.trail.write_denials(&self.context(tool)).await;
         self.scrub(tool, outcome).await
     }
 
@@ -142,30 +146,32 @@ impl Run {
         Ok(outcome)
     }
 
-    fn binding(&self, tool: &ToolComponent) -> ToolBinding {
-        let context = ReleaseContext {
+    fn context(&self, tool: &ToolComponent) -> ReleaseContext {
+        ReleaseContext {
             app_id: self.identity.app,
             tool: tool.name.to_string(),
             tool_digest: tool.digest.to_string(),
             request_id: self.identity.request_id.clone(),
             session_id: Some(self.identity.session_id.clone()),
             api_key_id: self.identity.api_key,
+        }
+    }
+
+    fn binding(&self, tool: &ToolComponent) -> ToolBinding {
+        let scope = EgressScope {
+            app: self.identity.app.to_string(),
+            tool: tool.name.to_string(),
         };
-        let egress = self.egress.for_tool(
-            &self.identity.app.to_string(),
-            &tool.name,
-            &tool.grants.origins,
-            self.released.clone(),
-            Arc::new(AuditedEgress {
-                vaults: self.vaults.clone(),
-                context: context.clone(),
-            }),
-        );
         ToolBinding {
             vaults: self.vaults.clone(),
-            context,
-            released: self.released.clone(),
-            egress,
+            context: self.context(tool),
+            egress: self.egress.open(
+                scope,
+                tool.grants.origins.iter().cloned(),
+                Arc::clone(&self.released),
+                self.trail.clone(),
+            ),
+            released: Arc::clone(&self.released),
         }
     }
 
@@ -193,9 +199,7 @@ impl Run {
         leaked.dedup();
         for secret in leaked {
             tracing::warn!(tool = &*tool.name, "a tool's answer held a credential; it was taken out");
-            self.vaults
-                .note_blocked_leak(&self.binding_context(tool), &secret)
-                .await;
+            self.trail.leak_blocked(&self.context(tool), &secret).await;
         }
         let json = outcome?;
         match serde_json::from_str::<&RawValue>(&json) {

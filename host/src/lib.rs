@@ -16,3 +16,4 @@ pub mod health;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;
+mod trail;

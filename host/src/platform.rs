@@ -14,10 +14,10 @@ use vault_core::{AppId, ReleaseContext, SecretVaults};
 use crate::builtin::{self, MissingGuest};
 use crate::capability::tools::ToolsCapability;
 pub use crate::capability::tools::LogSink;
-use crate::config::{Config, ToolConfig, ToolName};
+use crate::config::{Config, EgressConfig, ToolConfig, ToolName};
 use crate::dispatch::{Dispatch, Tools};
 pub use crate::dispatch::{CallRecord, RunIdentity};
-use crate::egress::{EgressClient, EgressError, Origin, ReleasedSecrets};
+use crate::egress::{EgressDenied, EgressPool, EgressScope, EgressSettings, Origin, ReleasedSecrets, TrustError};
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::agent::AgentComponent;
 pub use crate::runtime::bindings::{Operation, ToolError};
@@ -32,9 +32,17 @@ pub enum StartError {
     /// The WebAssembly engine refused its configuration.
     #[error("the WebAssembly engine does not start: {0:#}")]
     Engine(wasmtime::Error),
-    /// Outbound requests cannot be set up.
-    #[error(transparent)]
-    Egress(#[from] EgressError),
+    /// The extra certificate authorities cannot be read.
+    #[error("[egress] extra_ca_file: cannot read {}: {source}", path.display())]
+    ExtraCaUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The extra certificate authorities cannot be used.
+    #[error("[egress] extra_ca_file: {0}")]
+    ExtraCa(#[from] TrustError),
     /// A tool's file cannot be read.
     #[error("[tools.{tool}]: cannot read {}: {source}", path.display())]
     Unreadable {
@@ -203,7 +211,7 @@ pub enum RunError {
 pub struct Platform {
     vaults: SecretVaults,
     runtime: Runtime,
-    egress: EgressClient,
+    egress: Arc<EgressPool>,
     tools: Tools,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Limits,
@@ -227,7 +235,7 @@ impl Platform {
             Err(MissingGuest(name)) => Err(name),
         };
         let mut platform = Self {
-            egress: EgressClient::new(&config.egress)?,
+            egress: Arc::new(EgressPool::new(egress_settings(&config.egress)?)?),
             limits: config.limits.clone(),
             tools: Tools::new(),
             vaults,
@@ -310,7 +318,7 @@ impl Platform {
     }
 
     fn dispatch(&self, granted: Tools, identity: RunIdentity) -> Dispatch {
-        Dispatch::new(granted, identity, self.vaults.clone(), self.egress.clone())
+        Dispatch::new(granted, identity, self.vaults.clone(), Arc::clone(&self.egress))
     }
 
     async fn outcome(
@@ -415,7 +423,11 @@ impl Platform {
             config: tool.config.clone().into_iter().collect(),
         };
         let name: Arc<str> = Arc::from(name);
-        let released = ReleasedSecrets::new();
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let scope = EgressScope {
+            app: String::new(),
+            tool: name.to_string(),
+        };
         let binding = ToolBinding {
             vaults: self.vaults.clone(),
             context: ReleaseContext {
@@ -426,7 +438,9 @@ impl Platform {
                 session_id: None,
                 api_key_id: None,
             },
-            egress: self.egress.that_reaches_nothing(&name, released.clone()),
+            egress: self
+                .egress
+                .open(scope, [], Arc::clone(&released), Arc::new(|_: &EgressDenied| {})),
             released,
         };
         let loaded = ToolComponent::load(
@@ -445,6 +459,21 @@ impl Platform {
         self.tools.insert(name, Arc::new(loaded));
         Ok(())
     }
+}
+
+fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
+    let extra_ca_pem = match &config.extra_ca_file {
+        None => None,
+        Some(path) => Some(std::fs::read(path).map_err(|source| StartError::ExtraCaUnreadable {
+            path: path.clone(),
+            source,
+        })?),
+    };
+    Ok(EgressSettings {
+        allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
+        extra_ca_pem,
+        limits: config.limits,
+    })
 }
 
 /// The origins of `base_url` and `…_base_url` in a tool's configuration.

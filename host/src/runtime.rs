@@ -17,7 +17,7 @@ use wasmtime::component::{Component, Linker};
 use agent::{AgentComponent, AgentState};
 use bindings::TrustedToolPre;
 use engine::TickingEngine;
-use inspection::{Class, Digest, Inspection, NotAComponent, Refusal};
+use inspection::{Class, Digest, Inspection, InspectionLimits, NotAComponent, Refusal};
 use limits::Limits;
 use tool::ToolState;
 
@@ -48,7 +48,7 @@ pub(crate) struct Runtime {
     engine: TickingEngine,
     agents: Linker<AgentState>,
     tools: Linker<ToolState>,
-    max_component_bytes: usize,
+    inspection: InspectionLimits,
 }
 
 impl Runtime {
@@ -58,7 +58,7 @@ impl Runtime {
             agents: agent::linker(engine.engine())?,
             tools: tool::linker(engine.engine())?,
             engine,
-            max_component_bytes: limits.max_component_bytes,
+            inspection: limits.component,
         })
     }
 
@@ -86,7 +86,7 @@ impl Runtime {
         class: Class,
         expected: Option<Digest>,
     ) -> Result<(Inspection, Component), LoadError> {
-        let inspection = inspection::inspect(bytes, self.max_component_bytes)?;
+        let inspection = inspection::inspect(bytes, &self.inspection)?;
         if let Some(expected) = expected.filter(|expected| *expected != inspection.digest) {
             return Err(LoadError::DigestDiffers {
                 expected,

@@ -6,7 +6,7 @@ use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, RunReport};
 use tempfile::TempDir;
 use vault_core::{
-    Actor, App, Caller, Keyring, LocalKek, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
+    App, Caller, Keyring, LocalKek, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
 };
 
 /// The credential that tests plant and then look for.
@@ -29,7 +29,7 @@ pub struct Fixture {
 
 /// The one who does what a test does.
 pub fn operator() -> Caller {
-    Caller::new(Actor::Operator)
+    Caller::operator()
 }
 
 impl Fixture {

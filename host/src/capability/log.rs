@@ -17,7 +17,7 @@ use crate::egress::ReleasedSecrets;
 #[derive(Clone)]
 pub(crate) struct ToolLog {
     tool: Arc<str>,
-    released: ReleasedSecrets,
+    released: Arc<ReleasedSecrets>,
     pending: Arc<Mutex<Pending>>,
 }
 
@@ -27,7 +27,7 @@ struct Pending {
 }
 
 impl ToolLog {
-    pub(crate) fn new(tool: Arc<str>, released: ReleasedSecrets, max_bytes: usize) -> Self {
+    pub(crate) fn new(tool: Arc<str>, released: Arc<ReleasedSecrets>, max_bytes: usize) -> Self {
         let pending = Pending {
             line: Vec::new(),
             bytes_left: max_bytes,

@@ -3,7 +3,7 @@
 //! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was made for; the
 //! guest names a secret and nothing more. What a released value may be sent to is the egress policy's business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use vault_core::{
@@ -13,8 +13,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 use zeroize::Zeroize;
 
+use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::bindings::ResolveError;
-use crate::egress::ReleasedSecrets;
+use crate::trail;
 
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
@@ -24,7 +25,8 @@ pub(crate) struct SecretsCapability {
     vaults: SecretVaults,
     context: ReleaseContext,
     granted: Arc<[SecretName]>,
-    released: ReleasedSecrets,
+    bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    released: Arc<ReleasedSecrets>,
     /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
     /// Values on their way into the guest. Wiped as soon as the runtime has let go of them.
@@ -36,12 +38,14 @@ impl SecretsCapability {
         vaults: SecretVaults,
         context: ReleaseContext,
         granted: Arc<[SecretName]>,
-        released: ReleasedSecrets,
+        bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+        released: Arc<ReleasedSecrets>,
     ) -> Self {
         Self {
             vaults,
             context,
             granted,
+            bind,
             released,
             in_this_call: HashMap::new(),
             lent: Vec::new(),
@@ -57,7 +61,7 @@ impl SecretsCapability {
     async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
         self.wipe_lent();
         let Some(name) = self.granted.iter().find(|granted| granted.as_str() == name) else {
-            self.vaults.note_refused_release(&self.context, name, "not_granted").await;
+            trail::release_denied(&self.vaults, &self.context, name).await;
             return Err(ResolveError::NotGranted);
         };
         let name = name.clone();
@@ -74,7 +78,9 @@ impl SecretsCapability {
 
     async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
         let released = self.vaults.release(&self.context, name).await?;
-        self.released.add(name.as_str(), released.value.expose(), released.bound_origins.as_deref());
+        let bound_to = bound_to(self.bind.get(name), released.origins.as_deref());
+        self.released
+            .add(name.as_str(), released.value.expose(), bound_to.as_deref());
         self.in_this_call.insert(name.clone(), released.sealed);
         Ok(released.value)
     }
@@ -100,6 +106,21 @@ impl SecretsCapability {
 impl Drop for SecretsCapability {
     fn drop(&mut self) {
         self.wipe_lent();
+    }
+}
+
+/// The only origins that a secret may go to: those that the operator's manifest and the vault's metadata both name.
+/// An entry of the metadata that is no origin opens nothing.
+fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
+    let metadata: Option<Vec<Origin>> = metadata
+        .map(|origins| origins.iter().filter_map(|origin| origin.parse().ok()).collect());
+    match (manifest, metadata) {
+        (Some(manifest), Some(mut both)) => {
+            both.retain(|origin| manifest.contains(origin));
+            Some(both)
+        }
+        (Some(only), None) => Some(only.clone()),
+        (None, only) => only,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vault_core::{
-    Actor, App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultName, VaultView,
+    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultName, VaultView,
 };
 use zeroize::Zeroizing;
 
@@ -128,7 +128,7 @@ impl Session {
 
 /// Who does what the command line does.
 pub(crate) fn operator() -> Caller {
-    Caller::new(Actor::Operator)
+    Caller::operator()
 }
 
 /// A mistake in what the user typed.

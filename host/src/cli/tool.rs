@@ -48,8 +48,8 @@ impl ToolCommand {
             Self::Inspect { file } => {
                 let bytes = std::fs::read(&file)
                     .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
-                let max_bytes = config(global)?.limits.max_component_bytes;
-                let inspection = inspection::inspect(&bytes, max_bytes)
+                let limits = config(global)?.limits.component;
+                let inspection = inspection::inspect(&bytes, &limits)
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
                 output.show(&inspection, describe)?;
                 match inspection.class {

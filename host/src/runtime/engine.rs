@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use wasmparser::WasmFeatures;
 use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
+use super::inspection::accepted_features;
 use super::limits::{Limits, TICK_MS};
 
 /// Native stack beyond the guest's own, for the host functions that it calls.
@@ -88,7 +90,8 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
         .max_wasm_stack(limits.max_stack_bytes)
         .async_stack_size(limits.max_stack_bytes + HOST_STACK_BYTES)
         .async_stack_zeroing(true)
-        .wasm_memory64(false)
+        .wasm_features(WasmFeatures::WASM3.difference(accepted_features()), false)
+        .wasm_features(accepted_features(), true)
         .wasm_backtrace_max_frames(None);
     if let Some(directory) = cache_dir {
         let mut cache = CacheConfig::new();

@@ -86,22 +86,22 @@ pub fn accepted_features() -> WasmFeatures {
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
     /// The size of the file, in bytes.
-    pub max_component_bytes: usize,
+    pub max_bytes: usize,
     /// How deep components may stand in one another; the outermost is at depth 0.
-    pub max_component_depth: usize,
+    pub max_depth: usize,
     /// Nested components and core modules together.
-    pub max_component_parts: usize,
+    pub max_parts: usize,
     /// Imports, at every place together.
-    pub max_component_imports: usize,
+    pub max_imports: usize,
 }
 
 impl Default for InspectionLimits {
     fn default() -> Self {
         Self {
-            max_component_bytes: 64 << 20,
-            max_component_depth: 32,
-            max_component_parts: 1_000,
-            max_component_imports: 10_000,
+            max_bytes: 64 << 20,
+            max_depth: 32,
+            max_parts: 1_000,
+            max_imports: 10_000,
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use super::inspection::InspectionLimits;
+
 /// How often the engine's epoch advances: the grain in which CPU time is counted.
 pub const TICK_MS: u64 = 10;
 
@@ -18,10 +20,10 @@ pub const TICK_MS: u64 = 10;
 pub struct Limits {
     /// How many components' instances may exist at once; further runs are refused with `busy`.
     pub max_instances: u32,
-    /// The largest component that is looked at, in bytes.
-    pub max_component_bytes: usize,
     /// How much native stack a guest may use, in bytes: what bounds its recursion.
     pub max_stack_bytes: usize,
+    /// How large and how deep a component may be.
+    pub component: InspectionLimits,
     /// Limits of agents' runs.
     pub agent: AgentLimits,
     /// Limits of calls to trusted tools.
@@ -32,8 +34,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_instances: 256,
-            max_component_bytes: 64 << 20,
             max_stack_bytes: 4 << 20,
+            component: InspectionLimits::default(),
             agent: AgentLimits::default(),
             tool: ToolLimits::default(),
         }

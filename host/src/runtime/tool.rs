@@ -3,6 +3,7 @@
 //! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
 //! supplied; that is `agent`'s business, with a linker that has neither.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vault_core::{ReleaseContext, SecretName, SecretVaults};
@@ -17,13 +18,17 @@ use super::inspection::Digest;
 use super::limits::{LimitHit, Meter, Section, ToolLimits, within};
 use crate::capability::log::ToolLog;
 use crate::capability::secrets::{self, SecretsCapability};
-use crate::egress::{Egress, ReleasedSecrets};
+use crate::egress::{Egress, Origin, ReleasedSecrets};
 
 /// What the operator grants to a tool, beside its component.
 #[derive(Clone, Debug)]
 pub(crate) struct ToolGrants {
     /// The names it may resolve.
     pub secrets: Arc<[SecretName]>,
+    /// The origins that it may reach.
+    pub origins: Arc<[Origin]>,
+    /// Secrets that may be sent to these origins only.
+    pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
     /// What it reads through `wasi:config/store`.
     pub config: Arc<[(String, String)]>,
 }
@@ -42,7 +47,7 @@ pub(crate) struct ToolComponent {
 pub(crate) struct ToolBinding {
     pub vaults: SecretVaults,
     pub context: ReleaseContext,
-    pub released: ReleasedSecrets,
+    pub released: Arc<ReleasedSecrets>,
     pub egress: Egress,
 }
 
@@ -134,7 +139,8 @@ impl ToolComponent {
             digest,
             grants: ToolGrants {
                 secrets: Arc::new([]),
-                config: Arc::clone(&grants.config),
+                origins: Arc::new([]),
+                ..grants.clone()
             },
             operations: Vec::new(),
             pre,
@@ -150,7 +156,7 @@ impl ToolComponent {
     pub(crate) async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
         let log = ToolLog::new(
             Arc::clone(&self.name),
-            binding.released.clone(),
+            Arc::clone(&binding.released),
             self.limits.max_log_bytes,
         );
         let mut table = ResourceTable::new();
@@ -160,6 +166,7 @@ impl ToolComponent {
                 binding.vaults,
                 binding.context,
                 Arc::clone(&self.grants.secrets),
+                Arc::clone(&self.grants.bind),
                 binding.released,
             ),
             egress: binding.egress,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tavora_host::runtime::inspection::{self, Fit};
+use tavora_host::runtime::inspection::{self, Fit, InspectionLimits};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -85,7 +85,7 @@ fn built_in_components_import_what_their_class_may_and_no_more() {
     for (name, allowed) in expected {
         let path = root().join("guest-tools/target/components").join(name).with_extension("wasm");
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", path.display()));
-        let inspection = inspection::inspect(&bytes, 64 << 20).expect("a component");
+        let inspection = inspection::inspect(&bytes, &InspectionLimits::default()).expect("a component");
         for import in &inspection.imports {
             assert!(allowed.contains(&import.name.as_str()), "{name} imports {} ({})", import.name, import.place);
         }

@@ -64,21 +64,21 @@ pub enum NotAComponent {
     },
     /// The file is larger than a component may be.
     #[error(
-        "the component has {size_bytes} bytes and max_component_bytes is {max_component_bytes}: make it smaller or raise the limit"
+        "the component has {size_bytes} bytes and limits.component.max_bytes is {max_bytes}: make it smaller or raise the limit"
     )]
     TooLarge {
         /// How much there is.
         size_bytes: usize,
         /// How much there may be.
-        max_component_bytes: usize,
+        max_bytes: usize,
     },
     /// Components stand too deep in one another.
     #[error(
-        "components are nested deeper than max_component_depth, which is {max_component_depth}: compose them flatter or raise the limit"
+        "components are nested deeper than limits.component.max_depth, which is {max_depth}: compose them flatter or raise the limit"
     )]
     TooDeep {
         /// How deep they may be.
-        max_component_depth: usize,
+        max_depth: usize,
     },
     /// Types stand too deep in one another.
     #[error(
@@ -92,19 +92,19 @@ pub enum NotAComponent {
     },
     /// Too many components and modules.
     #[error(
-        "the component holds more parts than max_component_parts, which is {max_component_parts}: compose it of fewer or raise the limit"
+        "the component holds more parts than limits.component.max_parts, which is {max_parts}: compose it of fewer or raise the limit"
     )]
     TooManyParts {
         /// How many there may be.
-        max_component_parts: usize,
+        max_parts: usize,
     },
     /// Too many imports.
     #[error(
-        "the component has more imports than max_component_imports, which is {max_component_imports}: import less or raise the limit"
+        "the component has more imports than limits.component.max_imports, which is {max_imports}: import less or raise the limit"
     )]
     TooManyImports {
         /// How many there may be.
-        max_component_imports: usize,
+        max_imports: usize,
     },
 }
 
@@ -199,10 +199,10 @@ pub(super) fn check_form(bytes: &[u8], limits: &InspectionLimits) -> Result<(), 
             looks_like: LooksLike::of(bytes),
         });
     }
-    if bytes.len() > limits.max_component_bytes {
+    if bytes.len() > limits.max_bytes {
         return Err(NotAComponent::TooLarge {
             size_bytes: bytes.len(),
-            max_component_bytes: limits.max_component_bytes,
+            max_bytes: limits.max_bytes,
         });
     }
     if bytes.len() < HEADER_BYTES {

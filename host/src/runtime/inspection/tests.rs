@@ -364,14 +364,14 @@ fn every_limit_is_kept_and_named() {
     assert!(depth(33).is_ok());
     let error = depth(34).expect_err("too deep").to_string();
     assert!(
-        error.contains("max_component_depth, which is 32"),
+        error.contains("limits.component.max_depth, which is 32"),
         "{error}"
     );
 
     let small = InspectionLimits {
-        max_component_bytes: 100,
-        max_component_parts: 3,
-        max_component_imports: 2,
+        max_bytes: 100,
+        max_parts: 3,
+        max_imports: 2,
         ..limits()
     };
     let parts = |n: usize| {
@@ -382,7 +382,7 @@ fn every_limit_is_kept_and_named() {
     };
     assert!(parts(3).is_ok());
     let error = parts(4).expect_err("too many").to_string();
-    assert!(error.contains("max_component_parts, which is 3"), "{error}");
+    assert!(error.contains("max_parts, which is 3"), "{error}");
 
     let imports = |n: usize| {
         let list: String = (0..n)
@@ -393,7 +393,7 @@ fn every_limit_is_kept_and_named() {
     assert!(imports(2).is_ok());
     let error = imports(3).expect_err("too many").to_string();
     assert!(
-        error.contains("max_component_imports, which is 2"),
+        error.contains("max_imports, which is 2"),
         "{error}"
     );
 
@@ -407,14 +407,14 @@ fn every_limit_is_kept_and_named() {
     assert!(sized(100).is_ok());
     let error = sized(101).expect_err("too large").to_string();
     assert!(
-        error.contains("101 bytes and max_component_bytes is 100"),
+        error.contains("101 bytes and limits.component.max_bytes is 100"),
         "{error}"
     );
 
     let unknown =
-        toml::from_str::<InspectionLimits>("max_component_dept = 1").expect_err("no such key");
+        toml::from_str::<InspectionLimits>("max_dept = 1").expect_err("no such key");
     assert!(
-        unknown.to_string().contains("max_component_dept"),
+        unknown.to_string().contains("max_dept"),
         "{unknown}"
     );
 }

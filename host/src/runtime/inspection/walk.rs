@@ -128,15 +128,15 @@ impl Walk<'_> {
 
     fn enter(&mut self, parser: Parser, part: Part) -> Result<(), NotAComponent> {
         self.parts += 1;
-        if self.parts > self.limits.max_component_parts {
+        if self.parts > self.limits.max_parts {
             return Err(NotAComponent::TooManyParts {
-                max_component_parts: self.limits.max_component_parts,
+                max_parts: self.limits.max_parts,
             });
         }
-        if matches!(part, Part::Component(_)) && self.levels.len() > self.limits.max_component_depth
+        if matches!(part, Part::Component(_)) && self.levels.len() > self.limits.max_depth
         {
             return Err(NotAComponent::TooDeep {
-                max_component_depth: self.limits.max_component_depth,
+                max_depth: self.limits.max_depth,
             });
         }
         let place = self.level().place.inside(part);
@@ -340,9 +340,9 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, import: ImportFound) -> Result<(), NotAComponent> {
-        if self.findings.imports.len() >= self.limits.max_component_imports {
+        if self.findings.imports.len() >= self.limits.max_imports {
             return Err(NotAComponent::TooManyImports {
-                max_component_imports: self.limits.max_component_imports,
+                max_imports: self.limits.max_imports,
             });
         }
         self.findings.imports.push(import);
