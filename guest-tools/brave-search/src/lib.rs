@@ -66,7 +66,10 @@ fn search(query: &Query) -> Result<String, ToolError> {
 fn base_url() -> Result<BaseUrl, ToolError> {
     let text = setting::text("base_url")?;
     BaseUrl::parse(text.as_deref().unwrap_or(DEFAULT_BASE_URL)).ok_or_else(|| {
-        setting::invalid("base_url", "an http or https URL without user, query and fragment")
+        setting::invalid(
+            "base_url",
+            "an http or https URL without user, query and fragment",
+        )
     })
 }
 

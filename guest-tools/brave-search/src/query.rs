@@ -89,16 +89,22 @@ impl Query {
         let mut fields = Fields(fields);
         let query = Self {
             text: fields
-                .string("query", "1 to 400 characters that are not all blank", |text| {
-                    !text.trim().is_empty() && text.chars().count() <= MAX_QUERY_CHARS
-                })?
+                .string(
+                    "query",
+                    "1 to 400 characters that are not all blank",
+                    |text| !text.trim().is_empty() && text.chars().count() <= MAX_QUERY_CHARS,
+                )?
                 .ok_or_else(|| invalid("the field \"query\" of search is missing"))?,
             count: fields.integer("count", 1, MAX_COUNT)?,
             offset: fields.integer("offset", 0, MAX_OFFSET)?,
             country: fields.string("country", "a country code of two letters, or ALL", |text| {
                 text == "ALL" || is_letters(text, 2, 2)
             })?,
-            search_lang: fields.string("search_lang", "a language such as en or pt-br", is_language)?,
+            search_lang: fields.string(
+                "search_lang",
+                "a language such as en or pt-br",
+                is_language,
+            )?,
             freshness: fields.string(
                 "freshness",
                 "one of pd, pw, pm, py, or YYYY-MM-DDtoYYYY-MM-DD",
@@ -269,9 +275,15 @@ mod tests {
             (r#"{"query":"x","offset":-1}"#, "\"offset\""),
             (r#"{"query":"x","offset":10}"#, "\"offset\""),
             (r#"{"query":"x","country":"DEU"}"#, "\"country\""),
-            (r#"{"query":"x","search_lang":"english"}"#, "\"search_lang\""),
+            (
+                r#"{"query":"x","search_lang":"english"}"#,
+                "\"search_lang\"",
+            ),
             (r#"{"query":"x","freshness":"1d"}"#, "\"freshness\""),
-            (r#"{"query":"x","freshness":"2025-1-1to2025-12-31"}"#, "\"freshness\""),
+            (
+                r#"{"query":"x","freshness":"2025-1-1to2025-12-31"}"#,
+                "\"freshness\"",
+            ),
             (r#"{"query":"x","safesearch":"Off"}"#, "\"safesearch\""),
             (r#"{"query":"x","base_url":"http://evil"}"#, "\"base_url\""),
         ] {
@@ -294,7 +306,11 @@ mod tests {
             // A value that fits no field, so that a field which is not parsed is "no field".
             let error = Query::parse(&json!({"query": "x", name: []}).to_string())
                 .expect_err("an array fits no field");
-            assert!(error.message.contains(" is not "), "{name}: {}", error.message);
+            assert!(
+                error.message.contains(" is not "),
+                "{name}: {}",
+                error.message
+            );
         }
     }
 }

@@ -109,7 +109,15 @@ mod tests {
     #[test]
     fn what_brave_does_not_document_is_an_error() {
         let query = Query::parse(r#"{"query":"x"}"#).expect("fits");
-        for body in ["", "<html>", "[]", "7", r#"{"web":{}}"#, r#"{"web":{"results":{}}}"#, "{\"web\":\"\u{0}"] {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            "7",
+            r#"{"web":{}}"#,
+            r#"{"web":{"results":{}}}"#,
+            "{\"web\":\"\u{0}",
+        ] {
             let error = from_body(&query, body.as_bytes()).expect_err(body);
             assert_eq!(error.code, "upstream_error", "{body}");
         }

@@ -24,7 +24,12 @@ pub fn check(answer: &Answer, credential: &Credential) -> Result<(), ToolError> 
         .header("retry-after")
         .or_else(|| answer.header("x-ratelimit-reset"))
         .and_then(first_seconds);
-    Err(refusal(answer.status, code.as_deref(), wait, credential.name()))
+    Err(refusal(
+        answer.status,
+        code.as_deref(),
+        wait,
+        credential.name(),
+    ))
 }
 
 fn refusal(status: u16, code: Option<&str>, wait_secs: Option<u64>, secret: &str) -> ToolError {
@@ -45,7 +50,9 @@ fn refusal(status: u16, code: Option<&str>, wait_secs: Option<u64>, secret: &str
     let advice = match (status, wait_secs) {
         (429, Some(secs)) => format!("it limits how often it is asked; try again in {secs} s"),
         (429, None) => "it limits how often it is asked; try again later".to_owned(),
-        (300..=399, _) => "redirects are not followed; the operator must correct base_url".to_owned(),
+        (300..=399, _) => {
+            "redirects are not followed; the operator must correct base_url".to_owned()
+        }
         (500..=599, _) => "it has a problem of its own; try again later".to_owned(),
         _ => "change the input, or tell the operator".to_owned(),
     };
@@ -84,14 +91,23 @@ mod tests {
         ] {
             let error = refusal(status, code, None, "brave_api_key");
             assert_eq!(error.code, "upstream_auth");
-            assert!(error.message.contains("\"brave_api_key\""), "{}", error.message);
+            assert!(
+                error.message.contains("\"brave_api_key\""),
+                "{}",
+                error.message
+            );
         }
     }
 
     #[test]
     fn any_other_status_is_an_upstream_error_with_advice() {
         for (status, code, wait, part) in [
-            (429, Some("RATE_LIMITED"), Some(3), "HTTP 429, RATE_LIMITED): it limits how often it is asked; try again in 3 s"),
+            (
+                429,
+                Some("RATE_LIMITED"),
+                Some(3),
+                "HTTP 429, RATE_LIMITED): it limits how often it is asked; try again in 3 s",
+            ),
             (429, None, None, "try again later"),
             (302, None, None, "redirects are not followed"),
             (503, None, Some(9), "a problem of its own"),
@@ -106,7 +122,8 @@ mod tests {
 
     #[test]
     fn only_a_word_of_capitals_passes_as_a_code() {
-        let code = |code: &str| error_code(format!(r#"{{"error":{{"code":"{code}"}}}}"#).as_bytes());
+        let code =
+            |code: &str| error_code(format!(r#"{{"error":{{"code":"{code}"}}}}"#).as_bytes());
         assert_eq!(code("RATE_LIMITED").as_deref(), Some("RATE_LIMITED"));
         assert_eq!(code("token abc is invalid"), None);
         assert_eq!(code(""), None);

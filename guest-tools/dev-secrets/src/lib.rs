@@ -41,8 +41,14 @@ mod tests {
 
     #[test]
     fn only_a_value_that_is_not_empty_is_released() {
-        assert_eq!(released(Ok(Some("v".to_owned()))).ok().as_deref(), Some("v"));
-        assert!(matches!(released(Ok(Some(String::new()))), Err(ResolveError::NotFound)));
+        assert_eq!(
+            released(Ok(Some("v".to_owned()))).ok().as_deref(),
+            Some("v")
+        );
+        assert!(matches!(
+            released(Ok(Some(String::new()))),
+            Err(ResolveError::NotFound)
+        ));
         assert!(matches!(released(Ok(None)), Err(ResolveError::NotFound)));
         assert!(matches!(released(Err(())), Err(ResolveError::Unavailable)));
     }

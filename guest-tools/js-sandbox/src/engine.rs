@@ -4,13 +4,14 @@
 
 use crate::bindings::exports::tavora::platform::agent::{RunError, RunInput};
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
+use crate::clock;
 use crate::random::Random;
 use crate::run_error::{self, PLATFORM_FILE};
-use crate::clock;
 use rquickjs::context::EvalOptions;
 use rquickjs::promise::PromiseState;
 use rquickjs::{
-    Context, Ctx, Error, Exception, Function, Object, Persistent, Promise, Runtime, Value, qjs,
+    Coerced, Context, Ctx, Error, Exception, Function, Object, Persistent, Promise, Runtime, Value,
+    qjs,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -294,7 +295,8 @@ fn add_run_functions<'js>(
 /// mode. Lines and columns in errors are those of the text.
 #[allow(unsafe_code)]
 fn compile<'js>(ctx: Ctx<'js>, code: String) -> rquickjs::Result<Function<'js>> {
-    let source = format!("(async function () {{\n\n{code}\n}})\0");
+    let function = format!("async function () {{\n\n{code}\n}}");
+    let source = format!("({function})\0");
     let mut options = qjs::JSEvalOptions {
         version: qjs::JS_EVAL_OPTIONS_VERSION as i32,
         eval_flags: (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_STRICT) as i32,
@@ -317,9 +319,15 @@ fn compile<'js>(ctx: Ctx<'js>, code: String) -> rquickjs::Result<Function<'js>> 
     if compiled.is_exception() {
         return Err(Error::Exception);
     }
-    compiled
-        .into_function()
-        .ok_or_else(|| Exception::throw_syntax(&ctx, "the program closes a bracket it did not open"))
+    // A text that closes the function and opens another is no body of one.
+    let Coerced::<String>(text) = compiled.get()?;
+    match compiled.into_function() {
+        Some(program) if text == function => Ok(program),
+        _ => Err(Exception::throw_syntax(
+            &ctx,
+            "the program closes a bracket that it did not open",
+        )),
+    }
 }
 
 /// An outcome as the script takes it: `[json]`, or `[code, message]`.

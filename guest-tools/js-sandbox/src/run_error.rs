@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn the_frames_of_the_platform_are_left_out() {
-        let stack = "    at call (platform.js:1:2)\n    at f (agent.js:3:4)\n    at platform.js:9:9\n";
+        let stack =
+            "    at call (platform.js:1:2)\n    at f (agent.js:3:4)\n    at platform.js:9:9\n";
         assert_eq!(frames_of_the_program(stack), "at f (agent.js:3:4)");
     }
 }

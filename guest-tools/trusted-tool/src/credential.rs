@@ -50,7 +50,9 @@ impl Credential {
 }
 
 fn header_value(name: &str, prefix: &str, value: &str) -> Result<Zeroizing<Vec<u8>>, ToolError> {
-    let printable = value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
+    let printable = value
+        .bytes()
+        .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
     if !printable || value.trim() != value {
         return Err(tool_error(
             "unusable_secret",
@@ -116,7 +118,13 @@ mod tests {
 
     #[test]
     fn what_no_header_can_carry_is_named_and_not_shown() {
-        for value in ["canary\n", "can\nary", " canary", "canary\u{7f}", "can\0ary"] {
+        for value in [
+            "canary\n",
+            "can\nary",
+            " canary",
+            "canary\u{7f}",
+            "can\0ary",
+        ] {
             let error = header_value("brave_api_key", "", value).expect_err(value);
             assert_eq!(error.code, "unusable_secret");
             assert!(error.message.contains("\"brave_api_key\""));

@@ -40,7 +40,8 @@ impl BaseUrl {
             _ => return None,
         };
         let authority = uri.authority()?;
-        if authority.as_str().contains('@') || authority.host().is_empty() || uri.query().is_some() {
+        if authority.as_str().contains('@') || authority.host().is_empty() || uri.query().is_some()
+        {
             return None;
         }
         Some(Self {
@@ -292,7 +293,9 @@ impl Target<'_> {
             | ErrorCode::TlsProtocolError
             | ErrorCode::TlsAlertReceived(_) => tool_error(
                 "upstream_unreachable",
-                format!("{upstream} ({origin}) could not prove who it is by TLS; tell the operator"),
+                format!(
+                    "{upstream} ({origin}) could not prove who it is by TLS; tell the operator"
+                ),
             ),
             ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => tool_error(
                 "upstream_unreachable",

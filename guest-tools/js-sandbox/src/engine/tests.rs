@@ -94,11 +94,20 @@ fn a_program_is_the_body_of_an_async_function() {
     gives("return 1 + 1", "2");
     gives("1 + 1", "null");
     gives("", "null");
-    gives("return await Promise.resolve({a: [1, 'é\\n', null]}) // end", r#"{"a":[1,"é\n",null]}"#);
+    gives(
+        "return await Promise.resolve({a: [1, 'é\\n', null]}) // end",
+        r#"{"a":[1,"é\n",null]}"#,
+    );
     gives("const input = 3; return input", "3");
     gives("return input.city", r#""Rome""#);
-    gives("let n = 0; for (const p of [1, 2]) n += await p; return n", "3");
-    gives("let out = []; Promise.resolve().then(() => out.push(1)); await 0; return out", "[1]");
+    gives(
+        "let n = 0; for (const p of [1, 2]) n += await p; return n",
+        "3",
+    );
+    gives(
+        "let out = []; Promise.resolve().then(() => out.push(1)); await 0; return out",
+        "[1]",
+    );
 }
 
 #[test]
@@ -161,12 +170,22 @@ fn what_a_program_throws_is_told() {
     let error = throws("\n\nfunction f() { null.x }\nf()");
     assert_eq!(error.name, "TypeError");
     assert_eq!(error.code, None);
-    assert_eq!(error.stack, "at f (agent.js:3:16)\nat <anonymous> (agent.js:4:1)");
+    assert_eq!(
+        error.stack,
+        "at f (agent.js:3:16)\nat <anonymous> (agent.js:4:1)"
+    );
 
     let error = throws("throw {a: 1}");
     assert_eq!(error.name, "Error");
-    assert_eq!(error.message, r#"the program threw a value that is no Error: {"a":1}"#);
-    assert!(throws("throw null").message.starts_with("the program threw null"));
+    assert_eq!(
+        error.message,
+        r#"the program threw a value that is no Error: {"a":1}"#
+    );
+    assert!(
+        throws("throw null")
+            .message
+            .starts_with("the program threw null")
+    );
     assert!(throws("throw undefined").message.ends_with(": undefined"));
     assert!(throws("throw 'text'").message.ends_with(": text"));
 
@@ -174,7 +193,8 @@ fn what_a_program_throws_is_told() {
     assert_eq!((error.name.as_str(), error.code), ("RangeError", None));
     let error = throws("class Mine extends ToolError {}; throw new Mine('own_code', 'words')");
     assert_eq!(error.code.as_deref(), Some("own_code"));
-    let error = throws("throw Object.defineProperty(new Error('x'), 'message', {get() { throw 1 }})");
+    let error =
+        throws("throw Object.defineProperty(new Error('x'), 'message', {get() { throw 1 }})");
     assert_eq!(error.message, "");
 }
 
@@ -198,16 +218,27 @@ fn a_syntax_error_is_told_with_its_place_in_the_program() {
 #[test]
 fn a_promise_that_nothing_can_settle_is_an_error() {
     let error = throws("await new Promise(() => {})");
-    assert!(error.message.contains("nothing can settle"), "{}", error.message);
+    assert!(
+        error.message.contains("nothing can settle"),
+        "{}",
+        error.message
+    );
     let error = throws("Promise.reject(1); await new Promise(() => {})");
-    assert!(error.message.contains("nothing can settle"), "{}", error.message);
+    assert!(
+        error.message.contains("nothing can settle"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]
 fn a_result_that_json_cannot_hold_is_an_error() {
     for (code, part) in [
         ("return 1n", "the result is no plain data"),
-        ("const a = []; a.push(a); return a", "the result is no plain data"),
+        (
+            "const a = []; a.push(a); return a",
+            "the result is no plain data",
+        ),
         ("return () => 1", "the result is a function"),
         ("return Symbol()", "the result is a symbol"),
     ] {
@@ -216,7 +247,10 @@ fn a_result_that_json_cannot_hold_is_an_error() {
         assert!(error.message.contains(part), "{code}: {}", error.message);
     }
     let error = throws("return {toJSON() { throw new RangeError('mine') }}");
-    assert_eq!((error.name.as_str(), error.message.as_str()), ("RangeError", "mine"));
+    assert_eq!(
+        (error.name.as_str(), error.message.as_str()),
+        ("RangeError", "mine")
+    );
 }
 
 #[test]
@@ -301,7 +335,10 @@ fn random_numbers_are_those_of_the_seed() {
     let code = "return [Math.random(), Math.random()]";
     let first = run(code).expect(code);
     assert_eq!(first, run(code).expect(code));
-    let other = boot().0.run(&RunInput { seed: 8, ..input(code) });
+    let other = boot().0.run(&RunInput {
+        seed: 8,
+        ..input(code)
+    });
     assert_ne!(first, other.expect(code));
 }
 
@@ -310,5 +347,9 @@ fn an_engine_runs_one_program() {
     let (engine, _) = boot();
     engine.run(&input("globalThis.left = 1")).expect("runs");
     let error = engine.run(&input("return left")).expect_err("used up");
-    assert!(error.message.contains("an instance of its own"), "{}", error.message);
+    assert!(
+        error.message.contains("an instance of its own"),
+        "{}",
+        error.message
+    );
 }
