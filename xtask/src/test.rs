@@ -1,0 +1,29 @@
+//! `cargo xtask test`: builds everything and runs every test, those of the guests'
+//! pure logic first.
+
+use crate::project::Project;
+use crate::{guests, step};
+use anyhow::Result;
+
+/// Fails when a test does. `arguments` go to the `cargo test` of the workspace.
+pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    guests::run(project)?;
+
+    let folder = project.guest_tools();
+    step::say("Testing the guests' logic");
+    step::run(
+        project
+            .cargo()
+            .current_dir(&folder)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .args(["test", "--locked"]),
+    )?;
+
+    step::say("Testing the workspace");
+    step::run(
+        project
+            .cargo()
+            .args(["test", "--release", "--workspace"])
+            .args(arguments),
+    )
+}
