@@ -1,1 +1,3 @@
 //! The platform host.
+
+pub mod scrub;
