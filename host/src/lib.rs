@@ -1,3 +1,4 @@
 //! The platform host.
 
+pub mod egress;
 pub mod scrub;
