@@ -1,0 +1,254 @@
+//! Trusted tool components: loading one, and calling one for one app.
+//!
+//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
+//! supplied; that is `agent`'s business, with a linker that has neither.
+
+use std::sync::Arc;
+
+use vault_core::{ReleaseContext, SecretName, SecretVaults};
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre};
+use super::inspection::Digest;
+use super::limits::{LimitHit, Meter, Section, ToolLimits, within};
+use crate::capability::log::ToolLog;
+use crate::capability::secrets::{self, SecretsCapability};
+use crate::egress::{Egress, ReleasedSecrets};
+
+/// What the operator grants to a tool, beside its component.
+#[derive(Clone, Debug)]
+pub(crate) struct ToolGrants {
+    /// The names it may resolve.
+    pub secrets: Arc<[SecretName]>,
+    /// What it reads through `wasi:config/store`.
+    pub config: Arc<[(String, String)]>,
+}
+
+/// A trusted tool, compiled and linked; instances are made from it for each run.
+pub(crate) struct ToolComponent {
+    pub name: Arc<str>,
+    pub digest: Digest,
+    pub grants: ToolGrants,
+    pub operations: Vec<Operation>,
+    pre: TrustedToolPre<ToolState>,
+    limits: ToolLimits,
+}
+
+/// What an instance of a tool is made for: one app, one run.
+pub(crate) struct ToolBinding {
+    pub vaults: SecretVaults,
+    pub context: ReleaseContext,
+    pub released: ReleasedSecrets,
+    pub egress: Egress,
+}
+
+/// Why a call ended without the tool's own answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolFailure {
+    #[error(transparent)]
+    Limit(#[from] LimitHit),
+    #[error("the host has no room for another instance")]
+    Busy(#[source] wasmtime::Error),
+    #[error("the tool stopped unexpectedly")]
+    Trapped(#[source] wasmtime::Error),
+}
+
+impl ToolFailure {
+    /// Names the cause of an error that came out of the guest, whose meter knows what it was last denied.
+    fn of(error: wasmtime::Error, meter: &Meter) -> Self {
+        match LimitHit::of(&error).or_else(|| meter.denied()) {
+            Some(hit) => Self::Limit(hit),
+            None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Self::Busy(error),
+            None => Self::Trapped(error),
+        }
+    }
+}
+
+/// The state of a tool's store.
+pub(crate) struct ToolState {
+    secrets: SecretsCapability,
+    egress: Egress,
+    config: WasiConfigVariables,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    meter: Meter,
+}
+
+impl WasiView for ToolState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for ToolState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.egress,
+        }
+    }
+}
+
+/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a mute WASI.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
+    let mut linker = Linker::new(engine);
+    secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut ToolState| {
+        WasiConfig::from(&state.config)
+    })?;
+    Ok(linker)
+}
+
+/// Links a component that inspection has accepted; an error says which of its types do not fit.
+pub(crate) fn prepare(
+    linker: &Linker<ToolState>,
+    component: &Component,
+) -> wasmtime::Result<TrustedToolPre<ToolState>> {
+    let pre: InstancePre<ToolState> = linker.instantiate_pre(component)?;
+    TrustedToolPre::new(pre)
+}
+
+impl ToolComponent {
+    /// Asks the component once for its operations, in an instance that can resolve nothing and reach nothing.
+    pub(crate) async fn load(
+        name: Arc<str>,
+        digest: Digest,
+        grants: ToolGrants,
+        pre: TrustedToolPre<ToolState>,
+        limits: ToolLimits,
+        binding: ToolBinding,
+    ) -> Result<Self, ToolFailure> {
+        let mut tool = Self {
+            name,
+            digest,
+            grants: ToolGrants {
+                secrets: Arc::new([]),
+                config: Arc::clone(&grants.config),
+            },
+            operations: Vec::new(),
+            pre,
+            limits,
+        };
+        let mut instance = tool.instantiate(binding).await?;
+        tool.operations = instance.describe().await?;
+        tool.grants = grants;
+        Ok(tool)
+    }
+
+    /// A fresh instance for one app and one run.
+    pub(crate) async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
+        let log = ToolLog::new(
+            Arc::clone(&self.name),
+            binding.released.clone(),
+            self.limits.max_log_bytes,
+        );
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(self.limits.max_resources);
+        let state = ToolState {
+            secrets: SecretsCapability::new(
+                binding.vaults,
+                binding.context,
+                Arc::clone(&self.grants.secrets),
+                binding.released,
+            ),
+            egress: binding.egress,
+            config: self.grants.config.iter().cloned().collect(),
+            wasi: mute_wasi(log),
+            http: WasiHttpCtx::new(),
+            table,
+            meter: Meter::for_tool(&self.limits),
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(self.limits.hostcall_fuel_bytes);
+        store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
+        store.set_epoch_deadline(1);
+        let started = within(
+            self.limits.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            self.pre.instantiate_async(&mut store),
+        )
+        .await?;
+        match started {
+            Ok(guest) => Ok(ToolInstance {
+                guest,
+                store,
+                limits: self.limits.clone(),
+            }),
+            Err(error) => Err(ToolFailure::of(error, &store.data().meter)),
+        }
+    }
+}
+
+/// One instance of a trusted tool, bound to one app for one run.
+pub(crate) struct ToolInstance {
+    guest: TrustedTool,
+    store: Store<ToolState>,
+    limits: ToolLimits,
+}
+
+impl ToolInstance {
+    /// Does one operation. After an error the instance must not be used again.
+    pub(crate) async fn call(
+        &mut self,
+        operation: &str,
+        input: &str,
+    ) -> Result<Result<String, ToolError>, ToolFailure> {
+        let guest = self.guest.tavora_platform_tool();
+        let state = self.store.data_mut();
+        state.secrets.start_call();
+        state.meter.restart_clock();
+        let answer = within(
+            self.limits.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            guest.call_call(&mut self.store, operation, input),
+        )
+        .await?
+        .map_err(|error| ToolFailure::of(error, &self.store.data().meter))?;
+        let bytes = match &answer {
+            Ok(json) => json.len(),
+            Err(error) => error.code.len() + error.message.len(),
+        };
+        if bytes > self.limits.max_output_bytes {
+            return Err(LimitHit {
+                limit: "limits.tool.max_output_bytes",
+                allowed: self.limits.max_output_bytes as u64,
+            }
+            .into());
+        }
+        Ok(answer)
+    }
+
+    async fn describe(&mut self) -> Result<Vec<Operation>, ToolFailure> {
+        let guest = self.guest.tavora_platform_tool();
+        within(
+            self.limits.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            guest.call_describe(&mut self.store),
+        )
+        .await?
+        .map_err(|error| ToolFailure::of(error, &self.store.data().meter))
+    }
+}
+
+/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no standard input.
+fn mute_wasi(log: ToolLog) -> WasiCtx {
+    WasiCtx::builder()
+        .stdout(log.clone())
+        .stderr(log)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
+}
