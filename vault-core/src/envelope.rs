@@ -1,0 +1,168 @@
+//! The envelope around a secret's value: seal with a fresh DEK, open with the KEK that wrapped it.
+//!
+//! The value is sealed under a key derived from its DEK, beside a commitment derived from the same DEK, because GCM
+//! alone lets one ciphertext open under two keys. Both the payload and the wrapped DEK are bound to the place they
+//! belong to (`envelope::binding`), so a row that was moved does not open. The kek id binds only the wrap: rewrapping
+//! leaves the payload alone. Stores and audit are elsewhere; nothing here decides who may open what.
+//!
+//! ```text
+//! payload   ┌─────────┬───────────┬────────────┬──────────┬─────────────────────────┐
+//!           │ version │ algorithm │ commitment │ nonce    │ encrypted value ‖ tag   │
+//!           │ 1 byte  │ 1 byte    │ 32 bytes   │ 12 bytes │ 1 to 65536 + 16 bytes   │
+//!           └─────────┴───────────┴────────────┴──────────┴─────────────────────────┘
+//!
+//! payload key ‖ commitment = HKDF-Expand-SHA256(DEK, "tavora/payload/v1", 64)
+//! ```
+//!
+//! The layout of the wrapped DEK is its provider's; `key::local` draws the local one.
+
+mod binding;
+
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+pub use self::binding::SecretBinding;
+use crate::{
+    aead::{Aead, NONCE_BYTES, NotAuthentic, TAG_BYTES},
+    blob::{self, AES_256_GCM, FormatError, VERSION_1},
+    key::{Dek, KekError, KekId, KekProvider, Keyring, fill_random},
+    secret::{InvalidSecretValue, SECRET_VALUE_MAX_BYTES, SecretValue},
+};
+
+const COMMITMENT_BYTES: usize = 32;
+const OVERHEAD_BYTES: usize = 2 + COMMITMENT_BYTES + NONCE_BYTES + TAG_BYTES;
+const EXPAND_LABEL: &[u8] = b"tavora/payload/v1";
+
+/// The longest wrapped DEK that a row may hold, in bytes; providers on a network need more than the local one.
+pub const WRAPPED_MAX_BYTES: usize = 4096;
+
+/// A sealed secret with the place it belongs to; safe to store, cache and show to nobody.
+#[derive(Clone)]
+pub struct SealedSecret {
+    /// Where it belongs.
+    pub binding: SecretBinding,
+    /// The KEK that its DEK is wrapped with.
+    pub kek_id: KekId,
+    /// The wrapped DEK.
+    pub wrapped: Vec<u8>,
+    /// The sealed value.
+    pub payload: Vec<u8>,
+}
+
+/// A digest of a payload, which the audit keeps to recognise the row by. A rewrap leaves it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadDigest(pub(crate) [u8; 32]);
+
+/// Why a sealed secret does not open. For logs inside; outward every cause is one opaque error.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The keyring lacks the KEK.
+    #[error("the keyring does not hold the KEK {0}")]
+    UnknownKek(KekId),
+    /// The wrapped DEK is longer than [`WRAPPED_MAX_BYTES`].
+    #[error("the wrapped DEK is longer than {WRAPPED_MAX_BYTES} bytes")]
+    OverlongWrap,
+    /// The DEK does not unwrap.
+    #[error("the DEK does not unwrap")]
+    Unwrap(#[source] KekError),
+    /// The payload has no known layout.
+    #[error("the payload has no known layout")]
+    Format(#[from] FormatError),
+    /// The payload was sealed with another DEK.
+    #[error("the payload does not commit to its DEK")]
+    Commitment,
+    /// The payload or its place differ from when it was sealed.
+    #[error("the payload does not open")]
+    NotAuthentic(#[from] NotAuthentic),
+    /// It opens to something that can never have been stored.
+    #[error("the opened value is not a secret value")]
+    Value(#[from] InvalidSecretValue),
+}
+
+/// Seals a value with a fresh DEK and wraps that.
+///
+/// # Errors
+/// The KEK provider does not wrap.
+pub async fn seal(kek: &dyn KekProvider, binding: SecretBinding, value: &SecretValue) -> Result<SealedSecret, KekError> {
+    let dek = Dek::make();
+    let kek_id = kek.kek_id();
+    let wrapped = kek.wrap(&dek, binding.wrap_data(AES_256_GCM, kek_id).as_slice()).await?;
+    let payload = seal_payload(&dek, &binding, value);
+    Ok(SealedSecret { binding, kek_id, wrapped, payload })
+}
+
+/// Opens a sealed secret: the very value that was sealed for this place, or an error.
+///
+/// # Errors
+/// Anything differs from when it was sealed, or the KEK is missing or does not work.
+pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValue, OpenError> {
+    let kek = keyring.find(sealed.kek_id).ok_or(OpenError::UnknownKek(sealed.kek_id))?;
+    if sealed.wrapped.len() > WRAPPED_MAX_BYTES {
+        return Err(OpenError::OverlongWrap);
+    }
+    let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
+    let dek = kek.unwrap(&sealed.wrapped, wrap_data.as_slice()).await.map_err(OpenError::Unwrap)?;
+    open_payload(&dek, &sealed.binding, &sealed.payload)
+}
+
+impl PayloadDigest {
+    /// The digest of a stored payload.
+    pub fn derive(payload: &[u8]) -> Self {
+        Self(Sha256::new().chain_update(b"tavora/payload-digest/v1\0").chain_update(payload).finalize().into())
+    }
+}
+
+fn seal_payload(dek: &Dek, binding: &SecretBinding, value: &SecretValue) -> Vec<u8> {
+    let plain = value.expose().as_bytes();
+    let okm = expand(dek);
+    let (key, commitment) = split(&okm);
+    let mut nonce = [0; NONCE_BYTES];
+    fill_random(&mut nonce);
+    // The full size at once: the plain value is in this buffer until it is encrypted in place, and a buffer that
+    // grew would leave a copy behind.
+    let mut payload = Vec::with_capacity(OVERHEAD_BYTES + plain.len());
+    payload.extend_from_slice(&[VERSION_1, AES_256_GCM]);
+    payload.extend_from_slice(commitment);
+    payload.extend_from_slice(&nonce);
+    let start = payload.len();
+    payload.extend_from_slice(plain);
+    let tag = Aead::new(key).seal(&nonce, binding.payload_data(AES_256_GCM).as_slice(), &mut payload[start..]);
+    payload.extend_from_slice(&tag);
+    payload
+}
+
+fn open_payload(dek: &Dek, binding: &SecretBinding, payload: &[u8]) -> Result<SecretValue, OpenError> {
+    if payload.len() > OVERHEAD_BYTES + SECRET_VALUE_MAX_BYTES {
+        return Err(FormatError::BadLength.into());
+    }
+    let body = blob::body(payload)?;
+    let (stored_commitment, rest) = body.split_first_chunk::<COMMITMENT_BYTES>().ok_or(FormatError::BadLength)?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(FormatError::BadLength)?;
+    let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(FormatError::BadLength)?;
+    let okm = expand(dek);
+    let (key, commitment) = split(&okm);
+    if !bool::from(commitment.ct_eq(stored_commitment)) {
+        return Err(OpenError::Commitment);
+    }
+    let mut value = Zeroizing::new(ciphertext.to_vec());
+    Aead::new(key).open(nonce, binding.payload_data(AES_256_GCM).as_slice(), &mut value, tag)?;
+    Ok(SecretValue::from_bytes(std::mem::take(&mut *value))?)
+}
+
+/// One expand from the uniform DEK; the extract step would add nothing but time.
+fn expand(dek: &Dek) -> Zeroizing<[u8; 64]> {
+    let mut okm = Zeroizing::new([0; 64]);
+    let hkdf = Hkdf::<Sha256>::from_prk(dek.expose()).expect("a DEK is as long as HKDF wants it");
+    hkdf.expand(EXPAND_LABEL, okm.as_mut_slice()).expect("64 bytes are fewer than HKDF can give");
+    okm
+}
+
+fn split(okm: &[u8; 64]) -> (&[u8; 32], &[u8; COMMITMENT_BYTES]) {
+    let (key, commitment) = okm.split_first_chunk().expect("64 bytes hold 32");
+    (key, commitment.try_into().expect("64 less 32 bytes are 32"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The KEKs that a process can use: one that wraps, and older ones that only unwrap.
+//!
+//! A KEK is chosen by its id; the keyring is never tried key by key.
+
+use std::sync::Arc;
+
+use super::{InvalidKek, KekId, KekProvider, LocalKek};
+
+/// One primary KEK and any number of previous ones, each with its own kek id.
+#[derive(Clone)]
+pub struct Keyring {
+    primary: Arc<dyn KekProvider>,
+    previous: Vec<Arc<dyn KekProvider>>,
+}
+
+/// Why there is no keyring.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The primary KEK cannot be read.
+    #[error("the primary KEK is not usable")]
+    Primary(#[source] InvalidKek),
+    /// A previous KEK cannot be read.
+    #[error("previous KEK number {position} is not usable")]
+    Previous {
+        /// Its place in the list, from 1.
+        position: usize,
+        /// What is wrong with it.
+        source: InvalidKek,
+    },
+    /// The same KEK stands in the keyring twice.
+    #[error("the KEK {kek_id} is in the keyring twice; list each key once")]
+    Twice {
+        /// Which KEK.
+        kek_id: KekId,
+    },
+}
+
+impl Keyring {
+    /// A keyring of any providers.
+    ///
+    /// # Errors
+    /// A KEK is there twice.
+    pub fn new(primary: Arc<dyn KekProvider>, previous: Vec<Arc<dyn KekProvider>>) -> Result<Self, KeyringError> {
+        let keyring = Self { primary, previous };
+        let mut kek_ids = keyring.kek_ids();
+        kek_ids.sort_unstable();
+        match kek_ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(KeyringError::Twice { kek_id: pair[0] }),
+            None => Ok(keyring),
+        }
+    }
+
+    /// A keyring of local KEKs from the text forms of `TAVORA_SECRET_KEK` and `TAVORA_SECRET_KEK_PREVIOUS`
+    /// (separated by commas; blanks around them and empty places are ignored).
+    ///
+    /// # Errors
+    /// A text is no KEK, or a KEK is there twice.
+    pub fn local(primary: &str, previous: Option<&str>) -> Result<Self, KeyringError> {
+        let primary = Arc::new(LocalKek::parse(primary).map_err(KeyringError::Primary)?);
+        let texts = previous.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+        let previous = texts.enumerate().map(|(index, text)| match LocalKek::parse(text) {
+            Ok(kek) => Ok(Arc::new(kek) as Arc<dyn KekProvider>),
+            Err(source) => Err(KeyringError::Previous { position: index + 1, source }),
+        });
+        Self::new(primary, previous.collect::<Result<_, _>>()?)
+    }
+
+    /// The KEK that new DEKs are wrapped with.
+    pub fn primary(&self) -> &dyn KekProvider {
+        &*self.primary
+    }
+
+    /// The KEK with this id.
+    pub fn find(&self, kek_id: KekId) -> Option<&dyn KekProvider> {
+        self.all().find(|kek| kek.kek_id() == kek_id)
+    }
+
+    /// Every kek id here, the primary's first.
+    pub fn kek_ids(&self) -> Vec<KekId> {
+        self.all().map(KekProvider::kek_id).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &dyn KekProvider> {
+        std::iter::once(&self.primary).chain(&self.previous).map(|kek| &**kek)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyring_finds_each_of_its_keys_by_id() {
+        let texts: Vec<_> = (0..3).map(|_| LocalKek::make_text()).collect();
+        let keyring = Keyring::local(&texts[0], Some(&format!("{}, {},", *texts[1], *texts[2]))).unwrap();
+        for text in &texts {
+            let kek_id = LocalKek::parse(text).unwrap().kek_id();
+            assert_eq!(keyring.find(kek_id).unwrap().kek_id(), kek_id);
+        }
+        assert_eq!(keyring.kek_ids()[0], keyring.primary().kek_id());
+        assert!(keyring.find(KekId::from_bytes([0; 16])).is_none());
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_or_unreadable_is_refused() {
+        let text = LocalKek::make_text();
+        let kek_id = LocalKek::parse(&text).unwrap().kek_id();
+        assert!(matches!(Keyring::local(&text, Some(&text)), Err(KeyringError::Twice { kek_id: found }) if found == kek_id));
+        assert!(matches!(Keyring::local("!", None), Err(KeyringError::Primary(_))));
+        let previous = format!("{},!", *LocalKek::make_text());
+        assert!(matches!(Keyring::local(&text, Some(&previous)), Err(KeyringError::Previous { position: 2, .. })));
+    }
+}

@@ -1,0 +1,276 @@
+//! A KEK that this process holds itself.
+//!
+//! From the 32 key bytes two things are derived (HKDF-SHA256, RFC 5869): the kek id, and the key that wraps. The
+//! KEK itself is never a cipher key and is forgotten as soon as it is read. Which text to parse is up to the host.
+//!
+//! ```text
+//! wrapped DEK   ┌─────────┬───────────┬─────────────┬──────────────────────┐
+//!               │ version │ algorithm │ nonce       │ encrypted DEK ‖ tag  │   62 bytes in all
+//!               │ 1 byte  │ 1 byte    │ 12 bytes    │ 32 + 16 bytes        │
+//!               └─────────┴───────────┴─────────────┴──────────────────────┘
+//! ```
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{Dek, KekError, KekId, KekProvider, fill_random};
+use crate::{
+    aead::{Aead, KEY_BYTES, NONCE_BYTES, TAG_BYTES},
+    blob::{self, AES_256_GCM, FormatError, VERSION_1},
+};
+
+/// The largest KEK file that is read, in bytes.
+pub const KEK_FILE_MAX_BYTES: u64 = 4096;
+
+const WRAPPED_BYTES: usize = 2 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
+const ID_LABEL: &[u8] = b"tavora/kek-id/v1";
+const WRAP_LABEL: &[u8] = b"tavora/kek-wrap/v1";
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// A KEK in this process: an expanded wrapping key (in locked memory where the system allows) and the kek id.
+pub struct LocalKek {
+    kek_id: KekId,
+    cipher: Box<Aead>,
+    _memory: Option<region::LockGuard>,
+}
+
+/// Why a text gives no KEK. It never holds the text: a mistyped key is still almost the key.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidKek {
+    /// Neither base64 nor hex.
+    #[error("the KEK is neither base64 nor hex ({chars} characters); make one with `kek generate`")]
+    NotText {
+        /// How long the text is.
+        chars: usize,
+    },
+    /// It decodes to another length.
+    #[error("the KEK has {bytes} bytes and must have exactly {KEY_BYTES}; make one with `kek generate`")]
+    WrongLength {
+        /// How many bytes it decodes to.
+        bytes: usize,
+    },
+    /// A `file://` reference without an absolute path.
+    #[error("a KEK file is given as file:///absolute/path; correct the reference")]
+    BadFileReference,
+    /// The file cannot be read.
+    #[error("the KEK file {path} cannot be read; check that it exists and that this user may read it")]
+    UnreadableFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is larger than [`KEK_FILE_MAX_BYTES`].
+    #[error("the KEK file {path} has more than {KEK_FILE_MAX_BYTES} bytes; it must hold one key as base64 or hex")]
+    HugeFile {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file's content gives no KEK.
+    #[error("the KEK file {path} does not hold a key")]
+    BadFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        source: Box<InvalidKek>,
+    },
+}
+
+impl LocalKek {
+    /// Reads base64 (either alphabet, padded or not) or hex of exactly 32 bytes, or a `file:///path` that holds
+    /// such a text. The path is taken as it stands, without percent-decoding.
+    ///
+    /// # Errors
+    /// Anything else, with the length it had and never its content.
+    pub fn parse(text: &str) -> Result<Self, InvalidKek> {
+        match text.trim().strip_prefix("file://") {
+            Some(path) if path.starts_with('/') => Self::read_file(Path::new(path)),
+            Some(_) => Err(InvalidKek::BadFileReference),
+            None => Self::decode(text.trim()),
+        }
+    }
+
+    /// A fresh KEK as text to keep somewhere safe: 44 characters of base64.
+    pub fn make_text() -> Zeroizing<String> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        fill_random(bytes.as_mut_slice());
+        Zeroizing::new(STANDARD.encode(bytes.as_slice()))
+    }
+
+    fn read_file(path: &Path) -> Result<Self, InvalidKek> {
+        let unreadable = |source| InvalidKek::UnreadableFile { path: path.into(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read the KEK file; chmod 600 it");
+        }
+        let mut text = Zeroizing::new(String::with_capacity(KEK_FILE_MAX_BYTES as usize + 1));
+        file.take(KEK_FILE_MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > KEK_FILE_MAX_BYTES {
+            return Err(InvalidKek::HugeFile { path: path.into() });
+        }
+        Self::decode(text.trim()).map_err(|source| InvalidKek::BadFile { path: path.into(), source: Box::new(source) })
+    }
+
+    fn decode(text: &str) -> Result<Self, InvalidKek> {
+        // One buffer, large enough from the start and cleared whatever happens, so that no attempt leaves a trace.
+        let mut bytes = Zeroizing::new(vec![0; text.len() + 3]);
+        let mut length = None;
+        if text.len() == 2 * KEY_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            length = decode_hex(text, &mut bytes);
+        }
+        let length = length
+            .or_else(|| STANDARD.decode_slice(text, &mut bytes).ok())
+            .or_else(|| URL_SAFE.decode_slice(text, &mut bytes).ok())
+            .or_else(|| decode_hex(text, &mut bytes));
+        let length = length.ok_or_else(|| InvalidKek::NotText { chars: text.chars().count() })?;
+        match <&[u8; KEY_BYTES]>::try_from(&bytes[..length]) {
+            Ok(kek) => Ok(Self::derive(kek)),
+            Err(_) => Err(InvalidKek::WrongLength { bytes: length }),
+        }
+    }
+
+    fn derive(kek: &[u8; KEY_BYTES]) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, kek);
+        let mut id = [0; 16];
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        hkdf.expand(ID_LABEL, &mut id).expect("16 bytes are fewer than HKDF can give");
+        hkdf.expand(WRAP_LABEL, key.as_mut_slice()).expect("32 bytes are fewer than HKDF can give");
+        let cipher = Box::new(Aead::new(&key));
+        let memory = region::lock(&raw const *cipher, size_of::<Aead>())
+            .inspect_err(|cause| tracing::debug!(%cause, "the wrapping key's memory cannot be locked and may be swapped out"))
+            .ok();
+        Self { kek_id: KekId::from_bytes(id), cipher, _memory: memory }
+    }
+}
+
+#[async_trait]
+impl KekProvider for LocalKek {
+    fn kek_id(&self) -> KekId {
+        self.kek_id
+    }
+
+    async fn wrap(&self, dek: &Dek, associated_data: &[u8]) -> Result<Vec<u8>, KekError> {
+        let mut nonce = [0; NONCE_BYTES];
+        fill_random(&mut nonce);
+        let mut wrapped = Vec::with_capacity(WRAPPED_BYTES);
+        wrapped.extend_from_slice(&[VERSION_1, AES_256_GCM]);
+        wrapped.extend_from_slice(&nonce);
+        // The plain DEK is in `wrapped` only until the next statement encrypts it in place.
+        wrapped.extend_from_slice(dek.expose());
+        let tag = self.cipher.seal(&nonce, associated_data, &mut wrapped[2 + NONCE_BYTES..]);
+        wrapped.extend_from_slice(&tag);
+        Ok(wrapped)
+    }
+
+    async fn unwrap(&self, wrapped: &[u8], associated_data: &[u8]) -> Result<Dek, KekError> {
+        let (nonce, rest) = blob::body(wrapped)?.split_first_chunk::<NONCE_BYTES>().ok_or(FormatError::BadLength)?;
+        let (ciphertext, tag) = rest.split_first_chunk::<KEY_BYTES>().ok_or(FormatError::BadLength)?;
+        let tag: &[u8; TAG_BYTES] = tag.try_into().map_err(|_| FormatError::BadLength)?;
+        let mut key = Zeroizing::new(*ciphertext);
+        self.cipher.open(nonce, associated_data, key.as_mut_slice(), tag)?;
+        Ok(Dek::take(&mut key))
+    }
+}
+
+fn decode_hex(text: &str, bytes: &mut [u8]) -> Option<usize> {
+    let length = text.len() / 2;
+    hex::decode_to_slice(text, &mut bytes[..length]).ok().map(|()| length)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const HEX: &str = "fbf0f1f2f3f4f5f6f7f8f9fafbfcfdfe000102030405060708090a0b0c0d0eff";
+
+    fn id_of(text: &str) -> KekId {
+        LocalKek::parse(text).unwrap().kek_id()
+    }
+
+    #[test]
+    fn every_way_to_write_a_key_is_the_same_key() {
+        let bytes = hex::decode(HEX).unwrap();
+        let standard = STANDARD.encode(&bytes);
+        let url_safe = URL_SAFE.encode(&bytes);
+        assert_ne!(standard, url_safe);
+        for text in [&standard, &url_safe, standard.trim_end_matches('='), url_safe.trim_end_matches('='), &HEX.to_uppercase(), &format!(" {HEX}\n")] {
+            assert_eq!(id_of(text), id_of(HEX));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("kek");
+        fs::write(&file, format!("{standard}\n")).unwrap();
+        assert_eq!(id_of(&format!("file://{}", file.display())), id_of(HEX));
+    }
+
+    #[test]
+    fn a_fresh_key_is_readable_and_new() {
+        assert_eq!(LocalKek::make_text().len(), 44);
+        assert_ne!(id_of(&LocalKek::make_text()), id_of(&LocalKek::make_text()));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_length_and_without_its_content() {
+        let refused = |text: &str| match LocalKek::parse(text) {
+            Ok(_) => panic!("accepted"),
+            Err(refusal) => {
+                let shown = format!("{refusal} {refusal:?}");
+                let core = text.trim();
+                assert!(core.len() < 8 || !shown.contains(core), "{shown}");
+                assert!(core.len() < 8 || !shown.contains(&core[..8]), "{shown}");
+                refusal
+            }
+        };
+        assert!(matches!(refused(&HEX[..62]), InvalidKek::WrongLength { bytes: 46 | 31 }));
+        assert!(matches!(refused(&STANDARD.encode([1; 16])), InvalidKek::WrongLength { bytes: 16 }));
+        assert!(matches!(refused(&STANDARD.encode([1; 33])), InvalidKek::WrongLength { bytes: 33 }));
+        assert!(matches!(refused(""), InvalidKek::WrongLength { bytes: 0 }));
+        assert!(matches!(refused("correct horse battery staple!"), InvalidKek::NotText { chars: 29 }));
+        assert!(matches!(LocalKek::parse("file://kek"), Err(InvalidKek::BadFileReference)));
+        assert!(matches!(LocalKek::parse("file:///nonexistent/kek"), Err(InvalidKek::UnreadableFile { .. })));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("kek");
+        let reference = format!("file://{}", file.display());
+        fs::write(&file, "a".repeat(KEK_FILE_MAX_BYTES as usize + 1)).unwrap();
+        assert!(matches!(LocalKek::parse(&reference), Err(InvalidKek::HugeFile { .. })));
+        fs::write(&file, "too short").unwrap();
+        assert!(matches!(LocalKek::parse(&reference), Err(InvalidKek::BadFile { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_wrapped_dek_unwraps_only_unchanged_and_bound_to_the_same_data() {
+        let kek = LocalKek::parse(HEX).unwrap();
+        let dek = Dek::make();
+        let wrapped = kek.wrap(&dek, b"here").await.unwrap();
+        assert_eq!(wrapped.len(), WRAPPED_BYTES);
+        assert_eq!(kek.unwrap(&wrapped, b"here").await.unwrap().expose(), dek.expose());
+        assert!(matches!(kek.unwrap(&wrapped, b"there").await, Err(KekError::NotAuthentic(_))));
+        let other = LocalKek::parse(&LocalKek::make_text()).unwrap();
+        assert!(matches!(other.unwrap(&wrapped, b"here").await, Err(KekError::NotAuthentic(_))));
+        for index in 0..wrapped.len() {
+            let mut damaged = wrapped.clone();
+            damaged[index] ^= 1;
+            assert!(kek.unwrap(&damaged, b"here").await.is_err());
+            assert!(matches!(kek.unwrap(&wrapped[..index], b"here").await, Err(KekError::Format(FormatError::BadLength))));
+        }
+        let longer = [&wrapped[..], &[0]].concat();
+        assert!(matches!(kek.unwrap(&longer, b"here").await, Err(KekError::Format(FormatError::BadLength))));
+    }
+}
