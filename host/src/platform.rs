@@ -61,6 +61,14 @@ pub enum StartError {
         /// Why.
         source: LoadError,
     },
+    /// A limit ended a tool that was asked for its operations.
+    #[error("[tools.{tool}]: asked for its operations, the component was stopped: {hit}")]
+    DescribeLimit {
+        /// The tool.
+        tool: String,
+        /// Which limit.
+        hit: LimitHit,
+    },
     /// A tool did not tell its operations.
     #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
     Describe {
@@ -452,9 +460,15 @@ impl Platform {
             binding,
         )
         .await
-        .map_err(|failure: ToolFailure| StartError::Describe {
-            tool: name.to_string(),
-            reason: failure.to_string(),
+        .map_err(|failure| match failure {
+            ToolFailure::Limit(hit) => StartError::DescribeLimit {
+                tool: name.to_string(),
+                hit,
+            },
+            other => StartError::Describe {
+                tool: name.to_string(),
+                reason: other.to_string(),
+            },
         })?;
         self.tools.insert(name, Arc::new(loaded));
         Ok(())

@@ -46,26 +46,23 @@ impl ToolsCapability {
         )
     }
 
-    fn check_input(&self, input: &str) -> Result<(), ToolError> {
-        if input.len() > self.limits.max_input_bytes {
-            return Err(ToolError {
-                code: "invalid_input".to_owned(),
-                message: format!(
-                    "the input has {} bytes, and limits.agent.max_input_bytes allows {}",
-                    input.len(),
-                    self.limits.max_input_bytes
-                ),
-            });
-        }
-        Ok(())
-    }
+}
 
-    async fn dispatch(&self, call: &ToolCall) -> Result<Json, ToolError> {
-        self.check_input(&call.input)?;
-        self.dispatch
-            .call(&call.tool, &call.operation, &call.input)
-            .await
+async fn dispatch(
+    dispatch: &Dispatch,
+    max_input_bytes: usize,
+    call: &ToolCall,
+) -> Result<Json, ToolError> {
+    if call.input.len() > max_input_bytes {
+        return Err(ToolError {
+            code: "invalid_input".to_owned(),
+            message: format!(
+                "the input has {} bytes, and limits.agent.max_input_bytes allows {max_input_bytes}",
+                call.input.len()
+            ),
+        });
     }
+    dispatch.call(&call.tool, &call.operation, &call.input).await
 }
 
 impl Host for ToolsCapability {
@@ -92,7 +89,7 @@ impl Host for ToolsCapability {
             operation,
             input,
         };
-        Ok(self.dispatch(&call).await)
+        Ok(dispatch(&self.dispatch, self.limits.max_input_bytes, &call).await)
     }
 
     async fn call_all(
@@ -100,9 +97,9 @@ impl Host for ToolsCapability {
         calls: Vec<ToolCall>,
     ) -> wasmtime::Result<Vec<Result<Json, ToolError>>> {
         self.count(calls.len())?;
-        let this = &*self;
-        let outcomes = futures::stream::iter(calls.iter())
-            .map(|call| this.dispatch(call))
+        let (to, max_input_bytes) = (&self.dispatch, self.limits.max_input_bytes);
+        let outcomes = futures::stream::iter(calls)
+            .map(|call| async move { dispatch(to, max_input_bytes, &call).await })
             .buffered(self.limits.max_concurrent_calls.max(1))
             .collect()
             .await;

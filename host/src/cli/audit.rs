@@ -1,7 +1,7 @@
 //! `tavora-host audit …`
 
 use clap::Subcommand;
-use vault_core::{AuditEntry, AuditQuery, AuditReport, ChainHash};
+use vault_core::{Actor, AuditEntry, AuditQuery, ChainHash, VerifyReport};
 
 use super::output::{Output, table};
 use super::session::Session;
@@ -37,10 +37,10 @@ impl AuditCommand {
                 };
                 let query = AuditQuery {
                     app_id: app,
-                    limit: lines,
+                    limit: Some(lines),
                     ..AuditQuery::default()
                 };
-                let mut entries = session.vaults.audit_entries(&query).await?.entries;
+                let mut entries = session.vaults.audit_entries(query).await?.entries;
                 entries.reverse();
                 output.show(&entries, |entries| list(entries))?;
             }
@@ -63,22 +63,35 @@ fn list(entries: &[AuditEntry]) -> String {
         .map(|entry| {
             [
                 entry.created_at.to_string(),
-                entry.action.to_string(),
-                format!("{} {}", entry.subject_type, entry.subject_id.as_deref().unwrap_or("-")),
-                serde_json::to_string(&entry.metadata).unwrap_or_default(),
+                entry.action.clone(),
+                entry
+                    .subject
+                    .as_ref()
+                    .map_or("-".to_owned(), |subject| format!("{} {}", subject.kind, subject.id)),
+                actor(&entry.actor),
+                entry.outcome.clone(),
             ]
         })
         .collect();
-    table(["TIME", "ACTION", "SUBJECT", "DETAILS"], &rows, "no entries")
+    table(["TIME", "ACTION", "SUBJECT", "BY", "OUTCOME"], &rows, "no entries")
 }
 
-fn text(report: &AuditReport) -> String {
+fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator => "operator".to_owned(),
+        Actor::ApiKey(id) => format!("API key {id}"),
+        Actor::Tool { name, .. } => format!("tool {name}"),
+        Actor::Host => "host".to_owned(),
+    }
+}
+
+fn text(report: &VerifyReport) -> String {
     let mut lines: Vec<String> = report.findings.iter().map(|finding| format!("FOUND: {finding}")).collect();
     lines.push(format!(
         "{} entries, {} secrets checked, {} findings",
         report.entries,
         report.secrets,
-        report.findings.len()
+        report.findings_total
     ));
     if let Some(head) = &report.head {
         lines.push(format!("head: {head}"));

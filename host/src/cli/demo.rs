@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use vault_core::{
-    App, AppName, AuditQuery, Keyring, LocalKek, SecretName, SecretValue, SecretVaults, SqliteOptions,
+    App, AppName, AuditQuery, action, Keyring, LocalKek, SecretName, SecretValue, SecretVaults, SqliteOptions,
     SqliteStore, VaultName, VaultView,
 };
 
@@ -201,9 +201,9 @@ fn refuse_component(stage: &Stage, transcript: &mut Transcript) -> Outcome {
 async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) -> Outcome {
     let vaults = stage.platform.vaults();
     let entries = vaults
-        .audit_entries(&AuditQuery {
+        .audit_entries(AuditQuery {
             app_id: Some(stage.app.id),
-            limit: 1000,
+            limit: Some(1000),
             ..AuditQuery::default()
         })
         .await?
@@ -211,20 +211,20 @@ async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) 
     let count = |action: &str| entries.iter().filter(|entry| entry.action == action).count();
     transcript.check(
         "every release is in the audit, and so is every leak that was blocked",
-        count("secret.release") > 0 && count("leak.blocked") > 0,
+        count(action::SECRET_RELEASED) > 0 && count("leak.blocked") > 0,
         &format!("{} entries", entries.len()),
     );
     transcript.say(&format!(
         "{} entries: {} releases, {} blocked leaks",
         entries.len(),
-        count("secret.release"),
+        count(action::SECRET_RELEASED),
         count("leak.blocked")
     ));
     let report = vaults.audit_verify(None).await?;
     transcript.check(
         "the audit chain verifies",
         report.is_clean(),
-        &format!("{} findings", report.findings.len()),
+        &format!("{} findings", report.findings_total),
     );
     let found = files_with(folder, stage.credential.as_bytes())?;
     transcript.check(

@@ -57,7 +57,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
     }
     let name = AppName::try_from(APP.to_owned()).map_err(usage)?;
     let app = vaults.create_app(&operator(), name, None, None).await?;
-    let (_, key) = vaults.create_api_key(&operator(), app.id, "dev", None).await?;
+    let (_, key) = vaults.create_api_key(&operator(), app.id, "dev".parse()?, None).await?;
     let folder = match data == Path::new(".tavora") {
         true => String::new(),
         false => format!(" --data {}", data.display()),

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use vault_core::{ApiKeyId, ApiKeyView};
+use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
 use super::output::{Output, table};
 use super::session::{Session, operator, usage};
@@ -13,7 +13,7 @@ pub(crate) enum KeyCommand {
     /// Make an API key and print it, this once.
     Create {
         /// What the key is for.
-        name: String,
+        name: ApiKeyName,
         /// The app [default: the only one].
         #[arg(long)]
         app: Option<String>,
@@ -49,7 +49,7 @@ impl KeyCommand {
                 let app = session.app(app.as_deref()).await?;
                 let (view, key) = session
                     .vaults
-                    .create_api_key(&operator(), app.id, &name, expires_at)
+                    .create_api_key(&operator(), app.id, name, expires_at)
                     .await?;
                 let shown = serde_json::json!({ "id": view.id, "name": view.name, "key": *key });
                 output.show(&shown, |_| format!("{}\n\nThis is the only time that the key is shown.", *key))?;
@@ -84,7 +84,7 @@ fn list(keys: &[ApiKeyView]) -> String {
             };
             [
                 key.id.to_string(),
-                key.name.clone(),
+                key.name.to_string(),
                 state,
                 key.created_at.to_string(),
             ]

@@ -53,7 +53,7 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none:
         let padded = cells
             .iter()
             .enumerate()
-            .map(|(column, cell)| format!("{cell:<1$}", width(column)));
+            .map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(head)];

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use vault_core::{RedactedSecret, SecretName, SecretValue};
+use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue};
 use zeroize::Zeroizing;
 
 use super::output::{Output, table};
@@ -13,7 +13,7 @@ use super::session::{Session, operator, usage};
 use super::{Failure, Global, Outcome};
 
 /// The longest input that is read, in bytes: a value's limit and a line ending.
-const MAX_INPUT_BYTES: u64 = SecretValue::MAX_BYTES as u64 + 2;
+const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;
 
 #[derive(Subcommand)]
 pub(crate) enum SecretCommand {

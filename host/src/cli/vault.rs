@@ -1,8 +1,7 @@
 //! `tavora-host vault …`: an app's vaults, and which one its tools resolve from.
 
 use clap::Subcommand;
-use serde_json::Value;
-use vault_core::{App, VaultName, VaultView};
+use vault_core::{App, Metadata, VaultName, VaultView};
 
 use super::output::{Output, table};
 use super::session::{Session, operator, usage};
@@ -113,8 +112,9 @@ impl VaultCommand {
     }
 }
 
-fn parse_metadata(text: &str) -> Result<serde_json::Map<String, Value>, Failure> {
-    serde_json::from_str(text).map_err(|error| usage(format!("--metadata must be a JSON object: {error}")))
+fn parse_metadata(text: &str) -> Result<Metadata, Failure> {
+    let value = serde_json::from_str(text).map_err(|error| usage(format!("--metadata is not JSON: {error}")))?;
+    Metadata::parse(value).map_err(|error| usage(format!("--metadata: {error}")))
 }
 
 /// Asks, on a terminal; elsewhere `--yes` is needed.

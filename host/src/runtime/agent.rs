@@ -9,7 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bindings::{AgentSandboxPre, RunError, RunInput, tools};
-use super::limits::{AgentLimits, LimitHit, Meter, Section, within};
+use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::tools::ToolsCapability;
 
 /// The state of an agent's store. It lives for one run.
@@ -39,7 +39,7 @@ pub enum AgentFailure {
 
 impl AgentFailure {
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
-        match LimitHit::of(&error).or_else(|| meter.denied()) {
+        match meter.limit_behind(&error) {
             Some(hit) => Self::Limit(hit),
             None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Self::Busy(error),
             None => Self::Trapped(error.root_cause().to_string()),
@@ -72,7 +72,8 @@ impl AgentComponent {
         tools: ToolsCapability,
         code: String,
         input: String,
-        limits: &AgentLimits,
+        wall_clock_ms: u64,
+        limits: &Limits,
     ) -> Result<Result<String, RunError>, AgentFailure> {
         let state = AgentState {
             tools,
@@ -80,7 +81,7 @@ impl AgentComponent {
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.meter);
-        store.set_hostcall_fuel(limits.hostcall_fuel_bytes);
+        store.set_hostcall_fuel(limits.agent.hostcall_fuel_bytes);
         store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
         store.set_epoch_deadline(1);
         let run_input = RunInput {
@@ -89,7 +90,7 @@ impl AgentComponent {
             now_ms: now_ms(),
             seed: make_seed(),
         };
-        let ended = within(limits.wall_clock_ms, Section::Agent.wall_clock(), async {
+        let ended = within(wall_clock_ms, Section::Agent.wall_clock(), async {
             let guest = self.pre.instantiate_async(&mut store).await?;
             guest
                 .tavora_platform_agent()
@@ -102,10 +103,10 @@ impl AgentComponent {
             Ok(json) => json.len(),
             Err(error) => error.name.len() + error.message.len() + error.stack.len(),
         };
-        if bytes > limits.max_output_bytes {
+        if bytes > limits.agent.max_output_bytes {
             return Err(LimitHit {
                 limit: "limits.agent.max_output_bytes",
-                allowed: limits.max_output_bytes as u64,
+                allowed: limits.agent.max_output_bytes as u64,
             }
             .into());
         }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
 use super::inspection::InspectionLimits;
 
@@ -135,13 +135,6 @@ pub struct LimitHit {
     pub allowed: u64,
 }
 
-impl LimitHit {
-    /// The limit that `error` reports, if one ended the guest.
-    pub(crate) fn of(error: &wasmtime::Error) -> Option<Self> {
-        error.downcast_ref::<Self>().cloned()
-    }
-}
-
 /// The section of `[limits]` whose names a store reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
@@ -168,6 +161,8 @@ pub(crate) struct Meter {
     max_memory_bytes: usize,
     max_table_elements: usize,
     max_ticks: u64,
+    hostcall_fuel_bytes: usize,
+    max_stack_bytes: usize,
     memory_bytes: usize,
     table_elements: usize,
     ticks: u64,
@@ -175,35 +170,50 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn for_agent(limits: &AgentLimits) -> Self {
-        Self::new(
-            Section::Agent,
-            limits.max_memory_bytes,
-            limits.max_table_elements,
-            limits.cpu_ms,
-        )
-    }
-
-    pub(crate) fn for_tool(limits: &ToolLimits) -> Self {
-        Self::new(
-            Section::Tool,
-            limits.max_memory_bytes,
-            limits.max_table_elements,
-            limits.cpu_ms,
-        )
-    }
-
-    fn new(
-        section: Section,
-        max_memory_bytes: usize,
-        max_table_elements: usize,
-        cpu_ms: u64,
-    ) -> Self {
-        Self {
-            section,
+    pub(crate) fn for_agent(limits: &Limits) -> Self {
+        let AgentLimits {
             max_memory_bytes,
             max_table_elements,
-            max_ticks: cpu_ms.div_ceil(TICK_MS).max(1),
+            cpu_ms,
+            hostcall_fuel_bytes,
+            ..
+        } = limits.agent;
+        Self {
+            section: Section::Agent,
+            max_memory_bytes,
+            max_table_elements,
+            max_ticks: ticks(cpu_ms),
+            hostcall_fuel_bytes,
+            ..Self::idle(limits)
+        }
+    }
+
+    pub(crate) fn for_tool(limits: &Limits) -> Self {
+        let ToolLimits {
+            max_memory_bytes,
+            max_table_elements,
+            cpu_ms,
+            hostcall_fuel_bytes,
+            ..
+        } = limits.tool;
+        Self {
+            section: Section::Tool,
+            max_memory_bytes,
+            max_table_elements,
+            max_ticks: ticks(cpu_ms),
+            hostcall_fuel_bytes,
+            ..Self::idle(limits)
+        }
+    }
+
+    fn idle(limits: &Limits) -> Self {
+        Self {
+            section: Section::Agent,
+            max_memory_bytes: 0,
+            max_table_elements: 0,
+            max_ticks: 0,
+            hostcall_fuel_bytes: 0,
+            max_stack_bytes: limits.max_stack_bytes,
             memory_bytes: 0,
             table_elements: 0,
             ticks: 0,
@@ -232,8 +242,28 @@ impl Meter {
         Ok(UpdateDeadline::Yield(1))
     }
 
-    /// The growth that was last denied: the likely reason when the guest traps afterwards.
-    pub(crate) fn denied(&self) -> Option<LimitHit> {
+    /// The limit that ended the guest with `error`, if one did. A guest that traps after a denied growth trapped for
+    /// want of it, as far as anyone can tell.
+    pub(crate) fn limit_behind(&self, error: &wasmtime::Error) -> Option<LimitHit> {
+        if let Some(hit) = error.downcast_ref::<LimitHit>() {
+            return Some(hit.clone());
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            return Some(LimitHit {
+                limit: "limits.max_stack_bytes",
+                allowed: self.max_stack_bytes as u64,
+            });
+        }
+        // The runtime has no type for this error.
+        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            return Some(LimitHit {
+                limit: self.section.name(
+                    "limits.agent.hostcall_fuel_bytes",
+                    "limits.tool.hostcall_fuel_bytes",
+                ),
+                allowed: self.hostcall_fuel_bytes as u64,
+            });
+        }
         self.denied.clone()
     }
 }
@@ -286,6 +316,10 @@ impl ResourceLimiter for Meter {
     }
 }
 
+fn ticks(cpu_ms: u64) -> u64 {
+    cpu_ms.div_ceil(TICK_MS).max(1)
+}
+
 /// Runs `future` for at most `limit_ms`.
 pub(crate) async fn within<F: Future>(
     limit_ms: u64,
@@ -306,30 +340,27 @@ mod tests {
 
     #[test]
     fn memories_add_up_and_a_denied_growth_is_remembered() {
-        let limits = AgentLimits {
-            max_memory_bytes: 100,
-            ..AgentLimits::default()
-        };
+        let mut limits = Limits::default();
+        limits.agent.max_memory_bytes = 100;
         let mut meter = Meter::for_agent(&limits);
         assert!(meter.memory_growing(0, 60, None).expect("no trap"));
         assert!(meter.memory_growing(0, 40, None).expect("no trap"));
-        assert!(meter.denied().is_none());
+        assert!(meter.denied.is_none());
         assert!(!meter.memory_growing(40, 41, None).expect("no trap"));
         assert_eq!(
-            meter.denied().expect("a limit").limit,
+            meter.denied.expect("a limit").limit,
             "limits.agent.max_memory_bytes"
         );
     }
 
     #[test]
     fn ticks_past_the_allowance_end_the_guest() {
-        let limits = ToolLimits {
-            cpu_ms: 20,
-            ..ToolLimits::default()
-        };
+        let mut limits = Limits::default();
+        limits.tool.cpu_ms = 20;
         let mut meter = Meter::for_tool(&limits);
         assert!(meter.tick().is_ok() && meter.tick().is_ok());
-        let hit = LimitHit::of(&meter.tick().err().expect("the third tick")).expect("a limit");
+        let error = meter.tick().err().expect("the third tick");
+        let hit = meter.limit_behind(&error).expect("a limit");
         assert_eq!((hit.limit, hit.allowed), ("limits.tool.cpu_ms", 20));
         meter.restart_clock();
         assert!(meter.tick().is_ok());

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use vault_core::{ReleaseContext, SecretName, SecretVaults};
 use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre};
 use super::inspection::Digest;
-use super::limits::{LimitHit, Meter, Section, ToolLimits, within};
+use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::log::ToolLog;
 use crate::capability::secrets::{self, SecretsCapability};
 use crate::egress::{Egress, Origin, ReleasedSecrets};
@@ -40,7 +40,7 @@ pub(crate) struct ToolComponent {
     pub grants: ToolGrants,
     pub operations: Vec<Operation>,
     pre: TrustedToolPre<ToolState>,
-    limits: ToolLimits,
+    limits: Arc<Limits>,
 }
 
 /// What an instance of a tool is made for: one app, one run.
@@ -65,7 +65,7 @@ pub(crate) enum ToolFailure {
 impl ToolFailure {
     /// Names the cause of an error that came out of the guest, whose meter knows what it was last denied.
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
-        match LimitHit::of(&error).or_else(|| meter.denied()) {
+        match meter.limit_behind(&error) {
             Some(hit) => Self::Limit(hit),
             None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Self::Busy(error),
             None => Self::Trapped(error),
@@ -131,7 +131,7 @@ impl ToolComponent {
         digest: Digest,
         grants: ToolGrants,
         pre: TrustedToolPre<ToolState>,
-        limits: ToolLimits,
+        limits: Arc<Limits>,
         binding: ToolBinding,
     ) -> Result<Self, ToolFailure> {
         let mut tool = Self {
@@ -157,10 +157,10 @@ impl ToolComponent {
         let log = ToolLog::new(
             Arc::clone(&self.name),
             Arc::clone(&binding.released),
-            self.limits.max_log_bytes,
+            self.limits.tool.max_log_bytes,
         );
         let mut table = ResourceTable::new();
-        table.set_max_capacity(self.limits.max_resources);
+        table.set_max_capacity(self.limits.tool.max_resources);
         let state = ToolState {
             secrets: SecretsCapability::new(
                 binding.vaults,
@@ -178,11 +178,11 @@ impl ToolComponent {
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.meter);
-        store.set_hostcall_fuel(self.limits.hostcall_fuel_bytes);
+        store.set_hostcall_fuel(self.limits.tool.hostcall_fuel_bytes);
         store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
         store.set_epoch_deadline(1);
         let started = within(
-            self.limits.wall_clock_ms,
+            self.limits.tool.wall_clock_ms,
             Section::Tool.wall_clock(),
             self.pre.instantiate_async(&mut store),
         )
@@ -191,7 +191,7 @@ impl ToolComponent {
             Ok(guest) => Ok(ToolInstance {
                 guest,
                 store,
-                limits: self.limits.clone(),
+                limits: Arc::clone(&self.limits),
             }),
             Err(error) => Err(ToolFailure::of(error, &store.data().meter)),
         }
@@ -202,7 +202,7 @@ impl ToolComponent {
 pub(crate) struct ToolInstance {
     guest: TrustedTool,
     store: Store<ToolState>,
-    limits: ToolLimits,
+    limits: Arc<Limits>,
 }
 
 impl ToolInstance {
@@ -213,13 +213,14 @@ impl ToolInstance {
         input: &str,
     ) -> Result<Result<String, ToolError>, ToolFailure> {
         let guest = self.guest.tavora_platform_tool();
+        let input = input.to_owned();
         let state = self.store.data_mut();
         state.secrets.start_call();
         state.meter.restart_clock();
         let answer = within(
-            self.limits.wall_clock_ms,
+            self.limits.tool.wall_clock_ms,
             Section::Tool.wall_clock(),
-            guest.call_call(&mut self.store, operation, input),
+            guest.call_call(&mut self.store, operation, &input),
         )
         .await?
         .map_err(|error| ToolFailure::of(error, &self.store.data().meter))?;
@@ -227,10 +228,10 @@ impl ToolInstance {
             Ok(json) => json.len(),
             Err(error) => error.code.len() + error.message.len(),
         };
-        if bytes > self.limits.max_output_bytes {
+        if bytes > self.limits.tool.max_output_bytes {
             return Err(LimitHit {
                 limit: "limits.tool.max_output_bytes",
-                allowed: self.limits.max_output_bytes as u64,
+                allowed: self.limits.tool.max_output_bytes as u64,
             }
             .into());
         }
@@ -240,7 +241,7 @@ impl ToolInstance {
     async fn describe(&mut self) -> Result<Vec<Operation>, ToolFailure> {
         let guest = self.guest.tavora_platform_tool();
         within(
-            self.limits.wall_clock_ms,
+            self.limits.tool.wall_clock_ms,
             Section::Tool.wall_clock(),
             guest.call_describe(&mut self.store),
         )

@@ -5,6 +5,7 @@ mod canary;
 mod command_line;
 mod demo_and_example;
 mod egress;
+mod guest_runner;
 mod hostile_guests;
 mod limits;
 mod sandbox;
