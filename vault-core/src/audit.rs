@@ -55,8 +55,21 @@ pub mod action {
     /// A KEK was used with this database for the first time.
     pub const KEK_REGISTERED: &str = "kek.registered";
 
-    /// The actions that nobody outside this crate may record.
-    pub(crate) const RESERVED_PREFIXES: [&str; 5] = ["app.", "api_key.", "vault.", "secret.", "kek."];
+    /// All of them. A host that recorded these itself would confuse the check of the audit.
+    pub(crate) const ALL: [&str; 12] = [
+        APP_CREATED,
+        VAULT_DESIGNATED,
+        DESIGNATION_CLEARED,
+        API_KEY_CREATED,
+        API_KEY_REVOKED,
+        VAULT_CREATED,
+        VAULT_UPDATED,
+        VAULT_DELETED,
+        SECRET_PUT,
+        SECRET_DELETED,
+        SECRET_RELEASED,
+        KEK_REGISTERED,
+    ];
 }
 
 /// How it ended.
@@ -125,7 +138,11 @@ impl Caller {
     }
 
     fn of(actor: Actor) -> Self {
-        Self { actor, request_id: None, session_id: None }
+        Self {
+            actor,
+            request_id: None,
+            session_id: None,
+        }
     }
 }
 
@@ -141,7 +158,10 @@ pub struct Subject {
 impl Subject {
     /// Anything.
     pub fn new(kind: impl Into<Cow<'static, str>>, id: impl ToString) -> Self {
-        Self { kind: kind.into(), id: id.to_string() }
+        Self {
+            kind: kind.into(),
+            id: id.to_string(),
+        }
     }
 
     /// A secret in a vault.
@@ -160,14 +180,8 @@ pub struct AuditDraft {
     pub(crate) subject: Option<Subject>,
     pub(crate) outcome: Cow<'static, str>,
     pub(crate) detail: Map<String, Value>,
-    pub(crate) secret: Option<SecretMark>,
-}
-
-/// What the audit keeps to recognise a secret's row by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SecretMark {
-    pub(crate) version: u64,
-    pub(crate) digest: PayloadDigest,
+    pub(crate) secret_version: Option<u64>,
+    pub(crate) payload_digest: Option<PayloadDigest>,
 }
 
 impl AuditDraft {
@@ -185,7 +199,8 @@ impl AuditDraft {
             subject: None,
             outcome: outcome::OK.into(),
             detail: Map::new(),
-            secret: None,
+            secret_version: None,
+            payload_digest: None,
         }
     }
 
@@ -219,9 +234,16 @@ impl AuditDraft {
         self
     }
 
-    pub(crate) fn secret(mut self, version: u64, digest: PayloadDigest) -> Self {
-        self.secret = Some(SecretMark { version, digest });
+    /// With the version of the secret that was released.
+    pub(crate) fn version(mut self, version: u64) -> Self {
+        self.secret_version = Some(version);
         self
+    }
+
+    /// With what the secret's row is to be recognised by from now on.
+    pub(crate) fn stored(mut self, version: u64, payload: PayloadDigest) -> Self {
+        self.payload_digest = Some(payload);
+        self.version(version)
     }
 }
 
@@ -354,7 +376,10 @@ mod tests {
     fn an_entry_serialises_to_the_shape_that_clients_know() {
         let caller = Caller::api_key(ApiKeyId::make()).in_request("req-1");
         let subject = Subject::secret(VaultId::make(), &"A".parse().unwrap());
-        let draft = AuditDraft::new(&caller, action::SECRET_PUT).app(AppId::make()).about(subject.clone()).detail("note", 1);
+        let draft = AuditDraft::new(&caller, action::SECRET_PUT)
+            .app(AppId::make())
+            .about(subject.clone())
+            .detail("note", 1);
         let row = EntryRow::chain(draft, 7, &ChainHash::GENESIS);
         let shown = serde_json::to_value(AuditEntry::try_from(row).unwrap()).unwrap();
         let keys: Vec<_> = shown.as_object().unwrap().keys().cloned().collect();
@@ -371,6 +396,13 @@ mod tests {
     #[test]
     fn a_page_is_bounded() {
         assert_eq!(AuditQuery::default().page_size(), AUDIT_PAGE_DEFAULT);
-        assert_eq!(AuditQuery { limit: Some(u32::MAX), ..AuditQuery::default() }.page_size(), AUDIT_PAGE_MAX);
+        assert_eq!(
+            AuditQuery {
+                limit: Some(u32::MAX),
+                ..AuditQuery::default()
+            }
+            .page_size(),
+            AUDIT_PAGE_MAX
+        );
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::{Actor, AuditDraft, AuditEntry, SecretMark, Subject};
+use super::{Actor, AuditDraft, AuditEntry, Subject};
 use crate::{
     id::{ApiKeyId, AppId, AuditEntryId},
     store::StoreError,
@@ -74,7 +74,10 @@ impl Serialize for ChainHash {
 
 /// An entry exactly as it is stored, so that what is hashed is what is there, sensible or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of AuditEntry, as columns")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of AuditEntry, as columns"
+)]
 pub struct EntryRow {
     pub seq: i64,
     pub id: Vec<u8>,
@@ -106,7 +109,10 @@ impl EntryRow {
             Actor::Host => ("host", None, None),
             Actor::Tool { name, digest } => ("tool", Some(name), Some(digest)),
         };
-        let (subject_kind, subject_id) = draft.subject.map(|subject| (subject.kind.into_owned(), subject.id)).unzip();
+        let (subject_kind, subject_id) = draft
+            .subject
+            .map(|subject| (subject.kind.into_owned(), subject.id))
+            .unzip();
         let mut row = Self {
             seq,
             id: AuditEntryId::make().as_bytes().to_vec(),
@@ -123,8 +129,8 @@ impl EntryRow {
             request_id: draft.caller.request_id,
             outcome: draft.outcome.into_owned(),
             detail: serde_json::Value::Object(draft.detail).to_string(),
-            secret_version: draft.secret.map(|SecretMark { version, .. }| version.cast_signed()),
-            payload_digest: draft.secret.map(|SecretMark { digest, .. }| digest.0.to_vec()),
+            secret_version: draft.secret_version.map(u64::cast_signed),
+            payload_digest: draft.payload_digest.map(|digest| digest.0.to_vec()),
             prev_hash: prev.0.to_vec(),
             hash: Vec::new(),
         };
@@ -147,12 +153,23 @@ impl EntryRow {
             optional(&mut hash, text.as_deref().map(str::as_bytes));
         }
         field(&mut hash, self.action.as_bytes());
-        for text in [&self.subject_kind, &self.subject_id, &self.session_id, &self.request_id] {
+        for text in [
+            &self.subject_kind,
+            &self.subject_id,
+            &self.session_id,
+            &self.request_id,
+        ] {
             optional(&mut hash, text.as_deref().map(str::as_bytes));
         }
         field(&mut hash, self.outcome.as_bytes());
         field(&mut hash, self.detail.as_bytes());
-        optional(&mut hash, self.secret_version.map(i64::to_be_bytes).as_ref().map(|bytes| bytes.as_slice()));
+        optional(
+            &mut hash,
+            self.secret_version
+                .map(i64::to_be_bytes)
+                .as_ref()
+                .map(|bytes| bytes.as_slice()),
+        );
         optional(&mut hash, self.payload_digest.as_deref());
         ChainHash(hash.finalize().into())
     }
@@ -162,9 +179,15 @@ impl TryFrom<EntryRow> for AuditEntry {
     type Error = StoreError;
 
     fn try_from(row: EntryRow) -> Result<Self, StoreError> {
-        let damaged = || StoreError::Damaged { what: "an audit entry" };
+        let damaged = || StoreError::Damaged {
+            what: "an audit entry",
+        };
         let bytes = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| damaged());
-        let api_key_id = row.api_key_id.map(bytes).transpose()?.map(ApiKeyId::from_bytes);
+        let api_key_id = row
+            .api_key_id
+            .map(bytes)
+            .transpose()?
+            .map(ApiKeyId::from_bytes);
         Ok(Self {
             seq: row.seq.cast_unsigned(),
             hash: ChainHash::try_from(row.hash.as_slice()).map_err(|_| damaged())?,
@@ -179,7 +202,13 @@ impl TryFrom<EntryRow> for AuditEntry {
             },
             api_key_id,
             action: row.action,
-            subject: row.subject_kind.zip(row.subject_id).map(|(kind, id)| Subject { kind: kind.into(), id }),
+            subject: row
+                .subject_kind
+                .zip(row.subject_id)
+                .map(|(kind, id)| Subject {
+                    kind: kind.into(),
+                    id,
+                }),
             outcome: row.outcome,
             request_id: row.request_id,
             session_id: row.session_id,
@@ -208,12 +237,19 @@ mod tests {
     #[test]
     fn every_field_is_in_the_hash() {
         let caller = Caller {
-            actor: Actor::Tool { name: "t".into(), digest: "d".into() },
+            actor: Actor::Tool {
+                name: "t".into(),
+                digest: "d".into(),
+            },
             request_id: Some("r".into()),
             session_id: Some("s".into()),
         };
-        let draft = AuditDraft::new(&caller, "x.y").app(AppId::make()).about(Subject::new("k", "i"));
-        let draft = draft.on_behalf_of(Some(ApiKeyId::make())).secret(3, crate::envelope::PayloadDigest([5; 32]));
+        let draft = AuditDraft::new(&caller, "x.y")
+            .app(AppId::make())
+            .about(Subject::new("k", "i"));
+        let draft = draft
+            .on_behalf_of(Some(ApiKeyId::make()))
+            .stored(3, crate::envelope::PayloadDigest([5; 32]));
         let row = EntryRow::chain(draft, 1, &ChainHash::GENESIS);
         assert_eq!(row.derive_hash().as_bytes().as_slice(), row.hash);
         let edits: [fn(&mut EntryRow); 18] = [
@@ -245,7 +281,11 @@ mod tests {
 
     #[test]
     fn a_field_cannot_borrow_from_its_neighbour() {
-        let row = EntryRow::chain(AuditDraft::new(&Caller::host(), "ab"), 1, &ChainHash::GENESIS);
+        let row = EntryRow::chain(
+            AuditDraft::new(&Caller::host(), "ab"),
+            1,
+            &ChainHash::GENESIS,
+        );
         let mut shifted = row.clone();
         shifted.subject_kind = Some(String::new());
         assert_ne!(shifted.derive_hash(), row.derive_hash());

@@ -78,17 +78,37 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gap { after_seq, next_seq } => write!(f, "entries between {after_seq} and {next_seq} are missing"),
-            Self::BrokenLink { seq } => write!(f, "entry {seq} does not continue the entry before it"),
+            Self::Gap {
+                after_seq,
+                next_seq,
+            } => write!(f, "entries between {after_seq} and {next_seq} are missing"),
+            Self::BrokenLink { seq } => {
+                write!(f, "entry {seq} does not continue the entry before it")
+            }
             Self::EditedEntry { seq } => write!(f, "entry {seq} was edited"),
-            Self::DamagedEntry { after_seq } => write!(f, "an entry after {after_seq} cannot be read"),
-            Self::HeadNotFound { expected } => write!(f, "the expected head {expected} is not in the chain"),
-            Self::SecretEdited { secret, version } => write!(f, "secret {secret} version {version} was edited"),
-            Self::SecretRolledBack { secret, row_version, audit_version } => {
-                write!(f, "secret {secret} has version {row_version} and the audit saw version {audit_version}")
+            Self::DamagedEntry { after_seq } => {
+                write!(f, "an entry after {after_seq} cannot be read")
+            }
+            Self::HeadNotFound { expected } => {
+                write!(f, "the expected head {expected} is not in the chain")
+            }
+            Self::SecretEdited { secret, version } => {
+                write!(f, "secret {secret} version {version} was edited")
+            }
+            Self::SecretRolledBack {
+                secret,
+                row_version,
+                audit_version,
+            } => {
+                write!(
+                    f,
+                    "secret {secret} has version {row_version} and the audit saw version {audit_version}"
+                )
             }
             Self::SecretMissing { secret } => write!(f, "secret {secret} is missing"),
-            Self::SecretExtra { secret } => write!(f, "secret {secret} is there and the audit says it is not"),
+            Self::SecretExtra { secret } => {
+                write!(f, "secret {secret} is there and the audit says it is not")
+            }
             Self::SecretDamaged => write!(f, "a secret's row cannot be read"),
         }
     }
@@ -133,8 +153,19 @@ struct Expected {
 impl Verifier {
     /// A check that has seen nothing yet.
     pub fn new(expected_head: Option<ChainHash>) -> Self {
-        let report = VerifyReport { entries: 0, secrets: 0, head: None, findings: Vec::new(), findings_total: 0 };
-        Self { expected_head, last: None, secrets: HashMap::new(), report }
+        let report = VerifyReport {
+            entries: 0,
+            secrets: 0,
+            head: None,
+            findings: Vec::new(),
+            findings_total: 0,
+        };
+        Self {
+            expected_head,
+            last: None,
+            secrets: HashMap::new(),
+            report,
+        }
     }
 
     /// Takes in the next entry.
@@ -143,7 +174,10 @@ impl Verifier {
         let seq = row.seq.cast_unsigned();
         self.report.entries += 1;
         if seq != last_seq + 1 {
-            self.find(Finding::Gap { after_seq: last_seq, next_seq: seq });
+            self.find(Finding::Gap {
+                after_seq: last_seq,
+                next_seq: seq,
+            });
         } else if row.prev_hash != last_hash.as_bytes() {
             self.find(Finding::BrokenLink { seq });
         }
@@ -174,7 +208,11 @@ impl Verifier {
             None => self.find(Finding::SecretExtra { secret }),
             Some(expected) if version < expected.version => {
                 let (row_version, audit_version) = (version, expected.version);
-                self.find(Finding::SecretRolledBack { secret, row_version, audit_version });
+                self.find(Finding::SecretRolledBack {
+                    secret,
+                    row_version,
+                    audit_version,
+                });
             }
             Some(expected) if version > expected.version || digest.0 != *expected.digest => {
                 self.find(Finding::SecretEdited { secret, version });
@@ -204,16 +242,28 @@ impl Verifier {
     }
 
     fn follow(&mut self, row: EntryRow) {
-        let Some(subject) = row.subject_id else { return };
+        let Some(subject) = row.subject_id else {
+            return;
+        };
         match row.action.as_str() {
             action::SECRET_PUT => {
-                let (version, digest) = (row.secret_version.unwrap_or(0).cast_unsigned(), row.payload_digest);
-                self.secrets.insert(subject, Expected { version, digest: digest.unwrap_or_default() });
+                let (version, digest) = (
+                    row.secret_version.unwrap_or(0).cast_unsigned(),
+                    row.payload_digest,
+                );
+                self.secrets.insert(
+                    subject,
+                    Expected {
+                        version,
+                        digest: digest.unwrap_or_default(),
+                    },
+                );
             }
             action::SECRET_DELETED => drop(self.secrets.remove(&subject)),
             action::VAULT_DELETED => {
                 let inside = format!("{subject}/");
-                self.secrets.retain(|secret, _| !secret.starts_with(&inside));
+                self.secrets
+                    .retain(|secret, _| !secret.starts_with(&inside));
             }
             _ => {}
         }
@@ -233,8 +283,9 @@ mod tests {
     use crate::audit::{AuditDraft, Caller, Subject};
 
     fn put(subject: &str, version: u64) -> AuditDraft {
-        let draft = AuditDraft::new(&Caller::host(), action::SECRET_PUT).about(Subject::new("secret", subject));
-        draft.secret(version, digest(version))
+        let draft = AuditDraft::new(&Caller::host(), action::SECRET_PUT)
+            .about(Subject::new("secret", subject));
+        draft.stored(version, digest(version))
     }
 
     fn digest(version: u64) -> PayloadDigest {
@@ -251,10 +302,16 @@ mod tests {
         (1..).zip(drafts).map(link).collect()
     }
 
-    fn findings(expected: Option<ChainHash>, rows: Vec<EntryRow>, secrets: &[(&str, u64)]) -> Vec<Finding> {
+    fn findings(
+        expected: Option<ChainHash>,
+        rows: Vec<EntryRow>,
+        secrets: &[(&str, u64)],
+    ) -> Vec<Finding> {
         let mut verifier = Verifier::new(expected);
         rows.into_iter().for_each(|row| verifier.entry(row));
-        secrets.iter().for_each(|(secret, version)| verifier.secret((*secret).to_owned(), *version, digest(*version)));
+        secrets.iter().for_each(|(secret, version)| {
+            verifier.secret((*secret).to_owned(), *version, digest(*version))
+        });
         verifier.finish().findings
     }
 
@@ -262,7 +319,10 @@ mod tests {
     fn an_untouched_chain_is_clean_and_older_heads_are_found_in_it() {
         let rows = chain([put("v/a", 1), put("v/a", 2), put("v/b", 1)]);
         let old_head = rows[1].derive_hash();
-        assert_eq!(findings(Some(old_head), rows, &[("v/a", 2), ("v/b", 1)]), []);
+        assert_eq!(
+            findings(Some(old_head), rows, &[("v/a", 2), ("v/b", 1)]),
+            []
+        );
         assert_eq!(findings(None, vec![], &[]), []);
     }
 
@@ -272,17 +332,35 @@ mod tests {
         let current = [("v/a", 4)];
         let mut edited = rows();
         edited[2].outcome = "denied".into();
-        assert_eq!(findings(None, edited, &current), [Finding::EditedEntry { seq: 3 }]);
+        assert_eq!(
+            findings(None, edited, &current),
+            [Finding::EditedEntry { seq: 3 }]
+        );
         let mut recomputed = rows();
         recomputed[2].outcome = "denied".into();
         recomputed[2].hash = recomputed[2].derive_hash().as_bytes().to_vec();
-        assert_eq!(findings(None, recomputed, &current), [Finding::BrokenLink { seq: 4 }]);
+        assert_eq!(
+            findings(None, recomputed, &current),
+            [Finding::BrokenLink { seq: 4 }]
+        );
         let mut gap = rows();
         gap.remove(1);
-        assert_eq!(findings(None, gap, &current), [Finding::Gap { after_seq: 1, next_seq: 3 }]);
+        assert_eq!(
+            findings(None, gap, &current),
+            [Finding::Gap {
+                after_seq: 1,
+                next_seq: 3
+            }]
+        );
         let mut headless = rows();
         headless.remove(0);
-        assert_eq!(findings(None, headless, &current), [Finding::Gap { after_seq: 0, next_seq: 2 }]);
+        assert_eq!(
+            findings(None, headless, &current),
+            [Finding::Gap {
+                after_seq: 0,
+                next_seq: 2
+            }]
+        );
     }
 
     #[test]
@@ -291,7 +369,10 @@ mod tests {
         let head = rows[1].derive_hash();
         rows.pop();
         assert_eq!(findings(None, rows.clone(), &[("v/a", 1)]), []);
-        assert_eq!(findings(Some(head), rows, &[("v/a", 1)]), [Finding::HeadNotFound { expected: head }]);
+        assert_eq!(
+            findings(Some(head), rows, &[("v/a", 1)]),
+            [Finding::HeadNotFound { expected: head }]
+        );
     }
 
     #[test]
@@ -300,23 +381,46 @@ mod tests {
         let rows = || chain([put("v/a", 1), put("v/a", 2)]);
         assert_eq!(
             findings(None, rows(), &[("v/a", 1)]),
-            [Finding::SecretRolledBack { secret: secret(), row_version: 1, audit_version: 2 }]
+            [Finding::SecretRolledBack {
+                secret: secret(),
+                row_version: 1,
+                audit_version: 2
+            }]
         );
-        assert_eq!(findings(None, rows(), &[("v/a", 3)]), [Finding::SecretEdited { secret: secret(), version: 3 }]);
-        assert_eq!(findings(None, rows(), &[]), [Finding::SecretMissing { secret: secret() }]);
+        assert_eq!(
+            findings(None, rows(), &[("v/a", 3)]),
+            [Finding::SecretEdited {
+                secret: secret(),
+                version: 3
+            }]
+        );
+        assert_eq!(
+            findings(None, rows(), &[]),
+            [Finding::SecretMissing { secret: secret() }]
+        );
         assert_eq!(
             findings(None, rows(), &[("v/a", 2), ("v/b", 1)]),
-            [Finding::SecretExtra { secret: "v/b".to_owned() }]
+            [Finding::SecretExtra {
+                secret: "v/b".to_owned()
+            }]
         );
         let mut verifier = Verifier::new(None);
         rows().into_iter().for_each(|row| verifier.entry(row));
         verifier.secret(secret(), 2, digest(9));
-        assert_eq!(verifier.finish().findings, [Finding::SecretEdited { secret: secret(), version: 2 }]);
+        assert_eq!(
+            verifier.finish().findings,
+            [Finding::SecretEdited {
+                secret: secret(),
+                version: 2
+            }]
+        );
     }
 
     #[test]
     fn deletions_take_what_they_delete_and_nothing_else() {
-        let about = |action, kind: &'static str, id: &str| AuditDraft::new(&Caller::host(), action).about(Subject::new(kind, id));
+        let about = |action, kind: &'static str, id: &str| {
+            AuditDraft::new(&Caller::host(), action).about(Subject::new(kind, id))
+        };
         let rows = chain([
             put("v/a", 1),
             put("v/ab", 1),
@@ -332,7 +436,10 @@ mod tests {
         let mut verifier = Verifier::new(None);
         (0..FINDINGS_MAX + 5).for_each(|_| verifier.damaged_entry());
         let report = verifier.finish();
-        assert_eq!((report.findings.len(), report.findings_total), (FINDINGS_MAX, FINDINGS_MAX as u64 + 5));
+        assert_eq!(
+            (report.findings.len(), report.findings_total),
+            (FINDINGS_MAX, FINDINGS_MAX as u64 + 5)
+        );
         assert!(!report.is_clean());
     }
 }
