@@ -30,13 +30,15 @@ const STATEMENT_CACHE: usize = 64;
 
 /// Opens the connection that writes, creating and migrating the database.
 pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    make_private(path).map_err(|source| StoreError::Open {
+    let cannot_open = |source| StoreError::Open {
         path: path.into(),
         source: Arc::new(source),
-    })?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = connect(path, flags, busy_timeout)?;
+    };
+    create(path).map_err(cannot_open)?;
+    let mut connection = connect(path, busy_timeout)?;
     check_kind(&connection, path)?;
+    make_private(path).map_err(cannot_open)?;
+    connection.execute_batch(SAFETY_PRAGMAS)?;
     switch_to_wal(&connection, busy_timeout)?;
     migrate(&mut connection, MIGRATIONS)?;
     Ok(connection)
@@ -44,17 +46,14 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 
 /// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = connect(path, flags, busy_timeout)?;
+    let connection = connect(path, busy_timeout)?;
+    connection.execute_batch(SAFETY_PRAGMAS)?;
     connection.execute_batch("PRAGMA query_only = ON")?;
     Ok(connection)
 }
 
-fn connect(
-    path: &Path,
-    flags: OpenFlags,
-    busy_timeout: Duration,
-) -> Result<Connection, StoreError> {
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = |source: rusqlite::Error| StoreError::Open {
         path: path.into(),
         source: Arc::new(source),
@@ -62,13 +61,11 @@ fn connect(
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
     connection.busy_timeout(busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    connection.execute_batch(SAFETY_PRAGMAS)?;
     Ok(connection)
 }
 
-/// Creates the file for its owner alone, or takes rights away that others have. SQLite gives its companion files the
-/// same mode as the file; companions that are there already are corrected too.
-fn make_private(path: &Path) -> io::Result<()> {
+/// Creates a file that is not there, for its owner alone.
+fn create(path: &Path) -> io::Result<()> {
     match OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -78,13 +75,16 @@ fn make_private(path: &Path) -> io::Result<()> {
         Ok(_) => {
             let folder = path
                 .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
-            return File::open(folder)?.sync_all();
+                .filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
+}
+
+/// Takes away the rights that others have. SQLite gives companions that it creates the mode of the file.
+fn make_private(path: &Path) -> io::Result<()> {
     let companion = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
