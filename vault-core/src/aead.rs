@@ -32,9 +32,17 @@ impl Aead {
     }
 
     /// Encrypts `buffer` in place and returns the tag. A nonce must never serve twice under one key.
-    pub fn seal(&self, nonce: &[u8; NONCE_BYTES], associated_data: &[u8], buffer: &mut [u8]) -> [u8; TAG_BYTES] {
-        let tag = self.0.encrypt_inout_detached(nonce.into(), associated_data, buffer.into());
-        tag.expect("lengths here are far below the 64 GiB that GCM can take").into()
+    pub fn seal(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        associated_data: &[u8],
+        buffer: &mut [u8],
+    ) -> [u8; TAG_BYTES] {
+        let tag = self
+            .0
+            .encrypt_inout_detached(nonce.into(), associated_data, buffer.into());
+        tag.expect("lengths here are far below the 64 GiB that GCM can take")
+            .into()
     }
 
     /// Checks the tag, then decrypts `buffer` in place.
@@ -48,7 +56,9 @@ impl Aead {
         buffer: &mut [u8],
         tag: &[u8; TAG_BYTES],
     ) -> Result<(), NotAuthentic> {
-        self.0.decrypt_inout_detached(nonce.into(), associated_data, buffer.into(), tag.into()).map_err(|_| NotAuthentic)
+        self.0
+            .decrypt_inout_detached(nonce.into(), associated_data, buffer.into(), tag.into())
+            .map_err(|_| NotAuthentic)
     }
 }
 
@@ -64,7 +74,10 @@ mod tests {
         let tag = aead.seal(&nonce, b"ad", &mut buffer);
         let sealed = buffer;
         assert_ne!(&sealed, b"attack at dawn");
-        assert_eq!(aead.open(&nonce, b"da", &mut buffer, &tag), Err(NotAuthentic));
+        assert_eq!(
+            aead.open(&nonce, b"da", &mut buffer, &tag),
+            Err(NotAuthentic)
+        );
         assert_eq!(buffer, sealed);
         aead.open(&nonce, b"ad", &mut buffer, &tag).unwrap();
         assert_eq!(&buffer, b"attack at dawn");

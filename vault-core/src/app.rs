@@ -32,7 +32,9 @@ pub enum InvalidName {
         kind: &'static str,
     },
     /// More than [`NAME_MAX_CHARS`].
-    #[error("{kind} name has at most {NAME_MAX_CHARS} characters and this one has {chars}; shorten it")]
+    #[error(
+        "{kind} name has at most {NAME_MAX_CHARS} characters and this one has {chars}; shorten it"
+    )]
     TooLong {
         /// What the name was for.
         kind: &'static str,
@@ -120,7 +122,9 @@ pub struct AppSlug(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAppSlug {
     /// Its length is not 1 to [`SLUG_MAX_BYTES`].
-    #[error("an app slug has 1 to {SLUG_MAX_BYTES} characters and this one has {bytes}; choose another")]
+    #[error(
+        "an app slug has 1 to {SLUG_MAX_BYTES} characters and this one has {bytes}; choose another"
+    )]
     BadLength {
         /// The length of the refused text.
         bytes: usize,
@@ -135,7 +139,9 @@ pub enum InvalidAppSlug {
     #[error("an app slug cannot start or end with `-`; choose another")]
     DashAtEnd,
     /// The name it should come from has no letter a–z and no digit.
-    #[error("no slug can be made from this app name, which has no letter a to z and no digit; give a slug too")]
+    #[error(
+        "no slug can be made from this app name, which has no letter a to z and no digit; give a slug too"
+    )]
     NotDerivable,
 }
 
@@ -182,7 +188,10 @@ impl FromStr for AppSlug {
         if text.is_empty() || text.len() > SLUG_MAX_BYTES {
             return Err(InvalidAppSlug::BadLength { bytes: text.len() });
         }
-        if let Some(found) = text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+        if let Some(found) = text
+            .chars()
+            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
+        {
             return Err(InvalidAppSlug::BadCharacter { found });
         }
         if text.starts_with('-') || text.ends_with('-') {
@@ -230,13 +239,17 @@ pub enum InvalidMetadata {
     #[error("vault metadata is not valid JSON; correct it")]
     NotJson,
     /// It is larger than [`METADATA_MAX_BYTES`].
-    #[error("vault metadata has at most {METADATA_MAX_BYTES} bytes and this has {bytes}; store less")]
+    #[error(
+        "vault metadata has at most {METADATA_MAX_BYTES} bytes and this has {bytes}; store less"
+    )]
     TooLarge {
         /// The size of the refused JSON.
         bytes: usize,
     },
     /// The `origins` member cannot bind anything.
-    #[error("`origins` in vault metadata must map secret names to lists of origins; correct the entry {at:?}")]
+    #[error(
+        "`origins` in vault metadata must map secret names to lists of origins; correct the entry {at:?}"
+    )]
     BadOrigins {
         /// The name in question, or `origins` itself.
         at: String,
@@ -249,7 +262,9 @@ impl Metadata {
     /// # Errors
     /// It is no object, too large, or binds something impossible.
     pub fn parse(value: Value) -> Result<Self, InvalidMetadata> {
-        let Value::Object(members) = value else { return Err(InvalidMetadata::NotAnObject) };
+        let Value::Object(members) = value else {
+            return Err(InvalidMetadata::NotAnObject);
+        };
         let metadata = Self(members);
         let bytes = metadata.to_json().len();
         if bytes > METADATA_MAX_BYTES {
@@ -267,7 +282,12 @@ impl Metadata {
     /// The origins that a secret may be sent to, if the metadata binds it.
     pub fn origins_of(&self, name: &SecretName) -> Option<Vec<String>> {
         let bound = self.0.get("origins")?.get(name.as_str())?.as_array()?;
-        Some(bound.iter().filter_map(|origin| origin.as_str().map(str::to_owned)).collect())
+        Some(
+            bound
+                .iter()
+                .filter_map(|origin| origin.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -279,7 +299,9 @@ impl Metadata {
     }
 
     fn check_origins(&self) -> Result<(), InvalidMetadata> {
-        let Some(origins) = self.0.get("origins") else { return Ok(()) };
+        let Some(origins) = self.0.get("origins") else {
+            return Ok(());
+        };
         let bad = |at: &str| InvalidMetadata::BadOrigins { at: at.to_owned() };
         for (name, list) in origins.as_object().ok_or_else(|| bad("origins"))? {
             let list = list.as_array().ok_or_else(|| bad(name))?;
@@ -374,17 +396,32 @@ mod tests {
     fn names_are_printable_and_bounded() {
         assert!("Büro & Söhne".parse::<VaultName>().is_ok());
         assert!("ü".repeat(128).parse::<VaultName>().is_ok());
-        assert!(matches!("ü".repeat(129).parse::<VaultName>(), Err(InvalidName::TooLong { chars: 129, .. })));
-        assert!(matches!(" ".parse::<VaultName>(), Err(InvalidName::Blank { .. })));
-        assert!(matches!("a\nb".parse::<VaultName>(), Err(InvalidName::Unprintable { found: '\n', .. })));
+        assert!(matches!(
+            "ü".repeat(129).parse::<VaultName>(),
+            Err(InvalidName::TooLong { chars: 129, .. })
+        ));
+        assert!(matches!(
+            " ".parse::<VaultName>(),
+            Err(InvalidName::Blank { .. })
+        ));
+        assert!(matches!(
+            "a\nb".parse::<VaultName>(),
+            Err(InvalidName::Unprintable { found: '\n', .. })
+        ));
     }
 
     #[test]
     fn slugs_are_checked_or_derived() {
         assert!("a-1".parse::<AppSlug>().is_ok());
-        assert_eq!("A".parse::<AppSlug>(), Err(InvalidAppSlug::BadCharacter { found: 'A' }));
+        assert_eq!(
+            "A".parse::<AppSlug>(),
+            Err(InvalidAppSlug::BadCharacter { found: 'A' })
+        );
         assert_eq!("a-".parse::<AppSlug>(), Err(InvalidAppSlug::DashAtEnd));
-        assert_eq!("a".repeat(64).parse::<AppSlug>(), Err(InvalidAppSlug::BadLength { bytes: 64 }));
+        assert_eq!(
+            "a".repeat(64).parse::<AppSlug>(),
+            Err(InvalidAppSlug::BadLength { bytes: 64 })
+        );
         let derive = |name: &str| AppSlug::derive(&name.parse().unwrap()).map(String::from);
         assert_eq!(derive("  Héllo, World! "), Ok("h-llo-world".to_owned()));
         assert_eq!(derive(&"x".repeat(100)), Ok("x".repeat(63)));
@@ -393,15 +430,32 @@ mod tests {
 
     #[test]
     fn metadata_is_a_bounded_object_with_sound_origins() {
-        assert_eq!(Metadata::parse(json!([])), Err(InvalidMetadata::NotAnObject));
+        assert_eq!(
+            Metadata::parse(json!([])),
+            Err(InvalidMetadata::NotAnObject)
+        );
         let filler = |bytes: usize| json!({ "k": "x".repeat(bytes - r#"{"k":""}"#.len()) });
         assert!(Metadata::parse(filler(METADATA_MAX_BYTES)).is_ok());
-        assert!(matches!(Metadata::parse(filler(METADATA_MAX_BYTES + 1)), Err(InvalidMetadata::TooLarge { .. })));
-        for bad in [json!({"origins": 1}), json!({"origins": {"A": "https://x"}}), json!({"origins": {"A": [1]}}), json!({"origins": {"a/b": []}})] {
-            assert!(matches!(Metadata::parse(bad), Err(InvalidMetadata::BadOrigins { .. })));
+        assert!(matches!(
+            Metadata::parse(filler(METADATA_MAX_BYTES + 1)),
+            Err(InvalidMetadata::TooLarge { .. })
+        ));
+        for bad in [
+            json!({"origins": 1}),
+            json!({"origins": {"A": "https://x"}}),
+            json!({"origins": {"A": [1]}}),
+            json!({"origins": {"a/b": []}}),
+        ] {
+            assert!(matches!(
+                Metadata::parse(bad),
+                Err(InvalidMetadata::BadOrigins { .. })
+            ));
         }
         let metadata = Metadata::parse(json!({"origins": {"A": ["https://a.example"]}})).unwrap();
-        assert_eq!(metadata.origins_of(&"A".parse().unwrap()), Some(vec!["https://a.example".to_owned()]));
+        assert_eq!(
+            metadata.origins_of(&"A".parse().unwrap()),
+            Some(vec!["https://a.example".to_owned()])
+        );
         assert_eq!(metadata.origins_of(&"B".parse().unwrap()), None);
     }
 }

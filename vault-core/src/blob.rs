@@ -27,7 +27,9 @@ pub(crate) fn body(blob: &[u8]) -> Result<&[u8], FormatError> {
     match *blob {
         [] | [_] => Err(FormatError::BadLength),
         [version, ..] if version != VERSION_1 => Err(FormatError::UnknownVersion(version)),
-        [_, algorithm, ..] if algorithm != AES_256_GCM => Err(FormatError::UnknownAlgorithm(algorithm)),
+        [_, algorithm, ..] if algorithm != AES_256_GCM => {
+            Err(FormatError::UnknownAlgorithm(algorithm))
+        }
         [_, _, ref rest @ ..] => Ok(rest),
     }
 }

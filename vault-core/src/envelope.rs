@@ -85,12 +85,23 @@ pub enum OpenError {
 ///
 /// # Errors
 /// The KEK provider does not wrap.
-pub async fn seal(kek: &dyn KekProvider, binding: SecretBinding, value: &SecretValue) -> Result<SealedSecret, KekError> {
+pub async fn seal(
+    kek: &dyn KekProvider,
+    binding: SecretBinding,
+    value: &SecretValue,
+) -> Result<SealedSecret, KekError> {
     let dek = Dek::make();
     let kek_id = kek.kek_id();
-    let wrapped = kek.wrap(&dek, binding.wrap_data(AES_256_GCM, kek_id).as_slice()).await?;
+    let wrapped = kek
+        .wrap(&dek, binding.wrap_data(AES_256_GCM, kek_id).as_slice())
+        .await?;
     let payload = seal_payload(&dek, &binding, value);
-    Ok(SealedSecret { binding, kek_id, wrapped, payload })
+    Ok(SealedSecret {
+        binding,
+        kek_id,
+        wrapped,
+        payload,
+    })
 }
 
 /// Opens a sealed secret: the very value that was sealed for this place, or an error.
@@ -98,19 +109,30 @@ pub async fn seal(kek: &dyn KekProvider, binding: SecretBinding, value: &SecretV
 /// # Errors
 /// Anything differs from when it was sealed, or the KEK is missing or does not work.
 pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValue, OpenError> {
-    let kek = keyring.find(sealed.kek_id).ok_or(OpenError::UnknownKek(sealed.kek_id))?;
+    let kek = keyring
+        .find(sealed.kek_id)
+        .ok_or(OpenError::UnknownKek(sealed.kek_id))?;
     if sealed.wrapped.len() > WRAPPED_MAX_BYTES {
         return Err(OpenError::OverlongWrap);
     }
     let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
-    let dek = kek.unwrap(&sealed.wrapped, wrap_data.as_slice()).await.map_err(OpenError::Unwrap)?;
+    let dek = kek
+        .unwrap(&sealed.wrapped, wrap_data.as_slice())
+        .await
+        .map_err(OpenError::Unwrap)?;
     open_payload(&dek, &sealed.binding, &sealed.payload)
 }
 
 impl PayloadDigest {
     /// The digest of a stored payload.
     pub fn derive(payload: &[u8]) -> Self {
-        Self(Sha256::new().chain_update(b"tavora/payload-digest/v1\0").chain_update(payload).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update(b"tavora/payload-digest/v1\0")
+                .chain_update(payload)
+                .finalize()
+                .into(),
+        )
     }
 }
 
@@ -128,26 +150,45 @@ fn seal_payload(dek: &Dek, binding: &SecretBinding, value: &SecretValue) -> Vec<
     payload.extend_from_slice(&nonce);
     let start = payload.len();
     payload.extend_from_slice(plain);
-    let tag = Aead::new(key).seal(&nonce, binding.payload_data(AES_256_GCM).as_slice(), &mut payload[start..]);
+    let tag = Aead::new(key).seal(
+        &nonce,
+        binding.payload_data(AES_256_GCM).as_slice(),
+        &mut payload[start..],
+    );
     payload.extend_from_slice(&tag);
     payload
 }
 
-fn open_payload(dek: &Dek, binding: &SecretBinding, payload: &[u8]) -> Result<SecretValue, OpenError> {
+fn open_payload(
+    dek: &Dek,
+    binding: &SecretBinding,
+    payload: &[u8],
+) -> Result<SecretValue, OpenError> {
     if payload.len() > OVERHEAD_BYTES + SECRET_VALUE_MAX_BYTES {
         return Err(FormatError::BadLength.into());
     }
     let body = blob::body(payload)?;
-    let (stored_commitment, rest) = body.split_first_chunk::<COMMITMENT_BYTES>().ok_or(FormatError::BadLength)?;
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(FormatError::BadLength)?;
-    let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(FormatError::BadLength)?;
+    let (stored_commitment, rest) = body
+        .split_first_chunk::<COMMITMENT_BYTES>()
+        .ok_or(FormatError::BadLength)?;
+    let (nonce, rest) = rest
+        .split_first_chunk::<NONCE_BYTES>()
+        .ok_or(FormatError::BadLength)?;
+    let (ciphertext, tag) = rest
+        .split_last_chunk::<TAG_BYTES>()
+        .ok_or(FormatError::BadLength)?;
     let okm = expand(dek);
     let (key, commitment) = split(&okm);
     if !bool::from(commitment.ct_eq(stored_commitment)) {
         return Err(OpenError::Commitment);
     }
     let mut value = Zeroizing::new(ciphertext.to_vec());
-    Aead::new(key).open(nonce, binding.payload_data(AES_256_GCM).as_slice(), &mut value, tag)?;
+    Aead::new(key).open(
+        nonce,
+        binding.payload_data(AES_256_GCM).as_slice(),
+        &mut value,
+        tag,
+    )?;
     Ok(SecretValue::from_bytes(std::mem::take(&mut *value))?)
 }
 
@@ -155,7 +196,8 @@ fn open_payload(dek: &Dek, binding: &SecretBinding, payload: &[u8]) -> Result<Se
 fn expand(dek: &Dek) -> Zeroizing<[u8; 64]> {
     let mut okm = Zeroizing::new([0; 64]);
     let hkdf = Hkdf::<Sha256>::from_prk(dek.expose()).expect("a DEK is as long as HKDF wants it");
-    hkdf.expand(EXPAND_LABEL, okm.as_mut_slice()).expect("64 bytes are fewer than HKDF can give");
+    hkdf.expand(EXPAND_LABEL, okm.as_mut_slice())
+        .expect("64 bytes are fewer than HKDF can give");
     okm
 }
 

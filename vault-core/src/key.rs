@@ -132,7 +132,8 @@ pub trait KekProvider: Send + Sync {
 
 /// Fills `bytes` from the operating system's generator.
 pub(crate) fn fill_random(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the operating system's generator works once the machine has booted");
+    getrandom::fill(bytes)
+        .expect("the operating system's generator works once the machine has booted");
 }
 
 #[cfg(test)]

@@ -1,4 +1,74 @@
-//! The secret vault.
-pub mod aead; pub mod app; mod blob; pub mod envelope; pub mod id; pub mod key; pub mod secret;
-pub use blob::FormatError;
-pub use app::*; pub use secret::*; pub use id::*; pub use key::*;
+//! The secret vault: apps, API keys, vaults, envelope-encrypted secrets and the audit of all that happens to them.
+//!
+//! [`SecretVaults`] is the one public door. Below it, `envelope` seals and opens with the KEKs of `key`, a [`Store`]
+//! keeps sealed rows, and `audit` chains what happened. There is no runtime for components here, no web and no command
+//! line, and nothing reads the environment.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use vault_core::*;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let store = SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
+//! let keyring = Keyring::local(&LocalKek::make_text(), None)?;
+//! let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
+//!
+//! let operator = Caller::operator();
+//! let app = vaults.create_app(&operator, "Shop".parse()?, None, None).await?;
+//! let vault = vaults.create_vault(&operator, app.id, "main".parse()?, Metadata::default()).await?;
+//! vaults.designate(&operator, app.id, Some(vault.id)).await?;
+//! let name: SecretName = "BRAVE_API_KEY".parse()?;
+//! vaults.put_secret(&operator, app.id, vault.id, &name, &SecretValue::new("BSA-1".to_owned())?).await?;
+//!
+//! let context = ReleaseContext::new(app.id, "brave-search", "sha256:0f0f");
+//! let released = vaults.release(&context, &name).await?;
+//! assert_eq!(released.value.expose(), "BSA-1");
+//! assert!(vaults.audit_verify(None).await?.is_clean());
+//! vaults.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod aead;
+mod app;
+pub mod audit;
+mod blob;
+pub mod envelope;
+mod id;
+mod key;
+mod secret;
+pub mod store;
+mod vault;
+
+pub use self::{
+    app::{
+        ApiKeyName, ApiKeyView, App, AppName, AppSlug, InvalidAppSlug, InvalidMetadata,
+        InvalidName, METADATA_MAX_BYTES, Metadata, NAME_MAX_CHARS, SLUG_MAX_BYTES, VaultName,
+        VaultView,
+    },
+    audit::{
+        Actor, AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Finding,
+        InvalidChainHash, Subject, VerifyReport,
+    },
+    blob::FormatError,
+    envelope::{OpenError, SealedSecret, SecretBinding},
+    id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
+    key::{
+        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider, Keyring,
+        KeyringError, LocalKek,
+    },
+    secret::{
+        InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,
+        SECRET_VALUE_MAX_BYTES, SecretName, SecretValue,
+    },
+    store::{
+        Store, StoreError,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
+    vault::{
+        KekState, KekStatus, KekUse, ReleaseContext, ReleaseError, Released, SecretVaults,
+        Unavailability, VaultError, VaultOptions,
+    },
+};

@@ -36,7 +36,9 @@ pub enum InvalidSecretName {
     #[error("a secret name cannot be empty; use letters, digits, `_`, `-` and `.`")]
     Empty,
     /// It is longer than [`SECRET_NAME_MAX_BYTES`].
-    #[error("a secret name has at most {SECRET_NAME_MAX_BYTES} bytes and this one has {bytes}; shorten it")]
+    #[error(
+        "a secret name has at most {SECRET_NAME_MAX_BYTES} bytes and this one has {bytes}; shorten it"
+    )]
     TooLong {
         /// The length of the refused text.
         bytes: usize,
@@ -48,7 +50,9 @@ pub enum InvalidSecretName {
         found: char,
     },
     /// A character that names cannot hold.
-    #[error("a secret name cannot contain {found:?} (character {position}); use letters, digits, `_`, `-` and `.`")]
+    #[error(
+        "a secret name cannot contain {found:?} (character {position}); use letters, digits, `_`, `-` and `.`"
+    )]
     BadCharacter {
         /// The offending character.
         found: char,
@@ -74,7 +78,10 @@ impl FromStr for SecretName {
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if let Some((index, found)) = text.chars().enumerate().find(|(_, c)| !allowed(*c)) {
-            return Err(InvalidSecretName::BadCharacter { found, position: index + 1 });
+            return Err(InvalidSecretName::BadCharacter {
+                found,
+                position: index + 1,
+            });
         }
         if matches!(first, '-' | '.') {
             return Err(InvalidSecretName::BadStart { found: first });
@@ -197,25 +204,67 @@ mod tests {
 
     #[test]
     fn names_follow_the_rule_and_the_refusal_says_what_is_wrong() {
-        for good in ["a", "_x", "9", "OPENAI_API_KEY", "a.b-c_d", &"n".repeat(255)] {
+        for good in [
+            "a",
+            "_x",
+            "9",
+            "OPENAI_API_KEY",
+            "a.b-c_d",
+            &"n".repeat(255),
+        ] {
             assert_eq!(good.parse::<SecretName>().unwrap().as_str(), good);
         }
         assert_eq!("".parse::<SecretName>(), Err(InvalidSecretName::Empty));
-        assert_eq!("n".repeat(256).parse::<SecretName>(), Err(InvalidSecretName::TooLong { bytes: 256 }));
-        assert_eq!(".a".parse::<SecretName>(), Err(InvalidSecretName::BadStart { found: '.' }));
-        assert_eq!("-a".parse::<SecretName>(), Err(InvalidSecretName::BadStart { found: '-' }));
-        for (text, found, position) in [("a/b", '/', 2), ("ü", 'ü', 1), ("ab\0", '\0', 3), ("a b", ' ', 2)] {
-            assert_eq!(text.parse::<SecretName>(), Err(InvalidSecretName::BadCharacter { found, position }));
+        assert_eq!(
+            "n".repeat(256).parse::<SecretName>(),
+            Err(InvalidSecretName::TooLong { bytes: 256 })
+        );
+        assert_eq!(
+            ".a".parse::<SecretName>(),
+            Err(InvalidSecretName::BadStart { found: '.' })
+        );
+        assert_eq!(
+            "-a".parse::<SecretName>(),
+            Err(InvalidSecretName::BadStart { found: '-' })
+        );
+        for (text, found, position) in [
+            ("a/b", '/', 2),
+            ("ü", 'ü', 1),
+            ("ab\0", '\0', 3),
+            ("a b", ' ', 2),
+        ] {
+            assert_eq!(
+                text.parse::<SecretName>(),
+                Err(InvalidSecretName::BadCharacter { found, position })
+            );
         }
-        assert!("a/b".parse::<SecretName>().unwrap_err().to_string().contains("'/'"));
+        assert!(
+            "a/b"
+                .parse::<SecretName>()
+                .unwrap_err()
+                .to_string()
+                .contains("'/'")
+        );
     }
 
     #[test]
     fn values_are_bounded_text() {
-        assert_eq!(SecretValue::new(String::new()).err(), Some(InvalidSecretValue::Empty));
+        assert_eq!(
+            SecretValue::new(String::new()).err(),
+            Some(InvalidSecretValue::Empty)
+        );
         assert!(SecretValue::new("v".repeat(SECRET_VALUE_MAX_BYTES)).is_ok());
-        assert_eq!(SecretValue::new("v".repeat(SECRET_VALUE_MAX_BYTES + 1)).err(), Some(InvalidSecretValue::TooLong));
-        assert_eq!(SecretValue::from_bytes(vec![0xff]).err(), Some(InvalidSecretValue::NotUtf8));
-        assert_eq!(SecretValue::from_bytes("grüße".into()).unwrap().expose(), "grüße");
+        assert_eq!(
+            SecretValue::new("v".repeat(SECRET_VALUE_MAX_BYTES + 1)).err(),
+            Some(InvalidSecretValue::TooLong)
+        );
+        assert_eq!(
+            SecretValue::from_bytes(vec![0xff]).err(),
+            Some(InvalidSecretValue::NotUtf8)
+        );
+        assert_eq!(
+            SecretValue::from_bytes("grüße".into()).unwrap().expose(),
+            "grüße"
+        );
     }
 }

@@ -11,7 +11,8 @@ use crate::{
 const PAYLOAD_DOMAIN: &[u8] = b"tavora/payload-data/v1";
 const WRAP_DOMAIN: &[u8] = b"tavora/wrap-data/v1";
 const FIELDS_MAX: usize = 7;
-const MAX_BYTES: usize = 2 * FIELDS_MAX + PAYLOAD_DOMAIN.len() + 3 * 16 + SECRET_NAME_MAX_BYTES + 8 + 1;
+const MAX_BYTES: usize =
+    2 * FIELDS_MAX + PAYLOAD_DOMAIN.len() + 3 * 16 + SECRET_NAME_MAX_BYTES + 8 + 1;
 
 /// The one place where a sealed secret opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,10 @@ impl SecretBinding {
     }
 
     fn data(&self, domain: &[u8], algorithm: u8) -> AssociatedData {
-        let mut data = AssociatedData { bytes: [0; MAX_BYTES], length: 0 };
+        let mut data = AssociatedData {
+            bytes: [0; MAX_BYTES],
+            length: 0,
+        };
         data.push(domain);
         data.push(self.app_id.as_bytes());
         data.push(self.vault_id.as_bytes());
@@ -90,16 +94,40 @@ mod tests {
         let longest = binding.wrap_data(1, kek_id);
         assert!(longest.as_slice().len() <= MAX_BYTES);
         let others = [
-            SecretBinding { app_id: AppId::from_bytes([9; 16]), ..binding.clone() },
-            SecretBinding { vault_id: VaultId::from_bytes([9; 16]), ..binding.clone() },
-            SecretBinding { name: "n".parse().unwrap(), ..binding.clone() },
-            SecretBinding { version: 1, ..binding.clone() },
+            SecretBinding {
+                app_id: AppId::from_bytes([9; 16]),
+                ..binding.clone()
+            },
+            SecretBinding {
+                vault_id: VaultId::from_bytes([9; 16]),
+                ..binding.clone()
+            },
+            SecretBinding {
+                name: "n".parse().unwrap(),
+                ..binding.clone()
+            },
+            SecretBinding {
+                version: 1,
+                ..binding.clone()
+            },
         ];
         for other in &others {
-            assert_ne!(other.payload_data(1).as_slice(), binding.payload_data(1).as_slice());
-            assert_ne!(other.wrap_data(1, kek_id).as_slice(), binding.wrap_data(1, kek_id).as_slice());
+            assert_ne!(
+                other.payload_data(1).as_slice(),
+                binding.payload_data(1).as_slice()
+            );
+            assert_ne!(
+                other.wrap_data(1, kek_id).as_slice(),
+                binding.wrap_data(1, kek_id).as_slice()
+            );
         }
-        assert_ne!(binding.payload_data(1).as_slice(), binding.payload_data(2).as_slice());
-        assert_ne!(binding.wrap_data(1, kek_id).as_slice(), binding.wrap_data(1, KekId::from_bytes([4; 16])).as_slice());
+        assert_ne!(
+            binding.payload_data(1).as_slice(),
+            binding.payload_data(2).as_slice()
+        );
+        assert_ne!(
+            binding.wrap_data(1, kek_id).as_slice(),
+            binding.wrap_data(1, KekId::from_bytes([4; 16])).as_slice()
+        );
     }
 }

@@ -55,7 +55,13 @@ fn binding(name: &str, version: u64) -> SecretBinding {
 }
 
 async fn sealed(value: &str) -> SealedSecret {
-    seal(keyring().primary(), binding("NAME", 3), &SecretValue::new(value.to_owned()).unwrap()).await.unwrap()
+    seal(
+        keyring().primary(),
+        binding("NAME", 3),
+        &SecretValue::new(value.to_owned()).unwrap(),
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -81,34 +87,60 @@ async fn every_changed_bit_and_every_cut_is_refused() {
         for bit in 0..8 {
             let mut damaged = whole.clone();
             damaged.payload[index] ^= 1 << bit;
-            assert!(open(&keyring(), &damaged).await.is_err(), "payload byte {index} bit {bit}");
+            assert!(
+                open(&keyring(), &damaged).await.is_err(),
+                "payload byte {index} bit {bit}"
+            );
         }
         let mut cut = whole.clone();
         cut.payload.truncate(index);
-        assert!(open(&keyring(), &cut).await.is_err(), "payload cut to {index}");
+        assert!(
+            open(&keyring(), &cut).await.is_err(),
+            "payload cut to {index}"
+        );
     }
     let mut longer = whole.clone();
     longer.payload.push(0);
     assert!(open(&keyring(), &longer).await.is_err());
     let mut overlong = whole.clone();
     overlong.wrapped.resize(WRAPPED_MAX_BYTES + 1, 0);
-    assert!(matches!(open(&keyring(), &overlong).await, Err(OpenError::OverlongWrap)));
+    assert!(matches!(
+        open(&keyring(), &overlong).await,
+        Err(OpenError::OverlongWrap)
+    ));
     overlong.wrapped = whole.wrapped.clone();
-    overlong.payload.resize(OVERHEAD_BYTES + SECRET_VALUE_MAX_BYTES + 1, 0);
-    assert!(matches!(open(&keyring(), &overlong).await, Err(OpenError::Format(FormatError::BadLength))));
+    overlong
+        .payload
+        .resize(OVERHEAD_BYTES + SECRET_VALUE_MAX_BYTES + 1, 0);
+    assert!(matches!(
+        open(&keyring(), &overlong).await,
+        Err(OpenError::Format(FormatError::BadLength))
+    ));
 }
 
 #[tokio::test]
 async fn a_moved_secret_does_not_open() {
     let here = sealed("the value").await;
     for elsewhere in [
-        SecretBinding { app_id: AppId::from_bytes([0; 16]), ..here.binding.clone() },
-        SecretBinding { vault_id: VaultId::from_bytes([0; 16]), ..here.binding.clone() },
+        SecretBinding {
+            app_id: AppId::from_bytes([0; 16]),
+            ..here.binding.clone()
+        },
+        SecretBinding {
+            vault_id: VaultId::from_bytes([0; 16]),
+            ..here.binding.clone()
+        },
         binding("OTHER", 3),
         binding("NAME", 4),
     ] {
-        let moved = SealedSecret { binding: elsewhere, ..here.clone() };
-        assert!(matches!(open(&keyring(), &moved).await, Err(OpenError::Unwrap(KekError::NotAuthentic(_)))));
+        let moved = SealedSecret {
+            binding: elsewhere,
+            ..here.clone()
+        };
+        assert!(matches!(
+            open(&keyring(), &moved).await,
+            Err(OpenError::Unwrap(KekError::NotAuthentic(_)))
+        ));
     }
 }
 
@@ -116,11 +148,21 @@ async fn a_moved_secret_does_not_open() {
 async fn the_payload_itself_is_bound_and_committed() {
     let here = sealed("the value").await;
     let data = here.binding.wrap_data(AES_256_GCM, here.kek_id);
-    let dek = keyring().primary().unwrap(&here.wrapped, data.as_slice()).await.unwrap();
+    let dek = keyring()
+        .primary()
+        .unwrap(&here.wrapped, data.as_slice())
+        .await
+        .unwrap();
     assert!(open_payload(&dek, &here.binding, &here.payload).is_ok());
     let elsewhere = binding("OTHER", 3);
-    assert!(matches!(open_payload(&dek, &elsewhere, &here.payload), Err(OpenError::NotAuthentic(_))));
-    assert!(matches!(open_payload(&Dek::make(), &here.binding, &here.payload), Err(OpenError::Commitment)));
+    assert!(matches!(
+        open_payload(&dek, &elsewhere, &here.payload),
+        Err(OpenError::NotAuthentic(_))
+    ));
+    assert!(matches!(
+        open_payload(&Dek::make(), &here.binding, &here.payload),
+        Err(OpenError::Commitment)
+    ));
 }
 
 #[tokio::test]
@@ -128,11 +170,17 @@ async fn only_the_kek_that_is_named_is_tried() {
     let other = Arc::new(LocalKek::parse(&LocalKek::make_text()).unwrap());
     let mut secret = sealed("the value").await;
     let without = Keyring::new(other.clone(), vec![]).unwrap();
-    assert!(matches!(open(&without, &secret).await, Err(OpenError::UnknownKek(_))));
+    assert!(matches!(
+        open(&without, &secret).await,
+        Err(OpenError::UnknownKek(_))
+    ));
     let both = Keyring::new(other.clone(), vec![Arc::new(LocalKek::parse(KEK).unwrap())]).unwrap();
     assert!(open(&both, &secret).await.is_ok());
     secret.kek_id = other.kek_id();
-    assert!(matches!(open(&both, &secret).await, Err(OpenError::Unwrap(KekError::NotAuthentic(_)))));
+    assert!(matches!(
+        open(&both, &secret).await,
+        Err(OpenError::Unwrap(KekError::NotAuthentic(_)))
+    ));
 }
 
 #[tokio::test]
@@ -142,17 +190,36 @@ async fn every_frozen_vector_opens_as_it_says() {
         let path = entry.unwrap().path();
         let file: Vectors = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let keyring = Keyring::local(&file.kek, None).unwrap();
-        assert_eq!(keyring.primary().kek_id(), file.kek_id, "{}", path.display());
+        assert_eq!(
+            keyring.primary().kek_id(),
+            file.kek_id,
+            "{}",
+            path.display()
+        );
         assert!(!file.vectors.is_empty());
         for vector in file.vectors {
-            let Vector { app_id, vault_id, name, version, .. } = vector;
+            let Vector {
+                app_id,
+                vault_id,
+                name,
+                version,
+                ..
+            } = vector;
             let sealed = SealedSecret {
-                binding: SecretBinding { app_id, vault_id, name, version },
+                binding: SecretBinding {
+                    app_id,
+                    vault_id,
+                    name,
+                    version,
+                },
                 kek_id: file.kek_id,
                 wrapped: hex::decode(vector.wrapped).unwrap(),
                 payload: hex::decode(vector.payload).unwrap(),
             };
-            let opened = open(&keyring, &sealed).await.ok().map(|value| value.expose().to_owned());
+            let opened = open(&keyring, &sealed)
+                .await
+                .ok()
+                .map(|value| value.expose().to_owned());
             assert_eq!(opened, vector.value, "{}: {}", path.display(), vector.about);
         }
         files += 1;
@@ -173,11 +240,20 @@ async fn write_vectors_of_the_current_format() {
         ("an API key", "BRAVE_API_KEY", "BSA-0123456789abcdefghij"),
         ("beyond ASCII", "grusse.de-1", "grüße 🔑"),
         ("the longest name", &"n".repeat(255), "value"),
-        ("a kibibyte and one", "_long", &"0123456789abcdef".repeat(64)),
+        (
+            "a kibibyte and one",
+            "_long",
+            &"0123456789abcdef".repeat(64),
+        ),
     ];
     for (version, (about, name, value)) in (1..).zip(cases) {
-        let sealed =
-            seal(keyring.primary(), binding(name, version), &SecretValue::new(value.to_owned()).unwrap()).await.unwrap();
+        let sealed = seal(
+            keyring.primary(),
+            binding(name, version),
+            &SecretValue::new(value.to_owned()).unwrap(),
+        )
+        .await
+        .unwrap();
         vectors.push(vector(about, &sealed, Some(value)));
     }
     let whole = sealed("the value").await;
@@ -187,21 +263,42 @@ async fn write_vectors_of_the_current_format() {
         ("another commitment", |sealed| sealed.payload[2] ^= 1),
         ("a byte too many", |sealed| sealed.payload.push(0)),
         ("a wrap that is too long", |sealed| sealed.wrapped.push(0)),
-        ("another version of the secret", |sealed| sealed.binding.version += 1),
+        ("another version of the secret", |sealed| {
+            sealed.binding.version += 1
+        }),
     ];
     for (about, change) in changes {
         let mut changed = whole.clone();
         change(&mut changed);
         vectors.push(vector(about, &changed, None));
     }
-    let file = Vectors { format_version: VERSION_1, kek: KEK.to_owned(), kek_id: keyring.primary().kek_id(), vectors };
+    let file = Vectors {
+        format_version: VERSION_1,
+        kek: KEK.to_owned(),
+        kek_id: keyring.primary().kek_id(),
+        vectors,
+    };
     fs::write(path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
 }
 
 fn vector(about: &str, sealed: &SealedSecret, value: Option<&str>) -> Vector {
-    let SecretBinding { app_id, vault_id, name, version } = sealed.binding.clone();
+    let SecretBinding {
+        app_id,
+        vault_id,
+        name,
+        version,
+    } = sealed.binding.clone();
     let (wrapped, payload) = (hex::encode(&sealed.wrapped), hex::encode(&sealed.payload));
-    Vector { about: about.to_owned(), app_id, vault_id, name, version, wrapped, payload, value: value.map(str::to_owned) }
+    Vector {
+        about: about.to_owned(),
+        app_id,
+        vault_id,
+        name,
+        version,
+        wrapped,
+        payload,
+        value: value.map(str::to_owned),
+    }
 }
 
 fn vectors_directory() -> PathBuf {

@@ -40,7 +40,10 @@ impl Keyring {
     ///
     /// # Errors
     /// A KEK is there twice.
-    pub fn new(primary: Arc<dyn KekProvider>, previous: Vec<Arc<dyn KekProvider>>) -> Result<Self, KeyringError> {
+    pub fn new(
+        primary: Arc<dyn KekProvider>,
+        previous: Vec<Arc<dyn KekProvider>>,
+    ) -> Result<Self, KeyringError> {
         let keyring = Self { primary, previous };
         let mut kek_ids = keyring.kek_ids();
         kek_ids.sort_unstable();
@@ -57,11 +60,20 @@ impl Keyring {
     /// A text is no KEK, or a KEK is there twice.
     pub fn local(primary: &str, previous: Option<&str>) -> Result<Self, KeyringError> {
         let primary = Arc::new(LocalKek::parse(primary).map_err(KeyringError::Primary)?);
-        let texts = previous.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
-        let previous = texts.enumerate().map(|(index, text)| match LocalKek::parse(text) {
-            Ok(kek) => Ok(Arc::new(kek) as Arc<dyn KekProvider>),
-            Err(source) => Err(KeyringError::Previous { position: index + 1, source }),
-        });
+        let texts = previous
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        let previous = texts
+            .enumerate()
+            .map(|(index, text)| match LocalKek::parse(text) {
+                Ok(kek) => Ok(Arc::new(kek) as Arc<dyn KekProvider>),
+                Err(source) => Err(KeyringError::Previous {
+                    position: index + 1,
+                    source,
+                }),
+            });
         Self::new(primary, previous.collect::<Result<_, _>>()?)
     }
 
@@ -81,7 +93,9 @@ impl Keyring {
     }
 
     fn all(&self) -> impl Iterator<Item = &dyn KekProvider> {
-        std::iter::once(&self.primary).chain(&self.previous).map(|kek| &**kek)
+        std::iter::once(&self.primary)
+            .chain(&self.previous)
+            .map(|kek| &**kek)
     }
 }
 
@@ -92,7 +106,8 @@ mod tests {
     #[test]
     fn a_keyring_finds_each_of_its_keys_by_id() {
         let texts: Vec<_> = (0..3).map(|_| LocalKek::make_text()).collect();
-        let keyring = Keyring::local(&texts[0], Some(&format!("{}, {},", *texts[1], *texts[2]))).unwrap();
+        let keyring =
+            Keyring::local(&texts[0], Some(&format!("{}, {},", *texts[1], *texts[2]))).unwrap();
         for text in &texts {
             let kek_id = LocalKek::parse(text).unwrap().kek_id();
             assert_eq!(keyring.find(kek_id).unwrap().kek_id(), kek_id);
@@ -105,9 +120,17 @@ mod tests {
     fn a_key_that_is_there_twice_or_unreadable_is_refused() {
         let text = LocalKek::make_text();
         let kek_id = LocalKek::parse(&text).unwrap().kek_id();
-        assert!(matches!(Keyring::local(&text, Some(&text)), Err(KeyringError::Twice { kek_id: found }) if found == kek_id));
-        assert!(matches!(Keyring::local("!", None), Err(KeyringError::Primary(_))));
+        assert!(
+            matches!(Keyring::local(&text, Some(&text)), Err(KeyringError::Twice { kek_id: found }) if found == kek_id)
+        );
+        assert!(matches!(
+            Keyring::local("!", None),
+            Err(KeyringError::Primary(_))
+        ));
         let previous = format!("{},!", *LocalKek::make_text());
-        assert!(matches!(Keyring::local(&text, Some(&previous)), Err(KeyringError::Previous { position: 2, .. })));
+        assert!(matches!(
+            Keyring::local(&text, Some(&previous)),
+            Err(KeyringError::Previous { position: 2, .. })
+        ));
     }
 }

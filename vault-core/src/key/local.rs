@@ -38,7 +38,8 @@ pub const KEK_FILE_MAX_BYTES: u64 = 4096;
 const WRAPPED_BYTES: usize = 2 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const ID_LABEL: &[u8] = b"tavora/kek-id/v1";
 const WRAP_LABEL: &[u8] = b"tavora/kek-wrap/v1";
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
@@ -59,7 +60,9 @@ pub enum InvalidKek {
         chars: usize,
     },
     /// It decodes to another length.
-    #[error("the KEK has {bytes} bytes and must have exactly {KEY_BYTES}; make one with `kek generate`")]
+    #[error(
+        "the KEK has {bytes} bytes and must have exactly {KEY_BYTES}; make one with `kek generate`"
+    )]
     WrongLength {
         /// How many bytes it decodes to.
         bytes: usize,
@@ -68,7 +71,9 @@ pub enum InvalidKek {
     #[error("a KEK file is given as file:///absolute/path; correct the reference")]
     BadFileReference,
     /// The file cannot be read.
-    #[error("the KEK file {path} cannot be read; check that it exists and that this user may read it")]
+    #[error(
+        "the KEK file {path} cannot be read; check that it exists and that this user may read it"
+    )]
     UnreadableFile {
         /// Which file.
         path: PathBuf,
@@ -76,7 +81,9 @@ pub enum InvalidKek {
         source: io::Error,
     },
     /// The file is larger than [`KEK_FILE_MAX_BYTES`].
-    #[error("the KEK file {path} has more than {KEK_FILE_MAX_BYTES} bytes; it must hold one key as base64 or hex")]
+    #[error(
+        "the KEK file {path} has more than {KEK_FILE_MAX_BYTES} bytes; it must hold one key as base64 or hex"
+    )]
     HugeFile {
         /// Which file.
         path: PathBuf,
@@ -113,18 +120,26 @@ impl LocalKek {
     }
 
     fn read_file(path: &Path) -> Result<Self, InvalidKek> {
-        let unreadable = |source| InvalidKek::UnreadableFile { path: path.into(), source };
+        let unreadable = |source| InvalidKek::UnreadableFile {
+            path: path.into(),
+            source,
+        };
         let file = File::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode();
         if mode & 0o077 != 0 {
             tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read the KEK file; chmod 600 it");
         }
         let mut text = Zeroizing::new(String::with_capacity(KEK_FILE_MAX_BYTES as usize + 1));
-        file.take(KEK_FILE_MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        file.take(KEK_FILE_MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
         if text.len() as u64 > KEK_FILE_MAX_BYTES {
             return Err(InvalidKek::HugeFile { path: path.into() });
         }
-        Self::decode(text.trim()).map_err(|source| InvalidKek::BadFile { path: path.into(), source: Box::new(source) })
+        Self::decode(text.trim()).map_err(|source| InvalidKek::BadFile {
+            path: path.into(),
+            source: Box::new(source),
+        })
     }
 
     fn decode(text: &str) -> Result<Self, InvalidKek> {
@@ -138,7 +153,9 @@ impl LocalKek {
             .or_else(|| STANDARD.decode_slice(text, &mut bytes).ok())
             .or_else(|| URL_SAFE.decode_slice(text, &mut bytes).ok())
             .or_else(|| decode_hex(text, &mut bytes));
-        let length = length.ok_or_else(|| InvalidKek::NotText { chars: text.chars().count() })?;
+        let length = length.ok_or_else(|| InvalidKek::NotText {
+            chars: text.chars().count(),
+        })?;
         match <&[u8; KEY_BYTES]>::try_from(&bytes[..length]) {
             Ok(kek) => Ok(Self::derive(kek)),
             Err(_) => Err(InvalidKek::WrongLength { bytes: length }),
@@ -149,13 +166,19 @@ impl LocalKek {
         let hkdf = Hkdf::<Sha256>::new(None, kek);
         let mut id = [0; 16];
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        hkdf.expand(ID_LABEL, &mut id).expect("16 bytes are fewer than HKDF can give");
-        hkdf.expand(WRAP_LABEL, key.as_mut_slice()).expect("32 bytes are fewer than HKDF can give");
+        hkdf.expand(ID_LABEL, &mut id)
+            .expect("16 bytes are fewer than HKDF can give");
+        hkdf.expand(WRAP_LABEL, key.as_mut_slice())
+            .expect("32 bytes are fewer than HKDF can give");
         let cipher = Box::new(Aead::new(&key));
         let memory = region::lock(&raw const *cipher, size_of::<Aead>())
             .inspect_err(|cause| tracing::debug!(%cause, "the wrapping key's memory cannot be locked and may be swapped out"))
             .ok();
-        Self { kek_id: KekId::from_bytes(id), cipher, _memory: memory }
+        Self {
+            kek_id: KekId::from_bytes(id),
+            cipher,
+            _memory: memory,
+        }
     }
 }
 
@@ -173,24 +196,33 @@ impl KekProvider for LocalKek {
         wrapped.extend_from_slice(&nonce);
         // The plain DEK is in `wrapped` only until the next statement encrypts it in place.
         wrapped.extend_from_slice(dek.expose());
-        let tag = self.cipher.seal(&nonce, associated_data, &mut wrapped[2 + NONCE_BYTES..]);
+        let tag = self
+            .cipher
+            .seal(&nonce, associated_data, &mut wrapped[2 + NONCE_BYTES..]);
         wrapped.extend_from_slice(&tag);
         Ok(wrapped)
     }
 
     async fn unwrap(&self, wrapped: &[u8], associated_data: &[u8]) -> Result<Dek, KekError> {
-        let (nonce, rest) = blob::body(wrapped)?.split_first_chunk::<NONCE_BYTES>().ok_or(FormatError::BadLength)?;
-        let (ciphertext, tag) = rest.split_first_chunk::<KEY_BYTES>().ok_or(FormatError::BadLength)?;
+        let (nonce, rest) = blob::body(wrapped)?
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(FormatError::BadLength)?;
+        let (ciphertext, tag) = rest
+            .split_first_chunk::<KEY_BYTES>()
+            .ok_or(FormatError::BadLength)?;
         let tag: &[u8; TAG_BYTES] = tag.try_into().map_err(|_| FormatError::BadLength)?;
         let mut key = Zeroizing::new(*ciphertext);
-        self.cipher.open(nonce, associated_data, key.as_mut_slice(), tag)?;
+        self.cipher
+            .open(nonce, associated_data, key.as_mut_slice(), tag)?;
         Ok(Dek::take(&mut key))
     }
 }
 
 fn decode_hex(text: &str, bytes: &mut [u8]) -> Option<usize> {
     let length = text.len() / 2;
-    hex::decode_to_slice(text, &mut bytes[..length]).ok().map(|()| length)
+    hex::decode_to_slice(text, &mut bytes[..length])
+        .ok()
+        .map(|()| length)
 }
 
 #[cfg(test)]
@@ -211,7 +243,14 @@ mod tests {
         let standard = STANDARD.encode(&bytes);
         let url_safe = URL_SAFE.encode(&bytes);
         assert_ne!(standard, url_safe);
-        for text in [&standard, &url_safe, standard.trim_end_matches('='), url_safe.trim_end_matches('='), &HEX.to_uppercase(), &format!(" {HEX}\n")] {
+        for text in [
+            &standard,
+            &url_safe,
+            standard.trim_end_matches('='),
+            url_safe.trim_end_matches('='),
+            &HEX.to_uppercase(),
+            &format!(" {HEX}\n"),
+        ] {
             assert_eq!(id_of(text), id_of(HEX));
         }
         let directory = tempfile::tempdir().unwrap();
@@ -238,20 +277,44 @@ mod tests {
                 refusal
             }
         };
-        assert!(matches!(refused(&HEX[..62]), InvalidKek::WrongLength { bytes: 46 | 31 }));
-        assert!(matches!(refused(&STANDARD.encode([1; 16])), InvalidKek::WrongLength { bytes: 16 }));
-        assert!(matches!(refused(&STANDARD.encode([1; 33])), InvalidKek::WrongLength { bytes: 33 }));
+        assert!(matches!(
+            refused(&HEX[..62]),
+            InvalidKek::WrongLength { bytes: 46 | 31 }
+        ));
+        assert!(matches!(
+            refused(&STANDARD.encode([1; 16])),
+            InvalidKek::WrongLength { bytes: 16 }
+        ));
+        assert!(matches!(
+            refused(&STANDARD.encode([1; 33])),
+            InvalidKek::WrongLength { bytes: 33 }
+        ));
         assert!(matches!(refused(""), InvalidKek::WrongLength { bytes: 0 }));
-        assert!(matches!(refused("correct horse battery staple!"), InvalidKek::NotText { chars: 29 }));
-        assert!(matches!(LocalKek::parse("file://kek"), Err(InvalidKek::BadFileReference)));
-        assert!(matches!(LocalKek::parse("file:///nonexistent/kek"), Err(InvalidKek::UnreadableFile { .. })));
+        assert!(matches!(
+            refused("correct horse battery staple!"),
+            InvalidKek::NotText { chars: 29 }
+        ));
+        assert!(matches!(
+            LocalKek::parse("file://kek"),
+            Err(InvalidKek::BadFileReference)
+        ));
+        assert!(matches!(
+            LocalKek::parse("file:///nonexistent/kek"),
+            Err(InvalidKek::UnreadableFile { .. })
+        ));
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("kek");
         let reference = format!("file://{}", file.display());
         fs::write(&file, "a".repeat(KEK_FILE_MAX_BYTES as usize + 1)).unwrap();
-        assert!(matches!(LocalKek::parse(&reference), Err(InvalidKek::HugeFile { .. })));
+        assert!(matches!(
+            LocalKek::parse(&reference),
+            Err(InvalidKek::HugeFile { .. })
+        ));
         fs::write(&file, "too short").unwrap();
-        assert!(matches!(LocalKek::parse(&reference), Err(InvalidKek::BadFile { .. })));
+        assert!(matches!(
+            LocalKek::parse(&reference),
+            Err(InvalidKek::BadFile { .. })
+        ));
     }
 
     #[tokio::test]
@@ -260,17 +323,32 @@ mod tests {
         let dek = Dek::make();
         let wrapped = kek.wrap(&dek, b"here").await.unwrap();
         assert_eq!(wrapped.len(), WRAPPED_BYTES);
-        assert_eq!(kek.unwrap(&wrapped, b"here").await.unwrap().expose(), dek.expose());
-        assert!(matches!(kek.unwrap(&wrapped, b"there").await, Err(KekError::NotAuthentic(_))));
+        assert_eq!(
+            kek.unwrap(&wrapped, b"here").await.unwrap().expose(),
+            dek.expose()
+        );
+        assert!(matches!(
+            kek.unwrap(&wrapped, b"there").await,
+            Err(KekError::NotAuthentic(_))
+        ));
         let other = LocalKek::parse(&LocalKek::make_text()).unwrap();
-        assert!(matches!(other.unwrap(&wrapped, b"here").await, Err(KekError::NotAuthentic(_))));
+        assert!(matches!(
+            other.unwrap(&wrapped, b"here").await,
+            Err(KekError::NotAuthentic(_))
+        ));
         for index in 0..wrapped.len() {
             let mut damaged = wrapped.clone();
             damaged[index] ^= 1;
             assert!(kek.unwrap(&damaged, b"here").await.is_err());
-            assert!(matches!(kek.unwrap(&wrapped[..index], b"here").await, Err(KekError::Format(FormatError::BadLength))));
+            assert!(matches!(
+                kek.unwrap(&wrapped[..index], b"here").await,
+                Err(KekError::Format(FormatError::BadLength))
+            ));
         }
         let longer = [&wrapped[..], &[0]].concat();
-        assert!(matches!(kek.unwrap(&longer, b"here").await, Err(KekError::Format(FormatError::BadLength))));
+        assert!(matches!(
+            kek.unwrap(&longer, b"here").await,
+            Err(KekError::Format(FormatError::BadLength))
+        ));
     }
 }

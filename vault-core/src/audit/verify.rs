@@ -1,0 +1,445 @@
+//! Checks a whole audit chain, and the secrets' rows against what the audit last said of them.
+//!
+//! It is fed by a store that walks entries and rows inside one snapshot, and opens nothing. What it cannot find:
+//! a tail that was cut, a chain that was computed anew, a whole file put back, unless a head that was kept elsewhere
+//! is expected.
+
+use std::{collections::HashMap, fmt};
+
+use serde::Serialize;
+
+use super::{ChainHash, EntryRow, action};
+use crate::envelope::PayloadDigest;
+
+/// How many findings a report names; more are only counted.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// Something that is not as the audit says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// Entries are missing between two places.
+    Gap {
+        /// The last place before the gap; 0 when the beginning is missing.
+        after_seq: u64,
+        /// The place after it.
+        next_seq: u64,
+    },
+    /// An entry does not continue the one before it.
+    BrokenLink {
+        /// Its place.
+        seq: u64,
+    },
+    /// An entry's content is not what was hashed.
+    EditedEntry {
+        /// Its place.
+        seq: u64,
+    },
+    /// An entry cannot even be read.
+    DamagedEntry {
+        /// The place of the last readable entry before it.
+        after_seq: u64,
+    },
+    /// The expected head is nowhere in the chain: its tail was cut, or it was computed anew, or an old file put back.
+    HeadNotFound {
+        /// What was expected.
+        expected: ChainHash,
+    },
+    /// A secret's sealed value is not the one that the audit saw written.
+    SecretEdited {
+        /// `<vault id>/<name>`.
+        secret: String,
+        /// The version of both.
+        version: u64,
+    },
+    /// A secret's row is older than what the audit saw written.
+    SecretRolledBack {
+        /// `<vault id>/<name>`.
+        secret: String,
+        /// The version in the row.
+        row_version: u64,
+        /// The version in the audit.
+        audit_version: u64,
+    },
+    /// A secret that the audit saw written and not deleted is gone.
+    SecretMissing {
+        /// `<vault id>/<name>`.
+        secret: String,
+    },
+    /// A secret is there that the audit never saw written, or saw deleted.
+    SecretExtra {
+        /// `<vault id>/<name>`.
+        secret: String,
+    },
+    /// A secret's row cannot even be read.
+    SecretDamaged,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap {
+                after_seq,
+                next_seq,
+            } => write!(f, "entries between {after_seq} and {next_seq} are missing"),
+            Self::BrokenLink { seq } => {
+                write!(f, "entry {seq} does not continue the entry before it")
+            }
+            Self::EditedEntry { seq } => write!(f, "entry {seq} was edited"),
+            Self::DamagedEntry { after_seq } => {
+                write!(f, "an entry after {after_seq} cannot be read")
+            }
+            Self::HeadNotFound { expected } => {
+                write!(f, "the expected head {expected} is not in the chain")
+            }
+            Self::SecretEdited { secret, version } => {
+                write!(f, "secret {secret} version {version} was edited")
+            }
+            Self::SecretRolledBack {
+                secret,
+                row_version,
+                audit_version,
+            } => {
+                write!(
+                    f,
+                    "secret {secret} has version {row_version} and the audit saw version {audit_version}"
+                )
+            }
+            Self::SecretMissing { secret } => write!(f, "secret {secret} is missing"),
+            Self::SecretExtra { secret } => {
+                write!(f, "secret {secret} is there and the audit says it is not")
+            }
+            Self::SecretDamaged => write!(f, "a secret's row cannot be read"),
+        }
+    }
+}
+
+/// What a check of the audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// How many entries the chain has.
+    pub entries: u64,
+    /// How many secrets were compared.
+    pub secrets: u64,
+    /// The hash of the last entry; keep it elsewhere and expect it next time.
+    pub head: Option<ChainHash>,
+    /// The findings, at most [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+    /// How many findings there are in all.
+    pub findings_total: u64,
+}
+
+impl VerifyReport {
+    /// Whether everything is as the audit says.
+    pub fn is_clean(&self) -> bool {
+        self.findings_total == 0
+    }
+}
+
+/// Takes in the entries in order of place, then the secrets' rows, and reports.
+pub struct Verifier {
+    expected_head: Option<ChainHash>,
+    last: Option<(u64, ChainHash)>,
+    secrets: HashMap<String, Expected>,
+    report: VerifyReport,
+}
+
+/// What the audit last said of a secret that exists.
+struct Expected {
+    version: u64,
+    digest: Vec<u8>,
+}
+
+impl Verifier {
+    /// A check that has seen nothing yet.
+    pub fn new(expected_head: Option<ChainHash>) -> Self {
+        let report = VerifyReport {
+            entries: 0,
+            secrets: 0,
+            head: None,
+            findings: Vec::new(),
+            findings_total: 0,
+        };
+        Self {
+            expected_head,
+            last: None,
+            secrets: HashMap::new(),
+            report,
+        }
+    }
+
+    /// Takes in the next entry.
+    pub fn entry(&mut self, row: EntryRow) {
+        let (last_seq, last_hash) = self.last.unwrap_or((0, ChainHash::GENESIS));
+        let seq = row.seq.cast_unsigned();
+        self.report.entries += 1;
+        if seq != last_seq + 1 {
+            self.find(Finding::Gap {
+                after_seq: last_seq,
+                next_seq: seq,
+            });
+        } else if row.prev_hash != last_hash.as_bytes() {
+            self.find(Finding::BrokenLink { seq });
+        }
+        let derived = row.derive_hash();
+        if row.hash != derived.as_bytes() {
+            self.find(Finding::EditedEntry { seq });
+        }
+        // Going on from the stored hash keeps one edit one finding.
+        let hash = ChainHash::try_from(row.hash.as_slice()).unwrap_or(derived);
+        if self.expected_head == Some(hash) {
+            self.expected_head = None;
+        }
+        self.last = Some((seq, hash));
+        self.follow(row);
+    }
+
+    /// Takes in that the next entry cannot be read.
+    pub fn damaged_entry(&mut self) {
+        self.report.entries += 1;
+        let after_seq = self.last.map_or(0, |(seq, _)| seq);
+        self.find(Finding::DamagedEntry { after_seq });
+    }
+
+    /// Takes in a secret's row, after all entries.
+    pub fn secret(&mut self, secret: String, version: u64, digest: PayloadDigest) {
+        self.report.secrets += 1;
+        match self.secrets.remove(&secret) {
+            None => self.find(Finding::SecretExtra { secret }),
+            Some(expected) if version < expected.version => {
+                let (row_version, audit_version) = (version, expected.version);
+                self.find(Finding::SecretRolledBack {
+                    secret,
+                    row_version,
+                    audit_version,
+                });
+            }
+            Some(expected) if version > expected.version || digest.0 != *expected.digest => {
+                self.find(Finding::SecretEdited { secret, version });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Takes in that a secret's row cannot be read.
+    pub fn damaged_secret(&mut self) {
+        self.report.secrets += 1;
+        self.find(Finding::SecretDamaged);
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> VerifyReport {
+        let mut missing: Vec<String> = std::mem::take(&mut self.secrets).into_keys().collect();
+        missing.sort_unstable();
+        for secret in missing {
+            self.find(Finding::SecretMissing { secret });
+        }
+        if let Some(expected) = self.expected_head {
+            self.find(Finding::HeadNotFound { expected });
+        }
+        self.report.head = self.last.map(|(_, hash)| hash);
+        self.report
+    }
+
+    fn follow(&mut self, row: EntryRow) {
+        let Some(subject) = row.subject_id else {
+            return;
+        };
+        match row.action.as_str() {
+            action::SECRET_PUT => {
+                let (version, digest) = (
+                    row.secret_version.unwrap_or(0).cast_unsigned(),
+                    row.payload_digest,
+                );
+                self.secrets.insert(
+                    subject,
+                    Expected {
+                        version,
+                        digest: digest.unwrap_or_default(),
+                    },
+                );
+            }
+            action::SECRET_DELETED => drop(self.secrets.remove(&subject)),
+            action::VAULT_DELETED => {
+                let inside = format!("{subject}/");
+                self.secrets
+                    .retain(|secret, _| !secret.starts_with(&inside));
+            }
+            _ => {}
+        }
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.report.findings_total += 1;
+        if self.report.findings.len() < FINDINGS_MAX {
+            self.report.findings.push(finding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{AuditDraft, Caller, Subject};
+
+    fn put(subject: &str, version: u64) -> AuditDraft {
+        let draft = AuditDraft::new(&Caller::host(), action::SECRET_PUT)
+            .about(Subject::new("secret", subject));
+        draft.stored(version, digest(version))
+    }
+
+    fn digest(version: u64) -> PayloadDigest {
+        PayloadDigest::derive(&version.to_be_bytes())
+    }
+
+    fn chain(drafts: impl IntoIterator<Item = AuditDraft>) -> Vec<EntryRow> {
+        let mut head = ChainHash::GENESIS;
+        let link = |(seq, draft)| {
+            let row = EntryRow::chain(draft, seq, &head);
+            head = row.derive_hash();
+            row
+        };
+        (1..).zip(drafts).map(link).collect()
+    }
+
+    fn findings(
+        expected: Option<ChainHash>,
+        rows: Vec<EntryRow>,
+        secrets: &[(&str, u64)],
+    ) -> Vec<Finding> {
+        let mut verifier = Verifier::new(expected);
+        rows.into_iter().for_each(|row| verifier.entry(row));
+        secrets.iter().for_each(|(secret, version)| {
+            verifier.secret((*secret).to_owned(), *version, digest(*version))
+        });
+        verifier.finish().findings
+    }
+
+    #[test]
+    fn an_untouched_chain_is_clean_and_older_heads_are_found_in_it() {
+        let rows = chain([put("v/a", 1), put("v/a", 2), put("v/b", 1)]);
+        let old_head = rows[1].derive_hash();
+        assert_eq!(
+            findings(Some(old_head), rows, &[("v/a", 2), ("v/b", 1)]),
+            []
+        );
+        assert_eq!(findings(None, vec![], &[]), []);
+    }
+
+    #[test]
+    fn edits_gaps_and_recomputed_entries_are_named() {
+        let rows = || chain((0..5).map(|version| put("v/a", version)));
+        let current = [("v/a", 4)];
+        let mut edited = rows();
+        edited[2].outcome = "denied".into();
+        assert_eq!(
+            findings(None, edited, &current),
+            [Finding::EditedEntry { seq: 3 }]
+        );
+        let mut recomputed = rows();
+        recomputed[2].outcome = "denied".into();
+        recomputed[2].hash = recomputed[2].derive_hash().as_bytes().to_vec();
+        assert_eq!(
+            findings(None, recomputed, &current),
+            [Finding::BrokenLink { seq: 4 }]
+        );
+        let mut gap = rows();
+        gap.remove(1);
+        assert_eq!(
+            findings(None, gap, &current),
+            [Finding::Gap {
+                after_seq: 1,
+                next_seq: 3
+            }]
+        );
+        let mut headless = rows();
+        headless.remove(0);
+        assert_eq!(
+            findings(None, headless, &current),
+            [Finding::Gap {
+                after_seq: 0,
+                next_seq: 2
+            }]
+        );
+    }
+
+    #[test]
+    fn a_cut_tail_needs_an_expected_head() {
+        let mut rows = chain([put("v/a", 1), put("v/a", 2)]);
+        let head = rows[1].derive_hash();
+        rows.pop();
+        assert_eq!(findings(None, rows.clone(), &[("v/a", 1)]), []);
+        assert_eq!(
+            findings(Some(head), rows, &[("v/a", 1)]),
+            [Finding::HeadNotFound { expected: head }]
+        );
+    }
+
+    #[test]
+    fn rows_are_compared_with_the_latest_entry_about_them() {
+        let secret = || "v/a".to_owned();
+        let rows = || chain([put("v/a", 1), put("v/a", 2)]);
+        assert_eq!(
+            findings(None, rows(), &[("v/a", 1)]),
+            [Finding::SecretRolledBack {
+                secret: secret(),
+                row_version: 1,
+                audit_version: 2
+            }]
+        );
+        assert_eq!(
+            findings(None, rows(), &[("v/a", 3)]),
+            [Finding::SecretEdited {
+                secret: secret(),
+                version: 3
+            }]
+        );
+        assert_eq!(
+            findings(None, rows(), &[]),
+            [Finding::SecretMissing { secret: secret() }]
+        );
+        assert_eq!(
+            findings(None, rows(), &[("v/a", 2), ("v/b", 1)]),
+            [Finding::SecretExtra {
+                secret: "v/b".to_owned()
+            }]
+        );
+        let mut verifier = Verifier::new(None);
+        rows().into_iter().for_each(|row| verifier.entry(row));
+        verifier.secret(secret(), 2, digest(9));
+        assert_eq!(
+            verifier.finish().findings,
+            [Finding::SecretEdited {
+                secret: secret(),
+                version: 2
+            }]
+        );
+    }
+
+    #[test]
+    fn deletions_take_what_they_delete_and_nothing_else() {
+        let about = |action, kind: &'static str, id: &str| {
+            AuditDraft::new(&Caller::host(), action).about(Subject::new(kind, id))
+        };
+        let rows = chain([
+            put("v/a", 1),
+            put("v/ab", 1),
+            put("w/a", 1),
+            about(action::SECRET_DELETED, "secret", "v/a"),
+            about(action::VAULT_DELETED, "vault", "w"),
+        ]);
+        assert_eq!(findings(None, rows, &[("v/ab", 1)]), []);
+    }
+
+    #[test]
+    fn findings_are_bounded_and_counted() {
+        let mut verifier = Verifier::new(None);
+        (0..FINDINGS_MAX + 5).for_each(|_| verifier.damaged_entry());
+        let report = verifier.finish();
+        assert_eq!(
+            (report.findings.len(), report.findings_total),
+            (FINDINGS_MAX, FINDINGS_MAX as u64 + 5)
+        );
+        assert!(!report.is_clean());
+    }
+}

@@ -1,0 +1,106 @@
+//! The connections that read: a few, each used by one read at a time, off the async threads.
+//!
+//! They cannot write (`query_only`). A read sees one snapshot from beginning to end.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::{Connection, Transaction};
+use tokio::{sync::Semaphore, task, time};
+
+use super::{SqliteOptions, schema};
+use crate::store::StoreError;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    busy_timeout: Duration,
+    operation_timeout: Duration,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    closed: AtomicBool,
+}
+
+impl Readers {
+    /// Opens the first connection, so that a file that cannot be read is noticed at once.
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            path: path.into(),
+            busy_timeout: options.busy_timeout,
+            operation_timeout: options.operation_timeout,
+            permits: Arc::new(Semaphore::new(options.readers_max.max(1))),
+            idle: Mutex::new(vec![schema::open_reader(path, options.busy_timeout)?]),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read_within(self.operation_timeout, work).await
+    }
+
+    /// A read that takes longer than `limit` is given up; it keeps its connection until it ends.
+    pub(super) async fn read_within<T: Send + 'static>(
+        self: &Arc<Self>,
+        limit: Duration,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = Arc::clone(self);
+        let read = async {
+            let permit = Arc::clone(&self.permits)
+                .acquire_owned()
+                .await
+                .map_err(|_| StoreError::Closed)?;
+            let blocking = task::spawn_blocking(move || {
+                let outcome = readers.with_connection(work);
+                drop(permit);
+                outcome
+            });
+            blocking
+                .await
+                .map_err(|error| StoreError::Backend(Arc::new(error)))?
+        };
+        let timed_out = |_| StoreError::TimedOut {
+            limit_ms: limit.as_millis() as u64,
+        };
+        time::timeout(limit, read).await.map_err(timed_out)?
+    }
+
+    /// Refuses further reads; those under way end by themselves.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.permits.close();
+        self.lock().clear();
+    }
+
+    fn with_connection<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.lock().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.path, self.busy_timeout)?,
+        };
+        let outcome = connection
+            .transaction()
+            .map_err(StoreError::from)
+            .and_then(|tx| work(&tx));
+        let mut idle = self.lock();
+        if !self.closed.load(Ordering::Acquire) {
+            idle.push(connection);
+        }
+        outcome
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,299 @@
+//! Opens SQLite files: permissions, pragmas, migrations.
+//!
+//! Migrations are the files of `migrations/sqlite/`, in order; each is applied once, inside the transaction that also
+//! raises `user_version`. A released migration never changes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::store::StoreError;
+
+/// Every migration there is; the first raises the schema to version 1.
+const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_initial.sql")];
+
+/// Marks a file as a vault database (`PRAGMA application_id`): "tvra".
+const APPLICATION_ID: i64 = 0x7476_7261;
+
+const SAFETY_PRAGMAS: &str =
+    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
+    PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
+const STATEMENT_CACHE: usize = 64;
+
+/// Opens the connection that writes, creating and migrating the database.
+pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let cannot_open = |source| StoreError::Open {
+        path: path.into(),
+        source: Arc::new(source),
+    };
+    create(path).map_err(cannot_open)?;
+    let mut connection = connect(path, busy_timeout)?;
+    check_kind(&connection, path)?;
+    make_private(path).map_err(cannot_open)?;
+    connection.execute_batch(SAFETY_PRAGMAS)?;
+    switch_to_wal(&connection, busy_timeout)?;
+    migrate(&mut connection, MIGRATIONS)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let connection = connect(path, busy_timeout)?;
+    connection.execute_batch(SAFETY_PRAGMAS)?;
+    connection.execute_batch("PRAGMA query_only = ON")?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = |source: rusqlite::Error| StoreError::Open {
+        path: path.into(),
+        source: Arc::new(source),
+    };
+    let connection = Connection::open_with_flags(path, flags).map_err(open)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(connection)
+}
+
+/// Creates a file that is not there, for its owner alone.
+fn create(path: &Path) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_) => {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes away the rights that others have. SQLite gives companions that it creates the mode of the file.
+fn make_private(path: &Path) -> io::Result<()> {
+    let companion = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for file in [path.to_owned(), companion("-wal"), companion("-shm")] {
+        let Ok(metadata) = fs::metadata(&file) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode();
+        if metadata.is_file() && mode & 0o077 != 0 {
+            tracing::warn!(path = %file.display(), "other users had rights to the database file; they are taken away");
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode & 0o700))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a file that is a database of something else before anything is written to it.
+fn check_kind(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let not_a_vault = || StoreError::NotAVault { path: path.into() };
+    let pragma = |name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+    };
+    let application_id = match pragma("application_id") {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == rusqlite::ErrorCode::NotADatabase =>
+        {
+            return Err(not_a_vault());
+        }
+        other => other?,
+    };
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application_id == APPLICATION_ID || (application_id == 0 && tables == 0) {
+        Ok(())
+    } else {
+        Err(not_a_vault())
+    }
+}
+
+/// The switch needs the file for a moment to itself and does not wait for it on its own.
+fn switch_to_wal(connection: &Connection, busy_timeout: Duration) -> Result<(), StoreError> {
+    let deadline = Instant::now() + busy_timeout;
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
+            row.get::<_, String>(0)
+        });
+        match mode.map_err(StoreError::from) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Err(StoreError::Busy) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5))
+            }
+            Err(error) => return Err(error),
+            Ok(mode) => {
+                let cause = format!(
+                    "the journal mode stays {mode:?}; the file system does not support WAL"
+                );
+                return Err(StoreError::Backend(Arc::from(Box::<
+                    dyn std::error::Error + Send + Sync,
+                >::from(
+                    cause
+                ))));
+            }
+        }
+    }
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    let known = migrations.len() as i64;
+    // The write lock before the version is read, so that two processes do not migrate at once.
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for (version, migration) in (1_i64..)
+        .zip(migrations)
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
+        tx.execute_batch(migration)?;
+        tx.execute_batch(&format!(
+            "PRAGMA user_version = {version}; PRAGMA application_id = {APPLICATION_ID}"
+        ))?;
+        tracing::info!(version, "migrated the database");
+    }
+    Ok(tx.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: Duration = Duration::from_millis(200);
+
+    fn version(connection: &Connection) -> i64 {
+        connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn every_migration_file_is_in_the_list() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        let contents: Vec<_> = files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        assert_eq!(contents, MIGRATIONS);
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_the_version_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let good = "CREATE TABLE a (x INTEGER) STRICT";
+        migrate(&mut connection, &[good]).unwrap();
+        assert!(
+            migrate(
+                &mut connection,
+                &[good, "CREATE TABLE b (x INTEGER) STRICT; nonsense"]
+            )
+            .is_err()
+        );
+        assert_eq!(version(&connection), 1);
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1);
+        migrate(
+            &mut connection,
+            &[good, "CREATE TABLE b (x INTEGER) STRICT"],
+        )
+        .unwrap();
+        assert_eq!(version(&connection), 2);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = open_writer(&path, BUSY).unwrap();
+        connection
+            .execute_batch("PRAGMA user_version = 99")
+            .unwrap();
+        let refusal = open_writer(&path, BUSY).unwrap_err();
+        assert!(
+            matches!(
+                refusal,
+                StoreError::NewerSchema {
+                    found: 99,
+                    known: 1
+                }
+            ),
+            "{refusal}"
+        );
+        assert_eq!(version(&connection), 99);
+    }
+
+    #[test]
+    fn what_is_no_vault_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        fs::write(
+            &text,
+            "this is no database, and long enough to hold a header that is not one. ".repeat(20),
+        )
+        .unwrap();
+        assert!(matches!(
+            open_writer(&text, BUSY),
+            Err(StoreError::NotAVault { .. })
+        ));
+        let other = folder.path().join("other");
+        Connection::open(&other)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (x)")
+            .unwrap();
+        assert!(matches!(
+            open_writer(&other, BUSY),
+            Err(StoreError::NotAVault { .. })
+        ));
+        assert!(matches!(
+            open_writer(&folder.path().join("no/folder"), BUSY),
+            Err(StoreError::Open { .. })
+        ));
+    }
+
+    #[test]
+    fn the_files_are_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = open_writer(&path, BUSY).unwrap();
+        for file in ["db", "db-wal", "db-shm"] {
+            let mode = fs::metadata(folder.path().join(file))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        drop(connection);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        drop(open_writer(&path, BUSY).unwrap());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}

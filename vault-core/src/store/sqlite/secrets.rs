@@ -1,0 +1,264 @@
+//! Sealed secrets in SQLite, and their release.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{
+    SqliteStore, chain,
+    columns::{At, readable, time},
+    keks,
+};
+use crate::{
+    audit::{AuditDraft, Subject, outcome},
+    envelope::{SealedSecret, SecretBinding},
+    id::{AppId, VaultId},
+    key::KekId,
+    secret::{RedactedSecret, SecretName},
+    store::{KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError},
+};
+
+#[async_trait]
+impl SecretStore for SqliteStore {
+    async fn secret_head(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+    ) -> Result<Option<SecretHead>, StoreError> {
+        let name = name.clone();
+        let work = move |tx: &Transaction<'_>| {
+            require_vault(tx, app_id, vault_id)?;
+            head(tx, vault_id, &name)
+        };
+        self.readers.read(work).await
+    }
+
+    async fn put_secret(
+        &self,
+        put: PutSecret,
+        entry: AuditDraft,
+    ) -> Result<PutOutcome, StoreError> {
+        // Only an overwrite leaves ciphertext behind.
+        self.writer
+            .write(put.replaces.is_some(), move |tx| store(tx, put, entry))
+            .await
+    }
+
+    async fn secrets(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+    ) -> Result<Vec<RedactedSecret>, StoreError> {
+        let sql = "SELECT name, kek_id, version, created_at, updated_at FROM secrets WHERE vault_id = ? ORDER BY name";
+        let work = move |tx: &Transaction<'_>| {
+            require_vault(tx, app_id, vault_id)?;
+            let mut statement = tx.prepare_cached(sql)?;
+            let rows = statement.query_map([vault_id], |row| {
+                Ok(RedactedSecret {
+                    vault_id,
+                    name: row.get(0)?,
+                    kek_id: row.get(1)?,
+                    version: row.get(2)?,
+                    created_at: time(row, 3)?,
+                    updated_at: time(row, 4)?,
+                })
+            })?;
+            readable("secret", rows)
+        };
+        self.readers.read(work).await
+    }
+
+    async fn delete_secret(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        entry: AuditDraft,
+    ) -> Result<bool, StoreError> {
+        let name = name.clone();
+        let work = move |tx: &Connection| {
+            require_vault(tx, app_id, vault_id)?;
+            let delete = "DELETE FROM secrets WHERE vault_id = ? AND name = ?";
+            let existed = tx
+                .prepare_cached(delete)?
+                .execute(params![vault_id, name])?
+                == 1;
+            chain::append(
+                tx,
+                if existed {
+                    entry
+                } else {
+                    entry.outcome(outcome::NOT_FOUND)
+                },
+            )?;
+            Ok(existed)
+        };
+        self.writer.write(true, work).await
+    }
+
+    async fn release(
+        &self,
+        app_id: AppId,
+        name: &SecretName,
+        entry: AuditDraft,
+    ) -> Result<ReleaseRow, StoreError> {
+        let name = name.clone();
+        self.writer
+            .write(false, move |tx| release(tx, app_id, name, entry))
+            .await
+    }
+
+    async fn keks(&self) -> Result<Vec<KekRow>, StoreError> {
+        self.readers.read(|tx| keks::all(tx)).await
+    }
+
+    async fn canary(&self, kek_id: KekId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.readers.read(move |tx| keks::canary(tx, kek_id)).await
+    }
+
+    async fn register_kek(
+        &self,
+        kek_id: KekId,
+        canary: Vec<u8>,
+        readable: Vec<KekId>,
+        entry: AuditDraft,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(false, move |tx| {
+                keks::register(tx, kek_id, &canary, &readable, entry)
+            })
+            .await
+    }
+
+    async fn check_keks(&self, readable: Vec<KekId>) -> Result<(), StoreError> {
+        self.readers
+            .read(move |tx| keks::check(tx, &readable))
+            .await
+    }
+}
+
+fn require_vault(tx: &Connection, app_id: AppId, vault_id: VaultId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM vaults WHERE id = ? AND app_id = ?";
+    Ok(tx
+        .prepare_cached(sql)?
+        .query_row(params![vault_id, app_id], |_| Ok(()))?)
+}
+
+fn head(
+    tx: &Connection,
+    vault_id: VaultId,
+    name: &SecretName,
+) -> Result<Option<SecretHead>, StoreError> {
+    let sql = "SELECT version, created_at FROM secrets WHERE vault_id = ? AND name = ?";
+    let head = tx
+        .prepare_cached(sql)?
+        .query_row(params![vault_id, name], |row| {
+            Ok(SecretHead {
+                version: row.get(0)?,
+                created_at: time(row, 1)?,
+            })
+        });
+    Ok(head.optional()?)
+}
+
+fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcome, StoreError> {
+    let SealedSecret {
+        binding,
+        kek_id,
+        wrapped,
+        payload,
+    } = put.sealed;
+    let SecretBinding {
+        app_id,
+        vault_id,
+        name,
+        version,
+    } = binding;
+    require_vault(tx, app_id, vault_id)?;
+    let head = head(tx, vault_id, &name)?;
+    if head != put.replaces {
+        return Ok(PutOutcome::Stale(head));
+    }
+    // A KEK that wraps nothing yet may be a wrong one, set in this process alone.
+    let first = "SELECT NOT EXISTS (SELECT 1 FROM secrets WHERE kek_id = ?)";
+    if tx
+        .prepare_cached(first)?
+        .query_row([kek_id], |row| row.get(0))?
+    {
+        keks::check(tx, &put.readable)?;
+    }
+    let wraps = keks::count_wrap(tx, kek_id)?;
+    let updated_at = At::now().0;
+    let created_at = head.map_or(updated_at, |head| head.created_at);
+    let upsert = "INSERT INTO secrets (vault_id, name, version, kek_id, created_at, updated_at, wrapped, payload)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (vault_id, name) DO UPDATE SET version = excluded.version,
+        kek_id = excluded.kek_id, updated_at = excluded.updated_at, wrapped = excluded.wrapped, payload = excluded.payload";
+    let times = (At(created_at), At(updated_at));
+    tx.prepare_cached(upsert)?.execute(params![
+        vault_id, name, version, kek_id, times.0, times.1, wrapped, payload
+    ])?;
+    chain::append(tx, entry)?;
+    let view = RedactedSecret {
+        vault_id,
+        name,
+        kek_id,
+        version,
+        created_at,
+        updated_at,
+    };
+    Ok(PutOutcome::Stored { view, wraps })
+}
+
+fn release(
+    tx: &Connection,
+    app_id: AppId,
+    name: SecretName,
+    entry: AuditDraft,
+) -> Result<ReleaseRow, StoreError> {
+    // A designation of another app's vault can only come from tampering; it designates nothing.
+    let designated =
+        "SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
+        WHERE a.id = ?";
+    let designated = tx
+        .prepare_cached(designated)?
+        .query_row([app_id], |row| Ok((row.get(0)?, row.get(1)?)));
+    let Some((vault_id, metadata)) = designated.optional()? else {
+        let entry = entry.about(Subject::new("secret", &name));
+        chain::append(tx, entry.outcome(outcome::NO_VAULT_DESIGNATED))?;
+        return Ok(ReleaseRow::NoVaultDesignated);
+    };
+    let entry = entry.about(Subject::secret(vault_id, &name));
+    let row =
+        "SELECT version, kek_id, wrapped, payload FROM secrets WHERE vault_id = ? AND name = ?";
+    let row = tx
+        .prepare_cached(row)?
+        .query_row(params![vault_id, name], |row| {
+            Ok((
+                row.get::<_, u64>(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, Vec<u8>>(3)?,
+            ))
+        });
+    let Some((version, kek_id, wrapped, payload)) = row.optional()? else {
+        chain::append(tx, entry.outcome(outcome::NOT_FOUND))?;
+        return Ok(ReleaseRow::NotFound);
+    };
+    let entry = entry.version(version).outcome(outcome::AUTHORISED);
+    chain::append(tx, entry)?;
+    let binding = SecretBinding {
+        app_id,
+        vault_id,
+        name,
+        version,
+    };
+    Ok(ReleaseRow::Authorised {
+        sealed: SealedSecret {
+            binding,
+            kek_id,
+            wrapped,
+            payload,
+        },
+        metadata,
+    })
+}

@@ -1,0 +1,353 @@
+//! The one thread that writes, and groups what arrives together into one commit.
+//!
+//! Each job runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
+//! and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
+//! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::{sync::oneshot, time};
+
+use super::SqliteOptions;
+use crate::store::StoreError;
+
+/// How long one attempt to empty the log waits for readers; there will be another.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
+
+pub(super) struct Writer {
+    queue: SyncSender<Message>,
+    commits: Arc<AtomicU64>,
+    operation_timeout: Duration,
+    queue_max_jobs: usize,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let (queue, messages) = sync_channel(options.queue_max_jobs);
+        let commits = Arc::new(AtomicU64::new(0));
+        let (operation_timeout, queue_max_jobs) =
+            (options.operation_timeout, options.queue_max_jobs);
+        let mut work = Work {
+            connection,
+            options,
+            messages,
+            commits: Arc::clone(&commits),
+            last_group: 1,
+            // Whoever wrote last may have been killed before it emptied the log.
+            erased_since: Some(Instant::now()),
+            quiet_since: Instant::now(),
+            closing: None,
+        };
+        thread::Builder::new()
+            .name("vault-writer".to_owned())
+            .spawn(move || work.run())
+            .map_err(|error| StoreError::Backend(Arc::new(error)))?;
+        Ok(Self {
+            queue,
+            commits,
+            operation_timeout,
+            queue_max_jobs,
+        })
+    }
+
+    /// Runs `work` in the next group and returns when that is committed. `erases` says that ciphertext which must not
+    /// stay anywhere may be in the write-ahead log afterwards.
+    ///
+    /// A caller that stops waiting withdraws a job that has not begun.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        erases: bool,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let task = Task {
+            erases,
+            work: Some(work),
+            outcome: None,
+            reply,
+        };
+        self.send(Message::Job(Box::new(task)))?;
+        let timed_out = |_| StoreError::TimedOut {
+            limit_ms: self.operation_timeout.as_millis() as u64,
+        };
+        time::timeout(self.operation_timeout, answer)
+            .await
+            .map_err(timed_out)?
+            .unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Ends the thread after what is waiting, with the write-ahead log emptied where readers allow it.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        match self.send(Message::Close(reply)) {
+            Err(StoreError::Closed) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
+        }
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, message: Message) -> Result<(), StoreError> {
+        self.queue
+            .try_send(message)
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => StoreError::Overloaded {
+                    queue_max_jobs: self.queue_max_jobs,
+                },
+                TrySendError::Disconnected(_) => StoreError::Closed,
+            })
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// A write without its type.
+trait Job: Send {
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+    /// Does the work and keeps its outcome. After an error its effects are to be undone.
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
+    /// Whether its effects leave ciphertext in the log that must go.
+    fn erases(&self) -> bool;
+    /// Tells whoever waits, after the commit or instead of it.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Task<T, F> {
+    erases: bool,
+    work: Option<F>,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Task<T, F> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let work = self.work.take().ok_or(StoreError::Closed)?;
+        match self.outcome.insert(work(connection)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn erases(&self) -> bool {
+        self.erases
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        // Whoever stopped waiting does not hear of it.
+        drop(self.reply.send(outcome));
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    connection: Connection,
+    options: SqliteOptions,
+    messages: Receiver<Message>,
+    commits: Arc<AtomicU64>,
+    /// How many jobs the last group had; as many are likely to come again.
+    last_group: usize,
+    /// Since when ciphertext that must go may be in the log.
+    erased_since: Option<Instant>,
+    /// When the last group ended, or the last attempt to empty the log.
+    quiet_since: Instant,
+    closing: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Work {
+    fn run(&mut self) {
+        loop {
+            match self.next() {
+                Ok(Message::Job(job)) => self.group(job),
+                Ok(Message::Close(reply)) => self.closing = Some(reply),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.last_checkpoint(),
+            }
+            if let Some(reply) = self.closing.take() {
+                self.last_checkpoint();
+                drop(reply.send(Ok(())));
+                return;
+            }
+            if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
+                self.checkpoint();
+            }
+        }
+    }
+
+    fn next(&self) -> Result<Message, RecvTimeoutError> {
+        match self.checkpoint_wait() {
+            Some(wait) => self.messages.recv_timeout(wait),
+            None => self
+                .messages
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn group(&mut self, first: Box<dyn Job>) {
+        if first.is_abandoned() {
+            return;
+        }
+        let mut jobs = Vec::with_capacity(self.last_group);
+        let committed = match self.execute("BEGIN IMMEDIATE") {
+            Ok(()) => self
+                .run_jobs(first, &mut jobs)
+                .and_then(|()| self.execute("COMMIT")),
+            Err(error) => {
+                jobs.push(first);
+                Err(error)
+            }
+        };
+        match &committed {
+            Ok(()) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                if jobs.iter().any(|job| job.erases()) {
+                    self.erased_since.get_or_insert_with(Instant::now);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = jobs.len(), "a group of writes was not committed");
+                if !self.connection.is_autocommit() {
+                    // Failing here too would leave a transaction open, and the next BEGIN would say so.
+                    drop(self.execute("ROLLBACK"));
+                }
+            }
+        }
+        self.last_group = jobs.len();
+        self.quiet_since = Instant::now();
+        for job in jobs {
+            job.finish(committed.clone());
+        }
+    }
+
+    /// Runs the first job and whatever else is there.
+    fn run_jobs(
+        &mut self,
+        first: Box<dyn Job>,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
+        let gather_until = Instant::now() + self.options.group_wait;
+        let mut next = Some(first);
+        while let Some(mut job) = next {
+            if !job.is_abandoned() {
+                let outcome = self.run_job(&mut *job);
+                jobs.push(job);
+                outcome?;
+            }
+            next = if jobs.len() < self.options.group_max_jobs {
+                self.company(jobs.len(), gather_until)
+            } else {
+                None
+            };
+        }
+        Ok(())
+    }
+
+    fn run_job(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        self.execute("SAVEPOINT job")?;
+        if let Err(error) = job.run(&self.connection) {
+            if self.connection.is_autocommit() {
+                // It was grave enough for SQLite to roll back the whole transaction.
+                return Err(error);
+            }
+            self.execute("ROLLBACK TO job")?;
+        }
+        self.execute("RELEASE job")
+    }
+
+    /// Another job for the group: one that waits already, or one that comes in time while the group is smaller than
+    /// the last one was.
+    fn company(&mut self, jobs: usize, gather_until: Instant) -> Option<Box<dyn Job>> {
+        let message = match self.messages.try_recv() {
+            Ok(message) => message,
+            Err(_) if self.closing.is_some() || jobs >= self.last_group => return None,
+            Err(_) => self
+                .messages
+                .recv_timeout(gather_until.saturating_duration_since(Instant::now()))
+                .ok()?,
+        };
+        match message {
+            Message::Job(job) => Some(job),
+            Message::Close(reply) => {
+                self.closing = Some(reply);
+                None
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    /// How long until the log is to be emptied, if it is.
+    fn checkpoint_wait(&self) -> Option<Duration> {
+        let forced = self.erased_since? + self.options.checkpoint_force;
+        let settled = self.quiet_since + self.options.checkpoint_settle;
+        Some(
+            forced
+                .min(settled)
+                .saturating_duration_since(Instant::now()),
+        )
+    }
+
+    /// Copies the log into the database and cuts it to nothing; says whether that worked.
+    fn checkpoint(&mut self) -> bool {
+        let outcome = self
+            .connection
+            .busy_timeout(CHECKPOINT_WAIT)
+            .and_then(|()| {
+                let blocked = "PRAGMA wal_checkpoint(TRUNCATE)";
+                let blocked = self
+                    .connection
+                    .query_row(blocked, [], |row| row.get::<_, bool>(0));
+                self.connection.busy_timeout(self.options.busy_timeout)?;
+                blocked
+            });
+        self.quiet_since = Instant::now();
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "the write-ahead log could not be emptied; trying again");
+        }
+        // After an attempt that readers prevented the next one waits its turn, forced or not.
+        self.erased_since = if matches!(outcome, Ok(false)) {
+            None
+        } else {
+            Some(self.quiet_since)
+        };
+        self.erased_since.is_none()
+    }
+
+    fn last_checkpoint(&mut self) {
+        let deadline = Instant::now() + self.options.close_timeout;
+        while self.erased_since.is_some() && !self.checkpoint() && Instant::now() < deadline {
+            thread::sleep(CHECKPOINT_WAIT);
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! The one public door: everything that can be done with apps, API keys, vaults and secrets.
+//!
+//! Every change takes its caller and is recorded in the transaction that makes it. Plain values come in through
+//! `put_secret` and go out through `release` and `reopen` alone. Who may call what is decided by the host.
+
+mod error;
+mod kek;
+mod release;
+mod token;
+
+use std::{
+    sync::{Arc, RwLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+pub(crate) use self::token::token_prefix;
+pub use self::{
+    error::VaultError,
+    kek::{KekState, KekStatus, KekUse},
+    release::{ReleaseContext, ReleaseError, Released, Unavailability},
+};
+use crate::{
+    app::{ApiKeyName, ApiKeyView, App, AppName, AppSlug, Metadata, VaultName, VaultView},
+    audit::{
+        AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Subject, Verifier,
+        VerifyReport, action,
+    },
+    envelope::{self, PayloadDigest, SecretBinding},
+    id::{ApiKeyId, AppId, VaultId},
+    key::Keyring,
+    secret::{RedactedSecret, SecretName, SecretValue},
+    store::{ApiKeyRow, NewApp, NewVault, PutOutcome, PutSecret, Store, StoreError},
+};
+
+/// The limits of [`SecretVaults`], each with its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultOptions {
+    /// From how many wraps on a KEK is old enough for a warning. 2^28; random nonces are safe up to 2^32.
+    pub wraps_warning: u64,
+    /// How long a put goes on trying while other writes to the same secret come first. 10 s.
+    pub put_timeout: Duration,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            wraps_warning: 1 << 28,
+            put_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// All vaults of one database. Cheap to clone.
+#[derive(Clone)]
+pub struct SecretVaults(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    keyring: Option<Keyring>,
+    kek_state: RwLock<KekState>,
+    /// Whether the primary KEK has its canary in the store.
+    primary_known: AtomicBool,
+    options: VaultOptions,
+}
+
+impl SecretVaults {
+    /// Opens the vaults of a store. Without a keyring everything works but storing and releasing secrets.
+    ///
+    /// # Errors
+    /// The store does not work. A keyring that does not fit the data is no error here; see [`Self::kek_state`].
+    pub async fn open(store: Arc<dyn Store>, keyring: Option<Keyring>) -> Result<Self, VaultError> {
+        Self::open_with(store, keyring, VaultOptions::default()).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(
+        store: Arc<dyn Store>,
+        keyring: Option<Keyring>,
+        options: VaultOptions,
+    ) -> Result<Self, VaultError> {
+        let kek_state = RwLock::new(KekState::Unset);
+        let vaults = Self(Arc::new(Inner {
+            store,
+            keyring,
+            kek_state,
+            primary_known: AtomicBool::new(false),
+            options,
+        }));
+        vaults.refresh_kek_state().await?;
+        Ok(vaults)
+    }
+
+    /// Creates an app; without a slug it gets one that its name leads to.
+    ///
+    /// # Errors
+    /// [`VaultError::AppSlugTaken`], or no slug can be made.
+    pub async fn create_app(
+        &self,
+        caller: &Caller,
+        name: AppName,
+        slug: Option<AppSlug>,
+        description: Option<String>,
+    ) -> Result<App, VaultError> {
+        let slug = slug.map_or_else(|| AppSlug::derive(&name), Ok)?;
+        let app = NewApp {
+            id: AppId::make(),
+            name,
+            slug: slug.clone(),
+            description: description.unwrap_or_default(),
+        };
+        let entry = AuditDraft::new(caller, action::APP_CREATED)
+            .app(app.id)
+            .about(Subject::new("app", app.id));
+        self.0
+            .store
+            .create_app(app, entry.detail("slug", slug.as_str()))
+            .await
+            .map_err(|error| match error {
+                StoreError::Taken => VaultError::AppSlugTaken { slug },
+                other => other.into(),
+            })
+    }
+
+    /// Every app, oldest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn apps(&self) -> Result<Vec<App>, VaultError> {
+        Ok(self.0.store.apps().await?)
+    }
+
+    /// One app.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn app(&self, id: AppId) -> Result<App, VaultError> {
+        self.0
+            .store
+            .app(id)
+            .await?
+            .ok_or(VaultError::NotFound { what: "app" })
+    }
+
+    /// One app by its slug.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn app_by_slug(&self, slug: &AppSlug) -> Result<App, VaultError> {
+        self.0
+            .store
+            .app_by_slug(slug)
+            .await?
+            .ok_or(VaultError::NotFound { what: "app" })
+    }
+
+    /// Creates an API key. The token is here once and never again; only a digest of it is kept.
+    ///
+    /// # Errors
+    /// The app is not there.
+    pub async fn create_api_key(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        name: ApiKeyName,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(ApiKeyView, Zeroizing<String>), VaultError> {
+        let id = ApiKeyId::make();
+        let (token, secret_hash) = token::make_token(id);
+        let created_at = milliseconds(Timestamp::now());
+        let (prefix, expires_at) = (token_prefix(id), expires_at.map(milliseconds));
+        let view = ApiKeyView {
+            id,
+            app_id,
+            name,
+            prefix,
+            created_at,
+            expires_at,
+            revoked_at: None,
+        };
+        let entry = AuditDraft::new(caller, action::API_KEY_CREATED)
+            .app(app_id)
+            .about(Subject::new("api_key", id));
+        let row = ApiKeyRow {
+            view: view.clone(),
+            secret_hash,
+        };
+        self.0
+            .store
+            .create_api_key(row, entry)
+            .await
+            .map_err(not_found("app"))?;
+        Ok((view, token))
+    }
+
+    /// An app's API keys, oldest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, VaultError> {
+        Ok(self.0.store.api_keys(app_id).await?)
+    }
+
+    /// Revokes an API key for good. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// The app has no such key.
+    pub async fn revoke_api_key(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: ApiKeyId,
+    ) -> Result<ApiKeyView, VaultError> {
+        let entry = AuditDraft::new(caller, action::API_KEY_REVOKED)
+            .app(app_id)
+            .about(Subject::new("api_key", id));
+        self.0
+            .store
+            .revoke_api_key(app_id, id, entry)
+            .await
+            .map_err(not_found("API key"))
+    }
+
+    /// The API key that a token belongs to.
+    ///
+    /// # Errors
+    /// [`VaultError::ApiKeyRefused`], whatever is wrong with the token.
+    pub async fn authenticate(&self, token: &str) -> Result<ApiKeyView, VaultError> {
+        let (id, secret_hash) = token::parse_token(token).ok_or(VaultError::ApiKeyRefused)?;
+        let row = self
+            .0
+            .store
+            .api_key(id)
+            .await?
+            .ok_or(VaultError::ApiKeyRefused)?;
+        let now = Timestamp::now();
+        let expired = row.view.expires_at.is_some_and(|at| at <= now);
+        if token::matches(&row.secret_hash, &secret_hash)
+            && row.view.revoked_at.is_none()
+            && !expired
+        {
+            Ok(row.view)
+        } else {
+            Err(VaultError::ApiKeyRefused)
+        }
+    }
+
+    /// Creates a vault.
+    ///
+    /// # Errors
+    /// [`VaultError::VaultNameTaken`], or the app is not there.
+    pub async fn create_vault(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        name: VaultName,
+        metadata: Metadata,
+    ) -> Result<VaultView, VaultError> {
+        let vault = NewVault {
+            id: VaultId::make(),
+            app_id,
+            name: name.clone(),
+            metadata,
+        };
+        let entry = AuditDraft::new(caller, action::VAULT_CREATED)
+            .app(app_id)
+            .about(Subject::new("vault", vault.id));
+        self.0
+            .store
+            .create_vault(vault, entry.detail("name", name.as_str()))
+            .await
+            .map_err(|error| match error {
+                StoreError::Taken => VaultError::VaultNameTaken { name },
+                other => not_found("app")(other),
+            })
+    }
+
+    /// An app's vaults, oldest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn vaults(&self, app_id: AppId) -> Result<Vec<VaultView>, VaultError> {
+        Ok(self.0.store.vaults(app_id).await?)
+    }
+
+    /// One vault of an app. Another app's vault is no different from none.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn vault(&self, app_id: AppId, id: VaultId) -> Result<VaultView, VaultError> {
+        self.0
+            .store
+            .vault(app_id, id)
+            .await?
+            .ok_or(VaultError::NotFound { what: "vault" })
+    }
+
+    /// One vault of an app by its name.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn vault_by_name(
+        &self,
+        app_id: AppId,
+        name: &VaultName,
+    ) -> Result<VaultView, VaultError> {
+        self.0
+            .store
+            .vault_by_name(app_id, name)
+            .await?
+            .ok_or(VaultError::NotFound { what: "vault" })
+    }
+
+    /// Replaces a vault's metadata.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn update_vault_metadata(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+        metadata: Metadata,
+    ) -> Result<VaultView, VaultError> {
+        let entry = AuditDraft::new(caller, action::VAULT_UPDATED)
+            .app(app_id)
+            .about(Subject::new("vault", id));
+        self.0
+            .store
+            .update_vault(app_id, id, metadata, entry)
+            .await
+            .map_err(not_found("vault"))
+    }
+
+    /// Deletes a vault, its secrets and a designation of it, in one transaction; returns how many secrets went.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn delete_vault(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+    ) -> Result<u64, VaultError> {
+        let entry = AuditDraft::new(caller, action::VAULT_DELETED)
+            .app(app_id)
+            .about(Subject::new("vault", id));
+        self.0
+            .store
+            .delete_vault(app_id, id, entry)
+            .await
+            .map_err(not_found("vault"))
+    }
+
+    /// Designates a vault of the app, or clears the designation.
+    ///
+    /// # Errors
+    /// The app or its vault is not there.
+    pub async fn designate(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: Option<VaultId>,
+    ) -> Result<(), VaultError> {
+        let (what, entry) = match vault_id {
+            Some(id) => (
+                "vault",
+                AuditDraft::new(caller, action::VAULT_DESIGNATED)
+                    .detail("vault_id", id.to_string()),
+            ),
+            None => ("app", AuditDraft::new(caller, action::DESIGNATION_CLEARED)),
+        };
+        let entry = entry.app(app_id).about(Subject::new("app", app_id));
+        self.0
+            .store
+            .designate(app_id, vault_id, entry)
+            .await
+            .map_err(not_found(what))
+    }
+
+    /// The vault that the app designates.
+    ///
+    /// # Errors
+    /// The app is not there.
+    pub async fn designated(&self, app_id: AppId) -> Result<Option<VaultId>, VaultError> {
+        Ok(self.app(app_id).await?.vault_id)
+    }
+
+    /// Stores a secret under a fresh DEK, as a new version if it is there already. Never opens anything.
+    ///
+    /// # Errors
+    /// The vault is not there, or there is no KEK to store it with.
+    pub async fn put_secret(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        value: &SecretValue,
+    ) -> Result<RedactedSecret, VaultError> {
+        let keyring = self.writing_keyring().await?;
+        let store = &self.0.store;
+        let mut replaces = store
+            .secret_head(app_id, vault_id, name)
+            .await
+            .map_err(not_found("vault"))?;
+        let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
+        loop {
+            let version = replaces.map_or(1, |head| head.version + 1);
+            let binding = SecretBinding {
+                app_id,
+                vault_id,
+                name: name.clone(),
+                version,
+            };
+            let sealed = envelope::seal(keyring.primary(), binding, value).await?;
+            let entry = AuditDraft::new(caller, action::SECRET_PUT)
+                .app(app_id)
+                .about(Subject::secret(vault_id, name));
+            let entry = entry.stored(version, PayloadDigest::derive(&sealed.payload));
+            let put = PutSecret {
+                sealed,
+                replaces,
+                readable: keyring.kek_ids(),
+            };
+            match store
+                .put_secret(put, entry)
+                .await
+                .map_err(not_found("vault"))?
+            {
+                PutOutcome::Stored { view, wraps } => {
+                    self.watch_wraps(view.kek_id, wraps);
+                    return Ok(view);
+                }
+                PutOutcome::Stale(_) if tokio::time::Instant::now() >= deadline => {
+                    return Err(VaultError::Contended);
+                }
+                PutOutcome::Stale(head) => replaces = head,
+            }
+        }
+    }
+
+    /// A vault's secrets by name, without their values. Never opens anything.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn secrets(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+    ) -> Result<Vec<RedactedSecret>, VaultError> {
+        self.0
+            .store
+            .secrets(app_id, vault_id)
+            .await
+            .map_err(not_found("vault"))
+    }
+
+    /// Deletes a secret; says whether it was there.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn delete_secret(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+    ) -> Result<bool, VaultError> {
+        let entry = AuditDraft::new(caller, action::SECRET_DELETED)
+            .app(app_id)
+            .about(Subject::secret(vault_id, name));
+        self.0
+            .store
+            .delete_secret(app_id, vault_id, name, entry)
+            .await
+            .map_err(not_found("vault"))
+    }
+
+    /// Records something that the host saw or did.
+    ///
+    /// # Errors
+    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be written.
+    pub async fn record(&self, entry: AuditDraft) -> Result<AuditEntry, VaultError> {
+        if action::ALL.contains(&&*entry.action) {
+            return Err(VaultError::ReservedAction {
+                action: entry.action.into_owned(),
+            });
+        }
+        Ok(self.0.store.append(entry).await?)
+    }
+
+    /// A page of the audit, newest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage, VaultError> {
+        Ok(self.0.store.audit_page(query).await?)
+    }
+
+    /// Checks the whole audit and every secret's row against it. Needs no KEK.
+    ///
+    /// # Errors
+    /// The store does not work. What is wrong with the audit is in the report.
+    pub async fn audit_verify(
+        &self,
+        expect_head: Option<ChainHash>,
+    ) -> Result<VerifyReport, VaultError> {
+        Ok(self.0.store.verify(Verifier::new(expect_head)).await?)
+    }
+
+    /// Whether the store can be read and written right now.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn probe(&self) -> Result<(), VaultError> {
+        Ok(self.0.store.probe().await?)
+    }
+
+    /// Waits for what is under way and closes the store.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn close(&self) -> Result<(), VaultError> {
+        Ok(self.0.store.close().await?)
+    }
+}
+
+fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
+    move |error| match error {
+        StoreError::NotFound => VaultError::NotFound { what },
+        other => other.into(),
+    }
+}
+
+/// As precise as times are kept, so that what is returned is what is read later.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond())
+        .expect("a time is one without its microseconds too")
+}

@@ -1,0 +1,81 @@
+//! Why the vault did not do what it was asked; the variants are causes.
+
+use crate::{
+    app::{AppSlug, InvalidAppSlug, VaultName},
+    key::{KekError, KekId},
+    store::StoreError,
+};
+
+/// Why an operation on apps, API keys, vaults or secrets failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// It is not there, or belongs to another app.
+    #[error("there is no such {what}; list what there is")]
+    NotFound {
+        /// `app`, `vault` or `API key`.
+        what: &'static str,
+    },
+    /// Another vault of the app has this name.
+    #[error("the app has a vault named {:?} already; choose another name", name.as_str())]
+    VaultNameTaken {
+        /// The name.
+        name: VaultName,
+    },
+    /// Another app has this slug.
+    #[error("there is an app with the slug {:?} already; choose another", slug.as_str())]
+    AppSlugTaken {
+        /// The slug.
+        slug: AppSlug,
+    },
+    /// No slug can be made from the app's name.
+    #[error(transparent)]
+    Slug(#[from] InvalidAppSlug),
+    /// The token opens nothing.
+    #[error("the API key is missing, malformed, unknown, expired or revoked; create a new one")]
+    ApiKeyRefused,
+    /// There is no keyring.
+    #[error("no KEK is configured; set TAVORA_SECRET_KEK and start again")]
+    KekUnset,
+    /// The data belongs to another KEK.
+    #[error(
+        "{rows} secrets need the KEK {wanted}, which is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS"
+    )]
+    KekMismatch {
+        /// The KEK that most of the data needs.
+        wanted: KekId,
+        /// How many secrets need it.
+        rows: u64,
+    },
+    /// The primary KEK does not open the canary that it once made.
+    #[error(
+        "the KEK {kek_id} does not open its canary: the key behind this id changed, or the canary is damaged"
+    )]
+    KekCanary {
+        /// The KEK.
+        kek_id: KekId,
+    },
+    /// The KEK provider did not wrap.
+    #[error("the secret's DEK could not be wrapped; see the KEK provider")]
+    Wrap(#[from] KekError),
+    /// Other writes to the same secret came first, again and again.
+    #[error("the secret is being written too often at once; try again")]
+    Contended,
+    /// A host tried to record what only the vault records.
+    #[error("the audit action {action:?} is the vault's own; name the host's differently")]
+    ReservedAction {
+        /// The action.
+        action: String,
+    },
+    /// The store did not work.
+    #[error("the vault's store is unavailable: {0}")]
+    Store(StoreError),
+}
+
+impl From<StoreError> for VaultError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::KekMismatch { wanted, rows } => Self::KekMismatch { wanted, rows },
+            other => Self::Store(other),
+        }
+    }
+}

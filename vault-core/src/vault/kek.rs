@@ -1,0 +1,249 @@
+//! Whether the keyring fits the data, and how much each KEK was used.
+//!
+//! The keyring fits when it holds a KEK that wraps some secret here, or when there are no secrets. A canary, a wrapped
+//! DEK of no use, tells whether a KEK is still the key that it was. Rewrapping is not done here.
+
+use std::sync::{PoisonError, atomic::Ordering};
+
+use serde::Serialize;
+
+use super::{SecretVaults, VaultError};
+use crate::{
+    audit::{AuditDraft, Caller, Subject, action},
+    key::{Dek, KekId, Keyring},
+    store::StoreError,
+};
+
+const CANARY_DOMAIN: &[u8] = b"tavora/canary/v1";
+
+/// How often the warning about a KEK's age comes back, in wraps.
+const WARNING_INTERVAL: u64 = 1 << 16;
+
+/// Whether secrets can be stored and released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum KekState {
+    /// No keyring was given.
+    Unset,
+    /// The keyring fits the data.
+    Ready,
+    /// There are secrets, and no KEK of the keyring wraps any of them.
+    Mismatch {
+        /// The KEK that most of them need.
+        wanted: KekId,
+        /// How many need it.
+        rows: u64,
+    },
+    /// The primary KEK does not open its canary. Nothing is stored with it; releases are tried one by one.
+    CanaryFailed {
+        /// The KEK.
+        kek_id: KekId,
+    },
+}
+
+/// How one KEK was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KekUse {
+    /// Which KEK.
+    pub kek_id: KekId,
+    /// Whether the keyring holds it.
+    pub in_keyring: bool,
+    /// How many secrets are wrapped with it now.
+    pub rows: u64,
+    /// How many DEKs it has wrapped in all.
+    pub wraps: u64,
+    /// Whether it has wrapped so many that it should be replaced.
+    pub worn: bool,
+    /// Whether it opens its canary; nothing when it cannot be tried.
+    pub canary_ok: Option<bool>,
+}
+
+/// All that is known of KEKs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KekStatus {
+    /// Whether secrets can be stored and released.
+    #[serde(flatten)]
+    pub state: KekState,
+    /// The KEK that new DEKs are wrapped with.
+    pub primary: Option<KekId>,
+    /// Every KEK that the store knows or the keyring holds.
+    pub keks: Vec<KekUse>,
+}
+
+impl SecretVaults {
+    /// Whether the keyring fits the data, as last seen.
+    pub fn kek_state(&self) -> KekState {
+        *self
+            .0
+            .kek_state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses when secrets cannot be stored, for every endpoint that deals with them.
+    ///
+    /// # Errors
+    /// [`VaultError::KekUnset`], [`VaultError::KekMismatch`] or [`VaultError::KekCanary`].
+    pub async fn require_kek(&self) -> Result<(), VaultError> {
+        self.fitting_keyring().await.map(drop)
+    }
+
+    /// How the KEKs are used, and whether the keyring fits the data now.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn kek_status(&self) -> Result<KekStatus, VaultError> {
+        let state = self.refresh_kek_state().await?;
+        let mut keks = Vec::new();
+        for row in self.0.store.keks().await? {
+            let canary_ok = match &self.0.keyring {
+                Some(keyring) => canary_opens(keyring, row.kek_id, &row.canary).await,
+                None => None,
+            };
+            let worn = row.wraps >= self.0.options.wraps_warning;
+            let in_keyring = canary_ok.is_some();
+            keks.push(KekUse {
+                kek_id: row.kek_id,
+                in_keyring,
+                rows: row.rows,
+                wraps: row.wraps,
+                worn,
+                canary_ok,
+            });
+        }
+        let held = self
+            .0
+            .keyring
+            .as_ref()
+            .map(Keyring::kek_ids)
+            .unwrap_or_default();
+        for kek_id in held.iter().copied() {
+            if keks.iter().all(|kek| kek.kek_id != kek_id) {
+                keks.push(KekUse {
+                    kek_id,
+                    in_keyring: true,
+                    rows: 0,
+                    wraps: 0,
+                    worn: false,
+                    canary_ok: None,
+                });
+            }
+        }
+        Ok(KekStatus {
+            state,
+            primary: held.first().copied(),
+            keks,
+        })
+    }
+
+    /// Looks again whether the keyring fits the data.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn refresh_kek_state(&self) -> Result<KekState, VaultError> {
+        let state = match &self.0.keyring {
+            None => KekState::Unset,
+            Some(keyring) => match self.0.store.check_keks(keyring.kek_ids()).await {
+                Err(StoreError::KekMismatch { wanted, rows }) => {
+                    KekState::Mismatch { wanted, rows }
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) => self.try_canary(keyring).await?,
+            },
+        };
+        let before = std::mem::replace(
+            &mut *self
+                .0
+                .kek_state
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+            state,
+        );
+        if before != state {
+            match state {
+                KekState::Unset | KekState::Ready => {
+                    tracing::info!(?state, "the KEK state changed")
+                }
+                KekState::Mismatch { .. } | KekState::CanaryFailed { .. } => {
+                    tracing::error!(?state, "the KEK does not fit the data")
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// The keyring, if it fits the data and its primary KEK can wrap for this store.
+    pub(super) async fn writing_keyring(&self) -> Result<&Keyring, VaultError> {
+        let keyring = self.fitting_keyring().await?;
+        if !self.0.primary_known.load(Ordering::Acquire) {
+            self.register_primary(keyring).await?;
+        }
+        Ok(keyring)
+    }
+
+    /// Warns, well before random nonces get too many, that a KEK should be replaced.
+    pub(super) fn watch_wraps(&self, kek_id: KekId, wraps: u64) {
+        let limit = self.0.options.wraps_warning;
+        if wraps >= limit && (wraps - limit).is_multiple_of(WARNING_INTERVAL) {
+            tracing::warn!(%kek_id, wraps, "this KEK has wrapped very many DEKs; make a new one and rewrap");
+        }
+    }
+
+    pub(super) async fn fitting_keyring(&self) -> Result<&Keyring, VaultError> {
+        let keyring = self.0.keyring.as_ref().ok_or(VaultError::KekUnset)?;
+        let state = match self.kek_state() {
+            KekState::Ready => KekState::Ready,
+            // Rows and canaries may have changed since.
+            _ => self.refresh_kek_state().await?,
+        };
+        match state {
+            KekState::Ready => Ok(keyring),
+            KekState::Unset => Err(VaultError::KekUnset),
+            KekState::Mismatch { wanted, rows } => Err(VaultError::KekMismatch { wanted, rows }),
+            KekState::CanaryFailed { kek_id } => Err(VaultError::KekCanary { kek_id }),
+        }
+    }
+
+    async fn register_primary(&self, keyring: &Keyring) -> Result<(), VaultError> {
+        let kek_id = keyring.primary().kek_id();
+        let canary = keyring
+            .primary()
+            .wrap(&Dek::make(), &canary_data(kek_id))
+            .await?;
+        let entry = AuditDraft::new(&Caller::host(), action::KEK_REGISTERED)
+            .about(Subject::new("kek", kek_id));
+        self.0
+            .store
+            .register_kek(kek_id, canary, keyring.kek_ids(), entry)
+            .await?;
+        self.0.primary_known.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn try_canary(&self, keyring: &Keyring) -> Result<KekState, VaultError> {
+        let kek_id = keyring.primary().kek_id();
+        let Some(canary) = self.0.store.canary(kek_id).await? else {
+            return Ok(KekState::Ready);
+        };
+        self.0.primary_known.store(true, Ordering::Release);
+        match canary_opens(keyring, kek_id, &canary).await {
+            Some(true) => Ok(KekState::Ready),
+            _ => Ok(KekState::CanaryFailed { kek_id }),
+        }
+    }
+}
+
+/// Whether a KEK opens its canary, or nothing when the keyring lacks it.
+async fn canary_opens(keyring: &Keyring, kek_id: KekId, canary: &[u8]) -> Option<bool> {
+    Some(
+        keyring
+            .find(kek_id)?
+            .unwrap(canary, &canary_data(kek_id))
+            .await
+            .is_ok(),
+    )
+}
+
+fn canary_data(kek_id: KekId) -> Vec<u8> {
+    [CANARY_DOMAIN, kek_id.as_bytes()].concat()
+}
