@@ -35,19 +35,23 @@ async fn ready(State(vaults): State<SecretVaults>) -> (StatusCode, Json<Value>) 
             Json(json!({ "code": code, "message": message })),
         )
     };
-    if let Err(error) = vaults.check_health().await {
+    if let Err(error) = vaults.probe().await {
         tracing::error!(%error, "the store does not work");
         return unavailable("store_unavailable", "the store or its audit does not work".to_owned());
     }
-    match vaults.kek_state().await {
+    match vaults.refresh_kek_state().await {
         Ok(KekState::Ready) => (StatusCode::OK, Json(json!({ "status": "ready" }))),
         Ok(KekState::Unset) => unavailable(
             "secret_vaults_disabled",
             "TAVORA_SECRET_KEK is not set".to_owned(),
         ),
-        Ok(KekState::Mismatch { wanted }) => unavailable(
+        Ok(KekState::Mismatch { wanted, rows }) => unavailable(
             "kek_mismatch",
-            format!("the data needs the KEK {wanted}, which is not in the keyring"),
+            format!("{rows} secrets need the KEK {wanted}, which is not in the keyring"),
+        ),
+        Ok(KekState::CanaryFailed { kek_id }) => unavailable(
+            "kek_unusable",
+            format!("the KEK {kek_id} does not open its own canary: the database is damaged"),
         ),
         Err(error) => {
             tracing::error!(%error, "the KEK's state cannot be read");

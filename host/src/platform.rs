@@ -22,7 +22,7 @@ use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::agent::AgentComponent;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::inspection::Digest;
-use crate::runtime::limits::{AgentLimits, LimitHit, Limits};
+use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolGrants};
 use crate::runtime::{LoadError, Runtime};
 
@@ -222,7 +222,7 @@ pub struct Platform {
     egress: Arc<EgressPool>,
     tools: Tools,
     sandbox: Result<AgentComponent, &'static str>,
-    limits: Limits,
+    limits: Arc<Limits>,
 }
 
 impl Platform {
@@ -244,7 +244,7 @@ impl Platform {
         };
         let mut platform = Self {
             egress: Arc::new(EgressPool::new(egress_settings(&config.egress)?)?),
-            limits: config.limits.clone(),
+            limits: Arc::new(config.limits.clone()),
             tools: Tools::new(),
             vaults,
             runtime,
@@ -335,7 +335,7 @@ impl Platform {
         run: AgentRun,
         dispatch: Dispatch,
     ) -> Result<Box<RawValue>, RunError> {
-        let limits = self.agent_limits(run.timeout_ms);
+        let limits = &self.limits.agent;
         if run.code.len() > limits.max_code_bytes {
             return Err(RunError::CodeTooLong {
                 bytes: run.code.len(),
@@ -350,7 +350,11 @@ impl Platform {
         }
         serde_json::from_str::<&RawValue>(&run.input).map_err(RunError::InvalidInput)?;
         let tools = ToolsCapability::new(dispatch, limits.clone(), run.log);
-        match agent.run(tools, run.code, run.input, &limits).await {
+        let wall_clock_ms = run.timeout_ms.map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
+        let ended = agent
+            .run(tools, run.code, run.input, wall_clock_ms, &self.limits)
+            .await;
+        match ended {
             Ok(Ok(json)) => RawValue::from_string(json).map_err(RunError::InvalidResult),
             Ok(Err(thrown)) => Err(RunError::Threw {
                 name: thrown.name,
@@ -361,14 +365,6 @@ impl Platform {
             Err(AgentFailure::Limit(hit)) => Err(RunError::Limit(hit)),
             Err(failure) => Err(RunError::Failed(failure)),
         }
-    }
-
-    fn agent_limits(&self, timeout_ms: Option<u64>) -> AgentLimits {
-        let mut limits = self.limits.agent.clone();
-        if let Some(timeout_ms) = timeout_ms {
-            limits.wall_clock_ms = limits.wall_clock_ms.min(timeout_ms);
-        }
-        limits
     }
 
     async fn load_builtin(
@@ -456,7 +452,7 @@ impl Platform {
             digest,
             grants,
             pre,
-            self.limits.tool.clone(),
+            Arc::clone(&self.limits),
             binding,
         )
         .await

@@ -6,7 +6,7 @@ use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, RunReport};
 use tempfile::TempDir;
 use vault_core::{
-    App, Caller, Keyring, LocalKek, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
+    App, Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
 };
 
 /// The credential that tests plant and then look for.
@@ -62,7 +62,7 @@ impl Fixture {
             .await
             .expect("the first app");
         let vault = vaults
-            .create_vault(&operator(), app.id, "main".parse().expect("valid"), None)
+            .create_vault(&operator(), app.id, "main".parse().expect("valid"), Metadata::default())
             .await
             .expect("the first vault");
         vaults
@@ -91,7 +91,7 @@ impl Fixture {
         let name = name.parse().expect("valid");
         let value = SecretValue::new(value.to_owned()).expect("valid");
         self.vaults()
-            .put_secret(&operator(), self.app.id, self.vault.id, &name, value)
+            .put_secret(&operator(), self.app.id, self.vault.id, &name, &value)
             .await
             .expect("the vault works");
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use vault_core::{
-    App, AppName, AuditQuery, action, Keyring, LocalKek, SecretName, SecretValue, SecretVaults, SqliteOptions,
+    App, AppName, AuditQuery, audit::action, Keyring, LocalKek, Metadata, SecretName, SecretValue, SecretVaults, SqliteOptions,
     SqliteStore, VaultName, VaultView,
 };
 
@@ -101,7 +101,7 @@ async fn set_up(folder: &Path, transcript: &mut Transcript) -> Result<Stage, Fai
     ))
     .map_err(Failure::Usage)?;
     let keyring = Keyring::local(&LocalKek::make_text(), None)?;
-    let store = SqliteStore::open(&folder.join("tavora.db"), SqliteOptions::default())?;
+    let store = SqliteStore::open(folder.join("tavora.db"), SqliteOptions::default())?;
     let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
     transcript.say("a database and a key encryption key, made for this demo");
 
@@ -119,7 +119,7 @@ async fn set_up(folder: &Path, transcript: &mut Transcript) -> Result<Stage, Fai
         .create_app(&operator(), AppName::try_from("demo".to_owned())?, None, None)
         .await?;
     let vault = vaults
-        .create_vault(&operator(), app.id, VaultName::try_from("main".to_owned())?, None)
+        .create_vault(&operator(), app.id, VaultName::try_from("main".to_owned())?, Metadata::default())
         .await?;
     transcript.say("an app `demo` with a vault `main`");
     Ok(Stage {
@@ -163,7 +163,7 @@ async fn search_with_credential(stage: &Stage, transcript: &mut Transcript) -> O
     let name = SecretName::try_from(SECRET_NAME.to_owned())?;
     let value = SecretValue::new(stage.credential.clone())?;
     let stored = vaults
-        .put_secret(&operator(), stage.app.id, stage.vault.id, &name, value)
+        .put_secret(&operator(), stage.app.id, stage.vault.id, &name, &value)
         .await?;
     transcript.say(&format!("stored: {}", serde_json::to_string(&stored)?));
     let report = stage

@@ -71,7 +71,7 @@ fn text(status: &KekStatus) -> String {
                 kek.kek_id.to_string(),
                 (if status.primary == Some(kek.kek_id) { "primary" } else { "" }).to_owned(),
                 (if kek.in_keyring { "yes" } else { "no" }).to_owned(),
-                kek.secrets.to_string(),
+                kek.rows.to_string(),
                 kek.wraps.to_string(),
             ]
         })
@@ -79,7 +79,12 @@ fn text(status: &KekStatus) -> String {
     let state = match &status.state {
         KekState::Unset => format!("no KEK is set: {KEK_VARIABLE} is empty, and vaults are unavailable"),
         KekState::Ready => "ready".to_owned(),
-        KekState::Mismatch { wanted } => format!("wrong KEK: the data needs {wanted}"),
+        KekState::Mismatch { wanted, rows } => {
+            format!("wrong KEK: the data needs {wanted} ({rows} secrets)")
+        }
+        KekState::CanaryFailed { kek_id } => {
+            format!("the KEK {kek_id} does not open its own canary: the database is damaged")
+        }
     };
     format!("{state}\n\n{}", table(["KEK ID", "", "AT HAND", "SECRETS", "WRAPS"], &rows, "no KEK has been used yet"))
 }

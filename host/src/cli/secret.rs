@@ -69,7 +69,7 @@ impl SecretCommand {
                 let value = read_value(&name, from_file.as_deref())?;
                 let secret = session
                     .vaults
-                    .put_secret(&operator(), app.id, vault.id, &name, value)
+                    .put_secret(&operator(), app.id, vault.id, &name, &value)
                     .await?;
                 output.show(&secret, |secret| {
                     format!("stored {} in the vault {} (version {})", secret.name, vault.name, secret.version)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vault_core::{
-    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultName, VaultView,
+    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultError, VaultName, VaultView,
 };
 use zeroize::Zeroizing;
 
@@ -109,15 +109,13 @@ impl Session {
             return Ok(self.vaults.vault(app.id, designated).await?);
         };
         let known = VaultName::try_from(name.to_owned()).map_err(usage)?;
-        self.vaults
-            .vault_by_name(app.id, &known)
-            .await?
-            .ok_or_else(|| {
-                Failure::Usage(format!(
-                    "the app {:?} has no vault {name:?}; `tavora-host vault list` shows those it has",
-                    app.slug.as_str()
-                ))
-            })
+        match self.vaults.vault_by_name(app.id, &known).await {
+            Err(VaultError::NotFound { .. }) => Err(Failure::Usage(format!(
+                "the app {:?} has no vault {name:?}; `tavora-host vault list` shows those it has",
+                app.slug.as_str()
+            ))),
+            found => Ok(found?),
+        }
     }
 
     /// Waits for what the store still has to do.

@@ -64,7 +64,7 @@ impl VaultCommand {
                 metadata,
             } => {
                 let name = VaultName::try_from(name).map_err(usage)?;
-                let metadata = metadata.as_deref().map(parse_metadata).transpose()?;
+                let metadata = metadata.as_deref().map_or(Ok(Metadata::default()), parse_metadata)?;
                 let app = session.app(app.as_deref()).await?;
                 let vault = vaults
                     .create_vault(&operator(), app.id, name, metadata)
