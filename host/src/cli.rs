@@ -117,6 +117,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let default_level = match &cli.command {
         Command::Dev(_) => "info",
+        // What it provokes on purpose would only disturb its transcript.
+        Command::Demo(_) => "error",
         _ => "warn",
     };
     logging::start(default_level);

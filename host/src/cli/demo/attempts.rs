@@ -86,17 +86,30 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt {
         what: "replaces the built-in functions that the sandbox itself uses",
         code: r#"
-            const heard = [];
+            const heard = [], apply = Reflect.apply, text = String;
+            let listening = false;
             for (const owner of [JSON, Object, Array.prototype, String.prototype, Promise.prototype, Error.prototype, Function.prototype])
                 for (const key of Reflect.ownKeys(owner)) {
-                    const original = owner[key];
-                    if (typeof original === 'function' && key !== 'constructor')
-                        try { owner[key] = function (...args) { try { heard.push(args.concat([this]).join()) } catch {} return Reflect.apply(original, this, args) } } catch {}
+                    const original = Object.getOwnPropertyDescriptor(owner, key).value;
+                    if (typeof original !== 'function' || key === 'constructor') continue;
+                    try {
+                        owner[key] = function (...args) {
+                            if (listening) {
+                                listening = false;
+                                for (const heardNow of [this, ...args]) try { heard[heard.length] = text(heardNow) } catch {}
+                                listening = true;
+                            }
+                            return apply(original, this, args);
+                        };
+                    } catch {}
                 }
-            try { search('echo please') } catch {}
-            console.log(heard.join('\n').slice(0, 100000));
-            return 'listened'"#,
-        expect: "listened",
+            listening = true;
+            let results;
+            try { results = search('echo please') } catch {}
+            listening = false;
+            for (const line of heard) console.log(line);
+            return {results: results.length, replaced: JSON.stringify !== undefined}"#,
+        expect: r#"{"results":6,"replaced":true}"#,
     },
     Attempt {
         what: "looks for a network, files, processes, the environment, WebAssembly",
