@@ -268,6 +268,8 @@ fn add_run_functions<'js>(
     state: &Rc<State>,
 ) -> rquickjs::Result<()> {
     host.set("compile", Function::new(ctx.clone(), compile)?)?;
+    let frames = |stack: String| run_error::frames_of_the_program(&stack);
+    host.set("frames", Function::new(ctx.clone(), frames)?)?;
     let numbers = Rc::clone(state);
     let random = Function::new(ctx.clone(), move || numbers.random.next_fraction())?;
     host.set("random", random.with_name("random")?)?;

@@ -159,7 +159,7 @@
       if (typeof value === 'function') return `[Function ${textOf(value, 'name') || 'anonymous'}]`;
       if (typeof value !== 'object' || value === null) return String(value);
       if (isError(value)) {
-        const stack = textOf(value, 'stack');
+        const stack = host.frames(textOf(value, 'stack'));
         const head = `${textOf(value, 'name')}: ${textOf(value, 'message')}`;
         return stack === '' ? head : `${head}\n${stack}`;
       }

@@ -17,6 +17,17 @@ pub fn thrown(name: String, code: Option<String>, message: String, stack: &str) 
     }
 }
 
+/// The frames of a stack that are the program's own, one a line.
+pub fn frames_of_the_program(stack: &str) -> String {
+    let own = [format!("({PLATFORM_FILE}:"), format!("at {PLATFORM_FILE}:")];
+    let frames: Vec<&str> = stack
+        .lines()
+        .map(str::trim)
+        .filter(|frame| !frame.is_empty() && !own.iter().any(|own| frame.contains(own.as_str())))
+        .collect();
+    frames.join("\n")
+}
+
 /// The program awaits something, and nothing is left that could happen.
 pub fn never_settles() -> RunError {
     internal(
@@ -37,16 +48,6 @@ pub fn second_run() -> RunError {
 
 fn internal(message: &str) -> RunError {
     thrown("InternalError".to_owned(), None, message.to_owned(), "")
-}
-
-fn frames_of_the_program(stack: &str) -> String {
-    let own = [format!("({PLATFORM_FILE}:"), format!("at {PLATFORM_FILE}:")];
-    let frames: Vec<&str> = stack
-        .lines()
-        .map(str::trim)
-        .filter(|frame| !frame.is_empty() && !own.iter().any(|own| frame.contains(own.as_str())))
-        .collect();
-    frames.join("\n")
 }
 
 #[cfg(test)]

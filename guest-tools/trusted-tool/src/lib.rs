@@ -7,10 +7,29 @@
 //!
 //! A tool implements [`Guest`] and exports it:
 //!
-//! ```ignore
+//! ```
+//! use trusted_tool::credential::Credential;
+//! use trusted_tool::{Guest, Operation, ToolError, tool_error};
+//!
 //! struct Weather;
-//! impl trusted_tool::Guest for Weather { /* describe, call */ }
+//!
+//! impl Guest for Weather {
+//!     fn describe() -> Vec<Operation> {
+//!         vec![Operation {
+//!             name: "today".to_owned(),
+//!             description: "Today's weather.".to_owned(),
+//!             input_schema: r#"{"type":"object"}"#.to_owned(),
+//!         }]
+//!     }
+//!
+//!     fn call(operation: String, _input: String) -> Result<String, ToolError> {
+//!         let _credential = Credential::resolve("weather_api_key")?;
+//!         Err(tool_error("unknown_operation", format!("there is no \"{operation}\"")))
+//!     }
+//! }
+//!
 //! trusted_tool::export!(Weather with_types_in trusted_tool::bindings);
+//! # fn main() {}
 //! ```
 
 pub mod credential;

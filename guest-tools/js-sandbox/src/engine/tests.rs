@@ -280,6 +280,12 @@ fn the_console_writes_lines_to_the_log() {
 }
 
 #[test]
+fn an_error_is_logged_with_the_frames_of_the_program() {
+    let lines = log_of("\nconsole.log(new TypeError('x'), 1)");
+    assert_eq!(lines, ["TypeError: x", "at <anonymous> (agent.js:2:17) 1"]);
+}
+
+#[test]
 fn an_error_that_no_one_waits_for_is_in_the_log() {
     let lines = log_of("(async () => { throw new TypeError('lost') })(); return 1");
     assert_eq!(lines[0], "unhandled rejection: TypeError: lost");
