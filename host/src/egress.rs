@@ -39,13 +39,14 @@ use wasmtime_wasi_http::{
 };
 
 pub use self::address::refused_range;
+use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog};
 use self::exchange::Exchange;
 use self::failure::Failure;
 pub use self::limit::EgressLimits;
 pub use self::origin::{Origin, OriginError, Scheme};
-pub use self::pool::{EgressPool, EgressScope, EgressSettings};
 use self::pool::HttpClient;
+pub use self::pool::{EgressPool, EgressScope, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::tls::TrustError;
@@ -62,8 +63,7 @@ pub struct Egress {
 }
 
 type Finishing = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
-type Sending =
-    Box<dyn Future<Output = Result<(Response<WasiBody>, Finishing), WasiError>> + Send>;
+type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Finishing), WasiError>> + Send>;
 
 impl Egress {
     /// Grants one more origin, until this instance ends: what the app's own
@@ -78,8 +78,9 @@ impl Egress {
         &self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        origin: Option<&Origin>,
+        reporter: &Reporter,
     ) -> Result<Exchange, Failure> {
+        let origin = reporter.origin.as_ref();
         let origin = origin.ok_or(DenialReason::TargetInvalid)?;
         if !self.granted.contains(origin) {
             return Err(DenialReason::OriginNotGranted.into());
@@ -91,6 +92,7 @@ impl Egress {
             self.limits,
             self.released.clone(),
             self.in_flight.clone(),
+            reporter.clone(),
         )
     }
 }
@@ -115,13 +117,12 @@ impl WasiHttpHooks for Egress {
         options: Option<RequestOptions>,
         _: Finishing,
     ) -> Sending {
-        let origin = Origin::of_uri(request.uri()).ok();
-        let exchange = self.exchange(request, options, origin.as_ref());
         let reporter = Reporter {
             scope: self.scope.clone(),
-            origin,
+            origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
+        let exchange = self.exchange(request, options, &reporter);
         let client = self.client.clone();
         Box::new(async move {
             let outcome = match exchange {
@@ -131,33 +132,13 @@ impl WasiHttpHooks for Egress {
             match outcome {
                 // The pool drives its connections itself.
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Finishing)),
-                Err(failure) => Err(reporter.report(failure)),
+                Err(Failure::Failed(error)) => Err(error),
+                Err(Failure::Denied(reason)) => {
+                    reporter.report(reason);
+                    Err(WasiError::HttpRequestDenied)
+                }
             }
         })
-    }
-}
-
-/// Tells the log of a refusal.
-struct Reporter {
-    scope: EgressScope,
-    origin: Option<Origin>,
-    log: Arc<dyn EgressLog>,
-}
-
-impl Reporter {
-    fn report(self, failure: Failure) -> WasiError {
-        match failure {
-            Failure::Failed(error) => error,
-            Failure::Denied(reason) => {
-                self.log.denied(&EgressDenied {
-                    app: self.scope.app,
-                    tool: self.scope.tool,
-                    origin: self.origin,
-                    reason,
-                });
-                WasiError::HttpRequestDenied
-            }
-        }
     }
 }
 

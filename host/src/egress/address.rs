@@ -56,8 +56,14 @@ const REFUSED_V4: [(Ipv4Net, &str); 20] = [
 /// Of IPv6, only 2000::/3 is assigned to the public at all; these name the
 /// well-known ranges outside of it, and the special ones inside.
 const REFUSED_V6: [(Ipv6Net, &str); 14] = [
-    (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128), "cloud metadata"),
-    (v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128), "cloud metadata"),
+    (
+        v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+        "cloud metadata",
+    ),
+    (
+        v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
+        "cloud metadata",
+    ),
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "unspecified"),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), "IPv4-compatible"),
@@ -67,7 +73,10 @@ const REFUSED_V6: [(Ipv6Net, &str); 14] = [
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "Teredo"),
     // Holds benchmarking (2001:2::/48) and ORCHID (2001:20::/28) among others.
-    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "protocol assignments"),
+    (
+        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+        "protocol assignments",
+    ),
     (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "documentation"),
     (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "6to4"),
     (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "documentation"),
@@ -102,19 +111,46 @@ mod tests {
     fn each_range_is_refused_at_both_ends_and_for_its_reason() {
         for (addresses, reason) in [
             ("0.0.0.0 0.255.255.255 :: 64:ff9b::0.0.0.0", "unspecified"),
-            ("10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255", "private"),
-            ("::ffff:10.0.0.1 ::ffff:192.168.1.1 64:ff9b::10.1.2.3", "private"),
+            (
+                "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255",
+                "private",
+            ),
+            (
+                "::ffff:10.0.0.1 ::ffff:192.168.1.1 64:ff9b::10.1.2.3",
+                "private",
+            ),
             ("100.64.0.0 100.127.255.255", "carrier-grade NAT"),
-            ("127.0.0.1 127.255.255.255 ::1 ::ffff:127.0.0.1 64:ff9b::7f00:1", "loopback"),
-            ("169.254.0.0 169.254.255.255 fe80::1 febf::1 ::ffff:169.254.1.1", "link-local"),
-            ("169.254.169.254 169.254.170.2 100.100.100.200 168.63.129.16 192.0.0.192", "cloud metadata"),
-            ("::ffff:169.254.169.254 fd00:ec2::254 fd20:ce::254 64:ff9b::a9fe:a9fe", "cloud metadata"),
-            ("192.0.0.0 192.0.0.255 2001:2::1 2001:20::1 2001:1ff:ffff::", "protocol assignments"),
-            ("192.0.2.1 198.51.100.1 203.0.113.1 2001:db8::1 3fff::1", "documentation"),
+            (
+                "127.0.0.1 127.255.255.255 ::1 ::ffff:127.0.0.1 64:ff9b::7f00:1",
+                "loopback",
+            ),
+            (
+                "169.254.0.0 169.254.255.255 fe80::1 febf::1 ::ffff:169.254.1.1",
+                "link-local",
+            ),
+            (
+                "169.254.169.254 169.254.170.2 100.100.100.200 168.63.129.16 192.0.0.192",
+                "cloud metadata",
+            ),
+            (
+                "::ffff:169.254.169.254 fd00:ec2::254 fd20:ce::254 64:ff9b::a9fe:a9fe",
+                "cloud metadata",
+            ),
+            (
+                "192.0.0.0 192.0.0.255 2001:2::1 2001:20::1 2001:1ff:ffff::",
+                "protocol assignments",
+            ),
+            (
+                "192.0.2.1 198.51.100.1 203.0.113.1 2001:db8::1 3fff::1",
+                "documentation",
+            ),
             ("198.18.0.0 198.19.255.255", "benchmarking"),
             ("192.88.99.1", "6to4 relay"),
             ("224.0.0.1 239.255.255.255 ff02::1", "multicast"),
-            ("240.0.0.1 255.255.255.255 5f00::1 4000::1 fec0::1 100::1 ::ffff:0:127.0.0.1", "reserved"),
+            (
+                "240.0.0.1 255.255.255.255 5f00::1 4000::1 fec0::1 100::1 ::ffff:0:127.0.0.1",
+                "reserved",
+            ),
             ("::127.0.0.1 ::8.8.8.8", "IPv4-compatible"),
             ("2002:7f00:1::1 2002:808:808::1", "6to4"),
             ("2001::1 2001:0:ffff::1", "Teredo"),

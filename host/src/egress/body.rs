@@ -15,8 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
-use super::failure::{Failure, of_hyper};
-use super::header::is_forbidden;
+use super::denial::Reporter;
+use super::failure::of_hyper;
+use super::header::refuse_forbidden;
 use super::watch::SecretWatch;
 use super::{DenialReason, EgressLimits};
 
@@ -25,24 +26,28 @@ use super::{DenialReason, EgressLimits};
 #[derive(Clone, Default)]
 pub(super) struct BodyVerdict(Arc<OnceLock<BodyFault>>);
 
-#[derive(Clone)]
 enum BodyFault {
     Denied(DenialReason),
-    TooLong(u64),
+    /// Longer than it may be, or not as long as was declared.
+    Size(u64),
     /// The tool itself gave the body up.
     Abandoned,
 }
 
+impl BodyFault {
+    fn error(&self) -> WasiError {
+        match self {
+            Self::Denied(_) => WasiError::HttpRequestDenied,
+            Self::Size(bytes) => WasiError::HttpRequestBodySize(Some(*bytes)),
+            Self::Abandoned => WasiError::HttpProtocolError,
+        }
+    }
+}
+
 impl BodyVerdict {
     /// What to tell the one who waits, when it was the body that went wrong.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        self.0.get().map(|fault| match fault {
-            BodyFault::Denied(reason) => Failure::Denied(reason.clone()),
-            BodyFault::TooLong(bytes) => {
-                Failure::Failed(WasiError::HttpRequestBodySize(Some(*bytes)))
-            }
-            BodyFault::Abandoned => Failure::Failed(WasiError::HttpProtocolError),
-        })
+    pub(super) fn error(&self) -> Option<WasiError> {
+        self.0.get().map(BodyFault::error)
     }
 }
 
@@ -51,6 +56,7 @@ pub(super) struct RequestBody {
     inner: WasiBody,
     watch: SecretWatch,
     verdict: BodyVerdict,
+    reporter: Reporter,
     sent_bytes: u64,
     /// The limit, or the length that the request declares.
     max_bytes: u64,
@@ -67,6 +73,7 @@ impl RequestBody {
         declared_bytes: Option<u64>,
         watch: SecretWatch,
         limits: &EgressLimits,
+        reporter: Reporter,
     ) -> Result<(Self, BodyVerdict), WasiError> {
         let known = inner.size_hint().exact();
         if let (Some(declared), Some(known)) = (declared_bytes, known)
@@ -84,6 +91,7 @@ impl RequestBody {
             inner,
             watch,
             verdict: verdict.clone(),
+            reporter,
             sent_bytes: 0,
             max_bytes: declared_bytes.unwrap_or(max_bytes),
             declared_bytes,
@@ -95,12 +103,13 @@ impl RequestBody {
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
         self.ended = true;
-        let error = match &fault {
-            BodyFault::Denied(_) => WasiError::HttpRequestDenied,
-            BodyFault::TooLong(bytes) => WasiError::HttpRequestBodySize(Some(*bytes)),
-            BodyFault::Abandoned => WasiError::HttpProtocolError,
-        };
-        // The first fault stays.
+        self.trailers = None;
+        if let BodyFault::Denied(reason) = &fault {
+            // Here, because the response can already be on its way.
+            self.reporter.report(reason.clone());
+        }
+        let error = fault.error();
+        // A body that failed has ended, so this is the only fault.
         let _ = self.verdict.0.set(fault);
         Poll::Ready(Some(Err(error)))
     }
@@ -108,7 +117,7 @@ impl RequestBody {
     fn count(&mut self, bytes: usize) -> Result<(), BodyFault> {
         self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         if self.sent_bytes > self.max_bytes {
-            return Err(BodyFault::TooLong(self.sent_bytes));
+            return Err(BodyFault::Size(self.sent_bytes));
         }
         Ok(())
     }
@@ -116,8 +125,11 @@ impl RequestBody {
     /// What comes before the end: nothing else may be missing or held back.
     fn end(&mut self) -> Result<Bytes, BodyFault> {
         self.ended = true;
-        if self.declared_bytes.is_some_and(|declared| declared != self.sent_bytes) {
-            return Err(BodyFault::TooLong(self.sent_bytes));
+        if self
+            .declared_bytes
+            .is_some_and(|declared| declared != self.sent_bytes)
+        {
+            return Err(BodyFault::Size(self.sent_bytes));
         }
         self.watch.finish().map_err(BodyFault::Denied)
     }
@@ -146,24 +158,15 @@ impl Body for RequestBody {
                         .and_then(|()| this.watch.pass(chunk).map_err(BodyFault::Denied)),
                     Err(frame) => {
                         let trailers = frame.into_trailers().unwrap_or_default();
-                        match this.watch.check_headers(&trailers) {
-                            Err(reason) => Err(BodyFault::Denied(reason)),
-                            Ok(()) if trailers.keys().any(is_forbidden) => {
-                                Err(BodyFault::Abandoned)
-                            }
-                            Ok(()) => {
-                                this.trailers = Some(trailers);
-                                this.end()
-                            }
-                        }
+                        let checked = refuse_forbidden(&trailers)
+                            .and_then(|()| this.watch.check_headers(&trailers));
+                        this.trailers = Some(trailers);
+                        checked.map_err(BodyFault::Denied).and_then(|()| this.end())
                     }
                 },
             };
             match outcome {
-                Err(fault) => {
-                    this.trailers = None;
-                    return this.fail(fault);
-                }
+                Err(fault) => return this.fail(fault),
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
             }
@@ -249,7 +252,9 @@ impl Body for ResponseBody {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 this.received_bytes = this.received_bytes.saturating_add(bytes as u64);
                 if this.received_bytes > this.max_bytes {
-                    Some(Err(WasiError::HttpResponseBodySize(Some(this.received_bytes))))
+                    Some(Err(WasiError::HttpResponseBodySize(Some(
+                        this.received_bytes,
+                    ))))
                 } else {
                     Some(Ok(frame))
                 }

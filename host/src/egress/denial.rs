@@ -2,8 +2,9 @@
 //! a header's value or a secret's value, so that it can go to the audit as it is.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::Origin;
+use super::{EgressScope, Origin};
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,5 +82,24 @@ pub trait EgressLog: Send + Sync {
 impl<F: Fn(&EgressDenied) + Send + Sync> EgressLog for F {
     fn denied(&self, denied: &EgressDenied) {
         self(denied);
+    }
+}
+
+/// Tells the log of refusals of one request.
+#[derive(Clone)]
+pub(super) struct Reporter {
+    pub(super) scope: EgressScope,
+    pub(super) origin: Option<Origin>,
+    pub(super) log: Arc<dyn EgressLog>,
+}
+
+impl Reporter {
+    pub(super) fn report(&self, reason: DenialReason) {
+        self.log.denied(&EgressDenied {
+            app: self.scope.app.clone(),
+            tool: self.scope.tool.clone(),
+            origin: self.origin.clone(),
+            reason,
+        });
     }
 }

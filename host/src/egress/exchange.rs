@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody};
 
 use super::body::{BodyVerdict, RequestBody, ResponseBody};
+use super::denial::Reporter;
 use super::failure::Failure;
 use super::header;
 use super::pool::HttpClient;
@@ -40,11 +41,16 @@ impl Exchange {
         limits: EgressLimits,
         released: Arc<ReleasedSecrets>,
         in_flight: Arc<Semaphore>,
+        reporter: Reporter,
     ) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         for refused in [Method::CONNECT, Method::TRACE] {
             if parts.method == refused {
-                let method = if refused == Method::TRACE { "TRACE" } else { "CONNECT" };
+                let method = if refused == Method::TRACE {
+                    "TRACE"
+                } else {
+                    "CONNECT"
+                };
                 return Err(DenialReason::MethodRefused { method }.into());
             }
         }
@@ -53,7 +59,7 @@ impl Exchange {
         watch.check_target(&parts.method, &parts.uri)?;
         watch.check_headers(&parts.headers)?;
         let declared = header::content_length(&parts.headers)?;
-        let (body, verdict) = RequestBody::new(body, declared, watch, &limits)?;
+        let (body, verdict) = RequestBody::new(body, declared, watch, &limits, reporter)?;
         let permit = in_flight
             .try_acquire_owned()
             .map_err(|_| WasiError::ConnectionLimitReached)?;
@@ -106,7 +112,11 @@ impl Exchange {
         };
         let response = match outcome {
             Ok(response) => response,
-            Err(error) => return Err(verdict.failure().unwrap_or_else(|| error.into())),
+            Err(error) => {
+                return Err(verdict
+                    .error()
+                    .map_or_else(|| error.into(), Failure::Failed));
+            }
         };
         let (mut parts, body) = response.into_parts();
         check_response(&method, parts.status, &parts.headers, &limits)?;

@@ -69,6 +69,9 @@ pub(super) fn of_hyper(error: &hyper::Error) -> WasiError {
         return WasiError::HttpResponseIncomplete;
     }
     match cause::<io::Error>(error) {
+        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            WasiError::HttpResponseIncomplete
+        }
         Some(error) => of_io(error),
         None if error.is_canceled() || error.is_closed() => WasiError::ConnectionTerminated,
         None => WasiError::HttpProtocolError,
@@ -107,7 +110,10 @@ fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Opti
             return Some(found);
         }
         // An I/O error names as its source not what it wraps, but the source of that.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };

@@ -12,20 +12,35 @@ use super::DenialReason;
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
 pub(super) fn is_forbidden(name: &HeaderName) -> bool {
     let text = name.as_str();
-    [HOST, CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, TRAILER, EXPECT].contains(name)
+    [
+        HOST,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        TE,
+        TRAILER,
+        EXPECT,
+    ]
+    .contains(name)
         || matches!(text, "keep-alive" | "http2-settings")
         || text.starts_with("proxy-")
 }
 
-/// Makes a tool's headers those of the request that goes out.
-///
-/// A forbidden one is refused rather than taken out: no tool can set it through
-/// its interface, so someone tries to get around it.
-pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReason> {
-    if let Some(name) = headers.keys().find(|name| is_forbidden(name)) {
-        let header = name.as_str().to_owned();
-        return Err(DenialReason::HeaderRefused { header });
+/// Refuses headers or trailers of a tool with a forbidden one among them, rather
+/// than take it out: no tool can set it through its interface, so someone tries
+/// to get around it.
+pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
+    match headers.keys().find(|name| is_forbidden(name)) {
+        None => Ok(()),
+        Some(name) => Err(DenialReason::HeaderRefused {
+            header: name.as_str().to_owned(),
+        }),
     }
+}
+
+/// Makes a tool's headers those of the request that goes out.
+pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReason> {
+    refuse_forbidden(headers)?;
     // A compressed answer could carry a credential past the scrubber.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Ok(())
@@ -43,7 +58,11 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in nominated {
         headers.remove(name);
     }
-    let forbidden: Vec<HeaderName> = headers.keys().filter(|n| is_forbidden(n)).cloned().collect();
+    let forbidden: Vec<HeaderName> = headers
+        .keys()
+        .filter(|n| is_forbidden(n))
+        .cloned()
+        .collect();
     for name in forbidden {
         headers.remove(name);
     }
@@ -141,7 +160,15 @@ mod tests {
         };
         assert_eq!(length(&[]), Ok(None));
         assert_eq!(length(&["12"]), Ok(Some(12)));
-        for bad in [&["1", "1"][..], &["+1"], &["-1"], &["1, 1"], &["0x1"], &[""], &["99999999999999999999"]] {
+        for bad in [
+            &["1", "1"][..],
+            &["+1"],
+            &["-1"],
+            &["1, 1"],
+            &["0x1"],
+            &[""],
+            &["99999999999999999999"],
+        ] {
             assert_eq!(length(bad), Err(()), "{bad:?}");
         }
     }

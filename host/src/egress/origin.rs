@@ -66,7 +66,9 @@ pub enum OriginError {
     #[error("an origin has no user name and no password; put the credential in a vault")]
     UserInfo,
     /// Something follows the port.
-    #[error("an origin ends with the host or the port; leave out the path, the query and the fragment")]
+    #[error(
+        "an origin ends with the host or the port; leave out the path, the query and the fragment"
+    )]
     MoreThanOrigin,
     /// The host is not a name and not an address.
     #[error("the host of an origin is a DNS name, an IPv4 address, or an IPv6 address in brackets")]
@@ -142,21 +144,27 @@ impl Origin {
         if authority.is_empty() || authority.contains(suspicious) {
             return Err(OriginError::Host);
         }
-        let url = Url::parse(&format!("{}://{authority}", scheme.as_str())).map_err(|error| {
-            match error {
-                url::ParseError::InvalidPort => OriginError::Port,
-                _ => OriginError::Host,
-            }
-        })?;
+        let url =
+            Url::parse(&format!("{}://{authority}", scheme.as_str())).map_err(
+                |error| match error {
+                    url::ParseError::InvalidPort => OriginError::Port,
+                    _ => OriginError::Host,
+                },
+            )?;
         let port = url.port_or_known_default().ok_or(OriginError::Port)?;
         if port == 0 {
             return Err(OriginError::Port);
         }
-        Ok(Self {
-            scheme,
-            host: url.host().ok_or(OriginError::Host)?.to_owned(),
-            port,
-        })
+        let host = url.host().ok_or(OriginError::Host)?.to_owned();
+        if let Host::Domain(name) = &host {
+            // The URL parser lets others through; a `*` above all would look as
+            // if it stood for every name.
+            let in_dns = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            if !name.bytes().all(in_dns) {
+                return Err(OriginError::Host);
+            }
+        }
+        Ok(Self { scheme, host, port })
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use tokio::sync::Semaphore;
 
 use super::body::RequestBody;
@@ -42,7 +44,9 @@ pub struct EgressScope {
 
 /// All outbound connections of a host.
 pub struct EgressPool {
-    connector: Connector,
+    resolver: Arc<dyn Resolve>,
+    allow_private: Arc<BTreeSet<Origin>>,
+    tls: ClientConfig,
     limits: EgressLimits,
     clients: Mutex<Clients>,
 }
@@ -69,10 +73,10 @@ impl EgressPool {
             extra_ca_pem,
             limits,
         } = settings;
-        let tls = client_config(extra_ca_pem.as_deref())?;
-        let allow_private = Arc::new(allow_private_origins);
         Ok(Self {
-            connector: Connector::new(resolver, allow_private, tls, limits.connect_timeout()),
+            resolver,
+            allow_private: Arc::new(allow_private_origins),
+            tls: client_config(extra_ca_pem.as_deref())?,
             limits,
             clients: Mutex::default(),
         })
@@ -112,7 +116,10 @@ impl EgressPool {
             return entry.client.clone();
         }
         if clients.by_scope.len() >= self.limits.max_pools.get() {
-            let oldest = clients.by_scope.iter().min_by_key(|(_, entry)| entry.last_used);
+            let oldest = clients
+                .by_scope
+                .iter()
+                .min_by_key(|(_, entry)| entry.last_used);
             if let Some(oldest) = oldest.map(|(scope, _)| scope.clone()) {
                 clients.by_scope.remove(&oldest);
             }
@@ -127,6 +134,15 @@ impl EgressPool {
     }
 
     fn make_client(&self) -> HttpClient {
+        // TLS sessions are not resumed from one pool to another either.
+        let mut tls = self.tls.clone();
+        tls.resumption = Resumption::default();
+        let connector = Connector::new(
+            self.resolver.clone(),
+            self.allow_private.clone(),
+            tls,
+            self.limits.connect_timeout(),
+        );
         let head_bytes = self.limits.max_response_header_bytes.get();
         let buffer = usize::try_from(head_bytes.max(MIN_HEAD_BUFFER_BYTES)).unwrap_or(usize::MAX);
         Client::builder(TokioExecutor::new())
@@ -136,7 +152,7 @@ impl EgressPool {
             .pool_max_idle_per_host(self.limits.max_idle_connections_per_origin.get())
             .http1_max_buf_size(buffer)
             .http2_max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
-            .build(self.connector.clone())
+            .build(connector)
     }
 
     fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {

@@ -114,7 +114,10 @@ mod tests {
         released.add("a", "new-value-of-a", None);
         assert_eq!(released.revision(), 2);
         assert_eq!(
-            released.scrubber().scrub("value-of-a; new-value-of-a!").text,
+            released
+                .scrubber()
+                .scrub("value-of-a; new-value-of-a!")
+                .text,
             "[redacted:a]; [redacted:a]!"
         );
     }

@@ -15,10 +15,14 @@ pub enum TrustError {
     #[error("[egress] extra_ca_file is not PEM; give a file with BEGIN CERTIFICATE blocks")]
     NotPem(#[source] rustls::pki_types::pem::Error),
     /// There is no certificate in it.
-    #[error("[egress] extra_ca_file holds no certificate; give a file with BEGIN CERTIFICATE blocks")]
+    #[error(
+        "[egress] extra_ca_file holds no certificate; give a file with BEGIN CERTIFICATE blocks"
+    )]
     NoCertificate,
     /// A certificate in it cannot be a root, or the platform's verifier failed.
-    #[error("a root certificate of [egress] extra_ca_file or of the platform cannot be used; check the file")]
+    #[error(
+        "a root certificate of [egress] extra_ca_file or of the platform cannot be used; check the file"
+    )]
     Unusable(#[source] rustls::Error),
 }
 
@@ -72,7 +76,9 @@ mod tests {
             Err(TrustError::NoCertificate)
         ));
         assert!(matches!(
-            client_config(Some(b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n")),
+            client_config(Some(
+                b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"
+            )),
             Err(TrustError::NotPem(_))
         ));
         assert!(matches!(

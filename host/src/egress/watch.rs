@@ -96,7 +96,11 @@ impl SecretWatch {
     }
 
     fn check(&self, bytes: &[u8]) -> Result<(), DenialReason> {
-        match self.elsewhere.as_ref().and_then(|scrubber| scrubber.contains(bytes)) {
+        match self
+            .elsewhere
+            .as_ref()
+            .and_then(|scrubber| scrubber.contains(bytes))
+        {
             Some(name) => Err(elsewhere(name.to_owned())),
             None => Ok(()),
         }

@@ -21,7 +21,10 @@ struct Pattern {
 /// What is at one place of a text.
 enum Place {
     /// A form of this length, of this secret.
-    Found { len: usize, secret: usize },
+    Found {
+        len: usize,
+        secret: usize,
+    },
     /// Nothing yet: more text could make it a form, or a longer one.
     Unfinished,
     Nothing,
@@ -68,7 +71,7 @@ impl Patterns {
         let mut groups = Box::new([const { 0..0 }; 256]);
         for (index, pattern) in patterns.iter().enumerate() {
             let group = &mut groups[usize::from(pattern.form[0])];
-            if group.is_empty() {
+            if group.start == group.end {
                 group.start = index;
             }
             group.end = index + 1;
@@ -124,7 +127,7 @@ impl Patterns {
         let mut at = 0;
         while at < text.len() {
             let group = self.groups[usize::from(text[at])].clone();
-            if group.is_empty() {
+            if group.start == group.end {
                 at += 1;
                 continue;
             }

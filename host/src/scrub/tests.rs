@@ -12,11 +12,16 @@ use super::*;
 
 const KEY: &str = "sk-Plain_0123456789";
 const ODD: &str = "a/b+c \"d\\e\u{1}é<&>😀%41\tz";
-const PEM: &str =
-    "-----BEGIN KEY-----\nMIIB/abc+def==\nAAAA\n-----END KEY-----\n";
+const PEM: &str = "-----BEGIN KEY-----\nMIIB/abc+def==\nAAAA\n-----END KEY-----\n";
 const TOKEN: &str = "pin-42";
 
-const SPACE_AND_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\'');
+const SPACE_AND_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\'');
 
 fn scrubber() -> Scrubber {
     Scrubber::new([("key", KEY), ("odd", ODD), ("pem", PEM), ("token", TOKEN)])
@@ -28,8 +33,14 @@ fn echoes() -> Vec<(&'static str, Vec<u8>)> {
     let mut add = |name, text: String| echoes.push((name, text.into_bytes()));
     for (name, value) in [("key", KEY), ("odd", ODD), ("pem", PEM.trim_end())] {
         add(name, format!("x{value}y"));
-        add(name, format!("?q={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-        add(name, format!("?q={}&", utf8_percent_encode(value, SPACE_AND_QUERY)));
+        add(
+            name,
+            format!("?q={}&", utf8_percent_encode(value, NON_ALPHANUMERIC)),
+        );
+        add(
+            name,
+            format!("?q={}&", utf8_percent_encode(value, SPACE_AND_QUERY)),
+        );
         add(
             name,
             url::form_urlencoded::Serializer::new(String::new())
@@ -62,7 +73,10 @@ fn echoes() -> Vec<(&'static str, Vec<u8>)> {
             .map(|unit| format!("\\u{unit:04X}"))
             .collect();
         add(name, format!("\"{units}\""));
-        add(name, format!("\"{}\"", units.replace("\\u", "\\\\u").to_lowercase()));
+        add(
+            name,
+            format!("\"{}\"", units.replace("\\u", "\\\\u").to_lowercase()),
+        );
     }
     add("token", format!("PIN ({TOKEN})"));
     add("token", format!("token={TOKEN}"));
@@ -186,7 +200,9 @@ fn any_split_of_a_stream_gives_the_same_as_the_whole() {
         let mut out = Vec::new();
         let mut rest = whole.as_slice();
         while !rest.is_empty() {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let longest = [1, 3, 40, 1000][round % 4];
             let len = (random >> 33) as usize % longest + 1;
             let (chunk, after) = rest.split_at(len.min(rest.len()));
@@ -217,9 +233,15 @@ fn a_stream_holds_back_nothing_that_cannot_become_a_secret() {
 #[test]
 fn a_secret_released_during_a_stream_is_found_from_there_on() {
     let mut stream = StreamScrubber::new(Arc::new(Scrubber::new([])));
-    assert_eq!(stream.push(Bytes::from_static(b"nothing yet ")), "nothing yet ");
+    assert_eq!(
+        stream.push(Bytes::from_static(b"nothing yet ")),
+        "nothing yet "
+    );
     stream.set_scrubber(Arc::new(Scrubber::new([("key", KEY)])));
-    assert_eq!(stream.push(Bytes::from_static(KEY.as_bytes())), "[redacted:key]");
+    assert_eq!(
+        stream.push(Bytes::from_static(KEY.as_bytes())),
+        "[redacted:key]"
+    );
 }
 
 #[test]
