@@ -27,6 +27,7 @@ pub(super) struct Writer {
     queue: SyncSender<Message>,
     commits: Arc<AtomicU64>,
     operation_timeout: Duration,
+    close_timeout: Duration,
     queue_max_jobs: usize,
 }
 
@@ -39,7 +40,7 @@ impl Writer {
         let commits = Arc::new(AtomicU64::new(0));
         let (operation_timeout, queue_max_jobs) =
             (options.operation_timeout, options.queue_max_jobs);
-        let mut work = Work {
+        let work = Work {
             connection,
             options,
             messages,
@@ -94,7 +95,17 @@ impl Writer {
         match self.send(Message::Close(reply)) {
             Err(StoreError::Closed) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
+            Ok(()) => {
+                let limit = self.operation_timeout + self.close_timeout;
+                let timed_out = |_| StoreError::TimedOut {
+                    limit_ms: limit.as_millis() as u64,
+                };
+                // No answer means that it was closed in the meantime.
+                Ok(time::timeout(limit, answer)
+                    .await
+                    .map_err(timed_out)?
+                    .unwrap_or(()))
+            }
         }
     }
 
@@ -116,7 +127,7 @@ impl Writer {
 
 enum Message {
     Job(Box<dyn Job>),
-    Close(oneshot::Sender<Result<(), StoreError>>),
+    Close(oneshot::Sender<()>),
 }
 
 /// A write without its type.
@@ -178,11 +189,11 @@ struct Work {
     erased_since: Option<Instant>,
     /// When the last group ended, or the last attempt to empty the log.
     quiet_since: Instant,
-    closing: Option<oneshot::Sender<Result<(), StoreError>>>,
+    closing: Option<oneshot::Sender<()>>,
 }
 
 impl Work {
-    fn run(&mut self) {
+    fn run(mut self) {
         loop {
             match self.next() {
                 Ok(Message::Job(job)) => self.group(job),
@@ -192,7 +203,9 @@ impl Work {
             }
             if let Some(reply) = self.closing.take() {
                 self.last_checkpoint();
-                drop(reply.send(Ok(())));
+                // The file is free before anyone hears of it; who closed it may no longer listen.
+                drop(self);
+                drop(reply.send(()));
                 return;
             }
             if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
