@@ -38,8 +38,8 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (queue, messages) = sync_channel(options.queue_max_jobs);
         let commits = Arc::new(AtomicU64::new(0));
-        let (operation_timeout, queue_max_jobs) =
-            (options.operation_timeout, options.queue_max_jobs);
+        let (operation_timeout, close_timeout) = (options.operation_timeout, options.close_timeout);
+        let queue_max_jobs = options.queue_max_jobs;
         let work = Work {
             connection,
             options,
@@ -59,6 +59,7 @@ impl Writer {
             queue,
             commits,
             operation_timeout,
+            close_timeout,
             queue_max_jobs,
         })
     }
@@ -97,14 +98,13 @@ impl Writer {
             Err(error) => Err(error),
             Ok(()) => {
                 let limit = self.operation_timeout + self.close_timeout;
-                let timed_out = |_| StoreError::TimedOut {
-                    limit_ms: limit.as_millis() as u64,
-                };
-                // No answer means that it was closed in the meantime.
-                Ok(time::timeout(limit, answer)
-                    .await
-                    .map_err(timed_out)?
-                    .unwrap_or(()))
+                match time::timeout(limit, answer).await {
+                    // No answer means that it was closed in the meantime.
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(StoreError::TimedOut {
+                        limit_ms: limit.as_millis() as u64,
+                    }),
+                }
             }
         }
     }
@@ -205,7 +205,7 @@ impl Work {
                 self.last_checkpoint();
                 // The file is free before anyone hears of it; who closed it may no longer listen.
                 drop(self);
-                drop(reply.send(()));
+                let _ = reply.send(());
                 return;
             }
             if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
