@@ -1,1 +1,11 @@
-//! x
+//! The vault against real databases: what every store must do, what tampering must not achieve, and what survives
+//! a kill.
+
+mod concurrency;
+mod conformance;
+mod crash;
+mod fixture;
+mod keks;
+mod published;
+mod residue;
+mod tampering;

@@ -27,6 +27,7 @@ pub(super) struct Writer {
     queue: SyncSender<Message>,
     commits: Arc<AtomicU64>,
     operation_timeout: Duration,
+    close_timeout: Duration,
     queue_max_jobs: usize,
 }
 
@@ -37,9 +38,9 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (queue, messages) = sync_channel(options.queue_max_jobs);
         let commits = Arc::new(AtomicU64::new(0));
-        let (operation_timeout, queue_max_jobs) =
-            (options.operation_timeout, options.queue_max_jobs);
-        let mut work = Work {
+        let (operation_timeout, close_timeout) = (options.operation_timeout, options.close_timeout);
+        let queue_max_jobs = options.queue_max_jobs;
+        let work = Work {
             connection,
             options,
             messages,
@@ -58,6 +59,7 @@ impl Writer {
             queue,
             commits,
             operation_timeout,
+            close_timeout,
             queue_max_jobs,
         })
     }
@@ -94,7 +96,16 @@ impl Writer {
         match self.send(Message::Close(reply)) {
             Err(StoreError::Closed) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
+            Ok(()) => {
+                let limit = self.operation_timeout + self.close_timeout;
+                match time::timeout(limit, answer).await {
+                    // No answer means that it was closed in the meantime.
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(StoreError::TimedOut {
+                        limit_ms: limit.as_millis() as u64,
+                    }),
+                }
+            }
         }
     }
 
@@ -116,7 +127,7 @@ impl Writer {
 
 enum Message {
     Job(Box<dyn Job>),
-    Close(oneshot::Sender<Result<(), StoreError>>),
+    Close(oneshot::Sender<()>),
 }
 
 /// A write without its type.
@@ -178,11 +189,11 @@ struct Work {
     erased_since: Option<Instant>,
     /// When the last group ended, or the last attempt to empty the log.
     quiet_since: Instant,
-    closing: Option<oneshot::Sender<Result<(), StoreError>>>,
+    closing: Option<oneshot::Sender<()>>,
 }
 
 impl Work {
-    fn run(&mut self) {
+    fn run(mut self) {
         loop {
             match self.next() {
                 Ok(Message::Job(job)) => self.group(job),
@@ -192,7 +203,9 @@ impl Work {
             }
             if let Some(reply) = self.closing.take() {
                 self.last_checkpoint();
-                drop(reply.send(Ok(())));
+                // The file is free before anyone hears of it; who closed it may no longer listen.
+                drop(self);
+                let _ = reply.send(());
                 return;
             }
             if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {

@@ -1,0 +1,249 @@
+//! Many writers, several handles and processes, locks and full queues: everything counts, nothing hangs.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use vault_core::{
+    ReleaseError, SecretVaults, SqliteOptions, SqliteStore, StoreError, Unavailability, VaultError,
+};
+
+use crate::fixture::{Platform, keyring, name, operator, put, release, value};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_writes_share_commits() {
+    const WRITERS: usize = 64;
+    let platform = Arc::new(Platform::new().await);
+    platform.put("FIRST", "v").await;
+    let before = platform.store.commits();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let platform = Arc::clone(&platform);
+            tokio::spawn(async move { platform.put(&format!("S{writer}"), "v").await })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let commits = platform.store.commits() - before;
+    assert!(
+        commits <= WRITERS as u64 / 4,
+        "{WRITERS} writes took {commits} commits"
+    );
+    let listed = platform
+        .vaults
+        .secrets(platform.app.id, platform.vault.id)
+        .await
+        .unwrap();
+    assert_eq!(listed.len(), WRITERS + 1);
+    assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+}
+
+/// One write that fails takes none of its group with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_write_leaves_its_group_alone() {
+    let platform = Arc::new(Platform::new().await);
+    let writers: Vec<_> = (0..40)
+        .map(|writer| {
+            let platform = Arc::clone(&platform);
+            tokio::spawn(async move {
+                let vault = "same name for all".parse().unwrap();
+                let created = platform
+                    .vaults
+                    .create_vault(&operator(), platform.app.id, vault, Default::default())
+                    .await;
+                platform.put(&format!("S{writer}"), "v").await;
+                created.is_ok()
+            })
+        })
+        .collect();
+    let mut created = 0;
+    for writer in writers {
+        created += usize::from(writer.await.unwrap());
+    }
+    assert_eq!(created, 1);
+    assert_eq!(
+        platform
+            .vaults
+            .secrets(platform.app.id, platform.vault.id)
+            .await
+            .unwrap()
+            .len(),
+        40
+    );
+    assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_handles_on_one_file_extend_one_chain() {
+    let platform = Arc::new(Platform::new().await);
+    platform.put("A", "v").await;
+    let second = Arc::new(SqliteStore::open(platform.path(), SqliteOptions::default()).unwrap());
+    let second = SecretVaults::open(second, Some(keyring(&platform.kek)))
+        .await
+        .unwrap();
+    let writers = [platform.vaults.clone(), second.clone()].map(|vaults| {
+        let platform = Arc::clone(&platform);
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                put(&vaults, &platform.app, &platform.vault, "A", "w").await;
+                release(&vaults, &platform.app, "A").await.unwrap();
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let report = second.audit_verify(None).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    assert_eq!(
+        platform
+            .vaults
+            .secrets(platform.app.id, platform.vault.id)
+            .await
+            .unwrap()[0]
+            .version,
+        101
+    );
+    // What one deletes, the other no longer releases.
+    second
+        .delete_secret(&operator(), platform.app.id, platform.vault.id, &name("A"))
+        .await
+        .unwrap();
+    assert!(matches!(
+        platform.release("A").await,
+        Err(ReleaseError::NotFound { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_gives_an_error_and_recovers() {
+    let options = SqliteOptions {
+        busy_timeout: Duration::from_millis(150),
+        ..SqliteOptions::default()
+    };
+    let platform = Platform::with(options).await;
+    platform.put("A", "v").await;
+    let lock = platform.raw();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (vaults, app, vault) = (&platform.vaults, platform.app.id, platform.vault.id);
+    let refused = vaults
+        .put_secret(&operator(), app, vault, &name("A"), &value("w"))
+        .await;
+    assert!(
+        matches!(refused, Err(VaultError::Store(StoreError::Busy))),
+        "{:?}",
+        refused.err()
+    );
+    let released = platform.release("A").await.unwrap_err();
+    assert!(matches!(
+        released,
+        ReleaseError::Unavailable {
+            cause: Unavailability::Store(StoreError::Busy)
+        }
+    ));
+    assert!(matches!(
+        vaults.probe().await,
+        Err(VaultError::Store(StoreError::Busy))
+    ));
+    assert_eq!(vaults.secrets(app, vault).await.unwrap().len(), 1);
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(platform.release("A").await.unwrap(), "v");
+    vaults.probe().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_store_gives_an_error_in_bounded_time() {
+    let options = SqliteOptions {
+        busy_timeout: Duration::from_secs(30),
+        operation_timeout: Duration::from_millis(200),
+        ..SqliteOptions::default()
+    };
+    let platform = Platform::with(options).await;
+    platform.put("A", "v").await;
+    let lock = platform.raw();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    let released = platform.release("A").await.unwrap_err();
+    assert!(matches!(
+        released,
+        ReleaseError::Unavailable {
+            cause: Unavailability::Store(StoreError::TimedOut { limit_ms: 200 })
+        }
+    ));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let entries = |raw: &rusqlite::Connection| -> i64 {
+        raw.query_row(
+            "SELECT count(*) FROM audit WHERE action = 'secret.released'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap()
+    };
+    let withdrawn = tokio::spawn({
+        let (vaults, app) = (platform.vaults.clone(), platform.app.clone());
+        async move { release(&vaults, &app, "A").await }
+    });
+    assert!(withdrawn.await.unwrap().is_err());
+    lock.execute_batch("ROLLBACK").unwrap();
+    // The first was under way when its caller gave up, the second was withdrawn before it began.
+    platform.vaults.probe().await.unwrap();
+    assert!(entries(&lock) <= 1);
+    assert_eq!(platform.release("A").await.unwrap(), "v");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_at_once() {
+    let options = SqliteOptions {
+        queue_max_jobs: 4,
+        operation_timeout: Duration::from_secs(2),
+        ..SqliteOptions::default()
+    };
+    let platform = Arc::new(Platform::with(options).await);
+    platform.put("A", "v").await;
+    let lock = platform.raw();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let platform = Arc::clone(&platform);
+            tokio::spawn(async move { platform.release("A").await })
+        })
+        .collect();
+    let mut refused = 0;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    for release in waiting {
+        match release.await.unwrap() {
+            Err(ReleaseError::Unavailable {
+                cause: Unavailability::Store(StoreError::Overloaded { queue_max_jobs }),
+            }) => {
+                assert_eq!(queue_max_jobs, 4);
+                refused += 1;
+            }
+            other => assert_eq!(other.unwrap(), "v"),
+        }
+    }
+    assert!((10..20).contains(&refused), "{refused}");
+    assert_eq!(platform.release("A").await.unwrap(), "v");
+}
+
+/// A check of the whole audit sees one snapshot while others write.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_verifies_while_it_grows() {
+    let platform = Arc::new(Platform::new().await);
+    platform.put("A", "v").await;
+    let writer = tokio::spawn({
+        let platform = Arc::clone(&platform);
+        async move {
+            for _ in 0..200 {
+                platform.put("A", "w").await;
+            }
+        }
+    });
+    while !writer.is_finished() {
+        let report = platform.vaults.audit_verify(None).await.unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
+    }
+    writer.await.unwrap();
+}

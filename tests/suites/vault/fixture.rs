@@ -1,0 +1,161 @@
+//! Databases in temporary folders, filled and ready. It asserts nothing itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use vault_core::{
+    App, Caller, Keyring, LocalKek, Metadata, RedactedSecret, ReleaseContext, ReleaseError,
+    SecretName, SecretValue, SecretVaults, SqliteOptions, SqliteStore, Store, VaultView,
+};
+
+/// An empty store with its folder.
+pub struct EmptyStore {
+    pub store: Arc<dyn Store>,
+    _folder: TempDir,
+}
+
+/// The stores that the conformance suite runs on; each is one line there.
+pub fn sqlite() -> EmptyStore {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(
+        SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default()).unwrap(),
+    );
+    EmptyStore {
+        store,
+        _folder: folder,
+    }
+}
+
+/// A SQLite database with one app that designates one vault.
+pub struct Platform {
+    pub vaults: SecretVaults,
+    pub store: Arc<SqliteStore>,
+    pub app: App,
+    pub vault: VaultView,
+    pub kek: String,
+    folder: TempDir,
+}
+
+impl Platform {
+    pub async fn new() -> Self {
+        Self::with(SqliteOptions::default()).await
+    }
+
+    pub async fn with(options: SqliteOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kek = LocalKek::make_text().to_string();
+        let store = Arc::new(SqliteStore::open(folder.path().join("vault.db"), options).unwrap());
+        let vaults = SecretVaults::open(store.clone(), Some(keyring(&kek)))
+            .await
+            .unwrap();
+        let (app, vault) = app_with_vault(&vaults, "Shop").await;
+        Self {
+            vaults,
+            store,
+            app,
+            vault,
+            kek,
+            folder,
+        }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("vault.db")
+    }
+
+    /// The database as another process would see it.
+    pub fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    pub async fn put(&self, name: &str, value: &str) -> RedactedSecret {
+        put(&self.vaults, &self.app, &self.vault, name, value).await
+    }
+
+    pub async fn release(&self, name: &str) -> Result<String, ReleaseError> {
+        release(&self.vaults, &self.app, name).await
+    }
+
+    /// Whether these bytes are anywhere in the database's files.
+    pub fn files_hold(&self, needle: &[u8]) -> bool {
+        files_hold(&self.path(), needle)
+    }
+}
+
+pub fn keyring(kek: &str) -> Keyring {
+    Keyring::local(kek, None).unwrap()
+}
+
+pub fn operator() -> Caller {
+    Caller::operator().in_request("req-test")
+}
+
+pub fn name(text: &str) -> SecretName {
+    text.parse().unwrap()
+}
+
+pub fn value(text: &str) -> SecretValue {
+    SecretValue::new(text.to_owned()).unwrap()
+}
+
+/// An app and its designated vault.
+pub async fn app_with_vault(vaults: &SecretVaults, app: &str) -> (App, VaultView) {
+    let app = vaults
+        .create_app(&operator(), app.parse().unwrap(), None, None)
+        .await
+        .unwrap();
+    let vault = vaults
+        .create_vault(
+            &operator(),
+            app.id,
+            "main".parse().unwrap(),
+            Metadata::default(),
+        )
+        .await
+        .unwrap();
+    vaults
+        .designate(&operator(), app.id, Some(vault.id))
+        .await
+        .unwrap();
+    (app, vault)
+}
+
+pub async fn put(
+    vaults: &SecretVaults,
+    app: &App,
+    vault: &VaultView,
+    key: &str,
+    text: &str,
+) -> RedactedSecret {
+    vaults
+        .put_secret(&operator(), app.id, vault.id, &name(key), &value(text))
+        .await
+        .unwrap()
+}
+
+pub async fn release(vaults: &SecretVaults, app: &App, key: &str) -> Result<String, ReleaseError> {
+    let context = ReleaseContext::new(app.id, "tool", "sha256:00");
+    Ok(vaults
+        .release(&context, &name(key))
+        .await?
+        .value
+        .expose()
+        .to_owned())
+}
+
+/// Whether these bytes are in the database file or one of its companions.
+pub fn files_hold(path: &Path, needle: &[u8]) -> bool {
+    let folder = fs::read_dir(path.parent().unwrap()).unwrap();
+    // SQLite removes its companions when the last connection goes, perhaps just now.
+    folder
+        .filter_map(|entry| fs::read(entry.unwrap().path()).ok())
+        .any(|bytes| holds(&bytes, needle))
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
