@@ -8,6 +8,7 @@
 mod contract;
 mod digest;
 mod fault;
+mod interface;
 mod place;
 mod refusal;
 mod shape;

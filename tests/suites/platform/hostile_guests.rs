@@ -1,5 +1,5 @@
 //! The hostile guests of `tests/guests/`: each file says what it does and what has to happen to it, and every
-//! file is a test. What inspection refuses is checked here; the others run on the platform, in `guest_runner`.
+//! file is a test. What inspection refuses is checked here; the others run on a real platform.
 //!
 //! The header of a file is its first lines, each `;; key: value`:
 //!
@@ -18,34 +18,38 @@
 //!                                                       one is what `expect` is about)
 //! ```
 
+mod runner;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tavora_host::runtime::inspection::{Class, Inspection, InspectionLimits, NotAComponent, inspect};
+use tavora_host::runtime::inspection::{
+    Class, Inspection, InspectionLimits, NotAComponent, inspect,
+};
 
-use super::guest_runner::run_guest;
+use runner::{run_guest, start_fixture};
 
 /// Fewer files than this mean that the folder was not found or was emptied.
 const LEAST_CASES: usize = 24;
 
 /// One file of the folder.
-pub(crate) struct Case {
-    pub(crate) name: String,
+struct Case {
+    name: String,
     /// The file as a binary.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) load_as: Class,
-    pub(crate) expect: Expectation,
+    bytes: Vec<u8>,
+    load_as: Class,
+    expect: Expectation,
     /// Secrets that the tool's app has.
-    pub(crate) vault: Vec<String>,
+    vault: Vec<String>,
     /// Secrets that the tool is granted.
-    pub(crate) grants: Vec<String>,
+    grants: Vec<String>,
     /// Calls of the tool: operation and input.
-    pub(crate) calls: Vec<(String, String)>,
+    calls: Vec<(String, String)>,
 }
 
 /// What has to happen to a guest.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Expectation {
+enum Expectation {
     /// Inspection refuses it, with these words.
     Refused(String),
     /// Inspection does not take it for a component, with these words.
@@ -56,7 +60,7 @@ pub(crate) enum Expectation {
 
 /// What came of a guest that inspection let through.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Outcome {
+enum Outcome {
     /// The engine refused it; in a header, the words that have to be in the reason.
     NotLoaded(String),
     /// A limit ended it: the key in `tavora.toml`.
@@ -97,43 +101,61 @@ fn refused_guests_are_refused_by_name() {
             }
         }
     }
-    assert!(refused >= LEAST_CASES, "only {refused} guests are there to be refused");
+    assert!(
+        refused >= LEAST_CASES,
+        "only {refused} guests are there to be refused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn running_guests_end_as_their_files_say() {
+    let fixture = start_fixture().await;
     let mut wrong = Vec::new();
     for case in cases() {
         let Expectation::Runs(expected) = &case.expect else {
             continue;
         };
-        let outcome = run_guest(&case).await;
+        let outcome = run_guest(&fixture, &case).await;
         let is_right = match (expected, &outcome) {
             (Outcome::NotLoaded(words), Outcome::NotLoaded(reason)) => reason.contains(words),
             (expected, outcome) => expected == outcome,
         };
         if !is_right {
-            wrong.push(format!("{}: {outcome:?} instead of {expected:?}", case.name));
+            wrong.push(format!(
+                "{}: {outcome:?} instead of {expected:?}",
+                case.name
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Every file of the folder. A file that is no case, or says nothing that can be checked, fails.
-pub(crate) fn cases() -> Vec<Case> {
+fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.expect("the folder is readable").path())
         .collect();
     paths.sort();
-    assert!(paths.len() >= LEAST_CASES, "only {} files in {}", paths.len(), folder.display());
+    assert!(
+        paths.len() >= LEAST_CASES,
+        "only {} files in {}",
+        paths.len(),
+        folder.display()
+    );
     paths.iter().map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> Case {
-    let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
-    assert!(name.ends_with(".wat"), "{name} is in tests/guests/ and no test picks it up");
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name in UTF-8");
+    assert!(
+        name.ends_with(".wat"),
+        "{name} is in tests/guests/ and no test picks it up"
+    );
     let text = std::fs::read_to_string(path).expect(name);
     let header = Header::parse(&text).unwrap_or_else(|problem| panic!("{name}: {problem}"));
     Case {
@@ -195,7 +217,10 @@ impl Header {
         match (&header.expect, load_as) {
             (Expectation::Runs(Outcome::Limit(_) | Outcome::NotLoaded(_)), _)
             | (Expectation::Refused(_) | Expectation::NotAComponent(_), _) => {}
-            (Expectation::Runs(Outcome::Threw(_) | Outcome::Trapped | Outcome::InvalidResult), Class::Tool) => {
+            (
+                Expectation::Runs(Outcome::Threw(_) | Outcome::Trapped | Outcome::InvalidResult),
+                Class::Tool,
+            ) => {
                 return Err("a tool ends with `error` or `ok`".to_owned());
             }
             (Expectation::Runs(_), Class::Tool) if header.calls.is_empty() => {

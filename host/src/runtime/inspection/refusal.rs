@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::contract::{self, Interface, Verdict};
+use super::contract::{self, Verdict};
+use super::interface::Interface;
 use super::walk::Findings;
 use super::{Class, ImportFound, ImportKind, Place, plain};
 
