@@ -23,7 +23,7 @@ pub use crate::runtime::agent::AgentComponent;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::{LimitHit, Limits};
-use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolGrants};
+use crate::runtime::tool::{ToolBinding, ToolComponent, ToolGrants};
 use crate::runtime::{LoadError, Runtime};
 
 /// Why a platform did not start.
@@ -60,14 +60,6 @@ pub enum StartError {
         tool: String,
         /// Why.
         source: LoadError,
-    },
-    /// A limit ended a tool that was asked for its operations.
-    #[error("[tools.{tool}]: asked for its operations, the component was stopped: {hit}")]
-    DescribeLimit {
-        /// The tool.
-        tool: String,
-        /// Which limit.
-        hit: LimitHit,
     },
     /// A tool did not tell its operations.
     #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
@@ -456,15 +448,9 @@ impl Platform {
             binding,
         )
         .await
-        .map_err(|failure| match failure {
-            ToolFailure::Limit(hit) => StartError::DescribeLimit {
-                tool: name.to_string(),
-                hit,
-            },
-            other => StartError::Describe {
-                tool: name.to_string(),
-                reason: other.to_string(),
-            },
+        .map_err(|failure| StartError::Describe {
+            tool: name.to_string(),
+            reason: failure.to_string(),
         })?;
         self.tools.insert(name, Arc::new(loaded));
         Ok(())

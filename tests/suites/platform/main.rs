@@ -5,7 +5,6 @@ mod canary;
 mod command_line;
 mod demo_and_example;
 mod egress;
-mod guest_runner;
 mod hostile_guests;
 mod limits;
 mod sandbox;
