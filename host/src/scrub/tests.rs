@@ -181,7 +181,7 @@ fn a_stored_line_end_does_not_hide_a_secret() {
 fn long_stream() -> Vec<u8> {
     let mut stream = Vec::new();
     for (_, echo) in echoes() {
-        stream.extend_from_slice(b"sk-Plain_0123 -----BEGIN pin-4 %73 c2stU ");
+        stream.extend_from_slice(b"sk-Plain_0123 -----BEGIN pin-4 xpin-42 %73 c2stU ");
         stream.extend_from_slice(&echo);
         stream.extend_from_slice(&echo[..echo.len() / 2]);
     }

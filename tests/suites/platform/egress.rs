@@ -18,8 +18,8 @@ async fn pointed_at(base_url: &str, allowed: &[&str]) -> Fixture {
 /// The error code of a search, and how many denials the audit has.
 async fn denied(fixture: &Fixture) -> (String, usize) {
     let (code, _) = fixture.tool_error("return search('x')").await;
-    let query = AuditQuery { action: Some("egress.denied".to_owned()), limit: 10, ..AuditQuery::default() };
-    let entries = fixture.vaults().audit_entries(&query).await.expect("the audit can be read").entries;
+    let query = AuditQuery { action: Some("egress.denied".to_owned()), limit: Some(10), ..AuditQuery::default() };
+    let entries = fixture.vaults().audit_entries(query).await.expect("the audit can be read").entries;
     for entry in &entries {
         let text = serde_json::to_string(entry).expect("an entry is JSON");
         assert!(!text.contains("q=x"), "a query in the audit: {text}");

@@ -40,7 +40,7 @@ async fn every_form_in_a_result_is_taken_out_and_audited() {
         assert!(!result.contains(&form), "{form} is still there");
         let entries = fixture
             .vaults()
-            .audit_entries(&AuditQuery { action: Some("leak.blocked".to_owned()), limit: 10, ..AuditQuery::default() })
+            .audit_entries(AuditQuery { action: Some("leak.blocked".to_owned()), limit: Some(10), ..AuditQuery::default() })
             .await
             .expect("the audit can be read")
             .entries;

@@ -88,13 +88,19 @@ async fn a_response_that_falls_silent_is_given_up_and_a_slow_one_is_not() {
 
 #[tokio::test]
 async fn a_tool_that_reads_late_is_not_taken_for_a_silent_upstream() {
-    let upstream = Upstream::fine().await;
-    let bench = Bench::new(settings_with(&[&upstream.origin], "idle_timeout_ms = 50"));
+    let upstream = Upstream::scripted(|mut stream| async move {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        stream.write_all(head).await.expect("written");
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        stream.write_all(b"ok").await.expect("written");
+    })
+    .await;
+    let bench = Bench::new(settings_with(&[&upstream.origin], "idle_timeout_ms = 400"));
     let mut tool = bench.tool(&[&upstream.origin]);
     let response = send(&mut tool, get(upstream.url("/")))
         .await
         .expect("a head");
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(text(response).await.expect("a body"), "ok");
 }
 
