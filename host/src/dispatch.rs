@@ -16,6 +16,9 @@ use crate::runtime::bindings::ToolError;
 use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 use crate::trail::Trail;
 
+/// How much is repeated of a name that an agent made up; the longest real one is no longer.
+const MAX_SHOWN_CHARS: usize = 64;
+
 /// For whom calls are made; every audit entry of the run says so.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
@@ -102,8 +105,8 @@ impl Dispatch {
         let started = Instant::now();
         let outcome = self.0.call(tool, operation, input).await;
         lock(&self.0.calls).push(CallRecord {
-            tool: tool.to_owned(),
-            operation: operation.to_owned(),
+            tool: shown(tool),
+            operation: shown(operation),
             ok: outcome.is_ok(),
             error_code: outcome.as_ref().err().map(|error| error.code.clone()),
             duration_ms: whole_ms(started.elapsed()),
@@ -216,7 +219,8 @@ impl Run {
         ToolError {
             code: "unknown_tool".to_owned(),
             message: format!(
-                "there is no tool {name:?} in this run; it may call: {}",
+                "there is no tool {:?} in this run; it may call: {}",
+                shown(name),
                 list_or_none(&granted)
             ),
         }
@@ -228,10 +232,19 @@ fn unknown_operation(tool: &ToolComponent, operation: &str) -> ToolError {
     ToolError {
         code: "unknown_operation".to_owned(),
         message: format!(
-            "the tool {:?} has no operation {operation:?}; it has: {}",
+            "the tool {:?} has no operation {:?}; it has: {}",
             tool.name,
+            shown(operation),
             list_or_none(&known)
         ),
+    }
+}
+
+/// A name as an agent gave it, short enough to repeat and to keep.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => name.to_owned(),
+        Some((end, _)) => format!("{}…", &name[..end]),
     }
 }
 
@@ -265,8 +278,8 @@ fn failed(tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
             "limit_exceeded",
             "the host has no room for another instance (limits.max_instances); try again".to_owned(),
         ),
-        ToolFailure::Trapped(cause) => {
-            tracing::error!(tool = &*tool.name, digest = %tool.digest, error = %cause.root_cause(), "a tool stopped unexpectedly");
+        ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
+            tracing::error!(tool = &*tool.name, digest = %tool.digest, error = %failure, "a tool failed");
             (
                 "tool_failed",
                 format!("the tool {:?} stopped unexpectedly", tool.name),

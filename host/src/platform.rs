@@ -500,7 +500,7 @@ fn view(tool: &ToolComponent) -> ToolView {
                 name: operation.name.clone(),
                 description: operation.description.clone(),
                 input_schema: RawValue::from_string(operation.input_schema.clone())
-                    .unwrap_or_default(),
+                    .expect("the schema was checked when the tool was loaded"),
             })
             .collect(),
     }

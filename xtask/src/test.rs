@@ -19,6 +19,14 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
             .args(["test", "--locked"]),
     )?;
 
+    // The suites run the binary and the examples as a user does.
+    step::say("Building the host");
+    step::run(
+        project
+            .cargo()
+            .args(["build", "--release", "--workspace", "--bins", "--examples"]),
+    )?;
+
     step::say("Testing the workspace");
     step::run(
         project

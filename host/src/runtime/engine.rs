@@ -107,6 +107,6 @@ const MAX_CORE_INSTANCES: u32 = 64;
 /// Bytes of a returned stack that are zeroed in place; the rest goes back to the kernel.
 const STACK_KEEP_RESIDENT_BYTES: usize = 16 << 10;
 /// Bytes of a returned memory that are zeroed in place; the rest goes back to the kernel.
-const MEMORY_KEEP_RESIDENT_BYTES: usize = 512 << 10;
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 << 20;
 /// Bytes of a returned table that are zeroed in place; the rest goes back to the kernel.
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;

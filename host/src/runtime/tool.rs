@@ -3,7 +3,7 @@
 //! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
 //! supplied; that is `agent`'s business, with a linker that has neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vault_core::{ReleaseContext, SecretName, SecretVaults};
@@ -57,9 +57,11 @@ pub(crate) enum ToolFailure {
     #[error(transparent)]
     Limit(#[from] LimitHit),
     #[error("the host has no room for another instance")]
-    Busy(#[source] wasmtime::Error),
-    #[error("the tool stopped unexpectedly")]
-    Trapped(#[source] wasmtime::Error),
+    Busy(wasmtime::Error),
+    #[error("{0}")]
+    BadDescription(String),
+    #[error("the tool stopped unexpectedly: {}", .0.root_cause())]
+    Trapped(wasmtime::Error),
 }
 
 impl ToolFailure {
@@ -148,6 +150,7 @@ impl ToolComponent {
         };
         let mut instance = tool.instantiate(binding).await?;
         tool.operations = instance.describe().await?;
+        check(&tool.operations)?;
         tool.grants = grants;
         Ok(tool)
     }
@@ -248,6 +251,29 @@ impl ToolInstance {
         .await?
         .map_err(|error| ToolFailure::of(error, &self.store.data().meter))
     }
+}
+
+/// Whether what a tool says of itself can be shown to agents.
+fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
+    let mut names = BTreeSet::new();
+    for Operation { name, input_schema, .. } in operations {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(ToolFailure::BadDescription(format!(
+                "{:?} is not an operation's name: 1 to 64 characters of a-z, 0-9 and _",
+                name.chars().take(64).collect::<String>()
+            )));
+        }
+        if !names.insert(name) {
+            return Err(ToolFailure::BadDescription(format!("it has two operations {name:?}")));
+        }
+        if let Err(error) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(input_schema) {
+            return Err(ToolFailure::BadDescription(format!(
+                "the input schema of {name:?} is not a JSON object: {error}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no standard input.

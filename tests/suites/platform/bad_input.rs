@@ -45,7 +45,7 @@ fn what_is_not_a_component_is_said_to_be_something_else() {
         ("empty.wasm", b"", "empty"),
         ("page.wasm", b"<!doctype html><title>404</title>", "web page"),
         ("script.wasm", b"return 1 + 1", "WebAssembly"),
-        ("core.wasm", &core, "core module"),
+        ("core.wasm", &core, "core WebAssembly module"),
         ("cut.wasm", &component[..component.len() - 3], "byte"),
     ];
     for (name, bytes, says) in cases {
