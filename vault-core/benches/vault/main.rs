@@ -4,6 +4,8 @@
 //! ratio is of numbers from this run. `--quick` measures shorter, `--long` fills the large database of the growth row.
 //! It asserts nothing.
 
+mod measure;
+
 use std::{
     env,
     hint::black_box,
@@ -12,14 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
-use serde_json::json;
 use tokio::runtime::Runtime;
 use vault_core::{
     App, AppId, Caller, Keyring, LocalKek, Metadata, ReleaseContext, SecretBinding, SecretName,
     SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultId, VaultView, aead::Aead,
     envelope,
 };
+
+use self::measure::{Floor, Rate, Timing, at_least, at_most, at_most_of, report};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -112,23 +114,36 @@ impl Bench {
 
     /// A first release with its audit entry, against one durable commit of one row.
     fn releases(&self) -> Result<(), Failure> {
-        let (commit, commits) = self.row_commits()?;
-        report("one durable commit of one row, p50", commit, "µs");
         let platform = self.platform()?;
-        let one = self.concurrently(1, &platform, release);
+        let commit_floor = Floor::new(platform.folder.path())?;
+        let call = Call::new(&platform, 0);
+        // Alternately, so that both see the same disk.
+        let (commit, one) = self.alternately(
+            async || commit_floor.commit(),
+            async || release(call.clone()).await,
+        )?;
+        report("one durable commit of one row, p50", commit.p50_us, "µs");
         report("first release with audit commit, p50", one.p50_us, "µs");
-        at_most("first release / one commit", one.p50_us / commit, 1.5);
+        at_most(
+            "first release / one commit",
+            one.p50_us / commit.p50_us,
+            1.5,
+        );
         let many = self.concurrently(64, &platform, release);
         report("first releases, 64 concurrent", many.per_second, "/s");
         report("the same, p99", many.p99_us, "µs");
         at_least(
             "64 concurrent releases / one commit each",
-            many.per_second / commits,
+            many.per_second / commit.per_second,
             20.0,
         );
         let sealed = self
             .runtime
-            .block_on(platform.vaults.release(&context(&platform), &platform.name))?
+            .block_on(
+                platform
+                    .vaults
+                    .release(&Call::new(&platform, 0).context, &platform.name),
+            )?
             .sealed;
         let reopen = self.runtime.block_on(async {
             let mut times = Timing::new(self.window);
@@ -186,19 +201,22 @@ impl Bench {
         let small = self.filled(100, 10)?;
         let (apps, secrets) = if self.long { (100_000, 10) } else { (2000, 10) };
         let large = self.filled(apps, secrets)?;
-        // Alternately, so that both see the same machine.
-        let (mut few, mut many) = (f64::MAX, f64::MAX);
-        for _ in 0..3 {
-            few = few.min(self.concurrently(1, &small, release).p50_us);
-            many = many.min(self.concurrently(1, &large, release).p50_us);
-        }
-        report("release, 1,000 secrets in 100 apps, p50", few, "µs");
+        let (few, many) = (Call::new(&small, 0), Call::new(&large, 0));
+        let (few, many) = self.alternately(
+            async || release(few.clone()).await,
+            async || release(many.clone()).await,
+        )?;
+        report("release, 1,000 secrets in 100 apps, p50", few.p50_us, "µs");
         report(
             &format!("release, {} secrets in {apps} apps, p50", apps * secrets),
-            many,
+            many.p50_us,
             "µs",
         );
-        at_most("release from many / from few", many / few, 1.3);
+        at_most(
+            "release from many / from few",
+            many.p50_us / few.p50_us,
+            1.3,
+        );
         for platform in [small, large] {
             self.runtime.block_on(platform.vaults.close())?;
         }
@@ -217,22 +235,30 @@ impl Bench {
         times.best()
     }
 
-    /// What a row of the size of an audit entry costs with the same durability, one commit each: median and rate.
-    fn row_commits(&self) -> Result<(f64, f64), Failure> {
-        let folder = folder()?;
-        let connection = Connection::open(folder.path().join("floor.db"))?;
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-             CREATE TABLE entries (seq INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT",
-        )?;
-        let mut insert =
-            connection.prepare("INSERT INTO entries (content) VALUES (zeroblob(400))")?;
-        let mut times = Timing::new(self.window);
-        while times.goes_on() {
-            insert.execute([])?;
-            times.lap(1);
-        }
-        Ok((times.median() / 1e3, times.rate()))
+    /// Does one thing and the other in turns, and times each.
+    fn alternately(
+        &self,
+        mut one: impl AsyncFnMut() -> Result<(), Failure>,
+        mut other: impl AsyncFnMut() -> Result<(), Failure>,
+    ) -> Result<(Rate, Rate), Failure> {
+        let (mut ones, mut others) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
+        self.runtime.block_on(async {
+            while begun.elapsed() < 2 * self.window {
+                let lap = Instant::now();
+                one().await?;
+                ones.push(lap.elapsed());
+                let lap = Instant::now();
+                other().await?;
+                others.push(lap.elapsed());
+            }
+            Ok::<_, Failure>(())
+        })?;
+        let rate = |laps: Vec<Duration>| {
+            let total: Duration = laps.iter().sum();
+            Rate::of(laps, total)
+        };
+        Ok((rate(ones), rate(others)))
     }
 
     fn platform(&self) -> Result<Platform, Failure> {
@@ -318,13 +344,7 @@ impl Bench {
     {
         let (window, begun) = (self.window, Instant::now());
         let spawn = |task| {
-            let call = Call {
-                vaults: platform.vaults.clone(),
-                context: context(platform),
-                vault_id: platform.vault.id,
-                name: platform.name.clone(),
-                task,
-            };
+            let call = Call::new(platform, task);
             self.runtime.spawn(async move {
                 let mut laps = Vec::new();
                 while begun.elapsed() < window {
@@ -346,14 +366,7 @@ impl Bench {
                     .expect("the task above does not panic"),
             );
         }
-        let per_second = laps.len() as f64 / begun.elapsed().as_secs_f64();
-        laps.sort_unstable();
-        let at = |percent: usize| laps[(laps.len() - 1) * percent / 100].as_secs_f64() * 1e6;
-        Rate {
-            p50_us: at(50),
-            p99_us: at(99),
-            per_second,
-        }
+        Rate::of(laps, begun.elapsed())
     }
 }
 
@@ -366,60 +379,15 @@ struct Call {
     task: usize,
 }
 
-struct Rate {
-    p50_us: f64,
-    p99_us: f64,
-    per_second: f64,
-}
-
-/// The time of each lap, for a while.
-struct Timing {
-    until: Instant,
-    begun: Instant,
-    last: Instant,
-    laps_ns: Vec<f64>,
-}
-
-impl Timing {
-    fn new(window: Duration) -> Self {
-        let now = Instant::now();
+impl Call {
+    fn new(platform: &Platform, task: usize) -> Self {
         Self {
-            until: now + window,
-            begun: now,
-            last: now,
-            laps_ns: Vec::new(),
+            vaults: platform.vaults.clone(),
+            context: ReleaseContext::new(platform.app.id, "bench", "sha256:00"),
+            vault_id: platform.vault.id,
+            name: platform.name.clone(),
+            task,
         }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.last < self.until
-    }
-
-    /// Ends a lap of `calls` calls.
-    fn lap(&mut self, calls: u32) {
-        let now = Instant::now();
-        self.laps_ns
-            .push((now - self.last).as_nanos() as f64 / f64::from(calls));
-        self.last = now;
-    }
-
-    fn median(&self) -> f64 {
-        self.percentile(50)
-    }
-
-    /// What it costs when nothing interferes.
-    fn best(&self) -> f64 {
-        self.percentile(10)
-    }
-
-    fn percentile(&self, percent: usize) -> f64 {
-        let mut laps = self.laps_ns.clone();
-        laps.sort_by(f64::total_cmp);
-        laps[(laps.len() - 1) * percent / 100]
-    }
-
-    fn rate(&self) -> f64 {
-        self.laps_ns.len() as f64 / (self.last - self.begun).as_secs_f64()
     }
 }
 
@@ -469,10 +437,6 @@ async fn app_with_vault(vaults: &SecretVaults, name: &str) -> Result<(App, Vault
     Ok((app, vault))
 }
 
-fn context(platform: &Platform) -> ReleaseContext {
-    ReleaseContext::new(platform.app.id, "bench", "sha256:00")
-}
-
 /// A folder on the disk of the build, because a temporary folder may be in memory, where durability costs nothing.
 fn folder() -> Result<tempfile::TempDir, Failure> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
@@ -484,28 +448,4 @@ fn size(folder: &Path) -> u64 {
         .filter_map(|file| file.metadata().ok())
         .map(|metadata| metadata.len())
         .sum()
-}
-
-fn report(name: &str, value: f64, unit: &str) {
-    println!("{}", json!({ "name": name, "value": value, "unit": unit }));
-}
-
-fn at_most(name: &str, value: f64, budget: f64) {
-    at_most_of(name, value, budget, "×");
-}
-
-fn at_most_of(name: &str, value: f64, budget: f64, unit: &str) {
-    let budget_text = format!("≤ {budget}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": unit, "budget": budget_text, "met": value <= budget })
-    );
-}
-
-fn at_least(name: &str, value: f64, budget: f64) {
-    let budget_text = format!("≥ {budget}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": "×", "budget": budget_text, "met": value >= budget })
-    );
 }
