@@ -4,29 +4,25 @@
 //! checked in `audit::verify`, where they are kept in `store`.
 
 mod chain;
+mod entry;
+mod finding;
 mod verify;
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub use self::{
     chain::{ChainHash, EntryRow, InvalidChainHash},
-    verify::{FINDINGS_MAX, Finding, Verifier, VerifyReport},
+    entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditEntry, AuditPage, AuditQuery},
+    finding::{FINDINGS_MAX, Finding, VerifyReport},
+    verify::Verifier,
 };
 use crate::{
     envelope::PayloadDigest,
-    id::{ApiKeyId, AppId, AuditEntryId, VaultId},
+    id::{ApiKeyId, AppId, VaultId},
     secret::SecretName,
 };
-
-/// How many audit entries a page has when nothing is said.
-pub const AUDIT_PAGE_DEFAULT: u32 = 50;
-
-/// How many audit entries a page can have at the most.
-pub const AUDIT_PAGE_MAX: u32 = 1000;
 
 /// What happened: the actions that this crate records. A host may record its own beside them.
 pub mod action {
@@ -244,165 +240,5 @@ impl AuditDraft {
     pub(crate) fn stored(mut self, version: u64, payload: PayloadDigest) -> Self {
         self.payload_digest = Some(payload);
         self.version(version)
-    }
-}
-
-/// An entry of the audit.
-///
-/// It serialises to the shape that clients know; what has no field there is in its `metadata`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditEntry {
-    /// Its place in the chain, from 1.
-    pub seq: u64,
-    /// Its hash, over its content and the hash before it.
-    pub hash: ChainHash,
-    /// Which entry.
-    pub id: AuditEntryId,
-    /// In which app, unless it is about the whole platform.
-    pub app_id: Option<AppId>,
-    /// Who.
-    pub actor: Actor,
-    /// The API key that it was done by or on behalf of.
-    pub api_key_id: Option<ApiKeyId>,
-    /// What happened.
-    pub action: String,
-    /// To what.
-    pub subject: Option<Subject>,
-    /// How it ended.
-    pub outcome: String,
-    /// The request it was part of.
-    pub request_id: Option<String>,
-    /// The agent session it was part of.
-    pub session_id: Option<String>,
-    /// The version of the secret that was put or released.
-    pub secret_version: Option<u64>,
-    /// Whatever else was recorded.
-    pub detail: Map<String, Value>,
-    /// When.
-    pub created_at: Timestamp,
-}
-
-impl AuditEntry {
-    /// The `metadata` that clients see: the actor, the outcome, the request and the details.
-    pub fn metadata(&self) -> Map<String, Value> {
-        let mut metadata = self.detail.clone();
-        let mut set = |key: &str, value: Value| drop(metadata.insert(key.to_owned(), value));
-        match &self.actor {
-            Actor::Operator => set("actor", "operator".into()),
-            Actor::ApiKey(_) => set("actor", "api_key".into()),
-            Actor::Host => set("actor", "host".into()),
-            Actor::Tool { name, digest } => {
-                set("actor", "tool".into());
-                set("tool", name.as_str().into());
-                set("tool_digest", digest.as_str().into());
-            }
-        }
-        set("outcome", self.outcome.as_str().into());
-        if let Some(request_id) = &self.request_id {
-            set("request_id", request_id.as_str().into());
-        }
-        if let Some(version) = self.secret_version {
-            set("version", version.into());
-        }
-        set("seq", self.seq.into());
-        set("hash", self.hash.to_string().into());
-        metadata
-    }
-}
-
-impl Serialize for AuditEntry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json!({
-            "id": self.id,
-            "app_id": self.app_id,
-            "actor_user_id": null,
-            "actor_api_key_id": self.api_key_id,
-            "action": self.action,
-            "subject_type": self.subject.as_ref().map(|subject| &subject.kind),
-            "subject_id": self.subject.as_ref().map(|subject| &subject.id),
-            "agent_version_id": null,
-            "session_id": self.session_id,
-            "metadata": self.metadata(),
-            "created_at": self.created_at,
-        })
-        .serialize(serializer)
-    }
-}
-
-/// Which entries to show, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditQuery {
-    /// Only this app's.
-    pub app_id: Option<AppId>,
-    /// Only this action.
-    pub action: Option<String>,
-    /// Only about this kind of subject.
-    pub subject_kind: Option<String>,
-    /// Only from this time on.
-    pub from: Option<Timestamp>,
-    /// Only before this time.
-    pub to: Option<Timestamp>,
-    /// How many; [`AUDIT_PAGE_DEFAULT`] when absent, never more than [`AUDIT_PAGE_MAX`].
-    pub limit: Option<u32>,
-    /// After how many.
-    pub offset: u64,
-}
-
-impl AuditQuery {
-    /// How many entries this query shows at the most.
-    pub fn page_size(&self) -> u32 {
-        self.limit.unwrap_or(AUDIT_PAGE_DEFAULT).min(AUDIT_PAGE_MAX)
-    }
-}
-
-/// A page of entries.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AuditPage {
-    /// The entries, newest first.
-    pub entries: Vec<AuditEntry>,
-    /// How many entries fit the query in all.
-    pub total: u64,
-    /// The page size that was used.
-    pub limit: u32,
-    /// How many were skipped.
-    pub offset: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_serialises_to_the_shape_that_clients_know() {
-        let caller = Caller::api_key(ApiKeyId::make()).in_request("req-1");
-        let subject = Subject::secret(VaultId::make(), &"A".parse().unwrap());
-        let draft = AuditDraft::new(&caller, action::SECRET_PUT)
-            .app(AppId::make())
-            .about(subject.clone())
-            .detail("note", 1);
-        let row = EntryRow::chain(draft, 7, &ChainHash::GENESIS);
-        let shown = serde_json::to_value(AuditEntry::try_from(row).unwrap()).unwrap();
-        let keys: Vec<_> = shown.as_object().unwrap().keys().cloned().collect();
-        let expected = "id app_id actor_user_id actor_api_key_id action subject_type subject_id agent_version_id session_id metadata created_at";
-        assert_eq!(keys.join(" "), expected);
-        assert_eq!(shown["subject_id"], subject.id);
-        assert_eq!(shown["actor_user_id"], Value::Null);
-        assert_eq!(shown["metadata"]["request_id"], "req-1");
-        assert_eq!(shown["metadata"]["outcome"], "ok");
-        assert_eq!(shown["metadata"]["note"], 1);
-        assert!(shown["created_at"].as_str().unwrap().ends_with('Z'));
-    }
-
-    #[test]
-    fn a_page_is_bounded() {
-        assert_eq!(AuditQuery::default().page_size(), AUDIT_PAGE_DEFAULT);
-        assert_eq!(
-            AuditQuery {
-                limit: Some(u32::MAX),
-                ..AuditQuery::default()
-            }
-            .page_size(),
-            AUDIT_PAGE_MAX
-        );
     }
 }

@@ -38,16 +38,14 @@ mod blob;
 pub mod envelope;
 mod id;
 mod key;
+mod metadata;
+mod name;
 mod secret;
 pub mod store;
 mod vault;
 
 pub use self::{
-    app::{
-        ApiKeyName, ApiKeyView, App, AppName, AppSlug, InvalidAppSlug, InvalidMetadata,
-        InvalidName, METADATA_MAX_BYTES, Metadata, NAME_MAX_CHARS, SLUG_MAX_BYTES, VaultName,
-        VaultView,
-    },
+    app::{ApiKeyView, App, VaultView},
     audit::{
         Actor, AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Finding,
         InvalidChainHash, Subject, VerifyReport,
@@ -58,6 +56,11 @@ pub use self::{
     key::{
         Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider, Keyring,
         KeyringError, LocalKek,
+    },
+    metadata::{InvalidMetadata, METADATA_MAX_BYTES, Metadata},
+    name::{
+        ApiKeyName, AppName, AppSlug, InvalidAppSlug, InvalidName, NAME_MAX_CHARS, SLUG_MAX_BYTES,
+        VaultName,
     },
     secret::{
         InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,

@@ -12,11 +12,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    app::{ApiKeyView, App, AppName, AppSlug, Metadata, VaultName, VaultView},
+    app::{ApiKeyView, App, VaultView},
     audit::{AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport},
     envelope::SealedSecret,
     id::{ApiKeyId, AppId, VaultId},
     key::KekId,
+    metadata::Metadata,
+    name::{AppName, AppSlug, VaultName},
     secret::{RedactedSecret, SecretName},
 };
 

@@ -3,9 +3,11 @@
 //! Every change takes its caller and is recorded in the transaction that makes it. Plain values come in through
 //! `put_secret` and go out through `release` and `reopen` alone. Who may call what is decided by the host.
 
+mod apps;
 mod error;
 mod kek;
 mod release;
+mod secrets;
 mod token;
 
 use std::{
@@ -14,7 +16,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use zeroize::Zeroizing;
 
 pub(crate) use self::token::token_prefix;
 pub use self::{
@@ -23,16 +24,16 @@ pub use self::{
     release::{ReleaseContext, ReleaseError, Released, Unavailability},
 };
 use crate::{
-    app::{ApiKeyName, ApiKeyView, App, AppName, AppSlug, Metadata, VaultName, VaultView},
+    app::VaultView,
     audit::{
         AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Subject, Verifier,
         VerifyReport, action,
     },
-    envelope::{self, PayloadDigest, SecretBinding},
-    id::{ApiKeyId, AppId, VaultId},
+    id::{AppId, VaultId},
     key::Keyring,
-    secret::{RedactedSecret, SecretName, SecretValue},
-    store::{ApiKeyRow, NewApp, NewVault, PutOutcome, PutSecret, Store, StoreError},
+    metadata::Metadata,
+    name::VaultName,
+    store::{NewVault, Store, StoreError},
 };
 
 /// The limits of [`SecretVaults`], each with its default.
@@ -94,160 +95,6 @@ impl SecretVaults {
         }));
         vaults.refresh_kek_state().await?;
         Ok(vaults)
-    }
-
-    /// Creates an app; without a slug it gets one that its name leads to.
-    ///
-    /// # Errors
-    /// [`VaultError::AppSlugTaken`], or no slug can be made.
-    pub async fn create_app(
-        &self,
-        caller: &Caller,
-        name: AppName,
-        slug: Option<AppSlug>,
-        description: Option<String>,
-    ) -> Result<App, VaultError> {
-        let slug = slug.map_or_else(|| AppSlug::derive(&name), Ok)?;
-        let app = NewApp {
-            id: AppId::make(),
-            name,
-            slug: slug.clone(),
-            description: description.unwrap_or_default(),
-        };
-        let entry = AuditDraft::new(caller, action::APP_CREATED)
-            .app(app.id)
-            .about(Subject::new("app", app.id));
-        self.0
-            .store
-            .create_app(app, entry.detail("slug", slug.as_str()))
-            .await
-            .map_err(|error| match error {
-                StoreError::Taken => VaultError::AppSlugTaken { slug },
-                other => other.into(),
-            })
-    }
-
-    /// Every app, oldest first.
-    ///
-    /// # Errors
-    /// The store does not work.
-    pub async fn apps(&self) -> Result<Vec<App>, VaultError> {
-        Ok(self.0.store.apps().await?)
-    }
-
-    /// One app.
-    ///
-    /// # Errors
-    /// [`VaultError::NotFound`].
-    pub async fn app(&self, id: AppId) -> Result<App, VaultError> {
-        self.0
-            .store
-            .app(id)
-            .await?
-            .ok_or(VaultError::NotFound { what: "app" })
-    }
-
-    /// One app by its slug.
-    ///
-    /// # Errors
-    /// [`VaultError::NotFound`].
-    pub async fn app_by_slug(&self, slug: &AppSlug) -> Result<App, VaultError> {
-        self.0
-            .store
-            .app_by_slug(slug)
-            .await?
-            .ok_or(VaultError::NotFound { what: "app" })
-    }
-
-    /// Creates an API key. The token is here once and never again; only a digest of it is kept.
-    ///
-    /// # Errors
-    /// The app is not there.
-    pub async fn create_api_key(
-        &self,
-        caller: &Caller,
-        app_id: AppId,
-        name: ApiKeyName,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(ApiKeyView, Zeroizing<String>), VaultError> {
-        let id = ApiKeyId::make();
-        let (token, secret_hash) = token::make_token(id);
-        let created_at = milliseconds(Timestamp::now());
-        let (prefix, expires_at) = (token_prefix(id), expires_at.map(milliseconds));
-        let view = ApiKeyView {
-            id,
-            app_id,
-            name,
-            prefix,
-            created_at,
-            expires_at,
-            revoked_at: None,
-        };
-        let entry = AuditDraft::new(caller, action::API_KEY_CREATED)
-            .app(app_id)
-            .about(Subject::new("api_key", id));
-        let row = ApiKeyRow {
-            view: view.clone(),
-            secret_hash,
-        };
-        self.0
-            .store
-            .create_api_key(row, entry)
-            .await
-            .map_err(not_found("app"))?;
-        Ok((view, token))
-    }
-
-    /// An app's API keys, oldest first.
-    ///
-    /// # Errors
-    /// The store does not work.
-    pub async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, VaultError> {
-        Ok(self.0.store.api_keys(app_id).await?)
-    }
-
-    /// Revokes an API key for good. Revoking it again changes nothing.
-    ///
-    /// # Errors
-    /// The app has no such key.
-    pub async fn revoke_api_key(
-        &self,
-        caller: &Caller,
-        app_id: AppId,
-        id: ApiKeyId,
-    ) -> Result<ApiKeyView, VaultError> {
-        let entry = AuditDraft::new(caller, action::API_KEY_REVOKED)
-            .app(app_id)
-            .about(Subject::new("api_key", id));
-        self.0
-            .store
-            .revoke_api_key(app_id, id, entry)
-            .await
-            .map_err(not_found("API key"))
-    }
-
-    /// The API key that a token belongs to.
-    ///
-    /// # Errors
-    /// [`VaultError::ApiKeyRefused`], whatever is wrong with the token.
-    pub async fn authenticate(&self, token: &str) -> Result<ApiKeyView, VaultError> {
-        let (id, secret_hash) = token::parse_token(token).ok_or(VaultError::ApiKeyRefused)?;
-        let row = self
-            .0
-            .store
-            .api_key(id)
-            .await?
-            .ok_or(VaultError::ApiKeyRefused)?;
-        let now = Timestamp::now();
-        let expired = row.view.expires_at.is_some_and(|at| at <= now);
-        if token::matches(&row.secret_hash, &secret_hash)
-            && row.view.revoked_at.is_none()
-            && !expired
-        {
-            Ok(row.view)
-        } else {
-            Err(VaultError::ApiKeyRefused)
-        }
     }
 
     /// Creates a vault.
@@ -389,97 +236,6 @@ impl SecretVaults {
     /// The app is not there.
     pub async fn designated(&self, app_id: AppId) -> Result<Option<VaultId>, VaultError> {
         Ok(self.app(app_id).await?.vault_id)
-    }
-
-    /// Stores a secret under a fresh DEK, as a new version if it is there already. Never opens anything.
-    ///
-    /// # Errors
-    /// The vault is not there, or there is no KEK to store it with.
-    pub async fn put_secret(
-        &self,
-        caller: &Caller,
-        app_id: AppId,
-        vault_id: VaultId,
-        name: &SecretName,
-        value: &SecretValue,
-    ) -> Result<RedactedSecret, VaultError> {
-        let keyring = self.writing_keyring().await?;
-        let store = &self.0.store;
-        let mut replaces = store
-            .secret_head(app_id, vault_id, name)
-            .await
-            .map_err(not_found("vault"))?;
-        let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
-        loop {
-            let version = replaces.map_or(1, |head| head.version + 1);
-            let binding = SecretBinding {
-                app_id,
-                vault_id,
-                name: name.clone(),
-                version,
-            };
-            let sealed = envelope::seal(keyring.primary(), binding, value).await?;
-            let entry = AuditDraft::new(caller, action::SECRET_PUT)
-                .app(app_id)
-                .about(Subject::secret(vault_id, name));
-            let entry = entry.stored(version, PayloadDigest::derive(&sealed.payload));
-            let put = PutSecret {
-                sealed,
-                replaces,
-                readable: keyring.kek_ids(),
-            };
-            match store
-                .put_secret(put, entry)
-                .await
-                .map_err(not_found("vault"))?
-            {
-                PutOutcome::Stored { view, wraps } => {
-                    self.watch_wraps(view.kek_id, wraps);
-                    return Ok(view);
-                }
-                PutOutcome::Stale(_) if tokio::time::Instant::now() >= deadline => {
-                    return Err(VaultError::Contended);
-                }
-                PutOutcome::Stale(head) => replaces = head,
-            }
-        }
-    }
-
-    /// A vault's secrets by name, without their values. Never opens anything.
-    ///
-    /// # Errors
-    /// The vault is not there.
-    pub async fn secrets(
-        &self,
-        app_id: AppId,
-        vault_id: VaultId,
-    ) -> Result<Vec<RedactedSecret>, VaultError> {
-        self.0
-            .store
-            .secrets(app_id, vault_id)
-            .await
-            .map_err(not_found("vault"))
-    }
-
-    /// Deletes a secret; says whether it was there.
-    ///
-    /// # Errors
-    /// The vault is not there.
-    pub async fn delete_secret(
-        &self,
-        caller: &Caller,
-        app_id: AppId,
-        vault_id: VaultId,
-        name: &SecretName,
-    ) -> Result<bool, VaultError> {
-        let entry = AuditDraft::new(caller, action::SECRET_DELETED)
-            .app(app_id)
-            .about(Subject::secret(vault_id, name));
-        self.0
-            .store
-            .delete_secret(app_id, vault_id, name, entry)
-            .await
-            .map_err(not_found("vault"))
     }
 
     /// Records something that the host saw or did.

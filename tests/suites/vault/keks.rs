@@ -119,6 +119,31 @@ async fn the_first_secret_decides_which_kek_fits() {
     ));
 }
 
+/// The same when the first process knew the store already: what it once wrote is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kek_whose_secrets_are_gone_has_no_claim() {
+    let platform = Platform::new().await;
+    platform.put("A", "v").await;
+    let (app, vault) = (platform.app.id, platform.vault.id);
+    platform
+        .vaults
+        .delete_secret(&operator(), app, vault, &name("A"))
+        .await
+        .unwrap();
+    let other = reopened(&platform, Some(keyring(&LocalKek::make_text()))).await;
+    put(&other, &platform.app, &platform.vault, "A", "w").await;
+    let refused = platform
+        .vaults
+        .put_secret(&operator(), app, vault, &name("B"), &value("x"))
+        .await;
+    assert!(
+        matches!(refused, Err(VaultError::KekMismatch { rows: 1, .. })),
+        "{:?}",
+        refused.err()
+    );
+    assert_eq!(other.secrets(app, vault).await.unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mismatch_ends_without_a_restart() {
     let platform = Platform::new().await;

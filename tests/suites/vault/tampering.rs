@@ -228,6 +228,20 @@ async fn an_older_version_opens_only_as_what_it_was_and_the_audit_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_apps_vault_designates_nothing() {
+    let platform = Platform::new().await;
+    let (other_app, other_vault) = app_with_vault(&platform.vaults, "Other").await;
+    put(&platform.vaults, &other_app, &other_vault, "A", "theirs").await;
+    let point = "UPDATE apps SET vault_id = ? WHERE id = ?";
+    let ids = [id(&other_vault), platform.app.id.as_bytes().to_vec()];
+    tampering(&platform).execute(point, ids).unwrap();
+    assert!(matches!(
+        platform.release("A").await,
+        Err(ReleaseError::NoVaultDesignated)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_vanish_or_appear_are_named() {
     let platform = Platform::new().await;
     platform.put("A", "v").await;

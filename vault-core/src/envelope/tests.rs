@@ -257,7 +257,8 @@ async fn write_vectors_of_the_current_format() {
         vectors.push(vector(about, &sealed, Some(value)));
     }
     let whole = sealed("the value").await;
-    let changes: [(&str, fn(&mut SealedSecret)); 6] = [
+    type Change = fn(&mut SealedSecret);
+    let changes: [(&str, Change); 6] = [
         ("an unknown version", |sealed| sealed.payload[0] = 2),
         ("an unknown algorithm", |sealed| sealed.payload[1] = 2),
         ("another commitment", |sealed| sealed.payload[2] ^= 1),

@@ -1,8 +1,8 @@
 //! Why the vault did not do what it was asked; the variants are causes.
 
 use crate::{
-    app::{AppSlug, InvalidAppSlug, VaultName},
     key::{KekError, KekId},
+    name::{AppSlug, InvalidAppSlug, VaultName},
     store::StoreError,
 };
 

@@ -8,9 +8,10 @@ use super::{
     columns::{At, optional_time, readable, time},
 };
 use crate::{
-    app::{ApiKeyView, App, AppSlug},
+    app::{ApiKeyView, App},
     audit::AuditDraft,
     id::{ApiKeyId, AppId},
+    name::AppSlug,
     store::{ApiKeyRow, AppStore, NewApp, StoreError},
 };
 

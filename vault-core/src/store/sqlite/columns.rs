@@ -9,9 +9,10 @@ use rusqlite::{
 };
 
 use crate::{
-    app::{ApiKeyName, AppName, AppSlug, Metadata, VaultName},
     id::{ApiKeyId, AppId, TeamId, VaultId},
     key::KekId,
+    metadata::Metadata,
+    name::{ApiKeyName, AppName, AppSlug, VaultName},
     secret::SecretName,
     store::StoreError,
 };

@@ -280,6 +280,12 @@ mod tests {
     fn the_files_are_the_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
+        // From the first moment on, not only once it is corrected.
+        create(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let connection = open_writer(&path, BUSY).unwrap();
         for file in ["db", "db-wal", "db-shm"] {
             let mode = fs::metadata(folder.path().join(file))

@@ -8,9 +8,11 @@ use super::{
     columns::{At, readable, time},
 };
 use crate::{
-    app::{Metadata, VaultName, VaultView},
+    app::VaultView,
     audit::AuditDraft,
     id::{AppId, VaultId},
+    metadata::Metadata,
+    name::VaultName,
     store::{NewVault, StoreError, VaultStore},
 };
 

@@ -1,0 +1,172 @@
+//! The audit as it is written and read.
+
+use std::sync::Arc;
+
+use vault_core::{
+    Actor, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store, VaultError,
+};
+
+use super::{audit_of, open};
+use crate::fixture::{app_with_vault, name, operator, put, value};
+
+pub async fn everything_is_audited(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let (app, vault) = app_with_vault(&vaults, "Shop").await;
+    let (key, _) = vaults
+        .create_api_key(&operator(), app.id, "ci".parse().unwrap(), None)
+        .await
+        .unwrap();
+    let caller = Caller::api_key(key.id).in_request("req-7");
+    vaults
+        .put_secret(&caller, app.id, vault.id, &name("A"), &value("v"))
+        .await
+        .unwrap();
+    let context = ReleaseContext {
+        request_id: Some("req-8".into()),
+        session_id: Some("session-1".into()),
+        api_key_id: Some(key.id),
+        ..ReleaseContext::new(app.id, "brave-search", "sha256:0f")
+    };
+    vaults.release(&context, &name("A")).await.unwrap();
+    vaults
+        .delete_secret(&caller, app.id, vault.id, &name("A"))
+        .await
+        .unwrap();
+    vaults
+        .update_vault_metadata(&caller, app.id, vault.id, Metadata::default())
+        .await
+        .unwrap();
+    vaults.designate(&caller, app.id, None).await.unwrap();
+    vaults
+        .delete_vault(&caller, app.id, vault.id)
+        .await
+        .unwrap();
+    vaults
+        .revoke_api_key(&operator(), app.id, key.id)
+        .await
+        .unwrap();
+
+    let page = vaults.audit_entries(AuditQuery::default()).await.unwrap();
+    let actions: Vec<_> = page
+        .entries
+        .iter()
+        .rev()
+        .map(|entry| entry.action.as_str())
+        .collect();
+    let expected = "app.created vault.created app.vault_designated api_key.created kek.registered secret.put \
+                    secret.released secret.deleted vault.updated app.vault_cleared vault.deleted api_key.revoked";
+    assert_eq!(actions.join(" "), expected);
+    assert_eq!(page.total, 12);
+    assert!(
+        page.entries
+            .is_sorted_by(|newer, older| newer.seq == older.seq + 1)
+    );
+
+    let put = &audit_of(&vaults, "secret.put").await[0];
+    assert_eq!(
+        (put.actor.clone(), put.request_id.as_deref()),
+        (Actor::ApiKey(key.id), Some("req-7"))
+    );
+    assert_eq!(put.subject.as_ref().unwrap().id, format!("{}/A", vault.id));
+    let released = &audit_of(&vaults, "secret.released").await[0];
+    assert_eq!(
+        released.actor,
+        Actor::Tool {
+            name: "brave-search".into(),
+            digest: "sha256:0f".into()
+        }
+    );
+    assert_eq!(
+        (released.api_key_id, released.secret_version),
+        (Some(key.id), Some(1))
+    );
+    assert_eq!(
+        (
+            released.request_id.as_deref(),
+            released.session_id.as_deref()
+        ),
+        (Some("req-8"), Some("session-1"))
+    );
+    assert_eq!(released.app_id, Some(app.id));
+}
+
+pub async fn the_audit_can_be_queried(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let (app, vault) = app_with_vault(&vaults, "Shop").await;
+    let (other, _) = app_with_vault(&vaults, "Other").await;
+    for index in 0..5 {
+        put(&vaults, &app, &vault, &format!("S{index}"), "v").await;
+    }
+    let query = AuditQuery {
+        app_id: Some(app.id),
+        action: Some("secret.put".into()),
+        ..AuditQuery::default()
+    };
+    let page = vaults
+        .audit_entries(AuditQuery {
+            limit: Some(2),
+            offset: 1,
+            ..query.clone()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.total, page.limit, page.offset, page.entries.len()),
+        (5, 2, 1, 2)
+    );
+    assert!(
+        page.entries[0]
+            .subject
+            .as_ref()
+            .unwrap()
+            .id
+            .ends_with("/S3")
+    );
+    let total = async |query| vaults.audit_entries(query).await.unwrap().total;
+    assert_eq!(
+        total(AuditQuery {
+            app_id: Some(other.id),
+            ..query.clone()
+        })
+        .await,
+        0
+    );
+    let apps = AuditQuery {
+        subject_kind: Some("app".into()),
+        ..AuditQuery::default()
+    };
+    assert_eq!(total(apps).await, 4);
+    let at = page.entries[0].created_at;
+    let (before, after) = (
+        AuditQuery {
+            to: Some(at),
+            ..query.clone()
+        },
+        AuditQuery {
+            from: Some(at),
+            ..query
+        },
+    );
+    assert_eq!(total(before).await + total(after).await, 5);
+}
+
+pub async fn the_host_records_its_own_and_not_the_vaults(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let own = AuditDraft::new(&Caller::host(), "egress.denied")
+        .outcome("denied")
+        .detail("origin", "https://x.example");
+    let entry = vaults.record(own).await.unwrap();
+    assert_eq!(entry.metadata()["origin"], "https://x.example");
+    assert_eq!(
+        vaults
+            .audit_entries(AuditQuery::default())
+            .await
+            .unwrap()
+            .entries,
+        [entry]
+    );
+    let forged = vaults
+        .record(AuditDraft::new(&Caller::host(), "secret.deleted"))
+        .await;
+    assert!(matches!(forged, Err(VaultError::ReservedAction { .. })));
+}

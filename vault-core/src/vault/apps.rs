@@ -1,0 +1,171 @@
+//! Apps and their API keys.
+//!
+//! Which app a request belongs to is decided by its API key; that an app may do something, by the host.
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::{SecretVaults, VaultError, milliseconds, not_found, token, token_prefix};
+use crate::{
+    app::{ApiKeyView, App},
+    audit::{AuditDraft, Caller, Subject, action},
+    id::{ApiKeyId, AppId},
+    name::{ApiKeyName, AppName, AppSlug},
+    store::{ApiKeyRow, NewApp, StoreError},
+};
+
+impl SecretVaults {
+    /// Creates an app; without a slug it gets one that its name leads to.
+    ///
+    /// # Errors
+    /// [`VaultError::AppSlugTaken`], or no slug can be made.
+    pub async fn create_app(
+        &self,
+        caller: &Caller,
+        name: AppName,
+        slug: Option<AppSlug>,
+        description: Option<String>,
+    ) -> Result<App, VaultError> {
+        let slug = slug.map_or_else(|| AppSlug::derive(&name), Ok)?;
+        let app = NewApp {
+            id: AppId::make(),
+            name,
+            slug: slug.clone(),
+            description: description.unwrap_or_default(),
+        };
+        let entry = AuditDraft::new(caller, action::APP_CREATED)
+            .app(app.id)
+            .about(Subject::new("app", app.id));
+        self.0
+            .store
+            .create_app(app, entry.detail("slug", slug.as_str()))
+            .await
+            .map_err(|error| match error {
+                StoreError::Taken => VaultError::AppSlugTaken { slug },
+                other => other.into(),
+            })
+    }
+
+    /// Every app, oldest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn apps(&self) -> Result<Vec<App>, VaultError> {
+        Ok(self.0.store.apps().await?)
+    }
+
+    /// One app.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn app(&self, id: AppId) -> Result<App, VaultError> {
+        self.0
+            .store
+            .app(id)
+            .await?
+            .ok_or(VaultError::NotFound { what: "app" })
+    }
+
+    /// One app by its slug.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn app_by_slug(&self, slug: &AppSlug) -> Result<App, VaultError> {
+        self.0
+            .store
+            .app_by_slug(slug)
+            .await?
+            .ok_or(VaultError::NotFound { what: "app" })
+    }
+
+    /// Creates an API key. The token is here once and never again; only a digest of it is kept.
+    ///
+    /// # Errors
+    /// The app is not there.
+    pub async fn create_api_key(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        name: ApiKeyName,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(ApiKeyView, Zeroizing<String>), VaultError> {
+        let id = ApiKeyId::make();
+        let (token, secret_hash) = token::make_token(id);
+        let created_at = milliseconds(Timestamp::now());
+        let (prefix, expires_at) = (token_prefix(id), expires_at.map(milliseconds));
+        let view = ApiKeyView {
+            id,
+            app_id,
+            name,
+            prefix,
+            created_at,
+            expires_at,
+            revoked_at: None,
+        };
+        let entry = AuditDraft::new(caller, action::API_KEY_CREATED)
+            .app(app_id)
+            .about(Subject::new("api_key", id));
+        let row = ApiKeyRow {
+            view: view.clone(),
+            secret_hash,
+        };
+        self.0
+            .store
+            .create_api_key(row, entry)
+            .await
+            .map_err(not_found("app"))?;
+        Ok((view, token))
+    }
+
+    /// An app's API keys, oldest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, VaultError> {
+        Ok(self.0.store.api_keys(app_id).await?)
+    }
+
+    /// Revokes an API key for good. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// The app has no such key.
+    pub async fn revoke_api_key(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: ApiKeyId,
+    ) -> Result<ApiKeyView, VaultError> {
+        let entry = AuditDraft::new(caller, action::API_KEY_REVOKED)
+            .app(app_id)
+            .about(Subject::new("api_key", id));
+        self.0
+            .store
+            .revoke_api_key(app_id, id, entry)
+            .await
+            .map_err(not_found("API key"))
+    }
+
+    /// The API key that a token belongs to.
+    ///
+    /// # Errors
+    /// [`VaultError::ApiKeyRefused`], whatever is wrong with the token.
+    pub async fn authenticate(&self, token: &str) -> Result<ApiKeyView, VaultError> {
+        let (id, secret_hash) = token::parse_token(token).ok_or(VaultError::ApiKeyRefused)?;
+        let row = self
+            .0
+            .store
+            .api_key(id)
+            .await?
+            .ok_or(VaultError::ApiKeyRefused)?;
+        let now = Timestamp::now();
+        let expired = row.view.expires_at.is_some_and(|at| at <= now);
+        if token::matches(&row.secret_hash, &secret_hash)
+            && row.view.revoked_at.is_none()
+            && !expired
+        {
+            Ok(row.view)
+        } else {
+            Err(VaultError::ApiKeyRefused)
+        }
+    }
+}

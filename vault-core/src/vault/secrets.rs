@@ -1,0 +1,105 @@
+//! Putting, listing and deleting secrets.
+//!
+//! Nothing here opens a secret; that is `vault::release` alone.
+
+use super::{SecretVaults, VaultError, not_found};
+use crate::{
+    audit::{AuditDraft, Caller, Subject, action},
+    envelope::{self, PayloadDigest, SecretBinding},
+    id::{AppId, VaultId},
+    secret::{RedactedSecret, SecretName, SecretValue},
+    store::{PutOutcome, PutSecret},
+};
+
+impl SecretVaults {
+    /// Stores a secret under a fresh DEK, as a new version if it is there already. Never opens anything.
+    ///
+    /// # Errors
+    /// The vault is not there, or there is no KEK to store it with.
+    pub async fn put_secret(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        value: &SecretValue,
+    ) -> Result<RedactedSecret, VaultError> {
+        let keyring = self.writing_keyring().await?;
+        let store = &self.0.store;
+        let mut replaces = store
+            .secret_head(app_id, vault_id, name)
+            .await
+            .map_err(not_found("vault"))?;
+        let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
+        loop {
+            let version = replaces.map_or(1, |head| head.version + 1);
+            let binding = SecretBinding {
+                app_id,
+                vault_id,
+                name: name.clone(),
+                version,
+            };
+            let sealed = envelope::seal(keyring.primary(), binding, value).await?;
+            let entry = AuditDraft::new(caller, action::SECRET_PUT)
+                .app(app_id)
+                .about(Subject::secret(vault_id, name));
+            let entry = entry.stored(version, PayloadDigest::derive(&sealed.payload));
+            let put = PutSecret {
+                sealed,
+                replaces,
+                readable: keyring.kek_ids(),
+            };
+            match store
+                .put_secret(put, entry)
+                .await
+                .map_err(not_found("vault"))?
+            {
+                PutOutcome::Stored { view, wraps } => {
+                    self.watch_wraps(view.kek_id, wraps);
+                    return Ok(view);
+                }
+                PutOutcome::Stale(_) if tokio::time::Instant::now() >= deadline => {
+                    return Err(VaultError::Contended);
+                }
+                PutOutcome::Stale(head) => replaces = head,
+            }
+        }
+    }
+
+    /// A vault's secrets by name, without their values. Never opens anything.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn secrets(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+    ) -> Result<Vec<RedactedSecret>, VaultError> {
+        self.0
+            .store
+            .secrets(app_id, vault_id)
+            .await
+            .map_err(not_found("vault"))
+    }
+
+    /// Deletes a secret; says whether it was there.
+    ///
+    /// # Errors
+    /// The vault is not there.
+    pub async fn delete_secret(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+    ) -> Result<bool, VaultError> {
+        let entry = AuditDraft::new(caller, action::SECRET_DELETED)
+            .app(app_id)
+            .about(Subject::secret(vault_id, name));
+        self.0
+            .store
+            .delete_secret(app_id, vault_id, name, entry)
+            .await
+            .map_err(not_found("vault"))
+    }
+}
