@@ -32,11 +32,17 @@ fn the_example_configuration_is_the_defaults() {
 
 #[test]
 fn every_key_is_in_the_example_configuration() {
-    let expected: BTreeSet<String> = defaults().into_keys().chain(tool_keys(EXAMPLE_TOOL).into_keys()).collect();
+    let expected: BTreeSet<String> = defaults()
+        .into_keys()
+        .chain(tool_keys(EXAMPLE_TOOL).into_keys())
+        .collect();
     let mut section = String::new();
     let mut found = BTreeSet::new();
     for line in uncommented(&read("tavora.example.toml"), true).lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split(']').next())
+        {
             section = name.to_owned();
         } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
             found.insert(format!("{section}.{key}"));
@@ -48,7 +54,10 @@ fn every_key_is_in_the_example_configuration() {
 
 #[test]
 fn the_readme_has_every_key_with_its_default() {
-    let expected: Defaults = defaults().into_iter().chain(tool_keys("tools.NAME")).collect();
+    let expected: Defaults = defaults()
+        .into_iter()
+        .chain(tool_keys("tools.NAME"))
+        .collect();
     let mut found = Defaults::new();
     for row in table(&read("README.md"), "| section |") {
         let section = row[0].trim_matches(['`', '[', ']', ' ']).to_owned();
@@ -70,7 +79,11 @@ fn links_lead_to_files() {
             links += 1;
             let path = target.split('#').next().expect("a split has a first part");
             let there = file.parent().expect("a file is in a folder").join(path);
-            assert!(there.exists(), "{} links to {target}, which is not there", file.display());
+            assert!(
+                there.exists(),
+                "{} links to {target}, which is not there",
+                file.display()
+            );
         }
     }
     assert!(links >= 20, "only {links} links were found");
@@ -86,12 +99,19 @@ fn tests_that_security_md_names_are_there() {
     let mut named = 0;
     // A list item that begins with a name in code names a test.
     for line in read("SECURITY.md").lines() {
-        let Some((name, _)) = line.trim_start().strip_prefix("- `").and_then(|rest| rest.split_once('`')) else {
+        let Some((name, _)) = line
+            .trim_start()
+            .strip_prefix("- `")
+            .and_then(|rest| rest.split_once('`'))
+        else {
             continue;
         };
         named += 1;
         let function = format!("fn {name}(");
-        assert!(sources.iter().any(|text| text.contains(&function)), "SECURITY.md names {name}, and there is no such test");
+        assert!(
+            sources.iter().any(|text| text.contains(&function)),
+            "SECURITY.md names {name}, and there is no such test"
+        );
     }
     assert!(named >= 50, "only {named} tests are named");
 }
@@ -115,9 +135,15 @@ fn the_commands_of_the_readme_are_there() {
         let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
         named.extend(commands);
         // What the second column has in code is a command below, or a value that it takes; options are not checked.
-        for span in code_spans(&row[1]).iter().filter(|span| !span.starts_with('-')) {
+        for span in code_spans(&row[1])
+            .iter()
+            .filter(|span| !span.starts_with('-'))
+        {
             let word = span.split(' ').next().expect("a split has a first part");
-            let known = |help: &String| help.split(|c: char| !c.is_alphanumeric()).any(|it| it == word);
+            let known = |help: &String| {
+                help.split(|c: char| !c.is_alphanumeric())
+                    .any(|it| it == word)
+            };
             assert!(helps.iter().any(known), "{named:?} have no {word}");
         }
     }
@@ -127,10 +153,19 @@ fn the_commands_of_the_readme_are_there() {
 #[test]
 fn the_tasks_of_the_readme_are_there() {
     let tasks = read("xtask/src/main.rs");
-    let rows = table(&read("README.md"), "| command | what it does |\n| --- | --- |\n| `cargo xtask");
+    let rows = table(
+        &read("README.md"),
+        "| command | what it does |\n| --- | --- |\n| `cargo xtask",
+    );
     for row in &rows {
-        let task = row[0].trim_matches(['`', ' ']).strip_prefix("cargo xtask ").expect("the table is of tasks");
-        assert!(tasks.contains(&format!("\"{task}\" => ")), "there is no task {task}");
+        let task = row[0]
+            .trim_matches(['`', ' '])
+            .strip_prefix("cargo xtask ")
+            .expect("the table is of tasks");
+        assert!(
+            tasks.contains(&format!("\"{task}\" => ")),
+            "there is no task {task}"
+        );
     }
     assert!(rows.len() >= 5, "only {} tasks are named", rows.len());
 }
@@ -146,7 +181,9 @@ fn uncommented(text: &str, examples: bool) -> String {
     for paragraph in text.split("\n\n") {
         let is_wanted = examples || !paragraph.contains("For example:");
         for line in paragraph.lines() {
-            let setting = line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
+            let setting = line
+                .strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
             lines.push(setting.filter(|_| is_wanted).unwrap_or(line));
         }
     }
@@ -169,7 +206,10 @@ fn tool_keys(section: &str) -> Defaults {
 
 /// The fields in the indented form that `Debug` gives to structs.
 fn keys(debug: &str, section: &str) -> Defaults {
-    let mut open: Vec<&str> = Some(section).filter(|name| !name.is_empty()).into_iter().collect();
+    let mut open: Vec<&str> = Some(section)
+        .filter(|name| !name.is_empty())
+        .into_iter()
+        .collect();
     let mut found = Defaults::new();
     for line in debug.lines().skip(1).map(str::trim) {
         match line.split_once(": ") {
@@ -186,14 +226,23 @@ fn keys(debug: &str, section: &str) -> Defaults {
 
 /// The rows of the table that begins with `start`, as their first two columns, without its two lines of head.
 fn table(text: &str, start: &str) -> Vec<[String; 2]> {
-    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("there is no table {start:?}"));
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("there is no table {start:?}"));
     let rows: Vec<_> = format!("{start}{rest}")
         .lines()
         .take_while(|line| line.starts_with('|'))
         .skip(2)
         .map(|line| {
-            let mut columns = line.trim_matches(['|', ' ']).splitn(2, " | ").map(str::to_owned);
-            [(); 2].map(|()| columns.next().unwrap_or_else(|| panic!("half a row: {line}")))
+            let mut columns = line
+                .trim_matches(['|', ' '])
+                .splitn(2, " | ")
+                .map(str::to_owned);
+            [(); 2].map(|()| {
+                columns
+                    .next()
+                    .unwrap_or_else(|| panic!("half a row: {line}"))
+            })
         })
         .collect();
     assert!(!rows.is_empty(), "the table {start:?} is empty");
@@ -202,7 +251,11 @@ fn table(text: &str, start: &str) -> Vec<[String; 2]> {
 
 /// What stands in backticks.
 fn code_spans(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Relative targets of the links of a Markdown text, outside of blocks of code.
@@ -211,8 +264,16 @@ fn links_of(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in text.lines() {
         is_code ^= line.trim_start().starts_with("```");
-        let targets = line.split("](").skip(1).filter(|_| !is_code).filter_map(|rest| rest.split(')').next());
-        found.extend(targets.filter(|target| !target.contains("://") && !target.starts_with('#')).map(str::to_owned));
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter(|_| !is_code)
+            .filter_map(|rest| rest.split(')').next());
+        found.extend(
+            targets
+                .filter(|target| !target.contains("://") && !target.starts_with('#'))
+                .map(str::to_owned),
+        );
     }
     found
 }
@@ -222,7 +283,10 @@ fn files_ending_in(ending: &str) -> Vec<PathBuf> {
     fn search(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("readable") {
             let path = entry.expect("readable").path();
-            let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("UTF-8");
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 search(&path, ending, found);
             } else if name.ends_with(ending) {
