@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", sentence(&*error));
             ExitCode::FAILURE
         }
     }
@@ -159,6 +159,21 @@ async fn execute(cli: Cli) -> Outcome {
         Command::Audit(audit) => audit.execute(&global, &output).await,
         Command::Completions(completions) => completions.execute::<Cli>(),
     }
+}
+
+/// An error with its causes on one line; a cause that the error itself names already is not said twice.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !sentence.contains(&said) {
+            sentence.push_str(": ");
+            sentence.push_str(&said);
+        }
+        next = cause.source();
+    }
+    sentence
 }
 
 /// Keeps the process's memory out of core dumps and away from debuggers of the same user.

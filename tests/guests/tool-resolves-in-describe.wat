@@ -24,8 +24,8 @@
   (core module $guest
     (import "host" "memory" (memory 1))
     (import "host" "resolve" (func $resolve (param i32 i32 i32)))
-    (data (i32.const 32) "\30\00\00\00\01\00\00\00")
-    (data (i32.const 48) "\00\01\00\00\03\00\00\00\10\01\00\00\0b\00\00\00\20\01\00\00\11\00\00\00")
+    (data (i32.const 32) "\c0\00\00\00\01\00\00\00")
+    (data (i32.const 192) "\00\01\00\00\03\00\00\00\10\01\00\00\0b\00\00\00\20\01\00\00\11\00\00\00")
     (data (i32.const 256) "act")
     (data (i32.const 272) "Misbehaves.")
     (data (i32.const 288) "{\"type\":\"object\"}")

@@ -6,18 +6,20 @@ use std::process::{Command, Output, Stdio};
 
 /// An executable that the build put beside the tests: `tavora-host`, or `examples/embed`.
 pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are in PROFILE/deps");
-    let path = profile.join(name);
+    let path = profile_folder().join(name);
     assert!(
         path.exists(),
         "{} is not built; run the tests by `cargo xtask test`",
         path.display()
     );
     path
+}
+
+/// The folder of this build's profile.
+pub fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.ancestors().nth(2);
+    folder.expect("tests are in PROFILE/deps").to_owned()
 }
 
 /// `tavora-host` on the data in `folder`, with no variable of the caller's environment that it reads.

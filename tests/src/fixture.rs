@@ -1,5 +1,6 @@
 //! A platform on a database of its own, with an app, a designated vault and, usually, the search tool's secret.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tavora_host::config::Config;
@@ -8,6 +9,8 @@ use tempfile::TempDir;
 use vault_core::{
     App, Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
 };
+
+use crate::binary::profile_folder;
 
 /// The credential that tests plant and then look for.
 pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
@@ -30,6 +33,13 @@ pub struct Fixture {
 /// The one who does what a test does.
 pub fn operator() -> Caller {
     Caller::operator()
+}
+
+/// Where the tests keep compiled components: beside themselves, so that each is compiled once.
+pub fn component_cache() -> PathBuf {
+    let cache = profile_folder().join("component-cache");
+    std::fs::create_dir_all(&cache).expect("the build's folder is writable");
+    cache
 }
 
 impl Fixture {
@@ -70,7 +80,7 @@ impl Fixture {
             .await
             .expect("the app's own vault");
         let config = Config::parse(config).expect("the test's configuration is valid");
-        let platform = Platform::start(vaults, &config, None)
+        let platform = Platform::start(vaults, &config, Some(&component_cache()))
             .await
             .expect("the built-in tools load");
         Self {

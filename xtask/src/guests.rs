@@ -18,7 +18,7 @@ struct Guest {
     imports: &'static [&'static str],
 }
 
-const GUESTS: [Guest; 3] = [
+const GUESTS: [Guest; 4] = [
     Guest {
         name: "brave-search",
         is_initialised: false,
@@ -43,6 +43,12 @@ const GUESTS: [Guest; 3] = [
         name: "dev-secrets",
         is_initialised: false,
         imports: &["wasi:config/store@0.2.0-rc.1"],
+    },
+    // For the benches; the host does not embed it.
+    Guest {
+        name: "bench-probe",
+        is_initialised: false,
+        imports: &["tavora:platform/types@0.1.0", "tavora:platform/secrets@0.1.0"],
     },
 ];
 

@@ -10,7 +10,7 @@ use vault_core::{
 };
 use zeroize::Zeroizing;
 
-use super::{Failure, Global};
+use super::{Failure, Global, sentence};
 use crate::config::Config;
 use crate::platform::Platform;
 
@@ -130,8 +130,8 @@ pub(crate) fn operator() -> Caller {
 }
 
 /// A mistake in what the user typed.
-pub(crate) fn usage(error: impl std::fmt::Display) -> Failure {
-    Failure::Usage(error.to_string())
+pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
+    Failure::Usage(sentence(&*error.into()))
 }
 
 /// The configuration: the file that was named, else `tavora.toml` where there is one.

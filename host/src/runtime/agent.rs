@@ -101,7 +101,10 @@ impl AgentComponent {
         let outcome = ended.map_err(|error| AgentFailure::of(error, &store.data().meter))?;
         let bytes = match &outcome {
             Ok(json) => json.len(),
-            Err(error) => error.name.len() + error.message.len() + error.stack.len(),
+            Err(error) => {
+                let code = error.code.as_deref().unwrap_or_default();
+                error.name.len() + code.len() + error.message.len() + error.stack.len()
+            }
         };
         if bytes > limits.agent.max_output_bytes {
             return Err(LimitHit {

@@ -2,7 +2,7 @@
 //!
 //! `tracing` stays off: it would log what strings hold, credentials among them.
 
-#[expect(missing_docs, reason = "generated; wit/ documents every item")]
+#[allow(missing_docs, reason = "generated; wit/ documents every item")]
 pub(crate) mod agent_sandbox {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -12,7 +12,7 @@ pub(crate) mod agent_sandbox {
     });
 }
 
-#[expect(missing_docs, reason = "generated; wit/ documents every item")]
+#[allow(missing_docs, reason = "generated; wit/ documents every item")]
 pub(crate) mod trusted_tool {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -43,7 +43,7 @@ fn what_is_not_a_component_is_said_to_be_something_else() {
     let component = wat::parse_str("(component (core module (func)))").expect("valid");
     let cases: [(&str, &[u8], &str); 5] = [
         ("empty.wasm", b"", "empty"),
-        ("page.wasm", b"<!doctype html><title>404</title>", "HTML"),
+        ("page.wasm", b"<!doctype html><title>404</title>", "web page"),
         ("script.wasm", b"return 1 + 1", "WebAssembly"),
         ("core.wasm", &core, "core module"),
         ("cut.wasm", &component[..component.len() - 3], "byte"),

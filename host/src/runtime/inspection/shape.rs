@@ -161,3 +161,62 @@ impl Text<'_> {
         self.push("}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::Validator;
+    use wasmparser::component_types::ComponentEntityType;
+
+    use super::super::accepted_features;
+    use super::*;
+
+    /// The shape of the function that the component of this text imports as `f`.
+    fn shape_of(text: &str) -> String {
+        let bytes = wat::parse_str(text).expect("the text is WebAssembly");
+        let types = Validator::new_with_features(accepted_features())
+            .validate_all(&bytes)
+            .expect("the text is a component");
+        let types = types.as_ref();
+        match types.component_item_for_import("f").map(|item| item.ty) {
+            Some(ComponentEntityType::Func(id)) => function(types, id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_type_has_a_shape_of_its_own() {
+        let text = r#"(component
+            (type $r' (record (field "a" u8) (field "b" (list string))))
+            (import "r" (type $r (eq $r')))
+            (type $v' (variant (case "one") (case "two" $r)))
+            (import "v" (type $v (eq $v')))
+            (type $e' (enum "x" "y"))
+            (import "e" (type $e (eq $e')))
+            (type $l' (flags "p" "q"))
+            (import "l" (type $l (eq $l')))
+            (import "h" (type $h (sub resource)))
+            (import "f" (func
+                (param "v" $v) (param "t" (tuple (option $e) $l)) (param "o" (own $h)) (param "b" (borrow $h))
+                (result (result (error char))))))"#;
+        assert_eq!(
+            shape_of(text),
+            "func(v: variant{one, two(record{a: u8, b: list<string>})}, t: tuple<option<enum{x, y}>, \
+             flags{p, q}>, o: own<resource>, b: borrow<resource>) -> result<_, char>"
+        );
+    }
+
+    #[test]
+    fn the_text_of_a_type_that_multiplies_stays_short() {
+        let mut text = String::from("(component (type $t0 (tuple string string))");
+        for n in 1..=15 {
+            text += &format!("(type $t{n} (tuple $t{} $t{0}))", n - 1);
+        }
+        text += r#"(import "f" (func (param "x" $t15))))"#;
+        let shape = shape_of(&text);
+        assert!(
+            shape.len() < 2 * MAX_BYTES && shape.ends_with('…'),
+            "{}",
+            shape.len()
+        );
+    }
+}

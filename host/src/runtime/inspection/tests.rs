@@ -392,10 +392,7 @@ fn every_limit_is_kept_and_named() {
     };
     assert!(imports(2).is_ok());
     let error = imports(3).expect_err("too many").to_string();
-    assert!(
-        error.contains("max_imports, which is 2"),
-        "{error}"
-    );
+    assert!(error.contains("max_imports, which is 2"), "{error}");
 
     let sized = |n: usize| {
         let mut bytes = encode("(component)");
@@ -411,12 +408,8 @@ fn every_limit_is_kept_and_named() {
         "{error}"
     );
 
-    let unknown =
-        toml::from_str::<InspectionLimits>("max_dept = 1").expect_err("no such key");
-    assert!(
-        unknown.to_string().contains("max_dept"),
-        "{unknown}"
-    );
+    let unknown = toml::from_str::<InspectionLimits>("max_dept = 1").expect_err("no such key");
+    assert!(unknown.to_string().contains("max_dept"), "{unknown}");
 }
 
 #[test]

@@ -133,8 +133,7 @@ impl Walk<'_> {
                 max_parts: self.limits.max_parts,
             });
         }
-        if matches!(part, Part::Component(_)) && self.levels.len() > self.limits.max_depth
-        {
+        if matches!(part, Part::Component(_)) && self.levels.len() > self.limits.max_depth {
             return Err(NotAComponent::TooDeep {
                 max_depth: self.limits.max_depth,
             });

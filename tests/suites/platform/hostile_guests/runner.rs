@@ -91,5 +91,7 @@ fn limit_named_in(reason: &str) -> Outcome {
     reason
         .split_whitespace()
         .find(|word| word.starts_with("limits."))
-        .map_or(Outcome::Trapped, |limit| Outcome::Limit(limit.to_owned()))
+        .map_or(Outcome::NotLoaded(reason.to_owned()), |limit| {
+            Outcome::Limit(limit.to_owned())
+        })
 }
