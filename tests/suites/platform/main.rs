@@ -4,6 +4,7 @@ mod bad_input;
 mod canary;
 mod command_line;
 mod demo_and_example;
+mod documentation;
 mod egress;
 mod hostile_guests;
 mod limits;

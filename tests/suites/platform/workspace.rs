@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tavora_host::runtime::inspection::{self, Fit, InspectionLimits};
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ is in the workspace")

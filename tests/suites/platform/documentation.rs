@@ -1,0 +1,300 @@
+//! The documentation names what is there: keys with their defaults, files, tests, commands.
+//!
+//! Whether its sentences are true is for people to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use tavora_host::config::{Config, ToolConfig};
+use tavora_tests::binary::run;
+
+use super::workspace::root;
+
+/// The tool in the example configuration that shows every key of a tool.
+const EXAMPLE_TOOL: &str = "tools.weather";
+
+/// A section and a key to the default as `tavora.toml` would write it, `None` where there is none.
+type Defaults = BTreeMap<String, String>;
+
+#[test]
+fn the_example_configuration_is_the_defaults() {
+    let text = read("tavora.example.toml");
+    let defaults = format!("{:#?}", Config::default());
+    let as_it_is = Config::parse(&text).expect("the example is valid");
+    assert_eq!(format!("{as_it_is:#?}"), defaults);
+    let shown = Config::parse(&uncommented(&text, false)).expect("the defaults are valid");
+    assert_eq!(format!("{shown:#?}"), defaults);
+
+    let all = Config::parse(&uncommented(&text, true)).expect("the examples are valid");
+    assert_eq!(all.tools.len(), 2, "{:?}", all.tools);
+    assert!(all.storage.url.is_some() && all.egress.extra_ca_file.is_some());
+}
+
+#[test]
+fn every_key_is_in_the_example_configuration() {
+    let expected: BTreeSet<String> = defaults()
+        .into_keys()
+        .chain(tool_keys(EXAMPLE_TOOL).into_keys())
+        .collect();
+    let mut section = String::new();
+    let mut found = BTreeSet::new();
+    for line in uncommented(&read("tavora.example.toml"), true).lines() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split(']').next())
+        {
+            section = name.to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.insert(format!("{section}.{key}"));
+        }
+    }
+    found.retain(|key| !key.starts_with("tools.") || key.starts_with(EXAMPLE_TOOL));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_readme_has_every_key_with_its_default() {
+    let expected: Defaults = defaults()
+        .into_iter()
+        .chain(tool_keys("tools.NAME"))
+        .collect();
+    let mut found = Defaults::new();
+    for row in table(&read("README.md"), "| section |") {
+        let section = row[0].trim_matches(['`', '[', ']', ' ']).to_owned();
+        for span in code_spans(&row[1]) {
+            let (key, value) = span.split_once(" = ").unwrap_or((&span, "None"));
+            let value = value.replace(['"', '_'], "");
+            found.insert(format!("{section}.{key}"), value);
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn links_lead_to_files() {
+    let mut links = 0;
+    for file in files_ending_in(".md") {
+        let text = std::fs::read_to_string(&file).expect("UTF-8");
+        for target in links_of(&text) {
+            links += 1;
+            let path = target.split('#').next().expect("a split has a first part");
+            let there = file.parent().expect("a file is in a folder").join(path);
+            assert!(
+                there.exists(),
+                "{} links to {target}, which is not there",
+                file.display()
+            );
+        }
+    }
+    assert!(links >= 20, "only {links} links were found");
+}
+
+#[test]
+fn tests_that_security_md_names_are_there() {
+    let sources: Vec<String> = files_ending_in(".rs")
+        .iter()
+        .map(|file| std::fs::read_to_string(file).expect("UTF-8"))
+        .filter(|text| text.contains("#[test]") || text.contains("#[tokio::test"))
+        .collect();
+    let mut named = 0;
+    // A list item that begins with a name in code names a test.
+    for line in read("SECURITY.md").lines() {
+        let Some((name, _)) = line
+            .trim_start()
+            .strip_prefix("- `")
+            .and_then(|rest| rest.split_once('`'))
+        else {
+            continue;
+        };
+        named += 1;
+        let function = format!("fn {name}(");
+        assert!(
+            sources.iter().any(|text| text.contains(&function)),
+            "SECURITY.md names {name}, and there is no such test"
+        );
+    }
+    assert!(named >= 50, "only {named} tests are named");
+}
+
+#[test]
+fn the_commands_of_the_readme_are_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let help = |arguments: &[&str]| run(folder.path(), &[arguments, &["--help"]].concat()).stdout;
+    let listed: BTreeSet<String> = help(&[])
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect();
+    let mut named = BTreeSet::new();
+    for row in table(&read("README.md"), "| command | what it does |") {
+        let commands = code_spans(&row[0]);
+        let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
+        named.extend(commands);
+        // What the second column has in code is a command below, or a value that it takes; options are not checked.
+        for span in code_spans(&row[1])
+            .iter()
+            .filter(|span| !span.starts_with('-'))
+        {
+            let word = span.split(' ').next().expect("a split has a first part");
+            let known = |help: &String| {
+                help.split(|c: char| !c.is_alphanumeric())
+                    .any(|it| it == word)
+            };
+            assert!(helps.iter().any(known), "{named:?} have no {word}");
+        }
+    }
+    assert_eq!(named, listed);
+}
+
+#[test]
+fn the_tasks_of_the_readme_are_there() {
+    let tasks = read("xtask/src/main.rs");
+    let rows = table(
+        &read("README.md"),
+        "| command | what it does |\n| --- | --- |\n| `cargo xtask",
+    );
+    for row in &rows {
+        let task = row[0]
+            .trim_matches(['`', ' '])
+            .strip_prefix("cargo xtask ")
+            .expect("the table is of tasks");
+        assert!(
+            tasks.contains(&format!("\"{task}\" => ")),
+            "there is no task {task}"
+        );
+    }
+    assert!(rows.len() >= 5, "only {} tasks are named", rows.len());
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The example configuration without the comment signs before its defaults, and before its examples if they are
+/// wanted.
+fn uncommented(text: &str, examples: bool) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.split("\n\n") {
+        let is_wanted = examples || !paragraph.contains("For example:");
+        for line in paragraph.lines() {
+            let setting = line
+                .strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
+            lines.push(setting.filter(|_| is_wanted).unwrap_or(line));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Every key but those of tools.
+fn defaults() -> Defaults {
+    let mut defaults = keys(&format!("{:#?}", Config::default()), "");
+    let tools = defaults.remove("tools");
+    assert_eq!(tools.as_deref(), Some("{}"), "there are tools by default");
+    assert!(defaults.len() > 30, "{defaults:?}");
+    defaults
+}
+
+/// Every key of a tool.
+fn tool_keys(section: &str) -> Defaults {
+    keys(&format!("{:#?}", ToolConfig::default()), section)
+}
+
+/// The fields in the indented form that `Debug` gives to structs.
+fn keys(debug: &str, section: &str) -> Defaults {
+    let mut open: Vec<&str> = Some(section)
+        .filter(|name| !name.is_empty())
+        .into_iter()
+        .collect();
+    let mut found = Defaults::new();
+    for line in debug.lines().skip(1).map(str::trim) {
+        match line.split_once(": ") {
+            Some((key, value)) if value.ends_with(" {") => open.push(key),
+            Some((key, value)) => {
+                let path = [&open[..], &[key]].concat().join(".");
+                found.insert(path, value.trim_end_matches(',').to_owned());
+            }
+            None => drop(open.pop()),
+        }
+    }
+    found
+}
+
+/// The rows of the table that begins with `start`, as their first two columns, without its two lines of head.
+fn table(text: &str, start: &str) -> Vec<[String; 2]> {
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("there is no table {start:?}"));
+    let rows: Vec<_> = format!("{start}{rest}")
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| {
+            let mut columns = line
+                .trim_matches(['|', ' '])
+                .splitn(2, " | ")
+                .map(str::to_owned);
+            [(); 2].map(|()| {
+                columns
+                    .next()
+                    .unwrap_or_else(|| panic!("half a row: {line}"))
+            })
+        })
+        .collect();
+    assert!(!rows.is_empty(), "the table {start:?} is empty");
+    rows
+}
+
+/// What stands in backticks.
+fn code_spans(text: &str) -> Vec<String> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Relative targets of the links of a Markdown text, outside of blocks of code.
+fn links_of(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter(|_| !is_code)
+            .filter_map(|rest| rest.split(')').next());
+        found.extend(
+            targets
+                .filter(|target| !target.contains("://") && !target.starts_with('#'))
+                .map(str::to_owned),
+        );
+    }
+    found
+}
+
+/// Every file of the repository with this ending, leaving out what is built and what is hidden.
+fn files_ending_in(ending: &str) -> Vec<PathBuf> {
+    fn search(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("UTF-8");
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                search(&path, ending, found);
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    search(&root(), ending, &mut found);
+    found
+}
