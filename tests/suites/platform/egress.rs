@@ -3,9 +3,9 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use tavora_tests::fixture::Fixture;
+use tavora_tests::fixture::{Fixture, operator};
 use tavora_tests::upstream::{Upstream, search_results};
-use vault_core::AuditQuery;
+use vault_core::{AuditQuery, Metadata};
 
 /// A platform whose search tool is pointed at `base_url` and whose operator allows the private origins `allowed`.
 async fn pointed_at(base_url: &str, allowed: &[&str]) -> Fixture {
@@ -91,6 +91,38 @@ async fn a_query_cannot_add_a_header() {
     assert!(!seen[0].headers.contains_key("x-smuggled"));
     assert_eq!(seen[0].headers["accept-encoding"], "identity");
     assert_eq!(seen[0].headers["host"], upstream.url()["http://".len()..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_secret_goes_to_its_own_origins_only() {
+    let upstream = Upstream::start(|_| search_results(&["x"])).await;
+    let config = |bind: &str| {
+        format!(
+            "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search]\nbind = {{ brave_api_key = [{bind:?}] }}\n\
+             [tools.brave-search.config]\nbase_url = {0:?}\n",
+            upstream.url()
+        )
+    };
+    let fixture = Fixture::start(&config("https://api.search.brave.com")).await;
+    assert_eq!(denied(&fixture).await, ("egress_denied".to_owned(), 1));
+    assert!(upstream.seen().is_empty());
+
+    // The vault's metadata binds as well; what both name is allowed.
+    let fixture = Fixture::start(&config(upstream.url())).await;
+    assert_eq!(fixture.result("return search('x').length").await, "1");
+    let bind = |origin: &str| {
+        let metadata = serde_json::json!({ "origins": { "brave_api_key": [origin] } });
+        Metadata::parse(metadata).expect("valid")
+    };
+    for (origin, allowed) in [("https://elsewhere.example", false), (upstream.url(), true)] {
+        fixture
+            .vaults()
+            .update_vault_metadata(&operator(), fixture.app.id, fixture.vault.id, bind(origin))
+            .await
+            .expect("the vault works");
+        let (report, _) = fixture.run("return search('x').length").await;
+        assert_eq!(report.outcome.is_ok(), allowed, "{origin}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
