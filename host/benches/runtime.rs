@@ -13,8 +13,8 @@ use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
 use tokio::runtime::Runtime;
 use vault_core::{
-    App, Caller, Keyring, LocalKek, Metadata, SecretBinding, SecretValue, SecretVaults, SqliteOptions, SqliteStore,
-    envelope,
+    App, Caller, Keyring, LocalKek, Metadata, SecretBinding, SecretValue, SecretVaults,
+    SqliteOptions, SqliteStore, envelope,
 };
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config as EngineConfig, Engine, Store};
@@ -56,7 +56,11 @@ impl Bench {
     fn resolves(&self) -> Result<()> {
         let hostcall = self.runtime.block_on(self.constant_resolve())?;
         let open = self.runtime.block_on(self.native_open())?;
-        report("hostcall: the same call returning a constant", hostcall, "ns");
+        report(
+            "hostcall: the same call returning a constant",
+            hostcall,
+            "ns",
+        );
         report("open: native, 64-byte secret", open, "ns");
         let host = self.host()?;
         let resolve = self.runtime.block_on(async {
@@ -68,11 +72,27 @@ impl Bench {
             }
             anyhow::Ok(laps)
         })?;
-        report("secrets.resolve, audited already in this call, p50", resolve.at(50), "ns");
-        budget("secrets.resolve / (hostcall + open)", resolve.at(50) / (hostcall + open), 1.5, "×");
+        report(
+            "secrets.resolve, audited already in this call, p50",
+            resolve.at(50),
+            "ns",
+        );
+        budget(
+            "secrets.resolve / (hostcall + open)",
+            resolve.at(50) / (hostcall + open),
+            1.5,
+            "×",
+        );
 
-        let concurrent = self.concurrently(64, &host, |host| async move { host.call("resolve_100").await.map(|_| ()) })?;
-        budget("64 concurrent calls of 100 resolves: p99 / p50", concurrent.at(99) / concurrent.at(50), 5.0, "×");
+        let concurrent = self.concurrently(64, &host, |host| async move {
+            host.call("resolve_100").await.map(|_| ())
+        })?;
+        budget(
+            "64 concurrent calls of 100 resolves: p99 / p50",
+            concurrent.at(99) / concurrent.at(50),
+            5.0,
+            "×",
+        );
         self.close(host)
     }
 
@@ -85,16 +105,33 @@ impl Bench {
             }
             anyhow::Ok(laps)
         })?;
-        budget("instantiate a trusted tool and call it once, p50", call.at(50), 60.0, "µs");
+        budget(
+            "instantiate a trusted tool and call it once, p50",
+            call.at(50),
+            60.0,
+            "µs",
+        );
         self.close(host)
     }
 
     fn sandbox(&self) -> Result<()> {
         let host = self.host()?;
         let trivial = self.runtime.block_on(self.runs(&host, "return 1+1"))?;
-        budget("agent sandbox: new store, instantiate, run 1+1, drop, p50", trivial.at(50), 150.0, "µs");
-        let laps = self.concurrently(8, &host, |host| async move { host.run("return 1+1").await.map(|_| ()) })?;
-        at_least("agent sandbox: runs of 1+1 on all cores", laps.per_second, 10_000.0, "/s");
+        budget(
+            "agent sandbox: new store, instantiate, run 1+1, drop, p50",
+            trivial.at(50),
+            150.0,
+            "µs",
+        );
+        let laps = self.concurrently(8, &host, |host| async move {
+            host.run("return 1+1").await.map(|_| ())
+        })?;
+        at_least(
+            "agent sandbox: runs of 1+1 on all cores",
+            laps.per_second,
+            10_000.0,
+            "/s",
+        );
 
         // Alternately, so that both see the same machine.
         let (mut own, mut bare) = (f64::MAX, f64::MAX);
@@ -103,7 +140,11 @@ impl Bench {
             bare = bare.min(self.runtime.block_on(self.bare_runs(FIB))?.at(20));
         }
         report("agent sandbox: fib(25)", own / 1e3, "ms");
-        report("the same component on a bare engine: fib(25)", bare / 1e3, "ms");
+        report(
+            "the same component on a bare engine: fib(25)",
+            bare / 1e3,
+            "ms",
+        );
         budget("engine throughput: sandbox / bare", own / bare, 1.05, "×");
         self.close(host)
     }
@@ -119,7 +160,11 @@ impl Bench {
 
     /// Microseconds of runs of `code` in the sandbox's component on an engine with nothing of ours.
     async fn bare_runs(&self, code: &str) -> Result<Laps> {
-        let engine = Engine::new(EngineConfig::new().max_wasm_stack(4 << 20).async_stack_size(5 << 20))?;
+        let engine = Engine::new(
+            EngineConfig::new()
+                .max_wasm_stack(4 << 20)
+                .async_stack_size(5 << 20),
+        )?;
         let component = Component::from_file(&engine, guest("js-sandbox"))?;
         let mut linker = Linker::<()>::new(&engine);
         linker.define_unknown_imports_as_traps(&component)?;
@@ -142,7 +187,8 @@ impl Bench {
                 ("now-ms".to_owned(), Val::U64(1)),
                 ("seed".to_owned(), Val::U64(1)),
             ]);
-            run.call_async(&mut store, &[input], &mut [Val::Bool(false)]).await?;
+            run.call_async(&mut store, &[input], &mut [Val::Bool(false)])
+                .await?;
             laps.push(begun.elapsed().as_secs_f64() * 1e6);
         }
         Ok(laps)
@@ -153,13 +199,12 @@ impl Bench {
         let engine = Engine::default();
         let component = Component::from_file(&engine, guest("bench-probe"))?;
         let mut linker = Linker::<()>::new(&engine);
-        linker.instance("tavora:platform/secrets@0.1.0")?.func_new_async(
-            "resolve",
-            |_, _, _, results| {
+        linker
+            .instance("tavora:platform/secrets@0.1.0")?
+            .func_new_async("resolve", |_, _, _, results| {
                 results[0] = Val::Result(Ok(Some(Box::new(Val::String(VALUE.to_owned())))));
                 Box::new(async { Ok(()) })
-            },
-        )?;
+            })?;
         let pre = linker.instantiate_pre(&component)?;
         let mut laps = Laps::start(self.window);
         while laps.goes_on() {
@@ -176,7 +221,8 @@ impl Bench {
             for (elapsed, operation) in elapsed.iter_mut().zip(["resolve_once", "resolve_1000"]) {
                 let arguments = [operation, "{}"].map(|text| Val::String(text.to_owned()));
                 let begun = Instant::now();
-                call.call_async(&mut store, &arguments, &mut [Val::Bool(false)]).await?;
+                call.call_async(&mut store, &arguments, &mut [Val::Bool(false)])
+                    .await?;
                 *elapsed = begun.elapsed();
             }
             laps.push(elapsed[1].saturating_sub(elapsed[0]).as_nanos() as f64 / RESOLVES);
@@ -198,7 +244,9 @@ impl Bench {
         while laps.goes_on() {
             let begun = Instant::now();
             for _ in 0..100 {
-                std::hint::black_box(envelope::open(&keyring, std::hint::black_box(&sealed)).await?);
+                std::hint::black_box(
+                    envelope::open(&keyring, std::hint::black_box(&sealed)).await?,
+                );
             }
             laps.push(begun.elapsed().as_nanos() as f64 / 100.0);
         }
@@ -214,10 +262,13 @@ impl Bench {
         let config = Config::parse(&config).map_err(anyhow::Error::msg)?;
         self.runtime.block_on(async {
             let operator = Caller::operator();
-            let store = SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
+            let store =
+                SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
             let keyring = Keyring::local(&LocalKek::make_text(), None)?;
             let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
-            let app = vaults.create_app(&operator, "bench".parse()?, None, None).await?;
+            let app = vaults
+                .create_app(&operator, "bench".parse()?, None, None)
+                .await?;
             let vault = vaults
                 .create_vault(&operator, app.id, "main".parse()?, Metadata::default())
                 .await?;
@@ -306,7 +357,10 @@ impl Guest {
 
     async fn run(&self, code: &str) -> Result<Duration> {
         let begun = Instant::now();
-        self.platform.run(AgentRun::new(self.app, code)).await.outcome?;
+        self.platform
+            .run(AgentRun::new(self.app, code))
+            .await
+            .outcome?;
         Ok(begun.elapsed())
     }
 }
@@ -356,10 +410,16 @@ fn report(name: &str, value: f64, unit: &str) {
 
 fn budget(name: &str, value: f64, at_most: f64, unit: &str) {
     let budget = format!("≤ {at_most}");
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value <= at_most }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value <= at_most })
+    );
 }
 
 fn at_least(name: &str, value: f64, at_least: f64, unit: &str) {
     let budget = format!("≥ {at_least}");
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value >= at_least }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value >= at_least })
+    );
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
-use vault_core::{Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore};
+use vault_core::{
+    Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -17,12 +19,18 @@ async fn main() -> anyhow::Result<()> {
     let store = SqliteStore::open(&folder.path().join("vault.db"), SqliteOptions::default())?;
     let keyring = Keyring::local(&LocalKek::make_text(), None)?;
     let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
-    let app = vaults.create_app(&operator, "shop".parse()?, None, None).await?;
-    let vault = vaults.create_vault(&operator, app.id, "main".parse()?, Metadata::default()).await?;
+    let app = vaults
+        .create_app(&operator, "shop".parse()?, None, None)
+        .await?;
+    let vault = vaults
+        .create_vault(&operator, app.id, "main".parse()?, Metadata::default())
+        .await?;
     vaults.designate(&operator, app.id, Some(vault.id)).await?;
     let key = SecretValue::new(std::env::var("BRAVE_API_KEY")?)?;
     let name = "brave_api_key".parse()?;
-    vaults.put_secret(&operator, app.id, vault.id, &name, &key).await?;
+    vaults
+        .put_secret(&operator, app.id, vault.id, &name, &key)
+        .await?;
 
     // The tools and the sandbox; `tavora.toml` in the working directory, where there is one, adjusts them.
     let config = match std::fs::read_to_string("tavora.toml") {

@@ -50,7 +50,13 @@ Exit status: 0 done, 1 it failed, 2 wrong usage. `run` and `tool inspect` have m
 #[derive(Args)]
 pub(crate) struct Global {
     /// The folder with the database, the key of `dev`, and caches.
-    #[arg(long, global = true, value_name = "DIR", env = "TAVORA_DATA", default_value = ".tavora")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "TAVORA_DATA",
+        default_value = ".tavora"
+    )]
     data: PathBuf,
     /// The configuration file [default: tavora.toml, if it is there].
     #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]

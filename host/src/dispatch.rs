@@ -117,7 +117,10 @@ impl Dispatch {
 
 impl Run {
     async fn call(&self, name: &str, operation: &str, input: &str) -> Result<String, ToolError> {
-        let tool = self.granted.get(name).ok_or_else(|| self.unknown_tool(name))?;
+        let tool = self
+            .granted
+            .get(name)
+            .ok_or_else(|| self.unknown_tool(name))?;
         if !tool.operations.iter().any(|known| known.name == operation) {
             return Err(unknown_operation(tool, operation));
         }
@@ -201,7 +204,10 @@ impl Run {
         leaked.sort();
         leaked.dedup();
         for secret in leaked {
-            tracing::warn!(tool = &*tool.name, "a tool's answer held a credential; it was taken out");
+            tracing::warn!(
+                tool = &*tool.name,
+                "a tool's answer held a credential; it was taken out"
+            );
             self.trail.leak_blocked(&self.context(tool), &secret).await;
         }
         let json = outcome?;
@@ -276,7 +282,8 @@ fn failed(tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
         ),
         ToolFailure::Busy(_) => (
             "limit_exceeded",
-            "the host has no room for another instance (limits.max_instances); try again".to_owned(),
+            "the host has no room for another instance (limits.max_instances); try again"
+                .to_owned(),
         ),
         ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
             tracing::error!(tool = &*tool.name, digest = %tool.digest, error = %failure, "a tool failed");

@@ -37,7 +37,10 @@ async fn ready(State(vaults): State<SecretVaults>) -> (StatusCode, Json<Value>) 
     };
     if let Err(error) = vaults.probe().await {
         tracing::error!(%error, "the store does not work");
-        return unavailable("store_unavailable", "the store or its audit does not work".to_owned());
+        return unavailable(
+            "store_unavailable",
+            "the store or its audit does not work".to_owned(),
+        );
     }
     match vaults.refresh_kek_state().await {
         Ok(KekState::Ready) => (StatusCode::OK, Json(json!({ "status": "ready" }))),

@@ -12,14 +12,16 @@ use serde_json::value::RawValue;
 use vault_core::{AppId, ReleaseContext, SecretVaults};
 
 use crate::builtin::{self, MissingGuest};
-use crate::capability::tools::ToolsCapability;
 pub use crate::capability::tools::LogSink;
+use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, EgressConfig, ToolConfig, ToolName};
-use crate::dispatch::{Dispatch, Tools};
 pub use crate::dispatch::{CallRecord, RunIdentity};
-use crate::egress::{EgressDenied, EgressPool, EgressScope, EgressSettings, Origin, ReleasedSecrets, TrustError};
-use crate::runtime::agent::AgentFailure;
+use crate::dispatch::{Dispatch, Tools};
+use crate::egress::{
+    EgressDenied, EgressPool, EgressScope, EgressSettings, Origin, ReleasedSecrets, TrustError,
+};
 pub use crate::runtime::agent::AgentComponent;
+use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::{LimitHit, Limits};
@@ -228,10 +230,12 @@ impl Platform {
     ) -> Result<Self, StartError> {
         let runtime = Runtime::start(&config.limits, cache_dir).map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
-            Ok(bytes) => Ok(runtime.load_agent(bytes).map_err(|source| StartError::Load {
-                tool: builtin::SANDBOX.to_owned(),
-                source,
-            })?),
+            Ok(bytes) => Ok(runtime
+                .load_agent(bytes)
+                .map_err(|source| StartError::Load {
+                    tool: builtin::SANDBOX.to_owned(),
+                    source,
+                })?),
             Err(MissingGuest(name)) => Err(name),
         };
         let mut platform = Self {
@@ -249,7 +253,10 @@ impl Platform {
             }
         }
         for (name, tool) in &config.tools {
-            if builtin::TOOLS.iter().all(|builtin| builtin.name != name.as_str()) {
+            if builtin::TOOLS
+                .iter()
+                .all(|builtin| builtin.name != name.as_str())
+            {
                 platform.load_listed(name, tool).await?;
             }
         }
@@ -318,7 +325,12 @@ impl Platform {
     }
 
     fn dispatch(&self, granted: Tools, identity: RunIdentity) -> Dispatch {
-        Dispatch::new(granted, identity, self.vaults.clone(), Arc::clone(&self.egress))
+        Dispatch::new(
+            granted,
+            identity,
+            self.vaults.clone(),
+            Arc::clone(&self.egress),
+        )
     }
 
     async fn outcome(
@@ -342,7 +354,9 @@ impl Platform {
         }
         serde_json::from_str::<&RawValue>(&run.input).map_err(RunError::InvalidInput)?;
         let tools = ToolsCapability::new(dispatch, limits.clone(), run.log);
-        let wall_clock_ms = run.timeout_ms.map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
+        let wall_clock_ms = run
+            .timeout_ms
+            .map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
         let ended = agent
             .run(tools, run.code, run.input, wall_clock_ms, &self.limits)
             .await;
@@ -380,11 +394,10 @@ impl Platform {
                 .expect("a built-in tool's secrets have valid names")
         });
         tool.secrets = own_secrets.chain(tool.secrets).collect();
-        let own_origins = builtin.origins.iter().map(|origin| {
-            origin
-                .parse()
-                .expect("a built-in tool's origins are valid")
-        });
+        let own_origins = builtin
+            .origins
+            .iter()
+            .map(|origin| origin.parse().expect("a built-in tool's origins are valid"));
         tool.origins = own_origins.chain(tool.origins).collect();
         self.load(builtin.name, bytes, &tool).await
     }
@@ -402,7 +415,12 @@ impl Platform {
         self.load(name.as_str(), &bytes, tool).await
     }
 
-    async fn load(&mut self, name: &str, bytes: &[u8], tool: &ToolConfig) -> Result<(), StartError> {
+    async fn load(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        tool: &ToolConfig,
+    ) -> Result<(), StartError> {
         let (digest, pre) = self
             .runtime
             .load_tool(bytes, tool.digest)
@@ -434,9 +452,12 @@ impl Platform {
                 session_id: None,
                 api_key_id: None,
             },
-            egress: self
-                .egress
-                .open(scope, [], Arc::clone(&released), Arc::new(|_: &EgressDenied| {})),
+            egress: self.egress.open(
+                scope,
+                [],
+                Arc::clone(&released),
+                Arc::new(|_: &EgressDenied| {}),
+            ),
             released,
         };
         let loaded = ToolComponent::load(
@@ -460,10 +481,14 @@ impl Platform {
 fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
     let extra_ca_pem = match &config.extra_ca_file {
         None => None,
-        Some(path) => Some(std::fs::read(path).map_err(|source| StartError::ExtraCaUnreadable {
-            path: path.clone(),
-            source,
-        })?),
+        Some(path) => {
+            Some(
+                std::fs::read(path).map_err(|source| StartError::ExtraCaUnreadable {
+                    path: path.clone(),
+                    source,
+                })?,
+            )
+        }
     };
     Ok(EgressSettings {
         allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
@@ -491,7 +516,12 @@ fn view(tool: &ToolComponent) -> ToolView {
     ToolView {
         name: tool.name.to_string(),
         digest: tool.digest,
-        secrets: tool.grants.secrets.iter().map(ToString::to_string).collect(),
+        secrets: tool
+            .grants
+            .secrets
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         origins: tool.grants.origins.to_vec(),
         operations: tool
             .operations

@@ -96,7 +96,8 @@ impl Runtime {
         if let Some(refusal) = inspection.refusal_for(class) {
             return Err(refusal.into());
         }
-        let component = Component::new(self.engine.engine(), bytes).map_err(LoadError::DoesNotFit)?;
+        let component =
+            Component::new(self.engine.engine(), bytes).map_err(LoadError::DoesNotFit)?;
         Ok((inspection, component))
     }
 }

@@ -42,7 +42,9 @@ impl Trail {
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
         let Denials { kept, more } = std::mem::take(&mut *self.denials());
         for denied in kept {
-            let origin = denied.origin.map_or("unknown".to_owned(), |origin| origin.to_string());
+            let origin = denied
+                .origin
+                .map_or("unknown".to_owned(), |origin| origin.to_string());
             tracing::warn!(tool = denied.tool, origin, reason = %denied.reason, "a request was refused");
             let entry = draft(context, "egress.denied")
                 .about(Subject::new("origin", origin))
@@ -51,7 +53,9 @@ impl Trail {
             record(&self.vaults, entry).await;
         }
         if more > 0 {
-            let entry = draft(context, "egress.denied").outcome("denied").detail("more", more);
+            let entry = draft(context, "egress.denied")
+                .outcome("denied")
+                .detail("more", more);
             record(&self.vaults, entry).await;
         }
     }
@@ -75,7 +79,10 @@ impl EgressLog for Trail {
 /// A tool asked for a secret that it is not granted.
 pub(crate) async fn release_denied(vaults: &SecretVaults, context: &ReleaseContext, secret: &str) {
     let entry = draft(context, "release.denied")
-        .about(Subject::new("secret", secret.chars().take(255).collect::<String>()))
+        .about(Subject::new(
+            "secret",
+            secret.chars().take(255).collect::<String>(),
+        ))
         .outcome("not_granted");
     record(vaults, entry).await;
 }

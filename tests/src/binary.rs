@@ -46,7 +46,12 @@ pub struct Ended {
 
 /// Runs `tavora-host` with these arguments.
 pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
-    ended(host(folder).args(arguments).output().expect("the binary starts"))
+    ended(
+        host(folder)
+            .args(arguments)
+            .output()
+            .expect("the binary starts"),
+    )
 }
 
 /// Runs `tavora-host` with these arguments and this on stdin.

@@ -7,7 +7,8 @@ use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, RunReport};
 use tempfile::TempDir;
 use vault_core::{
-    App, Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultView,
+    App, Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions,
+    SqliteStore, VaultView,
 };
 
 use crate::binary::profile_folder;
@@ -72,7 +73,12 @@ impl Fixture {
             .await
             .expect("the first app");
         let vault = vaults
-            .create_vault(&operator(), app.id, "main".parse().expect("valid"), Metadata::default())
+            .create_vault(
+                &operator(),
+                app.id,
+                "main".parse().expect("valid"),
+                Metadata::default(),
+            )
             .await
             .expect("the first vault");
         vaults

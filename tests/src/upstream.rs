@@ -32,7 +32,9 @@ impl Upstream {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let state: (Answer, _) = (Arc::new(answer), Arc::clone(&seen));
         let router = Router::new().fallback(reply).with_state(state);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, seen }
@@ -50,7 +52,10 @@ impl Upstream {
 
     /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -77,7 +82,10 @@ pub fn search_results(titles: &[&str]) -> Response<Body> {
         .iter()
         .map(|title| serde_json::json!({ "title": title, "url": "https://example.com/", "description": title }))
         .collect();
-    json(200, &serde_json::json!({ "web": { "results": results } }).to_string())
+    json(
+        200,
+        &serde_json::json!({ "web": { "results": results } }).to_string(),
+    )
 }
 
 /// An answer with a JSON body.

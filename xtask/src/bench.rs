@@ -24,7 +24,10 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
             .args(arguments)
             .stderr(std::process::Stdio::inherit())
             .output()?;
-        ensure!(output.status.success(), "the bench {bench} of {package} failed");
+        ensure!(
+            output.status.success(),
+            "the bench {bench} of {package} failed"
+        );
         for line in String::from_utf8(output.stdout)?.lines() {
             if line.starts_with('{') {
                 rows.push(Row::parse(line)?);
@@ -69,10 +72,19 @@ fn rounded(value: f64) -> String {
 fn print(rows: &[Row]) {
     println!("\nmachine  {}", machine());
     println!("commit   {}", commit());
-    println!("method   release build; p50 over a fixed window each; ratios are of numbers from this run\n");
-    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    println!(
+        "method   release build; p50 over a fixed window each; ratios are of numbers from this run\n"
+    );
+    let width = rows
+        .iter()
+        .map(|row| row.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for row in rows {
-        let line = format!("{:<width$}  {:>14}  {:>9}  {}", row.name, row.value, row.budget, row.verdict);
+        let line = format!(
+            "{:<width$}  {:>14}  {:>9}  {}",
+            row.name, row.value, row.budget, row.verdict
+        );
         println!("{}", line.trim_end());
     }
     let missed = rows.iter().filter(|row| row.verdict == "MISSED").count();
@@ -81,12 +93,17 @@ fn print(rows: &[Row]) {
 }
 
 fn machine() -> String {
-    let model = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(": ")?.1.to_owned())
-    });
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(": ")?.1.to_owned())
+        });
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{}, {cores} cores", model.as_deref().unwrap_or("unknown processor"))
+    format!(
+        "{}, {cores} cores",
+        model.as_deref().unwrap_or("unknown processor")
+    )
 }
 
 fn commit() -> String {
@@ -104,7 +121,10 @@ mod tests {
 
     #[test]
     fn a_row_says_whether_its_budget_is_met() {
-        let row = Row::parse(r#"{"name": "a", "value": 1234.5, "unit": "ns", "budget": "≤ 2", "met": false}"#).expect("valid");
+        let row = Row::parse(
+            r#"{"name": "a", "value": 1234.5, "unit": "ns", "budget": "≤ 2", "met": false}"#,
+        )
+        .expect("valid");
         assert_eq!((row.value.as_str(), row.verdict), ("1234 ns", "MISSED"));
         let row = Row::parse(r#"{"name": "a", "value": 1.2345, "unit": "×"}"#).expect("valid");
         assert_eq!((row.value.as_str(), row.verdict), ("1.23 ×", ""));

@@ -48,7 +48,10 @@ const GUESTS: [Guest; 4] = [
     Guest {
         name: "bench-probe",
         is_initialised: false,
-        imports: &["tavora:platform/types@0.1.0", "tavora:platform/secrets@0.1.0"],
+        imports: &[
+            "tavora:platform/types@0.1.0",
+            "tavora:platform/secrets@0.1.0",
+        ],
     },
 ];
 

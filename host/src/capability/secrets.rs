@@ -69,11 +69,13 @@ impl SecretsCapability {
             Some(sealed) => self.vaults.reopen(sealed).await,
             None => self.release(&name).await,
         };
-        value.map(|value| self.lend(&value)).map_err(|error| match error {
-            ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
-            ReleaseError::NotFound { .. } => ResolveError::NotFound,
-            ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
-        })
+        value
+            .map(|value| self.lend(&value))
+            .map_err(|error| match error {
+                ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
+                ReleaseError::NotFound { .. } => ResolveError::NotFound,
+                ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
+            })
     }
 
     async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
@@ -112,8 +114,12 @@ impl Drop for SecretsCapability {
 /// The only origins that a secret may go to: those that the operator's manifest and the vault's metadata both name.
 /// An entry of the metadata that is no origin opens nothing.
 fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
-    let metadata: Option<Vec<Origin>> = metadata
-        .map(|origins| origins.iter().filter_map(|origin| origin.parse().ok()).collect());
+    let metadata: Option<Vec<Origin>> = metadata.map(|origins| {
+        origins
+            .iter()
+            .filter_map(|origin| origin.parse().ok())
+            .collect()
+    });
     match (manifest, metadata) {
         (Some(manifest), Some(mut both)) => {
             both.retain(|origin| manifest.contains(origin));

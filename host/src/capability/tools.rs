@@ -6,8 +6,8 @@
 use futures::StreamExt;
 
 use crate::dispatch::Dispatch;
-use crate::runtime::bindings::tools::{Host, Json, ToolCall, ToolInfo};
 use crate::runtime::bindings::ToolError;
+use crate::runtime::bindings::tools::{Host, Json, ToolCall, ToolInfo};
 use crate::runtime::limits::{AgentLimits, LimitHit};
 
 /// Receives the lines that a run logs, as they come.
@@ -45,7 +45,6 @@ impl ToolsCapability {
             self.limits.max_tool_calls as usize,
         )
     }
-
 }
 
 async fn dispatch(
@@ -62,7 +61,9 @@ async fn dispatch(
             ),
         });
     }
-    dispatch.call(&call.tool, &call.operation, &call.input).await
+    dispatch
+        .call(&call.tool, &call.operation, &call.input)
+        .await
 }
 
 impl Host for ToolsCapability {

@@ -64,5 +64,9 @@ fn list(apps: &[App]) -> String {
             ]
         })
         .collect();
-    table(["SLUG", "NAME", "ID", "CREATED"], &rows, "no apps; `tavora-host app create NAME` makes one")
+    table(
+        ["SLUG", "NAME", "ID", "CREATED"],
+        &rows,
+        "no apps; `tavora-host app create NAME` makes one",
+    )
 }

@@ -64,16 +64,19 @@ fn list(entries: &[AuditEntry]) -> String {
             [
                 entry.created_at.to_string(),
                 entry.action.clone(),
-                entry
-                    .subject
-                    .as_ref()
-                    .map_or("-".to_owned(), |subject| format!("{} {}", subject.kind, subject.id)),
+                entry.subject.as_ref().map_or("-".to_owned(), |subject| {
+                    format!("{} {}", subject.kind, subject.id)
+                }),
                 actor(&entry.actor),
                 entry.outcome.clone(),
             ]
         })
         .collect();
-    table(["TIME", "ACTION", "SUBJECT", "BY", "OUTCOME"], &rows, "no entries")
+    table(
+        ["TIME", "ACTION", "SUBJECT", "BY", "OUTCOME"],
+        &rows,
+        "no entries",
+    )
 }
 
 fn actor(actor: &Actor) -> String {
@@ -86,12 +89,14 @@ fn actor(actor: &Actor) -> String {
 }
 
 fn text(report: &VerifyReport) -> String {
-    let mut lines: Vec<String> = report.findings.iter().map(|finding| format!("FOUND: {finding}")).collect();
+    let mut lines: Vec<String> = report
+        .findings
+        .iter()
+        .map(|finding| format!("FOUND: {finding}"))
+        .collect();
     lines.push(format!(
         "{} entries, {} secrets checked, {} findings",
-        report.entries,
-        report.secrets,
-        report.findings_total
+        report.entries, report.secrets, report.findings_total
     ));
     if let Some(head) = &report.head {
         lines.push(format!("head: {head}"));

@@ -13,7 +13,12 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn execute<C: CommandFactory>(self) -> Outcome {
-        clap_complete::generate(self.shell, &mut C::command(), "tavora-host", &mut std::io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut C::command(),
+            "tavora-host",
+            &mut std::io::stdout(),
+        );
         Ok(())
     }
 }

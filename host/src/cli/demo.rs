@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use vault_core::{
-    App, AppName, AuditQuery, audit::action, Keyring, LocalKek, Metadata, SecretName, SecretValue, SecretVaults, SqliteOptions,
-    SqliteStore, VaultName, VaultView,
+    App, AppName, AuditQuery, Keyring, LocalKek, Metadata, SecretName, SecretValue, SecretVaults,
+    SqliteOptions, SqliteStore, VaultName, VaultView, audit::action,
 };
 
 use super::session::operator;
@@ -60,7 +60,9 @@ impl Stage {
         let sink = Arc::clone(&logged);
         let mut run = AgentRun::new(app.id, code);
         run.log = Box::new(move |line| {
-            sink.lock().expect("no holder of this lock panics").push(line.to_owned());
+            sink.lock()
+                .expect("no holder of this lock panics")
+                .push(line.to_owned());
         });
         let report = self.platform.run(run).await;
         let logged = std::mem::take(&mut *logged.lock().expect("no holder of this lock panics"));
@@ -76,7 +78,8 @@ async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
     transcript.scene("A platform in a temporary folder");
     let stage = set_up(folder, transcript).await?;
 
-    transcript.scene("No vault designated, then no secret: clear errors, never an empty credential");
+    transcript
+        .scene("No vault designated, then no secret: clear errors, never an empty credential");
     refuse_without_credential(&stage, transcript).await?;
 
     transcript.scene("The secret is stored; an agent's JavaScript uses it");
@@ -93,7 +96,10 @@ async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
 }
 
 async fn set_up(folder: &Path, transcript: &mut Transcript) -> Result<Stage, Failure> {
-    let credential = format!("demo-{}", hex::encode(getrandom::u64()?.to_be_bytes().repeat(2)));
+    let credential = format!(
+        "demo-{}",
+        hex::encode(getrandom::u64()?.to_be_bytes().repeat(2))
+    );
     let engine = SearchEngine::start(&credential).await?;
     let config = Config::parse(&format!(
         "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n",
@@ -116,10 +122,20 @@ async fn set_up(folder: &Path, transcript: &mut Transcript) -> Result<Stage, Fai
     }
     let vaults = platform.vaults();
     let app = vaults
-        .create_app(&operator(), AppName::try_from("demo".to_owned())?, None, None)
+        .create_app(
+            &operator(),
+            AppName::try_from("demo".to_owned())?,
+            None,
+            None,
+        )
         .await?;
     let vault = vaults
-        .create_vault(&operator(), app.id, VaultName::try_from("main".to_owned())?, Metadata::default())
+        .create_vault(
+            &operator(),
+            app.id,
+            VaultName::try_from("main".to_owned())?,
+            Metadata::default(),
+        )
         .await?;
     transcript.say("an app `demo` with a vault `main`");
     Ok(Stage {
@@ -136,7 +152,11 @@ async fn refuse_without_credential(stage: &Stage, transcript: &mut Transcript) -
     let report = stage.run(code).await;
     transcript.check(
         "without a designated vault, search() says so",
-        thrown(&report, "no_vault_designated", "app has no vault designated"),
+        thrown(
+            &report,
+            "no_vault_designated",
+            "app has no vault designated",
+        ),
         &shown(&report),
     );
     let vaults = stage.platform.vaults();
@@ -177,7 +197,11 @@ async fn search_with_credential(stage: &Stage, transcript: &mut Transcript) -> O
     );
     transcript.check(
         "the search engine got the credential, in its header",
-        stage.engine.requests().iter().any(|request| request.authorised),
+        stage
+            .engine
+            .requests()
+            .iter()
+            .any(|request| request.authorised),
         "it saw no valid X-Subscription-Token",
     );
     Ok(())
@@ -208,7 +232,12 @@ async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) 
         })
         .await?
         .entries;
-    let count = |action: &str| entries.iter().filter(|entry| entry.action == action).count();
+    let count = |action: &str| {
+        entries
+            .iter()
+            .filter(|entry| entry.action == action)
+            .count()
+    };
     transcript.check(
         "every release is in the audit, and so is every leak that was blocked",
         count(action::SECRET_RELEASED) > 0 && count("leak.blocked") > 0,

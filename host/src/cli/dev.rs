@@ -9,7 +9,9 @@ use clap::Args;
 use vault_core::AppName;
 
 use super::kek;
-use super::session::{KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage};
+use super::session::{
+    KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage,
+};
 use super::{Global, Outcome};
 use crate::health;
 
@@ -40,8 +42,15 @@ impl Dev {
         }
         let listener = tokio::net::TcpListener::bind(listen)
             .await
-            .map_err(|error| usage(format!("cannot listen on {listen}: {error}; choose another with --listen")))?;
-        println!("listening on http://{} (/healthz, /readyz); Ctrl-C ends it", listener.local_addr()?);
+            .map_err(|error| {
+                usage(format!(
+                    "cannot listen on {listen}: {error}; choose another with --listen"
+                ))
+            })?;
+        println!(
+            "listening on http://{} (/healthz, /readyz); Ctrl-C ends it",
+            listener.local_addr()?
+        );
         health::serve(listener, session.vaults.clone(), stop_signal()).await?;
         drop(platform);
         session.close().await
@@ -57,7 +66,9 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
     }
     let name = AppName::try_from(APP.to_owned()).map_err(usage)?;
     let app = vaults.create_app(&operator(), name, None, None).await?;
-    let (_, key) = vaults.create_api_key(&operator(), app.id, "dev".parse()?, None).await?;
+    let (_, key) = vaults
+        .create_api_key(&operator(), app.id, "dev".parse()?, None)
+        .await?;
     let folder = match data == Path::new(".tavora") {
         true => String::new(),
         false => format!(" --data {}", data.display()),

@@ -69,7 +69,12 @@ fn text(status: &KekStatus) -> String {
         .map(|kek| {
             [
                 kek.kek_id.to_string(),
-                (if status.primary == Some(kek.kek_id) { "primary" } else { "" }).to_owned(),
+                (if status.primary == Some(kek.kek_id) {
+                    "primary"
+                } else {
+                    ""
+                })
+                .to_owned(),
                 (if kek.in_keyring { "yes" } else { "no" }).to_owned(),
                 kek.rows.to_string(),
                 kek.wraps.to_string(),
@@ -77,7 +82,9 @@ fn text(status: &KekStatus) -> String {
         })
         .collect();
     let state = match &status.state {
-        KekState::Unset => format!("no KEK is set: {KEK_VARIABLE} is empty, and vaults are unavailable"),
+        KekState::Unset => {
+            format!("no KEK is set: {KEK_VARIABLE} is empty, and vaults are unavailable")
+        }
         KekState::Ready => "ready".to_owned(),
         KekState::Mismatch { wanted, rows } => {
             format!("wrong KEK: the data needs {wanted} ({rows} secrets)")
@@ -86,5 +93,12 @@ fn text(status: &KekStatus) -> String {
             format!("the KEK {kek_id} does not open its own canary: the database is damaged")
         }
     };
-    format!("{state}\n\n{}", table(["KEK ID", "", "AT HAND", "SECRETS", "WRAPS"], &rows, "no KEK has been used yet"))
+    format!(
+        "{state}\n\n{}",
+        table(
+            ["KEK ID", "", "AT HAND", "SECRETS", "WRAPS"],
+            &rows,
+            "no KEK has been used yet"
+        )
+    )
 }

@@ -52,7 +52,9 @@ impl KeyCommand {
                     .create_api_key(&operator(), app.id, name, expires_at)
                     .await?;
                 let shown = serde_json::json!({ "id": view.id, "name": view.name, "key": *key });
-                output.show(&shown, |_| format!("{}\n\nThis is the only time that the key is shown.", *key))?;
+                output.show(&shown, |_| {
+                    format!("{}\n\nThis is the only time that the key is shown.", *key)
+                })?;
             }
             Self::List { app } => {
                 let app = session.app(app.as_deref()).await?;
@@ -66,7 +68,9 @@ impl KeyCommand {
                     .revoke_api_key(&operator(), app.id, id)
                     .await
                     .map_err(usage)?;
-                output.show(&key, |key| format!("revoked the API key {} ({})", key.id, key.name))?;
+                output.show(&key, |key| {
+                    format!("revoked the API key {} ({})", key.id, key.name)
+                })?;
             }
         }
         session.close().await

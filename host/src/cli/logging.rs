@@ -16,16 +16,22 @@ const OWN_TARGETS: [&str; 2] = ["tavora_host", "vault_core"];
 
 /// Starts logging; `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
 pub(crate) fn start(default_level: &str) {
-    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    let wanted =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
     let json = std::env::var("TAVORA_LOG_FORMAT").is_ok_and(|format| format == "json");
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colour);
     let lines = match json {
         true => lines.json().boxed(),
         false => lines.boxed(),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(wanted).with_filter(FilterFn::new(is_quiet_enough)))
+        .with(
+            lines
+                .with_filter(wanted)
+                .with_filter(FilterFn::new(is_quiet_enough)),
+        )
         .init();
 }
 

@@ -57,7 +57,11 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none:
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(head)];
-    lines.extend(shown.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    lines.extend(
+        shown
+            .iter()
+            .map(|row| line(row.each_ref().map(String::as_str))),
+    );
     lines.join("\n")
 }
 

@@ -117,7 +117,9 @@ fn explain(error: RunError) -> Failure {
             eprintln!("error: {hit}");
             Failure::Status(3)
         }
-        RunError::CodeTooLong { .. } | RunError::InputTooLong { .. } | RunError::InvalidInput(_) => usage(error),
+        RunError::CodeTooLong { .. }
+        | RunError::InputTooLong { .. }
+        | RunError::InvalidInput(_) => usage(error),
         other => Failure::from(other),
     }
 }

@@ -72,7 +72,10 @@ impl SecretCommand {
                     .put_secret(&operator(), app.id, vault.id, &name, &value)
                     .await?;
                 output.show(&secret, |secret| {
-                    format!("stored {} in the vault {} (version {})", secret.name, vault.name, secret.version)
+                    format!(
+                        "stored {} in the vault {} (version {})",
+                        secret.name, vault.name, secret.version
+                    )
                 })?;
                 session.close().await
             }
@@ -93,10 +96,13 @@ impl SecretCommand {
                     .vaults
                     .delete_secret(&operator(), app.id, vault.id, &name)
                     .await?;
-                output.show(&serde_json::json!({ "name": name, "existed": existed }), |_| match existed {
-                    true => format!("deleted {name} from the vault {}", vault.name),
-                    false => format!("{name} was not in the vault {}", vault.name),
-                })?;
+                output.show(
+                    &serde_json::json!({ "name": name, "existed": existed }),
+                    |_| match existed {
+                        true => format!("deleted {name} from the vault {}", vault.name),
+                        false => format!("{name} was not in the vault {}", vault.name),
+                    },
+                )?;
                 session.close().await
             }
         }
@@ -142,5 +148,9 @@ fn list(secrets: &[RedactedSecret]) -> String {
             ]
         })
         .collect();
-    table(["NAME", "VERSION", "KEK", "UPDATED"], &rows, "no secrets; `tavora-host secret put NAME` stores one")
+    table(
+        ["NAME", "VERSION", "KEK", "UPDATED"],
+        &rows,
+        "no secrets; `tavora-host secret put NAME` stores one",
+    )
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vault_core::{
-    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultError, VaultName, VaultView,
+    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultError, VaultName,
+    VaultView,
 };
 use zeroize::Zeroizing;
 
@@ -92,7 +93,10 @@ impl Session {
                 .find(|app| app.slug.as_str() == name || app.id.to_string() == name)
                 .cloned()
                 .ok_or_else(|| {
-                    Failure::Usage(format!("there is no app {name:?}; there is: {}", known(apps)))
+                    Failure::Usage(format!(
+                        "there is no app {name:?}; there is: {}",
+                        known(apps)
+                    ))
                 }),
         }
     }
@@ -156,7 +160,10 @@ fn keyring(data: &Path) -> Result<Option<Keyring>, Failure> {
         _ => return Ok(None),
     };
     let previous = std::env::var(PREVIOUS_VARIABLE).ok().map(Zeroizing::new);
-    let previous = previous.as_ref().map(|text| text.as_str()).filter(|text| !text.is_empty());
+    let previous = previous
+        .as_ref()
+        .map(|text| text.as_str())
+        .filter(|text| !text.is_empty());
     Keyring::local(&primary, previous).map(Some).map_err(usage)
 }
 
@@ -168,6 +175,9 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| {
-            Failure::Failed(anyhow::anyhow!("cannot make the folder {}: {error}", folder.display()))
+            Failure::Failed(anyhow::anyhow!(
+                "cannot make the folder {}: {error}",
+                folder.display()
+            ))
         })
 }

@@ -15,7 +15,9 @@ pub(crate) enum ToolCommand {
     /// List the trusted tools with their grants.
     List,
     /// Show what a component imports, the class it fits, and the authority it would have.
-    #[command(after_help = "Exit status: 0 fits an agent, 3 needs trust, 4 fits no class, 2 not a component.")]
+    #[command(
+        after_help = "Exit status: 0 fits an agent, 3 needs trust, 4 fits no class, 2 not a component."
+    )]
     Inspect {
         /// The component's file.
         file: PathBuf,
@@ -68,7 +70,9 @@ impl ToolCommand {
                 let app = session.app(app.as_deref()).await?;
                 let platform = session.platform().await?;
                 let identity = AgentRun::new(app.id, "").identity;
-                let answer = platform.call_tool(identity, &tool, &operation, &input).await;
+                let answer = platform
+                    .call_tool(identity, &tool, &operation, &input)
+                    .await;
                 session.close().await?;
                 match answer {
                     Ok(json) => Ok(print_line(&json)?),
@@ -96,7 +100,11 @@ fn list(tools: &[ToolView]) -> String {
             ]
         })
         .collect();
-    table(["TOOL", "OPERATIONS", "SECRETS", "ORIGINS"], &rows, "no tools")
+    table(
+        ["TOOL", "OPERATIONS", "SECRETS", "ORIGINS"],
+        &rows,
+        "no tools",
+    )
 }
 
 fn describe(inspection: &Inspection) -> String {
@@ -111,7 +119,9 @@ fn describe(inspection: &Inspection) -> String {
         lines.push(format!("exports  {export}"));
     }
     match &inspection.class {
-        Fit::Agent => lines.push("class    agent: it can call tools that are granted to it, and nothing else".to_owned()),
+        Fit::Agent => lines.push(
+            "class    agent: it can call tools that are granted to it, and nothing else".to_owned(),
+        ),
         Fit::NeedsTrust { authority } => {
             lines.push("class    trusted tool: it runs only if tavora.toml lists it".to_owned());
             lines.extend(authority.iter().map(|what| format!("may      {what}")));

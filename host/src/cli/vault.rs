@@ -64,7 +64,9 @@ impl VaultCommand {
                 metadata,
             } => {
                 let name = VaultName::try_from(name).map_err(usage)?;
-                let metadata = metadata.as_deref().map_or(Ok(Metadata::default()), parse_metadata)?;
+                let metadata = metadata
+                    .as_deref()
+                    .map_or(Ok(Metadata::default()), parse_metadata)?;
                 let app = session.app(app.as_deref()).await?;
                 let vault = vaults
                     .create_vault(&operator(), app.id, name, metadata)
@@ -86,18 +88,27 @@ impl VaultCommand {
                 let app = session.app(app.as_deref()).await?;
                 let vault = session.vault(&app, Some(&name)).await?;
                 let secrets = vaults.secrets(app.id, vault.id).await?.len();
-                confirm(yes, &format!("delete the vault {name} with its {secrets} secrets"))?;
+                confirm(
+                    yes,
+                    &format!("delete the vault {name} with its {secrets} secrets"),
+                )?;
                 vaults.delete_vault(&operator(), app.id, vault.id).await?;
-                output.show(&serde_json::json!({ "deleted": vault.id, "secrets": secrets }), |_| {
-                    format!("deleted the vault {name} with its {secrets} secrets")
-                })?;
+                output.show(
+                    &serde_json::json!({ "deleted": vault.id, "secrets": secrets }),
+                    |_| format!("deleted the vault {name} with its {secrets} secrets"),
+                )?;
             }
             Self::Designate { name, app } => {
                 let app = session.app(app.as_deref()).await?;
                 let vault = session.vault(&app, Some(&name)).await?;
-                vaults.designate(&operator(), app.id, Some(vault.id)).await?;
+                vaults
+                    .designate(&operator(), app.id, Some(vault.id))
+                    .await?;
                 output.show(&serde_json::json!({ "vault_id": vault.id }), |_| {
-                    format!("the tools of {} now resolve from the vault {name}", app.slug)
+                    format!(
+                        "the tools of {} now resolve from the vault {name}",
+                        app.slug
+                    )
                 })?;
             }
             Self::Clear { app } => {
@@ -113,7 +124,8 @@ impl VaultCommand {
 }
 
 fn parse_metadata(text: &str) -> Result<Metadata, Failure> {
-    let value = serde_json::from_str(text).map_err(|error| usage(format!("--metadata is not JSON: {error}")))?;
+    let value = serde_json::from_str(text)
+        .map_err(|error| usage(format!("--metadata is not JSON: {error}")))?;
     Metadata::parse(value).map_err(|error| usage(format!("--metadata: {error}")))
 }
 
@@ -124,7 +136,9 @@ fn confirm(yes: bool, what: &str) -> Outcome {
         return Ok(());
     }
     if !stdin().is_terminal() {
-        return Err(Failure::Usage(format!("to {what} without a terminal to ask on, add --yes")));
+        return Err(Failure::Usage(format!(
+            "to {what} without a terminal to ask on, add --yes"
+        )));
     }
     eprint!("Really {what}? [y/N] ");
     let mut answer = String::new();
@@ -139,7 +153,11 @@ fn list(app: &App, vaults: &[VaultView]) -> String {
     let rows: Vec<_> = vaults
         .iter()
         .map(|vault| {
-            let mark = if app.vault_id == Some(vault.id) { "*" } else { "" };
+            let mark = if app.vault_id == Some(vault.id) {
+                "*"
+            } else {
+                ""
+            };
             [
                 mark.to_owned(),
                 vault.name.to_string(),
@@ -148,5 +166,9 @@ fn list(app: &App, vaults: &[VaultView]) -> String {
             ]
         })
         .collect();
-    table(["", "NAME", "ID", "CREATED"], &rows, "no vaults; `tavora-host vault create NAME` makes one")
+    table(
+        ["", "NAME", "ID", "CREATED"],
+        &rows,
+        "no vaults; `tavora-host vault create NAME` makes one",
+    )
 }

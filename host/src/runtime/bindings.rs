@@ -28,9 +28,9 @@ pub(crate) mod trusted_tool {
     });
 }
 
+pub(crate) use agent_sandbox::AgentSandboxPre;
 pub(crate) use agent_sandbox::exports::tavora::platform::agent::{RunError, RunInput};
 pub(crate) use agent_sandbox::tavora::platform::tools;
 pub use agent_sandbox::tavora::platform::types::{Operation, ToolError};
-pub(crate) use agent_sandbox::AgentSandboxPre;
 pub(crate) use trusted_tool::tavora::platform::secrets::ResolveError;
 pub(crate) use trusted_tool::{TrustedTool, TrustedToolPre};

@@ -255,7 +255,11 @@ impl Meter {
             });
         }
         // The runtime has no type for this error.
-        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        if error
+            .root_cause()
+            .to_string()
+            .contains("fuel allocated for hostcalls")
+        {
             return Some(LimitHit {
                 limit: self.section.name(
                     "limits.agent.hostcall_fuel_bytes",

@@ -156,7 +156,10 @@ impl ToolComponent {
     }
 
     /// A fresh instance for one app and one run.
-    pub(crate) async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
+    pub(crate) async fn instantiate(
+        &self,
+        binding: ToolBinding,
+    ) -> Result<ToolInstance, ToolFailure> {
         let log = ToolLog::new(
             Arc::clone(&self.name),
             Arc::clone(&binding.released),
@@ -256,7 +259,10 @@ impl ToolInstance {
 /// Whether what a tool says of itself can be shown to agents.
 fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     let mut names = BTreeSet::new();
-    for Operation { name, input_schema, .. } in operations {
+    for Operation {
+        name, input_schema, ..
+    } in operations
+    {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
             return Err(ToolFailure::BadDescription(format!(
@@ -265,9 +271,13 @@ fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
             )));
         }
         if !names.insert(name) {
-            return Err(ToolFailure::BadDescription(format!("it has two operations {name:?}")));
+            return Err(ToolFailure::BadDescription(format!(
+                "it has two operations {name:?}"
+            )));
         }
-        if let Err(error) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(input_schema) {
+        if let Err(error) =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(input_schema)
+        {
             return Err(ToolFailure::BadDescription(format!(
                 "the input schema of {name:?} is not a JSON object: {error}"
             )));

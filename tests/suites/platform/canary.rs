@@ -15,7 +15,9 @@ fn forms() -> [String; 3] {
 
 fn assert_absent(place: &str, bytes: &[u8]) {
     for form in forms() {
-        let found = bytes.windows(form.len()).any(|window| window == form.as_bytes());
+        let found = bytes
+            .windows(form.len())
+            .any(|window| window == form.as_bytes());
         assert!(!found, "the credential is in {place}");
     }
 }

@@ -27,7 +27,11 @@ fn with_secret() -> tempfile::TempDir {
     ok(path, &["app", "create", "Shop"]);
     ok(path, &["vault", "create", "main"]);
     ok(path, &["vault", "designate", "main"]);
-    let put = run_with_input(path, &["secret", "put", "brave_api_key"], format!("{CANARY}\n").as_bytes());
+    let put = run_with_input(
+        path,
+        &["secret", "put", "brave_api_key"],
+        format!("{CANARY}\n").as_bytes(),
+    );
     assert_eq!(put.status, 0, "{put:?}");
     folder
 }
@@ -41,15 +45,27 @@ fn a_vault_is_made_filled_and_emptied() {
     assert_eq!(apps[0]["vault_id"], json(path, &["vault", "list"])[0]["id"]);
 
     let secret = &json(path, &["secret", "list"])[0];
-    assert_eq!((&secret["name"], &secret["version"]), (&"brave_api_key".into(), &1.into()));
+    assert_eq!(
+        (&secret["name"], &secret["version"]),
+        (&"brave_api_key".into(), &1.into())
+    );
     assert_eq!(secret.as_object().expect("an object").len(), 6, "{secret}");
 
     std::fs::write(path.join("value"), "another").expect("writable");
-    ok(path, &["secret", "put", "brave_api_key", "--from-file", "value"]);
+    ok(
+        path,
+        &["secret", "put", "brave_api_key", "--from-file", "value"],
+    );
     assert_eq!(json(path, &["secret", "list"])[0]["version"], 2);
 
-    assert_eq!(json(path, &["secret", "delete", "brave_api_key"])["existed"], true);
-    assert_eq!(json(path, &["secret", "delete", "brave_api_key"])["existed"], false);
+    assert_eq!(
+        json(path, &["secret", "delete", "brave_api_key"])["existed"],
+        true
+    );
+    assert_eq!(
+        json(path, &["secret", "delete", "brave_api_key"])["existed"],
+        false
+    );
     ok(path, &["vault", "clear"]);
     assert_eq!(json(path, &["app", "list"])[0]["vault_id"], Value::Null);
     ok(path, &["vault", "delete", "main", "--yes"]);
@@ -66,7 +82,10 @@ fn a_key_is_shown_once_and_can_be_revoked() {
     assert!(key.starts_with("tvr_"), "{key}");
     let listed = ok(path, &["key", "list", "--json"]);
     assert!(!listed.contains(key) && !listed.contains(&key[key.len() - 20..]));
-    ok(path, &["key", "revoke", made["id"].as_str().expect("an id")]);
+    ok(
+        path,
+        &["key", "revoke", made["id"].as_str().expect("an id")],
+    );
     assert!(json(path, &["key", "list"])[0]["revoked_at"].is_string());
     let audit = ok(path, &["audit", "tail", "-n", "100", "--json"]);
     assert!(!audit.contains(&key[key.len() - 20..]));
@@ -90,16 +109,81 @@ async fn an_agent_runs_with_defined_exit_statuses() {
             assert!(ended.stderr.contains(stderr), "{arguments:?}: {ended:?}");
         };
         check(&["run", "-e", "return 1+1"], "", 0, "2\n", "");
-        check(&["run", "-"], "return 'from stdin'", 0, "\"from stdin\"\n", "");
-        check(&["run", "-e", "console.log('hi', {a: 1}); return input.a", "--input", r#"{"a": [1]}"#], "", 0, "[1]\n", "hi");
-        check(&["run", "-e", "return search('x')[0].title"], "", 0, "\"one\"\n", "");
-        check(&["run", "-e", "throw new TypeError('no')"], "", 1, "", "TypeError: no");
-        check(&["run", "-e", "for(;;);", "--timeout-ms", "100"], "", 3, "", "limits.agent.wall_clock_ms (100)");
-        check(&["run", "-e", "1", "--input", "{"], "", 2, "", "the input is not JSON");
+        check(
+            &["run", "-"],
+            "return 'from stdin'",
+            0,
+            "\"from stdin\"\n",
+            "",
+        );
+        check(
+            &[
+                "run",
+                "-e",
+                "console.log('hi', {a: 1}); return input.a",
+                "--input",
+                r#"{"a": [1]}"#,
+            ],
+            "",
+            0,
+            "[1]\n",
+            "hi",
+        );
+        check(
+            &["run", "-e", "return search('x')[0].title"],
+            "",
+            0,
+            "\"one\"\n",
+            "",
+        );
+        check(
+            &["run", "-e", "throw new TypeError('no')"],
+            "",
+            1,
+            "",
+            "TypeError: no",
+        );
+        check(
+            &["run", "-e", "for(;;);", "--timeout-ms", "100"],
+            "",
+            3,
+            "",
+            "limits.agent.wall_clock_ms (100)",
+        );
+        check(
+            &["run", "-e", "1", "--input", "{"],
+            "",
+            2,
+            "",
+            "the input is not JSON",
+        );
         check(&["run"], "", 2, "", "Usage");
         check(&["run", "nothing.js"], "", 2, "", "cannot read nothing.js");
-        check(&["tool", "call", "brave-search", "search", "--input", r#"{"query": ""}"#], "", 1, "", "invalid_input");
-        let called = run(&path, &["tool", "call", "brave-search", "search", "--input", r#"{"query": "x"}"#]);
+        check(
+            &[
+                "tool",
+                "call",
+                "brave-search",
+                "search",
+                "--input",
+                r#"{"query": ""}"#,
+            ],
+            "",
+            1,
+            "",
+            "invalid_input",
+        );
+        let called = run(
+            &path,
+            &[
+                "tool",
+                "call",
+                "brave-search",
+                "search",
+                "--input",
+                r#"{"query": "x"}"#,
+            ],
+        );
         assert!(called.stdout.contains("\"title\":\"one\""), "{called:?}");
         let tools = json(&path, &["tool", "list"]);
         assert_eq!(tools[0]["secrets"][0], "brave_api_key");
@@ -146,22 +230,42 @@ fn dev_makes_a_platform_and_answers_health_checks() {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut said = String::new();
     let address = loop {
-        let line = lines.next().unwrap_or_else(|| panic!("it ended early: {said}")).expect("text");
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("it ended early: {said}"))
+            .expect("text");
         said.push_str(&line);
         said.push('\n');
         if let Some(rest) = line.strip_prefix("listening on http://") {
             break rest.split(' ').next().expect("an address").to_owned();
         }
     };
-    assert!(said.contains("made the app dev") && said.contains("tvr_") && said.contains("secret put"), "{said}");
+    assert!(
+        said.contains("made the app dev") && said.contains("tvr_") && said.contains("secret put"),
+        "{said}"
+    );
     let kek = folder.path().join(".tavora/kek");
-    assert_eq!(kek.metadata().expect("made").permissions().mode() & 0o777, 0o600);
-    for (path, expected) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/nothing", "404 Not Found")] {
+    assert_eq!(
+        kek.metadata().expect("made").permissions().mode() & 0o777,
+        0o600
+    );
+    for (path, expected) in [
+        ("/healthz", "200 OK"),
+        ("/readyz", "200 OK"),
+        ("/nothing", "404 Not Found"),
+    ] {
         let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
-        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {expected}")),
+            "{path}: {answer}"
+        );
     }
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid")),

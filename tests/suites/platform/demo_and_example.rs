@@ -13,9 +13,17 @@ fn the_demo_passes_every_check() {
     assert_eq!(demo.status, 0, "{demo:?}");
     let sum = demo.stdout.lines().last().expect("it prints something");
     assert!(sum.ends_with(" passed, 0 failed"), "{sum}");
-    let passed: usize = sum.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    let passed: usize = sum
+        .split(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
     assert!(passed >= 20, "only {passed} checks ran");
-    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "it left something behind");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("readable").count(),
+        0,
+        "it left something behind"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

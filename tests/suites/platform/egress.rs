@@ -18,8 +18,17 @@ async fn pointed_at(base_url: &str, allowed: &[&str]) -> Fixture {
 /// The error code of a search, and how many denials the audit has.
 async fn denied(fixture: &Fixture) -> (String, usize) {
     let (code, _) = fixture.tool_error("return search('x')").await;
-    let query = AuditQuery { action: Some("egress.denied".to_owned()), limit: Some(10), ..AuditQuery::default() };
-    let entries = fixture.vaults().audit_entries(query).await.expect("the audit can be read").entries;
+    let query = AuditQuery {
+        action: Some("egress.denied".to_owned()),
+        limit: Some(10),
+        ..AuditQuery::default()
+    };
+    let entries = fixture
+        .vaults()
+        .audit_entries(query)
+        .await
+        .expect("the audit can be read")
+        .entries;
     for entry in &entries {
         let text = serde_json::to_string(entry).expect("an entry is JSON");
         assert!(!text.contains("q=x"), "a query in the audit: {text}");
@@ -44,7 +53,11 @@ async fn a_private_address_is_refused_unless_the_operator_allows_that_origin() {
         "http://100.64.0.1".to_owned(),
     ] {
         let fixture = pointed_at(&base, &[]).await;
-        assert_eq!(denied(&fixture).await, ("egress_denied".to_owned(), 1), "{base}");
+        assert_eq!(
+            denied(&fixture).await,
+            ("egress_denied".to_owned(), 1),
+            "{base}"
+        );
     }
     assert!(upstream.seen().is_empty());
 
@@ -85,7 +98,9 @@ async fn a_redirect_is_not_followed() {
 async fn a_query_cannot_add_a_header() {
     let upstream = Upstream::start(|_| search_results(&["x"])).await;
     let fixture = Fixture::searching(upstream.url()).await;
-    fixture.result(r"return search('x\r\nX-Smuggled: 1\r\n\r\nGET / HTTP/1.1').length").await;
+    fixture
+        .result(r"return search('x\r\nX-Smuggled: 1\r\n\r\nGET / HTTP/1.1').length")
+        .await;
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1);
     assert!(!seen[0].headers.contains_key("x-smuggled"));

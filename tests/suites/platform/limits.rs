@@ -16,13 +16,41 @@ async fn limit_hit(limits: &str, code: &str) -> &'static str {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agents_limits_end_its_run() {
     for (limits, code, limit) in [
-        ("[limits.agent]\ncpu_ms = 50", "for (;;) {}", "limits.agent.cpu_ms"),
-        ("[limits.agent]\nwall_clock_ms = 50", "for (;;) {}", "limits.agent.wall_clock_ms"),
-        ("[limits.agent]\nmax_output_bytes = 1000", "return 'x'.repeat(1001)", "limits.agent.max_output_bytes"),
-        ("[limits.agent]\nmax_log_bytes = 1000", "for (;;) console.log('x'.repeat(100))", "limits.agent.max_log_bytes"),
-        ("[limits.agent]\nmax_tool_calls = 3", "for (;;) try { tools.call('a', 'b', {}) } catch {}", "limits.agent.max_tool_calls"),
-        ("[limits.agent]\nmax_tool_calls = 3", "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))", "limits.agent.max_tool_calls"),
-        ("[limits.agent]\nhostcall_fuel_bytes = 100000", "console.log('x'.repeat(200000))", "limits.agent.hostcall_fuel_bytes"),
+        (
+            "[limits.agent]\ncpu_ms = 50",
+            "for (;;) {}",
+            "limits.agent.cpu_ms",
+        ),
+        (
+            "[limits.agent]\nwall_clock_ms = 50",
+            "for (;;) {}",
+            "limits.agent.wall_clock_ms",
+        ),
+        (
+            "[limits.agent]\nmax_output_bytes = 1000",
+            "return 'x'.repeat(1001)",
+            "limits.agent.max_output_bytes",
+        ),
+        (
+            "[limits.agent]\nmax_log_bytes = 1000",
+            "for (;;) console.log('x'.repeat(100))",
+            "limits.agent.max_log_bytes",
+        ),
+        (
+            "[limits.agent]\nmax_tool_calls = 3",
+            "for (;;) try { tools.call('a', 'b', {}) } catch {}",
+            "limits.agent.max_tool_calls",
+        ),
+        (
+            "[limits.agent]\nmax_tool_calls = 3",
+            "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))",
+            "limits.agent.max_tool_calls",
+        ),
+        (
+            "[limits.agent]\nhostcall_fuel_bytes = 100000",
+            "console.log('x'.repeat(200000))",
+            "limits.agent.hostcall_fuel_bytes",
+        ),
     ] {
         assert_eq!(limit_hit(limits, code).await, limit, "{limits}: {code}");
     }
@@ -37,7 +65,10 @@ async fn an_allocation_bomb_is_a_javascript_error_or_the_memory_limit() {
     let fixture = Fixture::start("[limits.agent]\nmax_memory_bytes = 8388608").await;
     assert_eq!(fixture.result(code).await, r#""InternalError""#);
     // Less than it starts with, and it does not start.
-    assert_eq!(limit_hit("[limits.agent]\nmax_memory_bytes = 65536", "return 1").await, "limits.agent.max_memory_bytes");
+    assert_eq!(
+        limit_hit("[limits.agent]\nmax_memory_bytes = 65536", "return 1").await,
+        "limits.agent.max_memory_bytes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,12 +87,24 @@ async fn deep_recursion_is_a_range_error() {
 async fn what_is_too_long_is_refused_before_it_runs() {
     let fixture = Fixture::start("[limits.agent]\nmax_code_bytes = 1000").await;
     let outcome = fixture.run(&" ".repeat(1001)).await.0.outcome;
-    assert!(matches!(outcome, Err(RunError::CodeTooLong { bytes: 1001, allowed: 1000 })), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Err(RunError::CodeTooLong {
+                bytes: 1001,
+                allowed: 1000
+            })
+        ),
+        "{outcome:?}"
+    );
 
     let fixture = Fixture::start("[limits.agent]\nmax_input_bytes = 1000").await;
     let (code, message) = fixture.tool_error("return search('x'.repeat(1001))").await;
     assert_eq!(code, "invalid_input");
-    assert!(message.contains("limits.agent.max_input_bytes"), "{message}");
+    assert!(
+        message.contains("limits.agent.max_input_bytes"),
+        "{message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,5 +136,9 @@ async fn calls_in_a_list_run_at_once() {
     let started = std::time::Instant::now();
     let code = "return tools.all(Array.from({length: 2}, (_, n) => ({tool: 'brave-search', operation: 'search', input: {query: `${n}`}}))).filter(o => o.ok).length";
     assert_eq!(fixture.result(code).await, "2");
-    assert!(started.elapsed().as_millis() < 390, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed().as_millis() < 390,
+        "{:?}",
+        started.elapsed()
+    );
 }

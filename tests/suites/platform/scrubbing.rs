@@ -36,11 +36,18 @@ async fn every_form_in_a_result_is_taken_out_and_audited() {
         let upstream = Upstream::start(move |_| search_results(&[&title])).await;
         let fixture = Fixture::searching(upstream.url()).await;
         let result = fixture.result("return search('x')").await;
-        assert!(result.contains("[redacted:brave_api_key]"), "{form}: {result}");
+        assert!(
+            result.contains("[redacted:brave_api_key]"),
+            "{form}: {result}"
+        );
         assert!(!result.contains(&form), "{form} is still there");
         let entries = fixture
             .vaults()
-            .audit_entries(AuditQuery { action: Some("leak.blocked".to_owned()), limit: Some(10), ..AuditQuery::default() })
+            .audit_entries(AuditQuery {
+                action: Some("leak.blocked".to_owned()),
+                limit: Some(10),
+                ..AuditQuery::default()
+            })
             .await
             .expect("the audit can be read")
             .entries;
@@ -52,24 +59,38 @@ async fn every_form_in_a_result_is_taken_out_and_audited() {
 async fn an_error_text_is_scrubbed_as_well() {
     for status in [400, 401, 403, 404, 422, 429, 500, 503] {
         let upstream = Upstream::start(move |_| {
-            json(status, &format!(r#"{{"error": {{"detail": "{CANARY} may not", "code": "{}"}}}}"#, percent(CANARY)))
+            json(
+                status,
+                &format!(
+                    r#"{{"error": {{"detail": "{CANARY} may not", "code": "{}"}}}}"#,
+                    percent(CANARY)
+                ),
+            )
         })
         .await;
         let fixture = Fixture::searching(upstream.url()).await;
         let code = "try { search('x'); return 'no error' } catch (e) { return [e.code, e.message, e.stack, JSON.stringify(e)] }";
         let result = fixture.result(code).await;
         assert!(result.contains("upstream_"), "{status}: {result}");
-        assert!(!result.contains("canary-7f3d") && !result.contains(&percent(CANARY)), "{status}: {result}");
+        assert!(
+            !result.contains("canary-7f3d") && !result.contains(&percent(CANARY)),
+            "{status}: {result}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_split_over_chunks_is_taken_out() {
     for form in forms() {
-        let body = format!(r#"{{"web":{{"results":[{{"title":"{form}","url":"https://example.com/","description":""}}]}}}}"#);
+        let body = format!(
+            r#"{{"web":{{"results":[{{"title":"{form}","url":"https://example.com/","description":""}}]}}}}"#
+        );
         let upstream = Upstream::start(move |_| {
-            let chunks: Vec<Result<Bytes, std::io::Error>> =
-                body.as_bytes().chunks(3).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+            let chunks: Vec<Result<Bytes, std::io::Error>> = body
+                .as_bytes()
+                .chunks(3)
+                .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+                .collect();
             Response::builder()
                 .header("content-type", "application/json")
                 .body(Body::from_stream(stream::iter(chunks)))
@@ -78,7 +99,10 @@ async fn a_credential_split_over_chunks_is_taken_out() {
         .await;
         let fixture = Fixture::searching(upstream.url()).await;
         let result = fixture.result("return search('x')").await;
-        assert!(result.contains("[redacted:brave_api_key]") && !result.contains(&form), "{form}: {result}");
+        assert!(
+            result.contains("[redacted:brave_api_key]") && !result.contains(&form),
+            "{form}: {result}"
+        );
     }
 }
 

@@ -38,12 +38,25 @@ fn dependencies(of: &str) -> BTreeSet<String> {
 #[test]
 fn the_vault_knows_neither_the_runtime_nor_the_web() {
     let vault = dependencies("vault-core");
-    for forbidden in ["wasmtime", "wasmtime-wasi", "axum", "hyper", "clap", "tavora-host"] {
-        assert!(!vault.contains(forbidden), "vault-core depends on {forbidden}");
+    for forbidden in [
+        "wasmtime",
+        "wasmtime-wasi",
+        "axum",
+        "hyper",
+        "clap",
+        "tavora-host",
+    ] {
+        assert!(
+            !vault.contains(forbidden),
+            "vault-core depends on {forbidden}"
+        );
     }
     assert!(dependencies("tavora-host").contains("vault-core"));
     for forbidden in ["xtask", "tavora-tests"] {
-        assert!(!dependencies("tavora-host").contains(forbidden), "the host depends on {forbidden}");
+        assert!(
+            !dependencies("tavora-host").contains(forbidden),
+            "the host depends on {forbidden}"
+        );
     }
     assert!(!dependencies("xtask").contains("tavora-host"));
 }
@@ -56,7 +69,11 @@ fn guests_share_no_rust_type_with_the_host() {
         if let Ok(text) = std::fs::read_to_string(&manifest) {
             manifests += 1;
             for forbidden in ["vault-core", "tavora-host"] {
-                assert!(!text.contains(forbidden), "{} names {forbidden}", manifest.display());
+                assert!(
+                    !text.contains(forbidden),
+                    "{} names {forbidden}",
+                    manifest.display()
+                );
             }
         }
     }
@@ -66,7 +83,10 @@ fn guests_share_no_rust_type_with_the_host() {
 #[test]
 fn built_in_components_import_what_their_class_may_and_no_more() {
     let expected: [(&str, &[&str]); 2] = [
-        ("js-sandbox", &["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"]),
+        (
+            "js-sandbox",
+            &["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"],
+        ),
         (
             "brave-search",
             &[
@@ -83,14 +103,32 @@ fn built_in_components_import_what_their_class_may_and_no_more() {
         ),
     ];
     for (name, allowed) in expected {
-        let path = root().join("guest-tools/target/components").join(name).with_extension("wasm");
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", path.display()));
-        let inspection = inspection::inspect(&bytes, &InspectionLimits::default()).expect("a component");
-        let outermost = inspection.imports.iter().filter(|import| import.place.is_top());
+        let path = root()
+            .join("guest-tools/target/components")
+            .join(name)
+            .with_extension("wasm");
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+            panic!("{}: {error}; run `cargo xtask guests`", path.display())
+        });
+        let inspection =
+            inspection::inspect(&bytes, &InspectionLimits::default()).expect("a component");
+        let outermost = inspection
+            .imports
+            .iter()
+            .filter(|import| import.place.is_top());
         for import in outermost {
-            assert!(allowed.contains(&import.name.as_str()), "{name} imports {} ({})", import.name, import.place);
+            assert!(
+                allowed.contains(&import.name.as_str()),
+                "{name} imports {} ({})",
+                import.name,
+                import.place
+            );
         }
-        assert_eq!(matches!(inspection.class, Fit::Agent), name == "js-sandbox", "{name}");
+        assert_eq!(
+            matches!(inspection.class, Fit::Agent),
+            name == "js-sandbox",
+            "{name}"
+        );
     }
 }
 
@@ -101,13 +139,20 @@ fn every_source_file_says_what_it_is_for() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("readable") {
             let path = entry.expect("readable").path();
-            let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("UTF-8");
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 folders.push(path);
             } else if name.ends_with(".rs") {
                 files += 1;
                 let text = std::fs::read_to_string(&path).expect("UTF-8");
-                assert!(text.starts_with("//!"), "{} does not open with what it is for", path.display());
+                assert!(
+                    text.starts_with("//!"),
+                    "{} does not open with what it is for",
+                    path.display()
+                );
             }
         }
     }

@@ -145,7 +145,9 @@ pub(crate) async fn all(stage: &Stage, transcript: &mut Transcript) -> Outcome {
 
 fn smuggled_nothing(stage: &Stage, transcript: &mut Transcript) {
     let requests = stage.engine.requests();
-    let arrived = requests.iter().any(|request| request.query.contains("Smuggled"));
+    let arrived = requests
+        .iter()
+        .any(|request| request.query.contains("Smuggled"));
     let as_header = requests
         .iter()
         .any(|request| request.header_names.iter().any(|name| name == "x-smuggled"));
@@ -160,10 +162,18 @@ fn smuggled_nothing(stage: &Stage, transcript: &mut Transcript) {
 async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     let vaults = stage.platform.vaults();
     let other = vaults
-        .create_app(&operator(), AppName::try_from("other".to_owned())?, None, None)
+        .create_app(
+            &operator(),
+            AppName::try_from("other".to_owned())?,
+            None,
+            None,
+        )
         .await?;
     let (report, _) = stage
-        .run_as(&other, "try { return search('rust') } catch (e) { return e.message }")
+        .run_as(
+            &other,
+            "try { return search('rust') } catch (e) { return e.message }",
+        )
         .await;
     transcript.check(
         "another app's agent calls the same tool",
@@ -182,11 +192,15 @@ async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
 }
 
 fn holds_credential(text: &str, credential: &str) -> bool {
-    let percent: String = credential.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let percent: String = credential
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect();
     let mut forms = vec![credential.to_owned(), hex::encode(credential), percent];
     // What base64 makes of the credential behind 0, 1 or 2 other bytes, less the characters that those share.
     for lead in 0..3 {
-        let encoded = BASE64_STANDARD_NO_PAD.encode([&vec![b' '; lead], credential.as_bytes()].concat());
+        let encoded =
+            BASE64_STANDARD_NO_PAD.encode([&vec![b' '; lead], credential.as_bytes()].concat());
         forms.push(encoded[(lead * 4).div_ceil(3)..encoded.len() - 1].to_owned());
     }
     forms.iter().any(|form| text.contains(form.as_str()))

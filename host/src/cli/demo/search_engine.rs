@@ -104,7 +104,10 @@ async fn search(State(shared): State<Shared>, Query(query): Query<SearchQuery>) 
         )
             .into_response(),
         "echo please" => {
-            let percent: String = credential.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let percent: String = credential
+                .bytes()
+                .map(|byte| format!("%{byte:02X}"))
+                .collect();
             let forms = [
                 credential.to_owned(),
                 BASE64_STANDARD.encode(credential),
@@ -126,5 +129,6 @@ fn results(titles: impl Iterator<Item = String>) -> Response {
             json!({ "title": title, "url": format!("https://example.com/{n}"), "description": title })
         })
         .collect();
-    Json(json!({ "query": { "more_results_available": false }, "web": { "results": results } })).into_response()
+    Json(json!({ "query": { "more_results_available": false }, "web": { "results": results } }))
+        .into_response()
 }
