@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
@@ -54,7 +54,10 @@ struct Host {
 impl Bench {
     /// `secrets.resolve` as a guest sees it, against the same call that returns a constant, plus a native open.
     fn resolves(&self) -> Result<()> {
-        let hostcall = self.runtime.block_on(self.constant_resolve())?;
+        let hostcall = self
+            .runtime
+            .block_on(self.constant_resolve())
+            .map_err(failed)?;
         let open = self.runtime.block_on(self.native_open())?;
         report(
             "hostcall: the same call returning a constant",
@@ -137,7 +140,12 @@ impl Bench {
         let (mut own, mut bare) = (f64::MAX, f64::MAX);
         for _ in 0..3 {
             own = own.min(self.runtime.block_on(self.runs(&host, FIB))?.at(20));
-            bare = bare.min(self.runtime.block_on(self.bare_runs(FIB))?.at(20));
+            bare = bare.min(
+                self.runtime
+                    .block_on(self.bare_runs(FIB))
+                    .map_err(failed)?
+                    .at(20),
+            );
         }
         report("agent sandbox: fib(25)", own / 1e3, "ms");
         report(
@@ -159,7 +167,7 @@ impl Bench {
     }
 
     /// Microseconds of runs of `code` in the sandbox's component on an engine with nothing of ours.
-    async fn bare_runs(&self, code: &str) -> Result<Laps> {
+    async fn bare_runs(&self, code: &str) -> wasmtime::Result<Laps> {
         let engine = Engine::new(
             EngineConfig::new()
                 .max_wasm_stack(4 << 20)
@@ -176,11 +184,11 @@ impl Bench {
             let instance = pre.instantiate_async(&mut store).await?;
             let agent = instance
                 .get_export_index(&mut store, None, "tavora:platform/agent@0.1.0")
-                .context("the sandbox exports an agent")?;
+                .ok_or_else(|| missing("agent"))?;
             let run = instance
                 .get_export_index(&mut store, Some(&agent), "run")
                 .and_then(|run| instance.get_func(&mut store, run))
-                .context("an agent exports run")?;
+                .ok_or_else(|| missing("run"))?;
             let input = Val::Record(vec![
                 ("code".to_owned(), Val::String(code.to_owned())),
                 ("input".to_owned(), Val::String("null".to_owned())),
@@ -195,7 +203,7 @@ impl Bench {
     }
 
     /// Nanoseconds of a resolve that the host answers with a constant.
-    async fn constant_resolve(&self) -> Result<f64> {
+    async fn constant_resolve(&self) -> wasmtime::Result<f64> {
         let engine = Engine::default();
         let component = Component::from_file(&engine, guest("bench-probe"))?;
         let mut linker = Linker::<()>::new(&engine);
@@ -212,11 +220,11 @@ impl Bench {
             let instance = pre.instantiate_async(&mut store).await?;
             let tool = instance
                 .get_export_index(&mut store, None, "tavora:platform/tool@0.1.0")
-                .context("the probe exports a tool")?;
+                .ok_or_else(|| missing("tool"))?;
             let call = instance
                 .get_export_index(&mut store, Some(&tool), "call")
                 .and_then(|call| instance.get_func(&mut store, call))
-                .context("a tool exports call")?;
+                .ok_or_else(|| missing("call"))?;
             let mut elapsed = [Duration::ZERO; 2];
             for (elapsed, operation) in elapsed.iter_mut().zip(["resolve_once", "resolve_1000"]) {
                 let arguments = [operation, "{}"].map(|text| Val::String(text.to_owned()));
@@ -394,6 +402,14 @@ impl Laps {
         values.sort_unstable_by(f64::total_cmp);
         values[(values.len() - 1) * percent / 100]
     }
+}
+
+fn missing(export: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the component does not export {export}"))
+}
+
+fn failed(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }
 
 /// A component that `cargo xtask guests` built.

@@ -49,7 +49,7 @@ impl Default for ServerConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// `sqlite://PATH`; without it, `tavora.db` in the data folder.
+    /// `sqlite://PATH`, relative to this file; without it, `tavora.db` in the data folder.
     pub url: Option<StorageUrl>,
 }
 
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for StorageUrl {
 pub struct EgressConfig {
     /// Origins that may have private, loopback or otherwise internal addresses.
     pub allow_private_origins: Vec<Origin>,
-    /// A PEM file of certificate authorities to trust besides the platform's.
+    /// A PEM file of certificate authorities to trust besides the platform's, relative to this file.
     pub extra_ca_file: Option<PathBuf>,
     /// Timeouts and sizes of outbound requests.
     pub limits: EgressLimits,
@@ -160,6 +160,12 @@ impl Config {
             message,
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        if let Some(StorageUrl(database)) = &mut config.storage.url {
+            *database = folder.join(&database);
+        }
+        if let Some(ca) = &mut config.egress.extra_ca_file {
+            *ca = folder.join(&ca);
+        }
         for tool in config.tools.values_mut() {
             if let Some(component) = &mut tool.component {
                 *component = folder.join(&component);

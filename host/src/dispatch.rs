@@ -3,6 +3,7 @@
 //!
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line, later the HTTP API) comes through here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +11,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
+use zeroize::Zeroize;
 
 use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
+use crate::runtime::limits::ToolLimits;
 use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 use crate::trail::Trail;
 
@@ -72,14 +75,21 @@ impl Dispatch {
         identity: RunIdentity,
         vaults: SecretVaults,
         egress: Arc<EgressPool>,
+        limits: &ToolLimits,
     ) -> Self {
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let trail = Trail::new(
+            vaults.clone(),
+            Arc::clone(&released),
+            limits.max_recorded_denials,
+        );
         Self(Arc::new(Run {
             granted,
             identity,
-            trail: Arc::new(Trail::new(vaults.clone())),
+            trail: Arc::new(trail),
             vaults,
             egress,
-            released: Arc::default(),
+            released,
             idle: Mutex::default(),
             calls: Mutex::default(),
         }))
@@ -189,10 +199,16 @@ impl Run {
     ) -> Result<String, ToolError> {
         let scrubber = self.released.scrubber();
         let mut leaked = Vec::new();
-        let mut clean = |text: String| {
+        let mut clean = |mut text: String| {
             let scrubbed = scrubber.scrub(&text);
             leaked.extend(scrubbed.blocked);
-            scrubbed.text.into_owned()
+            match scrubbed.text {
+                Cow::Borrowed(_) => text,
+                Cow::Owned(clean) => {
+                    text.zeroize();
+                    clean
+                }
+            }
         };
         let outcome = match outcome {
             Ok(json) => Ok(clean(json)),

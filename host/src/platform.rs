@@ -180,19 +180,15 @@ pub enum RunError {
     #[error(transparent)]
     Limit(#[from] LimitHit),
     /// The program is too long to be run.
-    #[error("the program has {bytes} bytes, and limits.agent.max_code_bytes allows {allowed}")]
+    #[error("the program has more bytes than limits.agent.max_code_bytes ({allowed}) allows")]
     CodeTooLong {
-        /// What it has.
-        bytes: usize,
-        /// What it may have.
+        /// What it may have, in bytes.
         allowed: usize,
     },
     /// The input is too long.
-    #[error("the input has {bytes} bytes, and limits.agent.max_input_bytes allows {allowed}")]
+    #[error("the input has more bytes than limits.agent.max_input_bytes ({allowed}) allows")]
     InputTooLong {
-        /// What it has.
-        bytes: usize,
-        /// What it may have.
+        /// What it may have, in bytes.
         allowed: usize,
     },
     /// The input is not JSON.
@@ -330,6 +326,7 @@ impl Platform {
             identity,
             self.vaults.clone(),
             Arc::clone(&self.egress),
+            &self.limits.tool,
         )
     }
 
@@ -342,13 +339,11 @@ impl Platform {
         let limits = &self.limits.agent;
         if run.code.len() > limits.max_code_bytes {
             return Err(RunError::CodeTooLong {
-                bytes: run.code.len(),
                 allowed: limits.max_code_bytes,
             });
         }
         if run.input.len() > limits.max_input_bytes {
             return Err(RunError::InputTooLong {
-                bytes: run.input.len(),
                 allowed: limits.max_input_bytes,
             });
         }

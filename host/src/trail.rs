@@ -3,18 +3,17 @@
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
-use crate::egress::{EgressDenied, EgressLog};
-
-/// How many refused requests of one tool call are recorded; the rest is only counted.
-const MAX_DENIALS_PER_CALL: usize = 32;
+use crate::egress::{EgressDenied, EgressLog, ReleasedSecrets};
 
 /// Writes the entries of one run.
 pub(crate) struct Trail {
     vaults: SecretVaults,
+    released: Arc<ReleasedSecrets>,
+    max_denials: usize,
     denials: Mutex<Denials>,
 }
 
@@ -25,9 +24,17 @@ struct Denials {
 }
 
 impl Trail {
-    pub(crate) fn new(vaults: SecretVaults) -> Self {
+    /// Of the requests that the egress policy refuses in one call, `max_denials` are recorded one by one; the rest is
+    /// counted.
+    pub(crate) fn new(
+        vaults: SecretVaults,
+        released: Arc<ReleasedSecrets>,
+        max_denials: usize,
+    ) -> Self {
         Self {
             vaults,
+            released,
+            max_denials,
             denials: Mutex::default(),
         }
     }
@@ -42,10 +49,15 @@ impl Trail {
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
         let Denials { kept, more } = std::mem::take(&mut *self.denials());
         for denied in kept {
-            let origin = denied
-                .origin
-                .map_or("unknown".to_owned(), |origin| origin.to_string());
-            tracing::warn!(tool = denied.tool, origin, reason = %denied.reason, "a request was refused");
+            let origin = denied.origin.map_or("unknown".to_owned(), |origin| {
+                scrubbed(&self.released, &origin.to_string())
+            });
+            tracing::warn!(
+                tool = denied.tool,
+                origin,
+                reason = scrubbed(&self.released, &denied.reason.to_string()),
+                "a request was refused"
+            );
             let entry = draft(context, "egress.denied")
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
@@ -68,7 +80,7 @@ impl Trail {
 impl EgressLog for Trail {
     fn denied(&self, denied: &EgressDenied) {
         let mut denials = self.denials();
-        if denials.kept.len() < MAX_DENIALS_PER_CALL {
+        if denials.kept.len() < self.max_denials {
             denials.kept.push(denied.clone());
         } else {
             denials.more += 1;
@@ -77,7 +89,13 @@ impl EgressLog for Trail {
 }
 
 /// A tool asked for a secret that it is not granted.
-pub(crate) async fn release_denied(vaults: &SecretVaults, context: &ReleaseContext, secret: &str) {
+pub(crate) async fn release_denied(
+    vaults: &SecretVaults,
+    released: &ReleasedSecrets,
+    context: &ReleaseContext,
+    secret: &str,
+) {
+    let secret = scrubbed(released, secret);
     let entry = draft(context, "release.denied")
         .about(Subject::new(
             "secret",
@@ -85,6 +103,11 @@ pub(crate) async fn release_denied(vaults: &SecretVaults, context: &ReleaseConte
         ))
         .outcome("not_granted");
     record(vaults, entry).await;
+}
+
+/// A text that a tool made up, without the secrets that it may have put there.
+fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
+    released.scrubber().scrub(text).text.into_owned()
 }
 
 fn draft(context: &ReleaseContext, action: &'static str) -> AuditDraft {

@@ -1,17 +1,18 @@
-//! Where a trusted tool's stdout and stderr go: to the host's log, line by line, scrubbed and bounded.
+//! Where a trusted tool's stdout and stderr go: to the host's log, a line at a time, scrubbed and bounded.
 //!
 //! An agent has no such stream; its `console.log` is a function of `tavora:platform/tools`.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use zeroize::Zeroize;
 
 use crate::egress::ReleasedSecrets;
+use crate::scrub::StreamScrubber;
 
 /// One tool instance's log.
 #[derive(Clone)]
@@ -22,6 +23,10 @@ pub(crate) struct ToolLog {
 }
 
 struct Pending {
+    scrubber: StreamScrubber,
+    /// Of `released`, when `scrubber` was last made to know them.
+    revision: u64,
+    /// What is scrubbed already and has no line ending yet.
     line: Vec<u8>,
     bytes_left: usize,
 }
@@ -29,6 +34,8 @@ struct Pending {
 impl ToolLog {
     pub(crate) fn new(tool: Arc<str>, released: Arc<ReleasedSecrets>, max_bytes: usize) -> Self {
         let pending = Pending {
+            revision: released.revision(),
+            scrubber: StreamScrubber::new(released.scrubber()),
             line: Vec::new(),
             bytes_left: max_bytes,
         };
@@ -39,19 +46,26 @@ impl ToolLog {
         }
     }
 
+    /// Scrubs the log as one stream, not line by line: a credential may have several lines.
     fn append(&self, bytes: &[u8]) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
         let taken = bytes.len().min(pending.bytes_left);
-        pending.bytes_left -= taken;
-        // Only whole lines are written: half a line could hold half a credential, which no scrubbing would know.
-        for byte in &bytes[..taken] {
-            match byte {
-                b'\n' => self.emit(&std::mem::take(&mut pending.line)),
-                _ => pending.line.push(*byte),
-            }
+        if taken == 0 {
+            return;
         }
-        if taken > 0 && pending.bytes_left == 0 {
-            pending.line.zeroize();
+        pending.bytes_left -= taken;
+        let revision = self.released.revision();
+        if pending.revision != revision {
+            pending.scrubber.set_scrubber(self.released.scrubber());
+            pending.revision = revision;
+        }
+        let scrubbed = pending
+            .scrubber
+            .push(Bytes::copy_from_slice(&bytes[..taken]));
+        self.write(&mut pending.line, &scrubbed);
+        if pending.bytes_left == 0 {
+            // What is held back may be the first half of a credential: it is not written.
+            pending.line.clear();
             tracing::warn!(
                 tool = &*self.tool,
                 "limits.tool.max_log_bytes was hit; the rest of this instance's log is dropped"
@@ -59,13 +73,35 @@ impl ToolLog {
         }
     }
 
-    fn emit(&self, line: &[u8]) {
-        if line.is_empty() {
-            return;
+    /// Writes what is left when the instance is gone.
+    pub(crate) fn end(&self) {
+        let mut pending = self.pending();
+        if pending.bytes_left > 0 {
+            let rest = pending.scrubber.finish();
+            self.write(&mut pending.line, &rest);
+            let line = std::mem::take(&mut pending.line);
+            self.write_line(&line);
         }
-        let text = String::from_utf8_lossy(line);
-        let scrubbed = self.released.scrubber().scrub(&text).text.into_owned();
-        tracing::info!(target: "tavora_host::tool", tool = &*self.tool, "{}", scrubbed.escape_debug());
+    }
+
+    fn write(&self, line: &mut Vec<u8>, scrubbed: &[u8]) {
+        for byte in scrubbed {
+            match byte {
+                b'\n' => self.write_line(&std::mem::take(line)),
+                _ => line.push(*byte),
+            }
+        }
+    }
+
+    fn write_line(&self, line: &[u8]) {
+        if !line.is_empty() {
+            let line = String::from_utf8_lossy(line);
+            tracing::info!(target: "tavora_host::tool", tool = &*self.tool, "{}", line.escape_debug());
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

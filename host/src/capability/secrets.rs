@@ -61,7 +61,7 @@ impl SecretsCapability {
     async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
         self.wipe_lent();
         let Some(name) = self.granted.iter().find(|granted| granted.as_str() == name) else {
-            trail::release_denied(&self.vaults, &self.context, name).await;
+            trail::release_denied(&self.vaults, &self.released, &self.context, name).await;
             return Err(ResolveError::NotGranted);
         };
         let name = name.clone();

@@ -38,7 +38,8 @@ impl AppCommand {
                 let app = session
                     .vaults
                     .create_app(&operator(), name, slug, description)
-                    .await?;
+                    .await
+                    .map_err(usage)?;
                 output.show(&app, |app| format!("made the app {}", app.slug))?;
                 session.close().await
             }

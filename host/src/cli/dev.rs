@@ -10,7 +10,7 @@ use vault_core::AppName;
 
 use super::kek;
 use super::session::{
-    KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage,
+    KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage, variable,
 };
 use super::{Global, Outcome};
 use crate::health;
@@ -30,7 +30,7 @@ impl Dev {
         let listen = self.listen.unwrap_or(config(global)?.server.listen);
         make_private_folder(&global.data)?;
         let kek = global.data.join(KEK_FILE);
-        if std::env::var_os(KEK_VARIABLE).is_none() && !kek.exists() {
+        if variable(KEK_VARIABLE)?.is_none() && !kek.exists() {
             kek::write_new(&kek)?;
             println!("made a key encryption key in {} (0600)", kek.display());
         }
@@ -57,7 +57,7 @@ impl Dev {
     }
 }
 
-/// Makes the app with an API key and a designated vault, unless there is an app already.
+/// Makes the app with an API key, unless there is an app already.
 async fn make_app(session: &Session, data: &Path) -> Outcome {
     let vaults = &session.vaults;
     if !vaults.apps().await?.is_empty() {

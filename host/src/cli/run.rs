@@ -1,5 +1,6 @@
 //! `tavora-host run`: an agent's program, in the JavaScript sandbox or in a component of its own.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -45,8 +46,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let code = self.program()?;
         let session = Session::open(global).await?;
+        let code = self.program(session.config.limits.agent.max_code_bytes)?;
         let app = session.app(self.app.as_deref()).await?;
         let platform = session.platform().await?;
         let mut run = AgentRun::new(app.id, code);
@@ -71,7 +72,11 @@ impl Run {
         }
     }
 
-    fn program(&self) -> Result<String, Failure> {
+    /// The program's text. Of one that is too long, as much is read as shows that it is.
+    fn program(&self, max_code_bytes: usize) -> Result<String, Failure> {
+        let limit = u64::try_from(max_code_bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
         if let Some(code) = &self.code {
             return Ok(code.clone());
         }
@@ -79,11 +84,16 @@ impl Run {
             None => return Ok(String::new()),
             Some(path) if path.as_os_str() == "-" => {
                 let mut bytes = Vec::new();
-                std::io::stdin().lock().read_to_end(&mut bytes)?;
+                std::io::stdin()
+                    .lock()
+                    .take(limit)
+                    .read_to_end(&mut bytes)?;
                 ("stdin".to_owned(), bytes)
             }
             Some(path) => {
-                let bytes = std::fs::read(path)
+                let mut bytes = Vec::new();
+                File::open(path)
+                    .and_then(|file| file.take(limit).read_to_end(&mut bytes))
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 (path.display().to_string(), bytes)
             }
@@ -113,13 +123,11 @@ fn explain(error: RunError) -> Failure {
             }
             Failure::Status(1)
         }
-        RunError::Limit(hit) => {
-            eprintln!("error: {hit}");
+        RunError::Limit(_) | RunError::CodeTooLong { .. } | RunError::InputTooLong { .. } => {
+            eprintln!("error: {error}");
             Failure::Status(3)
         }
-        RunError::CodeTooLong { .. }
-        | RunError::InputTooLong { .. }
-        | RunError::InvalidInput(_) => usage(error),
+        RunError::InvalidInput(_) => usage(error),
         other => Failure::from(other),
     }
 }

@@ -151,20 +151,30 @@ pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
 /// The keyring of the environment, or of the data folder's key file; `None` where there is neither.
 fn keyring(data: &Path) -> Result<Option<Keyring>, Failure> {
     let file = data.join(KEK_FILE);
-    let primary = match std::env::var(KEK_VARIABLE) {
-        Ok(text) if !text.is_empty() => Zeroizing::new(text),
-        _ if file.exists() => {
+    let primary = match variable(KEK_VARIABLE)? {
+        Some(text) => text,
+        None if file.exists() => {
             let file = file.canonicalize()?;
             Zeroizing::new(format!("file://{}", file.display()))
         }
-        _ => return Ok(None),
+        None => return Ok(None),
     };
-    let previous = std::env::var(PREVIOUS_VARIABLE).ok().map(Zeroizing::new);
-    let previous = previous
-        .as_ref()
-        .map(|text| text.as_str())
-        .filter(|text| !text.is_empty());
+    let previous = variable(PREVIOUS_VARIABLE)?;
+    let previous = previous.as_ref().map(|text| text.as_str());
     Keyring::local(&primary, previous).map(Some).map_err(usage)
+}
+
+/// A variable of the environment that holds key material; an empty one is as good as none.
+pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+    use std::env::VarError;
+    match std::env::var(name) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Failure::Usage(format!(
+            "{name} is not text; set it to base64 or hex of 32 bytes, or to file:///path"
+        ))),
+    }
 }
 
 /// Makes `folder` for its owner alone; one that exists is left as it is.

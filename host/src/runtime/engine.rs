@@ -75,7 +75,7 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
         .total_core_instances(core_slots)
         .total_memories(limits.max_instances.saturating_mul(2))
         .total_tables(core_slots)
-        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_core_instances_per_component(limits.max_core_instances)
         .max_memory_size(max_memory_bytes)
         .table_elements(max_table_elements)
         .max_core_instance_size(4 << 20)
@@ -102,8 +102,6 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
     Ok(config)
 }
 
-/// Core instances in one component: enough for what toolchains compose, too few to empty the pool.
-const MAX_CORE_INSTANCES: u32 = 64;
 /// Bytes of a returned stack that are zeroed in place; the rest goes back to the kernel.
 const STACK_KEEP_RESIDENT_BYTES: usize = 16 << 10;
 /// Bytes of a returned memory that are zeroed in place; the rest goes back to the kernel.

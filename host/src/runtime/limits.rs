@@ -18,8 +18,10 @@ pub const TICK_MS: u64 = 10;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How many components' instances may exist at once; further runs are refused with `busy`.
+    /// How many components' instances may exist at once; what comes on top is refused and may be tried again.
     pub max_instances: u32,
+    /// How many core instances one component may be composed of.
+    pub max_core_instances: u32,
     /// How much native stack a guest may use, in bytes: what bounds its recursion.
     pub max_stack_bytes: usize,
     /// How large and how deep a component may be.
@@ -34,6 +36,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_instances: 256,
+            max_core_instances: 64,
             max_stack_bytes: 4 << 20,
             component: InspectionLimits::default(),
             agent: AgentLimits::default(),
@@ -108,6 +111,8 @@ pub struct ToolLimits {
     pub max_output_bytes: usize,
     /// What one instance may write to its log, in bytes; the rest is dropped.
     pub max_log_bytes: usize,
+    /// Refused requests of one call that are audited one by one; the rest is counted in one entry.
+    pub max_recorded_denials: usize,
 }
 
 impl Default for ToolLimits {
@@ -121,6 +126,7 @@ impl Default for ToolLimits {
             max_resources: 1_000,
             max_output_bytes: 4 << 20,
             max_log_bytes: 64 << 10,
+            max_recorded_denials: 32,
         }
     }
 }

@@ -84,6 +84,13 @@ pub(crate) struct ToolState {
     http: WasiHttpCtx,
     table: ResourceTable,
     meter: Meter,
+    log: ToolLog,
+}
+
+impl Drop for ToolState {
+    fn drop(&mut self) {
+        self.log.end();
+    }
 }
 
 impl WasiView for ToolState {
@@ -177,10 +184,11 @@ impl ToolComponent {
             ),
             egress: binding.egress,
             config: self.grants.config.iter().cloned().collect(),
-            wasi: mute_wasi(log),
+            wasi: mute_wasi(log.clone()),
             http: WasiHttpCtx::new(),
             table,
             meter: Meter::for_tool(&self.limits),
+            log,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.meter);
