@@ -226,7 +226,7 @@ fn a_secret_or_name_that_cannot_be_is_refused_and_nothing_is_written() {
         &["none", "shop"],
     );
     refused(&run(path, &["vault", "create", "main"]), 2, &["main"]);
-    refused(&run(path, &["app", "create", "shop"]), 1, &["shop"]);
+    refused(&run(path, &["app", "create", "shop"]), 2, &["shop"]);
     assert_eq!(secrets(path).trim(), "[]");
 }
 
