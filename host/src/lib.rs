@@ -1,1 +1,19 @@
-//! The platform host.
+//! The platform host: agents get tools that use credentials, and never a credential.
+//!
+//! A [`platform::Platform`] runs two classes of WebAssembly components on one engine. *Trusted tools* are linked with
+//! `secrets`, outbound HTTP under an egress policy, and configuration. Everything an *agent* supplies is linked with
+//! the dispatch of tools and nothing else. The vault itself is the crate `vault_core`, which knows nothing of this one.
+//!
+//! `examples/embed.rs` shows the whole of it in some forty lines.
+
+mod builtin;
+mod capability;
+pub mod cli;
+pub mod config;
+mod dispatch;
+pub mod egress;
+pub mod health;
+pub mod platform;
+pub mod runtime;
+pub mod scrub;
+mod trail;

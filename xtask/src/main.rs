@@ -1,2 +1,60 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask TASK`: how this project is set up, built, tested, measured and
+//! shown. One file per task; nothing but this crate knows how things are built.
+
+mod bench;
+mod c_compiler;
+mod debian;
+mod demo;
+mod dev;
+mod guests;
+mod project;
+mod setup;
+mod step;
+mod test;
+mod wasm_toolchain;
+
+use anyhow::{Result, bail};
+use project::Project;
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK [ARGUMENTS]
+
+  setup    make ready what the build needs: the wasm target and a C compiler for it
+  guests   build the components that the host embeds (does the set-up itself)
+  demo     build everything and show it, end to end, on loopback
+  dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
+  test     build everything and run every test (arguments go to `cargo test`)
+  bench    build everything and measure it (arguments go to `cargo bench`)
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut args = env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let project = Project::here();
+    match task.as_str() {
+        "setup" => setup::run(&project).map(|_| ExitCode::SUCCESS),
+        "guests" => guests::run(&project).map(|()| ExitCode::SUCCESS),
+        "demo" => demo::run(&project, &rest),
+        "dev" => dev::run(&project, &rest),
+        "test" => test::run(&project, &rest).map(|()| ExitCode::SUCCESS),
+        "bench" => bench::run(&project, &rest).map(|()| ExitCode::SUCCESS),
+        "" | "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("there is no task \"{other}\"\n\n{USAGE}"),
+    }
+}

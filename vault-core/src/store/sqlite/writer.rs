@@ -1,6 +1,6 @@
 //! The one thread that writes, and groups what arrives together into one commit.
 //!
-//! Each job runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
+//! Each job that changes more than one thing runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
 //! and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
 //! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
 
@@ -64,18 +64,16 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next group and returns when that is committed. `erases` says that ciphertext which must not
-    /// stay anywhere may be in the write-ahead log afterwards.
-    ///
-    /// A caller that stops waiting withdraws a job that has not begun.
+    /// Runs `work` in the next group and returns when that is committed. A caller that stops waiting withdraws a job
+    /// that has not begun.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        erases: bool,
+        effect: Effect,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task {
-            erases,
+            effect,
             work: Some(work),
             outcome: None,
             reply,
@@ -125,6 +123,18 @@ impl Writer {
     }
 }
 
+/// What a write does to the database, as far as the writer must know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It appends one row with its only writing statement, which SQLite undoes by itself when it fails. It needs no
+    /// savepoint, and with it no copy of each page that it changes.
+    Appends,
+    /// It changes several things.
+    Changes,
+    /// It changes things and leaves ciphertext in the write-ahead log that must not stay anywhere.
+    Erases,
+}
+
 enum Message {
     Job(Box<dyn Job>),
     Close(oneshot::Sender<()>),
@@ -136,14 +146,14 @@ trait Job: Send {
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its outcome. After an error its effects are to be undone.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
-    /// Whether its effects leave ciphertext in the log that must go.
-    fn erases(&self) -> bool;
+    /// What its work does.
+    fn effect(&self) -> Effect;
     /// Tells whoever waits, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Task<T, F> {
-    erases: bool,
+    effect: Effect,
     work: Option<F>,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -162,8 +172,8 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
         }
     }
 
-    fn erases(&self) -> bool {
-        self.erases
+    fn effect(&self) -> Effect {
+        self.effect
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -241,7 +251,7 @@ impl Work {
         match &committed {
             Ok(()) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
-                if jobs.iter().any(|job| job.erases()) {
+                if jobs.iter().any(|job| job.effect() == Effect::Erases) {
                     self.erased_since.get_or_insert_with(Instant::now);
                 }
             }
@@ -283,16 +293,26 @@ impl Work {
         Ok(())
     }
 
+    /// Fails only when the whole transaction has failed.
     fn run_job(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        self.execute("SAVEPOINT job")?;
+        let guarded = job.effect() != Effect::Appends;
+        if guarded {
+            self.execute("SAVEPOINT job")?;
+        }
         if let Err(error) = job.run(&self.connection) {
             if self.connection.is_autocommit() {
-                // It was grave enough for SQLite to roll back the whole transaction.
+                // It was grave enough for SQLite to roll back everything.
                 return Err(error);
             }
-            self.execute("ROLLBACK TO job")?;
+            if guarded {
+                self.execute("ROLLBACK TO job")?;
+            }
         }
-        self.execute("RELEASE job")
+        if guarded {
+            self.execute("RELEASE job")
+        } else {
+            Ok(())
+        }
     }
 
     /// Another job for the group: one that waits already, or one that comes in time while the group is smaller than

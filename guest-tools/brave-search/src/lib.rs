@@ -1,0 +1,105 @@
+//! Trusted tool `brave-search`: one operation, `search`, which asks Brave's web
+//! search API with the app's own credential.
+//!
+//! It keeps nothing between calls and passes on no free text of an error that
+//! Brave answers, because such a text may repeat the credential.
+//!
+//! Settings, all optional: `base_url` (default `https://api.search.brave.com`) and
+//! the bounds of [`trusted_tool::request::Bounds`].
+
+mod query;
+mod results;
+mod verdict;
+
+use query::Query;
+use trusted_tool::credential::Credential;
+use trusted_tool::request::{self, BaseUrl, Bounds};
+use trusted_tool::{Guest, Operation, ToolError, setting, tool_error};
+
+/// The name of the secret that this tool resolves.
+const SECRET: &str = "brave_api_key";
+/// How errors call the upstream.
+const UPSTREAM: &str = "Brave Search";
+const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";
+const WEB_SEARCH_PATH: &str = "/res/v1/web/search";
+
+struct BraveSearch;
+
+impl Guest for BraveSearch {
+    fn describe() -> Vec<Operation> {
+        vec![Operation {
+            name: "search".to_owned(),
+            description: "Searches the web with Brave Search. Gives titles, URLs and descriptions \
+                          of pages; `offset` turns to the next page of results."
+                .to_owned(),
+            input_schema: query::schema().to_string(),
+        }]
+    }
+
+    fn call(operation: String, input: String) -> Result<String, ToolError> {
+        match operation.as_str() {
+            "search" => search(&Query::parse(&input)?),
+            other => Err(tool_error(
+                "unknown_operation",
+                format!("brave-search has no operation \"{other}\"; it has \"search\""),
+            )),
+        }
+    }
+}
+
+fn search(query: &Query) -> Result<String, ToolError> {
+    let base = base_url()?;
+    let bounds = Bounds::from_settings()?;
+    let credential = Credential::resolve(SECRET)?;
+    let plain = |text: &str| text.as_bytes().to_vec().into();
+    let headers = vec![
+        ("accept", plain("application/json")),
+        ("accept-encoding", plain("identity")),
+        ("x-subscription-token", credential.header_value("")?),
+    ];
+    let path_and_query = format!("{WEB_SEARCH_PATH}?{}", query.to_url_query());
+    let answer = request::get(UPSTREAM, &base, &path_and_query, headers, &bounds)?;
+    verdict::check(&answer, &credential)?;
+    results::from_body(query, &answer.body)
+}
+
+fn base_url() -> Result<BaseUrl, ToolError> {
+    let text = setting::text("base_url")?;
+    BaseUrl::parse(text.as_deref().unwrap_or(DEFAULT_BASE_URL)).ok_or_else(|| {
+        setting::invalid(
+            "base_url",
+            "an http or https URL without user, query and fragment",
+        )
+    })
+}
+
+#[allow(missing_docs, unsafe_code)]
+mod component {
+    trusted_tool::export!(BraveSearch with_types_in trusted_tool::bindings);
+    use super::BraveSearch;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_base_url_parses() {
+        let base = BaseUrl::parse(DEFAULT_BASE_URL).expect("valid");
+        assert_eq!(base.origin(), DEFAULT_BASE_URL);
+    }
+
+    #[test]
+    fn an_operation_that_is_not_there_is_named() {
+        let error = BraveSearch::call("sarch".to_owned(), "{}".to_owned()).expect_err("unknown");
+        assert_eq!(error.code, "unknown_operation");
+        assert!(error.message.contains("\"sarch\""), "{}", error.message);
+    }
+
+    #[test]
+    fn it_describes_the_operation_that_it_has() {
+        let operations = BraveSearch::describe();
+        assert_eq!(operations.len(), 1);
+        assert_eq!(operations[0].name, "search");
+    }
+}

@@ -1,0 +1,70 @@
+//! Agent sandbox: runs an agent's JavaScript, which has the tools that the
+//! platform granted to the run and nothing else.
+//!
+//! It imports `tools` alone: no credential, no network, no file, no clock and no
+//! randomness can be reached from here, because there is nothing to call. It
+//! bounds the engine's own stack and memory so that a program sees an error where
+//! it can; time, and everything else, is the host's to bound.
+//!
+//! `cargo xtask guests` pre-initialises it: it calls `wizer-initialize` at build
+//! time and stores the memory, so that a run starts with a booted engine.
+
+mod clock;
+mod engine;
+mod random;
+mod run_error;
+
+use bindings::exports::tavora::platform::agent::{Guest, RunError, RunInput};
+use bindings::tavora::platform::tools::{self, ToolCall, ToolError, ToolInfo};
+use engine::{Engine, Platform};
+use std::rc::Rc;
+
+#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "agent-sandbox",
+    });
+    export!(JsSandbox);
+    use super::JsSandbox;
+}
+
+thread_local! {
+    static ENGINE: Engine = Engine::boot(Rc::new(Host));
+}
+
+struct JsSandbox;
+
+impl Guest for JsSandbox {
+    fn run(input: RunInput) -> Result<String, RunError> {
+        ENGINE.with(|engine| engine.run(&input))
+    }
+}
+
+/// The platform as the component's imports give it.
+struct Host;
+
+impl Platform for Host {
+    fn list(&self) -> Vec<ToolInfo> {
+        tools::list()
+    }
+
+    fn call(&self, call: &ToolCall) -> Result<String, ToolError> {
+        tools::call(&call.tool, &call.operation, &call.input)
+    }
+
+    fn call_all(&self, calls: &[ToolCall]) -> Vec<Result<String, ToolError>> {
+        tools::call_all(calls)
+    }
+
+    fn log(&self, line: &str) {
+        tools::log(line);
+    }
+}
+
+/// Boots the engine. Called once, at build time, when nothing can be imported.
+#[allow(unsafe_code)]
+#[unsafe(export_name = "wizer-initialize")]
+extern "C" fn initialize() {
+    ENGINE.with(|_| ());
+}

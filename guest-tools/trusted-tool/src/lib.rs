@@ -1,0 +1,60 @@
+//! What every trusted tool component needs besides its own subject: the bindings
+//! of the world `trusted-tool`, a credential by name, its settings, and one
+//! bounded HTTP request, each failing with the `tool-error` that the user sees.
+//!
+//! It knows no upstream and no operation, it keeps no credential, and it never
+//! decides what a tool may reach: the host does.
+//!
+//! A tool implements [`Guest`] and exports it:
+//!
+//! ```
+//! use trusted_tool::credential::Credential;
+//! use trusted_tool::{Guest, Operation, ToolError, tool_error};
+//!
+//! struct Weather;
+//!
+//! impl Guest for Weather {
+//!     fn describe() -> Vec<Operation> {
+//!         vec![Operation {
+//!             name: "today".to_owned(),
+//!             description: "Today's weather.".to_owned(),
+//!             input_schema: r#"{"type":"object"}"#.to_owned(),
+//!         }]
+//!     }
+//!
+//!     fn call(operation: String, _input: String) -> Result<String, ToolError> {
+//!         let _credential = Credential::resolve("weather_api_key")?;
+//!         Err(tool_error("unknown_operation", format!("there is no \"{operation}\"")))
+//!     }
+//! }
+//!
+//! trusted_tool::export!(Weather with_types_in trusted_tool::bindings);
+//! # fn main() {}
+//! ```
+
+pub mod credential;
+pub mod request;
+pub mod setting;
+
+/// The bindings of the world `trusted-tool`, generated from `wit/`.
+#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "trusted-tool",
+        pub_export_macro: true,
+        default_bindings_module: "trusted_tool::bindings",
+        generate_all,
+    });
+}
+
+pub use bindings::export;
+pub use bindings::exports::tavora::platform::tool::{Guest, Operation, ToolError};
+
+/// A [`ToolError`] from a stable word and a sentence.
+pub fn tool_error(code: &str, message: impl Into<String>) -> ToolError {
+    ToolError {
+        code: code.to_owned(),
+        message: message.into(),
+    }
+}

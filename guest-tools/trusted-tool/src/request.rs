@@ -1,0 +1,373 @@
+//! One HTTP request of a trusted tool and its answer, with a bound on every
+//! wait and on the size of the body.
+//!
+//! It follows no redirect and retries nothing, and it asks for no compression,
+//! so that the host can look for credentials in what comes back. Where the
+//! request may go is not decided here but by the host's egress policy.
+
+use crate::bindings::wasi::http::outgoing_handler;
+use crate::bindings::wasi::http::types::{
+    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingRequest, RequestOptions,
+    Scheme,
+};
+use crate::bindings::wasi::io::streams::StreamError;
+use crate::{ToolError, setting, tool_error};
+use http::Uri;
+use zeroize::Zeroizing;
+
+/// How much of a body is asked for in one read, in bytes.
+const READ_BYTES: u64 = 64 * 1024;
+
+/// Where a tool's upstream is: scheme, host, port and the start of the path.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    is_https: bool,
+    authority: String,
+    path: String,
+}
+
+impl BaseUrl {
+    /// Parses an absolute `http` or `https` URL without user, query and fragment.
+    /// A slash at its end makes no difference.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains('#') {
+            return None;
+        }
+        let uri: Uri = text.parse().ok()?;
+        let is_https = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        if authority.as_str().contains('@') || authority.host().is_empty() || uri.query().is_some()
+        {
+            return None;
+        }
+        Some(Self {
+            is_https,
+            authority: authority.to_string(),
+            path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The origin, for messages: `https://api.example.com`.
+    pub fn origin(&self) -> String {
+        let scheme = if self.is_https { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+}
+
+/// The bounds of a request. The settings `connect_timeout_ms`,
+/// `first_byte_timeout_ms`, `between_bytes_timeout_ms` and
+/// `max_response_bytes` override the defaults.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Until a connection stands, TLS included. Default 5,000.
+    pub connect_timeout_ms: u64,
+    /// Until the first byte of the answer. Default 15,000.
+    pub first_byte_timeout_ms: u64,
+    /// Between two pieces of the body. Default 10,000.
+    pub between_bytes_timeout_ms: u64,
+    /// The longest body that is read. Default 2 MiB.
+    pub max_response_bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: 5_000,
+            first_byte_timeout_ms: 15_000,
+            between_bytes_timeout_ms: 10_000,
+            max_response_bytes: 2 * 1024 * 1024,
+        }
+    }
+}
+
+impl Bounds {
+    /// The bounds that the tool's settings ask for.
+    ///
+    /// # Errors
+    /// `tool_failed` naming the setting that is no number or out of range.
+    pub fn from_settings() -> Result<Self, ToolError> {
+        let Self {
+            connect_timeout_ms,
+            first_byte_timeout_ms,
+            between_bytes_timeout_ms,
+            max_response_bytes,
+        } = Self::default();
+        let timeout_ms = |key, default| setting::number(key, default, 1..=600_000);
+        Ok(Self {
+            connect_timeout_ms: timeout_ms("connect_timeout_ms", connect_timeout_ms)?,
+            first_byte_timeout_ms: timeout_ms("first_byte_timeout_ms", first_byte_timeout_ms)?,
+            between_bytes_timeout_ms: timeout_ms(
+                "between_bytes_timeout_ms",
+                between_bytes_timeout_ms,
+            )?,
+            max_response_bytes: setting::number(
+                "max_response_bytes",
+                max_response_bytes,
+                1..=64 * 1024 * 1024,
+            )?,
+        })
+    }
+}
+
+/// A header of a request; its value is wiped once the host has it.
+pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
+
+/// What an upstream answered, whatever its status.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first value of a header when it is text. Names are compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+}
+
+/// `GET <base><path_and_query>`, and the whole answer.
+///
+/// # Errors
+/// `egress_denied`, `upstream_unreachable` or `upstream_error`, with a sentence
+/// that begins with `upstream`, the name that the user knows it by.
+pub fn get(
+    upstream: &str,
+    base: &BaseUrl,
+    path_and_query: &str,
+    headers: Vec<Header<'_>>,
+    bounds: &Bounds,
+) -> Result<Answer, ToolError> {
+    let target = Target { upstream, base };
+    let request = target.request(path_and_query, headers)?;
+    let response = target.response(request, bounds)?;
+    let status = response.status();
+    let headers = response.headers().entries();
+    let body = target.body(response, bounds.max_response_bytes)?;
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// Whom a request is for; names it in every error.
+struct Target<'a> {
+    upstream: &'a str,
+    base: &'a BaseUrl,
+}
+
+impl Target<'_> {
+    fn request(
+        &self,
+        path_and_query: &str,
+        headers: Vec<Header<'_>>,
+    ) -> Result<OutgoingRequest, ToolError> {
+        let fields = Fields::new();
+        for (name, value) in headers {
+            fields.append(name, &value).map_err(|_| {
+                tool_error(
+                    "tool_failed",
+                    format!("the host does not let this tool send the header {name}"),
+                )
+            })?;
+        }
+        let request = OutgoingRequest::new(fields);
+        let scheme = if self.base.is_https {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        let path = format!("{}{path_and_query}", self.base.path);
+        request
+            .set_method(&Method::Get)
+            .and_then(|()| request.set_scheme(Some(&scheme)))
+            .and_then(|()| request.set_authority(Some(&self.base.authority)))
+            .and_then(|()| request.set_path_with_query(Some(&path)))
+            .map_err(|()| {
+                tool_error(
+                    "tool_failed",
+                    format!("the host does not accept the address of {}", self.upstream),
+                )
+            })?;
+        Ok(request)
+    }
+
+    fn response(
+        &self,
+        request: OutgoingRequest,
+        bounds: &Bounds,
+    ) -> Result<IncomingResponse, ToolError> {
+        let options = RequestOptions::new();
+        let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
+        // A host without one of these timeouts says so; its own then holds.
+        let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
+        let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
+        let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
+
+        let pending = outgoing_handler::handle(request, Some(options))
+            .map_err(|cause| self.failure(&cause))?;
+        pending.subscribe().block();
+        pending
+            .get()
+            .expect("the pollable of a future response is ready once the response is there")
+            .expect("a future response is taken once, here")
+            .map_err(|cause| self.failure(&cause))
+    }
+
+    fn body(&self, response: IncomingResponse, max_bytes: u64) -> Result<Vec<u8>, ToolError> {
+        let body: IncomingBody = response.consume().map_err(|()| self.broken_off())?;
+        let stream = body.stream().map_err(|()| self.broken_off())?;
+        let mut bytes = Vec::new();
+        loop {
+            match stream.blocking_read(READ_BYTES) {
+                Ok(piece) => bytes.extend_from_slice(&piece),
+                Err(StreamError::Closed) => return Ok(bytes),
+                Err(StreamError::LastOperationFailed(_)) => return Err(self.broken_off()),
+            }
+            if bytes.len() as u64 > max_bytes {
+                return Err(self.too_long(max_bytes));
+            }
+        }
+    }
+
+    fn broken_off(&self) -> ToolError {
+        tool_error(
+            "upstream_error",
+            format!("{} broke off its answer; try again", self.upstream),
+        )
+    }
+
+    fn too_long(&self, max_bytes: u64) -> ToolError {
+        tool_error(
+            "upstream_error",
+            format!(
+                "{} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less",
+                self.upstream
+            ),
+        )
+    }
+
+    fn failure(&self, cause: &ErrorCode) -> ToolError {
+        let upstream = self.upstream;
+        let origin = self.base.origin();
+        match cause {
+            ErrorCode::HttpRequestDenied
+            | ErrorCode::DestinationIpProhibited
+            | ErrorCode::HttpRequestMethodInvalid
+            | ErrorCode::HttpRequestUriInvalid => tool_error(
+                "egress_denied",
+                format!(
+                    "the egress policy does not let this tool reach {origin}; \
+                     the operator can grant the origin"
+                ),
+            ),
+            ErrorCode::DnsTimeout
+            | ErrorCode::ConnectionTimeout
+            | ErrorCode::ConnectionReadTimeout
+            | ErrorCode::ConnectionWriteTimeout
+            | ErrorCode::HttpResponseTimeout => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) did not answer in time; try again later"),
+            ),
+            ErrorCode::HttpResponseBodySize(_)
+            | ErrorCode::HttpResponseHeaderSectionSize(_)
+            | ErrorCode::HttpResponseHeaderSize(_)
+            | ErrorCode::HttpResponseIncomplete
+            | ErrorCode::HttpResponseTransferCoding(_)
+            | ErrorCode::HttpResponseContentCoding(_)
+            | ErrorCode::HttpProtocolError => tool_error(
+                "upstream_error",
+                format!("{upstream} gave an answer that is no proper HTTP; try again later"),
+            ),
+            ErrorCode::TlsCertificateError
+            | ErrorCode::TlsProtocolError
+            | ErrorCode::TlsAlertReceived(_) => tool_error(
+                "upstream_unreachable",
+                format!(
+                    "{upstream} ({origin}) could not prove who it is by TLS; tell the operator"
+                ),
+            ),
+            ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) has no address that can be found; try again later"),
+            ),
+            _ => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) cannot be reached; try again later"),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_an_origin_and_the_start_of_a_path() {
+        let base = BaseUrl::parse("https://api.example.com/v1/").expect("valid");
+        assert_eq!(base.origin(), "https://api.example.com");
+        assert_eq!(base.path, "/v1");
+        let base = BaseUrl::parse("http://127.0.0.1:8080").expect("valid");
+        assert_eq!(base.origin(), "http://127.0.0.1:8080");
+        assert_eq!(base.path, "");
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_a_base_url_is_refused() {
+        for wrong in [
+            "",
+            "api.example.com",
+            "/path",
+            "ftp://api.example.com",
+            "https://",
+            "https://user:word@api.example.com",
+            "https://api.example.com/?q=1",
+            "https://api.example.com/#part",
+            "https://api.example.com/a b",
+        ] {
+            assert_eq!(BaseUrl::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_refuses_is_told_from_what_fails() {
+        let base = BaseUrl::parse("https://api.example.com").expect("valid");
+        let target = Target {
+            upstream: "Example",
+            base: &base,
+        };
+        for (cause, code) in [
+            (ErrorCode::HttpRequestDenied, "egress_denied"),
+            (ErrorCode::DestinationIpProhibited, "egress_denied"),
+            (ErrorCode::ConnectionRefused, "upstream_unreachable"),
+            (ErrorCode::ConnectionTimeout, "upstream_unreachable"),
+            (ErrorCode::TlsCertificateError, "upstream_unreachable"),
+            (ErrorCode::InternalError(None), "upstream_unreachable"),
+            (ErrorCode::HttpProtocolError, "upstream_error"),
+        ] {
+            assert_eq!(target.failure(&cause).code, code, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn header_names_are_compared_without_case() {
+        let answer = Answer {
+            status: 200,
+            headers: vec![("Retry-After".to_owned(), b"3".to_vec())],
+            body: Vec::new(),
+        };
+        assert_eq!(answer.header("retry-after"), Some("3"));
+        assert_eq!(answer.header("etag"), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! A platform of someone else's embeds the host: it opens a vault, loads the tools, and runs an agent.
+//!
+//! `BRAVE_API_KEY=… cargo run --release --example embed -- "rust wasm"`
+
+use std::sync::Arc;
+
+use tavora_host::config::Config;
+use tavora_host::platform::{AgentRun, Platform};
+use vault_core::{Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let operator = Caller::operator();
+
+    // A vault of its own, under a key that your platform keeps.
+    let store = SqliteStore::open(&folder.path().join("vault.db"), SqliteOptions::default())?;
+    let keyring = Keyring::local(&LocalKek::make_text(), None)?;
+    let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
+    let app = vaults.create_app(&operator, "shop".parse()?, None, None).await?;
+    let vault = vaults.create_vault(&operator, app.id, "main".parse()?, Metadata::default()).await?;
+    vaults.designate(&operator, app.id, Some(vault.id)).await?;
+    let key = SecretValue::new(std::env::var("BRAVE_API_KEY")?)?;
+    let name = "brave_api_key".parse()?;
+    vaults.put_secret(&operator, app.id, vault.id, &name, &key).await?;
+
+    // The tools and the sandbox; `tavora.toml` in the working directory, where there is one, adjusts them.
+    let config = match std::fs::read_to_string("tavora.toml") {
+        Ok(text) => Config::parse(&text).map_err(anyhow::Error::msg)?,
+        Err(_) => Config::default(),
+    };
+    let platform = Platform::start(vaults.clone(), &config, None).await?;
+
+    // An agent's program. It can search; it cannot read the key.
+    let mut run = AgentRun::new(app.id, "return search(input).map(result => result.title)");
+    run.input = serde_json::to_string(&std::env::args().nth(1).unwrap_or_default())?;
+    run.log = Box::new(|line| eprintln!("agent: {line}"));
+    let report = platform.run(run).await;
+    println!("{}", report.outcome?);
+    println!("{} call(s), in {:?}", report.calls.len(), report.duration);
+    Ok(vaults.close().await?)
+}

@@ -1,0 +1,41 @@
+//! The components that live inside the binary, and the grants that the built-in tools come with.
+//!
+//! Their sources are in `guest-tools/`; `cargo xtask guests` builds them and `build.rs` embeds them.
+
+/// A component that ships with the host.
+type Guest = (&'static str, Option<&'static [u8]>);
+
+const GUESTS: &[Guest] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// What a built-in tool is granted before `tavora.toml` adds to it.
+pub(crate) struct BuiltinTool {
+    pub name: &'static str,
+    pub secrets: &'static [&'static str],
+    pub origins: &'static [&'static str],
+}
+
+/// The built-in tools, by name.
+pub(crate) const TOOLS: &[BuiltinTool] = &[BuiltinTool {
+    name: "brave-search",
+    secrets: &["brave_api_key"],
+    origins: &["https://api.search.brave.com"],
+}];
+
+/// The component of the agents' JavaScript sandbox.
+pub(crate) const SANDBOX: &str = "js-sandbox";
+
+/// A built-in component was not there when this binary was built.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this binary was built without the component {0}; run `cargo xtask guests` and build the host again"
+)]
+pub struct MissingGuest(pub &'static str);
+
+/// The bytes of a built-in component.
+pub(crate) fn component(name: &'static str) -> Result<&'static [u8], MissingGuest> {
+    GUESTS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .and_then(|(_, bytes)| *bytes)
+        .ok_or(MissingGuest(name))
+}

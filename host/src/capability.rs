@@ -1,0 +1,5 @@
+//! The interfaces of `wit/` that the host implements, a file each.
+
+pub(crate) mod log;
+pub(crate) mod secrets;
+pub(crate) mod tools;

@@ -1,0 +1,143 @@
+//! `tavora:platform/secrets`: the one import that sets a trusted tool apart from everything an agent supplies.
+//!
+//! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was made for; the
+//! guest names a secret and nothing more. What a released value may be sent to is the egress policy's business.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use vault_core::{
+    ReleaseContext, ReleaseError, SealedSecret, SecretName, SecretValue, SecretVaults,
+};
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+use zeroize::Zeroize;
+
+use crate::egress::{Origin, ReleasedSecrets};
+use crate::runtime::bindings::ResolveError;
+use crate::trail;
+
+/// The interface's name, as components import it.
+const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
+
+/// What one trusted tool may resolve, for the one app that its store was made for.
+pub(crate) struct SecretsCapability {
+    vaults: SecretVaults,
+    context: ReleaseContext,
+    granted: Arc<[SecretName]>,
+    bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    released: Arc<ReleasedSecrets>,
+    /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
+    in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
+    /// Values on their way into the guest. Wiped as soon as the runtime has let go of them.
+    lent: Vec<Arc<str>>,
+}
+
+impl SecretsCapability {
+    pub(crate) fn new(
+        vaults: SecretVaults,
+        context: ReleaseContext,
+        granted: Arc<[SecretName]>,
+        bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+        released: Arc<ReleasedSecrets>,
+    ) -> Self {
+        Self {
+            vaults,
+            context,
+            granted,
+            bind,
+            released,
+            in_this_call: HashMap::new(),
+            lent: Vec::new(),
+        }
+    }
+
+    /// Forgets what the last call released: the next one is authorised and audited afresh.
+    pub(crate) fn start_call(&mut self) {
+        self.in_this_call.clear();
+        self.wipe_lent();
+    }
+
+    async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
+        self.wipe_lent();
+        let Some(name) = self.granted.iter().find(|granted| granted.as_str() == name) else {
+            trail::release_denied(&self.vaults, &self.context, name).await;
+            return Err(ResolveError::NotGranted);
+        };
+        let name = name.clone();
+        let value = match self.in_this_call.get(&name) {
+            Some(sealed) => self.vaults.reopen(sealed).await,
+            None => self.release(&name).await,
+        };
+        value.map(|value| self.lend(&value)).map_err(|error| match error {
+            ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
+            ReleaseError::NotFound { .. } => ResolveError::NotFound,
+            ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
+        })
+    }
+
+    async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
+        let released = self.vaults.release(&self.context, name).await?;
+        let bound_to = bound_to(self.bind.get(name), released.origins.as_deref());
+        self.released
+            .add(name.as_str(), released.value.expose(), bound_to.as_deref());
+        self.in_this_call.insert(name.clone(), released.sealed);
+        Ok(released.value)
+    }
+
+    /// A copy that the runtime may read while it writes the value into the guest's memory.
+    fn lend(&mut self, value: &SecretValue) -> Arc<str> {
+        let lent: Arc<str> = Arc::from(value.expose());
+        self.lent.push(Arc::clone(&lent));
+        lent
+    }
+
+    fn wipe_lent(&mut self) {
+        self.lent.retain_mut(|lent| match Arc::get_mut(lent) {
+            Some(text) => {
+                text.zeroize();
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+impl Drop for SecretsCapability {
+    fn drop(&mut self) {
+        self.wipe_lent();
+    }
+}
+
+/// The only origins that a secret may go to: those that the operator's manifest and the vault's metadata both name.
+/// An entry of the metadata that is no origin opens nothing.
+fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
+    let metadata: Option<Vec<Origin>> = metadata
+        .map(|origins| origins.iter().filter_map(|origin| origin.parse().ok()).collect());
+    match (manifest, metadata) {
+        (Some(manifest), Some(mut both)) => {
+            both.retain(|origin| manifest.contains(origin));
+            Some(both)
+        }
+        (Some(only), None) => Some(only.clone()),
+        (None, only) => only,
+    }
+}
+
+/// Adds the interface to `linker`. Written out instead of generated so that the value is lowered from memory
+/// that is wiped afterwards, not from a `String` that is merely freed.
+pub(crate) fn add_to_linker<T, F>(linker: &mut Linker<T>, capability: F) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+    F: for<'a> Fn(&'a mut T) -> &'a mut SecretsCapability + Copy + Send + Sync + 'static,
+{
+    linker.instance(INTERFACE)?.func_wrap_async(
+        "resolve",
+        move |mut store: StoreContextMut<'_, T>, (name,): (String,)| {
+            Box::new(async move {
+                let secrets = capability(store.data_mut());
+                Ok((secrets.resolve(&name).await,))
+            })
+        },
+    )
+}

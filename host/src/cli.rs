@@ -1,0 +1,185 @@
+//! The command line: what every command shares, and a file per command.
+//!
+//! Commands on data work on the store directly, beside a running host. A credential is never an argument and never
+//! printed; an API key and a KEK are printed once, when they are made.
+
+mod app;
+mod audit;
+mod completions;
+mod demo;
+mod dev;
+mod kek;
+mod key;
+mod logging;
+mod output;
+mod run;
+mod secret;
+mod session;
+mod tool;
+mod vault;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use output::Output;
+
+/// Runs agents with tools that use credentials, and keeps the credentials from the agents.
+#[derive(Parser)]
+#[command(name = "tavora-host", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tavora-host demo                             everything, end to end, in a temporary folder
+  tavora-host dev                              a platform of your own in .tavora
+  tavora-host vault create main && tavora-host vault designate main
+  tavora-host secret put brave_api_key         asks for the value, without echo
+  tavora-host run -e 'return search(\"rust\")'   an agent's JavaScript uses it, and cannot read it
+  tavora-host tool inspect some.wasm           what a component could do
+
+Exit status: 0 done, 1 it failed, 2 wrong usage. `run` and `tool inspect` have more; see their help.";
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The folder with the database, the key of `dev`, and caches.
+    #[arg(long, global = true, value_name = "DIR", env = "TAVORA_DATA", default_value = ".tavora")]
+    data: PathBuf,
+    /// The configuration file [default: tavora.toml, if it is there].
+    #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a platform in the data folder and serve it.
+    Dev(dev::Dev),
+    /// Show the whole thing at work, on loopback, in a temporary folder.
+    Demo(demo::Demo),
+    /// Run an agent's program.
+    Run(run::Run),
+    /// Apps: what vaults and API keys belong to.
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// API keys of an app.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Vaults of an app, and which one it designates.
+    #[command(subcommand)]
+    Vault(vault::VaultCommand),
+    /// Secrets in a vault. Values go in; none comes out.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// The key encryption key.
+    #[command(subcommand)]
+    Kek(kek::KekCommand),
+    /// Trusted tools, and what a component could do.
+    #[command(subcommand)]
+    Tool(tool::ToolCommand),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Print a shell's completion script.
+    Completions(completions::Completions),
+}
+
+/// How a command ends.
+pub(crate) enum Failure {
+    /// The user asked for something that cannot be: exit status 2.
+    Usage(String),
+    /// It did not work: exit status 1.
+    Failed(anyhow::Error),
+    /// Everything has been said already.
+    Status(u8),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Parses the arguments, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    harden();
+    let cli = Cli::parse();
+    let default_level = match &cli.command {
+        Command::Dev(_) => "info",
+        // What it provokes on purpose would only disturb its transcript.
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    logging::start(default_level);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the asynchronous runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(execute(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Status(status)) => ExitCode::from(status),
+        Err(Failure::Usage(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) => {
+            eprintln!("error: {}", sentence(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    let output = Output::new(global.json);
+    match command {
+        Command::Dev(dev) => dev.execute(&global).await,
+        Command::Demo(demo) => demo.execute().await,
+        Command::Run(run) => run.execute(&global).await,
+        Command::App(app) => app.execute(&global, &output).await,
+        Command::Key(key) => key.execute(&global, &output).await,
+        Command::Vault(vault) => vault.execute(&global, &output).await,
+        Command::Secret(secret) => secret.execute(&global, &output).await,
+        Command::Kek(kek) => kek.execute(&global, &output).await,
+        Command::Tool(tool) => tool.execute(&global, &output).await,
+        Command::Audit(audit) => audit.execute(&global, &output).await,
+        Command::Completions(completions) => completions.execute::<Cli>(),
+    }
+}
+
+/// An error with its causes on one line; a cause that the error itself names already is not said twice.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !sentence.contains(&said) {
+            sentence.push_str(": ");
+            sentence.push_str(&said);
+        }
+        next = cause.source();
+    }
+    sentence
+}
+
+/// Keeps the process's memory out of core dumps and away from debuggers of the same user.
+fn harden() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        eprintln!("warning: core dumps of this process cannot be turned off: {error}");
+    }
+}

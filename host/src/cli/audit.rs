@@ -1,0 +1,100 @@
+//! `tavora-host audit …`
+
+use clap::Subcommand;
+use vault_core::{Actor, AuditEntry, AuditQuery, ChainHash, VerifyReport};
+
+use super::output::{Output, table};
+use super::session::Session;
+use super::{Failure, Global, Outcome};
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Show the newest entries, oldest first.
+    Tail {
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: u32,
+        /// Only of this app.
+        #[arg(long)]
+        app: Option<String>,
+    },
+    /// Check the chain of entries, and the secrets against it. Exit status 1 when something was found.
+    Verify {
+        /// The head that an earlier `verify` printed: also finds a tail that was cut off or a file put back.
+        #[arg(long, value_name = "HASH")]
+        expect_head: Option<ChainHash>,
+    },
+}
+
+impl AuditCommand {
+    pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
+        let session = Session::open(global).await?;
+        match self {
+            Self::Tail { lines, app } => {
+                let app = match app {
+                    Some(name) => Some(session.app(Some(&name)).await?.id),
+                    None => None,
+                };
+                let query = AuditQuery {
+                    app_id: app,
+                    limit: Some(lines),
+                    ..AuditQuery::default()
+                };
+                let mut entries = session.vaults.audit_entries(query).await?.entries;
+                entries.reverse();
+                output.show(&entries, |entries| list(entries))?;
+            }
+            Self::Verify { expect_head } => {
+                let report = session.vaults.audit_verify(expect_head).await?;
+                output.show(&report, text)?;
+                if !report.is_clean() {
+                    session.close().await?;
+                    return Err(Failure::Status(1));
+                }
+            }
+        }
+        session.close().await
+    }
+}
+
+fn list(entries: &[AuditEntry]) -> String {
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            [
+                entry.created_at.to_string(),
+                entry.action.clone(),
+                entry
+                    .subject
+                    .as_ref()
+                    .map_or("-".to_owned(), |subject| format!("{} {}", subject.kind, subject.id)),
+                actor(&entry.actor),
+                entry.outcome.clone(),
+            ]
+        })
+        .collect();
+    table(["TIME", "ACTION", "SUBJECT", "BY", "OUTCOME"], &rows, "no entries")
+}
+
+fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator => "operator".to_owned(),
+        Actor::ApiKey(id) => format!("API key {id}"),
+        Actor::Tool { name, .. } => format!("tool {name}"),
+        Actor::Host => "host".to_owned(),
+    }
+}
+
+fn text(report: &VerifyReport) -> String {
+    let mut lines: Vec<String> = report.findings.iter().map(|finding| format!("FOUND: {finding}")).collect();
+    lines.push(format!(
+        "{} entries, {} secrets checked, {} findings",
+        report.entries,
+        report.secrets,
+        report.findings_total
+    ));
+    if let Some(head) = &report.head {
+        lines.push(format!("head: {head}"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,49 @@
+//! What the demo says, and how many of its checks passed.
+
+/// The demo's output, kept so that it can be searched for what must not be in it.
+#[derive(Default)]
+pub(crate) struct Transcript {
+    text: String,
+    passed: usize,
+    failed: usize,
+}
+
+impl Transcript {
+    /// Begins a scene.
+    pub(crate) fn scene(&mut self, title: &str) {
+        self.line(&format!("\n{title}"));
+    }
+
+    /// Tells something that is no check.
+    pub(crate) fn say(&mut self, what: &str) {
+        self.line(&format!("        {what}"));
+    }
+
+    /// One check: what must hold, whether it does, and what was there instead.
+    pub(crate) fn check(&mut self, what: &str, holds: bool, instead: &str) {
+        if holds {
+            self.passed += 1;
+            self.line(&format!("  ok    {what}"));
+        } else {
+            self.failed += 1;
+            self.line(&format!("  FAIL  {what}: {instead}"));
+        }
+    }
+
+    /// Whether anything said so far holds `needle`.
+    pub(crate) fn contains(&self, needle: &str) -> bool {
+        self.text.contains(needle)
+    }
+
+    /// Prints the sum; the number of failed checks.
+    pub(crate) fn close(&self) -> usize {
+        println!("\n{} passed, {} failed", self.passed, self.failed);
+        self.failed
+    }
+
+    fn line(&mut self, line: &str) {
+        println!("{line}");
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+}

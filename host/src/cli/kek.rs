@@ -1,0 +1,90 @@
+//! `tavora-host kek …`: the key that wraps every secret's own key.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use vault_core::{KekState, KekStatus, LocalKek};
+
+use super::output::{Output, print_line, table};
+use super::session::{KEK_VARIABLE, Session, usage};
+use super::{Global, Outcome};
+
+#[derive(Subcommand)]
+pub(crate) enum KekCommand {
+    /// Make a KEK and print it, or write it to a new file.
+    Generate {
+        /// Write it to this file (mode 0600), which must not exist yet, and print nothing secret.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Show which KEK is in use and which ones the data needs.
+    Status,
+}
+
+impl KekCommand {
+    pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
+        match self {
+            Self::Generate { out: None } => Ok(print_line(&LocalKek::make_text())?),
+            Self::Generate { out: Some(path) } => {
+                write_new(&path)?;
+                let shown = serde_json::json!({ "file": path });
+                output.show(&shown, |_| {
+                    format!(
+                        "wrote a new KEK to {0}; point {KEK_VARIABLE}=file://{0} at it",
+                        path.display()
+                    )
+                })?;
+                Ok(())
+            }
+            Self::Status => {
+                let session = Session::open(global).await?;
+                let status = session.vaults.kek_status().await?;
+                output.show(&status, text)?;
+                session.close().await
+            }
+        }
+    }
+}
+
+/// Makes a KEK in a file that did not exist.
+pub(crate) fn write_new(path: &Path) -> Outcome {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| usage(format!("cannot make {}: {error}", path.display())))?;
+    let kek = LocalKek::make_text();
+    file.write_all(kek.as_bytes())?;
+    file.write_all(b"\n")?;
+    Ok(file.sync_all()?)
+}
+
+fn text(status: &KekStatus) -> String {
+    let rows: Vec<_> = status
+        .keks
+        .iter()
+        .map(|kek| {
+            [
+                kek.kek_id.to_string(),
+                (if status.primary == Some(kek.kek_id) { "primary" } else { "" }).to_owned(),
+                (if kek.in_keyring { "yes" } else { "no" }).to_owned(),
+                kek.rows.to_string(),
+                kek.wraps.to_string(),
+            ]
+        })
+        .collect();
+    let state = match &status.state {
+        KekState::Unset => format!("no KEK is set: {KEK_VARIABLE} is empty, and vaults are unavailable"),
+        KekState::Ready => "ready".to_owned(),
+        KekState::Mismatch { wanted, rows } => {
+            format!("wrong KEK: the data needs {wanted} ({rows} secrets)")
+        }
+        KekState::CanaryFailed { kek_id } => {
+            format!("the KEK {kek_id} does not open its own canary: the database is damaged")
+        }
+    };
+    format!("{state}\n\n{}", table(["KEK ID", "", "AT HAND", "SECRETS", "WRAPS"], &rows, "no KEK has been used yet"))
+}

@@ -1,0 +1,38 @@
+//! The process's log: to stderr, as text or JSON, by `RUST_LOG`.
+//!
+//! Libraries that see credentials on their way through (HTTP, TLS, the WebAssembly runtime's own bindings) never log
+//! below `info`, whatever `RUST_LOG` says: at `trace` they write out headers.
+
+use std::io::{self, IsTerminal};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// Targets that may log freely: this project's own.
+const OWN_TARGETS: [&str; 2] = ["tavora_host", "vault_core"];
+
+/// Starts logging; `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
+pub(crate) fn start(default_level: &str) {
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    let json = std::env::var("TAVORA_LOG_FORMAT").is_ok_and(|format| format == "json");
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colour);
+    let lines = match json {
+        true => lines.json().boxed(),
+        false => lines.boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(wanted).with_filter(FilterFn::new(is_quiet_enough)))
+        .init();
+}
+
+fn is_quiet_enough(metadata: &Metadata<'_>) -> bool {
+    let own = OWN_TARGETS.iter().any(|own| {
+        let rest = metadata.target().strip_prefix(own);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    });
+    own || *metadata.level() <= Level::INFO
+}

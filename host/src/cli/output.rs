@@ -1,0 +1,89 @@
+//! What a command prints: a table for people, JSON for programs, never both.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Where a command's result goes.
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints `value` as JSON, or as `text` makes it readable.
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        let text = match self.json {
+            true => serde_json::to_string_pretty(value)?,
+            false => text(value),
+        };
+        print_line(text.trim_end())
+    }
+}
+
+/// Prints `text` on stdout. A reader that has gone away is no error.
+pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Columns as wide as their widest cell. Control characters are made visible.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none: &str) -> String {
+    if rows.is_empty() {
+        return none.to_owned();
+    }
+    let shown: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| visible(cell)))
+        .collect();
+    let width = |column: usize| {
+        let cells = shown.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let line = |cells: [&str; N]| {
+        let padded = cells
+            .iter()
+            .enumerate()
+            .map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(head)];
+    lines.extend(shown.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    lines.join("\n")
+}
+
+fn visible(cell: &str) -> String {
+    cell.chars()
+        .flat_map(|c| match c.is_control() {
+            true => c.escape_default().collect::<Vec<_>>(),
+            false => vec![c],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_control_characters_show() {
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["long\u{1b}[2J".to_owned(), "2".to_owned()],
+        ];
+        assert_eq!(
+            table(["NAME", "N"], &rows, "none"),
+            "NAME           N\na              1\nlong\\u{1b}[2J  2"
+        );
+        assert_eq!(table(["NAME"], &[], "no apps"), "no apps");
+    }
+}

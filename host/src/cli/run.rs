@@ -1,0 +1,123 @@
+//! `tavora-host run`: an agent's program, in the JavaScript sandbox or in a component of its own.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::print_line;
+use super::session::{Session, usage};
+use super::{Failure, Global, Outcome};
+use crate::platform::{AgentRun, RunError};
+
+#[derive(Args)]
+#[command(after_help = "\
+The program is the body of an async function: `return` gives the result, printed as JSON on stdout. What it logs
+goes to stderr. It has search(), tools.list(), tools.call(), tools.all(), input and console; no network, no files,
+no credentials.
+
+Examples:
+  tavora-host run agent.js --input '{\"city\": \"Turin\"}'
+  tavora-host run -e 'return search(\"wasm components\", {count: 3})'
+  echo 'return 1 + 1' | tavora-host run -
+
+Exit status: 0 a result, 1 the program threw, 2 wrong usage, 3 a limit was hit.")]
+pub(crate) struct Run {
+    /// The file with the program; - reads it from stdin.
+    #[arg(required_unless_present_any = ["code", "component"], conflicts_with = "code")]
+    file: Option<PathBuf>,
+    /// The program itself.
+    #[arg(short = 'e', long = "execute", value_name = "CODE")]
+    code: Option<String>,
+    /// The app whose designated vault the tools use [default: the only one].
+    #[arg(long)]
+    app: Option<String>,
+    /// A shorter time limit than the host's.
+    #[arg(long, value_name = "N")]
+    timeout_ms: Option<u64>,
+    /// What the program sees as `input`.
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    input: String,
+    /// Run in this component of the agent class instead of the JavaScript sandbox.
+    #[arg(long, value_name = "WASM")]
+    component: Option<PathBuf>,
+}
+
+impl Run {
+    pub(crate) async fn execute(self, global: &Global) -> Outcome {
+        let code = self.program()?;
+        let session = Session::open(global).await?;
+        let app = session.app(self.app.as_deref()).await?;
+        let platform = session.platform().await?;
+        let mut run = AgentRun::new(app.id, code);
+        run.input = self.input;
+        run.timeout_ms = self.timeout_ms;
+        run.log = Box::new(|line| eprintln!("{line}"));
+        let report = match &self.component {
+            None => platform.run(run).await,
+            Some(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
+                let agent = platform
+                    .load_agent(&bytes)
+                    .map_err(|error| usage(format!("{}: {error}", path.display())))?;
+                platform.run_in(&agent, run).await
+            }
+        };
+        session.close().await?;
+        match report.outcome {
+            Ok(json) => Ok(print_line(json.get())?),
+            Err(error) => Err(explain(error)),
+        }
+    }
+
+    fn program(&self) -> Result<String, Failure> {
+        if let Some(code) = &self.code {
+            return Ok(code.clone());
+        }
+        let (name, bytes) = match &self.file {
+            None => return Ok(String::new()),
+            Some(path) if path.as_os_str() == "-" => {
+                let mut bytes = Vec::new();
+                std::io::stdin().lock().read_to_end(&mut bytes)?;
+                ("stdin".to_owned(), bytes)
+            }
+            Some(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
+                (path.display().to_string(), bytes)
+            }
+        };
+        String::from_utf8(bytes).map_err(|error| {
+            usage(format!(
+                "the program from {name} is not UTF-8: byte {} is wrong",
+                error.utf8_error().valid_up_to()
+            ))
+        })
+    }
+}
+
+/// Says what ended the run, and with which exit status.
+fn explain(error: RunError) -> Failure {
+    match error {
+        RunError::Threw {
+            name,
+            code,
+            message,
+            stack,
+        } => {
+            let code = code.map_or(String::new(), |code| format!(" ({code})"));
+            eprintln!("{name}{code}: {message}");
+            for frame in stack.lines() {
+                eprintln!("    {}", frame.trim_start());
+            }
+            Failure::Status(1)
+        }
+        RunError::Limit(hit) => {
+            eprintln!("error: {hit}");
+            Failure::Status(3)
+        }
+        RunError::CodeTooLong { .. } | RunError::InputTooLong { .. } | RunError::InvalidInput(_) => usage(error),
+        other => Failure::from(other),
+    }
+}

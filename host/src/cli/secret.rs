@@ -1,0 +1,146 @@
+//! `tavora-host secret …`: values go in by a prompt without echo, a file or stdin, never by an argument; nothing
+//! prints one.
+
+use std::io::{IsTerminal, Read, stdin};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue};
+use zeroize::Zeroizing;
+
+use super::output::{Output, table};
+use super::session::{Session, operator, usage};
+use super::{Failure, Global, Outcome};
+
+/// The longest input that is read, in bytes: a value's limit and a line ending.
+const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;
+
+#[derive(Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Store a secret, or replace it. One line ending at the end of the value is left out.
+    Put {
+        /// Its name: what tools resolve.
+        name: String,
+        /// The app [default: the only one].
+        #[arg(long)]
+        app: Option<String>,
+        /// The vault [default: the designated one].
+        #[arg(long)]
+        vault: Option<String>,
+        /// Read the value from a file instead of the prompt or stdin.
+        #[arg(long, value_name = "FILE")]
+        from_file: Option<PathBuf>,
+    },
+    /// List secrets: names, versions and times.
+    List {
+        /// The app [default: the only one].
+        #[arg(long)]
+        app: Option<String>,
+        /// The vault [default: the designated one].
+        #[arg(long)]
+        vault: Option<String>,
+    },
+    /// Delete a secret.
+    Delete {
+        /// Its name.
+        name: String,
+        /// The app [default: the only one].
+        #[arg(long)]
+        app: Option<String>,
+        /// The vault [default: the designated one].
+        #[arg(long)]
+        vault: Option<String>,
+    },
+}
+
+impl SecretCommand {
+    pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
+        match self {
+            Self::Put {
+                name,
+                app,
+                vault,
+                from_file,
+            } => {
+                let name = SecretName::try_from(name).map_err(usage)?;
+                let session = Session::open(global).await?;
+                let app = session.app(app.as_deref()).await?;
+                let vault = session.vault(&app, vault.as_deref()).await?;
+                let value = read_value(&name, from_file.as_deref())?;
+                let secret = session
+                    .vaults
+                    .put_secret(&operator(), app.id, vault.id, &name, &value)
+                    .await?;
+                output.show(&secret, |secret| {
+                    format!("stored {} in the vault {} (version {})", secret.name, vault.name, secret.version)
+                })?;
+                session.close().await
+            }
+            Self::List { app, vault } => {
+                let session = Session::open(global).await?;
+                let app = session.app(app.as_deref()).await?;
+                let vault = session.vault(&app, vault.as_deref()).await?;
+                let secrets = session.vaults.secrets(app.id, vault.id).await?;
+                output.show(&secrets, |secrets| list(secrets))?;
+                session.close().await
+            }
+            Self::Delete { name, app, vault } => {
+                let name = SecretName::try_from(name).map_err(usage)?;
+                let session = Session::open(global).await?;
+                let app = session.app(app.as_deref()).await?;
+                let vault = session.vault(&app, vault.as_deref()).await?;
+                let existed = session
+                    .vaults
+                    .delete_secret(&operator(), app.id, vault.id, &name)
+                    .await?;
+                output.show(&serde_json::json!({ "name": name, "existed": existed }), |_| match existed {
+                    true => format!("deleted {name} from the vault {}", vault.name),
+                    false => format!("{name} was not in the vault {}", vault.name),
+                })?;
+                session.close().await
+            }
+        }
+    }
+}
+
+fn read_value(name: &SecretName, file: Option<&Path>) -> Result<SecretValue, Failure> {
+    let mut bytes = match file {
+        Some(path) => {
+            let file = std::fs::File::open(path)
+                .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
+            read_bounded(file)?
+        }
+        None if stdin().is_terminal() => {
+            rpassword::prompt_password(format!("Value of {name}: "))?.into_bytes()
+        }
+        None => read_bounded(stdin().lock())?,
+    };
+    for ending in [b'\n', b'\r'] {
+        if bytes.last() == Some(&ending) {
+            bytes.pop();
+        }
+    }
+    SecretValue::from_bytes(bytes).map_err(usage)
+}
+
+fn read_bounded(source: impl Read) -> Result<Vec<u8>, Failure> {
+    // The whole capacity at once: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT_BYTES as usize + 1));
+    source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(std::mem::take(&mut *bytes))
+}
+
+fn list(secrets: &[RedactedSecret]) -> String {
+    let rows: Vec<_> = secrets
+        .iter()
+        .map(|secret| {
+            [
+                secret.name.to_string(),
+                secret.version.to_string(),
+                secret.kek_id.to_string(),
+                secret.updated_at.to_string(),
+            ]
+        })
+        .collect();
+    table(["NAME", "VERSION", "KEK", "UPDATED"], &rows, "no secrets; `tavora-host secret put NAME` stores one")
+}

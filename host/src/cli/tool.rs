@@ -1,0 +1,125 @@
+//! `tavora-host tool …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::output::{Output, print_line, table};
+use super::session::{Session, config, usage};
+use super::{Failure, Global, Outcome};
+use crate::platform::{AgentRun, ToolView};
+use crate::runtime::inspection::{self, Fit, Inspection};
+
+#[derive(Subcommand)]
+pub(crate) enum ToolCommand {
+    /// List the trusted tools with their grants.
+    List,
+    /// Show what a component imports, the class it fits, and the authority it would have.
+    #[command(after_help = "Exit status: 0 fits an agent, 3 needs trust, 4 fits no class, 2 not a component.")]
+    Inspect {
+        /// The component's file.
+        file: PathBuf,
+    },
+    /// Call one operation of a tool, as an agent would. The answer is scrubbed, as it is for an agent.
+    Call {
+        /// The tool.
+        tool: String,
+        /// The operation.
+        operation: String,
+        /// The input, a JSON object.
+        #[arg(long, default_value = "{}", value_name = "JSON")]
+        input: String,
+        /// The app [default: the only one].
+        #[arg(long)]
+        app: Option<String>,
+    },
+}
+
+impl ToolCommand {
+    pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
+        match self {
+            Self::List => {
+                let session = Session::open(global).await?;
+                let platform = session.platform().await?;
+                let tools: Vec<ToolView> = platform.tools().collect();
+                output.show(&tools, |tools| list(tools))?;
+                session.close().await
+            }
+            Self::Inspect { file } => {
+                let bytes = std::fs::read(&file)
+                    .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
+                let limits = config(global)?.limits.component;
+                let inspection = inspection::inspect(&bytes, &limits)
+                    .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+                output.show(&inspection, describe)?;
+                match inspection.class {
+                    Fit::Agent => Ok(()),
+                    Fit::NeedsTrust { .. } => Err(Failure::Status(3)),
+                    Fit::NoClass { .. } => Err(Failure::Status(4)),
+                }
+            }
+            Self::Call {
+                tool,
+                operation,
+                input,
+                app,
+            } => {
+                let session = Session::open(global).await?;
+                let app = session.app(app.as_deref()).await?;
+                let platform = session.platform().await?;
+                let identity = AgentRun::new(app.id, "").identity;
+                let answer = platform.call_tool(identity, &tool, &operation, &input).await;
+                session.close().await?;
+                match answer {
+                    Ok(json) => Ok(print_line(&json)?),
+                    Err(error) => {
+                        eprintln!("error: {} ({})", error.message, error.code);
+                        Err(Failure::Status(1))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn list(tools: &[ToolView]) -> String {
+    let rows: Vec<_> = tools
+        .iter()
+        .map(|tool| {
+            let operations: Vec<&str> = tool.operations.iter().map(|it| it.name.as_str()).collect();
+            let origins: Vec<String> = tool.origins.iter().map(ToString::to_string).collect();
+            [
+                tool.name.clone(),
+                operations.join(" "),
+                tool.secrets.join(" "),
+                origins.join(" "),
+            ]
+        })
+        .collect();
+    table(["TOOL", "OPERATIONS", "SECRETS", "ORIGINS"], &rows, "no tools")
+}
+
+fn describe(inspection: &Inspection) -> String {
+    let mut lines = vec![format!("digest   {}", inspection.digest)];
+    for import in &inspection.imports {
+        lines.push(format!("imports  {} ({})", import.name, import.place));
+    }
+    if inspection.imports.is_empty() {
+        lines.push("imports  nothing".to_owned());
+    }
+    for export in &inspection.exports {
+        lines.push(format!("exports  {export}"));
+    }
+    match &inspection.class {
+        Fit::Agent => lines.push("class    agent: it can call tools that are granted to it, and nothing else".to_owned()),
+        Fit::NeedsTrust { authority } => {
+            lines.push("class    trusted tool: it runs only if tavora.toml lists it".to_owned());
+            lines.extend(authority.iter().map(|what| format!("may      {what}")));
+        }
+        Fit::NoClass { reasons } => {
+            lines.push("class    none: the host refuses it".to_owned());
+            lines.extend(reasons.iter().map(|reason| format!("because  {reason}")));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,258 @@
+//! `tavora.toml`: what the operator decides. Every key has a default; an unknown one is refused, with a suggestion.
+//!
+//! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use vault_core::SecretName;
+
+use crate::egress::{EgressLimits, Origin};
+use crate::runtime::inspection::Digest;
+use crate::runtime::limits::Limits;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the host listens.
+    pub server: ServerConfig,
+    /// Where the data is.
+    pub storage: StorageConfig,
+    /// What tools may reach besides the public internet's part of their grants.
+    pub egress: EgressConfig,
+    /// What runs and calls may use.
+    pub limits: Limits,
+    /// Trusted tools, and changes to the built-in ones, by name.
+    pub tools: BTreeMap<ToolName, ToolConfig>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+}
+
+/// `[storage]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// `sqlite://PATH`; without it, `tavora.db` in the data folder.
+    pub url: Option<StorageUrl>,
+}
+
+/// A storage URL that this host can open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageUrl(pub PathBuf);
+
+impl<'de> Deserialize<'de> for StorageUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self(PathBuf::from(path))),
+            _ => Err(serde::de::Error::custom(
+                "a storage URL must read sqlite://PATH (no other store is built in)",
+            )),
+        }
+    }
+}
+
+/// `[egress]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressConfig {
+    /// Origins that may have private, loopback or otherwise internal addresses.
+    pub allow_private_origins: Vec<Origin>,
+    /// A PEM file of certificate authorities to trust besides the platform's.
+    pub extra_ca_file: Option<PathBuf>,
+    /// Timeouts and sizes of outbound requests.
+    pub limits: EgressLimits,
+}
+
+/// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ToolName(String);
+
+impl ToolName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ToolName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if starts_well && name.len() <= 64 && name.chars().all(plain) {
+            Ok(Self(name))
+        } else {
+            Err(format!(
+                "{name:?} is not a tool's name: 1 to 64 characters of a-z, 0-9, - and _, a letter first"
+            ))
+        }
+    }
+}
+
+/// `[tools.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
+    pub component: Option<PathBuf>,
+    /// `sha256:…` of the file; another one is refused.
+    pub digest: Option<Digest>,
+    /// The secrets that it may resolve.
+    pub secrets: Vec<SecretName>,
+    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
+    pub origins: Vec<Origin>,
+    /// Secrets that may be sent to these of its origins only.
+    pub bind: BTreeMap<SecretName, Vec<Origin>>,
+    /// What the component reads through `wasi:config/store`.
+    pub config: BTreeMap<String, String>,
+}
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It says something that it may not.
+    #[error("{}: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what is wrong there.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config = Self::parse(&text).map_err(|message| ConfigError::Invalid {
+            path: path.to_owned(),
+            message,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for tool in config.tools.values_mut() {
+            if let Some(component) = &mut tool.component {
+                *component = folder.join(&component);
+            }
+        }
+        Ok(config)
+    }
+
+    /// Reads the text of a file; an error is one line with its place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let place = error.span().map_or(String::new(), |span| {
+                let before = &text[..span.start];
+                let line = before.matches('\n').count() + 1;
+                let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+                format!("line {line}, column {column}: ")
+            });
+            let message = error.message().replace('\n', " ");
+            let suggestion = suggest(&message)
+                .map_or(String::new(), |known| format!("; did you mean `{known}`?"));
+            format!("{place}{message}{suggestion}")
+        })
+    }
+}
+
+/// The known key that looks most like the unknown one, from serde's `unknown field` message.
+fn suggest(message: &str) -> Option<&str> {
+    let mut quoted = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    let unknown = quoted.next()?;
+    quoted
+        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        let config = Config::parse("").expect("valid");
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+        assert!(config.tools.is_empty());
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let config = Config::parse(
+            r#"
+            [server]
+            listen = "127.0.0.1:9000"
+            [storage]
+            url = "sqlite:///var/lib/tavora/tavora.db"
+            [egress]
+            allow_private_origins = ["http://127.0.0.1:4000"]
+            [limits.agent]
+            cpu_ms = 100
+            [tools.weather]
+            component = "weather.wasm"
+            secrets = ["weather_key"]
+            origins = ["https://api.example.com"]
+            bind = { weather_key = ["https://api.example.com"] }
+            config = { units = "metric" }
+            "#,
+        )
+        .expect("valid");
+        assert_eq!(config.limits.agent.cpu_ms, 100);
+        assert_eq!(config.limits.agent.max_tool_calls, 200);
+        assert_eq!(config.tools.len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, message) in [
+            (
+                "[server]\nlistn = \"127.0.0.1:1\"",
+                "line 2, column 1: unknown field `listn`, expected `listen`; did you mean `listen`?",
+            ),
+            ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
+            ("[tools.a]\n[tools.a]", "duplicate key"),
+            ("[tools.A]", "is not a tool's name"),
+            ("[storage]\nurl = \"mysql://x\"", "must read sqlite://PATH"),
+            ("[tools.a]\norigins = [\"https://a/b\"]", "line 2, column 1"),
+            ("[server]\nlisten = 3", "line 2, column 10: "),
+        ] {
+            let error = Config::parse(text).expect_err(text);
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+}

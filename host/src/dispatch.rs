@@ -1,0 +1,301 @@
+//! Calls of trusted tools on behalf of one app and one run: which tools are granted, which instance answers, and
+//! the scrubbing of everything that goes back.
+//!
+//! Whoever asks (an agent through `tavora:platform/tools`, the command line, later the HTTP API) comes through here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
+
+use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
+use crate::runtime::bindings::ToolError;
+use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
+use crate::trail::Trail;
+
+/// How much is repeated of a name that an agent made up; the longest real one is no longer.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// For whom calls are made; every audit entry of the run says so.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// The app whose designated vault is used.
+    pub app: AppId,
+    /// The run; the audit's `session_id`.
+    pub session_id: String,
+    /// The request that started the run, if one did.
+    pub request_id: Option<String>,
+    /// The API key that started the run, if one did.
+    pub api_key: Option<ApiKeyId>,
+}
+
+/// One call that a run made, without its input and its result.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallRecord {
+    /// The tool's name, as it was asked for.
+    pub tool: String,
+    /// The operation, as it was asked for.
+    pub operation: String,
+    /// Whether the tool gave a result.
+    pub ok: bool,
+    /// The code of the error, when it did not.
+    pub error_code: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The tools of a host, by name.
+pub(crate) type Tools = BTreeMap<Arc<str>, Arc<ToolComponent>>;
+
+/// The calls of one run. A clone is the same run.
+#[derive(Clone)]
+pub(crate) struct Dispatch(Arc<Run>);
+
+struct Run {
+    granted: Tools,
+    identity: RunIdentity,
+    vaults: SecretVaults,
+    egress: Arc<EgressPool>,
+    released: Arc<ReleasedSecrets>,
+    trail: Arc<Trail>,
+    /// Instances that wait for their next call, so that a tool can keep a session within a run.
+    idle: Mutex<HashMap<Arc<str>, Vec<ToolInstance>>>,
+    calls: Mutex<Vec<CallRecord>>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(
+        granted: Tools,
+        identity: RunIdentity,
+        vaults: SecretVaults,
+        egress: Arc<EgressPool>,
+    ) -> Self {
+        Self(Arc::new(Run {
+            granted,
+            identity,
+            trail: Arc::new(Trail::new(vaults.clone())),
+            vaults,
+            egress,
+            released: Arc::default(),
+            idle: Mutex::default(),
+            calls: Mutex::default(),
+        }))
+    }
+
+    /// The tools that this run may call, by name.
+    pub(crate) fn granted(&self) -> impl Iterator<Item = &ToolComponent> {
+        self.0.granted.values().map(Arc::as_ref)
+    }
+
+    /// The calls so far, in the order in which they ended.
+    pub(crate) fn take_calls(&self) -> Vec<CallRecord> {
+        std::mem::take(&mut lock(&self.0.calls))
+    }
+
+    /// Calls one operation of one tool; the outcome is scrubbed.
+    pub(crate) async fn call(
+        &self,
+        tool: &str,
+        operation: &str,
+        input: &str,
+    ) -> Result<String, ToolError> {
+        let started = Instant::now();
+        let outcome = self.0.call(tool, operation, input).await;
+        lock(&self.0.calls).push(CallRecord {
+            tool: shown(tool),
+            operation: shown(operation),
+            ok: outcome.is_ok(),
+            error_code: outcome.as_ref().err().map(|error| error.code.clone()),
+            duration_ms: whole_ms(started.elapsed()),
+        });
+        outcome
+    }
+}
+
+impl Run {
+    async fn call(&self, name: &str, operation: &str, input: &str) -> Result<String, ToolError> {
+        let tool = self.granted.get(name).ok_or_else(|| self.unknown_tool(name))?;
+        if !tool.operations.iter().any(|known| known.name == operation) {
+            return Err(unknown_operation(tool, operation));
+        }
+        check_object(input)?;
+        let outcome = match self.call_instance(tool, operation, input).await {
+            Ok(outcome) => outcome,
+            Err(failure) => Err(failed(tool, &failure)),
+        };
+        self.trail.write_denials(&self.context(tool)).await;
+        self.scrub(tool, outcome).await
+    }
+
+    async fn call_instance(
+        &self,
+        tool: &Arc<ToolComponent>,
+        operation: &str,
+        input: &str,
+    ) -> Result<Result<String, ToolError>, ToolFailure> {
+        let waiting = lock(&self.idle).get_mut(&tool.name).and_then(Vec::pop);
+        let mut instance = match waiting {
+            Some(instance) => instance,
+            None => tool.instantiate(self.binding(tool)).await?,
+        };
+        let outcome = instance.call(operation, input).await?;
+        lock(&self.idle)
+            .entry(Arc::clone(&tool.name))
+            .or_default()
+            .push(instance);
+        Ok(outcome)
+    }
+
+    fn context(&self, tool: &ToolComponent) -> ReleaseContext {
+        ReleaseContext {
+            app_id: self.identity.app,
+            tool: tool.name.to_string(),
+            tool_digest: tool.digest.to_string(),
+            request_id: self.identity.request_id.clone(),
+            session_id: Some(self.identity.session_id.clone()),
+            api_key_id: self.identity.api_key,
+        }
+    }
+
+    fn binding(&self, tool: &ToolComponent) -> ToolBinding {
+        let scope = EgressScope {
+            app: self.identity.app.to_string(),
+            tool: tool.name.to_string(),
+        };
+        ToolBinding {
+            vaults: self.vaults.clone(),
+            context: self.context(tool),
+            egress: self.egress.open(
+                scope,
+                tool.grants.origins.iter().cloned(),
+                Arc::clone(&self.released),
+                self.trail.clone(),
+            ),
+            released: Arc::clone(&self.released),
+        }
+    }
+
+    /// Takes every secret that this run released out of what the tool answered.
+    async fn scrub(
+        &self,
+        tool: &ToolComponent,
+        outcome: Result<String, ToolError>,
+    ) -> Result<String, ToolError> {
+        let scrubber = self.released.scrubber();
+        let mut leaked = Vec::new();
+        let mut clean = |text: String| {
+            let scrubbed = scrubber.scrub(&text);
+            leaked.extend(scrubbed.blocked);
+            scrubbed.text.into_owned()
+        };
+        let outcome = match outcome {
+            Ok(json) => Ok(clean(json)),
+            Err(error) => Err(ToolError {
+                code: clean(error.code),
+                message: clean(error.message),
+            }),
+        };
+        leaked.sort();
+        leaked.dedup();
+        for secret in leaked {
+            tracing::warn!(tool = &*tool.name, "a tool's answer held a credential; it was taken out");
+            self.trail.leak_blocked(&self.context(tool), &secret).await;
+        }
+        let json = outcome?;
+        match serde_json::from_str::<&RawValue>(&json) {
+            Ok(_) => Ok(json),
+            Err(_) => Err(ToolError {
+                code: "tool_failed".to_owned(),
+                message: format!("the answer of the tool {:?} is not JSON", tool.name),
+            }),
+        }
+    }
+
+    fn unknown_tool(&self, name: &str) -> ToolError {
+        let granted: Vec<&str> = self.granted.keys().map(AsRef::as_ref).collect();
+        ToolError {
+            code: "unknown_tool".to_owned(),
+            message: format!(
+                "there is no tool {:?} in this run; it may call: {}",
+                shown(name),
+                list_or_none(&granted)
+            ),
+        }
+    }
+}
+
+fn unknown_operation(tool: &ToolComponent, operation: &str) -> ToolError {
+    let known: Vec<&str> = tool.operations.iter().map(|it| it.name.as_str()).collect();
+    ToolError {
+        code: "unknown_operation".to_owned(),
+        message: format!(
+            "the tool {:?} has no operation {:?}; it has: {}",
+            tool.name,
+            shown(operation),
+            list_or_none(&known)
+        ),
+    }
+}
+
+/// A name as an agent gave it, short enough to repeat and to keep.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => name.to_owned(),
+        Some((end, _)) => format!("{}…", &name[..end]),
+    }
+}
+
+fn list_or_none(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+fn check_object(input: &str) -> Result<(), ToolError> {
+    let problem = match serde_json::from_str::<&RawValue>(input) {
+        Ok(raw) if raw.get().starts_with('{') => return Ok(()),
+        Ok(_) => "it is another JSON value".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(ToolError {
+        code: "invalid_input".to_owned(),
+        message: format!("the input must be a JSON object: {problem}"),
+    })
+}
+
+/// What an agent reads when a tool did not answer by itself. The cause is the operator's business.
+fn failed(tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
+    let (code, message) = match failure {
+        ToolFailure::Limit(hit) => (
+            "limit_exceeded",
+            format!("the tool {:?} was stopped: {hit}", tool.name),
+        ),
+        ToolFailure::Busy(_) => (
+            "limit_exceeded",
+            "the host has no room for another instance (limits.max_instances); try again".to_owned(),
+        ),
+        ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
+            tracing::error!(tool = &*tool.name, digest = %tool.digest, error = %failure, "a tool failed");
+            (
+                "tool_failed",
+                format!("the tool {:?} stopped unexpectedly", tool.name),
+            )
+        }
+    };
+    ToolError {
+        code: code.to_owned(),
+        message,
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,146 @@
+//! The egress policy: the one way out for a trusted tool's HTTP requests.
+//!
+//! A request goes out only to an origin that the tool is granted, only to an
+//! address that was checked, and never with a secret that is bound elsewhere.
+//! Redirects go back to the tool as they are: it can follow one only to an
+//! origin that it is granted. No proxy is used and no environment variable read.
+//! Every refusal is told to an [`EgressLog`] and reaches the tool as
+//! `HTTP-request-denied`.
+//!
+//! It does not decide which origins a tool is granted, does not add credentials
+//! to requests, does not retry, and does not scrub: what an upstream answers is
+//! the tool's to read, and is scrubbed when the tool passes it on.
+//!
+//! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
+//! [`Egress`] of one tool instance, which is the `wasi:http` hooks of its store.
+
+mod address;
+mod body;
+mod connect;
+mod denial;
+mod exchange;
+mod failure;
+mod header;
+mod limit;
+mod origin;
+mod pool;
+mod released;
+mod resolve;
+mod tls;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::{HeaderName, Request, Response};
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::{
+    Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
+
+pub use self::address::refused_range;
+use self::denial::Reporter;
+pub use self::denial::{DenialReason, EgressDenied, EgressLog};
+use self::exchange::Exchange;
+use self::failure::Failure;
+pub use self::limit::EgressLimits;
+pub use self::origin::{Origin, OriginError, Scheme};
+use self::pool::HttpClient;
+pub use self::pool::{EgressPool, EgressScope, EgressSettings};
+pub use self::released::ReleasedSecrets;
+pub use self::resolve::{Resolve, SystemResolver};
+pub use self::tls::TrustError;
+
+/// The way out for one tool instance.
+pub struct Egress {
+    scope: EgressScope,
+    granted: BTreeSet<Origin>,
+    limits: EgressLimits,
+    client: HttpClient,
+    released: Arc<ReleasedSecrets>,
+    in_flight: Arc<Semaphore>,
+    log: Arc<dyn EgressLog>,
+}
+
+type Finishing = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
+type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Finishing), WasiError>> + Send>;
+
+impl Egress {
+    /// Grants one more origin, until this instance ends: what the app's own
+    /// configuration opens for one call.
+    pub fn grant(&mut self, origin: Origin) {
+        self.granted.insert(origin);
+    }
+
+    /// The checks that need no network, in the order in which they give the most
+    /// useful reason.
+    fn exchange(
+        &self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        reporter: &Reporter,
+    ) -> Result<Exchange, Failure> {
+        let origin = reporter.origin.as_ref();
+        let origin = origin.ok_or(DenialReason::TargetInvalid)?;
+        if !self.granted.contains(origin) {
+            return Err(DenialReason::OriginNotGranted.into());
+        }
+        Exchange::new(
+            request,
+            options.unwrap_or_default(),
+            origin,
+            self.limits,
+            self.released.clone(),
+            self.in_flight.clone(),
+            reporter.clone(),
+        )
+    }
+}
+
+impl WasiHttpHooks for Egress {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        header::is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(header::is_forbidden)
+    }
+
+    /// The client sets it, from the origin that was checked.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Finishing,
+    ) -> Sending {
+        let reporter = Reporter {
+            scope: self.scope.clone(),
+            origin: Origin::of_uri(request.uri()).ok(),
+            log: self.log.clone(),
+        };
+        let exchange = self.exchange(request, options, &reporter);
+        let client = self.client.clone();
+        Box::new(async move {
+            let outcome = match exchange {
+                Ok(exchange) => exchange.run(client).await,
+                Err(failure) => Err(failure),
+            };
+            match outcome {
+                // The pool drives its connections itself.
+                Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Finishing)),
+                Err(Failure::Failed(error)) => Err(error),
+                Err(Failure::Denied(reason)) => {
+                    reporter.report(reason);
+                    Err(WasiError::HttpRequestDenied)
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What the tool is told when a request fails: the one place where errors of the
+//! libraries become those of `wasi:http`. Texts of errors do not pass, because
+//! they can quote what an upstream sent.
+
+use std::error::Error as StdError;
+use std::io;
+
+use hyper_util::client::legacy;
+use wasmtime_wasi_http::Error as WasiError;
+
+use super::DenialReason;
+use super::connect::ConnectFailure;
+
+/// Why a request came to nothing.
+pub(super) enum Failure {
+    /// The policy refused it.
+    Denied(DenialReason),
+    /// Something else went wrong.
+    Failed(WasiError),
+}
+
+impl From<WasiError> for Failure {
+    fn from(error: WasiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DenialReason> for Failure {
+    fn from(reason: DenialReason) -> Self {
+        Self::Denied(reason)
+    }
+}
+
+impl From<legacy::Error> for Failure {
+    fn from(error: legacy::Error) -> Self {
+        if let Some(failure) = cause::<ConnectFailure>(&error) {
+            return match failure {
+                ConnectFailure::Refused(reason) => Self::Denied(reason.clone()),
+                ConnectFailure::NoOrigin(_) => Self::Denied(DenialReason::TargetInvalid),
+                ConnectFailure::Unresolved(_) => Self::Failed(WasiError::DnsError {
+                    rcode: Some("name not resolved".to_owned()),
+                    info_code: None,
+                }),
+                ConnectFailure::TooLong => Self::Failed(WasiError::ConnectionTimeout),
+            };
+        }
+        if let Some(error) = cause::<rustls::Error>(&error) {
+            return Self::Failed(of_tls(error));
+        }
+        if let Some(error) = cause::<hyper::Error>(&error) {
+            return Self::Failed(of_hyper(error));
+        }
+        if let Some(error) = cause::<io::Error>(&error) {
+            return Self::Failed(of_io(error));
+        }
+        Self::Failed(WasiError::ConnectionTerminated)
+    }
+}
+
+/// An error of the protocol, while waiting for a response or reading its body.
+pub(super) fn of_hyper(error: &hyper::Error) -> WasiError {
+    if error.is_parse_too_large() {
+        return WasiError::HttpResponseHeaderSectionSize(None);
+    }
+    if error.is_parse() {
+        return WasiError::HttpProtocolError;
+    }
+    if error.is_incomplete_message() {
+        return WasiError::HttpResponseIncomplete;
+    }
+    match cause::<io::Error>(error) {
+        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            WasiError::HttpResponseIncomplete
+        }
+        Some(error) => of_io(error),
+        None if error.is_canceled() || error.is_closed() => WasiError::ConnectionTerminated,
+        None => WasiError::HttpProtocolError,
+    }
+}
+
+fn of_io(error: &io::Error) -> WasiError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => WasiError::ConnectionRefused,
+        io::ErrorKind::TimedOut => WasiError::ConnectionTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            WasiError::DestinationUnavailable
+        }
+        _ => WasiError::ConnectionTerminated,
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> WasiError {
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            WasiError::TlsCertificateError
+        }
+        rustls::Error::AlertReceived(alert) => WasiError::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: None,
+        },
+        _ => WasiError::TlsProtocolError,
+    }
+}
+
+/// The first error of type `E` among an error and its causes.
+fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // An I/O error names as its source not what it wraps, but the source of that.
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}

@@ -1,0 +1,92 @@
+//! How the host talks TLS to upstreams: rustls with the ring provider, given
+//! explicitly, and the platform's roots. No client certificates.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+
+/// Why TLS could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The text is not PEM.
+    #[error("[egress] extra_ca_file is not PEM; give a file with BEGIN CERTIFICATE blocks")]
+    NotPem(#[source] rustls::pki_types::pem::Error),
+    /// There is no certificate in it.
+    #[error(
+        "[egress] extra_ca_file holds no certificate; give a file with BEGIN CERTIFICATE blocks"
+    )]
+    NoCertificate,
+    /// A certificate in it cannot be a root, or the platform's verifier failed.
+    #[error(
+        "a root certificate of [egress] extra_ca_file or of the platform cannot be used; check the file"
+    )]
+    Unusable(#[source] rustls::Error),
+}
+
+/// A configuration that trusts the platform's roots, and those in `extra_ca_pem`.
+pub(super) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
+    let extra = match extra_ca_pem {
+        None => Vec::new(),
+        Some(pem) => {
+            let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
+                .collect::<Result<_, _>>()
+                .map_err(TrustError::NotPem)?;
+            if certificates.is_empty() {
+                return Err(TrustError::NoCertificate);
+            }
+            certificates
+        }
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(TrustError::Unusable)?;
+    let has_extra = !extra.is_empty();
+    match Verifier::new_with_extra_roots(extra, provider) {
+        Ok(verifier) => Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()),
+        Err(error) if has_extra => Err(TrustError::Unusable(error)),
+        Err(error) => {
+            // A host without roots can still serve what needs none; every
+            // certificate is then an unknown one.
+            tracing::warn!(
+                %error,
+                "no CA certificates; https origins cannot be reached until the platform's are installed or [egress] extra_ca_file is set"
+            );
+            Ok(builder
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_no_root_is_refused_with_its_reason() {
+        assert!(matches!(
+            client_config(Some(b"nothing")),
+            Err(TrustError::NoCertificate)
+        ));
+        assert!(matches!(
+            client_config(Some(
+                b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"
+            )),
+            Err(TrustError::NotPem(_))
+        ));
+        assert!(matches!(
+            client_config(Some(
+                b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+            )),
+            Err(TrustError::Unusable(_))
+        ));
+        assert!(client_config(None).is_ok());
+    }
+}

@@ -1,0 +1,507 @@
+//! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs agents.
+//!
+//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use vault_core::{AppId, ReleaseContext, SecretVaults};
+
+use crate::builtin::{self, MissingGuest};
+use crate::capability::tools::ToolsCapability;
+pub use crate::capability::tools::LogSink;
+use crate::config::{Config, EgressConfig, ToolConfig, ToolName};
+use crate::dispatch::{Dispatch, Tools};
+pub use crate::dispatch::{CallRecord, RunIdentity};
+use crate::egress::{EgressDenied, EgressPool, EgressScope, EgressSettings, Origin, ReleasedSecrets, TrustError};
+use crate::runtime::agent::AgentFailure;
+pub use crate::runtime::agent::AgentComponent;
+pub use crate::runtime::bindings::{Operation, ToolError};
+use crate::runtime::inspection::Digest;
+use crate::runtime::limits::{LimitHit, Limits};
+use crate::runtime::tool::{ToolBinding, ToolComponent, ToolGrants};
+use crate::runtime::{LoadError, Runtime};
+
+/// Why a platform did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The WebAssembly engine refused its configuration.
+    #[error("the WebAssembly engine does not start: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The extra certificate authorities cannot be read.
+    #[error("[egress] extra_ca_file: cannot read {}: {source}", path.display())]
+    ExtraCaUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The extra certificate authorities cannot be used.
+    #[error("[egress] extra_ca_file: {0}")]
+    ExtraCa(#[from] TrustError),
+    /// A tool's file cannot be read.
+    #[error("[tools.{tool}]: cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The tool.
+        tool: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A tool's component was not loaded.
+    #[error("[tools.{tool}]: {source}")]
+    Load {
+        /// The tool.
+        tool: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// A tool did not tell its operations.
+    #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
+    Describe {
+        /// The tool.
+        tool: String,
+        /// Why.
+        reason: String,
+    },
+    /// Neither built in nor with a component of its own.
+    #[error("[tools.{0}]: there is no built-in tool of that name, and no `component` is given")]
+    NoComponent(String),
+    /// A component under a built-in tool's name.
+    #[error("[tools.{0}]: this tool is built in; give your component another name")]
+    BuiltinName(String),
+    /// An entry of `config` that should hold a URL does not.
+    #[error("[tools.{tool}.config] {key}: {reason}")]
+    BaseUrl {
+        /// The tool.
+        tool: String,
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What is known of a loaded tool. Names of secrets, never values.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToolView {
+    /// The name that agents call it by.
+    pub name: String,
+    /// The digest of its component.
+    pub digest: Digest,
+    /// The secrets that it may resolve.
+    pub secrets: Vec<String>,
+    /// The origins that it may reach.
+    pub origins: Vec<Origin>,
+    /// What it can do.
+    pub operations: Vec<OperationView>,
+}
+
+/// One operation of a tool.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationView {
+    /// Its name.
+    pub name: String,
+    /// For whom decides whether to call it.
+    pub description: String,
+    /// A JSON Schema.
+    pub input_schema: Box<RawValue>,
+}
+
+/// One run of an agent's program.
+pub struct AgentRun {
+    /// For whom.
+    pub identity: RunIdentity,
+    /// The program: for the JavaScript sandbox, the body of an async function.
+    pub code: String,
+    /// What it sees as `input`: JSON.
+    pub input: String,
+    /// A shorter wall clock than `limits.agent.wall_clock_ms`.
+    pub timeout_ms: Option<u64>,
+    /// The tools it may call; all of them when `None`.
+    pub tools: Option<BTreeSet<String>>,
+    /// Receives what it logs, line by line, as it comes.
+    pub log: LogSink,
+}
+
+impl AgentRun {
+    /// A run of `code` for `app`, with every tool, no input, and a log that goes nowhere.
+    pub fn new(app: AppId, code: impl Into<String>) -> Self {
+        Self {
+            identity: RunIdentity {
+                app,
+                session_id: uuid::Uuid::now_v7().to_string(),
+                request_id: None,
+                api_key: None,
+            },
+            code: code.into(),
+            input: "null".to_owned(),
+            timeout_ms: None,
+            tools: None,
+            log: Box::new(|_| {}),
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct RunReport {
+    /// Its result as JSON, or why there is none.
+    pub outcome: Result<Box<RawValue>, RunError>,
+    /// The calls it made.
+    pub calls: Vec<CallRecord>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why a run gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The program threw.
+    #[error("{name}: {message}")]
+    Threw {
+        /// The error's name.
+        name: String,
+        /// A `ToolError`'s code.
+        code: Option<String>,
+        /// What it says.
+        message: String,
+        /// Where, a frame a line; may be empty.
+        stack: String,
+    },
+    /// A limit ended it.
+    #[error(transparent)]
+    Limit(#[from] LimitHit),
+    /// The program is too long to be run.
+    #[error("the program has {bytes} bytes, and limits.agent.max_code_bytes allows {allowed}")]
+    CodeTooLong {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        allowed: usize,
+    },
+    /// The input is too long.
+    #[error("the input has {bytes} bytes, and limits.agent.max_input_bytes allows {allowed}")]
+    InputTooLong {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        allowed: usize,
+    },
+    /// The input is not JSON.
+    #[error("the input is not JSON: {0}")]
+    InvalidInput(serde_json::Error),
+    /// The sandbox is not in this binary.
+    #[error(transparent)]
+    MissingSandbox(#[from] MissingGuest),
+    /// The component failed; not the program's doing, unless it is the agent's own component.
+    #[error(transparent)]
+    Failed(AgentFailure),
+    /// The component gave something else than JSON.
+    #[error("the agent's result is not JSON: {0}")]
+    InvalidResult(serde_json::Error),
+}
+
+/// A host's tools and sandbox, on a set of vaults.
+pub struct Platform {
+    vaults: SecretVaults,
+    runtime: Runtime,
+    egress: Arc<EgressPool>,
+    tools: Tools,
+    sandbox: Result<AgentComponent, &'static str>,
+    limits: Arc<Limits>,
+}
+
+impl Platform {
+    /// Starts the engine and loads the sandbox and every tool, built-in ones first.
+    ///
+    /// Compiled components are kept in `cache_dir`, which must be as private as the database.
+    pub async fn start(
+        vaults: SecretVaults,
+        config: &Config,
+        cache_dir: Option<&Path>,
+    ) -> Result<Self, StartError> {
+        let runtime = Runtime::start(&config.limits, cache_dir).map_err(StartError::Engine)?;
+        let sandbox = match builtin::component(builtin::SANDBOX) {
+            Ok(bytes) => Ok(runtime.load_agent(bytes).map_err(|source| StartError::Load {
+                tool: builtin::SANDBOX.to_owned(),
+                source,
+            })?),
+            Err(MissingGuest(name)) => Err(name),
+        };
+        let mut platform = Self {
+            egress: Arc::new(EgressPool::new(egress_settings(&config.egress)?)?),
+            limits: Arc::new(config.limits.clone()),
+            tools: Tools::new(),
+            vaults,
+            runtime,
+            sandbox,
+        };
+        for builtin in builtin::TOOLS {
+            match builtin::component(builtin.name) {
+                Ok(bytes) => platform.load_builtin(builtin, bytes, config).await?,
+                Err(missing) => tracing::warn!("{missing}"),
+            }
+        }
+        for (name, tool) in &config.tools {
+            if builtin::TOOLS.iter().all(|builtin| builtin.name != name.as_str()) {
+                platform.load_listed(name, tool).await?;
+            }
+        }
+        Ok(platform)
+    }
+
+    /// The vaults that this platform resolves from.
+    pub fn vaults(&self) -> &SecretVaults {
+        &self.vaults
+    }
+
+    /// The tools, by name.
+    pub fn tools(&self) -> impl Iterator<Item = ToolView> {
+        self.tools.values().map(|tool| view(tool))
+    }
+
+    /// Inspects, compiles and links a component of the agent class.
+    pub fn load_agent(&self, bytes: &[u8]) -> Result<AgentComponent, LoadError> {
+        self.runtime.load_agent(bytes)
+    }
+
+    /// Runs a program in the JavaScript sandbox.
+    pub async fn run(&self, run: AgentRun) -> RunReport {
+        match &self.sandbox {
+            Ok(sandbox) => self.run_in(sandbox, run).await,
+            Err(name) => RunReport {
+                outcome: Err(MissingGuest(name).into()),
+                calls: Vec::new(),
+                duration: Duration::ZERO,
+            },
+        }
+    }
+
+    /// Runs a program in another component of the agent class.
+    pub async fn run_in(&self, agent: &AgentComponent, run: AgentRun) -> RunReport {
+        let started = Instant::now();
+        let granted = match &run.tools {
+            None => self.tools.clone(),
+            Some(names) => self
+                .tools
+                .iter()
+                .filter(|(name, _)| names.contains(&***name))
+                .map(|(name, tool)| (Arc::clone(name), Arc::clone(tool)))
+                .collect(),
+        };
+        let dispatch = self.dispatch(granted, run.identity.clone());
+        let outcome = self.outcome(agent, run, dispatch.clone()).await;
+        RunReport {
+            outcome,
+            calls: dispatch.take_calls(),
+            duration: started.elapsed(),
+        }
+    }
+
+    /// Calls one operation of one tool, as an agent would. The answer is JSON.
+    pub async fn call_tool(
+        &self,
+        identity: RunIdentity,
+        tool: &str,
+        operation: &str,
+        input: &str,
+    ) -> Result<String, ToolError> {
+        self.dispatch(self.tools.clone(), identity)
+            .call(tool, operation, input)
+            .await
+    }
+
+    fn dispatch(&self, granted: Tools, identity: RunIdentity) -> Dispatch {
+        Dispatch::new(granted, identity, self.vaults.clone(), Arc::clone(&self.egress))
+    }
+
+    async fn outcome(
+        &self,
+        agent: &AgentComponent,
+        run: AgentRun,
+        dispatch: Dispatch,
+    ) -> Result<Box<RawValue>, RunError> {
+        let limits = &self.limits.agent;
+        if run.code.len() > limits.max_code_bytes {
+            return Err(RunError::CodeTooLong {
+                bytes: run.code.len(),
+                allowed: limits.max_code_bytes,
+            });
+        }
+        if run.input.len() > limits.max_input_bytes {
+            return Err(RunError::InputTooLong {
+                bytes: run.input.len(),
+                allowed: limits.max_input_bytes,
+            });
+        }
+        serde_json::from_str::<&RawValue>(&run.input).map_err(RunError::InvalidInput)?;
+        let tools = ToolsCapability::new(dispatch, limits.clone(), run.log);
+        let wall_clock_ms = run.timeout_ms.map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
+        let ended = agent
+            .run(tools, run.code, run.input, wall_clock_ms, &self.limits)
+            .await;
+        match ended {
+            Ok(Ok(json)) => RawValue::from_string(json).map_err(RunError::InvalidResult),
+            Ok(Err(thrown)) => Err(RunError::Threw {
+                name: thrown.name,
+                code: thrown.code,
+                message: thrown.message,
+                stack: thrown.stack,
+            }),
+            Err(AgentFailure::Limit(hit)) => Err(RunError::Limit(hit)),
+            Err(failure) => Err(RunError::Failed(failure)),
+        }
+    }
+
+    async fn load_builtin(
+        &mut self,
+        builtin: &builtin::BuiltinTool,
+        bytes: &[u8],
+        config: &Config,
+    ) -> Result<(), StartError> {
+        let listed = config
+            .tools
+            .iter()
+            .find(|(name, _)| name.as_str() == builtin.name)
+            .map(|(_, tool)| tool.clone())
+            .unwrap_or_default();
+        if listed.component.is_some() {
+            return Err(StartError::BuiltinName(builtin.name.to_owned()));
+        }
+        let mut tool = listed;
+        let own_secrets = builtin.secrets.iter().map(|name| {
+            name.parse()
+                .expect("a built-in tool's secrets have valid names")
+        });
+        tool.secrets = own_secrets.chain(tool.secrets).collect();
+        let own_origins = builtin.origins.iter().map(|origin| {
+            origin
+                .parse()
+                .expect("a built-in tool's origins are valid")
+        });
+        tool.origins = own_origins.chain(tool.origins).collect();
+        self.load(builtin.name, bytes, &tool).await
+    }
+
+    async fn load_listed(&mut self, name: &ToolName, tool: &ToolConfig) -> Result<(), StartError> {
+        let path = tool
+            .component
+            .as_ref()
+            .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
+        let bytes = std::fs::read(path).map_err(|source| StartError::Unreadable {
+            tool: name.as_str().to_owned(),
+            path: path.clone(),
+            source,
+        })?;
+        self.load(name.as_str(), &bytes, tool).await
+    }
+
+    async fn load(&mut self, name: &str, bytes: &[u8], tool: &ToolConfig) -> Result<(), StartError> {
+        let (digest, pre) = self
+            .runtime
+            .load_tool(bytes, tool.digest)
+            .map_err(|source| StartError::Load {
+                tool: name.to_owned(),
+                source,
+            })?;
+        let mut origins = tool.origins.clone();
+        origins.extend(configured_origins(name, tool)?);
+        let grants = ToolGrants {
+            secrets: tool.secrets.clone().into(),
+            origins: origins.into(),
+            bind: Arc::new(tool.bind.clone()),
+            config: tool.config.clone().into_iter().collect(),
+        };
+        let name: Arc<str> = Arc::from(name);
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let scope = EgressScope {
+            app: String::new(),
+            tool: name.to_string(),
+        };
+        let binding = ToolBinding {
+            vaults: self.vaults.clone(),
+            context: ReleaseContext {
+                app_id: AppId::make(),
+                tool: name.to_string(),
+                tool_digest: digest.to_string(),
+                request_id: None,
+                session_id: None,
+                api_key_id: None,
+            },
+            egress: self
+                .egress
+                .open(scope, [], Arc::clone(&released), Arc::new(|_: &EgressDenied| {})),
+            released,
+        };
+        let loaded = ToolComponent::load(
+            Arc::clone(&name),
+            digest,
+            grants,
+            pre,
+            Arc::clone(&self.limits),
+            binding,
+        )
+        .await
+        .map_err(|failure| StartError::Describe {
+            tool: name.to_string(),
+            reason: failure.to_string(),
+        })?;
+        self.tools.insert(name, Arc::new(loaded));
+        Ok(())
+    }
+}
+
+fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
+    let extra_ca_pem = match &config.extra_ca_file {
+        None => None,
+        Some(path) => Some(std::fs::read(path).map_err(|source| StartError::ExtraCaUnreadable {
+            path: path.clone(),
+            source,
+        })?),
+    };
+    Ok(EgressSettings {
+        allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
+        extra_ca_pem,
+        limits: config.limits,
+    })
+}
+
+/// The origins of `base_url` and `…_base_url` in a tool's configuration.
+fn configured_origins(name: &str, tool: &ToolConfig) -> Result<Vec<Origin>, StartError> {
+    tool.config
+        .iter()
+        .filter(|(key, _)| *key == "base_url" || key.ends_with("_base_url"))
+        .map(|(key, url)| {
+            Origin::of_url(url).map_err(|error| StartError::BaseUrl {
+                tool: name.to_owned(),
+                key: key.clone(),
+                reason: error.to_string(),
+            })
+        })
+        .collect()
+}
+
+fn view(tool: &ToolComponent) -> ToolView {
+    ToolView {
+        name: tool.name.to_string(),
+        digest: tool.digest,
+        secrets: tool.grants.secrets.iter().map(ToString::to_string).collect(),
+        origins: tool.grants.origins.to_vec(),
+        operations: tool
+            .operations
+            .iter()
+            .map(|operation| OperationView {
+                name: operation.name.clone(),
+                description: operation.description.clone(),
+                input_schema: RawValue::from_string(operation.input_schema.clone())
+                    .expect("the schema was checked when the tool was loaded"),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The one wasmtime engine of a host: its configuration, the compiled-component cache and the ticker
+//! that drives CPU limits.
+//!
+//! It links nothing: what a component can reach is decided by the two linkers in `agent` and `tool`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmparser::WasmFeatures;
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+use super::inspection::accepted_features;
+use super::limits::{Limits, TICK_MS};
+
+/// Native stack beyond the guest's own, for the host functions that it calls.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// An engine whose epoch advances every [`TICK_MS`] for as long as this lives.
+pub(crate) struct TickingEngine {
+    engine: Engine,
+    stopped: Arc<AtomicBool>,
+}
+
+impl TickingEngine {
+    /// Makes the engine. Compiled components are kept in `cache_dir`, which must be as private as the
+    /// database: what is in it runs as native code.
+    pub(crate) fn start(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(limits, cache_dir)?)?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let ticker = (engine.weak(), Arc::clone(&stopped));
+        std::thread::Builder::new()
+            .name("epoch-ticker".to_owned())
+            .spawn(move || {
+                let (engine, stopped) = ticker;
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(TICK_MS));
+                    let Some(engine) = engine.upgrade() else {
+                        break;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self { engine, stopped })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl Drop for TickingEngine {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config> {
+    let mut pool = PoolingAllocationConfig::default();
+    let max_memory_bytes = limits
+        .agent
+        .max_memory_bytes
+        .max(limits.tool.max_memory_bytes);
+    let max_table_elements = limits
+        .agent
+        .max_table_elements
+        .max(limits.tool.max_table_elements);
+    // A component may hold several core instances, so the pools of core things are larger.
+    let core_slots = limits.max_instances.saturating_mul(4);
+    pool.total_component_instances(limits.max_instances)
+        .total_stacks(limits.max_instances)
+        .total_core_instances(core_slots)
+        .total_memories(limits.max_instances.saturating_mul(2))
+        .total_tables(core_slots)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memory_size(max_memory_bytes)
+        .table_elements(max_table_elements)
+        .max_core_instance_size(4 << 20)
+        .decommit_batch_size(1)
+        .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
+        .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.max_stack_bytes)
+        .async_stack_size(limits.max_stack_bytes + HOST_STACK_BYTES)
+        .async_stack_zeroing(true)
+        .wasm_features(WasmFeatures::WASM3.difference(accepted_features()), false)
+        .wasm_features(accepted_features(), true)
+        .wasm_backtrace_max_frames(None);
+    if let Some(directory) = cache_dir {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(directory);
+        config.cache(Some(Cache::new(cache)?));
+    }
+    Ok(config)
+}
+
+/// Core instances in one component: enough for what toolchains compose, too few to empty the pool.
+const MAX_CORE_INSTANCES: u32 = 64;
+/// Bytes of a returned stack that are zeroed in place; the rest goes back to the kernel.
+const STACK_KEEP_RESIDENT_BYTES: usize = 16 << 10;
+/// Bytes of a returned memory that are zeroed in place; the rest goes back to the kernel.
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 << 20;
+/// Bytes of a returned table that are zeroed in place; the rest goes back to the kernel.
+const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;

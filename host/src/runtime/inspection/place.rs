@@ -1,0 +1,76 @@
+//! Where in a component something stands. It names places and does not look anything up there.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A path from the outermost component inwards. Parts of a kind are counted from 0 in each component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    path: Vec<Part>,
+}
+
+/// One step inwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Component(usize),
+    CoreModule(usize),
+    ComponentType,
+    CoreModuleType,
+}
+
+impl Place {
+    pub(super) fn top() -> Self {
+        Self { path: Vec::new() }
+    }
+
+    pub(super) fn inside(&self, part: Part) -> Self {
+        let mut path = self.path.clone();
+        path.push(part);
+        Self { path }
+    }
+
+    /// Whether this is the outermost component itself.
+    #[must_use]
+    pub fn is_top(&self) -> bool {
+        self.path.is_empty()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_top() {
+            return f.write_str("at the top level");
+        }
+        for (steps_out, part) in self.path.iter().rev().enumerate() {
+            f.write_str(if steps_out == 0 { "in " } else { " of " })?;
+            match part {
+                Part::Component(index) => write!(f, "nested component {index}")?,
+                Part::CoreModule(index) => write!(f, "core module {index}")?,
+                Part::ComponentType => f.write_str("a component type")?,
+                Part::CoreModuleType => f.write_str("a core module type")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_from_the_inside_out() {
+        let module = Place::top()
+            .inside(Part::Component(1))
+            .inside(Part::CoreModule(0));
+        assert_eq!(module.to_string(), "in core module 0 of nested component 1");
+        assert_eq!(Place::top().to_string(), "at the top level");
+    }
+}

@@ -1,0 +1,374 @@
+//! What a run and a tool call may use: every limit with its name, its default and its setting, and what
+//! is reported when one is hit.
+//!
+//! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
+//! What a tool's outbound requests may use is the egress policy's business, not this file's.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
+
+use super::inspection::InspectionLimits;
+
+/// How often the engine's epoch advances: the grain in which CPU time is counted.
+pub const TICK_MS: u64 = 10;
+
+/// The limits of one host process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How many components' instances may exist at once; further runs are refused with `busy`.
+    pub max_instances: u32,
+    /// How much native stack a guest may use, in bytes: what bounds its recursion.
+    pub max_stack_bytes: usize,
+    /// How large and how deep a component may be.
+    pub component: InspectionLimits,
+    /// Limits of agents' runs.
+    pub agent: AgentLimits,
+    /// Limits of calls to trusted tools.
+    pub tool: ToolLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_instances: 256,
+            max_stack_bytes: 4 << 20,
+            component: InspectionLimits::default(),
+            agent: AgentLimits::default(),
+            tool: ToolLimits::default(),
+        }
+    }
+}
+
+/// The limits of one run of an agent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentLimits {
+    /// From start to end, host calls included, in milliseconds.
+    pub wall_clock_ms: u64,
+    /// Time in the guest's own code, in milliseconds, counted in ticks of 10.
+    pub cpu_ms: u64,
+    /// All linear memories of the run together, in bytes.
+    pub max_memory_bytes: usize,
+    /// All tables of the run together, in elements.
+    pub max_table_elements: usize,
+    /// What one host call may copy out of the guest, in bytes.
+    pub hostcall_fuel_bytes: usize,
+    /// The agent's program, in bytes.
+    pub max_code_bytes: usize,
+    /// The run's input, and the input of one tool call, in bytes.
+    pub max_input_bytes: usize,
+    /// The run's result, in bytes.
+    pub max_output_bytes: usize,
+    /// All lines of the run's log together, in bytes.
+    pub max_log_bytes: usize,
+    /// Calls of tools in one run.
+    pub max_tool_calls: u32,
+    /// Calls of tools that are under way at the same time in one run.
+    pub max_concurrent_calls: usize,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        Self {
+            wall_clock_ms: 60_000,
+            cpu_ms: 5_000,
+            max_memory_bytes: 128 << 20,
+            max_table_elements: 20_000,
+            hostcall_fuel_bytes: 16 << 20,
+            max_code_bytes: 1 << 20,
+            max_input_bytes: 1 << 20,
+            max_output_bytes: 4 << 20,
+            max_log_bytes: 256 << 10,
+            max_tool_calls: 200,
+            max_concurrent_calls: 8,
+        }
+    }
+}
+
+/// The limits of one call of a trusted tool.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolLimits {
+    /// From start to end, upstream included, in milliseconds.
+    pub wall_clock_ms: u64,
+    /// Time in the tool's own code, in milliseconds, counted in ticks of 10.
+    pub cpu_ms: u64,
+    /// All linear memories of the tool's instance together, in bytes.
+    pub max_memory_bytes: usize,
+    /// All tables of the tool's instance together, in elements.
+    pub max_table_elements: usize,
+    /// What one host call may copy out of the guest, in bytes.
+    pub hostcall_fuel_bytes: usize,
+    /// Host resources (streams, requests, …) that the instance may hold at once.
+    pub max_resources: usize,
+    /// The answer to one call, in bytes.
+    pub max_output_bytes: usize,
+    /// What one instance may write to its log, in bytes; the rest is dropped.
+    pub max_log_bytes: usize,
+}
+
+impl Default for ToolLimits {
+    fn default() -> Self {
+        Self {
+            wall_clock_ms: 30_000,
+            cpu_ms: 2_000,
+            max_memory_bytes: 256 << 20,
+            max_table_elements: 50_000,
+            hostcall_fuel_bytes: 32 << 20,
+            max_resources: 1_000,
+            max_output_bytes: 4 << 20,
+            max_log_bytes: 64 << 10,
+        }
+    }
+}
+
+/// A limit that ended a run or a call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit {limit} ({allowed}) was hit")]
+pub struct LimitHit {
+    /// The limit's key in `tavora.toml`, with its section.
+    pub limit: &'static str,
+    /// What is allowed, in the unit that the key names.
+    pub allowed: u64,
+}
+
+/// The section of `[limits]` whose names a store reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Agent,
+    Tool,
+}
+
+impl Section {
+    fn name(self, agent: &'static str, tool: &'static str) -> &'static str {
+        match self {
+            Self::Agent => agent,
+            Self::Tool => tool,
+        }
+    }
+
+    pub(crate) fn wall_clock(self) -> &'static str {
+        self.name("limits.agent.wall_clock_ms", "limits.tool.wall_clock_ms")
+    }
+}
+
+/// Meters what a guest uses of the machine: memory, tables and ticks in its own code.
+pub(crate) struct Meter {
+    section: Section,
+    max_memory_bytes: usize,
+    max_table_elements: usize,
+    max_ticks: u64,
+    hostcall_fuel_bytes: usize,
+    max_stack_bytes: usize,
+    memory_bytes: usize,
+    table_elements: usize,
+    ticks: u64,
+    denied: Option<LimitHit>,
+}
+
+impl Meter {
+    pub(crate) fn for_agent(limits: &Limits) -> Self {
+        let AgentLimits {
+            max_memory_bytes,
+            max_table_elements,
+            cpu_ms,
+            hostcall_fuel_bytes,
+            ..
+        } = limits.agent;
+        Self {
+            section: Section::Agent,
+            max_memory_bytes,
+            max_table_elements,
+            max_ticks: ticks(cpu_ms),
+            hostcall_fuel_bytes,
+            ..Self::idle(limits)
+        }
+    }
+
+    pub(crate) fn for_tool(limits: &Limits) -> Self {
+        let ToolLimits {
+            max_memory_bytes,
+            max_table_elements,
+            cpu_ms,
+            hostcall_fuel_bytes,
+            ..
+        } = limits.tool;
+        Self {
+            section: Section::Tool,
+            max_memory_bytes,
+            max_table_elements,
+            max_ticks: ticks(cpu_ms),
+            hostcall_fuel_bytes,
+            ..Self::idle(limits)
+        }
+    }
+
+    fn idle(limits: &Limits) -> Self {
+        Self {
+            section: Section::Agent,
+            max_memory_bytes: 0,
+            max_table_elements: 0,
+            max_ticks: 0,
+            hostcall_fuel_bytes: 0,
+            max_stack_bytes: limits.max_stack_bytes,
+            memory_bytes: 0,
+            table_elements: 0,
+            ticks: 0,
+            denied: None,
+        }
+    }
+
+    /// Starts a new count of CPU time, for the next call into the same store.
+    pub(crate) fn restart_clock(&mut self) {
+        self.ticks = 0;
+        self.denied = None;
+    }
+
+    /// One epoch tick landed in guest code.
+    pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.ticks += 1;
+        if self.ticks > self.max_ticks {
+            return Err(LimitHit {
+                limit: self
+                    .section
+                    .name("limits.agent.cpu_ms", "limits.tool.cpu_ms"),
+                allowed: self.max_ticks * TICK_MS,
+            }
+            .into());
+        }
+        Ok(UpdateDeadline::Yield(1))
+    }
+
+    /// The limit that ended the guest with `error`, if one did. A guest that traps after a denied growth trapped for
+    /// want of it, as far as anyone can tell.
+    pub(crate) fn limit_behind(&self, error: &wasmtime::Error) -> Option<LimitHit> {
+        if let Some(hit) = error.downcast_ref::<LimitHit>() {
+            return Some(hit.clone());
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            return Some(LimitHit {
+                limit: "limits.max_stack_bytes",
+                allowed: self.max_stack_bytes as u64,
+            });
+        }
+        // The runtime has no type for this error.
+        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            return Some(LimitHit {
+                limit: self.section.name(
+                    "limits.agent.hostcall_fuel_bytes",
+                    "limits.tool.hostcall_fuel_bytes",
+                ),
+                allowed: self.hostcall_fuel_bytes as u64,
+            });
+        }
+        self.denied.clone()
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
+        if total > self.max_memory_bytes {
+            self.denied = Some(LimitHit {
+                limit: self.section.name(
+                    "limits.agent.max_memory_bytes",
+                    "limits.tool.max_memory_bytes",
+                ),
+                allowed: self.max_memory_bytes as u64,
+            });
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
+        if total > self.max_table_elements {
+            self.denied = Some(LimitHit {
+                limit: self.section.name(
+                    "limits.agent.max_table_elements",
+                    "limits.tool.max_table_elements",
+                ),
+                allowed: self.max_table_elements as u64,
+            });
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+}
+
+fn ticks(cpu_ms: u64) -> u64 {
+    cpu_ms.div_ceil(TICK_MS).max(1)
+}
+
+/// Runs `future` for at most `limit_ms`.
+pub(crate) async fn within<F: Future>(
+    limit_ms: u64,
+    limit: &'static str,
+    future: F,
+) -> Result<F::Output, LimitHit> {
+    tokio::time::timeout(Duration::from_millis(limit_ms), future)
+        .await
+        .map_err(|_elapsed| LimitHit {
+            limit,
+            allowed: limit_ms,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_add_up_and_a_denied_growth_is_remembered() {
+        let mut limits = Limits::default();
+        limits.agent.max_memory_bytes = 100;
+        let mut meter = Meter::for_agent(&limits);
+        assert!(meter.memory_growing(0, 60, None).expect("no trap"));
+        assert!(meter.memory_growing(0, 40, None).expect("no trap"));
+        assert!(meter.denied.is_none());
+        assert!(!meter.memory_growing(40, 41, None).expect("no trap"));
+        assert_eq!(
+            meter.denied.expect("a limit").limit,
+            "limits.agent.max_memory_bytes"
+        );
+    }
+
+    #[test]
+    fn ticks_past_the_allowance_end_the_guest() {
+        let mut limits = Limits::default();
+        limits.tool.cpu_ms = 20;
+        let mut meter = Meter::for_tool(&limits);
+        assert!(meter.tick().is_ok() && meter.tick().is_ok());
+        let error = meter.tick().err().expect("the third tick");
+        let hit = meter.limit_behind(&error).expect("a limit");
+        assert_eq!((hit.limit, hit.allowed), ("limits.tool.cpu_ms", 20));
+        meter.restart_clock();
+        assert!(meter.tick().is_ok());
+    }
+
+    #[test]
+    fn an_unknown_limit_is_refused() {
+        let error = toml::from_str::<Limits>("[agent]\ncpu = 3").expect_err("no such key");
+        assert!(error.to_string().contains("unknown field `cpu`"), "{error}");
+    }
+}

@@ -1,0 +1,288 @@
+//! Trusted tool components: loading one, and calling one for one app.
+//!
+//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
+//! supplied; that is `agent`'s business, with a linker that has neither.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vault_core::{ReleaseContext, SecretName, SecretVaults};
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre};
+use super::inspection::Digest;
+use super::limits::{LimitHit, Limits, Meter, Section, within};
+use crate::capability::log::ToolLog;
+use crate::capability::secrets::{self, SecretsCapability};
+use crate::egress::{Egress, Origin, ReleasedSecrets};
+
+/// What the operator grants to a tool, beside its component.
+#[derive(Clone, Debug)]
+pub(crate) struct ToolGrants {
+    /// The names it may resolve.
+    pub secrets: Arc<[SecretName]>,
+    /// The origins that it may reach.
+    pub origins: Arc<[Origin]>,
+    /// Secrets that may be sent to these origins only.
+    pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    /// What it reads through `wasi:config/store`.
+    pub config: Arc<[(String, String)]>,
+}
+
+/// A trusted tool, compiled and linked; instances are made from it for each run.
+pub(crate) struct ToolComponent {
+    pub name: Arc<str>,
+    pub digest: Digest,
+    pub grants: ToolGrants,
+    pub operations: Vec<Operation>,
+    pre: TrustedToolPre<ToolState>,
+    limits: Arc<Limits>,
+}
+
+/// What an instance of a tool is made for: one app, one run.
+pub(crate) struct ToolBinding {
+    pub vaults: SecretVaults,
+    pub context: ReleaseContext,
+    pub released: Arc<ReleasedSecrets>,
+    pub egress: Egress,
+}
+
+/// Why a call ended without the tool's own answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolFailure {
+    #[error(transparent)]
+    Limit(#[from] LimitHit),
+    #[error("the host has no room for another instance")]
+    Busy(wasmtime::Error),
+    #[error("{0}")]
+    BadDescription(String),
+    #[error("the tool stopped unexpectedly: {}", .0.root_cause())]
+    Trapped(wasmtime::Error),
+}
+
+impl ToolFailure {
+    /// Names the cause of an error that came out of the guest, whose meter knows what it was last denied.
+    fn of(error: wasmtime::Error, meter: &Meter) -> Self {
+        match meter.limit_behind(&error) {
+            Some(hit) => Self::Limit(hit),
+            None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Self::Busy(error),
+            None => Self::Trapped(error),
+        }
+    }
+}
+
+/// The state of a tool's store.
+pub(crate) struct ToolState {
+    secrets: SecretsCapability,
+    egress: Egress,
+    config: WasiConfigVariables,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    meter: Meter,
+}
+
+impl WasiView for ToolState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for ToolState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.egress,
+        }
+    }
+}
+
+/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a mute WASI.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
+    let mut linker = Linker::new(engine);
+    secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut ToolState| {
+        WasiConfig::from(&state.config)
+    })?;
+    Ok(linker)
+}
+
+/// Links a component that inspection has accepted; an error says which of its types do not fit.
+pub(crate) fn prepare(
+    linker: &Linker<ToolState>,
+    component: &Component,
+) -> wasmtime::Result<TrustedToolPre<ToolState>> {
+    let pre: InstancePre<ToolState> = linker.instantiate_pre(component)?;
+    TrustedToolPre::new(pre)
+}
+
+impl ToolComponent {
+    /// Asks the component once for its operations, in an instance that can resolve nothing and reach nothing.
+    pub(crate) async fn load(
+        name: Arc<str>,
+        digest: Digest,
+        grants: ToolGrants,
+        pre: TrustedToolPre<ToolState>,
+        limits: Arc<Limits>,
+        binding: ToolBinding,
+    ) -> Result<Self, ToolFailure> {
+        let mut tool = Self {
+            name,
+            digest,
+            grants: ToolGrants {
+                secrets: Arc::new([]),
+                origins: Arc::new([]),
+                ..grants.clone()
+            },
+            operations: Vec::new(),
+            pre,
+            limits,
+        };
+        let mut instance = tool.instantiate(binding).await?;
+        tool.operations = instance.describe().await?;
+        check(&tool.operations)?;
+        tool.grants = grants;
+        Ok(tool)
+    }
+
+    /// A fresh instance for one app and one run.
+    pub(crate) async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
+        let log = ToolLog::new(
+            Arc::clone(&self.name),
+            Arc::clone(&binding.released),
+            self.limits.tool.max_log_bytes,
+        );
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(self.limits.tool.max_resources);
+        let state = ToolState {
+            secrets: SecretsCapability::new(
+                binding.vaults,
+                binding.context,
+                Arc::clone(&self.grants.secrets),
+                Arc::clone(&self.grants.bind),
+                binding.released,
+            ),
+            egress: binding.egress,
+            config: self.grants.config.iter().cloned().collect(),
+            wasi: mute_wasi(log),
+            http: WasiHttpCtx::new(),
+            table,
+            meter: Meter::for_tool(&self.limits),
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(self.limits.tool.hostcall_fuel_bytes);
+        store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
+        store.set_epoch_deadline(1);
+        let started = within(
+            self.limits.tool.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            self.pre.instantiate_async(&mut store),
+        )
+        .await?;
+        match started {
+            Ok(guest) => Ok(ToolInstance {
+                guest,
+                store,
+                limits: Arc::clone(&self.limits),
+            }),
+            Err(error) => Err(ToolFailure::of(error, &store.data().meter)),
+        }
+    }
+}
+
+/// One instance of a trusted tool, bound to one app for one run.
+pub(crate) struct ToolInstance {
+    guest: TrustedTool,
+    store: Store<ToolState>,
+    limits: Arc<Limits>,
+}
+
+impl ToolInstance {
+    /// Does one operation. After an error the instance must not be used again.
+    pub(crate) async fn call(
+        &mut self,
+        operation: &str,
+        input: &str,
+    ) -> Result<Result<String, ToolError>, ToolFailure> {
+        let guest = self.guest.tavora_platform_tool();
+        let input = input.to_owned();
+        let state = self.store.data_mut();
+        state.secrets.start_call();
+        state.meter.restart_clock();
+        let answer = within(
+            self.limits.tool.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            guest.call_call(&mut self.store, operation, &input),
+        )
+        .await?
+        .map_err(|error| ToolFailure::of(error, &self.store.data().meter))?;
+        let bytes = match &answer {
+            Ok(json) => json.len(),
+            Err(error) => error.code.len() + error.message.len(),
+        };
+        if bytes > self.limits.tool.max_output_bytes {
+            return Err(LimitHit {
+                limit: "limits.tool.max_output_bytes",
+                allowed: self.limits.tool.max_output_bytes as u64,
+            }
+            .into());
+        }
+        Ok(answer)
+    }
+
+    async fn describe(&mut self) -> Result<Vec<Operation>, ToolFailure> {
+        let guest = self.guest.tavora_platform_tool();
+        within(
+            self.limits.tool.wall_clock_ms,
+            Section::Tool.wall_clock(),
+            guest.call_describe(&mut self.store),
+        )
+        .await?
+        .map_err(|error| ToolFailure::of(error, &self.store.data().meter))
+    }
+}
+
+/// Whether what a tool says of itself can be shown to agents.
+fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
+    let mut names = BTreeSet::new();
+    for Operation { name, input_schema, .. } in operations {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(ToolFailure::BadDescription(format!(
+                "{:?} is not an operation's name: 1 to 64 characters of a-z, 0-9 and _",
+                name.chars().take(64).collect::<String>()
+            )));
+        }
+        if !names.insert(name) {
+            return Err(ToolFailure::BadDescription(format!("it has two operations {name:?}")));
+        }
+        if let Err(error) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(input_schema) {
+            return Err(ToolFailure::BadDescription(format!(
+                "the input schema of {name:?} is not a JSON object: {error}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no standard input.
+fn mute_wasi(log: ToolLog) -> WasiCtx {
+    WasiCtx::builder()
+        .stdout(log.clone())
+        .stderr(log)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
+}

@@ -1,0 +1,140 @@
+//! Takes released secrets out of text and byte streams, and finds them in what
+//! goes out.
+//!
+//! A [`Scrubber`] knows a set of secrets in the forms in which they usually come
+//! back: raw, percent-encoded, base64 in its three alignments and both
+//! alphabets, hex, JSON-escaped (once and twice), and so `Basic` credentials
+//! too. Each is replaced by `[redacted:<name>]`.
+//!
+//! It is a backstop and not the isolation: it does not decompress, does not
+//! decrypt, does not follow a value that is split over several messages, and
+//! promises nothing about forms that it does not list. At the edges of a base64
+//! text, the one character that mixes the secret's first or last byte with its
+//! neighbour (at most four bits of that byte) is left alone.
+//!
+//! Memory: every form is held in memory that is zeroed when the scrubber is
+//! dropped. That is why the forms are matched here and not by an automaton of a
+//! library, which would copy them into tables that cannot be zeroed, and whose
+//! construction would cost more than the scrubbing. The texts that are scrubbed
+//! belong to the caller.
+
+mod form;
+mod pattern;
+mod stream;
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use self::pattern::Patterns;
+pub use self::stream::{Leak, SecretDetector, StreamScrubber};
+
+/// A secret of fewer bytes is matched only as a whole token (not next to a
+/// letter, a digit, `_` or `-`), to keep ordinary text intact.
+pub const WHOLE_TOKEN_BELOW_BYTES: usize = 8;
+
+/// A set of secrets, ready to be found in texts and streams.
+pub struct Scrubber {
+    patterns: Patterns,
+}
+
+/// A text without the secrets of the scrubber that made it.
+#[derive(Debug)]
+pub struct Scrubbed<'t> {
+    /// The text; borrowed when nothing was in it.
+    pub text: Cow<'t, str>,
+    /// The names of the secrets that were in it, each once, in alphabetical order.
+    pub blocked: Vec<String>,
+}
+
+/// Bytes without the secrets of the scrubber that made them.
+#[derive(Debug)]
+pub struct ScrubbedBytes<'t> {
+    /// The bytes; borrowed when nothing was in them.
+    pub bytes: Cow<'t, [u8]>,
+    /// The names of the secrets that were in them, each once, in alphabetical order.
+    pub blocked: Vec<String>,
+}
+
+impl Scrubber {
+    /// A scrubber of these secrets, as pairs of name and value.
+    ///
+    /// White space around a value is not part of what is looked for, so a key
+    /// that was stored with its line end is found without it too. An empty value
+    /// matches nothing. Where two names have the same value, the first one given
+    /// is the one that is written.
+    ///
+    /// ```
+    /// use tavora_host::scrub::Scrubber;
+    ///
+    /// let scrubber = Scrubber::new([("brave_api_key", "BSA-0123456789")]);
+    /// let scrubbed = scrubber.scrub("your key was BSA-0123456789.");
+    /// assert_eq!(scrubbed.text, "your key was [redacted:brave_api_key].");
+    /// assert_eq!(scrubbed.blocked, ["brave_api_key"]);
+    /// ```
+    pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        Self {
+            patterns: Patterns::new(secrets),
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// The most bytes that a stream ever holds back.
+    pub fn max_held_bytes(&self) -> usize {
+        self.patterns.max_held_bytes()
+    }
+
+    /// `text` with every secret replaced.
+    pub fn scrub<'t>(&self, text: &'t str) -> Scrubbed<'t> {
+        let scrubbed = self.scrub_bytes(text.as_bytes());
+        Scrubbed {
+            text: match scrubbed.bytes {
+                Cow::Borrowed(_) => Cow::Borrowed(text),
+                Cow::Owned(bytes) => Cow::Owned(
+                    String::from_utf8(bytes)
+                        .expect("forms are UTF-8, so cutting them out of UTF-8 leaves UTF-8"),
+                ),
+            },
+            blocked: scrubbed.blocked,
+        }
+    }
+
+    /// `bytes` with every secret replaced.
+    pub fn scrub_bytes<'t>(&self, bytes: &'t [u8]) -> ScrubbedBytes<'t> {
+        let mut clean = Vec::new();
+        let mut copied = 0;
+        let mut blocked = Vec::new();
+        self.patterns.scan(bytes, None, false, |range, secret| {
+            clean.extend_from_slice(&bytes[copied..range.start]);
+            clean.extend_from_slice(self.patterns.replacement(secret));
+            copied = range.end;
+            blocked.push(secret);
+            ControlFlow::Continue(())
+        });
+        ScrubbedBytes {
+            bytes: if blocked.is_empty() {
+                Cow::Borrowed(bytes)
+            } else {
+                clean.extend_from_slice(&bytes[copied..]);
+                Cow::Owned(clean)
+            },
+            blocked: self.patterns.names_of(blocked),
+        }
+    }
+
+    /// The name of the first secret that is in `bytes`, in any form.
+    pub fn contains(&self, bytes: &[u8]) -> Option<&str> {
+        let mut found = None;
+        self.patterns.scan(bytes, None, false, |_, secret| {
+            found = Some(self.patterns.name(secret));
+            ControlFlow::Break(())
+        });
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! The same for streams: what comes in chunks is treated as if it had come in
+//! one, and only a tail that could still become a form of a secret is held back.
+//! It does not know where a message in the stream ends.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::Scrubber;
+
+/// Replaces secrets in a stream of bytes.
+pub struct StreamScrubber {
+    scrubber: Arc<Scrubber>,
+    window: Window,
+    blocked: BTreeSet<String>,
+}
+
+impl StreamScrubber {
+    /// For a new stream.
+    pub fn new(scrubber: Arc<Scrubber>) -> Self {
+        Self {
+            scrubber,
+            window: Window::default(),
+            blocked: BTreeSet::new(),
+        }
+    }
+
+    /// Looks for other secrets from here on: when one more was released since.
+    pub fn set_scrubber(&mut self, scrubber: Arc<Scrubber>) {
+        self.scrubber = scrubber;
+    }
+
+    /// What can be passed on after `chunk` came in; the chunk itself, not a copy,
+    /// where nothing is in it.
+    pub fn push(&mut self, chunk: Bytes) -> Bytes {
+        let text = self.window.joined(chunk);
+        self.settle(text, true)
+    }
+
+    /// What is left to pass on when the stream has ended.
+    pub fn finish(&mut self) -> Bytes {
+        let text = self.window.joined(Bytes::new());
+        self.settle(text, false)
+    }
+
+    /// How many bytes are held back now.
+    pub fn held_bytes(&self) -> usize {
+        self.window.held.len()
+    }
+
+    /// The names of the secrets that were replaced so far.
+    pub fn blocked(&self) -> impl Iterator<Item = &str> {
+        self.blocked.iter().map(String::as_str)
+    }
+
+    fn settle(&mut self, text: Bytes, more: bool) -> Bytes {
+        let patterns = &self.scrubber.patterns;
+        let mut clean = Vec::new();
+        let mut copied = 0;
+        let mut changed = false;
+        let settled = patterns.scan(&text, self.window.before, more, |range, secret| {
+            clean.extend_from_slice(&text[copied..range.start]);
+            clean.extend_from_slice(patterns.replacement(secret));
+            copied = range.end;
+            changed = true;
+            if !self.blocked.contains(patterns.name(secret)) {
+                self.blocked.insert(patterns.name(secret).to_owned());
+            }
+            ControlFlow::Continue(())
+        });
+        self.window.hold(&text, settled);
+        if changed {
+            clean.extend_from_slice(&text[copied..settled]);
+            Bytes::from(clean)
+        } else {
+            text.slice(..settled)
+        }
+    }
+}
+
+/// A secret was found in a stream that must not carry it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stream carries the secret \"{name}\"; nothing of it was passed on")]
+pub struct Leak {
+    /// The name of the secret.
+    pub name: String,
+}
+
+/// Stops a stream of bytes before the first byte of a secret is passed on.
+pub struct SecretDetector {
+    scrubber: Arc<Scrubber>,
+    window: Window,
+}
+
+impl SecretDetector {
+    /// For a new stream.
+    pub fn new(scrubber: Arc<Scrubber>) -> Self {
+        Self {
+            scrubber,
+            window: Window::default(),
+        }
+    }
+
+    /// Looks for other secrets from here on: when one more was released since.
+    pub fn set_scrubber(&mut self, scrubber: Arc<Scrubber>) {
+        self.scrubber = scrubber;
+    }
+
+    /// What can be passed on after `chunk` came in.
+    ///
+    /// # Errors
+    /// A secret is in the stream. The stream must end here.
+    pub fn push(&mut self, chunk: Bytes) -> Result<Bytes, Leak> {
+        let text = self.window.joined(chunk);
+        self.settle(text, true)
+    }
+
+    /// What is left to pass on when the stream has ended.
+    ///
+    /// # Errors
+    /// A secret is in what was left.
+    pub fn finish(&mut self) -> Result<Bytes, Leak> {
+        let text = self.window.joined(Bytes::new());
+        self.settle(text, false)
+    }
+
+    /// How many bytes are held back now.
+    pub fn held_bytes(&self) -> usize {
+        self.window.held.len()
+    }
+
+    fn settle(&mut self, text: Bytes, more: bool) -> Result<Bytes, Leak> {
+        let patterns = &self.scrubber.patterns;
+        let mut leak = None;
+        let settled = patterns.scan(&text, self.window.before, more, |_, secret| {
+            leak = Some(Leak {
+                name: patterns.name(secret).to_owned(),
+            });
+            ControlFlow::Break(())
+        });
+        if let Some(leak) = leak {
+            return Err(leak);
+        }
+        self.window.hold(&text, settled);
+        Ok(text.slice(..settled))
+    }
+}
+
+/// The part of a stream that is not settled yet, and the byte before it.
+#[derive(Default)]
+struct Window {
+    held: Zeroizing<Vec<u8>>,
+    before: Option<u8>,
+}
+
+impl Window {
+    /// What is held and the new chunk, in one piece.
+    fn joined(&mut self, chunk: Bytes) -> Bytes {
+        if self.held.is_empty() {
+            return chunk;
+        }
+        let mut text = Vec::with_capacity(self.held.len() + chunk.len());
+        text.extend_from_slice(&self.held);
+        text.extend_from_slice(&chunk);
+        self.held = Zeroizing::default();
+        Bytes::from_owner(Zeroizing::new(text))
+    }
+
+    /// Holds what comes after the settled part.
+    fn hold(&mut self, text: &[u8], settled: usize) {
+        if let Some(&last) = text[..settled].last() {
+            self.before = Some(last);
+        }
+        self.held = Zeroizing::new(text[settled..].to_vec());
+    }
+}

@@ -1,0 +1,25 @@
+;; what: An agent that never gives the host memory for the input.
+;; load-as: agent
+;; expect: limit limits.agent.cpu_ms
+(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+      (loop $again (br $again))
+      (unreachable))
+    (func (export "run") (param i32 i32 i32 i32 i64 i64) (result i32)
+      (unreachable)))
+  (core instance $guest (instantiate $guest))
+  (type $run-input (record
+    (field "code" string) (field "input" string) (field "now-ms" u64) (field "seed" u64)))
+  (type $run-error (record
+    (field "name" string) (field "code" (option string)) (field "message" string) (field "stack" string)))
+  (func $run (param "input" $run-input) (result (result string (error $run-error)))
+    (canon lift (core func $guest "run")
+      (memory $guest "memory") (realloc (func $guest "cabi_realloc"))))
+  (instance $agent
+    (export "run-input" (type $run-input))
+    (export "run-error" (type $run-error))
+    (export "run" (func $run)))
+  (export "tavora:platform/agent@0.1.0" (instance $agent))
+)

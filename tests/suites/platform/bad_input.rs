@@ -1,0 +1,184 @@
+//! What a person may get wrong: one sentence that says what, which thing, and what to do; a defined exit status; and
+//! nothing half-written.
+
+use std::path::Path;
+
+use tavora_tests::binary::{Ended, host, run, run_with_input};
+
+/// A folder with a KEK, an app and a designated vault.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join(".tavora")).expect("new");
+    for arguments in [
+        &["kek", "generate", "--out", ".tavora/kek"][..],
+        &["app", "create", "shop"],
+        &["vault", "create", "main"],
+        &["vault", "designate", "main"],
+    ] {
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.status, 0, "{arguments:?}: {ended:?}");
+    }
+    folder
+}
+
+#[track_caller]
+fn refused(ended: &Ended, status: i32, says: &[&str]) {
+    assert_eq!(ended.status, status, "{ended:?}");
+    assert_eq!(ended.stdout, "", "{ended:?}");
+    let message = ended.stderr.trim_end();
+    assert!(message.starts_with("error: ") && message.lines().count() == 1, "not one sentence: {message}");
+    for part in says {
+        assert!(message.contains(part), "{message} lacks {part:?}");
+    }
+}
+
+fn secrets(folder: &Path) -> String {
+    run(folder, &["secret", "list", "--json"]).stdout
+}
+
+#[test]
+fn what_is_not_a_component_is_said_to_be_something_else() {
+    let folder = folder();
+    let core = wat::parse_str("(module (func (export \"run\")))").expect("valid");
+    let component = wat::parse_str("(component (core module (func)))").expect("valid");
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("empty.wasm", b"", "empty"),
+        ("page.wasm", b"<!doctype html><title>404</title>", "web page"),
+        ("script.wasm", b"return 1 + 1", "WebAssembly"),
+        ("core.wasm", &core, "core WebAssembly module"),
+        ("cut.wasm", &component[..component.len() - 3], "byte"),
+    ];
+    for (name, bytes, says) in cases {
+        std::fs::write(folder.path().join(name), bytes).expect("writable");
+        for arguments in [&["tool", "inspect", name][..], &["run", "--component", name]] {
+            refused(&run(folder.path(), arguments), 2, &[name, says]);
+        }
+        let toml = format!("[tools.mine]\ncomponent = {name:?}\n");
+        std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
+        refused(&run(folder.path(), &["tool", "list", "--config", "bad.toml"]), 1, &["[tools.mine]", says]);
+    }
+}
+
+#[test]
+fn a_component_of_the_wrong_world_or_with_another_digest_is_refused() {
+    let folder = folder();
+    let component = wat::parse_str("(component)").expect("valid");
+    std::fs::write(folder.path().join("none.wasm"), component).expect("writable");
+    assert_eq!(run(folder.path(), &["tool", "inspect", "none.wasm"]).status, 4);
+    refused(&run(folder.path(), &["run", "--component", "none.wasm"]), 2, &["none.wasm", "tavora:platform/agent"]);
+
+    let other = format!("sha256:{}", "0".repeat(64));
+    let toml = format!("[tools.mine]\ncomponent = \"none.wasm\"\ndigest = \"{other}\"\n");
+    std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
+    refused(&run(folder.path(), &["tool", "list", "--config", "bad.toml"]), 1, &["[tools.mine]", &other, "digest"]);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_place() {
+    let folder = folder();
+    for (toml, says) in [
+        ("[tools.mine]\n[tools.mine]\n", &["bad.toml", "duplicate key"][..]),
+        ("[egress]\nallow_private_orgins = []\n", &["line 2, column 1", "did you mean `allow_private_origins`?"]),
+        ("[tools.mine]\nsecrets = []\n", &["[tools.mine]", "no `component`"]),
+        ("[tools.mine]\ncomponent = \"absent.wasm\"\n", &["[tools.mine]", "cannot read", "absent.wasm"]),
+        ("[tools.brave-search]\ncomponent = \"x.wasm\"\n", &["[tools.brave-search]", "built in"]),
+        ("[tools.brave-search.config]\nbase_url = \"ftp://x\"\n", &["base_url"]),
+        ("listen = 1\n", &["unknown field `listen`"]),
+    ] {
+        std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
+        let ended = run(folder.path(), &["tool", "list", "--config", "bad.toml"]);
+        assert!(ended.status == 1 || ended.status == 2, "{toml}: {ended:?}");
+        refused(&ended, ended.status, says);
+    }
+    refused(&run(folder.path(), &["tool", "list", "--config", "absent.toml"]), 2, &["absent.toml"]);
+}
+
+#[test]
+fn a_malformed_kek_is_refused_with_its_length_and_never_its_text() {
+    let folder = folder();
+    for (kek, says) in [
+        ("c2hvcnQtc2VjcmV0LXRleHQ=", "32"),
+        ("not-a-key-but-secret-text!", "32"),
+        ("file:///nothing/here", "/nothing/here"),
+    ] {
+        let output = host(folder.path())
+            .args(["secret", "list"])
+            .env("TAVORA_SECRET_KEK", kek)
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains(says), "{kek}: {stderr}");
+        assert!(!stderr.contains("secret-text") && !stderr.contains("c2hvcnQ"), "{stderr}");
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+    }
+}
+
+#[test]
+fn a_wrong_kek_names_the_one_that_is_needed_and_changes_nothing() {
+    let folder = folder();
+    assert_eq!(run_with_input(folder.path(), &["secret", "put", "a"], b"value-of-a").status, 0);
+    let before = secrets(folder.path());
+    let needed = serde_json::from_str::<serde_json::Value>(&before).expect("JSON")[0]["kek_id"].clone();
+    let other = run(folder.path(), &["kek", "generate"]).stdout;
+    std::fs::write(folder.path().join("value"), "value-of-b").expect("writable");
+    let output = host(folder.path())
+        .args(["secret", "put", "b", "--from-file", "value"])
+        .env("TAVORA_SECRET_KEK", other.trim())
+        .output()
+        .expect("the binary starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(needed.as_str().expect("text")), "{stderr}");
+    assert_eq!(secrets(folder.path()), before);
+}
+
+#[test]
+fn a_secret_or_name_that_cannot_be_is_refused_and_nothing_is_written() {
+    let folder = folder();
+    let path = folder.path();
+    refused(&run_with_input(path, &["secret", "put", "a"], b""), 2, &["empty"]);
+    refused(&run_with_input(path, &["secret", "put", "a"], b"\n"), 2, &["empty"]);
+    refused(&run_with_input(path, &["secret", "put", "a/b"], b"x"), 2, &["'/'"]);
+    refused(&run_with_input(path, &["secret", "put", "a"], b"\xff\xfe\xfd"), 2, &["UTF-8"]);
+    refused(&run_with_input(path, &["secret", "put", "a"], &vec![b'x'; 65 * 1024]), 2, &["65536"]);
+    refused(&run_with_input(path, &["secret", "put", "a", "--vault", "none"], b"x"), 2, &["none", "vault"]);
+    refused(&run_with_input(path, &["secret", "put", "a", "--app", "none"], b"x"), 2, &["none", "shop"]);
+    refused(&run(path, &["vault", "create", "main"]), 2, &["main"]);
+    refused(&run(path, &["app", "create", "shop"]), 1, &["shop"]);
+    assert_eq!(secrets(path).trim(), "[]");
+}
+
+#[test]
+fn a_script_that_is_too_long_or_no_text_is_refused() {
+    let folder = folder();
+    let path = folder.path();
+    refused(&run_with_input(path, &["run", "-"], &vec![b' '; 2 << 20]), 2, &["2097152", "limits.agent.max_code_bytes"]);
+    refused(&run_with_input(path, &["run", "-"], b"return '\xff'"), 2, &["stdin", "UTF-8", "8"]);
+}
+
+#[test]
+fn a_database_from_a_newer_version_or_of_something_else_is_left_alone() {
+    let folder = folder();
+    let database = folder.path().join(".tavora/tavora.db");
+    let set_version = |version: u32| {
+        let connection = rusqlite::Connection::open(&database).expect("it opens");
+        connection.pragma_update(None, "user_version", version).expect("writable");
+    };
+    set_version(9999);
+    let before = std::fs::read(&database).expect("readable");
+    refused(&run(folder.path(), &["secret", "list"]), 1, &["newer"]);
+    assert_eq!(std::fs::read(&database).expect("readable"), before);
+
+    std::fs::write(&database, b"this is no database, but a text that is long enough to be one").expect("writable");
+    for extension in ["db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(database.with_extension(extension));
+    }
+    refused(&run(folder.path(), &["secret", "list"]), 1, &["tavora.db"]);
+}
+
+#[test]
+fn a_folder_without_data_is_said_to_be_empty() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    refused(&run(folder.path(), &["secret", "list"]), 2, &["no database", "app create"]);
+    assert!(!folder.path().join(".tavora").exists());
+}

@@ -1,0 +1,172 @@
+//! The binary as an operator uses it: every data command, its text, its JSON, and its exit status.
+
+use serde_json::Value;
+use tavora_tests::binary::{Ended, host, run, run_with_input};
+use tavora_tests::fixture::CANARY;
+use tavora_tests::upstream::{Upstream, search_results};
+
+/// Runs a command that must succeed.
+fn ok(folder: &std::path::Path, arguments: &[&str]) -> String {
+    let ended = run(folder, arguments);
+    assert_eq!(ended.status, 0, "{arguments:?}: {ended:?}");
+    ended.stdout
+}
+
+/// The same with `--json`.
+fn json(folder: &std::path::Path, arguments: &[&str]) -> Value {
+    let text = ok(folder, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+}
+
+/// A data folder with a KEK, an app, a designated vault and a secret.
+fn with_secret() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    std::fs::create_dir(path.join(".tavora")).expect("the folder is new");
+    ok(path, &["kek", "generate", "--out", ".tavora/kek"]);
+    ok(path, &["app", "create", "Shop"]);
+    ok(path, &["vault", "create", "main"]);
+    ok(path, &["vault", "designate", "main"]);
+    let put = run_with_input(path, &["secret", "put", "brave_api_key"], format!("{CANARY}\n").as_bytes());
+    assert_eq!(put.status, 0, "{put:?}");
+    folder
+}
+
+#[test]
+fn a_vault_is_made_filled_and_emptied() {
+    let folder = with_secret();
+    let path = folder.path();
+    let apps = json(path, &["app", "list"]);
+    assert_eq!(apps[0]["slug"], "shop");
+    assert_eq!(apps[0]["vault_id"], json(path, &["vault", "list"])[0]["id"]);
+
+    let secret = &json(path, &["secret", "list"])[0];
+    assert_eq!((&secret["name"], &secret["version"]), (&"brave_api_key".into(), &1.into()));
+    assert_eq!(secret.as_object().expect("an object").len(), 6, "{secret}");
+
+    std::fs::write(path.join("value"), "another").expect("writable");
+    ok(path, &["secret", "put", "brave_api_key", "--from-file", "value"]);
+    assert_eq!(json(path, &["secret", "list"])[0]["version"], 2);
+
+    assert_eq!(json(path, &["secret", "delete", "brave_api_key"])["existed"], true);
+    assert_eq!(json(path, &["secret", "delete", "brave_api_key"])["existed"], false);
+    ok(path, &["vault", "clear"]);
+    assert_eq!(json(path, &["app", "list"])[0]["vault_id"], Value::Null);
+    ok(path, &["vault", "delete", "main", "--yes"]);
+    assert_eq!(json(path, &["vault", "list"]), Value::Array(vec![]));
+    assert!(ok(path, &["audit", "verify"]).contains("0 findings"));
+}
+
+#[test]
+fn a_key_is_shown_once_and_can_be_revoked() {
+    let folder = with_secret();
+    let path = folder.path();
+    let made = json(path, &["key", "create", "ci"]);
+    let key = made["key"].as_str().expect("the key is text");
+    assert!(key.starts_with("tvr_"), "{key}");
+    let listed = ok(path, &["key", "list", "--json"]);
+    assert!(!listed.contains(key) && !listed.contains(&key[key.len() - 20..]));
+    ok(path, &["key", "revoke", made["id"].as_str().expect("an id")]);
+    assert!(json(path, &["key", "list"])[0]["revoked_at"].is_string());
+    let audit = ok(path, &["audit", "tail", "-n", "100", "--json"]);
+    assert!(!audit.contains(&key[key.len() - 20..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_runs_with_defined_exit_statuses() {
+    let upstream = Upstream::start(|_| search_results(&["one"])).await;
+    let folder = with_secret();
+    let path = folder.path().to_owned();
+    std::fs::write(
+        path.join("tavora.toml"),
+        format!("[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n", upstream.url()),
+    )
+    .expect("writable");
+    tokio::task::spawn_blocking(move || {
+        let check = |arguments: &[&str], input: &str, status: i32, stdout: &str, stderr: &str| {
+            let ended: Ended = run_with_input(&path, arguments, input.as_bytes());
+            assert_eq!(ended.status, status, "{arguments:?}: {ended:?}");
+            assert_eq!(ended.stdout, stdout, "{arguments:?}");
+            assert!(ended.stderr.contains(stderr), "{arguments:?}: {ended:?}");
+        };
+        check(&["run", "-e", "return 1+1"], "", 0, "2\n", "");
+        check(&["run", "-"], "return 'from stdin'", 0, "\"from stdin\"\n", "");
+        check(&["run", "-e", "console.log('hi', {a: 1}); return input.a", "--input", r#"{"a": [1]}"#], "", 0, "[1]\n", "hi");
+        check(&["run", "-e", "return search('x')[0].title"], "", 0, "\"one\"\n", "");
+        check(&["run", "-e", "throw new TypeError('no')"], "", 1, "", "TypeError: no");
+        check(&["run", "-e", "for(;;);", "--timeout-ms", "100"], "", 3, "", "limits.agent.wall_clock_ms (100)");
+        check(&["run", "-e", "1", "--input", "{"], "", 2, "", "the input is not JSON");
+        check(&["run"], "", 2, "", "Usage");
+        check(&["run", "nothing.js"], "", 2, "", "cannot read nothing.js");
+        check(&["tool", "call", "brave-search", "search", "--input", r#"{"query": ""}"#], "", 1, "", "invalid_input");
+        let called = run(&path, &["tool", "call", "brave-search", "search", "--input", r#"{"query": "x"}"#]);
+        assert!(called.stdout.contains("\"title\":\"one\""), "{called:?}");
+        let tools = json(&path, &["tool", "list"]);
+        assert_eq!(tools[0]["secrets"][0], "brave_api_key");
+    })
+    .await
+    .expect("no panic");
+}
+
+#[test]
+fn the_kek_of_the_environment_comes_before_the_file() {
+    let folder = with_secret();
+    let path = folder.path();
+    let other = ok(path, &["kek", "generate"]);
+    let ended = host(path)
+        .args(["kek", "status"])
+        .env("TAVORA_SECRET_KEK", other.trim())
+        .output()
+        .expect("the binary starts");
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(text.starts_with("wrong KEK: the data needs "), "{text}");
+    assert!(ok(path, &["kek", "status"]).starts_with("ready"));
+}
+
+#[test]
+fn help_and_completions_are_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(ok(folder.path(), &["--help"]).contains("Examples:"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(ok(folder.path(), &["completions", shell]).contains("tavora-host"));
+    }
+}
+
+#[test]
+fn dev_makes_a_platform_and_answers_health_checks() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut child = host(folder.path())
+        .args(["dev", "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut said = String::new();
+    let address = loop {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended early: {said}")).expect("text");
+        said.push_str(&line);
+        said.push('\n');
+        if let Some(rest) = line.strip_prefix("listening on http://") {
+            break rest.split(' ').next().expect("an address").to_owned();
+        }
+    };
+    assert!(said.contains("made the app dev") && said.contains("tvr_") && said.contains("secret put"), "{said}");
+    let kek = folder.path().join(".tavora/kek");
+    assert_eq!(kek.metadata().expect("made").permissions().mode() & 0o777, 0o600);
+    for (path, expected) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/nothing", "404 Not Found")] {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{path}: {answer}");
+    }
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid")),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .expect("it runs");
+    assert!(child.wait().expect("it ends").success());
+}

@@ -1,0 +1,97 @@
+//! Runs one hostile guest on a real platform and says what came of it. It does not know what should have.
+
+use tavora_host::config::Config;
+use tavora_host::platform::{AgentRun, Platform, RunError, StartError};
+use tavora_host::runtime::LoadError;
+use tavora_host::runtime::inspection::Class;
+use tavora_tests::fixture::{CANARY, Fixture};
+
+use super::{Case, Outcome};
+
+/// Limits that are as usual, but for the time that an endless loop takes from the tests.
+const LIMITS: &str = "[limits.agent]\ncpu_ms = 300\n[limits.tool]\ncpu_ms = 300\n";
+
+/// The name under which a guest of the trusted class is listed.
+const TOOL: &str = "guest";
+
+/// A platform for [`run_guest`], which many guests can share.
+pub(super) async fn start_fixture() -> Fixture {
+    Fixture::without_secret(LIMITS).await
+}
+
+/// Loads and runs `case`.
+pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
+    let outcome = match case.load_as {
+        Class::Agent => run_agent(fixture, case).await,
+        Class::Tool => run_tool(fixture, case).await,
+    };
+    assert!(
+        !format!("{outcome:?}").contains(CANARY),
+        "{}: the credential came out",
+        case.name
+    );
+    outcome
+}
+
+async fn run_agent(fixture: &Fixture, case: &Case) -> Outcome {
+    let agent = match fixture.platform.load_agent(&case.bytes) {
+        Ok(agent) => agent,
+        Err(LoadError::DoesNotFit(error)) => return Outcome::NotLoaded(format!("{error:#}")),
+        Err(error) => panic!("{}: {error}", case.name),
+    };
+    let run = AgentRun::new(fixture.app.id, "the program");
+    match fixture.platform.run_in(&agent, run).await.outcome {
+        Ok(json) => Outcome::Ok(serde_json::from_str(json.get()).expect("a result is JSON")),
+        Err(RunError::Limit(hit)) => Outcome::Limit(hit.limit.to_owned()),
+        Err(RunError::Threw { name, .. }) => Outcome::Threw(name),
+        Err(RunError::InvalidResult(_)) => Outcome::InvalidResult,
+        Err(RunError::Failed(_)) => Outcome::Trapped,
+        Err(error) => panic!("{}: {error}", case.name),
+    }
+}
+
+async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
+    for name in &case.vault {
+        fixture.put(name, CANARY).await;
+    }
+    let component = fixture.folder.path().join("guest.wasm");
+    std::fs::write(&component, &case.bytes).expect("the folder is writable");
+    let config = format!(
+        "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nsecrets = {:?}\n",
+        case.grants
+    );
+    let config = Config::parse(&config).expect("the configuration is valid");
+    let cache = fixture.folder.path().join("cache");
+    let vaults = fixture.vaults().clone();
+    let platform = match Platform::start(vaults, &config, Some(&cache)).await {
+        Ok(platform) => platform,
+        Err(StartError::Describe { reason, .. }) => return limit_named_in(&reason),
+        Err(error) => return Outcome::NotLoaded(format!("{error:#}")),
+    };
+    let mut outcome = None;
+    for (operation, input) in &case.calls {
+        let identity = AgentRun::new(fixture.app.id, "").identity;
+        outcome = Some(platform.call_tool(identity, TOOL, operation, input).await);
+    }
+    match outcome.unwrap_or_else(|| panic!("{} was loaded and has no call", case.name)) {
+        Ok(json) => Outcome::Ok(serde_json::from_str(&json).expect("an answer is JSON")),
+        Err(error) => {
+            assert!(
+                !error.message.contains(CANARY),
+                "{}: the credential came out",
+                case.name
+            );
+            Outcome::Error(error.code)
+        }
+    }
+}
+
+/// The limit in a sentence like `the limit limits.tool.cpu_ms (300) was hit`.
+fn limit_named_in(reason: &str) -> Outcome {
+    reason
+        .split_whitespace()
+        .find(|word| word.starts_with("limits."))
+        .map_or(Outcome::NotLoaded(reason.to_owned()), |limit| {
+            Outcome::Limit(limit.to_owned())
+        })
+}

@@ -1,0 +1,97 @@
+//! Every limit of `[limits]` ends what it should, and says its own name.
+
+use tavora_host::platform::RunError;
+use tavora_tests::fixture::Fixture;
+use tavora_tests::upstream::{Upstream, search_results};
+
+/// The limit that ends `code` under the configuration `limits`.
+async fn limit_hit(limits: &str, code: &str) -> &'static str {
+    let fixture = Fixture::start(limits).await;
+    match fixture.run(code).await.0.outcome {
+        Err(RunError::Limit(hit)) => hit.limit,
+        other => panic!("{limits}: {code}: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_limits_end_its_run() {
+    for (limits, code, limit) in [
+        ("[limits.agent]\ncpu_ms = 50", "for (;;) {}", "limits.agent.cpu_ms"),
+        ("[limits.agent]\nwall_clock_ms = 50", "for (;;) {}", "limits.agent.wall_clock_ms"),
+        ("[limits.agent]\nmax_output_bytes = 1000", "return 'x'.repeat(1001)", "limits.agent.max_output_bytes"),
+        ("[limits.agent]\nmax_log_bytes = 1000", "for (;;) console.log('x'.repeat(100))", "limits.agent.max_log_bytes"),
+        ("[limits.agent]\nmax_tool_calls = 3", "for (;;) try { tools.call('a', 'b', {}) } catch {}", "limits.agent.max_tool_calls"),
+        ("[limits.agent]\nmax_tool_calls = 3", "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))", "limits.agent.max_tool_calls"),
+        ("[limits.agent]\nhostcall_fuel_bytes = 100000", "console.log('x'.repeat(200000))", "limits.agent.hostcall_fuel_bytes"),
+    ] {
+        assert_eq!(limit_hit(limits, code).await, limit, "{limits}: {code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allocation_bomb_is_a_javascript_error_or_the_memory_limit() {
+    let fixture = Fixture::start("").await;
+    let code = "try { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } catch (e) { return e.name }";
+    assert_eq!(fixture.result(code).await, r#""InternalError""#);
+    // Less memory than the engine's own limit, and it is the same error, from an allocation that the host denied.
+    let fixture = Fixture::start("[limits.agent]\nmax_memory_bytes = 8388608").await;
+    assert_eq!(fixture.result(code).await, r#""InternalError""#);
+    // Less than it starts with, and it does not start.
+    assert_eq!(limit_hit("[limits.agent]\nmax_memory_bytes = 65536", "return 1").await, "limits.agent.max_memory_bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deep_recursion_is_a_range_error() {
+    let fixture = Fixture::start("").await;
+    for code in [
+        "function f() { f() } try { f() } catch (e) { return e.name }",
+        "let o = []; for (let i = 0; i < 1e5; i++) o = [o]; try { JSON.stringify(o); return 'RangeError' } catch (e) { return e.name }",
+        "try { return new RegExp('('.repeat(1e5) + ')'.repeat(1e5)).test('') || 'RangeError' } catch (e) { return e.name == 'SyntaxError' || e.name == 'InternalError' ? 'RangeError' : e.name }",
+    ] {
+        assert_eq!(fixture.result(code).await, r#""RangeError""#, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_is_refused_before_it_runs() {
+    let fixture = Fixture::start("[limits.agent]\nmax_code_bytes = 1000").await;
+    let outcome = fixture.run(&" ".repeat(1001)).await.0.outcome;
+    assert!(matches!(outcome, Err(RunError::CodeTooLong { bytes: 1001, allowed: 1000 })), "{outcome:?}");
+
+    let fixture = Fixture::start("[limits.agent]\nmax_input_bytes = 1000").await;
+    let (code, message) = fixture.tool_error("return search('x'.repeat(1001))").await;
+    assert_eq!(code, "invalid_input");
+    assert!(message.contains("limits.agent.max_input_bytes"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_tool_is_stopped_and_the_agent_is_told() {
+    let upstream = Upstream::start(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(600));
+        search_results(&[])
+    })
+    .await;
+    let fixture = Fixture::start(&format!(
+        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n[limits.tool]\nwall_clock_ms = 100\n",
+        upstream.url()
+    ))
+    .await;
+    let (code, message) = fixture.tool_error("return search('x')").await;
+    assert_eq!(code, "limit_exceeded");
+    assert!(message.contains("limits.tool.wall_clock_ms"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_in_a_list_run_at_once() {
+    let upstream = Upstream::start(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        search_results(&["x"])
+    })
+    .await;
+    let fixture = Fixture::searching(upstream.url()).await;
+    fixture.result("return search('warm').length").await;
+    let started = std::time::Instant::now();
+    let code = "return tools.all(Array.from({length: 2}, (_, n) => ({tool: 'brave-search', operation: 'search', input: {query: `${n}`}}))).filter(o => o.ok).length";
+    assert_eq!(fixture.result(code).await, "2");
+    assert!(started.elapsed().as_millis() < 390, "{:?}", started.elapsed());
+}

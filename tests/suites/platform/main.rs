@@ -1,0 +1,12 @@
+//! What the whole platform promises, shown on real components in a real runtime, over real HTTP on loopback.
+
+mod bad_input;
+mod canary;
+mod command_line;
+mod demo_and_example;
+mod egress;
+mod hostile_guests;
+mod limits;
+mod sandbox;
+mod scrubbing;
+mod workspace;

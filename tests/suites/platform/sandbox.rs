@@ -1,0 +1,113 @@
+//! The agent sandbox: what it offers, and that the credential is not among it.
+
+use tavora_tests::fixture::{CANARY, Fixture, operator};
+use tavora_tests::upstream::{Upstream, search_results};
+
+async fn fixture() -> (Fixture, Upstream) {
+    let upstream = Upstream::start(|_| search_results(&["one", "two"])).await;
+    (Fixture::searching(upstream.url()).await, upstream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_carries_the_credential_and_returns_results() {
+    let (fixture, upstream) = fixture().await;
+    let titles = fixture.result("return search('wasm', {count: 2}).map(r => r.title)").await;
+    assert_eq!(titles, r#"["one","two"]"#);
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].headers["x-subscription-token"], CANARY);
+    assert_eq!(seen[0].uri.path(), "/res/v1/web/search");
+    assert!(seen[0].uri.query().is_some_and(|query| query.contains("q=wasm") && query.contains("count=2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_language_works_as_agents_write_it() {
+    let (fixture, _upstream) = fixture().await;
+    for (code, result) in [
+        ("return 1 + 1", "2"),
+        ("", "null"),
+        ("return await Promise.resolve({a: [1, 'x']})", r#"{"a":[1,"x"]}"#),
+        ("return input", "null"),
+        ("return tools.list().map(t => [t.name, t.operations.map(o => o.name)])", r#"[["brave-search",["search"]]]"#),
+        ("return tools.call('brave-search', 'search', {query: 'x'}).results.length", "2"),
+        (
+            "return tools.all([{tool: 'brave-search', operation: 'search', input: {query: 'a'}}, {tool: 'none', operation: 'x', input: {}}]).map(o => o.ok)",
+            "[true,false]",
+        ),
+        ("return Math.abs(Date.now() - new Date('2020-01-01')) > 1e9", "true"),
+        ("try { search('') } catch (e) { return [e.name, e instanceof ToolError, e instanceof Error, e.code] }", r#"["ToolError",true,true,"invalid_input"]"#),
+    ] {
+        assert_eq!(fixture.result(code).await, result, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_run_has_its_own_randomness_and_nothing_of_the_last_one() {
+    let (fixture, _upstream) = fixture().await;
+    let code = "const before = globalThis.left; globalThis.left = 1; return [before === undefined, Math.random()]";
+    let (first, second) = (fixture.result(code).await, fixture.result(code).await);
+    assert!(first.starts_with("[true,") && second.starts_with("[true,"), "{first} {second}");
+    assert_ne!(first, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_missing_credential_is_said_in_the_exact_words() {
+    let upstream = Upstream::start(|_| search_results(&[])).await;
+    let fixture = Fixture::without_secret(&format!(
+        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n",
+        upstream.url()
+    ))
+    .await;
+    let missing = fixture.tool_error("return search('x')").await;
+    assert_eq!(
+        missing,
+        ("secret_not_found".to_owned(), "secret \"brave_api_key\" is not in the app's vault".to_owned())
+    );
+    fixture
+        .vaults()
+        .designate(&operator(), fixture.app.id, None)
+        .await
+        .expect("clearing works");
+    let none = fixture.tool_error("return search('x')").await;
+    assert_eq!(none, ("no_vault_designated".to_owned(), "app has no vault designated".to_owned()));
+    assert!(upstream.seen().is_empty(), "the upstream was asked without a credential");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_deleted_a_moment_ago_is_not_released() {
+    let (fixture, upstream) = fixture().await;
+    fixture.result("return search('x').length").await;
+    let name = "brave_api_key".parse().expect("valid");
+    fixture
+        .vaults()
+        .delete_secret(&operator(), fixture.app.id, fixture.vault.id, &name)
+        .await
+        .expect("deleting works");
+    let (code, _) = fixture.tool_error("return search('x')").await;
+    assert_eq!(code, "secret_not_found");
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_error_says_where() {
+    let (fixture, _upstream) = fixture().await;
+    for (code, name, message) in [
+        ("null.x", "TypeError", "null"),
+        ("return {", "SyntaxError", ""),
+        ("throw 'plain'", "", "plain"),
+        ("return 1n", "TypeError", "BigInt"),
+        ("const a = {}; a.a = a; return a", "TypeError", "circular"),
+        ("function f() { f() } f()", "RangeError", "stack"),
+        ("await new Promise(() => {})", "", "nothing can settle"),
+        ("require('secrets')", "Error", "there is no module"),
+    ] {
+        let (report, _) = fixture.run(code).await;
+        match report.outcome {
+            Err(tavora_host::platform::RunError::Threw { name: thrown, message: said, .. }) => {
+                assert!(thrown.contains(name), "{code}: {thrown}: {said}");
+                assert!(said.to_lowercase().contains(&message.to_lowercase()), "{code}: {thrown}: {said}");
+            }
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}

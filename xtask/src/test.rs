@@ -1,0 +1,37 @@
+//! `cargo xtask test`: builds everything and runs every test, those of the guests'
+//! pure logic first.
+
+use crate::project::Project;
+use crate::{guests, step};
+use anyhow::Result;
+
+/// Fails when a test does. `arguments` go to the `cargo test` of the workspace.
+pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    guests::run(project)?;
+
+    let folder = project.guest_tools();
+    step::say("Testing the guests' logic");
+    step::run(
+        project
+            .cargo()
+            .current_dir(&folder)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .args(["test", "--locked"]),
+    )?;
+
+    // The suites run the binary and the examples as a user does.
+    step::say("Building the host");
+    step::run(
+        project
+            .cargo()
+            .args(["build", "--release", "--workspace", "--bins", "--examples"]),
+    )?;
+
+    step::say("Testing the workspace");
+    step::run(
+        project
+            .cargo()
+            .args(["test", "--release", "--workspace"])
+            .args(arguments),
+    )
+}
