@@ -23,6 +23,9 @@ use crate::store::StoreError;
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 
+/// How long a group that waits for company sleeps at a time.
+const GATHER_NAP: Duration = Duration::from_micros(20);
+
 pub(super) struct Writer {
     queue: SyncSender<Message>,
     commits: Arc<AtomicU64>,
@@ -318,14 +321,17 @@ impl Work {
     /// Another job for the group: one that waits already, or one that comes in time while the group is smaller than
     /// the last one was.
     fn company(&mut self, jobs: usize, gather_until: Instant) -> Option<Box<dyn Job>> {
-        let message = match self.messages.try_recv() {
-            Ok(message) => message,
-            Err(_) if self.closing.is_some() || jobs >= self.last_group => return None,
-            Err(_) => self
-                .messages
-                .recv_timeout(gather_until.saturating_duration_since(Instant::now()))
-                .ok()?,
-        };
+        let mut message = self.messages.try_recv();
+        // A nap and not a wait on the queue, so that those who fill it need not wake this thread one by one.
+        while message.is_err()
+            && self.closing.is_none()
+            && jobs < self.last_group
+            && Instant::now() < gather_until
+        {
+            thread::sleep(GATHER_NAP);
+            message = self.messages.try_recv();
+        }
+        let message = message.ok()?;
         match message {
             Message::Job(job) => Some(job),
             Message::Close(reply) => {
