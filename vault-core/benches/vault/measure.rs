@@ -27,6 +27,16 @@ impl Rate {
             per_second: laps.len() as f64 / total.as_secs_f64(),
         }
     }
+
+    /// The medians of several.
+    pub fn median(rates: Vec<Self>) -> Self {
+        let of = |field: fn(&Self) -> f64| median(rates.iter().map(field).collect());
+        Self {
+            p50_us: of(|rate| rate.p50_us),
+            p99_us: of(|rate| rate.p99_us),
+            per_second: of(|rate| rate.per_second),
+        }
+    }
 }
 
 /// What a row of the size of an audit entry costs with the same durability.
@@ -47,6 +57,17 @@ impl Floor {
             .prepare_cached("INSERT INTO entries (content) VALUES (zeroblob(400))")?
             .execute([])?;
         Ok(())
+    }
+
+    /// One commit after the other for a while.
+    pub fn commits(&self, window: Duration) -> Result<Rate, Failure> {
+        let (begun, mut laps) = (Instant::now(), Vec::new());
+        while begun.elapsed() < window {
+            let lap = Instant::now();
+            self.commit()?;
+            laps.push(lap.elapsed());
+        }
+        Ok(Rate::of(laps, begun.elapsed()))
     }
 }
 
@@ -93,6 +114,12 @@ impl Timing {
         laps.sort_by(f64::total_cmp);
         laps[(laps.len() - 1) * percent / 100]
     }
+}
+
+/// The one in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 pub fn report(name: &str, value: f64, unit: &str) {

@@ -19,7 +19,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use self::{reader::Readers, writer::Writer};
+use self::{
+    reader::Readers,
+    writer::{Effect, Writer},
+};
 use super::{Store, StoreError};
 use crate::audit::{AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport};
 
@@ -101,7 +104,9 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn append(&self, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
         self.writer
-            .write(false, move |tx| chain::append(tx, entry)?.try_into())
+            .write(Effect::Appends, move |tx| {
+                chain::append(tx, entry)?.try_into()
+            })
             .await
     }
 
@@ -121,7 +126,7 @@ impl Store for SqliteStore {
             .await?;
         // Taking the write lock and rewriting nothing shows that a write could be made, the disk's room aside.
         self.writer
-            .write(false, |tx| {
+            .write(Effect::Changes, |tx| {
                 tx.execute_batch("UPDATE keks SET wraps = wraps WHERE 0")
                     .map_err(Into::into)
             })

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{
     SqliteStore, chain,
     columns::{At, optional_time, readable, time},
+    writer::Effect,
 };
 use crate::{
     app::{ApiKeyView, App},
@@ -34,7 +35,7 @@ impl AppStore for SqliteStore {
             chain::append(tx, entry)?;
             Ok(tx.query_row(&format!("{APP} WHERE id = ?"), [new.id], app)?)
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 
     async fn apps(&self) -> Result<Vec<App>, StoreError> {
@@ -82,7 +83,7 @@ impl AppStore for SqliteStore {
             chain::append(tx, entry)?;
             Ok(())
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 
     async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, StoreError> {
@@ -131,7 +132,7 @@ impl AppStore for SqliteStore {
                 .query_row(&format!("{API_KEY} WHERE id = ?"), [id], api_key)?
                 .view)
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 }
 

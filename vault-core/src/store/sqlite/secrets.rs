@@ -7,6 +7,7 @@ use super::{
     SqliteStore, chain,
     columns::{At, readable, time},
     keks,
+    writer::Effect,
 };
 use crate::{
     audit::{AuditDraft, Subject, outcome},
@@ -39,8 +40,13 @@ impl SecretStore for SqliteStore {
         entry: AuditDraft,
     ) -> Result<PutOutcome, StoreError> {
         // Only an overwrite leaves ciphertext behind.
+        let effect = if put.replaces.is_some() {
+            Effect::Erases
+        } else {
+            Effect::Changes
+        };
         self.writer
-            .write(put.replaces.is_some(), move |tx| store(tx, put, entry))
+            .write(effect, move |tx| store(tx, put, entry))
             .await
     }
 
@@ -93,7 +99,7 @@ impl SecretStore for SqliteStore {
             )?;
             Ok(existed)
         };
-        self.writer.write(true, work).await
+        self.writer.write(Effect::Erases, work).await
     }
 
     async fn release(
@@ -104,7 +110,7 @@ impl SecretStore for SqliteStore {
     ) -> Result<ReleaseRow, StoreError> {
         let name = name.clone();
         self.writer
-            .write(false, move |tx| release(tx, app_id, name, entry))
+            .write(Effect::Appends, move |tx| release(tx, app_id, name, entry))
             .await
     }
 
@@ -124,7 +130,7 @@ impl SecretStore for SqliteStore {
         entry: AuditDraft,
     ) -> Result<(), StoreError> {
         self.writer
-            .write(false, move |tx| {
+            .write(Effect::Changes, move |tx| {
                 keks::register(tx, kek_id, &canary, &readable, entry)
             })
             .await

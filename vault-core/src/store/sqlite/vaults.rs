@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::{
     SqliteStore, chain,
     columns::{At, readable, time},
+    writer::Effect,
 };
 use crate::{
     app::VaultView,
@@ -42,7 +43,7 @@ impl VaultStore for SqliteStore {
             chain::append(tx, entry)?;
             one(tx, new.app_id, new.id)?.ok_or(StoreError::NotFound)
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 
     async fn vaults(&self, app_id: AppId) -> Result<Vec<VaultView>, StoreError> {
@@ -92,7 +93,7 @@ impl VaultStore for SqliteStore {
             chain::append(tx, entry)?;
             Ok(vault)
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 
     async fn delete_vault(
@@ -118,7 +119,7 @@ impl VaultStore for SqliteStore {
             chain::append(tx, entry.detail("secrets", secrets))?;
             Ok(secrets)
         };
-        self.writer.write(true, work).await
+        self.writer.write(Effect::Erases, work).await
     }
 
     async fn designate(
@@ -136,7 +137,7 @@ impl VaultStore for SqliteStore {
             chain::append(tx, entry)?;
             Ok(())
         };
-        self.writer.write(false, work).await
+        self.writer.write(Effect::Changes, work).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one thread that writes, and groups what arrives together into one commit.
 //!
-//! Each job runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
+//! Each job that changes more than one thing runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
 //! and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
 //! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
 
@@ -22,6 +22,9 @@ use crate::store::StoreError;
 
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
+
+/// How long a group that waits for company sleeps at a time.
+const GATHER_NAP: Duration = Duration::from_micros(20);
 
 pub(super) struct Writer {
     queue: SyncSender<Message>,
@@ -64,18 +67,16 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next group and returns when that is committed. `erases` says that ciphertext which must not
-    /// stay anywhere may be in the write-ahead log afterwards.
-    ///
-    /// A caller that stops waiting withdraws a job that has not begun.
+    /// Runs `work` in the next group and returns when that is committed. A caller that stops waiting withdraws a job
+    /// that has not begun.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        erases: bool,
+        effect: Effect,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task {
-            erases,
+            effect,
             work: Some(work),
             outcome: None,
             reply,
@@ -125,6 +126,18 @@ impl Writer {
     }
 }
 
+/// What a write does to the database, as far as the writer must know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It appends one row with its only writing statement, which SQLite undoes by itself when it fails. It needs no
+    /// savepoint, and with it no copy of each page that it changes.
+    Appends,
+    /// It changes several things.
+    Changes,
+    /// It changes things and leaves ciphertext in the write-ahead log that must not stay anywhere.
+    Erases,
+}
+
 enum Message {
     Job(Box<dyn Job>),
     Close(oneshot::Sender<()>),
@@ -136,14 +149,14 @@ trait Job: Send {
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its outcome. After an error its effects are to be undone.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
-    /// Whether its effects leave ciphertext in the log that must go.
-    fn erases(&self) -> bool;
+    /// What its work does.
+    fn effect(&self) -> Effect;
     /// Tells whoever waits, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Task<T, F> {
-    erases: bool,
+    effect: Effect,
     work: Option<F>,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -162,8 +175,8 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
         }
     }
 
-    fn erases(&self) -> bool {
-        self.erases
+    fn effect(&self) -> Effect {
+        self.effect
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -241,7 +254,7 @@ impl Work {
         match &committed {
             Ok(()) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
-                if jobs.iter().any(|job| job.erases()) {
+                if jobs.iter().any(|job| job.effect() == Effect::Erases) {
                     self.erased_since.get_or_insert_with(Instant::now);
                 }
             }
@@ -283,29 +296,42 @@ impl Work {
         Ok(())
     }
 
+    /// Fails only when the whole transaction has failed.
     fn run_job(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        self.execute("SAVEPOINT job")?;
+        let guarded = job.effect() != Effect::Appends;
+        if guarded {
+            self.execute("SAVEPOINT job")?;
+        }
         if let Err(error) = job.run(&self.connection) {
             if self.connection.is_autocommit() {
-                // It was grave enough for SQLite to roll back the whole transaction.
+                // It was grave enough for SQLite to roll back everything.
                 return Err(error);
             }
-            self.execute("ROLLBACK TO job")?;
+            if guarded {
+                self.execute("ROLLBACK TO job")?;
+            }
         }
-        self.execute("RELEASE job")
+        if guarded {
+            self.execute("RELEASE job")
+        } else {
+            Ok(())
+        }
     }
 
     /// Another job for the group: one that waits already, or one that comes in time while the group is smaller than
     /// the last one was.
     fn company(&mut self, jobs: usize, gather_until: Instant) -> Option<Box<dyn Job>> {
-        let message = match self.messages.try_recv() {
-            Ok(message) => message,
-            Err(_) if self.closing.is_some() || jobs >= self.last_group => return None,
-            Err(_) => self
-                .messages
-                .recv_timeout(gather_until.saturating_duration_since(Instant::now()))
-                .ok()?,
-        };
+        let mut message = self.messages.try_recv();
+        // A nap and not a wait on the queue, so that those who fill it need not wake this thread one by one.
+        while message.is_err()
+            && self.closing.is_none()
+            && jobs < self.last_group
+            && Instant::now() < gather_until
+        {
+            thread::sleep(GATHER_NAP);
+            message = self.messages.try_recv();
+        }
+        let message = message.ok()?;
         match message {
             Message::Job(job) => Some(job),
             Message::Close(reply) => {
