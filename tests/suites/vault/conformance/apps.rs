@@ -56,7 +56,10 @@ pub async fn api_keys_authenticate_until_revoked_or_expired(store: Arc<dyn Store
         .unwrap();
     assert_eq!(vaults.authenticate(&token).await.unwrap(), view);
     assert!(token.starts_with(&view.prefix));
-    assert_eq!(vaults.api_keys(app.id).await.unwrap(), std::slice::from_ref(&view));
+    assert_eq!(
+        vaults.api_keys(app.id).await.unwrap(),
+        std::slice::from_ref(&view)
+    );
     assert_eq!(vaults.api_keys(other.id).await.unwrap(), []);
 
     let (_, second) = vaults
