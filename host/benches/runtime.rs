@@ -137,15 +137,17 @@ impl Bench {
         );
 
         // Alternately, so that both see the same machine.
-        let (mut own, mut bare) = (f64::MAX, f64::MAX);
+        let (mut own, mut bare, mut interruptible) = (f64::MAX, f64::MAX, f64::MAX);
         for _ in 0..3 {
             own = own.min(self.runtime.block_on(self.runs(&host, FIB))?.at(20));
-            bare = bare.min(
-                self.runtime
-                    .block_on(self.bare_runs(FIB))
-                    .map_err(failed)?
-                    .at(20),
-            );
+            let bare_run = |can_be_interrupted| {
+                let laps = self
+                    .runtime
+                    .block_on(self.bare_runs(FIB, can_be_interrupted));
+                laps.map(|laps| laps.at(20)).map_err(failed)
+            };
+            bare = bare.min(bare_run(false)?);
+            interruptible = interruptible.min(bare_run(true)?);
         }
         report("agent sandbox: fib(25)", own / 1e3, "ms");
         report(
@@ -154,6 +156,11 @@ impl Bench {
             "ms",
         );
         budget("engine throughput: sandbox / bare", own / bare, 1.05, "×");
+        report(
+            "the bare engine, interruptible / not",
+            interruptible / bare,
+            "×",
+        );
         self.close(host)
     }
 
@@ -167,11 +174,12 @@ impl Bench {
     }
 
     /// Microseconds of runs of `code` in the sandbox's component on an engine with nothing of ours.
-    async fn bare_runs(&self, code: &str) -> wasmtime::Result<Laps> {
+    async fn bare_runs(&self, code: &str, can_be_interrupted: bool) -> wasmtime::Result<Laps> {
         let engine = Engine::new(
             EngineConfig::new()
                 .max_wasm_stack(4 << 20)
-                .async_stack_size(5 << 20),
+                .async_stack_size(5 << 20)
+                .epoch_interruption(can_be_interrupted),
         )?;
         let component = Component::from_file(&engine, guest("js-sandbox"))?;
         let mut linker = Linker::<()>::new(&engine);
@@ -181,6 +189,7 @@ impl Bench {
         while laps.goes_on() {
             let begun = Instant::now();
             let mut store = Store::new(&engine, ());
+            store.set_epoch_deadline(u64::MAX / 2);
             let instance = pre.instantiate_async(&mut store).await?;
             let agent = instance
                 .get_export_index(&mut store, None, "tavora:platform/agent@0.1.0")
