@@ -16,7 +16,7 @@ async fn main() -> anyhow::Result<()> {
     let operator = Caller::operator();
 
     // A vault of its own, under a key that your platform keeps.
-    let store = SqliteStore::open(&folder.path().join("vault.db"), SqliteOptions::default())?;
+    let store = SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
     let keyring = Keyring::local(&LocalKek::make_text(), None)?;
     let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
     let app = vaults

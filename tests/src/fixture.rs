@@ -62,7 +62,7 @@ impl Fixture {
     /// The same with an empty vault, designated.
     pub async fn without_secret(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = SqliteStore::open(&folder.path().join("tavora.db"), SqliteOptions::default())
+        let store = SqliteStore::open(folder.path().join("tavora.db"), SqliteOptions::default())
             .expect("a new database opens");
         let keyring = Keyring::local(&LocalKek::make_text(), None).expect("a new KEK is valid");
         let vaults = SecretVaults::open(Arc::new(store), Some(keyring))

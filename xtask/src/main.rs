@@ -7,6 +7,7 @@ mod debian;
 mod demo;
 mod dev;
 mod guests;
+mod lint;
 mod project;
 mod setup;
 mod step;
@@ -25,8 +26,8 @@ usage: cargo xtask TASK [ARGUMENTS]
   guests   build the components that the host embeds (does the set-up itself)
   demo     build everything and show it, end to end, on loopback
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
-  test     build everything and run every test (arguments go to `cargo test`)
-  bench    build everything and measure it (arguments go to `cargo bench`)
+  test     build everything, run every test and every lint (arguments go to `cargo test`)
+  bench    build everything and measure it (--quick for a look, --long for the large database)
 ";
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: builds everything and runs every test, those of the guests'
-//! pure logic first.
+//! pure logic first, and the lints last.
 
 use crate::project::Project;
-use crate::{guests, step};
+use crate::{guests, lint, step};
 use anyhow::Result;
 
 /// Fails when a test does. `arguments` go to the `cargo test` of the workspace.
@@ -33,5 +33,7 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
             .cargo()
             .args(["test", "--release", "--workspace"])
             .args(arguments),
-    )
+    )?;
+
+    lint::run(project)
 }
