@@ -60,7 +60,8 @@ impl Run {
                 let bytes = std::fs::read(path)
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 let agent = platform
-                    .load_agent(&bytes)
+                    .load_agent(bytes)
+                    .await
                     .map_err(|error| usage(format!("{}: {error}", path.display())))?;
                 platform.run_in(&agent, run).await
             }

@@ -34,7 +34,7 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
 }
 
 async fn run_agent(fixture: &Fixture, case: &Case) -> Outcome {
-    let agent = match fixture.platform.load_agent(&case.bytes) {
+    let agent = match fixture.platform.load_agent(case.bytes.clone()).await {
         Ok(agent) => agent,
         Err(LoadError::DoesNotFit(error)) => return Outcome::NotLoaded(format!("{error:#}")),
         Err(error) => panic!("{}: {error}", case.name),
