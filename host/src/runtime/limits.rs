@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::Deserialize;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
 use super::inspection::InspectionLimits;
@@ -174,6 +175,7 @@ pub(crate) struct Meter {
     max_ticks: u64,
     hostcall_fuel_bytes: usize,
     max_stack_bytes: usize,
+    max_resources: usize,
     memory_bytes: usize,
     table_elements: usize,
     ticks: u64,
@@ -205,6 +207,7 @@ impl Meter {
             max_table_elements,
             cpu_ms,
             hostcall_fuel_bytes,
+            max_resources,
             ..
         } = limits.tool;
         Self {
@@ -213,6 +216,7 @@ impl Meter {
             max_table_elements,
             max_ticks: ticks(cpu_ms),
             hostcall_fuel_bytes,
+            max_resources,
             ..Self::idle(limits)
         }
     }
@@ -225,6 +229,7 @@ impl Meter {
             max_ticks: 0,
             hostcall_fuel_bytes: 0,
             max_stack_bytes: limits.max_stack_bytes,
+            max_resources: 0,
             memory_bytes: 0,
             table_elements: 0,
             ticks: 0,
@@ -263,6 +268,12 @@ impl Meter {
             return Some(LimitHit {
                 limit: "limits.max_stack_bytes",
                 allowed: self.max_stack_bytes as u64,
+            });
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+            return Some(LimitHit {
+                limit: "limits.tool.max_resources",
+                allowed: self.max_resources as u64,
             });
         }
         // The runtime has no type for this error.

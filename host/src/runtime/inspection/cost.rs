@@ -154,3 +154,160 @@ pub(super) fn of_function(
         .saturating_add(body.range().len() as u64)
         .saturating_add(FUNCTION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Class, inspect};
+    use super::*;
+
+    /// The estimate for a component of one core module.
+    fn cost(module: &str) -> Cost {
+        let bytes = wat::parse_str(format!("(component (core module {module}))")).expect("valid");
+        let findings = super::super::walk::walk(&bytes, &InspectionLimits::default());
+        findings.expect("a component").cost
+    }
+
+    #[test]
+    fn ordinary_code_costs_about_its_bytes() {
+        let adds = "i32.const 7 i32.add ".repeat(10_000);
+        let straight = cost(&format!(
+            "(func (param i32) (result i32) local.get 0 {adds})"
+        ));
+        assert!(
+            (30_000..31_000).contains(&straight.total),
+            "{}",
+            straight.total
+        );
+        let two = cost("(func) (func (param i32 i64))");
+        assert!((2 * FUNCTION..600).contains(&two.total), "{}", two.total);
+        assert!(two.largest < two.total);
+    }
+
+    #[test]
+    fn what_is_slow_to_compile_costs_more_than_an_agent_may() {
+        let locals = |n: usize| format!("(local {})", "i32 ".repeat(n));
+        let pairs = |n: u32| {
+            format!(
+                "(type $t (func (param {0}) (result {0})))",
+                "i32 ".repeat(n as usize)
+            )
+        };
+        let slow = [
+            // Many branches to where many variables meet.
+            format!(
+                "(func {} block {} end)",
+                locals(50),
+                "i32.const 1 local.tee 7 br_if 0 ".repeat(10_000)
+            ),
+            // Loops inside loops, and their variables read inside.
+            format!(
+                "(func {} {} {})",
+                locals(250),
+                "loop ".repeat(4_000),
+                "end ".repeat(4_000)
+            ),
+            // The same with few loops: the variables count more than once.
+            format!(
+                "(func {} {} {})",
+                locals(20_000),
+                "loop ".repeat(25),
+                "end ".repeat(25)
+            ),
+            // Blocks that pass values on.
+            format!(
+                "{} (func {} {} {} unreachable)",
+                pairs(100),
+                "i32.const 1 ".repeat(100),
+                "block (type $t) ".repeat(1_000),
+                "end ".repeat(1_000)
+            ),
+            // Functions that return many values.
+            format!(
+                "{} (func $f (type $t) unreachable) (func {} {} unreachable)",
+                pairs(100),
+                "i32.const 1 ".repeat(100),
+                "call $f ".repeat(1_000)
+            ),
+            // A table of branches.
+            format!(
+                "(func {} block i32.const 0 br_table {} end)",
+                locals(50),
+                "0 ".repeat(10_000)
+            ),
+        ];
+        for module in slow {
+            let cost = cost(&module);
+            let fault = TooCostly::of(cost, &InspectionLimits::default());
+            assert!(
+                matches!(fault, Some(TooCostly::Function { .. })),
+                "{cost:?}: {}",
+                &module[..80]
+            );
+        }
+    }
+
+    #[test]
+    fn each_limit_of_an_agent_is_kept_and_named() {
+        let cost = Cost {
+            size_bytes: 100,
+            total: 1_000,
+            largest: 500,
+        };
+        let exact = InspectionLimits {
+            max_agent_bytes: 100,
+            max_agent_cost: 1_000,
+            max_agent_function_cost: 500,
+            ..InspectionLimits::default()
+        };
+        assert_eq!(TooCostly::of(cost, &exact), None);
+        for (limits, name) in [
+            (
+                InspectionLimits {
+                    max_agent_bytes: 99,
+                    ..exact
+                },
+                "limits.component.max_agent_bytes is 99",
+            ),
+            (
+                InspectionLimits {
+                    max_agent_cost: 999,
+                    ..exact
+                },
+                "limits.component.max_agent_cost is 999",
+            ),
+            (
+                InspectionLimits {
+                    max_agent_function_cost: 499,
+                    ..exact
+                },
+                "limits.component.max_agent_function_cost is 499",
+            ),
+        ] {
+            let fault = TooCostly::of(cost, &limits)
+                .expect("too costly")
+                .to_string();
+            assert!(fault.contains(name), "{fault}");
+        }
+    }
+
+    #[test]
+    fn only_the_agent_class_is_refused_for_its_cost() {
+        let bytes = wat::parse_str("(component (core module (func)))").expect("valid");
+        let limits = InspectionLimits {
+            max_agent_cost: 1,
+            ..InspectionLimits::default()
+        };
+        let inspection = inspect(&bytes, &limits).expect("a component");
+        let refusal = |class| inspection.refusal_for(class).expect("it exports nothing");
+        assert!(refusal(Class::Agent).too_costly().is_some());
+        assert_eq!(refusal(Class::Tool).too_costly(), None);
+    }
+
+    #[test]
+    fn tmp_print() {
+        for f in ["js-sandbox", "brave-search"] {
+            let b = std::fs::read(format!("../guest-tools/target/components/{f}.wasm")).expect("x");
+            eprintln!("TMP {f} {:?}", super::super::walk::walk(&b, &InspectionLimits::default()).expect("x").cost);
+        }
+    }
+}
