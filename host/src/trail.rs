@@ -3,7 +3,8 @@
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
@@ -14,7 +15,8 @@ pub(crate) struct Trail {
     vaults: SecretVaults,
     released: Arc<ReleasedSecrets>,
     max_denials: usize,
-    denials: Mutex<Denials>,
+    /// By the name of the tool that asked.
+    denials: Mutex<HashMap<String, Denials>>,
 }
 
 #[derive(Default)]
@@ -24,8 +26,7 @@ struct Denials {
 }
 
 impl Trail {
-    /// Of the requests that the egress policy refuses in one call, `max_denials` are recorded one by one; the rest is
-    /// counted.
+    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is counted.
     pub(crate) fn new(
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
@@ -45,9 +46,10 @@ impl Trail {
         record(&self.vaults, entry).await;
     }
 
-    /// Writes down what the egress policy refused since the last time.
+    /// Writes down what the egress policy refused to the context's tool since the last time.
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
-        let Denials { kept, more } = std::mem::take(&mut *self.denials());
+        let denials = self.denials().remove(&context.tool);
+        let Denials { kept, more } = denials.unwrap_or_default();
         for denied in kept {
             let origin = denied.origin.map_or("unknown".to_owned(), |origin| {
                 scrubbed(&self.released, &origin.to_string())
@@ -72,14 +74,15 @@ impl Trail {
         }
     }
 
-    fn denials(&self) -> std::sync::MutexGuard<'_, Denials> {
+    fn denials(&self) -> MutexGuard<'_, HashMap<String, Denials>> {
         self.denials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EgressLog for Trail {
     fn denied(&self, denied: &EgressDenied) {
-        let mut denials = self.denials();
+        let mut by_tool = self.denials();
+        let denials = by_tool.entry(denied.tool.clone()).or_default();
         if denials.kept.len() < self.max_denials {
             denials.kept.push(denied.clone());
         } else {

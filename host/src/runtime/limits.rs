@@ -71,6 +71,8 @@ pub struct AgentLimits {
     pub max_tool_calls: u32,
     /// Calls of tools that are under way at the same time in one run.
     pub max_concurrent_calls: usize,
+    /// The answers to one list of calls together, in bytes.
+    pub max_answer_bytes: usize,
 }
 
 impl Default for AgentLimits {
@@ -87,6 +89,7 @@ impl Default for AgentLimits {
             max_log_bytes: 256 << 10,
             max_tool_calls: 200,
             max_concurrent_calls: 8,
+            max_answer_bytes: 16 << 20,
         }
     }
 }

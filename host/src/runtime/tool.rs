@@ -181,6 +181,7 @@ impl ToolComponent {
                 Arc::clone(&self.grants.secrets),
                 Arc::clone(&self.grants.bind),
                 binding.released,
+                self.limits.tool.max_recorded_denials,
             ),
             egress: binding.egress,
             config: self.grants.config.iter().cloned().collect(),
