@@ -33,6 +33,7 @@ impl KekCommand {
             }
             Self::Generate { out: Some(path) } => {
                 write_new(&path)?;
+                let path = path.canonicalize()?;
                 let shown = serde_json::json!({ "file": path });
                 output.show(&shown, |_| {
                     format!(

@@ -115,7 +115,12 @@ fn list(tools: &[ToolView]) -> String {
 
 fn describe(inspection: &Inspection) -> String {
     let mut lines = vec![format!("digest   {}", inspection.digest)];
-    for import in &inspection.imports {
+    // Names that are no interface only tie the component's own parts together; --json has them too.
+    let interfaces = inspection
+        .imports
+        .iter()
+        .filter(|import| import.name.contains(':'));
+    for import in interfaces {
         lines.push(format!("imports  {} ({})", import.name, import.place));
     }
     if inspection.imports.is_empty() {
