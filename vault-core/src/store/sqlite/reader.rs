@@ -63,9 +63,10 @@ impl Readers {
                 drop(permit);
                 outcome
             });
-            blocking
-                .await
-                .map_err(|error| StoreError::Backend(Arc::new(error)))?
+            blocking.await.map_err(|error| match error.is_panic() {
+                true => StoreError::Panicked,
+                false => StoreError::Backend(Arc::new(error)),
+            })?
         };
         let timed_out = |_| StoreError::TimedOut {
             limit_ms: limit.as_millis() as u64,
