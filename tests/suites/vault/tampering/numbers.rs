@@ -81,6 +81,12 @@ async fn an_entry_at_an_impossible_place_is_named() {
             }
         ]
     );
+    // Nothing is appended to a head that cannot be one.
+    raw.execute_batch("UPDATE audit SET seq = -100 - seq")
+        .unwrap();
+    let (vaults, app) = (&platform.vaults, platform.app.id);
+    damaged(vaults.designate(&operator(), app, None).await);
+    assert!(vaults.designated(app).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,3 +105,31 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let options = SqliteOptions {
+            readers_max: 1,
+            ..SqliteOptions::default()
+        };
+        drop(schema::open_writer(&path, options.busy_timeout).unwrap());
+        let readers = Arc::new(Readers::open(&path, &options).unwrap());
+        let panics = |_: &Transaction<'_>| -> Result<(), StoreError> {
+            panic!("this panic is part of a test")
+        };
+        assert!(matches!(
+            readers.read(panics).await,
+            Err(StoreError::Panicked)
+        ));
+        let teams = "SELECT count(*) FROM teams";
+        let count =
+            readers.read(move |tx| Ok(tx.query_row(teams, [], |row| row.get::<_, u64>(0))?));
+        assert_eq!(count.await.unwrap(), 1);
+    }
+}
