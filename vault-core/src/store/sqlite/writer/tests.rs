@@ -8,6 +8,9 @@ use super::{super::schema, *};
 
 const BUSY: Duration = Duration::from_secs(5);
 
+/// What a job does after its change.
+type Ending = fn() -> Result<(), StoreError>;
+
 /// A writer on a database with a table of its own.
 struct Fixture {
     writer: Arc<Writer>,
@@ -37,7 +40,7 @@ impl Fixture {
     async fn group<const N: usize>(
         &self,
         effect: Effect,
-        jobs: [(&'static str, fn() -> Result<(), StoreError>); N],
+        jobs: [(&'static str, Ending); N],
     ) -> Vec<Result<(), StoreError>> {
         let commits = self.writer.commits();
         // They gather while this holds the write lock.
@@ -85,7 +88,7 @@ fn panics() -> Result<(), StoreError> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_panics_fails_alone_and_leaves_nothing() {
     let fixture = Fixture::new();
-    let jobs: [(_, fn() -> _); 4] = [("a", fine), ("b", panics), ("c", fails), ("d", fine)];
+    let jobs: [(_, Ending); 4] = [("a", fine), ("b", panics), ("c", fails), ("d", fine)];
     let outcomes = fixture.group(Effect::Changes, jobs).await;
     assert!(
         matches!(
@@ -110,7 +113,7 @@ async fn a_job_that_panics_fails_alone_and_leaves_nothing() {
 async fn an_append_that_fails_after_its_row_leaves_no_row() {
     let fixture = Fixture::new();
     for broken in [fails, panics] {
-        let jobs: [(_, fn() -> _); 2] = [("a", fine), ("b", broken)];
+        let jobs: [(_, Ending); 2] = [("a", fine), ("b", broken)];
         let outcomes = fixture.group(Effect::Appends, jobs).await;
         assert!(
             outcomes.iter().all(Result::is_err),
