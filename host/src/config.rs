@@ -264,4 +264,26 @@ mod tests {
             assert!(error.contains(message), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn an_unknown_key_is_refused_in_every_section() {
+        for section in [
+            "",
+            "[server]",
+            "[storage]",
+            "[egress]",
+            "[egress.limits]",
+            "[limits]",
+            "[limits.component]",
+            "[limits.agent]",
+            "[limits.tool]",
+            "[tools.a]",
+        ] {
+            let error = Config::parse(&format!("{section}\nnonsense = 1")).expect_err(section);
+            assert!(
+                error.contains("line 2, column 1: unknown field `nonsense`"),
+                "{section}: {error}"
+            );
+        }
+    }
 }

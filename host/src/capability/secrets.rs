@@ -161,3 +161,33 @@ where
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_only_where_both_the_manifest_and_the_vault_let_it() {
+        let origin = |text: &str| text.parse::<Origin>().expect("valid");
+        let (a, b) = (origin("https://a.example"), origin("https://b.example"));
+        let manifest = vec![a.clone()];
+        let metadata = |origins: &[&str]| -> Vec<String> {
+            origins.iter().map(|&origin| origin.to_owned()).collect()
+        };
+        assert_eq!(bound_to(None, None), None);
+        assert_eq!(bound_to(Some(&manifest), None), Some(vec![a.clone()]));
+        for (manifest, metadata, both) in [
+            (None, metadata(&["https://b.example"]), vec![b]),
+            (None, metadata(&["no origin"]), vec![]),
+            (Some(&manifest), metadata(&["https://b.example"]), vec![]),
+            (Some(&manifest), metadata(&[]), vec![]),
+            (
+                Some(&manifest),
+                metadata(&["https://b.example", "https://a.example"]),
+                vec![a],
+            ),
+        ] {
+            assert_eq!(bound_to(manifest, Some(&metadata)), Some(both));
+        }
+    }
+}

@@ -384,4 +384,18 @@ mod tests {
         let error = toml::from_str::<Limits>("[agent]\ncpu = 3").expect_err("no such key");
         assert!(error.to_string().contains("unknown field `cpu`"), "{error}");
     }
+
+    #[test]
+    fn tables_add_up_as_well() {
+        let mut limits = Limits::default();
+        limits.tool.max_table_elements = 100;
+        let mut meter = Meter::for_tool(&limits);
+        assert!(meter.table_growing(0, 60, None).expect("no trap"));
+        assert!(!meter.table_growing(0, 41, None).expect("no trap"));
+        assert_eq!(
+            meter.denied.take().expect("a limit").limit,
+            "limits.tool.max_table_elements"
+        );
+        assert!(meter.table_growing(60, 100, None).expect("no trap"));
+    }
 }

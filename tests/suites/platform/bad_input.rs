@@ -1,7 +1,9 @@
 //! What a person may get wrong: one sentence that says what, which thing, and what to do; a defined exit status; and
 //! nothing half-written.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
 use tavora_tests::binary::{Ended, host, run, run_with_input};
 
@@ -160,6 +162,61 @@ fn a_malformed_kek_is_refused_with_its_length_and_never_its_text() {
         );
         assert_eq!(output.status.code(), Some(2), "{stderr}");
     }
+}
+
+#[test]
+fn a_kek_that_is_no_text_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder();
+    for variable in ["TAVORA_SECRET_KEK", "TAVORA_SECRET_KEK_PREVIOUS"] {
+        let refused = host(folder.path())
+            .args(["kek", "status"])
+            .env(variable, OsStr::from_bytes(b"secret\xff\xfe"))
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains(variable) && stderr.contains("is not text"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("secret\u{fffd}"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_empty_kek_is_as_good_as_none() {
+    let folder = folder();
+    for variable in ["TAVORA_SECRET_KEK", "TAVORA_SECRET_KEK_PREVIOUS"] {
+        let output = host(folder.path())
+            .args(["kek", "status"])
+            .env(variable, "")
+            .output()
+            .expect("the binary starts");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.starts_with("ready"), "{variable}: {output:?}");
+    }
+}
+
+#[test]
+fn of_a_value_that_is_too_long_no_more_is_read_than_shows_it() {
+    let folder = folder();
+    let mut child = host(folder.path())
+        .args(["secret", "put", "a"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let cut_off = stdin
+        .write_all(&vec![b'x'; 8 << 20])
+        .expect_err("not all of it");
+    assert_eq!(cut_off.kind(), std::io::ErrorKind::BrokenPipe);
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("65536"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Every limit of `[limits]` ends what it should, and says its own name.
 
-use tavora_host::platform::RunError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tavora_host::platform::{AgentRun, RunError};
 use tavora_tests::fixture::Fixture;
 use tavora_tests::upstream::{Upstream, search_results};
 
@@ -93,6 +96,13 @@ async fn what_is_too_long_is_refused_before_it_runs() {
     );
 
     let fixture = Fixture::start("[limits.agent]\nmax_input_bytes = 1000").await;
+    let mut run = AgentRun::new(fixture.app.id, "return 1");
+    run.input = format!("{:1001}", 1);
+    let outcome = fixture.platform.run(run).await.outcome;
+    assert!(
+        matches!(outcome, Err(RunError::InputTooLong { allowed: 1000 })),
+        "{outcome:?}"
+    );
     let (code, message) = fixture.tool_error("return search('x'.repeat(1001))").await;
     assert_eq!(code, "invalid_input");
     assert!(
@@ -135,4 +145,27 @@ async fn calls_in_a_list_run_at_once() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_calls_are_under_way_at_once_than_allowed() {
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let counters = (Arc::clone(&under_way), Arc::clone(&most));
+    let upstream = Upstream::start(move |_| {
+        let now = counters.0.fetch_add(1, Ordering::SeqCst) + 1;
+        counters.1.fetch_max(now, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        counters.0.fetch_sub(1, Ordering::SeqCst);
+        search_results(&["x"])
+    })
+    .await;
+    let fixture = Fixture::start(&format!(
+        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n[limits.agent]\nmax_concurrent_calls = 2\n",
+        upstream.url()
+    ))
+    .await;
+    let code = "return tools.all(Array.from({length: 6}, (_, n) => ({tool: 'brave-search', operation: 'search', input: {query: `${n}`}}))).filter(o => o.ok).length";
+    assert_eq!(fixture.result(code).await, "6");
+    assert_eq!(most.load(Ordering::SeqCst), 2);
 }
