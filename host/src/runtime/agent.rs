@@ -172,7 +172,8 @@ mod tests {
         );
         for (interface, item) in OF_TOOLS {
             let text = format!(r#"(component (import "{interface}" (instance {item})))"#);
-            let component = Component::new(&engine, &text).expect(interface);
+            let bytes = wat::parse_str(&text).expect(interface);
+            let component = Component::new(&engine, bytes).expect(interface);
             assert!(tools.instantiate_pre(&component).is_ok(), "{interface}");
             assert!(agents.instantiate_pre(&component).is_err(), "{interface}");
         }
