@@ -251,7 +251,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected `listen`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected `listen` or `shutdown_grace_ms`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
