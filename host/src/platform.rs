@@ -1,6 +1,9 @@
 //! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs agents.
 //!
-//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself.
+//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself, and how the
+//! tools get their grants is in `toolbox`.
+
+mod toolbox;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,23 +12,21 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use vault_core::{AppId, ReleaseContext, SecretVaults};
+use vault_core::{AppId, SecretVaults};
 
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
-use crate::config::{Config, EgressConfig, ToolConfig, ToolName};
+use crate::config::{Config, EgressConfig};
 pub use crate::dispatch::{CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, Tools};
-use crate::egress::{
-    EgressDenied, EgressPool, EgressScope, EgressSettings, Origin, ReleasedSecrets, TrustError,
-};
+use crate::egress::{EgressPool, EgressSettings, Origin, TrustError};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::{LimitHit, Limits};
-use crate::runtime::tool::{ToolBinding, ToolComponent, ToolGrants};
+use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 
 /// Why a platform did not start.
@@ -226,12 +227,14 @@ impl Platform {
     ) -> Result<Self, StartError> {
         let runtime = Runtime::start(&config.limits, cache_dir).map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
-            Ok(bytes) => Ok(runtime
-                .load_agent(bytes)
-                .map_err(|source| StartError::Load {
-                    tool: builtin::SANDBOX.to_owned(),
-                    source,
-                })?),
+            Ok(bytes) => {
+                Ok(runtime
+                    .load_chosen_agent(bytes)
+                    .map_err(|source| StartError::Load {
+                        tool: builtin::SANDBOX.to_owned(),
+                        source,
+                    })?)
+            }
             Err(MissingGuest(name)) => Err(name),
         };
         let mut platform = Self {
@@ -242,20 +245,7 @@ impl Platform {
             runtime,
             sandbox,
         };
-        for builtin in builtin::TOOLS {
-            match builtin::component(builtin.name) {
-                Ok(bytes) => platform.load_builtin(builtin, bytes, config).await?,
-                Err(missing) => tracing::warn!("{missing}"),
-            }
-        }
-        for (name, tool) in &config.tools {
-            if builtin::TOOLS
-                .iter()
-                .all(|builtin| builtin.name != name.as_str())
-            {
-                platform.load_listed(name, tool).await?;
-            }
-        }
+        platform.load_tools(config).await?;
         Ok(platform)
     }
 
@@ -269,9 +259,10 @@ impl Platform {
         self.tools.values().map(|tool| view(tool))
     }
 
-    /// Inspects, compiles and links a component of the agent class.
-    pub fn load_agent(&self, bytes: &[u8]) -> Result<AgentComponent, LoadError> {
-        self.runtime.load_agent(bytes)
+    /// Inspects, compiles and links a component of the agent class, when its turn comes: no more than
+    /// `limits.max_concurrent_compilations` are looked at at a time.
+    pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
+        self.runtime.load_supplied_agent(bytes).await
     }
 
     /// Runs a program in the JavaScript sandbox.
@@ -367,110 +358,6 @@ impl Platform {
             Err(failure) => Err(RunError::Failed(failure)),
         }
     }
-
-    async fn load_builtin(
-        &mut self,
-        builtin: &builtin::BuiltinTool,
-        bytes: &[u8],
-        config: &Config,
-    ) -> Result<(), StartError> {
-        let listed = config
-            .tools
-            .iter()
-            .find(|(name, _)| name.as_str() == builtin.name)
-            .map(|(_, tool)| tool.clone())
-            .unwrap_or_default();
-        if listed.component.is_some() {
-            return Err(StartError::BuiltinName(builtin.name.to_owned()));
-        }
-        let mut tool = listed;
-        let own_secrets = builtin.secrets.iter().map(|name| {
-            name.parse()
-                .expect("a built-in tool's secrets have valid names")
-        });
-        tool.secrets = own_secrets.chain(tool.secrets).collect();
-        let own_origins = builtin
-            .origins
-            .iter()
-            .map(|origin| origin.parse().expect("a built-in tool's origins are valid"));
-        tool.origins = own_origins.chain(tool.origins).collect();
-        self.load(builtin.name, bytes, &tool).await
-    }
-
-    async fn load_listed(&mut self, name: &ToolName, tool: &ToolConfig) -> Result<(), StartError> {
-        let path = tool
-            .component
-            .as_ref()
-            .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
-        let bytes = std::fs::read(path).map_err(|source| StartError::Unreadable {
-            tool: name.as_str().to_owned(),
-            path: path.clone(),
-            source,
-        })?;
-        self.load(name.as_str(), &bytes, tool).await
-    }
-
-    async fn load(
-        &mut self,
-        name: &str,
-        bytes: &[u8],
-        tool: &ToolConfig,
-    ) -> Result<(), StartError> {
-        let (digest, pre) = self
-            .runtime
-            .load_tool(bytes, tool.digest)
-            .map_err(|source| StartError::Load {
-                tool: name.to_owned(),
-                source,
-            })?;
-        let mut origins = tool.origins.clone();
-        origins.extend(configured_origins(name, tool)?);
-        let grants = ToolGrants {
-            secrets: tool.secrets.clone().into(),
-            origins: origins.into(),
-            bind: Arc::new(tool.bind.clone()),
-            config: tool.config.clone().into_iter().collect(),
-        };
-        let name: Arc<str> = Arc::from(name);
-        let released: Arc<ReleasedSecrets> = Arc::default();
-        let scope = EgressScope {
-            app: String::new(),
-            tool: name.to_string(),
-        };
-        let binding = ToolBinding {
-            vaults: self.vaults.clone(),
-            context: ReleaseContext {
-                app_id: AppId::make(),
-                tool: name.to_string(),
-                tool_digest: digest.to_string(),
-                request_id: None,
-                session_id: None,
-                api_key_id: None,
-            },
-            egress: self.egress.open(
-                scope,
-                [],
-                Arc::clone(&released),
-                Arc::new(|_: &EgressDenied| {}),
-            ),
-            released,
-        };
-        let loaded = ToolComponent::load(
-            Arc::clone(&name),
-            digest,
-            grants,
-            pre,
-            Arc::clone(&self.limits),
-            binding,
-        )
-        .await
-        .map_err(|failure| StartError::Describe {
-            tool: name.to_string(),
-            reason: failure.to_string(),
-        })?;
-        self.tools.insert(name, Arc::new(loaded));
-        Ok(())
-    }
 }
 
 fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
@@ -490,21 +377,6 @@ fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> 
         extra_ca_pem,
         limits: config.limits,
     })
-}
-
-/// The origins of `base_url` and `…_base_url` in a tool's configuration.
-fn configured_origins(name: &str, tool: &ToolConfig) -> Result<Vec<Origin>, StartError> {
-    tool.config
-        .iter()
-        .filter(|(key, _)| *key == "base_url" || key.ends_with("_base_url"))
-        .map(|(key, url)| {
-            Origin::of_url(url).map_err(|error| StartError::BaseUrl {
-                tool: name.to_owned(),
-                key: key.clone(),
-                reason: error.to_string(),
-            })
-        })
-        .collect()
 }
 
 fn view(tool: &ToolComponent) -> ToolView {

@@ -1,6 +1,6 @@
 ;; what: An agent of a thousand core instances, to take every slot of the pool.
 ;; load-as: agent
-;; expect: not-loaded "core module instances"
+;; expect: not-loaded "limits.max_core_instances"
 (component
   (core module $one)
   (core instance (instantiate $one)) (core instance (instantiate $one)) (core instance (instantiate $one))

@@ -1,6 +1,6 @@
 ;; what: A tool that never answers.
 ;; load-as: tool
-;; expect: error limit_exceeded
+;; expect: error limit_exceeded limits.tool.cpu_ms
 ;; call: act {}
 (component
   (core module $memory

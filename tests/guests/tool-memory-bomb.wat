@@ -1,6 +1,6 @@
 ;; what: A tool that takes memory until there is none, then traps.
 ;; load-as: tool
-;; expect: error limit_exceeded
+;; expect: error limit_exceeded limits.tool.max_memory_bytes
 ;; call: act {}
 (component
   (core module $memory

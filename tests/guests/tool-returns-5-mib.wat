@@ -1,6 +1,6 @@
 ;; what: A tool that answers with 5 MiB of white space.
 ;; load-as: tool
-;; expect: error limit_exceeded
+;; expect: error limit_exceeded limits.tool.max_output_bytes
 ;; call: act {}
 (component
   (core module $memory

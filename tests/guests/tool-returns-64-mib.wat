@@ -1,6 +1,6 @@
 ;; what: A tool that answers with 64 MiB.
 ;; load-as: tool
-;; expect: error limit_exceeded
+;; expect: error limit_exceeded limits.tool.hostcall_fuel_bytes
 ;; call: act {}
 (component
   (core module $memory

@@ -89,7 +89,7 @@ async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
     attempts::all(&stage, transcript).await?;
 
     transcript.scene("An agent's own component that imports `secrets`");
-    refuse_component(&stage, transcript)?;
+    refuse_component(&stage, transcript).await?;
 
     transcript.scene("What is left behind");
     look_behind(&stage, folder, transcript).await
@@ -207,9 +207,9 @@ async fn search_with_credential(stage: &Stage, transcript: &mut Transcript) -> O
     Ok(())
 }
 
-fn refuse_component(stage: &Stage, transcript: &mut Transcript) -> Outcome {
+async fn refuse_component(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     let component = wat::parse_str(AGENT_THAT_WANTS_SECRETS)?;
-    let refusal = match stage.platform.load_agent(&component) {
+    let refusal = match stage.platform.load_agent(component).await {
         Ok(_) => "it was loaded".to_owned(),
         Err(error) => error.to_string(),
     };

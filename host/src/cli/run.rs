@@ -67,7 +67,8 @@ impl Run {
                 let bytes = component_file::read(path, limits.component.max_bytes)
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 let agent = platform
-                    .load_agent(&bytes)
+                    .load_agent(bytes)
+                    .await
                     .map_err(|error| usage(format!("{}: {error}", path.display())))?;
                 platform.run_in(&agent, run).await
             }

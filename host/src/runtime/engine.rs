@@ -1,4 +1,4 @@
-//! The one wasmtime engine of a host: its configuration, the compiled-component cache and the ticker
+//! The wasmtime engines of a host: their configuration, the compiled-component cache and the ticker
 //! that drives CPU limits.
 //!
 //! It links nothing: what a component can reach is decided by the two linkers in `agent` and `tool`.
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use wasmparser::WasmFeatures;
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, OptLevel,
+    PoolingAllocationConfig, RegallocAlgorithm,
 };
 
 use super::inspection::accepted_features;
@@ -18,6 +19,16 @@ use super::limits::{Limits, TICK_MS};
 
 /// Native stack beyond the guest's own, for the host functions that it calls.
 const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// What an engine compiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiles {
+    /// What the operator chose: the built-in components and the listed tools. The code is as fast as it can be.
+    Chosen,
+    /// What an agent supplied. The compiler cannot be interrupted, and a function of a few kilobytes keeps its
+    /// optimisations and its better register allocation busy for minutes; so this is without them. The code is slower.
+    Supplied,
+}
 
 /// An engine whose epoch advances every [`TICK_MS`] for as long as this lives.
 pub(crate) struct TickingEngine {
@@ -28,8 +39,18 @@ pub(crate) struct TickingEngine {
 impl TickingEngine {
     /// Makes the engine. Compiled components are kept in `cache_dir`, which must be as private as the
     /// database: what is in it runs as native code.
-    pub(crate) fn start(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(limits, cache_dir)?)?;
+    pub(crate) fn start(
+        compiles: Compiles,
+        limits: &Limits,
+        cache_dir: Option<&Path>,
+    ) -> wasmtime::Result<Self> {
+        let mut config = config(limits, cache_dir)?;
+        if compiles == Compiles::Supplied {
+            config
+                .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+                .cranelift_opt_level(OptLevel::None);
+        }
+        let engine = Engine::new(&config)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let ticker = (engine.weak(), Arc::clone(&stopped));
         std::thread::Builder::new()

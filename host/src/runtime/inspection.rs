@@ -6,6 +6,7 @@
 //! fits the trusted class still gets only what the operator's manifest gives it.
 
 mod contract;
+mod cost;
 mod digest;
 mod fault;
 mod interface;
@@ -17,6 +18,7 @@ mod walk;
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
+pub use cost::TooCostly;
 pub use digest::{Digest, NotADigest};
 pub use fault::{LooksLike, NotAComponent};
 pub use place::Place;
@@ -39,8 +41,12 @@ pub use refusal::{Objection, Refusal};
 pub fn inspect(bytes: &[u8], limits: &InspectionLimits) -> Result<Inspection, NotAComponent> {
     fault::check_form(bytes, limits)?;
     let findings = walk::walk(bytes, limits)?;
-    let agent_refusal = refusal::refusal(Class::Agent, &findings);
-    let tool_refusal = refusal::refusal(Class::Tool, &findings);
+    let agent_refusal = refusal::refusal(
+        Class::Agent,
+        &findings,
+        TooCostly::of(findings.cost, limits),
+    );
+    let tool_refusal = refusal::refusal(Class::Tool, &findings, None);
     let class = match (&agent_refusal, &tool_refusal) {
         (None, _) => Fit::Agent,
         (Some(_), None) => Fit::NeedsTrust {
@@ -82,12 +88,25 @@ pub fn accepted_features() -> WasmFeatures {
         .difference(WasmFeatures::GC_TYPES)
 }
 
-/// How much of a file the inspection is willing to look at.
+/// How much of a file the inspection is willing to look at, and what it lets through to the compiler.
+///
+/// Nothing can interrupt the compiler, so what an agent supplies is bounded before it. The worst
+/// function that was found to pass took the compiler 4 s and 300 MB, and 8,000,000 in all is 16 of those: half a minute
+/// on two cores. Without these limits, one function of 22 kB took 40 s and one of 12 kB over a minute. The sandbox is
+/// of 1,464 functions, the costliest of SANDBOX_FN, together of SANDBOX_ALL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
     /// The size of the file, in bytes.
     pub max_bytes: usize,
+    /// The size of one function, in bytes. The largest of the built-in components has 51,117.
+    pub max_function_bytes: usize,
+    /// The size of a file of the agent class, in bytes.
+    pub max_agent_bytes: usize,
+    /// What compiling one function of the agent class may cost: about its branches times its variables.
+    pub max_agent_function_cost: u64,
+    /// What compiling all functions of a component of the agent class may cost together.
+    pub max_agent_cost: u64,
     /// How deep components may stand in one another; the outermost is at depth 0.
     pub max_depth: usize,
     /// Nested components and core modules together.
@@ -100,6 +119,10 @@ impl Default for InspectionLimits {
     fn default() -> Self {
         Self {
             max_bytes: 64 << 20,
+            max_function_bytes: 256 << 10,
+            max_agent_bytes: 16 << 20,
+            max_agent_function_cost: 500_000,
+            max_agent_cost: 8_000_000,
             max_depth: 32,
             max_parts: 1_000,
             max_imports: 10_000,

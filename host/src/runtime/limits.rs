@@ -4,9 +4,11 @@
 //! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
 //! What a tool's outbound requests may use is the egress policy's business, not this file's.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::Deserialize;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
 use super::inspection::InspectionLimits;
@@ -18,12 +20,15 @@ pub const TICK_MS: u64 = 10;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How many components' instances may exist at once; what comes on top is refused and may be tried again.
+    /// How many components' instances may exist at once; what comes on top is refused and may be tried again. Runs in
+    /// components that agents supplied are counted on their own, up to the same number.
     pub max_instances: u32,
     /// How many core instances one component may be composed of.
     pub max_core_instances: u32,
     /// How much native stack a guest may use, in bytes: what bounds its recursion.
     pub max_stack_bytes: usize,
+    /// How many components that agents supplied are inspected and compiled at once; the others wait.
+    pub max_concurrent_compilations: NonZeroUsize,
     /// How large and how deep a component may be.
     pub component: InspectionLimits,
     /// Limits of agents' runs.
@@ -38,6 +43,7 @@ impl Default for Limits {
             max_instances: 256,
             max_core_instances: 64,
             max_stack_bytes: 4 << 20,
+            max_concurrent_compilations: NonZeroUsize::MIN,
             component: InspectionLimits::default(),
             agent: AgentLimits::default(),
             tool: ToolLimits::default(),
@@ -172,6 +178,7 @@ pub(crate) struct Meter {
     max_ticks: u64,
     hostcall_fuel_bytes: usize,
     max_stack_bytes: usize,
+    max_resources: usize,
     memory_bytes: usize,
     table_elements: usize,
     ticks: u64,
@@ -203,6 +210,7 @@ impl Meter {
             max_table_elements,
             cpu_ms,
             hostcall_fuel_bytes,
+            max_resources,
             ..
         } = limits.tool;
         Self {
@@ -211,6 +219,7 @@ impl Meter {
             max_table_elements,
             max_ticks: ticks(cpu_ms),
             hostcall_fuel_bytes,
+            max_resources,
             ..Self::idle(limits)
         }
     }
@@ -223,6 +232,7 @@ impl Meter {
             max_ticks: 0,
             hostcall_fuel_bytes: 0,
             max_stack_bytes: limits.max_stack_bytes,
+            max_resources: 0,
             memory_bytes: 0,
             table_elements: 0,
             ticks: 0,
@@ -263,6 +273,12 @@ impl Meter {
                 allowed: self.max_stack_bytes as u64,
             });
         }
+        if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+            return Some(LimitHit {
+                limit: "limits.tool.max_resources",
+                allowed: self.max_resources as u64,
+            });
+        }
         // The runtime has no type for this error.
         if error
             .root_cause()
@@ -288,21 +304,13 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self
-            .memory_bytes
-            .saturating_add(desired.saturating_sub(current));
-        if total > self.max_memory_bytes {
-            self.denied = Some(LimitHit {
-                limit: self.section.name(
-                    "limits.agent.max_memory_bytes",
-                    "limits.tool.max_memory_bytes",
-                ),
-                allowed: self.max_memory_bytes as u64,
-            });
-            return Ok(false);
-        }
-        self.memory_bytes = total;
-        Ok(true)
+        let limit = self.section.name(
+            "limits.agent.max_memory_bytes",
+            "limits.tool.max_memory_bytes",
+        );
+        let growth = desired.saturating_sub(current);
+        let grown = grow(&mut self.memory_bytes, growth, self.max_memory_bytes, limit);
+        Ok(grown.map_err(|hit| self.denied = Some(hit)).is_ok())
     }
 
     fn table_growing(
@@ -311,22 +319,37 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self
-            .table_elements
-            .saturating_add(desired.saturating_sub(current));
-        if total > self.max_table_elements {
-            self.denied = Some(LimitHit {
-                limit: self.section.name(
-                    "limits.agent.max_table_elements",
-                    "limits.tool.max_table_elements",
-                ),
-                allowed: self.max_table_elements as u64,
-            });
-            return Ok(false);
-        }
-        self.table_elements = total;
-        Ok(true)
+        let limit = self.section.name(
+            "limits.agent.max_table_elements",
+            "limits.tool.max_table_elements",
+        );
+        let growth = desired.saturating_sub(current);
+        let grown = grow(
+            &mut self.table_elements,
+            growth,
+            self.max_table_elements,
+            limit,
+        );
+        Ok(grown.map_err(|hit| self.denied = Some(hit)).is_ok())
     }
+}
+
+/// Adds `growth` to `used` unless that goes beyond what is `allowed`.
+fn grow(
+    used: &mut usize,
+    growth: usize,
+    allowed: usize,
+    limit: &'static str,
+) -> Result<(), LimitHit> {
+    let total = used.saturating_add(growth);
+    if total > allowed {
+        return Err(LimitHit {
+            limit,
+            allowed: allowed as u64,
+        });
+    }
+    *used = total;
+    Ok(())
 }
 
 fn ticks(cpu_ms: u64) -> u64 {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vault_core::{ReleaseContext, SecretName, SecretVaults};
+use vault_core::{AppId, ReleaseContext, SecretName, SecretVaults};
 use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -18,7 +18,7 @@ use super::inspection::Digest;
 use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::log::ToolLog;
 use crate::capability::secrets::{self, SecretsCapability};
-use crate::egress::{Egress, Origin, ReleasedSecrets};
+use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 
 /// What the operator grants to a tool, beside its component.
 #[derive(Clone, Debug)]
@@ -49,6 +49,31 @@ pub(crate) struct ToolBinding {
     pub context: ReleaseContext,
     pub released: Arc<ReleasedSecrets>,
     pub egress: Egress,
+}
+
+impl ToolBinding {
+    /// For an app that is not there, and with no origin.
+    fn to_nothing(tool: &str, digest: Digest, vaults: SecretVaults, egress: &EgressPool) -> Self {
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let scope = EgressScope {
+            app: String::new(),
+            tool: tool.to_owned(),
+        };
+        let unheard = Arc::new(|_: &EgressDenied| {});
+        Self {
+            vaults,
+            context: ReleaseContext {
+                app_id: AppId::make(),
+                tool: tool.to_owned(),
+                tool_digest: digest.to_string(),
+                request_id: None,
+                session_id: None,
+                api_key_id: None,
+            },
+            egress: egress.open(scope, [], Arc::clone(&released), unheard),
+            released,
+        }
+    }
 }
 
 /// Why a call ended without the tool's own answer.
@@ -141,8 +166,10 @@ impl ToolComponent {
         grants: ToolGrants,
         pre: TrustedToolPre<ToolState>,
         limits: Arc<Limits>,
-        binding: ToolBinding,
+        vaults: SecretVaults,
+        egress: &EgressPool,
     ) -> Result<Self, ToolFailure> {
+        let binding = ToolBinding::to_nothing(&name, digest, vaults, egress);
         let mut tool = Self {
             name,
             digest,

@@ -9,7 +9,8 @@
 //! ;; expect: refused "…" | not-a-component "…"         (once; inspection says so, with these words)
 //!            not-loaded "…"                            (the engine says so, with these words)
 //!            limit <key in tavora.toml>                (this limit ends the run, or the loading of a tool)
-//!            error <code>                              (a tool's call ends with this code)
+//!            error <code> [<words>]                    (a tool's call ends with this code; its message has these
+//!                                                       words: for `limit_exceeded`, the key in tavora.toml)
 //!            threw <name> | trapped | invalid-result   (an agent's run ends so)
 //!            ok <json>                                 (this is the result)
 //! ;; vault: <name>                                     (a tool's app has this secret)
@@ -18,6 +19,7 @@
 //!                                                       one is what `expect` is about)
 //! ```
 
+mod compile_time;
 mod runner;
 
 use std::path::{Path, PathBuf};
@@ -66,8 +68,8 @@ enum Outcome {
     NotLoaded(String),
     /// A limit ended it: the key in `tavora.toml`.
     Limit(String),
-    /// The call of a tool ended with this code.
-    Error(String),
+    /// The call of a tool ended with this code; in a header, the words that have to be in the message.
+    Error(String, String),
     /// The agent threw an error of this name.
     Threw(String),
     /// The guest trapped.
@@ -147,6 +149,9 @@ async fn running_guests_end_as_their_files_say() {
         let outcome = run_guest(&fixture, &case).await;
         let is_right = match (expected, &outcome) {
             (Outcome::NotLoaded(words), Outcome::NotLoaded(reason)) => reason.contains(words),
+            (Outcome::Error(code, words), Outcome::Error(found, message)) => {
+                code == found && message.contains(words)
+            }
             (expected, outcome) => expected == outcome,
         };
         if !is_right {
@@ -255,7 +260,7 @@ impl Header {
             (Expectation::Runs(_), Class::Tool) if header.calls.is_empty() => {
                 return Err("a tool that runs needs a `call`".to_owned());
             }
-            (Expectation::Runs(Outcome::Error(_)), Class::Agent) => {
+            (Expectation::Runs(Outcome::Error(..)), Class::Agent) => {
                 return Err("an agent ends with `threw`, `trapped`, `limit` or `ok`".to_owned());
             }
             (Expectation::Runs(_), _) => {}
@@ -285,7 +290,13 @@ fn parse_expectation(text: &str) -> Result<Expectation, String> {
         "not-a-component" => return Ok(Expectation::NotAComponent(quoted()?)),
         "not-loaded" => Outcome::NotLoaded(quoted()?),
         "limit" => Outcome::Limit(word()?),
-        "error" => Outcome::Error(word()?),
+        "error" => match word()?.split_once(' ') {
+            None if rest == "limit_exceeded" => {
+                return Err("`error limit_exceeded` needs the limit's key".to_owned());
+            }
+            None => Outcome::Error(rest.to_owned(), String::new()),
+            Some((code, words)) => Outcome::Error(code.to_owned(), words.to_owned()),
+        },
         "threw" => Outcome::Threw(word()?),
         "trapped" if rest.is_empty() => Outcome::Trapped,
         "invalid-result" if rest.is_empty() => Outcome::InvalidResult,
@@ -327,6 +338,10 @@ fn a_header_that_does_not_hold_to_the_format_fails() {
         ("trapped", "limit"),
         ("trapped", "ok {"),
         ("trapped", "error no_such_thing"),
+        (
+            "agent\n;; expect: trapped",
+            "tool\n;; expect: error limit_exceeded\n;; call: act {}",
+        ),
         ("trapped", "trapped\n;; expect: trapped"),
         ("trapped", "trapped\n;; call: act {}"),
         (";; load-as: agent\n", ""),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tavora_host::platform::{AgentRun, RunError};
 use tavora_tests::fixture::Fixture;
 use tavora_tests::upstream::{Upstream, search_results};
+use vault_core::AuditQuery;
 
 /// The limit that ends `code` under the configuration `limits`.
 async fn limit_hit(limits: &str, code: &str) -> &'static str {
@@ -77,12 +79,25 @@ async fn an_allocation_bomb_is_a_javascript_error_or_the_memory_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deep_recursion_is_a_range_error() {
     let fixture = Fixture::start("").await;
-    for code in [
-        "function f() { f() } try { f() } catch (e) { return e.name }",
-        "let o = []; for (let i = 0; i < 1e5; i++) o = [o]; try { JSON.stringify(o); return 'RangeError' } catch (e) { return e.name }",
-        "try { return new RegExp('('.repeat(1e5) + ')'.repeat(1e5)).test('') || 'RangeError' } catch (e) { return e.name == 'SyntaxError' || e.name == 'InternalError' ? 'RangeError' : e.name }",
+    for (code, error) in [
+        (
+            "function f() { f() } f()",
+            "RangeError: Maximum call stack size exceeded",
+        ),
+        (
+            "let o = []; for (let i = 0; i < 1e5; i++) o = [o]; JSON.stringify(o)",
+            "RangeError: Maximum call stack size exceeded",
+        ),
+        // To the engine this is a fault of the expression.
+        (
+            "new RegExp('(?:'.repeat(1e5) + ')'.repeat(1e5))",
+            "SyntaxError: stack overflow",
+        ),
     ] {
-        assert_eq!(fixture.result(code).await, r#""RangeError""#, "{code}");
+        match fixture.run(code).await.0.outcome {
+            Err(threw @ RunError::Threw { .. }) => assert_eq!(threw.to_string(), error, "{code}"),
+            other => panic!("{code}: {other:?}"),
+        }
     }
 }
 
@@ -148,24 +163,114 @@ async fn calls_in_a_list_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_calls_are_under_way_at_once_than_allowed() {
-    let under_way = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(0));
-    let counters = (Arc::clone(&under_way), Arc::clone(&most));
-    let upstream = Upstream::start(move |_| {
-        let now = counters.0.fetch_add(1, Ordering::SeqCst) + 1;
-        counters.1.fetch_max(now, Ordering::SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        counters.0.fetch_sub(1, Ordering::SeqCst);
-        search_results(&["x"])
+async fn runs_beyond_the_instances_of_the_host_are_told_to_try_again() {
+    let fixture = Fixture::start("[limits]\nmax_instances = 1\n[limits.agent]\ncpu_ms = 500").await;
+    let (one, other) = tokio::join!(fixture.run("for (;;) {}"), fixture.run("for (;;) {}"));
+    let outcomes = [one.0.outcome, other.0.outcome].map(|outcome| match outcome {
+        Err(error) => error.to_string(),
+        Ok(json) => panic!("{json}"),
+    });
+    assert!(
+        outcomes.iter().any(|it| it.contains("limits.agent.cpu_ms")),
+        "{outcomes:?}"
+    );
+    assert!(
+        outcomes
+            .iter()
+            .any(|it| it.contains("limits.max_instances") && it.contains("try again")),
+        "{outcomes:?}"
+    );
+    assert_eq!(fixture.result("return 1").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_beyond_the_instances_of_the_host_is_an_error_that_says_so() {
+    // The run itself has the only one.
+    let fixture = Fixture::start("[limits]\nmax_instances = 1").await;
+    let (code, message) = fixture.tool_error("return search('x')").await;
+    assert_eq!(code, "limit_exceeded");
+    assert!(message.contains("limits.max_instances"), "{message}");
+}
+
+/// The most requests that were under way at once when a run made six calls in a list.
+async fn most_calls_at_once(max_concurrent_calls: usize) -> usize {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let upstream = Upstream::start({
+        let most = Arc::clone(&most);
+        move |_| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(150));
+            now.fetch_sub(1, Ordering::SeqCst);
+            search_results(&["x"])
+        }
     })
     .await;
     let fixture = Fixture::start(&format!(
-        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n[limits.agent]\nmax_concurrent_calls = 2\n",
+        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n[limits.agent]\nmax_concurrent_calls = {max_concurrent_calls}\n",
         upstream.url()
     ))
     .await;
     let code = "return tools.all(Array.from({length: 6}, (_, n) => ({tool: 'brave-search', operation: 'search', input: {query: `${n}`}}))).filter(o => o.ok).length";
     assert_eq!(fixture.result(code).await, "6");
-    assert_eq!(most.load(Ordering::SeqCst), 2);
+    most.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_beyond_those_at_once_wait() {
+    assert_eq!(most_calls_at_once(1).await, 1);
+    assert_eq!(most_calls_at_once(3).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_holds_too_many_resources_is_stopped() {
+    let upstream = Upstream::start(|_| search_results(&[])).await;
+    let with = |max_resources: u32| {
+        format!(
+            "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n[limits.tool]\nmax_resources = {max_resources}\n",
+            upstream.url()
+        )
+    };
+    let fixture = Fixture::start(&with(3)).await;
+    let (code, message) = fixture.tool_error("return search('x')").await;
+    assert_eq!(code, "limit_exceeded");
+    assert!(
+        message.contains("limits.tool.max_resources (3)"),
+        "{message}"
+    );
+    let fixture = Fixture::start(&with(100)).await;
+    assert_eq!(fixture.result("return search('x').length").await, "0");
+}
+
+/// What the audit says of a run whose one request was refused.
+async fn denials_recorded(max_recorded_denials: usize) -> Vec<String> {
+    let fixture = Fixture::start(&format!(
+        "[tools.brave-search.config]\nbase_url = \"http://127.0.0.1:9\"\n[limits.tool]\nmax_recorded_denials = {max_recorded_denials}\n"
+    ))
+    .await;
+    let (code, _) = fixture.tool_error("return search('x')").await;
+    assert_eq!(code, "egress_denied");
+    let query = AuditQuery {
+        action: Some("egress.denied".to_owned()),
+        limit: Some(10),
+        ..AuditQuery::default()
+    };
+    let page = fixture.vaults().audit_entries(query).await;
+    page.expect("the audit can be read")
+        .entries
+        .iter()
+        .map(|entry| serde_json::to_string(entry).expect("an entry is JSON"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_beyond_those_recorded_are_counted() {
+    let recorded = denials_recorded(1).await;
+    assert_eq!(recorded.len(), 1, "{recorded:?}");
+    assert!(recorded[0].contains("127.0.0.1:9"), "{recorded:?}");
+    assert!(!recorded[0].contains("\"more\""), "{recorded:?}");
+
+    let counted = denials_recorded(0).await;
+    assert_eq!(counted.len(), 1, "{counted:?}");
+    assert!(!counted[0].contains("127.0.0.1:9"), "{counted:?}");
+    assert!(counted[0].contains("\"more\":1"), "{counted:?}");
 }

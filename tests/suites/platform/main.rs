@@ -10,4 +10,5 @@ mod hostile_guests;
 mod limits;
 mod sandbox;
 mod scrubbing;
+mod tool_log;
 mod workspace;

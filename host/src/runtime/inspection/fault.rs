@@ -72,6 +72,18 @@ pub enum NotAComponent {
         /// How much there may be.
         max_bytes: usize,
     },
+    /// A function is larger than one may be.
+    #[error(
+        "the function at byte {offset} has {size_bytes} bytes and limits.component.max_function_bytes is {max_function_bytes}: split it or raise the limit"
+    )]
+    FunctionTooLarge {
+        /// Where it starts.
+        offset: usize,
+        /// How much there is.
+        size_bytes: usize,
+        /// How much there may be.
+        max_function_bytes: usize,
+    },
     /// Components stand too deep in one another.
     #[error(
         "components are nested deeper than limits.component.max_depth, which is {max_depth}: compose them flatter or raise the limit"

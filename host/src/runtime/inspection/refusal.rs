@@ -7,7 +7,7 @@ use std::fmt;
 use super::contract::{self, Verdict};
 use super::interface::Interface;
 use super::walk::Findings;
-use super::{Class, ImportFound, ImportKind, Place, plain};
+use super::{Class, ImportFound, ImportKind, Place, TooCostly, plain};
 
 /// How many imports a sentence names before it says how many more there are.
 const MAX_NAMED: usize = 20;
@@ -18,6 +18,7 @@ pub struct Refusal {
     class: Class,
     objections: Vec<Objection>,
     export_fault: Option<String>,
+    too_costly: Option<TooCostly>,
 }
 
 impl Refusal {
@@ -32,6 +33,12 @@ impl Refusal {
     pub fn objections(&self) -> &[Objection] {
         &self.objections
     }
+
+    /// Why it costs more to compile than the class allows.
+    #[must_use]
+    pub fn too_costly(&self) -> Option<TooCostly> {
+        self.too_costly
+    }
 }
 
 /// One import that a class may not have.
@@ -45,8 +52,12 @@ pub struct Objection {
     pub reason: Option<String>,
 }
 
-/// Why `findings` do not fit `class`; `None` when they do.
-pub(super) fn refusal(class: Class, findings: &Findings) -> Option<Refusal> {
+/// Why `findings` do not fit `class`, or are `too_costly` for it; `None` when they do.
+pub(super) fn refusal(
+    class: Class,
+    findings: &Findings,
+    too_costly: Option<TooCostly>,
+) -> Option<Refusal> {
     let objections: Vec<Objection> = findings
         .imports
         .iter()
@@ -61,10 +72,12 @@ pub(super) fn refusal(class: Class, findings: &Findings) -> Option<Refusal> {
         })
         .collect();
     let export_fault = export_fault(class, findings);
-    (!objections.is_empty() || export_fault.is_some()).then_some(Refusal {
+    let is_refused = !objections.is_empty() || export_fault.is_some() || too_costly.is_some();
+    is_refused.then_some(Refusal {
         class,
         objections,
         export_fault,
+        too_costly,
     })
 }
 
@@ -184,6 +197,9 @@ fn export_fault(class: Class, findings: &Findings) -> Option<String> {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(cost), [], None) = (&self.too_costly, &*self.objections, &self.export_fault) {
+            return write!(f, "{cost}");
+        }
         let (who, world) = match self.class {
             Class::Agent => ("an agent component", "agent-sandbox"),
             Class::Tool => ("a trusted tool", "trusted-tool"),

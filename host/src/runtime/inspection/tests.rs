@@ -370,6 +370,7 @@ fn every_limit_is_kept_and_named() {
 
     let small = InspectionLimits {
         max_bytes: 100,
+        max_function_bytes: 20,
         max_parts: 3,
         max_imports: 2,
         ..limits()
@@ -405,6 +406,18 @@ fn every_limit_is_kept_and_named() {
     let error = sized(101).expect_err("too large").to_string();
     assert!(
         error.contains("101 bytes and limits.component.max_bytes is 100"),
+        "{error}"
+    );
+
+    let function = |n: usize| {
+        let nops = "nop ".repeat(n - 2);
+        let text = format!("(component (core module (func {nops})))");
+        inspect(&encode(&text), &small)
+    };
+    assert!(function(20).is_ok());
+    let error = function(21).expect_err("too large").to_string();
+    assert!(
+        error.contains("21 bytes and limits.component.max_function_bytes is 20"),
         "{error}"
     );
 

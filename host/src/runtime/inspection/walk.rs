@@ -9,9 +9,10 @@ use wasmparser::types::TypesRef;
 use wasmparser::{
     Chunk, ComponentAlias, ComponentInstance, ComponentType, ComponentTypeDeclaration,
     ComponentTypeRef, CoreType, FuncValidatorAllocations, InstanceTypeDeclaration,
-    ModuleTypeDeclaration, Parser, Payload, ValidPayload, Validator,
+    ModuleTypeDeclaration, Parser, Payload, ValidPayload, Validator, WasmModuleResources,
 };
 
+use super::cost::{self, Cost};
 use super::place::Part;
 use super::{
     ImportFound, ImportKind, InspectionLimits, NotAComponent, Place, accepted_features, contract,
@@ -26,6 +27,8 @@ pub(super) struct Findings {
     pub(super) imports: Vec<ImportFound>,
     /// What the outermost component exports, with what is wrong with its type.
     pub(super) exports: BTreeMap<String, Option<String>>,
+    /// What compiling it may cost.
+    pub(super) cost: Cost,
 }
 
 pub(super) fn walk(bytes: &[u8], limits: &InspectionLimits) -> Result<Findings, NotAComponent> {
@@ -42,6 +45,10 @@ pub(super) fn walk(bytes: &[u8], limits: &InspectionLimits) -> Result<Findings, 
         findings: Findings {
             imports: Vec::new(),
             exports: BTreeMap::new(),
+            cost: Cost {
+                size_bytes: bytes.len(),
+                ..Cost::default()
+            },
         },
     };
     walk.level().parser.set_features(accepted_features());
@@ -81,13 +88,20 @@ impl Walk<'_> {
                     payload
                 }
             };
-            if let Payload::ComponentTypeSection(section) = &payload {
-                check_type_depth(bytes, section.range())?;
+            match &payload {
+                Payload::ComponentTypeSection(section) => check_type_depth(bytes, section.range())?,
+                Payload::CodeSectionEntry(body) => self.check_function(&body.range())?,
+                _ => {}
             }
             match validator.payload(&payload)? {
                 ValidPayload::Func(function, body) => {
                     let mut function = function.into_validator(allocations);
                     function.validate(&body)?;
+                    let own_type = function
+                        .resources()
+                        .type_index_of_function(function.index());
+                    let cost = cost::of_function(&body, own_type, function.resources())?;
+                    self.findings.cost.add(cost);
                     allocations = function.into_allocations();
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
@@ -118,6 +132,19 @@ impl Walk<'_> {
                 payload => self.section(payload, &validator)?,
             }
         }
+    }
+
+    /// Refuses a function that is too large, before anything reads it.
+    fn check_function(&self, body: &std::ops::Range<usize>) -> Result<(), NotAComponent> {
+        let max_function_bytes = self.limits.max_function_bytes;
+        if body.len() > max_function_bytes {
+            return Err(NotAComponent::FunctionTooLarge {
+                offset: body.start,
+                size_bytes: body.len(),
+                max_function_bytes,
+            });
+        }
+        Ok(())
     }
 
     fn level(&mut self) -> &mut Level {

@@ -46,9 +46,11 @@ pub(super) async fn load_guest(fixture: &Fixture, case: &Case) -> Result<(), Loa
 }
 
 async fn run_agent(fixture: &Fixture, case: &Case) -> Outcome {
-    let agent = match fixture.platform.load_agent(&case.bytes) {
+    let agent = match fixture.platform.load_agent(case.bytes.clone()).await {
         Ok(agent) => agent,
-        Err(LoadError::DoesNotFit(error)) => return Outcome::NotLoaded(format!("{error:#}")),
+        Err(error @ (LoadError::DoesNotFit(_) | LoadError::TooManyCoreInstances { .. })) => {
+            return Outcome::NotLoaded(error.to_string());
+        }
         Err(error) => panic!("{}: {error}", case.name),
     };
     let run = AgentRun::new(fixture.app.id, "the program");
@@ -84,7 +86,7 @@ async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
                 "{}: the credential came out",
                 case.name
             );
-            Outcome::Error(error.code)
+            Outcome::Error(error.code, error.message)
         }
     }
 }

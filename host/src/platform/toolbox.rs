@@ -1,0 +1,127 @@
+//! How a platform comes by its tools: the built-in ones and those that the operator lists, each with its grants.
+//!
+//! It calls none of them; that is the dispatch's business.
+
+use std::sync::Arc;
+
+use super::{Platform, StartError};
+use crate::builtin::{self, BuiltinTool};
+use crate::config::{Config, ToolConfig, ToolName};
+use crate::egress::Origin;
+use crate::runtime::tool::{ToolComponent, ToolGrants};
+
+impl Platform {
+    /// Loads every tool, built-in ones first.
+    pub(super) async fn load_tools(&mut self, config: &Config) -> Result<(), StartError> {
+        for builtin in builtin::TOOLS {
+            match builtin::component(builtin.name) {
+                Ok(bytes) => self.load_builtin(builtin, bytes, config).await?,
+                Err(missing) => tracing::warn!("{missing}"),
+            }
+        }
+        for (name, tool) in &config.tools {
+            let is_builtin = |builtin: &BuiltinTool| builtin.name == name.as_str();
+            if !builtin::TOOLS.iter().any(is_builtin) {
+                self.load_listed(name, tool).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_builtin(
+        &mut self,
+        builtin: &BuiltinTool,
+        bytes: &[u8],
+        config: &Config,
+    ) -> Result<(), StartError> {
+        let listed = config
+            .tools
+            .iter()
+            .find(|(name, _)| name.as_str() == builtin.name)
+            .map(|(_, tool)| tool.clone())
+            .unwrap_or_default();
+        if listed.component.is_some() {
+            return Err(StartError::BuiltinName(builtin.name.to_owned()));
+        }
+        let mut tool = listed;
+        let own_secrets = builtin.secrets.iter().map(|name| {
+            name.parse()
+                .expect("a built-in tool's secrets have valid names")
+        });
+        tool.secrets = own_secrets.chain(tool.secrets).collect();
+        let own_origins = builtin
+            .origins
+            .iter()
+            .map(|origin| origin.parse().expect("a built-in tool's origins are valid"));
+        tool.origins = own_origins.chain(tool.origins).collect();
+        self.load(builtin.name, bytes, &tool).await
+    }
+
+    async fn load_listed(&mut self, name: &ToolName, tool: &ToolConfig) -> Result<(), StartError> {
+        let path = tool
+            .component
+            .as_ref()
+            .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
+        let bytes = std::fs::read(path).map_err(|source| StartError::Unreadable {
+            tool: name.as_str().to_owned(),
+            path: path.clone(),
+            source,
+        })?;
+        self.load(name.as_str(), &bytes, tool).await
+    }
+
+    async fn load(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        tool: &ToolConfig,
+    ) -> Result<(), StartError> {
+        let (digest, pre) = self
+            .runtime
+            .load_tool(bytes, tool.digest)
+            .map_err(|source| StartError::Load {
+                tool: name.to_owned(),
+                source,
+            })?;
+        let mut origins = tool.origins.clone();
+        origins.extend(configured_origins(name, tool)?);
+        let grants = ToolGrants {
+            secrets: tool.secrets.clone().into(),
+            origins: origins.into(),
+            bind: Arc::new(tool.bind.clone()),
+            config: tool.config.clone().into_iter().collect(),
+        };
+        let name: Arc<str> = Arc::from(name);
+        let loaded = ToolComponent::load(
+            Arc::clone(&name),
+            digest,
+            grants,
+            pre,
+            Arc::clone(&self.limits),
+            self.vaults.clone(),
+            &self.egress,
+        )
+        .await
+        .map_err(|failure| StartError::Describe {
+            tool: name.to_string(),
+            reason: failure.to_string(),
+        })?;
+        self.tools.insert(name, Arc::new(loaded));
+        Ok(())
+    }
+}
+
+/// The origins of `base_url` and `…_base_url` in a tool's configuration.
+fn configured_origins(name: &str, tool: &ToolConfig) -> Result<Vec<Origin>, StartError> {
+    tool.config
+        .iter()
+        .filter(|(key, _)| *key == "base_url" || key.ends_with("_base_url"))
+        .map(|(key, url)| {
+            Origin::of_url(url).map_err(|error| StartError::BaseUrl {
+                tool: name.to_owned(),
+                key: key.clone(),
+                reason: error.to_string(),
+            })
+        })
+        .collect()
+}
