@@ -129,7 +129,7 @@ async fn what_is_too_long_is_refused_before_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_tool_is_stopped_and_the_agent_is_told() {
     let upstream = Upstream::start(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(600));
+        std::thread::sleep(Duration::from_millis(600));
         search_results(&[])
     })
     .await;
@@ -146,7 +146,7 @@ async fn a_slow_tool_is_stopped_and_the_agent_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_in_a_list_run_at_once() {
     let upstream = Upstream::start(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         search_results(&["x"])
     })
     .await;

@@ -302,6 +302,7 @@ mod tests {
         assert!(refusal(Class::Agent).too_costly().is_some());
         assert_eq!(refusal(Class::Tool).too_costly(), None);
     }
+<<<<<<< HEAD
 
     #[test]
     fn tmp_print() {
@@ -315,4 +316,6 @@ mod tests {
             );
         }
     }
+=======
+>>>>>>> fixinspect
 }

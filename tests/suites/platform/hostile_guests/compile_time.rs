@@ -55,12 +55,11 @@ async fn what_would_keep_the_compiler_busy_is_refused_at_once() {
 async fn what_is_let_through_compiles_in_bounded_time() {
     let fixture = Fixture::without_secret("").await;
     let bytes = agent_with(&meeting(8_500));
-    let started = Instant::now();
-    let agent = fixture.platform.load_agent(bytes).await;
-    let took = started.elapsed();
+    // The compiler that the tools get needs minutes. It is not waited for.
+    let load = fixture.platform.load_agent(bytes);
+    let agent = tokio::time::timeout(Duration::from_secs(10), load).await;
+    let agent = agent.expect("it is compiled in time");
     let agent = agent.unwrap_or_else(|error| panic!("{error}"));
-    // With the compiler's better register allocation it is over half a minute.
-    assert!(took < Duration::from_secs(10), "{took:?}");
     let run = AgentRun::new(fixture.app.id, "");
     let outcome = fixture.platform.run_in(&agent, run).await.outcome;
     assert!(outcome.is_ok(), "{outcome:?}");

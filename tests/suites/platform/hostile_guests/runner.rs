@@ -36,7 +36,11 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
 /// Only loads `case`, as the platform loads what it is given.
 pub(super) async fn load_guest(fixture: &Fixture, case: &Case) -> Result<(), LoadError> {
     match case.load_as {
-        Class::Agent => fixture.platform.load_agent(&case.bytes).map(drop),
+        Class::Agent => fixture
+            .platform
+            .load_agent(case.bytes.clone())
+            .await
+            .map(drop),
         Class::Tool => match start_with_tool(fixture, case).await {
             Ok(_) => Ok(()),
             Err(StartError::Load { source, .. }) => Err(source),
