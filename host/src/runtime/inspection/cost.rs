@@ -302,20 +302,4 @@ mod tests {
         assert!(refusal(Class::Agent).too_costly().is_some());
         assert_eq!(refusal(Class::Tool).too_costly(), None);
     }
-<<<<<<< HEAD
-
-    #[test]
-    fn tmp_print() {
-        for f in ["js-sandbox", "brave-search"] {
-            let b = std::fs::read(format!("../guest-tools/target/components/{f}.wasm")).expect("x");
-            eprintln!(
-                "TMP {f} {:?}",
-                super::super::walk::walk(&b, &InspectionLimits::default())
-                    .expect("x")
-                    .cost
-            );
-        }
-    }
-=======
->>>>>>> fixinspect
 }
