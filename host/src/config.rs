@@ -35,12 +35,15 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
+    /// How long requests may go on after the host was told to stop, in milliseconds.
+    pub shutdown_grace_ms: u64,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            shutdown_grace_ms: 5_000,
         }
     }
 }
@@ -248,7 +251,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected `listen`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected `listen` or `shutdown_grace_ms`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -259,6 +262,28 @@ mod tests {
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_in_every_section() {
+        for section in [
+            "",
+            "[server]",
+            "[storage]",
+            "[egress]",
+            "[egress.limits]",
+            "[limits]",
+            "[limits.component]",
+            "[limits.agent]",
+            "[limits.tool]",
+            "[tools.a]",
+        ] {
+            let error = Config::parse(&format!("{section}\nnonsense = 1")).expect_err(section);
+            assert!(
+                error.contains("line 2, column 1: unknown field `nonsense`"),
+                "{section}: {error}"
+            );
         }
     }
 }

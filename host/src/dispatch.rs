@@ -100,8 +100,13 @@ impl Dispatch {
         self.0.granted.values().map(Arc::as_ref)
     }
 
-    /// The calls so far, in the order in which they ended.
-    pub(crate) fn take_calls(&self) -> Vec<CallRecord> {
+    /// Ends the run: writes what is still to be written in the audit, and gives the calls in the order in which they
+    /// ended. A call that a time limit cut off is not among them.
+    pub(crate) async fn end(self) -> Vec<CallRecord> {
+        lock(&self.0.idle).clear();
+        for tool in self.0.granted.values() {
+            self.0.trail.write_denials(&self.0.context(tool)).await;
+        }
         std::mem::take(&mut lock(&self.0.calls))
     }
 

@@ -1,6 +1,8 @@
 //! `/healthz` (the process is alive) and `/readyz` (the store, the audit and the KEK work). The rest of the HTTP API
 //! is not here.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -9,15 +11,32 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use vault_core::{KekState, SecretVaults};
 
-/// Serves until `stop` ends, and lets requests that are under way finish.
+/// Serves until `stop` ends, and gives requests that are under way `grace` to finish.
 pub async fn serve(
     listener: TcpListener,
     vaults: SecretVaults,
     stop: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(vaults))
-        .with_graceful_shutdown(stop)
-        .await
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let served = axum::serve(listener, router(vaults)).with_graceful_shutdown(async move {
+        stop.await;
+        // Nobody listens once the server has ended by itself.
+        let _ = stopping.send(());
+    });
+    let out_of_time = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(grace).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = served => ended,
+        () = out_of_time => {
+            tracing::warn!("requests that did not end within server.shutdown_grace_ms were cut off");
+            Ok(())
+        }
+    }
 }
 
 fn router(vaults: SecretVaults) -> Router {

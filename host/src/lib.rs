@@ -9,6 +9,7 @@
 mod builtin;
 mod capability;
 pub mod cli;
+mod component_file;
 pub mod config;
 mod dispatch;
 pub mod egress;

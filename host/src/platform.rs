@@ -293,7 +293,7 @@ impl Platform {
         let outcome = self.outcome(agent, run, dispatch.clone()).await;
         RunReport {
             outcome,
-            calls: dispatch.take_calls(),
+            calls: dispatch.end().await,
             duration: started.elapsed(),
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
@@ -14,7 +15,8 @@ pub(crate) struct Trail {
     vaults: SecretVaults,
     released: Arc<ReleasedSecrets>,
     max_denials: usize,
-    denials: Mutex<Denials>,
+    /// By the name of the tool that asked.
+    denials: Mutex<HashMap<String, Denials>>,
 }
 
 #[derive(Default)]
@@ -24,8 +26,7 @@ struct Denials {
 }
 
 impl Trail {
-    /// Of the requests that the egress policy refuses in one call, `max_denials` are recorded one by one; the rest is
-    /// counted.
+    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is counted.
     pub(crate) fn new(
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
@@ -45,9 +46,10 @@ impl Trail {
         record(&self.vaults, entry).await;
     }
 
-    /// Writes down what the egress policy refused since the last time.
+    /// Writes down what the egress policy refused to the context's tool since the last time.
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
-        let Denials { kept, more } = std::mem::take(&mut *self.denials());
+        let denials = self.denials().remove(&context.tool);
+        let Denials { kept, more } = denials.unwrap_or_default();
         for denied in kept {
             let origin = denied.origin.map_or("unknown".to_owned(), |origin| {
                 scrubbed(&self.released, &origin.to_string())
@@ -72,14 +74,15 @@ impl Trail {
         }
     }
 
-    fn denials(&self) -> std::sync::MutexGuard<'_, Denials> {
+    fn denials(&self) -> MutexGuard<'_, HashMap<String, Denials>> {
         self.denials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EgressLog for Trail {
     fn denied(&self, denied: &EgressDenied) {
-        let mut denials = self.denials();
+        let mut by_tool = self.denials();
+        let denials = by_tool.entry(denied.tool.clone()).or_default();
         if denials.kept.len() < self.max_denials {
             denials.kept.push(denied.clone());
         } else {
@@ -128,5 +131,106 @@ fn draft(context: &ReleaseContext, action: &'static str) -> AuditDraft {
 async fn record(vaults: &SecretVaults, entry: AuditDraft) {
     if let Err(error) = vaults.record(entry).await {
         tracing::error!(%error, "an audit entry could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{AuditEntry, AuditQuery, SqliteOptions, SqliteStore};
+
+    use super::*;
+    use crate::egress::DenialReason;
+
+    const VALUE: &str = "canary-7f3d1c9ab2e84655";
+
+    /// The entries of `action` after `act`, oldest first.
+    async fn entries<F: AsyncFnOnce(&SecretVaults, Arc<ReleasedSecrets>, &ReleaseContext)>(
+        action: &str,
+        act: F,
+    ) -> Vec<AuditEntry> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = SqliteStore::open(&folder.path().join("tavora.db"), SqliteOptions::default())
+            .expect("a new database opens");
+        let vaults = SecretVaults::open(Arc::new(store), None)
+            .await
+            .expect("a new database needs no KEK yet");
+        let app = vaults
+            .create_app(
+                &Caller::operator(),
+                "app".parse().expect("valid"),
+                None,
+                None,
+            )
+            .await
+            .expect("the first app");
+        let released = Arc::new(ReleasedSecrets::new());
+        released.add("key", VALUE, None);
+        let context = ReleaseContext::new(app.id, "mine", "sha256:0");
+        act(&vaults, released, &context).await;
+        let query = AuditQuery {
+            action: Some(action.to_owned()),
+            limit: Some(100),
+            ..AuditQuery::default()
+        };
+        let page = vaults.audit_entries(query).await.expect("readable");
+        let mut entries = page.entries;
+        entries.reverse();
+        entries
+    }
+
+    fn denied(origin: &str) -> EgressDenied {
+        EgressDenied {
+            app: "app".to_owned(),
+            tool: "mine".to_owned(),
+            origin: Some(origin.parse().expect("valid")),
+            reason: DenialReason::OriginNotGranted,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_origin_is_recorded_without_the_credential_in_it() {
+        let entries = entries("egress.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 10);
+            trail.denied(&denied(&format!("https://{VALUE}.example")));
+            trail.write_denials(context).await;
+            trail.write_denials(context).await;
+        })
+        .await;
+        assert_eq!(entries.len(), 1);
+        let subject = entries[0].subject.as_ref().expect("an origin");
+        assert_eq!(subject.id, "https://[redacted:key].example");
+        assert_eq!(entries[0].detail["reason"], "origin_not_granted");
+    }
+
+    #[tokio::test]
+    async fn refusals_past_the_limit_are_counted_in_one_entry() {
+        let entries = entries("egress.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 2);
+            for n in 0..5 {
+                trail.denied(&denied(&format!("https://n{n}.example")));
+            }
+            trail.write_denials(context).await;
+        })
+        .await;
+        assert_eq!(entries.len(), 3);
+        assert_eq!(
+            entries[1].subject.as_ref().expect("an origin").id,
+            "https://n1.example"
+        );
+        assert_eq!(entries[2].detail["more"], 3);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_not_granted_is_recorded_short_and_without_the_credential_in_it() {
+        let entries = entries("release.denied", async |vaults, released, context| {
+            for name in [format!("my-{VALUE}-key"), "é".repeat(1000)] {
+                release_denied(vaults, &released, context, &name).await;
+            }
+        })
+        .await;
+        let id = |n: usize| &entries[n].subject.as_ref().expect("a secret").id;
+        assert_eq!(entries.len(), 2);
+        assert_eq!(id(0), "my-[redacted:key]-key");
+        assert_eq!(id(1), &"é".repeat(255));
     }
 }

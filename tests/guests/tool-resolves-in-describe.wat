@@ -1,4 +1,4 @@
-;; what: A tool that asks for a secret when it is only asked what it can do.
+;; what: A tool that asks for a secret when it is only asked what it can do: it is not granted yet.
 ;; load-as: tool
 ;; expect: ok "quiet"
 ;; vault: hostile_key
@@ -34,6 +34,7 @@
     (func (export "describe") (result i32)
       (call $resolve (i32.const 320) (i32.const 11) (i32.const 128))
       (if (i32.eqz (i32.load8_u (i32.const 128))) (then (unreachable)))
+      (if (i32.ne (i32.load8_u (i32.const 132)) (i32.const 2)) (then (unreachable)))
       (i32.const 32))
     (func (export "call") (param i32 i32 i32 i32) (result i32)
       (i32.store8 (i32.const 16) (i32.const 0))

@@ -224,9 +224,9 @@ impl AuditDraft {
         self
     }
 
-    /// On behalf of an API key.
+    /// On behalf of an API key, if there is one. A caller that is an API key stays on its own behalf without.
     pub fn on_behalf_of(mut self, api_key_id: Option<ApiKeyId>) -> Self {
-        self.api_key_id = api_key_id;
+        self.api_key_id = api_key_id.or(self.api_key_id);
         self
     }
 

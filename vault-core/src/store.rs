@@ -68,6 +68,16 @@ pub enum StoreError {
         /// The limit that was exceeded.
         queue_max_jobs: usize,
     },
+    /// An audit entry that no list could show.
+    #[error(
+        "the audit entry could not be read back and was not recorded; record fewer or simpler details"
+    )]
+    Unrecordable,
+    /// What the store was doing panicked, and was undone.
+    #[error(
+        "the store came upon a defect of this program and undid what it was doing; report it with the log"
+    )]
+    Panicked,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -147,6 +157,21 @@ pub struct SecretHead {
     pub version: u64,
     /// When the secret was created.
     pub created_at: Timestamp,
+}
+
+impl SecretHead {
+    /// The version that an overwrite has. Databases count in signed 64-bit numbers, and only tampering leads to the
+    /// last of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] at the last version.
+    pub fn next_version(&self) -> Result<u64, StoreError> {
+        let next = self.version.checked_add(1);
+        next.filter(|next| i64::try_from(*next).is_ok())
+            .ok_or(StoreError::Damaged {
+                what: "the version of the secret",
+            })
+    }
 }
 
 /// A sealed secret to store, on the condition that what it replaces is still there.

@@ -135,3 +135,83 @@ impl AsyncWrite for ToolLog {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = "canary-7f3d1c9ab2e84655";
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is in the host's log after `parts` were written to a tool's; `released` is known from the start, or
+    /// only once the first part is written.
+    fn logged(parts: &[&str], max_bytes: usize, released_first: bool) -> String {
+        let written = Written::default();
+        let sink = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || sink.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let released = Arc::new(ReleasedSecrets::new());
+            if released_first {
+                released.add("key", VALUE, None);
+            }
+            let log = ToolLog::new("mine".into(), Arc::clone(&released), max_bytes);
+            for part in parts {
+                log.append(part.as_bytes());
+                released.add("key", VALUE, None);
+            }
+            log.end();
+        });
+        let bytes = written.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_credential_is_taken_out_wherever_a_write_cuts_it() {
+        for released_first in [true, false] {
+            for cut in 1..VALUE.len() {
+                let (first, second) = VALUE.split_at(cut);
+                let parts = ["hello\n", "key=", first, second, ", done"];
+                let text = logged(&parts, 1000, released_first);
+                assert!(text.contains("key=[redacted:key], done"), "{cut}: {text}");
+                assert!(!text.contains("7f3d"), "{cut}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_is_dropped_when_the_limit_is_hit() {
+        let text = logged(&["one\ntwo\n", "three\nfour\n", "five\n"], 14, true);
+        assert!(text.contains("two") && text.contains("three"), "{text}");
+        assert!(text.contains("limits.tool.max_log_bytes"), "{text}");
+        assert!(!text.contains("four") && !text.contains("five"), "{text}");
+    }
+
+    #[test]
+    fn a_credential_that_the_limit_cuts_leaves_no_half() {
+        let text = logged(&["key=", VALUE, "\n"], 20, true);
+        assert!(!text.contains("canary"), "{text}");
+    }
+
+    #[test]
+    fn a_line_cannot_be_made_to_look_like_two() {
+        let text = logged(&["a\rb\u{1b}[31m\u{2028}c\n"], 100, true);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains(['\r', '\u{1b}', '\u{2028}']), "{text:?}");
+    }
+}

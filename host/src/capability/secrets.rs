@@ -29,7 +29,10 @@ pub(crate) struct SecretsCapability {
     released: Arc<ReleasedSecrets>,
     /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
-    /// Values on their way into the guest. Wiped as soon as the runtime has let go of them.
+    /// How often this call asked for what it is not granted.
+    denied_in_this_call: usize,
+    max_recorded_denials: usize,
+    /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the instance goes.
     lent: Vec<Arc<str>>,
 }
 
@@ -40,6 +43,7 @@ impl SecretsCapability {
         granted: Arc<[SecretName]>,
         bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
         released: Arc<ReleasedSecrets>,
+        max_recorded_denials: usize,
     ) -> Self {
         Self {
             vaults,
@@ -48,6 +52,8 @@ impl SecretsCapability {
             bind,
             released,
             in_this_call: HashMap::new(),
+            denied_in_this_call: 0,
+            max_recorded_denials,
             lent: Vec::new(),
         }
     }
@@ -55,13 +61,14 @@ impl SecretsCapability {
     /// Forgets what the last call released: the next one is authorised and audited afresh.
     pub(crate) fn start_call(&mut self) {
         self.in_this_call.clear();
+        self.denied_in_this_call = 0;
         self.wipe_lent();
     }
 
     async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
         self.wipe_lent();
         let Some(name) = self.granted.iter().find(|granted| granted.as_str() == name) else {
-            trail::release_denied(&self.vaults, &self.released, &self.context, name).await;
+            self.note_denied(name).await;
             return Err(ResolveError::NotGranted);
         };
         let name = name.clone();
@@ -76,6 +83,13 @@ impl SecretsCapability {
                 ReleaseError::NotFound { .. } => ResolveError::NotFound,
                 ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
             })
+    }
+
+    async fn note_denied(&mut self, name: &str) {
+        self.denied_in_this_call += 1;
+        if self.denied_in_this_call <= self.max_recorded_denials {
+            trail::release_denied(&self.vaults, &self.released, &self.context, name).await;
+        }
     }
 
     async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
@@ -146,4 +160,34 @@ where
             })
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_only_where_both_the_manifest_and_the_vault_let_it() {
+        let origin = |text: &str| text.parse::<Origin>().expect("valid");
+        let (a, b) = (origin("https://a.example"), origin("https://b.example"));
+        let manifest = vec![a.clone()];
+        let metadata = |origins: &[&str]| -> Vec<String> {
+            origins.iter().map(|&origin| origin.to_owned()).collect()
+        };
+        assert_eq!(bound_to(None, None), None);
+        assert_eq!(bound_to(Some(&manifest), None), Some(vec![a.clone()]));
+        for (manifest, metadata, both) in [
+            (None, metadata(&["https://b.example"]), vec![b]),
+            (None, metadata(&["no origin"]), vec![]),
+            (Some(&manifest), metadata(&["https://b.example"]), vec![]),
+            (Some(&manifest), metadata(&[]), vec![]),
+            (
+                Some(&manifest),
+                metadata(&["https://b.example", "https://a.example"]),
+                vec![a],
+            ),
+        ] {
+            assert_eq!(bound_to(manifest, Some(&metadata)), Some(both));
+        }
+    }
 }

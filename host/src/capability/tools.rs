@@ -99,11 +99,19 @@ impl Host for ToolsCapability {
     ) -> wasmtime::Result<Vec<Result<Json, ToolError>>> {
         self.count(calls.len())?;
         let (to, max_input_bytes) = (&self.dispatch, self.limits.max_input_bytes);
-        let outcomes = futures::stream::iter(calls)
+        let mut running = futures::stream::iter(calls)
             .map(|call| async move { dispatch(to, max_input_bytes, &call).await })
-            .buffered(self.limits.max_concurrent_calls.max(1))
-            .collect()
-            .await;
+            .buffered(self.limits.max_concurrent_calls.max(1));
+        let (mut outcomes, mut answer_bytes) = (Vec::new(), 0usize);
+        while let Some(outcome) = running.next().await {
+            answer_bytes += outcome.as_ref().map_or(0, String::len);
+            within_limit(
+                answer_bytes,
+                "limits.agent.max_answer_bytes",
+                self.limits.max_answer_bytes,
+            )?;
+            outcomes.push(outcome);
+        }
         Ok(outcomes)
     }
 

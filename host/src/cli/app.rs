@@ -4,7 +4,7 @@ use clap::Subcommand;
 use vault_core::{App, AppName, AppSlug};
 
 use super::output::{Output, table};
-use super::session::{Session, operator, usage};
+use super::session::{Session, operator, refused, usage};
 use super::{Global, Outcome};
 
 #[derive(Subcommand)]
@@ -34,20 +34,22 @@ impl AppCommand {
             } => {
                 let name = AppName::try_from(name).map_err(usage)?;
                 let slug = slug.map(AppSlug::try_from).transpose().map_err(usage)?;
-                let session = Session::open_or_make(global).await?;
-                let app = session
-                    .vaults
-                    .create_app(&operator(), name, slug, description)
-                    .await
-                    .map_err(usage)?;
-                output.show(&app, |app| format!("made the app {}", app.slug))?;
-                session.close().await
+                Session::with_new(global, async |session| {
+                    let app = session
+                        .vaults
+                        .create_app(&operator(), name, slug, description)
+                        .await
+                        .map_err(refused)?;
+                    Ok(output.show(&app, |app| format!("made the app {}", app.slug))?)
+                })
+                .await
             }
             Self::List => {
-                let session = Session::open(global).await?;
-                let apps = session.vaults.apps().await?;
-                output.show(&apps, |apps| list(apps))?;
-                session.close().await
+                Session::with(global, async |session| {
+                    let apps = session.vaults.apps().await?;
+                    Ok(output.show(&apps, |apps| list(apps))?)
+                })
+                .await
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `tavora-host audit …`
 
 use clap::Subcommand;
+use vault_core::audit::AUDIT_PAGE_MAX;
 use vault_core::{Actor, AuditEntry, AuditQuery, ChainHash, VerifyReport};
 
 use super::output::{Output, table};
@@ -12,7 +13,7 @@ pub(crate) enum AuditCommand {
     /// Show the newest entries, oldest first.
     Tail {
         /// How many.
-        #[arg(short = 'n', long, default_value_t = 20)]
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(AUDIT_PAGE_MAX)))]
         lines: u32,
         /// Only of this app.
         #[arg(long)]
@@ -28,7 +29,13 @@ pub(crate) enum AuditCommand {
 
 impl AuditCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let session = Session::open(global).await?;
+        Session::with(global, async |session| {
+            self.execute_on(session, output).await
+        })
+        .await
+    }
+
+    async fn execute_on(self, session: &Session, output: &Output) -> Outcome {
         match self {
             Self::Tail { lines, app } => {
                 let app = match app {
@@ -48,12 +55,11 @@ impl AuditCommand {
                 let report = session.vaults.audit_verify(expect_head).await?;
                 output.show(&report, text)?;
                 if !report.is_clean() {
-                    session.close().await?;
                     return Err(Failure::Status(1));
                 }
             }
         }
-        session.close().await
+        Ok(())
     }
 }
 

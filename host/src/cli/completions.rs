@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::Outcome;
+use super::output::print_line;
 
 #[derive(Args)]
 pub(crate) struct Completions {
@@ -13,12 +14,8 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn execute<C: CommandFactory>(self) -> Outcome {
-        clap_complete::generate(
-            self.shell,
-            &mut C::command(),
-            "tavora-host",
-            &mut std::io::stdout(),
-        );
-        Ok(())
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut C::command(), "tavora-host", &mut script);
+        Ok(print_line(&String::from_utf8_lossy(&script))?)
     }
 }

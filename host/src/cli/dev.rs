@@ -4,15 +4,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use vault_core::AppName;
 
 use super::kek;
+use super::output::print_line;
 use super::session::{
     KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage, variable,
 };
-use super::{Global, Outcome};
+use super::{Failure, Global, Outcome};
 use crate::health;
 
 /// The app that `dev` makes.
@@ -27,19 +29,8 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let listen = self.listen.unwrap_or(config(global)?.server.listen);
-        make_private_folder(&global.data)?;
-        let kek = global.data.join(KEK_FILE);
-        if variable(KEK_VARIABLE)?.is_none() && !kek.exists() {
-            kek::write_new(&kek)?;
-            println!("made a key encryption key in {} (0600)", kek.display());
-        }
-        let session = Session::open_or_make(global).await?;
-        make_app(&session, &global.data).await?;
-        let platform = session.platform().await?;
-        for tool in platform.tools() {
-            println!("tool {}: resolves {}", tool.name, tool.secrets.join(", "));
-        }
+        let server = config(global)?.server;
+        let listen = self.listen.unwrap_or(server.listen);
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .map_err(|error| {
@@ -47,22 +38,64 @@ impl Dev {
                     "cannot listen on {listen}: {error}; choose another with --listen"
                 ))
             })?;
-        println!(
-            "listening on http://{} (/healthz, /readyz); Ctrl-C ends it",
-            listener.local_addr()?
-        );
-        health::serve(listener, session.vaults.clone(), stop_signal()).await?;
-        drop(platform);
-        session.close().await
+        make_kek(global).await?;
+        Session::with_new(global, async |session| {
+            session.vaults.require_kek().await?;
+            make_app(session, &global.data).await?;
+            let platform = session.platform().await?;
+            for tool in platform.tools() {
+                print_line(&format!(
+                    "tool {}: resolves {}",
+                    tool.name,
+                    tool.secrets.join(", ")
+                ))?;
+            }
+            print_line(&format!(
+                "listening on http://{} (/healthz, /readyz); Ctrl-C ends it",
+                listener.local_addr()?
+            ))?;
+            let grace = Duration::from_millis(server.shutdown_grace_ms);
+            Ok(health::serve(listener, session.vaults.clone(), stop_signal(), grace).await?)
+        })
+        .await
     }
+}
+
+/// Makes the folder's KEK where there is none, unless secrets are there already: those need the one they have.
+async fn make_kek(global: &Global) -> Outcome {
+    make_private_folder(&global.data)?;
+    let kek = global.data.join(KEK_FILE);
+    if variable(KEK_VARIABLE)?.is_some() || kek.exists() {
+        return Ok(());
+    }
+    Session::with_new(global, async |session| {
+        let status = session.vaults.kek_status().await?;
+        match status.keks.iter().find(|kek| kek.rows > 0) {
+            None => Ok(()),
+            Some(needed) => Err(Failure::Usage(format!(
+                "{} secrets in {} need the KEK {}; set {KEK_VARIABLE} to it",
+                needed.rows,
+                global.data.display(),
+                needed.kek_id
+            ))),
+        }
+    })
+    .await?;
+    kek::write_new(&kek)?;
+    Ok(print_line(&format!(
+        "made a key encryption key in {} (0600)",
+        kek.display()
+    ))?)
 }
 
 /// Makes the app with an API key, unless there is an app already.
 async fn make_app(session: &Session, data: &Path) -> Outcome {
     let vaults = &session.vaults;
     if !vaults.apps().await?.is_empty() {
-        println!("using the data in {}", data.display());
-        return Ok(());
+        return Ok(print_line(&format!(
+            "using the data in {}",
+            data.display()
+        ))?);
     }
     let name = AppName::try_from(APP.to_owned()).map_err(usage)?;
     let app = vaults.create_app(&operator(), name, None, None).await?;
@@ -73,7 +106,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
         true => String::new(),
         false => format!(" --data {}", data.display()),
     };
-    println!(
+    let made = format!(
         "made the app {APP} in {}\n\
          its API key, shown this once: {}\n\
          \n\
@@ -85,7 +118,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
         data.display(),
         *key
     );
-    Ok(())
+    Ok(print_line(&made)?)
 }
 
 async fn stop_signal() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use vault_core::{KekState, KekStatus, LocalKek};
 
-use super::output::{Output, print_line, table};
+use super::output::{Output, table};
 use super::session::{KEK_VARIABLE, Session, usage};
 use super::{Global, Outcome};
 
@@ -26,9 +26,14 @@ pub(crate) enum KekCommand {
 impl KekCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         match self {
-            Self::Generate { out: None } => Ok(print_line(&LocalKek::make_text())?),
+            Self::Generate { out: None } => {
+                let kek = LocalKek::make_text();
+                let shown = serde_json::json!({ "kek": *kek });
+                Ok(output.show(&shown, |_| kek.to_string())?)
+            }
             Self::Generate { out: Some(path) } => {
                 write_new(&path)?;
+                let path = path.canonicalize()?;
                 let shown = serde_json::json!({ "file": path });
                 output.show(&shown, |_| {
                     format!(
@@ -39,10 +44,11 @@ impl KekCommand {
                 Ok(())
             }
             Self::Status => {
-                let session = Session::open(global).await?;
-                let status = session.vaults.kek_status().await?;
-                output.show(&status, text)?;
-                session.close().await
+                Session::with(global, async |session| {
+                    let status = session.vaults.kek_status().await?;
+                    Ok(output.show(&status, text)?)
+                })
+                .await
             }
         }
     }

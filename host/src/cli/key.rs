@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
 use super::output::{Output, table};
-use super::session::{Session, operator, usage};
+use super::session::{Session, operator, refused};
 use super::{Global, Outcome};
 
 #[derive(Subcommand)]
@@ -39,7 +39,13 @@ pub(crate) enum KeyCommand {
 
 impl KeyCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let session = Session::open(global).await?;
+        Session::with(global, async |session| {
+            self.execute_on(session, output).await
+        })
+        .await
+    }
+
+    async fn execute_on(self, session: &Session, output: &Output) -> Outcome {
         match self {
             Self::Create {
                 name,
@@ -67,13 +73,13 @@ impl KeyCommand {
                     .vaults
                     .revoke_api_key(&operator(), app.id, id)
                     .await
-                    .map_err(usage)?;
+                    .map_err(refused)?;
                 output.show(&key, |key| {
                     format!("revoked the API key {} ({})", key.id, key.name)
                 })?;
             }
         }
-        session.close().await
+        Ok(())
     }
 }
 

@@ -36,6 +36,11 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else here.
+pub(crate) fn print_error_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Columns as wide as their widest cell. Control characters are made visible.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none: &str) -> String {
     if rows.is_empty() {
@@ -65,9 +70,10 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none:
     lines.join("\n")
 }
 
-fn visible(cell: &str) -> String {
-    cell.chars()
-        .flat_map(|c| match c.is_control() {
+/// `text` with its control characters written out: what others wrote does not steer this terminal. Tabs stay.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| match c.is_control() && c != '\t' {
             true => c.escape_default().collect::<Vec<_>>(),
             false => vec![c],
         })

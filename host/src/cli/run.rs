@@ -6,23 +6,26 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::print_line;
+use super::output::{print_error_line, print_line, visible};
 use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
+use crate::component_file;
 use crate::platform::{AgentRun, RunError};
 
 #[derive(Args)]
 #[command(after_help = "\
-The program is the body of an async function: `return` gives the result, printed as JSON on stdout. What it logs
-goes to stderr. It has search(), tools.list(), tools.call(), tools.all(), input and console; no network, no files,
-no credentials.
+The program is the body of an async function: `return` gives the result,
+printed as JSON on stdout. What it logs goes to stderr. It has search(),
+tools.list(), tools.call(), tools.all(), input and console; no network,
+no files, no credentials.
 
 Examples:
   tavora-host run agent.js --input '{\"city\": \"Turin\"}'
   tavora-host run -e 'return search(\"wasm components\", {count: 3})'
   echo 'return 1 + 1' | tavora-host run -
 
-Exit status: 0 a result, 1 the program threw, 2 wrong usage, 3 a limit was hit.")]
+Exit status: 0 a result, 1 the program threw, 2 wrong usage, 3 a limit was
+hit, 4 the host or the component failed.")]
 pub(crate) struct Run {
     /// The file with the program; - reads it from stdin.
     #[arg(required_unless_present_any = ["code", "component"], conflicts_with = "code")]
@@ -34,7 +37,7 @@ pub(crate) struct Run {
     #[arg(long)]
     app: Option<String>,
     /// A shorter time limit than the host's.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     timeout_ms: Option<u64>,
     /// What the program sees as `input`.
     #[arg(long, default_value = "null", value_name = "JSON")]
@@ -46,18 +49,22 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let session = Session::open(global).await?;
-        let code = self.program(session.config.limits.agent.max_code_bytes)?;
+        Session::with(global, async |session| self.execute_on(session).await).await
+    }
+
+    async fn execute_on(self, session: &Session) -> Outcome {
+        let limits = &session.config.limits;
+        let code = self.program(limits.agent.max_code_bytes)?;
         let app = session.app(self.app.as_deref()).await?;
         let platform = session.platform().await?;
         let mut run = AgentRun::new(app.id, code);
         run.input = self.input;
         run.timeout_ms = self.timeout_ms;
-        run.log = Box::new(|line| eprintln!("{line}"));
+        run.log = Box::new(|line| print_error_line(&visible(line)));
         let report = match &self.component {
             None => platform.run(run).await,
             Some(path) => {
-                let bytes = std::fs::read(path)
+                let bytes = component_file::read(path, limits.component.max_bytes)
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 let agent = platform
                     .load_agent(bytes)
@@ -66,7 +73,6 @@ impl Run {
                 platform.run_in(&agent, run).await
             }
         };
-        session.close().await?;
         match report.outcome {
             Ok(json) => Ok(print_line(json.get())?),
             Err(error) => Err(explain(error)),
@@ -99,6 +105,11 @@ impl Run {
                 (path.display().to_string(), bytes)
             }
         };
+        if bytes.len() > max_code_bytes {
+            return Err(explain(RunError::CodeTooLong {
+                allowed: max_code_bytes,
+            }));
+        }
         String::from_utf8(bytes).map_err(|error| {
             usage(format!(
                 "the program from {name} is not UTF-8: byte {} is wrong",
@@ -108,8 +119,12 @@ impl Run {
     }
 }
 
-/// Says what ended the run, and with which exit status.
+/// The exit status when it is the host that failed, and not the program.
+const HOST_FAILED: u8 = 4;
+
+/// Says what ended the run, and with which exit status. What the program wrote is shown, not obeyed.
 fn explain(error: RunError) -> Failure {
+    let say = |text: &str| print_error_line(&visible(text));
     match error {
         RunError::Threw {
             name,
@@ -118,17 +133,20 @@ fn explain(error: RunError) -> Failure {
             stack,
         } => {
             let code = code.map_or(String::new(), |code| format!(" ({code})"));
-            eprintln!("{name}{code}: {message}");
+            say(&format!("{name}{code}: {message}"));
             for frame in stack.lines() {
-                eprintln!("    {}", frame.trim_start());
+                say(&format!("    {}", frame.trim_start()));
             }
             Failure::Status(1)
         }
         RunError::Limit(_) | RunError::CodeTooLong { .. } | RunError::InputTooLong { .. } => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             Failure::Status(3)
         }
         RunError::InvalidInput(_) => usage(error),
-        other => Failure::from(other),
+        RunError::MissingSandbox(_) | RunError::Failed(_) | RunError::InvalidResult(_) => {
+            say(&format!("error: {error}"));
+            Failure::Status(HOST_FAILED)
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! `tavora-host secret …`: values go in by a prompt without echo, a file or stdin, never by an argument; nothing
 //! prints one.
 
+use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -55,6 +57,14 @@ pub(crate) enum SecretCommand {
 
 impl SecretCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
+        Session::with(global, async |session| {
+            self.execute_on(session, output).await
+        })
+        .await
+    }
+
+    async fn execute_on(self, session: &Session, output: &Output) -> Outcome {
+        let vaults = &session.vaults;
         match self {
             Self::Put {
                 name,
@@ -63,12 +73,10 @@ impl SecretCommand {
                 from_file,
             } => {
                 let name = SecretName::try_from(name).map_err(usage)?;
-                let session = Session::open(global).await?;
                 let app = session.app(app.as_deref()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
                 let value = read_value(&name, from_file.as_deref())?;
-                let secret = session
-                    .vaults
+                let secret = vaults
                     .put_secret(&operator(), app.id, vault.id, &name, &value)
                     .await?;
                 output.show(&secret, |secret| {
@@ -77,49 +85,43 @@ impl SecretCommand {
                         secret.name, vault.name, secret.version
                     )
                 })?;
-                session.close().await
             }
             Self::List { app, vault } => {
-                let session = Session::open(global).await?;
                 let app = session.app(app.as_deref()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
-                let secrets = session.vaults.secrets(app.id, vault.id).await?;
+                let secrets = vaults.secrets(app.id, vault.id).await?;
                 output.show(&secrets, |secrets| list(secrets))?;
-                session.close().await
             }
             Self::Delete { name, app, vault } => {
                 let name = SecretName::try_from(name).map_err(usage)?;
-                let session = Session::open(global).await?;
                 let app = session.app(app.as_deref()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
-                let existed = session
-                    .vaults
+                let existed = vaults
                     .delete_secret(&operator(), app.id, vault.id, &name)
                     .await?;
-                output.show(
-                    &serde_json::json!({ "name": name, "existed": existed }),
-                    |_| match existed {
-                        true => format!("deleted {name} from the vault {}", vault.name),
-                        false => format!("{name} was not in the vault {}", vault.name),
-                    },
-                )?;
-                session.close().await
+                let shown = serde_json::json!({ "name": name, "existed": existed });
+                output.show(&shown, |_| match existed {
+                    true => format!("deleted {name} from the vault {}", vault.name),
+                    false => format!("{name} was not in the vault {}", vault.name),
+                })?;
             }
         }
+        Ok(())
     }
 }
 
 fn read_value(name: &SecretName, file: Option<&Path>) -> Result<SecretValue, Failure> {
     let mut bytes = match file {
         Some(path) => {
-            let file = std::fs::File::open(path)
+            let file = File::open(path)
                 .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
             read_bounded(file)?
         }
         None if stdin().is_terminal() => {
             rpassword::prompt_password(format!("Value of {name}: "))?.into_bytes()
         }
-        None => read_bounded(stdin().lock())?,
+        // Not through the standard library's buffer, which nobody wipes.
+        None => read_bounded(File::from(stdin().as_fd().try_clone_to_owned()?))?,
     };
     for ending in [b'\n', b'\r'] {
         if bytes.last() == Some(&ending) {

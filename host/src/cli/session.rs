@@ -2,6 +2,7 @@
 //!
 //! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,9 +12,9 @@ use vault_core::{
 };
 use zeroize::Zeroizing;
 
-use super::{Failure, Global, sentence};
+use super::{Failure, Global, Outcome, sentence};
 use crate::config::Config;
-use crate::platform::Platform;
+use crate::platform::{Platform, StartError};
 
 /// The environment's names for the platform key and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
@@ -30,37 +31,38 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens data that exists.
-    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
-        Self::open_with(global, false).await
-    }
-
-    /// Opens the data, and makes the folder and the database where there are none.
-    pub(crate) async fn open_or_make(global: &Global) -> Result<Self, Failure> {
-        Self::open_with(global, true).await
-    }
-
-    async fn open_with(global: &Global, make: bool) -> Result<Self, Failure> {
-        let config = config(global)?;
-        let database = match &config.storage.url {
-            Some(url) => url.0.clone(),
-            None => global.data.join("tavora.db"),
-        };
-        if !make && !database.exists() {
+    /// Does `work` on data that exists.
+    pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
+        let database = database(global, &config(global)?);
+        if !database.exists() {
             return Err(Failure::Usage(format!(
                 "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
                 database.display()
             )));
         }
+        Self::with_new(global, work).await
+    }
+
+    /// The same, and makes the folder and the database where there are none.
+    pub(crate) async fn with_new(
+        global: &Global,
+        work: impl AsyncFnOnce(&Self) -> Outcome,
+    ) -> Outcome {
+        let config = config(global)?;
         let keyring = keyring(&global.data)?;
         make_private_folder(&global.data)?;
-        let store = SqliteStore::open(&database, SqliteOptions::default())?;
+        let store = SqliteStore::open(database(global, &config), SqliteOptions::default())?;
         let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
-        Ok(Self {
+        let session = Self {
             vaults,
             config,
             data: global.data.clone(),
-        })
+        };
+        // However the work ends, the store gets to remove what was deleted.
+        let outcome = work(&session).await;
+        let closed = session.vaults.close().await;
+        outcome?;
+        Ok(closed?)
     }
 
     /// Starts the tools and the sandbox on this data.
@@ -69,7 +71,12 @@ impl Session {
         make_private_folder(&cache)?;
         // The engine's cache takes absolute paths only.
         let cache = cache.canonicalize()?;
-        Ok(Platform::start(self.vaults.clone(), &self.config, Some(&cache)).await?)
+        Platform::start(self.vaults.clone(), &self.config, Some(&cache))
+            .await
+            .map_err(|error| match error {
+                StartError::Engine(_) => error.into(),
+                wrong_configuration => usage(wrong_configuration),
+            })
     }
 
     /// The app of that name; without a name, the only one there is.
@@ -121,11 +128,6 @@ impl Session {
             found => Ok(found?),
         }
     }
-
-    /// Waits for what the store still has to do.
-    pub(crate) async fn close(self) -> Result<(), Failure> {
-        Ok(self.vaults.close().await?)
-    }
 }
 
 /// Who does what the command line does.
@@ -138,12 +140,34 @@ pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
     Failure::Usage(sentence(&*error.into()))
 }
 
+/// What the vault refused: a mistake of the user's where the name is taken or missing, a failure otherwise.
+pub(crate) fn refused(error: VaultError) -> Failure {
+    match error {
+        VaultError::NotFound { .. }
+        | VaultError::AppSlugTaken { .. }
+        | VaultError::VaultNameTaken { .. }
+        | VaultError::Slug(_) => usage(error),
+        other => other.into(),
+    }
+}
+
+/// The file of the database.
+fn database(global: &Global, config: &Config) -> PathBuf {
+    match &config.storage.url {
+        Some(url) => url.0.clone(),
+        None => global.data.join("tavora.db"),
+    }
+}
+
 /// The configuration: the file that was named, else `tavora.toml` where there is one.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
     let default = Path::new("tavora.toml");
     match &global.config {
         Some(path) => Config::load(path).map_err(usage),
-        None if default.exists() => Config::load(default).map_err(usage),
+        None if default.exists() => {
+            check_private(default)?;
+            Config::load(default).map_err(usage)
+        }
         None => Ok(Config::default()),
     }
 }
@@ -177,17 +201,31 @@ pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure>
     }
 }
 
-/// Makes `folder` for its owner alone; one that exists is left as it is.
-pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt;
+/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to write.
+pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|error| {
-            Failure::Failed(anyhow::anyhow!(
-                "cannot make the folder {}: {error}",
-                folder.display()
-            ))
-        })
+        .map_err(|error| anyhow::anyhow!("cannot make the folder {}: {error}", folder.display()))?;
+    check_private(folder)
+}
+
+/// Refuses what another user could have put there: it decides what runs with credentials.
+fn check_private(path: &Path) -> Outcome {
+    let found = path.metadata()?;
+    let owner = found.uid();
+    if owner != nix::unistd::geteuid().as_raw() && owner != 0 {
+        return Err(Failure::Usage(format!(
+            "{} belongs to another user (id {owner}); take a folder of your own",
+            path.display()
+        )));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(Failure::Usage(format!(
+            "{0} can be written by other users; `chmod go-w {0}` ends that",
+            path.display()
+        )));
+    }
+    Ok(())
 }

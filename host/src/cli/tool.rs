@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::output::{Output, print_line, table};
+use super::output::{Output, print_error_line, print_line, table, visible};
 use super::session::{Session, config, usage};
 use super::{Failure, Global, Outcome};
+use crate::component_file;
 use crate::platform::{AgentRun, ToolView};
 use crate::runtime::inspection::{self, Fit, Inspection};
 
@@ -41,16 +42,16 @@ impl ToolCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         match self {
             Self::List => {
-                let session = Session::open(global).await?;
-                let platform = session.platform().await?;
-                let tools: Vec<ToolView> = platform.tools().collect();
-                output.show(&tools, |tools| list(tools))?;
-                session.close().await
+                Session::with(global, async |session| {
+                    let tools: Vec<ToolView> = session.platform().await?.tools().collect();
+                    Ok(output.show(&tools, |tools| list(tools))?)
+                })
+                .await
             }
             Self::Inspect { file } => {
-                let bytes = std::fs::read(&file)
-                    .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
                 let limits = config(global)?.limits.component;
+                let bytes = component_file::read(&file, limits.max_bytes)
+                    .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
                 let inspection = inspection::inspect(&bytes, &limits)
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
                 output.show(&inspection, describe)?;
@@ -66,21 +67,26 @@ impl ToolCommand {
                 input,
                 app,
             } => {
-                let session = Session::open(global).await?;
-                let app = session.app(app.as_deref()).await?;
-                let platform = session.platform().await?;
-                let identity = AgentRun::new(app.id, "").identity;
-                let answer = platform
-                    .call_tool(identity, &tool, &operation, &input)
-                    .await;
-                session.close().await?;
-                match answer {
-                    Ok(json) => Ok(print_line(&json)?),
-                    Err(error) => {
-                        eprintln!("error: {} ({})", error.message, error.code);
-                        Err(Failure::Status(1))
+                Session::with(global, async |session| {
+                    let app = session.app(app.as_deref()).await?;
+                    let platform = session.platform().await?;
+                    let identity = AgentRun::new(app.id, "").identity;
+                    match platform
+                        .call_tool(identity, &tool, &operation, &input)
+                        .await
+                    {
+                        Ok(json) => Ok(print_line(&json)?),
+                        Err(error) => {
+                            print_error_line(&format!(
+                                "error: {} ({})",
+                                visible(&error.message),
+                                visible(&error.code)
+                            ));
+                            Err(Failure::Status(1))
+                        }
                     }
-                }
+                })
+                .await
             }
         }
     }
@@ -109,7 +115,12 @@ fn list(tools: &[ToolView]) -> String {
 
 fn describe(inspection: &Inspection) -> String {
     let mut lines = vec![format!("digest   {}", inspection.digest)];
-    for import in &inspection.imports {
+    // Names that are no interface only tie the component's own parts together; --json has them too.
+    let interfaces = inspection
+        .imports
+        .iter()
+        .filter(|import| import.name.contains(':'));
+    for import in interfaces {
         lines.push(format!("imports  {} ({})", import.name, import.place));
     }
     if inspection.imports.is_empty() {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use vault_core::{App, Metadata, VaultName, VaultView};
 
 use super::output::{Output, table};
-use super::session::{Session, operator, usage};
+use super::session::{Session, operator, refused, usage};
 use super::{Failure, Global, Outcome};
 
 #[derive(Subcommand)]
@@ -55,7 +55,13 @@ pub(crate) enum VaultCommand {
 
 impl VaultCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let session = Session::open(global).await?;
+        Session::with(global, async |session| {
+            self.execute_on(session, output).await
+        })
+        .await
+    }
+
+    async fn execute_on(self, session: &Session, output: &Output) -> Outcome {
         let vaults = &session.vaults;
         match self {
             Self::Create {
@@ -71,7 +77,7 @@ impl VaultCommand {
                 let vault = vaults
                     .create_vault(&operator(), app.id, name, metadata)
                     .await
-                    .map_err(usage)?;
+                    .map_err(refused)?;
                 output.show(&vault, |vault| {
                     format!(
                         "made the vault {}; `tavora-host vault designate {}` lets the app's tools use it",
@@ -119,7 +125,7 @@ impl VaultCommand {
                 })?;
             }
         }
-        session.close().await
+        Ok(())
     }
 }
 

@@ -126,3 +126,56 @@ fn now_ms() -> u64 {
 fn make_seed() -> u64 {
     getrandom::u64().expect("the operating system's generator works")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tool;
+
+    /// What a trusted tool is given: an interface, and something in it with its type.
+    const OF_TOOLS: [(&str, &str); 6] = [
+        (
+            "tavora:platform/secrets@0.1.0",
+            r#"(type $cases (variant (case "no-vault-designated") (case "not-found") (case "not-granted") (case "unavailable")))
+               (export "resolve-error" (type $error (eq $cases)))
+               (export "resolve" (func (param "name" string) (result (result string (error $error)))))"#,
+        ),
+        (
+            "wasi:http/types@0.2.3",
+            r#"(export "fields" (type (sub resource)))"#,
+        ),
+        (
+            "wasi:cli/environment@0.2.3",
+            r#"(export "get-environment" (func (result (list (tuple string string)))))"#,
+        ),
+        (
+            "wasi:random/random@0.2.3",
+            r#"(export "get-random-u64" (func (result u64)))"#,
+        ),
+        (
+            "wasi:clocks/monotonic-clock@0.2.3",
+            r#"(export "now" (func (result u64)))"#,
+        ),
+        (
+            "wasi:filesystem/types@0.2.3",
+            r#"(export "descriptor" (type (sub resource)))"#,
+        ),
+    ];
+
+    // Inspection refuses these imports before they are linked; this is what holds if it ever does not.
+    #[test]
+    fn the_linker_has_nothing_of_what_a_tool_is_given() {
+        let engine = Engine::default();
+        let (agents, tools) = (
+            linker(&engine).expect("no name twice"),
+            tool::linker(&engine).expect("no name twice"),
+        );
+        for (interface, item) in OF_TOOLS {
+            let text = format!(r#"(component (import "{interface}" (instance {item})))"#);
+            let bytes = wat::parse_str(&text).expect(interface);
+            let component = Component::new(&engine, bytes).expect(interface);
+            assert!(tools.instantiate_pre(&component).is_ok(), "{interface}");
+            assert!(agents.instantiate_pre(&component).is_err(), "{interface}");
+        }
+    }
+}

@@ -77,6 +77,8 @@ pub struct AgentLimits {
     pub max_tool_calls: u32,
     /// Calls of tools that are under way at the same time in one run.
     pub max_concurrent_calls: usize,
+    /// The answers to one list of calls together, in bytes.
+    pub max_answer_bytes: usize,
 }
 
 impl Default for AgentLimits {
@@ -93,6 +95,7 @@ impl Default for AgentLimits {
             max_log_bytes: 256 << 10,
             max_tool_calls: 200,
             max_concurrent_calls: 8,
+            max_answer_bytes: 16 << 20,
         }
     }
 }
@@ -403,5 +406,19 @@ mod tests {
     fn an_unknown_limit_is_refused() {
         let error = toml::from_str::<Limits>("[agent]\ncpu = 3").expect_err("no such key");
         assert!(error.to_string().contains("unknown field `cpu`"), "{error}");
+    }
+
+    #[test]
+    fn tables_add_up_as_well() {
+        let mut limits = Limits::default();
+        limits.tool.max_table_elements = 100;
+        let mut meter = Meter::for_tool(&limits);
+        assert!(meter.table_growing(0, 60, None).expect("no trap"));
+        assert!(!meter.table_growing(0, 41, None).expect("no trap"));
+        assert_eq!(
+            meter.denied.take().expect("a limit").limit,
+            "limits.tool.max_table_elements"
+        );
+        assert!(meter.table_growing(60, 100, None).expect("no trap"));
     }
 }

@@ -208,6 +208,7 @@ impl ToolComponent {
                 Arc::clone(&self.grants.secrets),
                 Arc::clone(&self.grants.bind),
                 binding.released,
+                self.limits.tool.max_recorded_denials,
             ),
             egress: binding.egress,
             config: self.grants.config.iter().cloned().collect(),
@@ -330,4 +331,42 @@ fn mute_wasi(log: ToolLog) -> WasiCtx {
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_cannot_be_shown_is_refused() {
+        let described = |operations: &[(&str, &str)]| {
+            let operations: Vec<Operation> = operations
+                .iter()
+                .map(|(name, schema)| Operation {
+                    name: (*name).to_owned(),
+                    description: "Does it.".to_owned(),
+                    input_schema: (*schema).to_owned(),
+                })
+                .collect();
+            check(&operations).map_err(|failure| failure.to_string())
+        };
+        let longest = "a".repeat(64);
+        assert_eq!(
+            described(&[("look_up_2", "{}"), (&longest, "{\"type\":\"object\"}")]),
+            Ok(())
+        );
+        let too_long = "a".repeat(65);
+        for (operations, says) in [
+            (&[("", "{}")][..], "not an operation's name"),
+            (&[(&too_long, "{}")], "not an operation's name"),
+            (&[("Search", "{}")], "not an operation's name"),
+            (&[("a\nb", "{}")], "not an operation's name"),
+            (&[("a", "{}"), ("a", "{}")], "two operations \"a\""),
+            (&[("a", "[]")], "input schema of \"a\""),
+            (&[("a", "{")], "input schema of \"a\""),
+        ] {
+            let refused = described(operations).expect_err(says);
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! What a person may get wrong: one sentence that says what, which thing, and what to do; a defined exit status; and
 //! nothing half-written.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
 use tavora_tests::binary::{Ended, host, run, run_with_input};
 
@@ -67,7 +69,7 @@ fn what_is_not_a_component_is_said_to_be_something_else() {
         std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
         refused(
             &run(folder.path(), &["tool", "list", "--config", "bad.toml"]),
-            1,
+            2,
             &["[tools.mine]", says],
         );
     }
@@ -93,7 +95,7 @@ fn a_component_of_the_wrong_world_or_with_another_digest_is_refused() {
     std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
     refused(
         &run(folder.path(), &["tool", "list", "--config", "bad.toml"]),
-        1,
+        2,
         &["[tools.mine]", &other, "digest"],
     );
 }
@@ -130,8 +132,7 @@ fn a_wrong_configuration_is_refused_with_its_place() {
     ] {
         std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
         let ended = run(folder.path(), &["tool", "list", "--config", "bad.toml"]);
-        assert!(ended.status == 1 || ended.status == 2, "{toml}: {ended:?}");
-        refused(&ended, ended.status, says);
+        refused(&ended, 2, says);
     }
     refused(
         &run(folder.path(), &["tool", "list", "--config", "absent.toml"]),
@@ -161,6 +162,61 @@ fn a_malformed_kek_is_refused_with_its_length_and_never_its_text() {
         );
         assert_eq!(output.status.code(), Some(2), "{stderr}");
     }
+}
+
+#[test]
+fn a_kek_that_is_no_text_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder();
+    for variable in ["TAVORA_SECRET_KEK", "TAVORA_SECRET_KEK_PREVIOUS"] {
+        let refused = host(folder.path())
+            .args(["kek", "status"])
+            .env(variable, OsStr::from_bytes(b"secret\xff\xfe"))
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains(variable) && stderr.contains("is not text"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("secret\u{fffd}"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_empty_kek_is_as_good_as_none() {
+    let folder = folder();
+    for variable in ["TAVORA_SECRET_KEK", "TAVORA_SECRET_KEK_PREVIOUS"] {
+        let output = host(folder.path())
+            .args(["kek", "status"])
+            .env(variable, "")
+            .output()
+            .expect("the binary starts");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.starts_with("ready"), "{variable}: {output:?}");
+    }
+}
+
+#[test]
+fn of_a_value_that_is_too_long_no_more_is_read_than_shows_it() {
+    let folder = folder();
+    let mut child = host(folder.path())
+        .args(["secret", "put", "a"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let cut_off = stdin
+        .write_all(&vec![b'x'; 8 << 20])
+        .expect_err("not all of it");
+    assert_eq!(cut_off.kind(), std::io::ErrorKind::BrokenPipe);
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("65536"));
 }
 
 #[test]
@@ -239,6 +295,12 @@ fn a_script_that_is_too_long_or_no_text_is_refused() {
         3,
         &["limits.agent.max_code_bytes (1048576)"],
     );
+    let not_ascii = "é".repeat(600_000);
+    refused(
+        &run_with_input(path, &["run", "-"], not_ascii.as_bytes()),
+        3,
+        &["limits.agent.max_code_bytes (1048576)"],
+    );
     refused(
         &run_with_input(path, &["run", "-"], b"return '\xff'"),
         2,
@@ -281,4 +343,80 @@ fn a_folder_without_data_is_said_to_be_empty() {
         &["no database", "app create"],
     );
     assert!(!folder.path().join(".tavora").exists());
+}
+
+#[test]
+fn a_folder_or_configuration_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder();
+    let set_mode = |path: &str, mode| {
+        let path = folder.path().join(path);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our own");
+    };
+    std::fs::create_dir(folder.path().join(".tavora/cache")).expect("new");
+    set_mode(".tavora/cache", 0o777);
+    refused(
+        &run(folder.path(), &["tool", "list"]),
+        2,
+        &["cache", "chmod go-w"],
+    );
+    set_mode(".tavora/cache", 0o700);
+    set_mode(".tavora", 0o775);
+    refused(
+        &run(folder.path(), &["app", "list"]),
+        2,
+        &[".tavora", "chmod go-w"],
+    );
+    set_mode(".tavora", 0o700);
+    std::fs::write(folder.path().join("tavora.toml"), "").expect("writable");
+    set_mode("tavora.toml", 0o666);
+    refused(
+        &run(folder.path(), &["app", "list"]),
+        2,
+        &["tavora.toml", "chmod go-w"],
+    );
+    set_mode("tavora.toml", 0o644);
+    assert_eq!(run(folder.path(), &["app", "list"]).status, 0);
+}
+
+#[test]
+fn dev_makes_no_second_kek_for_data_that_has_one() {
+    let folder = folder();
+    assert_eq!(
+        run_with_input(folder.path(), &["secret", "put", "a"], b"value-of-a").status,
+        0
+    );
+    let kek = folder.path().join(".tavora/kek");
+    std::fs::rename(&kek, folder.path().join("kept-elsewhere")).expect("our own");
+    let ended = run(folder.path(), &["dev", "--listen", "127.0.0.1:0"]);
+    refused(&ended, 2, &["1 secrets", "TAVORA_SECRET_KEK"]);
+    assert!(!kek.exists());
+
+    // Another key in its place is refused as well.
+    assert_eq!(
+        run(folder.path(), &["kek", "generate", "--out", ".tavora/kek"]).status,
+        0
+    );
+    let ended = run(folder.path(), &["dev", "--listen", "127.0.0.1:0"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""), "{ended:?}");
+}
+
+#[test]
+fn a_kek_variable_that_is_no_text_is_refused_and_an_empty_one_is_none() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder();
+    let with = |value: &OsStr| {
+        let mut command = host(folder.path());
+        command
+            .args(["kek", "status"])
+            .env("TAVORA_SECRET_KEK", value);
+        command.output().expect("the binary starts")
+    };
+    let refused = with(OsStr::from_bytes(b"\xff\xfe"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("TAVORA_SECRET_KEK is not text"));
+    assert!(String::from_utf8_lossy(&with(OsStr::new("")).stdout).starts_with("ready"));
 }

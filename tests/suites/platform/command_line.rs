@@ -157,6 +157,29 @@ async fn an_agent_runs_with_defined_exit_statuses() {
             "",
             "the input is not JSON",
         );
+        // What an agent writes is shown, not obeyed.
+        let escape = "console.log('\\u001b[2Jx'); throw new Error('\\u001b]0;y')";
+        check(
+            &["run", "-e", escape],
+            "",
+            1,
+            "",
+            "\\u{1b}[2Jx\nError: \\u{1b}]0;y",
+        );
+        check(
+            &["run", "-e", "1", "--timeout-ms", "0"],
+            "",
+            2,
+            "",
+            "0 is not in 1..",
+        );
+        check(
+            &["audit", "tail", "-n", "5000"],
+            "",
+            2,
+            "",
+            "5000 is not in 1..=1000",
+        );
         check(&["run"], "", 2, "", "Usage");
         check(&["run", "nothing.js"], "", 2, "", "cannot read nothing.js");
         check(
@@ -273,4 +296,64 @@ fn dev_makes_a_platform_and_answers_health_checks() {
     )
     .expect("it runs");
     assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = with_secret();
+    for arguments in [&["completions", "bash"][..], &["audit", "tail"], &["demo"]] {
+        let mut child = host(folder.path())
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("text");
+        let ended = child.wait_with_output().expect("it ends");
+        assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn dev_stops_though_a_client_stays_silent() {
+    use std::io::{BufRead, BufReader, Write};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(
+        folder.path().join("tavora.toml"),
+        "[server]\nshutdown_grace_ms = 200\n",
+    )
+    .expect("writable");
+    let mut child = host(folder.path())
+        .args(["dev", "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let address = lines
+        .find_map(|line| {
+            line.ok()?
+                .strip_prefix("listening on http://")?
+                .split(' ')
+                .next()
+                .map(str::to_owned)
+        })
+        .expect("it listens");
+    let mut silent = std::net::TcpStream::connect(address).expect("it listens");
+    silent.write_all(b"GET /heal").expect("it reads");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
+    let begun = std::time::Instant::now();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+    assert!(child.wait().expect("it ends").success());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }

@@ -149,3 +149,17 @@ async fn nobody_at_the_other_end_is_a_clear_error() {
     let (code, _) = fixture.tool_error("return search('x')").await;
     assert_eq!(code, "upstream_unreachable");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn base_urls_and_nothing_else_of_the_configuration_are_granted() {
+    let fixture = Fixture::start(
+        "[tools.brave-search.config]\nbase_url = \"https://one.example/a?b\"\n\
+         other_base_url = \"https://two.example:8443\"\nnote = \"https://three.example\"\n",
+    )
+    .await;
+    let tool = fixture.platform.tools().next().expect("the search tool");
+    let origins: Vec<String> = tool.origins.iter().map(ToString::to_string).collect();
+    assert!(origins.contains(&"https://one.example".to_owned()));
+    assert!(origins.contains(&"https://two.example:8443".to_owned()));
+    assert!(!origins.contains(&"https://three.example".to_owned()));
+}

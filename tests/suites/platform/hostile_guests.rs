@@ -25,11 +25,12 @@ mod runner;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tavora_host::runtime::LoadError;
 use tavora_host::runtime::inspection::{
     Class, Inspection, InspectionLimits, NotAComponent, inspect,
 };
 
-use runner::{run_guest, start_fixture};
+use runner::{load_guest, run_guest, start_fixture};
 
 /// Fewer files than this mean that the folder was not found or was emptied.
 const LEAST_CASES: usize = 24;
@@ -107,6 +108,34 @@ fn refused_guests_are_refused_by_name() {
         refused >= LEAST_CASES,
         "only {refused} guests are there to be refused"
     );
+}
+
+// The inspection is of no use if nobody asks it, or if the compiler sees the component first.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_guests_are_not_loaded() {
+    let fixture = start_fixture().await;
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let loaded = match case.expect {
+            Expectation::Runs(_) => continue,
+            Expectation::Refused(_) | Expectation::NotAComponent(_) => {
+                load_guest(&fixture, &case).await
+            }
+        };
+        let is_right = match (&case.expect, &loaded) {
+            (Expectation::Refused(words), Err(LoadError::Refused(refusal))) => {
+                refusal.to_string().contains(words)
+            }
+            (Expectation::NotAComponent(words), Err(LoadError::NotAComponent(fault))) => {
+                fault.to_string().contains(words)
+            }
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!("{}: {loaded:?}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

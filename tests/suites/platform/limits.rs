@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tavora_host::platform::RunError;
+use tavora_host::platform::{AgentRun, RunError};
 use tavora_tests::fixture::Fixture;
 use tavora_tests::upstream::{Upstream, search_results};
 use vault_core::AuditQuery;
@@ -111,6 +111,13 @@ async fn what_is_too_long_is_refused_before_it_runs() {
     );
 
     let fixture = Fixture::start("[limits.agent]\nmax_input_bytes = 1000").await;
+    let mut run = AgentRun::new(fixture.app.id, "return 1");
+    run.input = format!("{:1001}", 1);
+    let outcome = fixture.platform.run(run).await.outcome;
+    assert!(
+        matches!(outcome, Err(RunError::InputTooLong { allowed: 1000 })),
+        "{outcome:?}"
+    );
     let (code, message) = fixture.tool_error("return search('x'.repeat(1001))").await;
     assert_eq!(code, "invalid_input");
     assert!(

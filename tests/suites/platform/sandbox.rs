@@ -1,7 +1,12 @@
 //! The agent sandbox: what it offers, and that the credential is not among it.
 
-use tavora_tests::fixture::{CANARY, Fixture, operator};
+use std::collections::BTreeSet;
+
+use tavora_host::config::Config;
+use tavora_host::platform::{AgentRun, Platform};
+use tavora_tests::fixture::{CANARY, Fixture, component_cache, operator};
 use tavora_tests::upstream::{Upstream, search_results};
+use vault_core::AuditQuery;
 
 async fn fixture() -> (Fixture, Upstream) {
     let upstream = Upstream::start(|_| search_results(&["one", "two"])).await;
@@ -154,4 +159,67 @@ async fn a_script_error_says_where() {
             other => panic!("{code}: {other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_has_no_tool_but_those_it_was_given() {
+    let (fixture, upstream) = fixture().await;
+    let code = "try { search('x') } catch (e) { return [tools.list().length, e.code] }";
+    let mut run = AgentRun::new(fixture.app.id, code);
+    run.tools = Some(BTreeSet::from(["another".to_owned()]));
+    let report = fixture.platform.run(run).await;
+    assert_eq!(
+        report.outcome.expect("a result").get(),
+        r#"[0,"unknown_tool"]"#
+    );
+    assert_eq!(report.calls[0].error_code.as_deref(), Some("unknown_tool"));
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_that_a_run_made_up_are_kept_short() {
+    let (fixture, _upstream) = fixture().await;
+    let code = "for (const [t, o] of [['é'.repeat(1e5), 'x'], ['brave-search', 'é'.repeat(1e5)]]) \
+                try { tools.call(t, o, {}) } catch (e) { if (e.message.length > 500) throw e }";
+    let (report, _) = fixture.run(code).await;
+    report.outcome.expect("short messages");
+    let short = format!("{}…", "é".repeat(64));
+    assert_eq!(report.calls.len(), 2);
+    assert_eq!(report.calls[0].tool, short);
+    assert_eq!(report.calls[1].operation, short);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_a_run_is_authorised_and_audited_afresh() {
+    let (fixture, _upstream) = fixture().await;
+    fixture
+        .result("search('a'); search('b'); return search('c').length")
+        .await;
+    let query = AuditQuery {
+        action: Some("secret.released".to_owned()),
+        limit: Some(10),
+        ..AuditQuery::default()
+    };
+    let page = fixture.vaults().audit_entries(query).await;
+    assert_eq!(page.expect("readable").entries.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_gave_up_is_made_anew_for_the_next_call() {
+    let fixture = Fixture::without_secret("").await;
+    let component = fixture.folder.path().join("guest.wasm");
+    let guest = include_str!("../../guests/tool-traps-on-request.wat");
+    std::fs::write(&component, wat::parse_str(guest).expect("valid")).expect("writable");
+    let config = Config::parse(&format!("[tools.guest]\ncomponent = {component:?}\n"));
+    let config = config.expect("valid");
+    let platform = Platform::start(fixture.vaults().clone(), &config, Some(&component_cache()))
+        .await
+        .expect("the guest loads");
+    let code = "const call = input => tools.call('guest', 'act', input); \
+                try { call({now: true}) } catch (e) { return [e.code, call({}), call({})] }";
+    let report = platform.run(AgentRun::new(fixture.app.id, code)).await;
+    assert_eq!(
+        report.outcome.expect("a result").get(),
+        r#"["tool_failed","quiet","quiet"]"#
+    );
 }

@@ -5,11 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vault_core::{
-    ReleaseError, SecretVaults, SqliteOptions, SqliteStore, StoreError, Unavailability, VaultError,
-};
+use vault_core::{ReleaseError, SqliteOptions, StoreError, Unavailability, VaultError};
 
-use crate::fixture::{Platform, keyring, name, operator, put, release, value};
+use crate::fixture::{Platform, delete, keyring, operator, put, release, try_put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_writes_share_commits() {
@@ -79,10 +77,7 @@ async fn a_failing_write_leaves_its_group_alone() {
 async fn two_handles_on_one_file_extend_one_chain() {
     let platform = Arc::new(Platform::new().await);
     platform.put("A", "v").await;
-    let second = Arc::new(SqliteStore::open(platform.path(), SqliteOptions::default()).unwrap());
-    let second = SecretVaults::open(second, Some(keyring(&platform.kek)))
-        .await
-        .unwrap();
+    let second = platform.beside(keyring(&platform.kek)).await;
     let writers = [platform.vaults.clone(), second.clone()].map(|vaults| {
         let platform = Arc::clone(&platform);
         tokio::spawn(async move {
@@ -107,8 +102,7 @@ async fn two_handles_on_one_file_extend_one_chain() {
         101
     );
     // What one deletes, the other no longer releases.
-    second
-        .delete_secret(&operator(), platform.app.id, platform.vault.id, &name("A"))
+    delete(&second, &platform.app, &platform.vault, "A")
         .await
         .unwrap();
     assert!(matches!(
@@ -128,9 +122,7 @@ async fn a_locked_database_gives_an_error_and_recovers() {
     let lock = platform.raw();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (vaults, app, vault) = (&platform.vaults, platform.app.id, platform.vault.id);
-    let refused = vaults
-        .put_secret(&operator(), app, vault, &name("A"), &value("w"))
-        .await;
+    let refused = try_put(vaults, &platform.app, &platform.vault, "A", "w").await;
     assert!(
         matches!(refused, Err(VaultError::Store(StoreError::Busy))),
         "{:?}",

@@ -6,9 +6,9 @@ mod secrets;
 
 use std::sync::Arc;
 
-use vault_core::{AuditEntry, AuditQuery, LocalKek, SecretVaults, Store};
+use vault_core::{AuditEntry, AuditQuery, SecretVaults, Store};
 
-use crate::fixture::keyring;
+use crate::fixture::fresh_keyring;
 
 macro_rules! on_every_store {
     ($($topic:ident::$test:ident)*) => {
@@ -36,10 +36,12 @@ on_every_store! {
     audit::everything_is_audited
     audit::the_audit_can_be_queried
     audit::the_host_records_its_own_and_not_the_vaults
+    audit::an_api_key_acts_on_its_own_behalf_too
+    audit::what_cannot_be_read_back_is_not_recorded
 }
 
 async fn open(store: Arc<dyn Store>) -> SecretVaults {
-    SecretVaults::open(store, Some(keyring(&LocalKek::make_text())))
+    SecretVaults::open(store, Some(fresh_keyring()))
         .await
         .unwrap()
 }

@@ -9,7 +9,8 @@ use std::{
 use tempfile::TempDir;
 use vault_core::{
     App, Caller, Keyring, LocalKek, Metadata, RedactedSecret, ReleaseContext, ReleaseError,
-    SecretName, SecretValue, SecretVaults, SqliteOptions, SqliteStore, Store, VaultView,
+    SecretName, SecretValue, SecretVaults, SqliteOptions, SqliteStore, Store, VaultError,
+    VaultView,
 };
 
 /// An empty store with its folder.
@@ -72,8 +73,22 @@ impl Platform {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
+    /// The same database opened once more, as another process with its own keyring would.
+    pub async fn beside(&self, keyring: Keyring) -> SecretVaults {
+        let store = SqliteStore::open(self.path(), SqliteOptions::default()).unwrap();
+        SecretVaults::open(Arc::new(store), Some(keyring))
+            .await
+            .unwrap()
+    }
+
     pub async fn put(&self, name: &str, value: &str) -> RedactedSecret {
         put(&self.vaults, &self.app, &self.vault, name, value).await
+    }
+
+    pub async fn delete(&self, name: &str) -> bool {
+        delete(&self.vaults, &self.app, &self.vault, name)
+            .await
+            .unwrap()
     }
 
     pub async fn release(&self, name: &str) -> Result<String, ReleaseError> {
@@ -88,6 +103,11 @@ impl Platform {
 
 pub fn keyring(kek: &str) -> Keyring {
     Keyring::local(kek, None).unwrap()
+}
+
+/// A keyring that nothing was ever sealed with.
+pub fn fresh_keyring() -> Keyring {
+    keyring(&LocalKek::make_text())
 }
 
 pub fn operator() -> Caller {
@@ -108,20 +128,20 @@ pub async fn app_with_vault(vaults: &SecretVaults, app: &str) -> (App, VaultView
         .create_app(&operator(), app.parse().unwrap(), None, None)
         .await
         .unwrap();
-    let vault = vaults
-        .create_vault(
-            &operator(),
-            app.id,
-            "main".parse().unwrap(),
-            Metadata::default(),
-        )
-        .await
-        .unwrap();
+    let vault = create_vault(vaults, &app, "main").await;
     vaults
         .designate(&operator(), app.id, Some(vault.id))
         .await
         .unwrap();
     (app, vault)
+}
+
+pub async fn create_vault(vaults: &SecretVaults, app: &App, name: &str) -> VaultView {
+    let name = name.parse().unwrap();
+    vaults
+        .create_vault(&operator(), app.id, name, Metadata::default())
+        .await
+        .unwrap()
 }
 
 pub async fn put(
@@ -131,10 +151,30 @@ pub async fn put(
     key: &str,
     text: &str,
 ) -> RedactedSecret {
+    try_put(vaults, app, vault, key, text).await.unwrap()
+}
+
+pub async fn try_put(
+    vaults: &SecretVaults,
+    app: &App,
+    vault: &VaultView,
+    key: &str,
+    text: &str,
+) -> Result<RedactedSecret, VaultError> {
     vaults
         .put_secret(&operator(), app.id, vault.id, &name(key), &value(text))
         .await
-        .unwrap()
+}
+
+pub async fn delete(
+    vaults: &SecretVaults,
+    app: &App,
+    vault: &VaultView,
+    key: &str,
+) -> Result<bool, VaultError> {
+    vaults
+        .delete_secret(&operator(), app.id, vault.id, &name(key))
+        .await
 }
 
 pub async fn release(vaults: &SecretVaults, app: &App, key: &str) -> Result<String, ReleaseError> {

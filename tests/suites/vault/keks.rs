@@ -7,19 +7,14 @@ use vault_core::{
     VaultError, VaultOptions,
 };
 
-use crate::fixture::{Platform, app_with_vault, keyring, name, operator, put, release, value};
-
-async fn reopened(platform: &Platform, keyring: Option<Keyring>) -> SecretVaults {
-    let store = Arc::new(SqliteStore::open(platform.path(), SqliteOptions::default()).unwrap());
-    SecretVaults::open(store, keyring).await.unwrap()
-}
+use crate::fixture::{Platform, app_with_vault, fresh_keyring, keyring, put, release, try_put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
     let platform = Platform::new().await;
     let written = platform.put("A", "v").await;
     let other = LocalKek::make_text();
-    let vaults = reopened(&platform, Some(keyring(&other))).await;
+    let vaults = platform.beside(keyring(&other)).await;
     assert_eq!(
         vaults.kek_state(),
         KekState::Mismatch {
@@ -27,19 +22,8 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
             rows: 1
         }
     );
-    let refused = vaults
-        .put_secret(
-            &operator(),
-            platform.app.id,
-            platform.vault.id,
-            &name("B"),
-            &value("w"),
-        )
-        .await;
-    let refused = refused.unwrap_err();
-    assert!(
-        matches!(refused, VaultError::KekMismatch { wanted, rows: 1 } if wanted == written.kek_id)
-    );
+    let refused = refuses(&vaults, &platform).await;
+    assert!(matches!(refused, VaultError::KekMismatch { wanted, .. } if wanted == written.kek_id));
     assert!(refused.to_string().contains(&written.kek_id.to_string()));
     assert!(matches!(
         release(&vaults, &platform.app, "A").await,
@@ -55,7 +39,7 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
 
     // With the key that the data needs beside it, the new one is welcome.
     let both = Keyring::local(&other, Some(&platform.kek)).unwrap();
-    let vaults = reopened(&platform, Some(both)).await;
+    let vaults = platform.beside(both).await;
     assert_eq!(vaults.kek_state(), KekState::Ready);
     assert_eq!(release(&vaults, &platform.app, "A").await.unwrap(), "v");
     put(&vaults, &platform.app, &platform.vault, "B", "w").await;
@@ -81,13 +65,8 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
 async fn a_canary_without_secrets_binds_nobody() {
     let platform = Platform::new().await;
     platform.put("A", "v").await;
-    let (app, vault) = (platform.app.id, platform.vault.id);
-    platform
-        .vaults
-        .delete_secret(&operator(), app, vault, &name("A"))
-        .await
-        .unwrap();
-    let vaults = reopened(&platform, Some(keyring(&LocalKek::make_text()))).await;
+    assert!(platform.delete("A").await);
+    let vaults = platform.beside(fresh_keyring()).await;
     assert_eq!(vaults.kek_state(), KekState::Ready);
     put(&vaults, &platform.app, &platform.vault, "A", "w").await;
     assert_eq!(release(&vaults, &platform.app, "A").await.unwrap(), "w");
@@ -97,22 +76,13 @@ async fn a_canary_without_secrets_binds_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_secret_decides_which_kek_fits() {
     let platform = Platform::new().await;
-    let other = reopened(&platform, Some(keyring(&LocalKek::make_text()))).await;
+    let other = platform.beside(fresh_keyring()).await;
     assert_eq!(
         (platform.vaults.kek_state(), other.kek_state()),
         (KekState::Ready, KekState::Ready)
     );
     put(&other, &platform.app, &platform.vault, "A", "v").await;
-    let (app, vault) = (platform.app.id, platform.vault.id);
-    let refused = platform
-        .vaults
-        .put_secret(&operator(), app, vault, &name("B"), &value("w"))
-        .await;
-    assert!(
-        matches!(refused, Err(VaultError::KekMismatch { rows: 1, .. })),
-        "{:?}",
-        refused.err()
-    );
+    refuses(&platform.vaults, &platform).await;
     assert!(matches!(
         platform.release("A").await,
         Err(ReleaseError::Unavailable { .. })
@@ -124,38 +94,21 @@ async fn the_first_secret_decides_which_kek_fits() {
 async fn a_kek_whose_secrets_are_gone_has_no_claim() {
     let platform = Platform::new().await;
     platform.put("A", "v").await;
-    let (app, vault) = (platform.app.id, platform.vault.id);
-    platform
-        .vaults
-        .delete_secret(&operator(), app, vault, &name("A"))
-        .await
-        .unwrap();
-    let other = reopened(&platform, Some(keyring(&LocalKek::make_text()))).await;
+    assert!(platform.delete("A").await);
+    let other = platform.beside(fresh_keyring()).await;
     put(&other, &platform.app, &platform.vault, "A", "w").await;
-    let refused = platform
-        .vaults
-        .put_secret(&operator(), app, vault, &name("B"), &value("x"))
-        .await;
-    assert!(
-        matches!(refused, Err(VaultError::KekMismatch { rows: 1, .. })),
-        "{:?}",
-        refused.err()
-    );
-    assert_eq!(other.secrets(app, vault).await.unwrap().len(), 1);
+    refuses(&platform.vaults, &platform).await;
+    let listed = other.secrets(platform.app.id, platform.vault.id).await;
+    assert_eq!(listed.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mismatch_ends_without_a_restart() {
     let platform = Platform::new().await;
     platform.put("A", "v").await;
-    let other = reopened(&platform, Some(keyring(&LocalKek::make_text()))).await;
+    let other = platform.beside(fresh_keyring()).await;
     assert!(matches!(other.kek_state(), KekState::Mismatch { .. }));
-    let (app, vault) = (platform.app.id, platform.vault.id);
-    platform
-        .vaults
-        .delete_secret(&operator(), app, vault, &name("A"))
-        .await
-        .unwrap();
+    assert!(platform.delete("A").await);
     put(&other, &platform.app, &platform.vault, "A", "w").await;
     assert_eq!(other.kek_state(), KekState::Ready);
 }
@@ -168,17 +121,9 @@ async fn a_failed_canary_stops_writing_and_not_reading() {
         .raw()
         .execute_batch("UPDATE keks SET canary = zeroblob(62)")
         .unwrap();
-    let vaults = reopened(&platform, Some(keyring(&platform.kek))).await;
+    let vaults = platform.beside(keyring(&platform.kek)).await;
     assert!(matches!(vaults.kek_state(), KekState::CanaryFailed { .. }));
-    let refused = vaults
-        .put_secret(
-            &operator(),
-            platform.app.id,
-            platform.vault.id,
-            &name("B"),
-            &value("w"),
-        )
-        .await;
+    let refused = try_put(&vaults, &platform.app, &platform.vault, "B", "w").await;
     assert!(matches!(refused, Err(VaultError::KekCanary { .. })));
     assert_eq!(release(&vaults, &platform.app, "A").await.unwrap(), "v");
 }
@@ -200,4 +145,15 @@ async fn a_worn_kek_is_reported_from_the_limit_on() {
         let kek = vaults.kek_status().await.unwrap().keks.remove(0);
         assert_eq!((kek.wraps, kek.worn), (wraps, wraps >= 3));
     }
+}
+
+/// What a put says that must be refused because one secret needs another KEK.
+async fn refuses(vaults: &SecretVaults, platform: &Platform) -> VaultError {
+    let refused = try_put(vaults, &platform.app, &platform.vault, "B", "w").await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, VaultError::KekMismatch { rows: 1, .. }),
+        "{refused:?}"
+    );
+    refused
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use vault_core::SqliteOptions;
 
-use crate::fixture::{Platform, name, operator};
+use crate::fixture::{Platform, operator};
 
 const CANARY: &str = "canary-5f3a9c1e7b2d4860-planted";
 
@@ -59,11 +59,7 @@ async fn deleted_and_overwritten_ciphertext_leaves_the_files() {
         assert!(gone_soon(&platform, &first).await, "overwritten {key}");
         let second = ciphertext(key);
         assert!(holds(&platform, &second), "{key} was never overwritten");
-        platform
-            .vaults
-            .delete_secret(&operator(), platform.app.id, platform.vault.id, &name(key))
-            .await
-            .unwrap();
+        assert!(platform.delete(key).await);
         assert!(gone_soon(&platform, &second).await, "deleted {key}");
     }
     platform.put("A", "v").await;
@@ -114,11 +110,7 @@ async fn closing_leaves_no_deleted_ciphertext() {
     let payload: Vec<u8> = reader
         .query_row("SELECT payload FROM secrets", [], |row| row.get(0))
         .unwrap();
-    platform
-        .vaults
-        .delete_secret(&operator(), platform.app.id, platform.vault.id, &name("A"))
-        .await
-        .unwrap();
+    assert!(platform.delete("A").await);
     assert!(platform.files_hold(&payload[2..]));
     // Another connection stays open, so that SQLite itself does not tidy up when the last one goes.
     platform.vaults.close().await.unwrap();

@@ -189,7 +189,7 @@ impl TryFrom<EntryRow> for AuditEntry {
             .transpose()?
             .map(ApiKeyId::from_bytes);
         Ok(Self {
-            seq: row.seq.cast_unsigned(),
+            seq: u64::try_from(row.seq).map_err(|_| damaged())?,
             hash: ChainHash::try_from(row.hash.as_slice()).map_err(|_| damaged())?,
             id: AuditEntryId::from_bytes(bytes(row.id)?),
             app_id: row.app_id.map(bytes).transpose()?.map(AppId::from_bytes),
@@ -212,7 +212,11 @@ impl TryFrom<EntryRow> for AuditEntry {
             outcome: row.outcome,
             request_id: row.request_id,
             session_id: row.session_id,
-            secret_version: row.secret_version.map(i64::cast_unsigned),
+            secret_version: row
+                .secret_version
+                .map(u64::try_from)
+                .transpose()
+                .map_err(|_| damaged())?,
             detail: serde_json::from_str(&row.detail).map_err(|_| damaged())?,
             created_at: Timestamp::from_millisecond(row.created_at_ms).map_err(|_| damaged())?,
         })

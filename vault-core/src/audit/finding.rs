@@ -32,6 +32,11 @@ pub enum Finding {
         /// Its place.
         seq: u64,
     },
+    /// An entry stands before the first place, where none was ever recorded.
+    ImpossiblePlace {
+        /// Its place.
+        seq: i64,
+    },
     /// An entry cannot even be read.
     DamagedEntry {
         /// The place of the last readable entry before it.
@@ -83,6 +88,9 @@ impl fmt::Display for Finding {
                 write!(f, "entry {seq} does not continue the entry before it")
             }
             Self::EditedEntry { seq } => write!(f, "entry {seq} was edited"),
+            Self::ImpossiblePlace { seq } => {
+                write!(f, "an entry has the place {seq}, where none can be")
+            }
             Self::DamagedEntry { after_seq } => {
                 write!(f, "an entry after {after_seq} cannot be read")
             }

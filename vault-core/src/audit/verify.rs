@@ -43,10 +43,13 @@ impl Verifier {
 
     /// Takes in the next entry.
     pub fn entry(&mut self, row: EntryRow) {
-        let (last_seq, last_hash) = self.last.unwrap_or((0, ChainHash::GENESIS));
-        let seq = row.seq.cast_unsigned();
         self.report.entries += 1;
-        if seq != last_seq + 1 {
+        let Some(seq) = u64::try_from(row.seq).ok().filter(|seq| *seq >= 1) else {
+            // It is no part of the chain, which goes on from the entry before it.
+            return self.find(Finding::ImpossiblePlace { seq: row.seq });
+        };
+        let (last_seq, last_hash) = self.last.unwrap_or((0, ChainHash::GENESIS));
+        if seq - 1 != last_seq {
             self.find(Finding::Gap {
                 after_seq: last_seq,
                 next_seq: seq,
@@ -120,17 +123,14 @@ impl Verifier {
         };
         match row.action.as_str() {
             action::SECRET_PUT => {
-                let (version, digest) = (
-                    row.secret_version.unwrap_or(0).cast_unsigned(),
-                    row.payload_digest,
-                );
-                self.secrets.insert(
-                    subject,
-                    Expected {
-                        version,
-                        digest: digest.unwrap_or_default(),
-                    },
-                );
+                let version = row
+                    .secret_version
+                    .and_then(|version| version.try_into().ok());
+                let expected = Expected {
+                    version: version.unwrap_or(0),
+                    digest: row.payload_digest.unwrap_or_default(),
+                };
+                self.secrets.insert(subject, expected);
             }
             action::SECRET_DELETED => drop(self.secrets.remove(&subject)),
             action::VAULT_DELETED => {
@@ -234,6 +234,32 @@ mod tests {
                 next_seq: 2
             }]
         );
+    }
+
+    #[test]
+    fn an_entry_before_the_first_place_is_named_and_the_rest_still_checked() {
+        let rows = || chain([put("v/a", 1), put("v/a", 2)]);
+        for seq in [i64::MIN, -1, 0] {
+            let mut before = rows();
+            before.insert(
+                0,
+                EntryRow {
+                    seq,
+                    ..before[1].clone()
+                },
+            );
+            assert_eq!(
+                findings(None, before, &[("v/a", 2)]),
+                [Finding::ImpossiblePlace { seq }]
+            );
+        }
+        let mut after = rows();
+        after[1].seq = i64::MAX;
+        let place = Finding::Gap {
+            after_seq: 1,
+            next_seq: i64::MAX.cast_unsigned(),
+        };
+        assert_eq!(findings(None, after, &[("v/a", 2)])[0], place);
     }
 
     #[test]

@@ -104,9 +104,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn append(&self, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
         self.writer
-            .write(Effect::Appends, move |tx| {
-                chain::append(tx, entry)?.try_into()
-            })
+            .write(Effect::Appends, move |tx| chain::record(tx, entry))
             .await
     }
 

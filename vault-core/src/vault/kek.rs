@@ -41,6 +41,18 @@ pub enum KekState {
     },
 }
 
+impl KekState {
+    /// Why secrets cannot be stored, unless they can.
+    fn check(self) -> Result<(), VaultError> {
+        match self {
+            Self::Ready => Ok(()),
+            Self::Unset => Err(VaultError::KekUnset),
+            Self::Mismatch { wanted, rows } => Err(VaultError::KekMismatch { wanted, rows }),
+            Self::CanaryFailed { kek_id } => Err(VaultError::KekCanary { kek_id }),
+        }
+    }
+}
+
 /// How one KEK was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KekUse {
@@ -160,13 +172,9 @@ impl SecretVaults {
             state,
         );
         if before != state {
-            match state {
-                KekState::Unset | KekState::Ready => {
-                    tracing::info!(?state, "the KEK state changed")
-                }
-                KekState::Mismatch { .. } | KekState::CanaryFailed { .. } => {
-                    tracing::error!(?state, "the KEK does not fit the data")
-                }
+            match state.check() {
+                Ok(()) => tracing::debug!("the keyring fits the data"),
+                Err(error) => tracing::error!(%error, "the keyring does not fit the data"),
             }
         }
         Ok(state)
@@ -196,12 +204,8 @@ impl SecretVaults {
             // Rows and canaries may have changed since.
             _ => self.refresh_kek_state().await?,
         };
-        match state {
-            KekState::Ready => Ok(keyring),
-            KekState::Unset => Err(VaultError::KekUnset),
-            KekState::Mismatch { wanted, rows } => Err(VaultError::KekMismatch { wanted, rows }),
-            KekState::CanaryFailed { kek_id } => Err(VaultError::KekCanary { kek_id }),
-        }
+        state.check()?;
+        Ok(keyring)
     }
 
     async fn register_primary(&self, keyring: &Keyring) -> Result<(), VaultError> {
@@ -246,4 +250,107 @@ async fn canary_opens(keyring: &Keyring, kek_id: KekId, canary: &[u8]) -> Option
 
 fn canary_data(kek_id: KekId) -> Vec<u8> {
     [CANARY_DOMAIN, kek_id.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::{
+        key::LocalKek,
+        secret::SecretValue,
+        store::sqlite::{SqliteOptions, SqliteStore},
+    };
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        /// The lines about the keyring since the last time.
+        fn lines(&self) -> Vec<String> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            let text = String::from_utf8(bytes).unwrap();
+            text.lines()
+                .filter(|line| line.contains("KEK") || line.contains("keyring"))
+                .map(str::to_owned)
+                .collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_log_says_of_the_keyring_is_for_people() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store = Arc::new(SqliteStore::open(path, SqliteOptions::default()).unwrap());
+        let keyring = || Keyring::local(&LocalKek::make_text(), None).unwrap();
+        let vaults = SecretVaults::open(store.clone(), Some(keyring()))
+            .await
+            .unwrap();
+        let lines = log.lines();
+        assert!(
+            matches!(&lines[..], [line] if line.contains("DEBUG") && line.ends_with("the keyring fits the data")),
+            "{lines:?}"
+        );
+
+        let operator = Caller::operator();
+        let app = vaults.create_app(&operator, "Shop".parse().unwrap(), None, None);
+        let app_id = app.await.unwrap().id;
+        let vault = vaults.create_vault(
+            &operator,
+            app_id,
+            "main".parse().unwrap(),
+            Default::default(),
+        );
+        let vault_id = vault.await.unwrap().id;
+        let (name, value) = (
+            "A".parse().unwrap(),
+            SecretValue::new("v".to_owned()).unwrap(),
+        );
+        let put = vaults.put_secret(&operator, app_id, vault_id, &name, &value);
+        let kek_id = put.await.unwrap().kek_id;
+        log.lines();
+        SecretVaults::open(store, Some(keyring())).await.unwrap();
+        let lines = log.lines();
+        let error = VaultError::KekMismatch {
+            wanted: kek_id,
+            rows: 1,
+        };
+        assert!(
+            matches!(&lines[..], [line] if line.contains("ERROR") && line.contains(&error.to_string())),
+            "{lines:?}"
+        );
+    }
 }

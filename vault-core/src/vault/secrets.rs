@@ -32,7 +32,7 @@ impl SecretVaults {
             .map_err(not_found("vault"))?;
         let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
         loop {
-            let version = replaces.map_or(1, |head| head.version + 1);
+            let version = replaces.map_or(Ok(1), |head| head.next_version())?;
             let binding = SecretBinding {
                 app_id,
                 vault_id,

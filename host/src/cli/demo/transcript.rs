@@ -1,5 +1,7 @@
 //! What the demo says, and how many of its checks passed.
 
+use crate::cli::output::print_line;
+
 /// The demo's output, kept so that it can be searched for what must not be in it.
 #[derive(Default)]
 pub(crate) struct Transcript {
@@ -37,13 +39,20 @@ impl Transcript {
 
     /// Prints the sum; the number of failed checks.
     pub(crate) fn close(&self) -> usize {
-        println!("\n{} passed, {} failed", self.passed, self.failed);
+        show(&format!("\n{} passed, {} failed", self.passed, self.failed));
         self.failed
     }
 
     fn line(&mut self, line: &str) {
-        println!("{line}");
+        show(line);
         self.text.push_str(line);
         self.text.push('\n');
+    }
+}
+
+/// The checks count, not whether anybody reads.
+fn show(line: &str) {
+    if let Err(error) = print_line(line) {
+        tracing::warn!(%error, "the transcript cannot be printed");
     }
 }

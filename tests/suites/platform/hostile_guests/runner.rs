@@ -33,6 +33,22 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
     outcome
 }
 
+/// Only loads `case`, as the platform loads what it is given.
+pub(super) async fn load_guest(fixture: &Fixture, case: &Case) -> Result<(), LoadError> {
+    match case.load_as {
+        Class::Agent => fixture
+            .platform
+            .load_agent(case.bytes.clone())
+            .await
+            .map(drop),
+        Class::Tool => match start_with_tool(fixture, case).await {
+            Ok(_) => Ok(()),
+            Err(StartError::Load { source, .. }) => Err(source),
+            Err(error) => panic!("{}: {error}", case.name),
+        },
+    }
+}
+
 async fn run_agent(fixture: &Fixture, case: &Case) -> Outcome {
     let agent = match fixture.platform.load_agent(case.bytes.clone()).await {
         Ok(agent) => agent,
@@ -56,16 +72,7 @@ async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
     for name in &case.vault {
         fixture.put(name, CANARY).await;
     }
-    let component = fixture.folder.path().join("guest.wasm");
-    std::fs::write(&component, &case.bytes).expect("the folder is writable");
-    let config = format!(
-        "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nsecrets = {:?}\n",
-        case.grants
-    );
-    let config = Config::parse(&config).expect("the configuration is valid");
-    let cache = fixture.folder.path().join("cache");
-    let vaults = fixture.vaults().clone();
-    let platform = match Platform::start(vaults, &config, Some(&cache)).await {
+    let platform = match start_with_tool(fixture, case).await {
         Ok(platform) => platform,
         Err(StartError::Describe { reason, .. }) => return limit_named_in(&reason),
         Err(error) => return Outcome::NotLoaded(format!("{error:#}")),
@@ -86,6 +93,19 @@ async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
             Outcome::Error(error.code, error.message)
         }
     }
+}
+
+/// A platform that lists `case` as a tool.
+async fn start_with_tool(fixture: &Fixture, case: &Case) -> Result<Platform, StartError> {
+    let component = fixture.folder.path().join("guest.wasm");
+    std::fs::write(&component, &case.bytes).expect("the folder is writable");
+    let config = format!(
+        "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nsecrets = {:?}\n",
+        case.grants
+    );
+    let config = Config::parse(&config).expect("the configuration is valid");
+    let cache = fixture.folder.path().join("cache");
+    Platform::start(fixture.vaults().clone(), &config, Some(&cache)).await
 }
 
 /// The limit in a sentence like `the limit limits.tool.cpu_ms (300) was hit`.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use vault_core::{
-    Actor, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store, VaultError,
+    Actor, ApiKeyId, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store, StoreError,
+    VaultError,
 };
 
 use super::{audit_of, open};
@@ -169,4 +171,29 @@ pub async fn the_host_records_its_own_and_not_the_vaults(store: Arc<dyn Store>) 
         .record(AuditDraft::new(&Caller::host(), "secret.deleted"))
         .await;
     assert!(matches!(forged, Err(VaultError::ReservedAction { .. })));
+}
+
+/// An entry that the list could not show later would be committed and gone for every reader.
+pub async fn an_api_key_acts_on_its_own_behalf_too(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let id = ApiKeyId::make();
+    let draft = AuditDraft::new(&Caller::api_key(id), "egress.denied").on_behalf_of(None);
+    let entry = vaults.record(draft).await.unwrap();
+    assert_eq!(entry.api_key_id, Some(id));
+    assert_eq!(audit_of(&vaults, "egress.denied").await, [entry]);
+}
+
+pub async fn what_cannot_be_read_back_is_not_recorded(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    // Deeper than a JSON text may be to be read.
+    let deep = (0..1000).fold(json!(1), |inner, _| json!([inner]));
+    let draft = AuditDraft::new(&Caller::host(), "egress.denied").detail("deep", deep);
+    let refused = vaults.record(draft).await.unwrap_err();
+    assert!(
+        matches!(refused, VaultError::Store(StoreError::Unrecordable)),
+        "{refused:?}"
+    );
+    let page = vaults.audit_entries(AuditQuery::default()).await.unwrap();
+    assert_eq!((page.total, page.entries), (0, vec![]));
+    assert_eq!(vaults.audit_verify(None).await.unwrap().entries, 0);
 }

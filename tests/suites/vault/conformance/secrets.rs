@@ -8,7 +8,7 @@ use vault_core::{
 };
 
 use super::{audit_of, open};
-use crate::fixture::{app_with_vault, name, operator, put, release, value};
+use crate::fixture::{app_with_vault, create_vault, delete, name, operator, put, release, try_put};
 
 pub async fn secrets_are_versioned_and_listed_by_name(store: Arc<dyn Store>) {
     let vaults = open(store).await;
@@ -37,18 +37,8 @@ pub async fn secrets_are_versioned_and_listed_by_name(store: Arc<dyn Store>) {
     );
 
     assert_eq!(release(&vaults, &app, "B").await.unwrap(), "two");
-    assert!(
-        vaults
-            .delete_secret(&operator(), app.id, vault.id, &name("B"))
-            .await
-            .unwrap()
-    );
-    assert!(
-        !vaults
-            .delete_secret(&operator(), app.id, vault.id, &name("B"))
-            .await
-            .unwrap()
-    );
+    assert!(delete(&vaults, &app, &vault, "B").await.unwrap());
+    assert!(!delete(&vaults, &app, &vault, "B").await.unwrap());
     assert!(matches!(
         release(&vaults, &app, "B").await,
         Err(ReleaseError::NotFound { .. })
@@ -63,15 +53,7 @@ pub async fn designation_decides_what_is_released(store: Arc<dyn Store>) {
     let vaults = open(store).await;
     let (app, main) = app_with_vault(&vaults, "Shop").await;
     let (other, _) = app_with_vault(&vaults, "Other").await;
-    let spare = vaults
-        .create_vault(
-            &operator(),
-            app.id,
-            "spare".parse().unwrap(),
-            Metadata::default(),
-        )
-        .await
-        .unwrap();
+    let spare = create_vault(&vaults, &app, "spare").await;
     put(&vaults, &app, &main, "A", "of main").await;
     put(&vaults, &app, &spare, "A", "of spare").await;
     assert_eq!(release(&vaults, &app, "A").await.unwrap(), "of main");
@@ -134,15 +116,7 @@ pub async fn a_deleted_vault_takes_everything_with_it(store: Arc<dyn Store>) {
             .all(|kek| kek.rows == 0)
     );
     assert!(vaults.audit_verify(None).await.unwrap().is_clean());
-    vaults
-        .create_vault(
-            &operator(),
-            app.id,
-            "main".parse().unwrap(),
-            Metadata::default(),
-        )
-        .await
-        .unwrap();
+    create_vault(&vaults, &app, "main").await;
 }
 
 pub async fn concurrent_puts_all_count(store: Arc<dyn Store>) {
@@ -181,9 +155,7 @@ pub async fn without_a_kek_everything_else_works(store: Arc<dyn Store>) {
     let vaults = SecretVaults::open(store, None).await.unwrap();
     let (app, vault) = app_with_vault(&vaults, "Shop").await;
     assert_eq!(vaults.kek_state(), KekState::Unset);
-    let refused = vaults
-        .put_secret(&operator(), app.id, vault.id, &name("A"), &value("v"))
-        .await;
+    let refused = try_put(&vaults, &app, &vault, "A", "v").await;
     assert!(matches!(refused, Err(VaultError::KekUnset)));
     assert!(matches!(
         vaults.require_kek().await,
@@ -235,9 +207,7 @@ pub async fn a_closed_store_refuses(store: Arc<dyn Store>) {
         vaults.apps().await,
         Err(VaultError::Store(StoreError::Closed))
     ));
-    let refused = vaults
-        .put_secret(&operator(), app.id, vault.id, &name("A"), &value("v"))
-        .await;
+    let refused = try_put(&vaults, &app, &vault, "A", "v").await;
     assert!(matches!(
         refused,
         Err(VaultError::Store(StoreError::Closed))

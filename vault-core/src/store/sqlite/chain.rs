@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
-    audit::{AuditDraft, AuditPage, AuditQuery, ChainHash, EntryRow, Verifier, VerifyReport},
+    audit::{
+        AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash, EntryRow, Verifier, VerifyReport,
+    },
     envelope::PayloadDigest,
     id::VaultId,
     secret::SecretName,
@@ -14,50 +16,16 @@ const COLUMNS: &str = "seq, id, created_at, app_id, actor, api_key_id, tool, too
     subject_id, session_id, request_id, outcome, detail, secret_version, payload_digest, prev_hash, hash";
 
 /// Appends an entry to the head as it is now. The caller's transaction holds the write lock, so nobody else can.
-pub(super) fn append(tx: &Connection, entry: AuditDraft) -> Result<EntryRow, StoreError> {
-    let head = tx
-        .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-        })
-        .optional()?;
-    let (seq, prev) = match head {
-        None => (0, ChainHash::GENESIS),
-        Some((seq, hash)) => {
-            let hash = ChainHash::try_from(hash.as_slice());
-            (
-                seq,
-                hash.map_err(|_| StoreError::Damaged {
-                    what: "the head of the audit",
-                })?,
-            )
-        }
-    };
-    let row = EntryRow::chain(entry, seq + 1, &prev);
-    let sql =
-        format!("INSERT INTO audit ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
-    tx.prepare_cached(&sql)?.execute(params![
-        row.seq,
-        row.id,
-        row.created_at_ms,
-        row.app_id,
-        row.actor,
-        row.api_key_id,
-        row.tool,
-        row.tool_digest,
-        row.action,
-        row.subject_kind,
-        row.subject_id,
-        row.session_id,
-        row.request_id,
-        row.outcome,
-        row.detail,
-        row.secret_version,
-        row.payload_digest,
-        row.prev_hash,
-        row.hash,
-    ])?;
-    Ok(row)
+pub(super) fn append(tx: &Connection, entry: AuditDraft) -> Result<(), StoreError> {
+    insert(tx, &next(tx, entry)?)
+}
+
+/// The same, and returns the entry as lists will show it. What no list could show is not inserted.
+pub(super) fn record(tx: &Connection, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
+    let row = next(tx, entry)?;
+    let shown = AuditEntry::try_from(row.clone()).map_err(|_| StoreError::Unrecordable)?;
+    insert(tx, &row)?;
+    Ok(shown)
 }
 
 pub(super) fn page(tx: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
@@ -122,6 +90,56 @@ pub(super) fn verify(tx: &Connection, mut verifier: Verifier) -> Result<VerifyRe
         }
     }
     Ok(verifier.finish())
+}
+
+/// The row that follows the head.
+fn next(tx: &Connection, entry: AuditDraft) -> Result<EntryRow, StoreError> {
+    let head = tx
+        .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })
+        .optional()?;
+    let damaged = || StoreError::Damaged {
+        what: "the head of the audit",
+    };
+    let (seq, prev) = match head {
+        None => (1, ChainHash::GENESIS),
+        Some((last, hash)) => {
+            // Only tampering leads to a place before the first one, or to the last one there can be.
+            let seq = last.checked_add(1).filter(|seq| *seq > 1);
+            let prev = ChainHash::try_from(hash.as_slice());
+            (seq.ok_or_else(damaged)?, prev.map_err(|_| damaged())?)
+        }
+    };
+    Ok(EntryRow::chain(entry, seq, &prev))
+}
+
+fn insert(tx: &Connection, row: &EntryRow) -> Result<(), StoreError> {
+    let sql =
+        format!("INSERT INTO audit ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    tx.prepare_cached(&sql)?.execute(params![
+        row.seq,
+        row.id,
+        row.created_at_ms,
+        row.app_id,
+        row.actor,
+        row.api_key_id,
+        row.tool,
+        row.tool_digest,
+        row.action,
+        row.subject_kind,
+        row.subject_id,
+        row.session_id,
+        row.request_id,
+        row.outcome,
+        row.detail,
+        row.secret_version,
+        row.payload_digest,
+        row.prev_hash,
+        row.hash,
+    ])?;
+    Ok(())
 }
 
 fn secret_state(row: &Row<'_>) -> rusqlite::Result<(String, u64, PayloadDigest)> {

@@ -130,6 +130,8 @@ impl From<rusqlite::Error> for StoreError {
                     Self::Taken
                 }
                 (_, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => Self::NotFound,
+                // What this program binds fits its column; a counter that only tampering led to its end does not.
+                (_, ffi::SQLITE_CONSTRAINT_DATATYPE) => Self::Damaged { what: "a row" },
                 _ => Self::Backend(Arc::new(error)),
             },
             E::FromSqlConversionFailure(..)

@@ -63,9 +63,10 @@ impl Readers {
                 drop(permit);
                 outcome
             });
-            blocking
-                .await
-                .map_err(|error| StoreError::Backend(Arc::new(error)))?
+            blocking.await.map_err(|error| match error.is_panic() {
+                true => StoreError::Panicked,
+                false => StoreError::Backend(Arc::new(error)),
+            })?
         };
         let timed_out = |_| StoreError::TimedOut {
             limit_ms: limit.as_millis() as u64,
@@ -102,5 +103,33 @@ impl Readers {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let options = SqliteOptions {
+            readers_max: 1,
+            ..SqliteOptions::default()
+        };
+        drop(schema::open_writer(&path, options.busy_timeout).unwrap());
+        let readers = Arc::new(Readers::open(&path, &options).unwrap());
+        let panics = |_: &Transaction<'_>| -> Result<(), StoreError> {
+            panic!("this panic is part of a test")
+        };
+        assert!(matches!(
+            readers.read(panics).await,
+            Err(StoreError::Panicked)
+        ));
+        let teams = "SELECT count(*) FROM teams";
+        let count =
+            readers.read(move |tx| Ok(tx.query_row(teams, [], |row| row.get::<_, u64>(0))?));
+        assert_eq!(count.await.unwrap(), 1);
     }
 }

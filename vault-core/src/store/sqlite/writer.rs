@@ -1,8 +1,10 @@
 //! The one thread that writes, and groups what arrives together into one commit.
 //!
-//! Each job that changes more than one thing runs in a savepoint of its own, so that one that fails takes no other with it; the group is committed once,
-//! and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
+//! Each job that changes more than one thing runs in a savepoint of its own, so that one that fails takes no other with
+//! it; the group is committed once, and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
 //! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
+
+mod job;
 
 use std::{
     sync::{
@@ -17,6 +19,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::{sync::oneshot, time};
 
+pub(super) use self::job::Effect;
+use self::job::{Job, Task};
 use super::SqliteOptions;
 use crate::store::StoreError;
 
@@ -75,13 +79,7 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let task = Task {
-            effect,
-            work: Some(work),
-            outcome: None,
-            reply,
-        };
-        self.send(Message::Job(Box::new(task)))?;
+        self.send(Message::Job(Box::new(Task::new(effect, work, reply))))?;
         let timed_out = |_| StoreError::TimedOut {
             limit_ms: self.operation_timeout.as_millis() as u64,
         };
@@ -126,68 +124,9 @@ impl Writer {
     }
 }
 
-/// What a write does to the database, as far as the writer must know.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// It appends one row with its only writing statement, which SQLite undoes by itself when it fails. It needs no
-    /// savepoint, and with it no copy of each page that it changes.
-    Appends,
-    /// It changes several things.
-    Changes,
-    /// It changes things and leaves ciphertext in the write-ahead log that must not stay anywhere.
-    Erases,
-}
-
 enum Message {
     Job(Box<dyn Job>),
     Close(oneshot::Sender<()>),
-}
-
-/// A write without its type.
-trait Job: Send {
-    /// Whether nobody waits for it any more.
-    fn is_abandoned(&self) -> bool;
-    /// Does the work and keeps its outcome. After an error its effects are to be undone.
-    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
-    /// What its work does.
-    fn effect(&self) -> Effect;
-    /// Tells whoever waits, after the commit or instead of it.
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
-}
-
-struct Task<T, F> {
-    effect: Effect,
-    work: Option<F>,
-    outcome: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Task<T, F> {
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let work = self.work.take().ok_or(StoreError::Closed)?;
-        match self.outcome.insert(work(connection)) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.clone()),
-        }
-    }
-
-    fn effect(&self) -> Effect {
-        self.effect
-    }
-
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = match (self.outcome, committed) {
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            (None, Ok(())) => Err(StoreError::Closed),
-        };
-        // Whoever stopped waiting does not hear of it.
-        drop(self.reply.send(outcome));
-    }
 }
 
 /// What the thread owns.
@@ -302,9 +241,11 @@ impl Work {
         if guarded {
             self.execute("SAVEPOINT job")?;
         }
+        let changes = self.connection.total_changes();
         if let Err(error) = job.run(&self.connection) {
-            if self.connection.is_autocommit() {
-                // It was grave enough for SQLite to roll back everything.
+            let left_changes = !guarded && self.connection.total_changes() != changes;
+            if self.connection.is_autocommit() || left_changes {
+                // It was grave enough for SQLite to roll back everything, or only rolling back everything undoes it.
                 return Err(error);
             }
             if guarded {
@@ -390,3 +331,6 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Whoever edits the audit, or the secrets behind its back, is found out.
+
+use rusqlite::types::Value;
+use vault_core::Finding;
+
+use super::{Cell, columns, tampering};
+use crate::fixture::{Platform, delete, operator, try_put};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flipped_byte_of_the_audit_is_found() {
+    let platform = Platform::new().await;
+    platform.put("A", "v").await;
+    platform.release("A").await.unwrap();
+    let raw = tampering(&platform);
+    let last: i64 = raw
+        .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
+        .unwrap();
+    for rowid in [1, last - 1, last] {
+        for column in columns(&raw, "audit") {
+            let cell = Cell {
+                raw: &raw,
+                table: "audit",
+                column: &column,
+                rowid,
+            };
+            let whole = cell.read();
+            for index in 0..cell.bytes(&whole) {
+                let flipped = cell.flipped(&whole, index);
+                cell.write(&flipped);
+                let report = platform.vaults.audit_verify(None).await.unwrap();
+                assert!(!report.is_clean(), "entry {rowid} {column} byte {index}");
+                // A flipped seq is the rowid itself.
+                match (&flipped, column.as_str()) {
+                    (Value::Integer(seq), "seq") => Cell {
+                        rowid: *seq,
+                        ..cell
+                    }
+                    .write(&whole),
+                    _ => cell.write(&whole),
+                }
+            }
+        }
+    }
+    assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_vanish_or_appear_are_named() {
+    let platform = Platform::new().await;
+    platform.put("A", "v").await;
+    platform.put("B", "w").await;
+    let raw = tampering(&platform);
+    raw.execute_batch(
+        "CREATE TEMP TABLE kept AS SELECT * FROM secrets; DELETE FROM secrets WHERE name = 'A'",
+    )
+    .unwrap();
+    let secret = |name: &str| format!("{}/{name}", platform.vault.id);
+    let findings = async || platform.vaults.audit_verify(None).await.unwrap().findings;
+    assert_eq!(
+        findings().await,
+        [Finding::SecretMissing {
+            secret: secret("A")
+        }]
+    );
+    assert!(!platform.delete("A").await);
+    assert_eq!(findings().await, []);
+    raw.execute_batch("INSERT INTO secrets SELECT * FROM kept WHERE name = 'A'")
+        .unwrap();
+    assert_eq!(
+        findings().await,
+        [Finding::SecretExtra {
+            secret: secret("A")
+        }]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_tail_is_found_by_the_head_that_was_kept() {
+    let platform = Platform::new().await;
+    let old_head = platform.vaults.audit_verify(None).await.unwrap().head;
+    platform.put("A", "v").await;
+    platform.release("A").await.unwrap();
+    let head = platform.vaults.audit_verify(old_head).await.unwrap().head;
+    tampering(&platform)
+        .execute_batch("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+        .unwrap();
+    assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+    let findings = platform.vaults.audit_verify(head).await.unwrap().findings;
+    assert_eq!(
+        findings,
+        [Finding::HeadNotFound {
+            expected: head.unwrap()
+        }]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_audited_is_neither_released_nor_changed() {
+    let platform = Platform::new().await;
+    platform.put("A", "v").await;
+    let raw = platform.raw();
+    raw.execute_batch(
+        "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no audit'); END",
+    )
+    .unwrap();
+    let released = platform.release("A").await.unwrap_err();
+    assert_eq!(released.to_string(), "the vault is unavailable");
+    let (vaults, app, vault) = (&platform.vaults, &platform.app, &platform.vault);
+    assert!(try_put(vaults, app, vault, "A", "w").await.is_err());
+    assert!(delete(vaults, app, vault, "A").await.is_err());
+    assert!(vaults.designate(&operator(), app.id, None).await.is_err());
+    assert!(
+        vaults
+            .delete_vault(&operator(), app.id, vault.id)
+            .await
+            .is_err()
+    );
+    raw.execute_batch("DROP TRIGGER no").unwrap();
+    assert_eq!(platform.release("A").await.unwrap(), "v");
+    assert!(vaults.audit_verify(None).await.unwrap().is_clean());
+}

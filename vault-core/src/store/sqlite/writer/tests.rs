@@ -1,0 +1,127 @@
+//! That no job ends the thread, takes others with it, or leaves behind what it says it did not do.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{super::schema, *};
+
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What a job does after its change.
+type Ending = fn() -> Result<(), StoreError>;
+
+/// A writer on a database with a table of its own.
+struct Fixture {
+    writer: Arc<Writer>,
+    other: Connection,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = schema::open_writer(&path, BUSY).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.busy_timeout(BUSY).unwrap();
+        other
+            .execute_batch("CREATE TABLE done (what TEXT NOT NULL) STRICT")
+            .unwrap();
+        let writer = Writer::start(connection, SqliteOptions::default()).unwrap();
+        Self {
+            writer: Arc::new(writer),
+            other,
+            _folder: folder,
+        }
+    }
+
+    /// Runs jobs in one group, each of which inserts its name and then does what is said.
+    async fn group<const N: usize>(
+        &self,
+        effect: Effect,
+        jobs: [(&'static str, Ending); N],
+    ) -> Vec<Result<(), StoreError>> {
+        let commits = self.writer.commits();
+        // They gather while this holds the write lock.
+        self.other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let jobs = jobs.map(|(what, then)| {
+            let writer = Arc::clone(&self.writer);
+            let work = move |tx: &Connection| {
+                tx.execute("INSERT INTO done VALUES (?)", [what])?;
+                then()
+            };
+            tokio::spawn(async move { writer.write(effect, work).await })
+        });
+        time::sleep(Duration::from_millis(100)).await;
+        self.other.execute_batch("ROLLBACK").unwrap();
+        let mut outcomes = Vec::new();
+        for job in jobs {
+            outcomes.push(job.await.unwrap());
+        }
+        assert!(self.writer.commits() - commits <= 1, "more than one group");
+        outcomes
+    }
+
+    fn done(&self) -> Vec<String> {
+        let mut statement = self
+            .other
+            .prepare("SELECT what FROM done ORDER BY what")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+fn fine() -> Result<(), StoreError> {
+    Ok(())
+}
+
+fn fails() -> Result<(), StoreError> {
+    Err(StoreError::NotFound)
+}
+
+fn panics() -> Result<(), StoreError> {
+    panic!("this panic is part of a test")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_panics_fails_alone_and_leaves_nothing() {
+    let fixture = Fixture::new();
+    let jobs: [(_, Ending); 4] = [("a", fine), ("b", panics), ("c", fails), ("d", fine)];
+    let outcomes = fixture.group(Effect::Changes, jobs).await;
+    assert!(
+        matches!(
+            &outcomes[..],
+            [
+                Ok(()),
+                Err(StoreError::Panicked),
+                Err(StoreError::NotFound),
+                Ok(())
+            ]
+        ),
+        "{outcomes:?}"
+    );
+    assert_eq!(fixture.done(), ["a", "d"]);
+    assert!(fixture.group(Effect::Changes, [("e", fine)]).await[0].is_ok());
+    assert_eq!(fixture.done(), ["a", "d", "e"]);
+}
+
+/// Appends have no savepoint. One that breaks its promise and fails after its row takes its group with it, because
+/// that row must not be committed and nobody may hear that something was when it was not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_fails_after_its_row_leaves_no_row() {
+    let fixture = Fixture::new();
+    for broken in [fails, panics] {
+        let jobs: [(_, Ending); 2] = [("a", fine), ("b", broken)];
+        let outcomes = fixture.group(Effect::Appends, jobs).await;
+        assert!(
+            outcomes.iter().all(Result::is_err),
+            "{outcomes:?} while the table has {:?}",
+            fixture.done()
+        );
+        assert_eq!(fixture.done(), [""; 0]);
+    }
+    assert!(fixture.group(Effect::Appends, [("c", fine)]).await[0].is_ok());
+    assert_eq!(fixture.done(), ["c"]);
+}
