@@ -149,7 +149,7 @@ mod tests {
         act: F,
     ) -> Vec<AuditEntry> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = SqliteStore::open(&folder.path().join("tavora.db"), SqliteOptions::default())
+        let store = SqliteStore::open(folder.path().join("tavora.db"), SqliteOptions::default())
             .expect("a new database opens");
         let vaults = SecretVaults::open(Arc::new(store), None)
             .await
