@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Platform, StartError};
 use crate::builtin::{self, BuiltinTool};
+use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
 use crate::egress::Origin;
 use crate::runtime::tool::{ToolComponent, ToolGrants};
@@ -62,11 +63,13 @@ impl Platform {
             .component
             .as_ref()
             .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
-        let bytes = std::fs::read(path).map_err(|source| StartError::Unreadable {
-            tool: name.as_str().to_owned(),
-            path: path.clone(),
-            source,
-        })?;
+        let max_bytes = self.limits.component.max_bytes;
+        let bytes =
+            component_file::read(path, max_bytes).map_err(|source| StartError::Unreadable {
+                tool: name.as_str().to_owned(),
+                path: path.clone(),
+                source,
+            })?;
         self.load(name.as_str(), &bytes, tool).await
     }
 
