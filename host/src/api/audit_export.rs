@@ -77,24 +77,28 @@ fn pieces(
     format: ExportFormat,
 ) -> impl Stream<Item = Result<Bytes, VaultError>> + use<> {
     let export = vaults.audit_export(query);
-    stream::try_unfold((export, Place::Start), async move |(mut export, place)| {
-        if place == Place::End {
-            return Ok(None);
-        }
-        let batch = export.next_batch().await.inspect_err(
-            |error| tracing::error!(%error, "an export of the audit broke off"),
-        )?;
-        let next = match batch {
-            Some(_) => Place::Middle,
-            None => Place::End,
-        };
-        let entries = batch.unwrap_or_default();
-        let piece = match format {
-            ExportFormat::Json => json(&entries, place, next),
-            ExportFormat::Csv => csv(&entries, place),
-        };
-        Ok(Some((Bytes::from(piece), (export, next))))
-    })
+    stream::try_unfold(
+        (export, Place::Start),
+        move |(mut export, place)| async move {
+            if place == Place::End {
+                return Ok(None);
+            }
+            let batch = export
+                .next_batch()
+                .await
+                .inspect_err(|error| tracing::error!(%error, "an export of the audit broke off"))?;
+            let next = match batch {
+                Some(_) => Place::Middle,
+                None => Place::End,
+            };
+            let entries = batch.unwrap_or_default();
+            let piece = match format {
+                ExportFormat::Json => json(&entries, place, next),
+                ExportFormat::Csv => csv(&entries, place),
+            };
+            Ok(Some((Bytes::from(piece), (export, next))))
+        },
+    )
 }
 
 fn json(entries: &[AuditEntry], place: Place, next: Place) -> Vec<u8> {
@@ -109,7 +113,11 @@ fn json(entries: &[AuditEntry], place: Place, next: Place) -> Vec<u8> {
         separator = b",\n";
     }
     if next == Place::End {
-        piece.extend_from_slice(if place == Place::Start { b"[]\n" } else { b"\n]\n" });
+        piece.extend_from_slice(if place == Place::Start {
+            b"[]\n"
+        } else {
+            b"\n]\n"
+        });
     }
     piece
 }

@@ -94,7 +94,10 @@ async fn page(
     // The database counts in signed numbers.
     let offset = page.offset.unwrap_or(0);
     if i64::try_from(offset).is_err() {
-        return Err(ApiError::bad_request("invalid_query", "offset is out of range; page from 0"));
+        return Err(ApiError::bad_request(
+            "invalid_query",
+            "offset is out of range; page from 0",
+        ));
     }
     let query = AuditQuery {
         limit: page.limit,

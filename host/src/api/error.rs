@@ -159,7 +159,10 @@ impl From<VaultError> for ApiError {
             ),
             VaultError::ExpiryPast { .. } => Self::invalid_field("expires_at", message),
             VaultError::ReservedAction { action } => {
-                tracing::error!(action, "a defect: the host recorded one of the vault's actions");
+                tracing::error!(
+                    action,
+                    "a defect: the host recorded one of the vault's actions"
+                );
                 Self::internal()
             }
             VaultError::Store(cause) => cause.into(),
