@@ -6,6 +6,7 @@
 //!
 //! `examples/embed.rs` shows the whole of it in some forty lines.
 
+pub mod api;
 mod builtin;
 mod capability;
 pub mod cli;
@@ -17,4 +18,5 @@ pub mod health;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;
+pub mod telemetry;
 mod trail;

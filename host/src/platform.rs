@@ -28,6 +28,7 @@ use crate::runtime::inspection::Digest;
 use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
+use crate::telemetry::Metrics;
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -214,6 +215,7 @@ pub struct Platform {
     tools: Tools,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
+    metrics: Metrics,
 }
 
 impl Platform {
@@ -240,6 +242,7 @@ impl Platform {
         let mut platform = Self {
             egress: Arc::new(EgressPool::new(egress_settings(&config.egress)?)?),
             limits: Arc::new(config.limits.clone()),
+            metrics: Metrics::new(),
             tools: Tools::new(),
             vaults,
             runtime,
@@ -252,6 +255,11 @@ impl Platform {
     /// The vaults that this platform resolves from.
     pub fn vaults(&self) -> &SecretVaults {
         &self.vaults
+    }
+
+    /// What is counted of all that this platform does.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The tools, by name.
