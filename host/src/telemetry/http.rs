@@ -26,7 +26,7 @@ use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
 /// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of it.
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
-    let method = known(request.method());
+    let method = known_method(request.method());
     let route: Option<MatchedPath> = request.extensions().get().cloned();
     // At the level of errors, so that whatever is logged about the request has its id.
     let span = tracing::error_span!(
@@ -46,7 +46,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         Span::current().record("status", response.status().as_u16());
         response
     };
-    let class = |response: &Response| class(response.status());
+    let class = |response: &Response| status_class(response.status());
     activity::observe(span, answer, class, move |class, took| {
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
         metrics.request_ended(route, method, class, took);
@@ -61,7 +61,7 @@ pub fn identify(app: AppId) {
 }
 
 /// A client can make up any method.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -74,7 +74,8 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-fn class(status: StatusCode) -> &'static str {
+/// The first digit of a status.
+pub(crate) fn status_class(status: StatusCode) -> &'static str {
     match status.as_u16() / 100 {
         1 => "1xx",
         2 => "2xx",

@@ -196,6 +196,12 @@ impl Metrics {
             .observe([("tool", owned(tool))], outcome, took);
     }
 
+    /// A tool asked for a secret that it is not granted.
+    pub(crate) fn release_denied(&self, tool: &str) {
+        let labels = [("tool", owned(tool))];
+        self.0.releases.count(labels, "not_granted");
+    }
+
     /// A tool's request has the head of its answer, or failed.
     pub(crate) fn egress_ended(&self, tool: &str, outcome: &'static str, took: Duration) {
         self.0
@@ -269,6 +275,11 @@ where
 
     fn observe(&self, labels: L, outcome: &'static str, took: Duration) {
         self.took.get_or_create(&labels).observe(took.as_secs_f64());
+        self.count(labels, outcome);
+    }
+
+    /// One that took no time to speak of.
+    fn count(&self, labels: L, outcome: &'static str) {
         let outcome = [(self.outcome, outcome.into())];
         self.ended.get_or_create(&(labels, outcome)).inc();
     }
