@@ -111,7 +111,9 @@ pub fn router(api: Api) -> Router {
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
-        .fallback(async || ApiError::not_found("there is nothing at this path; /openapi.json lists what there is"))
+        .fallback(async || {
+            ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+        })
         .method_not_allowed_fallback(async || {
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -79,7 +79,9 @@ impl FromRequestParts<Api> for Operator {
         let peer = peer(parts);
         api.auth_failures().check(peer)?;
         let token = bearer(&parts.headers).ok_or_else(|| {
-            ApiError::unauthorized("the operator API needs the header Authorization: Bearer, with the admin token")
+            ApiError::unauthorized(
+                "the operator API needs the header Authorization: Bearer, with the admin token",
+            )
         })?;
         if !api.admin_token().matches(token) {
             api.auth_failures().failed(peer)?;
@@ -117,9 +119,7 @@ pub fn request_id(parts: &Parts) -> RequestId {
 fn api_key_of(headers: &HeaderMap) -> Result<&str, ApiError> {
     let mut given = headers.get_all("x-api-key").iter();
     match (given.next(), given.next()) {
-        (Some(key), None) => key
-            .to_str()
-            .map_err(|_| VaultError::ApiKeyRefused.into()),
+        (Some(key), None) => key.to_str().map_err(|_| VaultError::ApiKeyRefused.into()),
         (Some(_), Some(_)) => Err(ApiError::unauthorized(
             "the header X-API-Key is given more than once; give it once",
         )),

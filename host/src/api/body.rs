@@ -57,8 +57,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let (kind, subtype) = essence.split_once('/').unwrap_or_default();
     kind.eq_ignore_ascii_case("application")
-        && (subtype.eq_ignore_ascii_case("json")
-            || subtype.to_ascii_lowercase().ends_with("+json"))
+        && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
 /// The whole body, or why not.
@@ -77,7 +76,10 @@ async fn collect(
         let mut text = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(0)));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {
-                ApiError::bad_request("incomplete_body", "the body ended before it was whole; send it again")
+                ApiError::bad_request(
+                    "incomplete_body",
+                    "the body ended before it was whole; send it again",
+                )
             })?;
             let Ok(data) = frame.into_data() else {
                 continue;

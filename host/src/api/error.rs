@@ -153,7 +153,10 @@ impl From<VaultError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "contended", message).retry_after(1)
             }
             VaultError::ReservedAction { action } => {
-                tracing::error!(action, "a defect: the host recorded one of the vault's actions");
+                tracing::error!(
+                    action,
+                    "a defect: the host recorded one of the vault's actions"
+                );
                 Self::internal()
             }
             VaultError::Store(cause) => cause.into(),
