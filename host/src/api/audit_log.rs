@@ -2,6 +2,9 @@
 //!
 //! What the platform records about no app or another app is not here. The file's formats are in `audit_export`.
 
+// What utoipa makes of `params(…)` is qualified more than it must be.
+#![allow(unused_qualifications)]
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -133,5 +136,5 @@ async fn export(
     Query(export): Query<Export>,
 ) -> ([(HeaderName, HeaderValue); 2], Body) {
     let format = export.format.unwrap_or_default();
-    audit_export::file(api.vaults().clone(), filter.of(caller.app), format)
+    audit_export::file(api.vaults(), filter.of(caller.app), format)
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use super::{Api, json};
+use crate::config::ServerConfig;
 
 /// What a body may be, and how long it may take; the keys of `[server]` with these names.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,18 @@ pub struct BodyLimits {
     pub max_drained_bytes: usize,
     /// How long that may take.
     pub drain_timeout: Duration,
+}
+
+impl BodyLimits {
+    /// Those of `[server]`.
+    pub fn of(_: &ServerConfig) -> Self {
+        Self {
+            max_bytes: 1 << 20,
+            timeout: Duration::from_secs(30),
+            max_drained_bytes: 8 << 20,
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A JSON body.
