@@ -18,5 +18,6 @@ pub mod health;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;
+pub mod server;
 pub mod telemetry;
 mod trail;
