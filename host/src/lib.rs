@@ -18,4 +18,5 @@ pub mod platform;
 pub mod runtime;
 pub mod scrub;
 pub mod server;
+pub mod telemetry;
 mod trail;
