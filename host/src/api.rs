@@ -37,9 +37,9 @@ use vault_core::SecretVaults;
 use self::admin_token::AdminToken;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, ServerLimits};
 use crate::platform::Platform;
-use crate::server::{ServerLimits, check_head};
+use crate::server;
 use crate::telemetry;
 
 /// What all routes share. Cheap to clone.
@@ -51,7 +51,7 @@ struct Shared {
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
-    server_limits: ServerLimits,
+    limits: ServerLimits,
 }
 
 impl Api {
@@ -62,7 +62,7 @@ impl Api {
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
-            server_limits: server.limits.clone(),
+            limits: server.limits.clone(),
         }))
     }
 
@@ -90,15 +90,15 @@ impl Api {
         &self.0.request_rate
     }
 
-    fn server_limits(&self) -> &ServerLimits {
-        &self.0.server_limits
+    fn limits(&self) -> &ServerLimits {
+        &self.0.limits
     }
 }
 
 /// Every route, behind what all of them share.
 pub fn router(api: Api) -> Router {
-    let limits = api.server_limits().clone();
     let metrics = api.platform().metrics().clone();
+    let limits = api.limits().clone();
     let (routes, document) = openapi::describe(
         utoipa_axum::router::OpenApiRouter::new()
             .nest("/api/sdk/app", app::routes())
@@ -124,7 +124,7 @@ pub fn router(api: Api) -> Router {
                 "this path does not take this method; the header Allow lists those that it takes",
             )
         })
-        .layer(middleware::from_fn_with_state(limits, check_head))
+        .layer(middleware::from_fn_with_state(limits, server::check_head))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(
             metrics,

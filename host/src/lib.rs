@@ -14,7 +14,6 @@ mod component_file;
 pub mod config;
 mod dispatch;
 pub mod egress;
-pub mod health;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;

@@ -1,8 +1,9 @@
-//! A request's body: collected up to its limit, then parsed. How long it may take, and what becomes of the rest of one
-//! that is too long, is `server`'s business.
+//! A request's body: read within its limits, then parsed.
 //!
 //! The bytes may hold a credential, so the buffer that they are collected in is cleared when it goes. Buffers inside
 //! the HTTP and TLS libraries are not this project's and are not cleared.
+
+use std::error::Error as _;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -31,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
                 "the body must be JSON; send the header Content-Type: application/json",
             ));
         }
-        let text = collect(&parts.headers, body, api.server_limits().max_body_bytes).await?;
+        let text = collect(&parts.headers, body, api.limits().max_body_bytes).await?;
         json::parse(&text).map(Self)
     }
 }
@@ -46,7 +47,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
-/// The whole body, or why not.
+/// The whole body, or why not. What is left of one that is refused is the server's to drop.
 async fn collect(
     headers: &HeaderMap,
     mut body: Body,
@@ -54,13 +55,15 @@ async fn collect(
 ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     let declared = headers
         .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|bytes| bytes > max_bytes) {
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(0);
+    if declared > max_bytes {
         return Err(too_long(max_bytes));
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(0)));
+    let mut text = Zeroizing::new(Vec::with_capacity(declared));
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(incomplete)?.into_data() else {
+        let frame = frame.map_err(|error| incomplete(&error))?;
+        let Ok(data) = frame.into_data() else {
             continue;
         };
         if text.len() + data.len() > max_bytes {
@@ -69,6 +72,21 @@ async fn collect(
         append(&mut text, &data);
     }
     Ok(text)
+}
+
+fn incomplete(error: &axum::Error) -> ApiError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(slow @ BodyError::TooSlow { .. }) => ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            slow.to_string(),
+        ),
+        Some(BodyError::Broken(_)) | None => ApiError::bad_request(
+            "incomplete_body",
+            "the body ended before it was whole; send it again",
+        ),
+    }
 }
 
 /// Appends without leaving a copy behind where the text lay before.
@@ -86,22 +104,7 @@ fn too_long(max_bytes: usize) -> ApiError {
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
         format!(
-            "the body has more bytes than server.limits.max_body_bytes ({max_bytes}) allows; send less"
+            "the body has more bytes than server.limits.max_body_bytes ({max_bytes}) allows; send less",
         ),
     )
-}
-
-fn incomplete(error: axum::Error) -> ApiError {
-    let error = error.into_inner();
-    match error.downcast_ref::<BodyError>() {
-        Some(slow @ BodyError::TooSlow { .. }) => ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            slow.to_string(),
-        ),
-        _ => ApiError::bad_request(
-            "incomplete_body",
-            "the request's body ended before it was whole; send it again",
-        ),
-    }
 }

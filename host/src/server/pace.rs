@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::settings::ServerLimits;
 
@@ -173,6 +173,8 @@ pub(super) fn at(moment: Instant) -> tokio::time::Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const HEADER_MS: u64 = 100;
