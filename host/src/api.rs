@@ -62,7 +62,7 @@ impl Api {
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
-            limits: server.limits.clone(),
+            limits: server.limits,
         }))
     }
 
@@ -98,7 +98,7 @@ impl Api {
 /// Every route, behind what all of them share.
 pub fn router(api: Api) -> Router {
     let metrics = api.platform().metrics().clone();
-    let limits = api.limits().clone();
+    let limits = *api.limits();
     let (routes, document) = openapi::describe(
         utoipa_axum::router::OpenApiRouter::new()
             .nest("/api/sdk/app", app::routes())
