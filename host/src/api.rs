@@ -66,7 +66,7 @@ impl Api {
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
-            limits: server.limits.clone(),
+            limits: server.limits,
             cors_allowed_origins: server.cors_allowed_origins.clone(),
         }))
     }
@@ -103,7 +103,7 @@ impl Api {
 /// Every route, behind what all of them share.
 pub fn router(api: Api) -> Router {
     let metrics = api.platform().metrics().clone();
-    let limits = api.limits().clone();
+    let limits = *api.limits();
     let mut of_apps = OpenApiRouter::new()
         .nest("/api/sdk/app", app::routes())
         .nest("/api/sdk/project", app::routes())
