@@ -159,7 +159,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_id_reaches_the_handler_and_the_answer() {
-        let answered = router(&Metrics::new()).oneshot(request("GET", "/secrets/a")).await;
+        let answered = router(&Metrics::new())
+            .oneshot(request("GET", "/secrets/a"))
+            .await;
         let response = answered.expect("an answer");
         assert_eq!(response.headers()[REQUEST_ID_HEADER], "from-the-client");
         let body = axum::body::to_bytes(response.into_body(), 1000).await;
@@ -184,7 +186,10 @@ mod tests {
         }
         assert_eq!(span["status"], 200);
         for line in lines.iter().map(ToString::to_string) {
-            assert!(!line.contains("my_own_key") && !line.contains("mine"), "{line}");
+            assert!(
+                !line.contains("my_own_key") && !line.contains("mine"),
+                "{line}"
+            );
         }
     }
 
@@ -222,7 +227,8 @@ mod tests {
             let line = format!("tavora_http_requests_total{{{labels}}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
-        let timed = r#"tavora_http_request_duration_seconds_count{route="/secrets/{name}",method="GET"} 2"#;
+        let timed =
+            r#"tavora_http_request_duration_seconds_count{route="/secrets/{name}",method="GET"} 2"#;
         assert!(text.contains(timed), "{text}");
         for made_up in ["made-up", "BREW", "one", "two"] {
             assert!(!text.contains(&format!("{made_up}\"")), "{made_up}: {text}");

@@ -355,10 +355,17 @@ mod tests {
             r#"tavora_egress_denied_total{tool="search",reason="origin_not_granted"} 1"#,
             r#"tavora_leaks_blocked_total{tool="search"} 1"#,
             r#"tavora_limits_hit_total{limit="limits.agent.cpu_ms"} 1"#,
-            concat!(r#"tavora_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+            concat!(
+                r#"tavora_build_info{version=""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""} 1"#
+            ),
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
         }
-        assert!(text.contains("\ntavora_process_start_time_seconds 1"), "{text}");
+        assert!(
+            text.contains("\ntavora_process_start_time_seconds 1"),
+            "{text}"
+        );
     }
 }
