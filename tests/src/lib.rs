@@ -1,7 +1,8 @@
-//! What the suites share: an upstream on loopback, a platform on a database of its own, the host's binary.
+//! What the suites share: an upstream and a trace collector on loopback, a platform on a database of its own, the host's binary.
 //!
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
 
 pub mod binary;
+pub mod collector;
 pub mod fixture;
 pub mod upstream;
