@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     chain::{ChainHash, EntryRow, InvalidChainHash},
-    entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditEntry, AuditPage, AuditQuery},
+    entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditBatch, AuditEntry, AuditPage, AuditQuery},
     finding::{FINDINGS_MAX, Finding, VerifyReport},
     verify::Verifier,
 };
@@ -52,7 +52,7 @@ pub mod action {
     pub const KEK_REGISTERED: &str = "kek.registered";
 
     /// All of them. A host that recorded these itself would confuse the check of the audit.
-    pub(crate) const ALL: [&str; 12] = [
+    pub const ALL: &[&str] = &[
         APP_CREATED,
         VAULT_DESIGNATED,
         DESIGNATION_CLEARED,

@@ -4,6 +4,7 @@
 //! `put_secret` and go out through `release` and `reopen` alone. Who may call what is decided by the host.
 
 mod apps;
+mod audit;
 mod error;
 mod kek;
 mod release;
@@ -19,20 +20,19 @@ use jiff::Timestamp;
 
 pub(crate) use self::token::token_prefix;
 pub use self::{
+    audit::AuditExport,
     error::VaultError,
     kek::{KekState, KekStatus, KekUse},
     release::{ReleaseContext, ReleaseError, Released, Unavailability},
 };
 use crate::{
     app::VaultView,
-    audit::{
-        AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Subject, Verifier,
-        VerifyReport, action,
-    },
+    audit::{AuditDraft, Caller, Subject, action},
     id::{AppId, VaultId},
     key::Keyring,
     metadata::Metadata,
     name::VaultName,
+    revision::Condition,
     store::{NewVault, Store, StoreError},
 };
 
@@ -174,12 +174,28 @@ impl SecretVaults {
         id: VaultId,
         metadata: Metadata,
     ) -> Result<VaultView, VaultError> {
+        self.update_vault_metadata_if(caller, app_id, id, metadata, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition.
+    ///
+    /// # Errors
+    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    pub async fn update_vault_metadata_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<VaultView, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_UPDATED)
             .app(app_id)
             .about(Subject::new("vault", id));
         self.0
             .store
-            .update_vault(app_id, id, metadata, entry)
+            .update_vault(app_id, id, metadata, condition, entry)
             .await
             .map_err(not_found("vault"))
     }
@@ -194,12 +210,27 @@ impl SecretVaults {
         app_id: AppId,
         id: VaultId,
     ) -> Result<u64, VaultError> {
+        self.delete_vault_if(caller, app_id, id, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition on the vault itself, whatever secrets are in it.
+    ///
+    /// # Errors
+    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    pub async fn delete_vault_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+        condition: Condition,
+    ) -> Result<u64, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_DELETED)
             .app(app_id)
             .about(Subject::new("vault", id));
         self.0
             .store
-            .delete_vault(app_id, id, entry)
+            .delete_vault(app_id, id, condition, entry)
             .await
             .map_err(not_found("vault"))
     }
@@ -236,38 +267,6 @@ impl SecretVaults {
     /// The app is not there.
     pub async fn designated(&self, app_id: AppId) -> Result<Option<VaultId>, VaultError> {
         Ok(self.app(app_id).await?.vault_id)
-    }
-
-    /// Records something that the host saw or did.
-    ///
-    /// # Errors
-    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be written.
-    pub async fn record(&self, entry: AuditDraft) -> Result<AuditEntry, VaultError> {
-        if action::ALL.contains(&&*entry.action) {
-            return Err(VaultError::ReservedAction {
-                action: entry.action.into_owned(),
-            });
-        }
-        Ok(self.0.store.append(entry).await?)
-    }
-
-    /// A page of the audit, newest first.
-    ///
-    /// # Errors
-    /// The store does not work.
-    pub async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage, VaultError> {
-        Ok(self.0.store.audit_page(query).await?)
-    }
-
-    /// Checks the whole audit and every secret's row against it. Needs no KEK.
-    ///
-    /// # Errors
-    /// The store does not work. What is wrong with the audit is in the report.
-    pub async fn audit_verify(
-        &self,
-        expect_head: Option<ChainHash>,
-    ) -> Result<VerifyReport, VaultError> {
-        Ok(self.0.store.verify(Verifier::new(expect_head)).await?)
     }
 
     /// Whether the store can be read and written right now.
