@@ -2,7 +2,7 @@
 
 from typing import Any, Callable
 
-from client import ApiError, Response
+from client import ApiError, Response, raise_for_status
 
 CHECKS: list[tuple[str, Callable]] = []
 
@@ -41,12 +41,10 @@ def expect_refusal(status: int, code: str, request: Callable) -> ApiError:
     """The request is refused like that, with a sentence beside the code."""
     try:
         answer = request()
+        if isinstance(answer, Response):
+            raise_for_status(answer)
     except ApiError as refusal:
         expect((refusal.status, refusal.code), (status, code))
         expect_true(len(refusal.message) > 10, f"no sentence: {refusal.message!r}")
         return refusal
-    if isinstance(answer, Response) and answer.status >= 400:
-        from client import raise_for_status
-
-        return expect_refusal(status, code, lambda: raise_for_status(answer))
     raise AssertionError(f"wanted {status} {code}, and it was done")

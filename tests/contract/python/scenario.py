@@ -433,7 +433,7 @@ def another_apps_vault_is_not_found(s):
 
 @check
 def long_body_is_refused(s):
-    expect_refusal(413, "body_too_long", lambda: s.client.create_vault("x" * (1024 * 1024)))
+    expect_refusal(413, "body_too_large", lambda: s.client.create_vault("x" * (1024 * 1024)))
 
 
 @check
