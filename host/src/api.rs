@@ -40,6 +40,7 @@ pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::ServerConfig;
 use crate::platform::Platform;
+use crate::telemetry;
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -96,6 +97,7 @@ impl Api {
 
 /// Every route, behind what all of them share.
 pub fn router(api: Api) -> Router {
+    let metrics = api.platform().metrics().clone();
     let (routes, document) = openapi::describe(
         utoipa_axum::router::OpenApiRouter::new()
             .nest("/api/sdk/app", app::routes())
@@ -122,6 +124,10 @@ pub fn router(api: Api) -> Router {
             )
         })
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            metrics,
+            telemetry::http::observe,
+        ))
         .with_state(api)
 }
 

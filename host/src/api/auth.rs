@@ -15,6 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request_id::RequestId;
 use super::throttle::TooManyRequests;
+use crate::telemetry;
 
 /// An app, by one of its API keys.
 pub struct AppCaller {
@@ -36,6 +37,7 @@ impl FromRequestParts<Api> for AppCaller {
         let token = api_key_of(&parts.headers)?;
         match api.vaults().authenticate(token).await {
             Ok(key) => {
+                telemetry::http::identify(key.app_id);
                 api.request_rate().count(key.id)?;
                 Ok(Self {
                     app: key.app_id,
