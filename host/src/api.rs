@@ -9,6 +9,7 @@ pub mod audit_export;
 mod audit_log;
 mod auth;
 mod body;
+mod cors;
 mod error;
 mod etag;
 mod health;
@@ -32,12 +33,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
+use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::server;
 use crate::telemetry;
@@ -52,6 +55,7 @@ struct Shared {
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
     limits: ServerLimits,
+    cors_allowed_origins: Vec<Origin>,
 }
 
 impl Api {
@@ -63,6 +67,7 @@ impl Api {
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
             limits: server.limits.clone(),
+            cors_allowed_origins: server.cors_allowed_origins.clone(),
         }))
     }
 
@@ -99,18 +104,19 @@ impl Api {
 pub fn router(api: Api) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = api.limits().clone();
-    let (routes, document) = openapi::describe(
-        utoipa_axum::router::OpenApiRouter::new()
-            .nest("/api/sdk/app", app::routes())
-            .nest("/api/sdk/project", app::routes())
-            .merge(secret_vaults::routes())
-            .merge(secrets::routes())
-            .merge(audit_log::routes())
-            .merge(tools::routes())
-            .merge(sandbox::routes())
-            .merge(admin::routes())
-            .merge(health::routes()),
-    );
+    let mut of_apps = OpenApiRouter::new()
+        .nest("/api/sdk/app", app::routes())
+        .nest("/api/sdk/project", app::routes())
+        .merge(secret_vaults::routes())
+        .merge(secrets::routes())
+        .merge(audit_log::routes())
+        .merge(tools::routes())
+        .merge(sandbox::routes());
+    if let Some(cors) = cors::layer(&api.0.cors_allowed_origins) {
+        of_apps = of_apps.layer(cors);
+    }
+    let (routes, document) =
+        openapi::describe(of_apps.merge(admin::routes()).merge(health::routes()));
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))

@@ -69,11 +69,11 @@ pub use self::{
         SECRET_VALUE_MAX_BYTES, SecretName, SecretValue,
     },
     store::{
-        Store, StoreError,
+        Store, StoreError, StoreStats,
         sqlite::{SqliteOptions, SqliteStore},
     },
     vault::{
-        AuditExport, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError, Released,
-        SecretVaults, Unavailability, VaultError, VaultOptions,
+        AuditExport, EnvelopeStats, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError,
+        Released, SecretVaults, Unavailability, VaultError, VaultOptions,
     },
 };

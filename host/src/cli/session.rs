@@ -156,6 +156,7 @@ pub(crate) fn refused(error: VaultError) -> Failure {
         VaultError::NotFound { .. }
         | VaultError::AppSlugTaken { .. }
         | VaultError::VaultNameTaken { .. }
+        | VaultError::ExpiryPast { .. }
         | VaultError::Slug(_) => usage(error),
         other => other.into(),
     }

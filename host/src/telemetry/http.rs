@@ -20,6 +20,7 @@ use tracing::Span;
 use tracing::field::{Empty, display};
 use vault_core::AppId;
 
+use super::traces::continue_trace;
 use super::{Metrics, activity};
 use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
 
@@ -38,6 +39,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         app_id = Empty,
         status = Empty,
     );
+    continue_trace(&span, request.headers());
     request.extensions_mut().insert(id.clone());
     let answer = async move {
         let mut response = next.run(request).await;
