@@ -18,9 +18,24 @@ struct Guest {
     imports: &'static [&'static str],
 }
 
-const GUESTS: [Guest; 4] = [
+const GUESTS: [Guest; 5] = [
     Guest {
         name: "brave-search",
+        is_initialised: false,
+        imports: &[
+            "tavora:platform/types@0.1.0",
+            "tavora:platform/secrets@0.1.0",
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:clocks/monotonic-clock@0.2.12",
+            "wasi:http/outgoing-handler@0.2.12",
+            "wasi:http/types@0.2.12",
+            "wasi:io/error@0.2.12",
+            "wasi:io/poll@0.2.12",
+            "wasi:io/streams@0.2.12",
+        ],
+    },
+    Guest {
+        name: "llm-router",
         is_initialised: false,
         imports: &[
             "tavora:platform/types@0.1.0",

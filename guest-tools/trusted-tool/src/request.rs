@@ -5,18 +5,21 @@
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
-use crate::bindings::wasi::http::outgoing_handler;
-use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingRequest, RequestOptions,
-    Scheme,
-};
-use crate::bindings::wasi::io::streams::StreamError;
-use crate::{ToolError, setting, tool_error};
-use http::Uri;
-use zeroize::Zeroizing;
+mod failure;
+mod response;
 
-/// How much of a body is asked for in one read, in bytes.
-const READ_BYTES: u64 = 64 * 1024;
+use crate::bindings::wasi::http::outgoing_handler;
+pub use crate::bindings::wasi::http::types::Method;
+use crate::bindings::wasi::http::types::{
+    Fields, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+};
+use crate::bindings::wasi::io::poll::{self, Pollable};
+use crate::{ToolError, setting, tool_error};
+use failure::Target;
+pub use failure::{Failure, Stage};
+use http::Uri;
+pub use response::{Pieces, Response};
+use zeroize::Zeroizing;
 
 /// Where a tool's upstream is: scheme, host, port and the start of the path.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,17 +88,25 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// The bounds that the tool's settings ask for.
+    /// The bounds that the tool's settings ask for, the defaults for the others.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
     pub fn from_settings() -> Result<Self, ToolError> {
+        Self::default().or_settings()
+    }
+
+    /// The bounds that the tool's settings ask for, these for the others.
+    ///
+    /// # Errors
+    /// `tool_failed` naming the setting that is no number or out of range.
+    pub fn or_settings(self) -> Result<Self, ToolError> {
         let Self {
             connect_timeout_ms,
             first_byte_timeout_ms,
             between_bytes_timeout_ms,
             max_response_bytes,
-        } = Self::default();
+        } = self;
         let timeout_ms = |key, default| setting::number(key, default, 1..=600_000);
         Ok(Self {
             connect_timeout_ms: timeout_ms("connect_timeout_ms", connect_timeout_ms)?,
@@ -135,6 +146,18 @@ impl Answer {
     }
 }
 
+/// What is sent, besides where to.
+pub struct Message<'a> {
+    /// The method.
+    pub method: Method,
+    /// What follows the base URL; begins with a slash.
+    pub path_and_query: &'a str,
+    /// The headers, without those that the host sets.
+    pub headers: Vec<Header<'a>>,
+    /// The body; empty for none.
+    pub body: &'a [u8],
+}
+
 /// `GET <base><path_and_query>`, and the whole answer.
 ///
 /// # Errors
@@ -147,166 +170,127 @@ pub fn get(
     headers: Vec<Header<'_>>,
     bounds: &Bounds,
 ) -> Result<Answer, ToolError> {
-    let target = Target { upstream, base };
-    let request = target.request(path_and_query, headers)?;
-    let response = target.response(request, bounds)?;
-    let status = response.status();
-    let headers = response.headers().entries();
-    let body = target.body(response, bounds.max_response_bytes)?;
-    Ok(Answer {
-        status,
+    let message = Message {
+        method: Method::Get,
+        path_and_query,
         headers,
-        body,
+        body: &[],
+    };
+    let response = send(upstream, base, &message, bounds).map_err(|failure| failure.error)?;
+    Ok(Answer {
+        status: response.status(),
+        headers: response.headers(),
+        body: response.whole_body(bounds.max_response_bytes)?,
     })
 }
 
-/// Whom a request is for; names it in every error.
-struct Target<'a> {
-    upstream: &'a str,
-    base: &'a BaseUrl,
+/// Sends one message and waits for the head of its answer, whatever its status.
+///
+/// # Errors
+/// The same as [`get`]'s, with what is known of how far it came.
+pub fn send(
+    upstream: &str,
+    base: &BaseUrl,
+    message: &Message<'_>,
+    bounds: &Bounds,
+) -> Result<Response, Failure> {
+    let target = Target {
+        upstream: upstream.to_owned(),
+        origin: base.origin(),
+    };
+    let (request, body) = request(&target, base, message)?;
+    let options = RequestOptions::new();
+    let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
+    // A host without one of these timeouts says so; its own then holds.
+    let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
+    let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
+    let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
+
+    let pending =
+        outgoing_handler::handle(request, Some(options)).map_err(|cause| target.failure(&cause))?;
+    let answered = pending.subscribe();
+    if let Some(body) = body {
+        write(body, message.body, &answered);
+    }
+    answered.block();
+    pending
+        .get()
+        .expect("the pollable of a future response is ready once the response is there")
+        .expect("a future response is taken once, here")
+        .map(|response| Response::new(response, target.clone()))
+        .map_err(|cause| target.failure(&cause))
 }
 
-impl Target<'_> {
-    fn request(
-        &self,
-        path_and_query: &str,
-        headers: Vec<Header<'_>>,
-    ) -> Result<OutgoingRequest, ToolError> {
-        let fields = Fields::new();
-        for (name, value) in headers {
-            fields.append(name, &value).map_err(|_| {
-                tool_error(
-                    "tool_failed",
-                    format!("the host does not let this tool send the header {name}"),
-                )
-            })?;
-        }
-        let request = OutgoingRequest::new(fields);
-        let scheme = if self.base.is_https {
-            Scheme::Https
-        } else {
-            Scheme::Http
+fn request(
+    target: &Target,
+    base: &BaseUrl,
+    message: &Message<'_>,
+) -> Result<(OutgoingRequest, Option<OutgoingBody>), Failure> {
+    let fields = Fields::new();
+    let length = message.body.len().to_string();
+    let declared = (!message.body.is_empty()).then_some(("content-length", length.as_bytes()));
+    let headers = message.headers.iter();
+    let headers = headers.map(|(name, value)| (*name, value.as_slice()));
+    for (name, value) in headers.chain(declared) {
+        fields.append(name, value).map_err(|_| {
+            tool_error(
+                "tool_failed",
+                format!("the host does not let this tool send the header {name}"),
+            )
+        })?;
+    }
+    let request = OutgoingRequest::new(fields);
+    let scheme = if base.is_https {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let path = format!("{}{}", base.path, message.path_and_query);
+    let addressed = request
+        .set_method(&message.method)
+        .and_then(|()| request.set_scheme(Some(&scheme)))
+        .and_then(|()| request.set_authority(Some(&base.authority)))
+        .and_then(|()| request.set_path_with_query(Some(&path)));
+    let body = match (addressed, message.body.is_empty()) {
+        (Ok(()), true) => Ok(None),
+        (Ok(()), false) => request.body().map(Some),
+        (Err(()), _) => Err(()),
+    };
+    let body = body.map_err(|()| {
+        let upstream = &target.upstream;
+        tool_error(
+            "tool_failed",
+            format!("the host does not accept the address of {upstream}"),
+        )
+    })?;
+    Ok((request, body))
+}
+
+/// Writes the body until it is whole or `answered` is ready: what the answer is
+/// then says what became of the rest.
+fn write(body: OutgoingBody, mut bytes: &[u8], answered: &Pollable) {
+    let Ok(stream) = body.write() else { return };
+    let writable = stream.subscribe();
+    while !bytes.is_empty() {
+        let Ok(room) = stream.check_write() else {
+            return;
         };
-        let path = format!("{}{path_and_query}", self.base.path);
-        request
-            .set_method(&Method::Get)
-            .and_then(|()| request.set_scheme(Some(&scheme)))
-            .and_then(|()| request.set_authority(Some(&self.base.authority)))
-            .and_then(|()| request.set_path_with_query(Some(&path)))
-            .map_err(|()| {
-                tool_error(
-                    "tool_failed",
-                    format!("the host does not accept the address of {}", self.upstream),
-                )
-            })?;
-        Ok(request)
-    }
-
-    fn response(
-        &self,
-        request: OutgoingRequest,
-        bounds: &Bounds,
-    ) -> Result<IncomingResponse, ToolError> {
-        let options = RequestOptions::new();
-        let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
-        // A host without one of these timeouts says so; its own then holds.
-        let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
-        let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
-        let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
-
-        let pending = outgoing_handler::handle(request, Some(options))
-            .map_err(|cause| self.failure(&cause))?;
-        pending.subscribe().block();
-        pending
-            .get()
-            .expect("the pollable of a future response is ready once the response is there")
-            .expect("a future response is taken once, here")
-            .map_err(|cause| self.failure(&cause))
-    }
-
-    fn body(&self, response: IncomingResponse, max_bytes: u64) -> Result<Vec<u8>, ToolError> {
-        let body: IncomingBody = response.consume().map_err(|()| self.broken_off())?;
-        let stream = body.stream().map_err(|()| self.broken_off())?;
-        let mut bytes = Vec::new();
-        loop {
-            match stream.blocking_read(READ_BYTES) {
-                Ok(piece) => bytes.extend_from_slice(&piece),
-                Err(StreamError::Closed) => return Ok(bytes),
-                Err(StreamError::LastOperationFailed(_)) => return Err(self.broken_off()),
+        if room == 0 {
+            if poll::poll(&[&writable, answered]).contains(&1) {
+                return;
             }
-            if bytes.len() as u64 > max_bytes {
-                return Err(self.too_long(max_bytes));
-            }
+            continue;
         }
-    }
-
-    fn broken_off(&self) -> ToolError {
-        tool_error(
-            "upstream_error",
-            format!("{} broke off its answer; try again", self.upstream),
-        )
-    }
-
-    fn too_long(&self, max_bytes: u64) -> ToolError {
-        tool_error(
-            "upstream_error",
-            format!(
-                "{} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less",
-                self.upstream
-            ),
-        )
-    }
-
-    fn failure(&self, cause: &ErrorCode) -> ToolError {
-        let upstream = self.upstream;
-        let origin = self.base.origin();
-        match cause {
-            ErrorCode::HttpRequestDenied
-            | ErrorCode::DestinationIpProhibited
-            | ErrorCode::HttpRequestMethodInvalid
-            | ErrorCode::HttpRequestUriInvalid => tool_error(
-                "egress_denied",
-                format!(
-                    "the egress policy does not let this tool reach {origin}; \
-                     the operator can grant the origin"
-                ),
-            ),
-            ErrorCode::DnsTimeout
-            | ErrorCode::ConnectionTimeout
-            | ErrorCode::ConnectionReadTimeout
-            | ErrorCode::ConnectionWriteTimeout
-            | ErrorCode::HttpResponseTimeout => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) did not answer in time; try again later"),
-            ),
-            ErrorCode::HttpResponseBodySize(_)
-            | ErrorCode::HttpResponseHeaderSectionSize(_)
-            | ErrorCode::HttpResponseHeaderSize(_)
-            | ErrorCode::HttpResponseIncomplete
-            | ErrorCode::HttpResponseTransferCoding(_)
-            | ErrorCode::HttpResponseContentCoding(_)
-            | ErrorCode::HttpProtocolError => tool_error(
-                "upstream_error",
-                format!("{upstream} gave an answer that is no proper HTTP; try again later"),
-            ),
-            ErrorCode::TlsCertificateError
-            | ErrorCode::TlsProtocolError
-            | ErrorCode::TlsAlertReceived(_) => tool_error(
-                "upstream_unreachable",
-                format!(
-                    "{upstream} ({origin}) could not prove who it is by TLS; tell the operator"
-                ),
-            ),
-            ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) has no address that can be found; try again later"),
-            ),
-            _ => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) cannot be reached; try again later"),
-            ),
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let (piece, rest) = bytes.split_at(room.min(bytes.len()));
+        if stream.write(piece).is_err() {
+            return;
         }
+        bytes = rest;
     }
+    drop((writable, stream));
+    // A body that was given up is told by the answer.
+    let _ = OutgoingBody::finish(body, None);
 }
 
 #[cfg(test)]
@@ -337,26 +321,6 @@ mod tests {
             "https://api.example.com/a b",
         ] {
             assert_eq!(BaseUrl::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_the_host_refuses_is_told_from_what_fails() {
-        let base = BaseUrl::parse("https://api.example.com").expect("valid");
-        let target = Target {
-            upstream: "Example",
-            base: &base,
-        };
-        for (cause, code) in [
-            (ErrorCode::HttpRequestDenied, "egress_denied"),
-            (ErrorCode::DestinationIpProhibited, "egress_denied"),
-            (ErrorCode::ConnectionRefused, "upstream_unreachable"),
-            (ErrorCode::ConnectionTimeout, "upstream_unreachable"),
-            (ErrorCode::TlsCertificateError, "upstream_unreachable"),
-            (ErrorCode::InternalError(None), "upstream_unreachable"),
-            (ErrorCode::HttpProtocolError, "upstream_error"),
-        ] {
-            assert_eq!(target.failure(&cause).code, code, "{cause:?}");
         }
     }
 
