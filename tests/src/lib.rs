@@ -3,5 +3,6 @@
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
 
 pub mod binary;
+pub mod daemon;
 pub mod fixture;
 pub mod upstream;
