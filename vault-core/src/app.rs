@@ -9,6 +9,7 @@ use crate::{
     id::{ApiKeyId, AppId, TeamId, VaultId},
     metadata::Metadata,
     name::{ApiKeyName, AppName, AppSlug, VaultName},
+    revision::Revision,
 };
 
 /// An app: the scope of vaults and API keys.
@@ -49,6 +50,15 @@ pub struct VaultView {
     pub created_at: Timestamp,
     /// When its metadata last changed.
     pub updated_at: Timestamp,
+}
+
+impl VaultView {
+    /// The state that is shown; a change can be made on the condition that it is still the current one. The vault's
+    /// secrets have revisions of their own and no part in this one.
+    pub fn revision(&self) -> Revision {
+        let shown = serde_json::to_vec(self).expect("ids, names, times and a JSON object are JSON");
+        Revision::derive(&shown)
+    }
 }
 
 /// An API key without its secret part.

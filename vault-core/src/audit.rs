@@ -52,7 +52,7 @@ pub mod action {
     pub const KEK_REGISTERED: &str = "kek.registered";
 
     /// All of them. A host that recorded these itself would confuse the check of the audit.
-    pub(crate) const ALL: [&str; 12] = [
+    pub const ALL: &[&str] = &[
         APP_CREATED,
         VAULT_DESIGNATED,
         DESIGNATION_CLEARED,

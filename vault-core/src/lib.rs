@@ -40,6 +40,7 @@ mod id;
 mod key;
 mod metadata;
 mod name;
+mod revision;
 mod secret;
 pub mod store;
 mod vault;
@@ -62,6 +63,7 @@ pub use self::{
         ApiKeyName, AppName, AppSlug, InvalidAppSlug, InvalidName, NAME_MAX_CHARS, SLUG_MAX_BYTES,
         VaultName,
     },
+    revision::{Condition, InvalidRevision, Revision},
     secret::{
         InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,
         SECRET_VALUE_MAX_BYTES, SecretName, SecretValue,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{id::VaultId, key::KekId};
+use crate::{id::VaultId, key::KekId, revision::Revision};
 
 /// The longest secret name, in bytes.
 pub const SECRET_NAME_MAX_BYTES: usize = 255;
@@ -196,6 +196,15 @@ pub struct RedactedSecret {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+    #[serde(skip)]
+    pub(crate) revision: Revision,
+}
+
+impl RedactedSecret {
+    /// Which of all writes it shows; a change can be made on the condition that it is still the last one.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
 }
 
 #[cfg(test)]

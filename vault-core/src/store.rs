@@ -19,6 +19,7 @@ use crate::{
     key::KekId,
     metadata::Metadata,
     name::{AppName, AppSlug, VaultName},
+    revision::{Condition, Revision},
     secret::{RedactedSecret, SecretName},
 };
 
@@ -31,6 +32,9 @@ pub enum StoreError {
     /// The name is taken by another one.
     #[error("the name is taken")]
     Taken,
+    /// The condition of a change is not met; nothing was changed.
+    #[error("the condition of the change is not met")]
+    PreconditionFailed,
     /// The data belongs to other KEKs than those at hand.
     #[error("{rows} secrets need the KEK {wanted}, which is not in the keyring")]
     KekMismatch {
@@ -150,13 +154,15 @@ pub struct NewVault {
     pub metadata: Metadata,
 }
 
-/// What an overwrite continues: the version and the birthday of the row that is there.
+/// What an overwrite continues: the version and the birthday of the row that is there, and which write it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretHead {
     /// The version of the row.
     pub version: u64,
     /// When the secret was created.
     pub created_at: Timestamp,
+    /// Which write it is of; two rows that one after the other had the same name never share it.
+    pub revision: Revision,
 }
 
 impl SecretHead {
@@ -272,19 +278,22 @@ pub trait VaultStore: Send + Sync {
         app_id: AppId,
         name: &VaultName,
     ) -> Result<Option<VaultView>, StoreError>;
-    /// Replaces a vault's metadata.
+    /// Replaces a vault's metadata if its current view meets the condition.
     async fn update_vault(
         &self,
         app_id: AppId,
         id: VaultId,
         metadata: Metadata,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<VaultView, StoreError>;
-    /// Deletes a vault, its secrets and a designation of it; returns how many secrets went.
+    /// Deletes a vault, its secrets and a designation of it if its current view meets the condition; returns how many
+    /// secrets went.
     async fn delete_vault(
         &self,
         app_id: AppId,
         id: VaultId,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<u64, StoreError>;
     /// Designates a vault of this app, or clears the designation.
@@ -315,12 +324,13 @@ pub trait SecretStore: Send + Sync {
         app_id: AppId,
         vault_id: VaultId,
     ) -> Result<Vec<RedactedSecret>, StoreError>;
-    /// Deletes a secret; says whether it was there. Both are recorded.
+    /// Deletes a secret if it meets the condition; says whether it was there. Both are recorded.
     async fn delete_secret(
         &self,
         app_id: AppId,
         vault_id: VaultId,
         name: &SecretName,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<bool, StoreError>;
     /// Reads the app's designation and the secret's row as they are now and records the release or its refusal, all in

@@ -33,6 +33,7 @@ use crate::{
     key::Keyring,
     metadata::Metadata,
     name::VaultName,
+    revision::Condition,
     store::{NewVault, Store, StoreError},
 };
 
@@ -174,12 +175,28 @@ impl SecretVaults {
         id: VaultId,
         metadata: Metadata,
     ) -> Result<VaultView, VaultError> {
+        self.update_vault_metadata_if(caller, app_id, id, metadata, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition.
+    ///
+    /// # Errors
+    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    pub async fn update_vault_metadata_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<VaultView, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_UPDATED)
             .app(app_id)
             .about(Subject::new("vault", id));
         self.0
             .store
-            .update_vault(app_id, id, metadata, entry)
+            .update_vault(app_id, id, metadata, condition, entry)
             .await
             .map_err(not_found("vault"))
     }
@@ -194,12 +211,27 @@ impl SecretVaults {
         app_id: AppId,
         id: VaultId,
     ) -> Result<u64, VaultError> {
+        self.delete_vault_if(caller, app_id, id, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition on the vault itself, whatever secrets are in it.
+    ///
+    /// # Errors
+    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    pub async fn delete_vault_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        id: VaultId,
+        condition: Condition,
+    ) -> Result<u64, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_DELETED)
             .app(app_id)
             .about(Subject::new("vault", id));
         self.0
             .store
-            .delete_vault(app_id, id, entry)
+            .delete_vault(app_id, id, condition, entry)
             .await
             .map_err(not_found("vault"))
     }

@@ -81,7 +81,7 @@ impl SecretVaults {
     /// Creates an API key. The token is here once and never again; only a digest of it is kept.
     ///
     /// # Errors
-    /// The app is not there.
+    /// The app is not there, or [`VaultError::ExpiryPast`].
     pub async fn create_api_key(
         &self,
         caller: &Caller,
@@ -93,6 +93,9 @@ impl SecretVaults {
         let (token, secret_hash) = token::make_token(id);
         let created_at = milliseconds(Timestamp::now());
         let (prefix, expires_at) = (token_prefix(id), expires_at.map(milliseconds));
+        if let Some(at) = expires_at.filter(|at| *at <= created_at) {
+            return Err(VaultError::ExpiryPast { at });
+        }
         let view = ApiKeyView {
             id,
             app_id,

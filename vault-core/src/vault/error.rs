@@ -1,5 +1,7 @@
 //! Why the vault did not do what it was asked; the variants are causes.
 
+use jiff::Timestamp;
+
 use crate::{
     key::{KekError, KekId},
     name::{AppSlug, InvalidAppSlug, VaultName},
@@ -57,6 +59,17 @@ pub enum VaultError {
     /// The KEK provider did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
     Wrap(#[from] KekError),
+    /// It is not as the condition of the change wants it; nothing was changed.
+    #[error(
+        "what was to be changed is not at the revision that was named; read it again, then decide"
+    )]
+    PreconditionFailed,
+    /// An API key would be refused from the start.
+    #[error("the expiry {at} is not in the future; choose a later one, or none")]
+    ExpiryPast {
+        /// The expiry.
+        at: Timestamp,
+    },
     /// Other writes to the same secret came first, again and again.
     #[error("the secret is being written too often at once; try again")]
     Contended,
@@ -75,6 +88,7 @@ impl From<StoreError> for VaultError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KekMismatch { wanted, rows } => Self::KekMismatch { wanted, rows },
+            StoreError::PreconditionFailed => Self::PreconditionFailed,
             other => Self::Store(other),
         }
     }

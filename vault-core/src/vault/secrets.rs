@@ -7,6 +7,7 @@ use crate::{
     audit::{AuditDraft, Caller, Subject, action},
     envelope::{self, PayloadDigest, SecretBinding},
     id::{AppId, VaultId},
+    revision::Condition,
     secret::{RedactedSecret, SecretName, SecretValue},
     store::{PutOutcome, PutSecret},
 };
@@ -24,6 +25,23 @@ impl SecretVaults {
         name: &SecretName,
         value: &SecretValue,
     ) -> Result<RedactedSecret, VaultError> {
+        self.put_secret_if(caller, app_id, vault_id, name, value, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition: with any but [`Condition::Always`] it only ever overwrites.
+    ///
+    /// # Errors
+    /// As [`Self::put_secret`], and [`VaultError::PreconditionFailed`].
+    pub async fn put_secret_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        value: &SecretValue,
+        condition: Condition,
+    ) -> Result<RedactedSecret, VaultError> {
         let keyring = self.writing_keyring().await?;
         let store = &self.0.store;
         let mut replaces = store
@@ -32,6 +50,8 @@ impl SecretVaults {
             .map_err(not_found("vault"))?;
         let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
         loop {
+            // The store compares and swaps, so what is checked here is what gets replaced.
+            condition.check(|| Ok(replaces.map(|head| head.revision)))?;
             let version = replaces.map_or(Ok(1), |head| head.next_version())?;
             let binding = SecretBinding {
                 app_id,
@@ -93,12 +113,28 @@ impl SecretVaults {
         vault_id: VaultId,
         name: &SecretName,
     ) -> Result<bool, VaultError> {
+        self.delete_secret_if(caller, app_id, vault_id, name, Condition::Always)
+            .await
+    }
+
+    /// The same on a condition, which a secret that is not there meets only if it is [`Condition::Always`].
+    ///
+    /// # Errors
+    /// As [`Self::delete_secret`], and [`VaultError::PreconditionFailed`].
+    pub async fn delete_secret_if(
+        &self,
+        caller: &Caller,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        condition: Condition,
+    ) -> Result<bool, VaultError> {
         let entry = AuditDraft::new(caller, action::SECRET_DELETED)
             .app(app_id)
             .about(Subject::secret(vault_id, name));
         self.0
             .store
-            .delete_secret(app_id, vault_id, name, entry)
+            .delete_secret(app_id, vault_id, name, condition, entry)
             .await
             .map_err(not_found("vault"))
     }

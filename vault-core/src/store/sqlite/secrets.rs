@@ -1,7 +1,7 @@
 //! Sealed secrets in SQLite, and their release.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{
     SqliteStore, chain,
@@ -14,6 +14,7 @@ use crate::{
     envelope::{SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
+    revision::{Condition, Revision},
     secret::{RedactedSecret, SecretName},
     store::{KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError},
 };
@@ -55,7 +56,8 @@ impl SecretStore for SqliteStore {
         app_id: AppId,
         vault_id: VaultId,
     ) -> Result<Vec<RedactedSecret>, StoreError> {
-        let sql = "SELECT name, kek_id, version, created_at, updated_at FROM secrets WHERE vault_id = ? ORDER BY name";
+        let sql = "SELECT name, kek_id, version, created_at, updated_at, wrapped FROM secrets
+            WHERE vault_id = ? ORDER BY name";
         let work = move |tx: &Transaction<'_>| {
             require_vault(tx, app_id, vault_id)?;
             let mut statement = tx.prepare_cached(sql)?;
@@ -67,6 +69,7 @@ impl SecretStore for SqliteStore {
                     version: row.get(2)?,
                     created_at: time(row, 3)?,
                     updated_at: time(row, 4)?,
+                    revision: revision(row, 5)?,
                 })
             })?;
             readable("secret", rows)
@@ -79,11 +82,13 @@ impl SecretStore for SqliteStore {
         app_id: AppId,
         vault_id: VaultId,
         name: &SecretName,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<bool, StoreError> {
         let name = name.clone();
         let work = move |tx: &Connection| {
             require_vault(tx, app_id, vault_id)?;
+            condition.check(|| Ok(head(tx, vault_id, &name)?.map(|head| head.revision)))?;
             let delete = "DELETE FROM secrets WHERE vault_id = ? AND name = ?";
             let existed = tx
                 .prepare_cached(delete)?
@@ -155,16 +160,22 @@ fn head(
     vault_id: VaultId,
     name: &SecretName,
 ) -> Result<Option<SecretHead>, StoreError> {
-    let sql = "SELECT version, created_at FROM secrets WHERE vault_id = ? AND name = ?";
+    let sql = "SELECT version, created_at, wrapped FROM secrets WHERE vault_id = ? AND name = ?";
     let head = tx
         .prepare_cached(sql)?
         .query_row(params![vault_id, name], |row| {
             Ok(SecretHead {
                 version: row.get(0)?,
                 created_at: time(row, 1)?,
+                revision: revision(row, 2)?,
             })
         });
     Ok(head.optional()?)
+}
+
+/// The revision of the row with this wrapped DEK.
+fn revision(row: &Row<'_>, wrapped: usize) -> rusqlite::Result<Revision> {
+    Ok(Revision::derive(row.get_ref(wrapped)?.as_blob()?))
 }
 
 fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcome, StoreError> {
@@ -204,6 +215,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
         vault_id, name, version, kek_id, times.0, times.1, wrapped, payload
     ])?;
     chain::append(tx, entry)?;
+    let revision = Revision::derive(&wrapped);
     let view = RedactedSecret {
         vault_id,
         name,
@@ -211,6 +223,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
         version,
         created_at,
         updated_at,
+        revision,
     };
     Ok(PutOutcome::Stored { view, wraps })
 }

@@ -14,6 +14,7 @@ use crate::{
     id::{AppId, VaultId},
     metadata::Metadata,
     name::VaultName,
+    revision::Condition,
     store::{NewVault, StoreError, VaultStore},
 };
 
@@ -84,10 +85,12 @@ impl VaultStore for SqliteStore {
         app_id: AppId,
         id: VaultId,
         metadata: Metadata,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<VaultView, StoreError> {
         let update = "UPDATE vaults SET metadata = ?, updated_at = ? WHERE app_id = ? AND id = ?";
         let work = move |tx: &Connection| {
+            check(tx, app_id, id, &condition)?;
             tx.execute(update, params![metadata, At::now(), app_id, id])?;
             let vault = one(tx, app_id, id)?.ok_or(StoreError::NotFound)?;
             chain::append(tx, entry)?;
@@ -100,9 +103,11 @@ impl VaultStore for SqliteStore {
         &self,
         app_id: AppId,
         id: VaultId,
+        condition: Condition,
         entry: AuditDraft,
     ) -> Result<u64, StoreError> {
         let work = move |tx: &Connection| {
+            check(tx, app_id, id, &condition)?;
             let secrets = "SELECT count(*) FROM secrets WHERE vault_id = ?";
             let secrets: u64 = tx.query_row(secrets, [id], |row| row.get(0))?;
             let clear =
@@ -147,6 +152,19 @@ fn one(tx: &Connection, app_id: AppId, id: VaultId) -> Result<Option<VaultView>,
         .prepare_cached(&sql)?
         .query_row(params![app_id, id], vault)
         .optional()?)
+}
+
+/// A vault that is not there is that, and no condition that failed.
+fn check(
+    tx: &Connection,
+    app_id: AppId,
+    id: VaultId,
+    condition: &Condition,
+) -> Result<(), StoreError> {
+    condition.check(|| {
+        let vault = one(tx, app_id, id)?.ok_or(StoreError::NotFound)?;
+        Ok(Some(vault.revision()))
+    })
 }
 
 fn vault(row: &Row<'_>) -> rusqlite::Result<VaultView> {

@@ -1,0 +1,140 @@
+//! The HTTP API: what its routes share, and how they are put together. A file per group of routes is below.
+//!
+//! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
+
+mod admin;
+pub mod admin_token;
+mod app;
+pub mod audit_export;
+mod audit_log;
+mod auth;
+mod body;
+mod error;
+mod etag;
+mod health;
+mod json;
+mod openapi;
+mod path;
+mod query;
+pub mod request_id;
+mod sandbox;
+mod schema;
+mod secret_vaults;
+mod secrets;
+pub mod throttle;
+mod tools;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use vault_core::SecretVaults;
+
+use self::admin_token::AdminToken;
+use self::body::BodyLimits;
+pub use self::error::ApiError;
+use self::throttle::{FailureThrottle, RequestRate};
+use crate::config::ServerConfig;
+use crate::platform::Platform;
+
+/// What all routes share. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    platform: Platform,
+    admin_token: AdminToken,
+    auth_failures: FailureThrottle,
+    request_rate: RequestRate,
+    body_limits: BodyLimits,
+}
+
+impl Api {
+    /// The API of a platform, with the limits of `[server]`.
+    pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
+        Self(Arc::new(Shared {
+            platform,
+            admin_token,
+            auth_failures: FailureThrottle::new(&server.auth_failures),
+            request_rate: RequestRate::new(&server.rate_limit),
+            body_limits: BodyLimits::of(server),
+        }))
+    }
+
+    /// The platform that runs the tools and the sandbox.
+    pub fn platform(&self) -> &Platform {
+        &self.0.platform
+    }
+
+    /// The vaults.
+    pub fn vaults(&self) -> &SecretVaults {
+        self.0.platform.vaults()
+    }
+
+    /// The operator's token.
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.0.admin_token
+    }
+
+    /// Counts failed authentications, the page's sign-in included.
+    pub fn auth_failures(&self) -> &FailureThrottle {
+        &self.0.auth_failures
+    }
+
+    fn request_rate(&self) -> &RequestRate {
+        &self.0.request_rate
+    }
+
+    fn body_limits(&self) -> BodyLimits {
+        self.0.body_limits
+    }
+}
+
+/// Every route, behind what all of them share.
+pub fn router(api: Api) -> Router {
+    let (routes, document) = openapi::describe(
+        utoipa_axum::router::OpenApiRouter::new()
+            .nest("/api/sdk/app", app::routes())
+            .nest("/api/sdk/project", app::routes())
+            .merge(secret_vaults::routes())
+            .merge(secrets::routes())
+            .merge(audit_log::routes())
+            .merge(tools::routes())
+            .merge(sandbox::routes())
+            .merge(admin::routes())
+            .merge(health::routes()),
+    );
+    routes
+        .merge(openapi::route(document))
+        .layer(middleware::from_fn(no_store))
+        .fallback(async || ApiError::not_found("there is nothing at this path; /openapi.json lists what there is"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path does not take this method; the header Allow lists those that it takes",
+            )
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(api)
+}
+
+/// Names of secrets, ids and API keys are nothing for a cache.
+async fn no_store(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A defect. What the panic said may hold anything, so only that there was one is told.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked; this is a defect of the host");
+    ApiError::internal().into_response()
+}

@@ -1,0 +1,126 @@
+//! The operator's token: what may be one, how one is made, and how a presented one is compared.
+//!
+//! Where it comes from (the environment, a file) is up to the command line, and how often it may be tried is up to
+//! `throttle`.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// What a made token begins with, so that a scanner for leaked credentials can know it.
+const PREFIX: &str = "tva_";
+const RANDOM_BYTES: usize = 32;
+
+/// The token of `/api/admin`, as the SHA-256 of it: the process does not keep the text.
+pub struct AdminToken {
+    digest: Zeroizing<[u8; 32]>,
+}
+
+/// Why a text is no admin token. It never holds the text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAdminToken {
+    /// It could be guessed.
+    #[error(
+        "the admin token has {chars} characters and must have {min} or more; take one that was made at random",
+        min = AdminToken::MIN_CHARS
+    )]
+    TooShort {
+        /// How long it is.
+        chars: usize,
+    },
+    /// It does not fit into `Authorization: Bearer …`.
+    #[error(
+        "the admin token has a character at position {position} that a header cannot carry; take visible ASCII without spaces"
+    )]
+    Unsendable {
+        /// Which character, counted from 1.
+        position: usize,
+    },
+}
+
+impl AdminToken {
+    /// The shortest one that is taken. It is no proof of randomness, only of not being a word.
+    pub const MIN_CHARS: usize = 32;
+
+    /// Takes a text that an operator chose, or that [`make_text`](Self::make_text) made.
+    pub fn parse(text: &str) -> Result<Self, InvalidAdminToken> {
+        let chars = text.chars().count();
+        if chars < Self::MIN_CHARS {
+            return Err(InvalidAdminToken::TooShort { chars });
+        }
+        if let Some(before) = text.chars().position(|c| !c.is_ascii_graphic()) {
+            return Err(InvalidAdminToken::Unsendable {
+                position: before + 1,
+            });
+        }
+        Ok(Self {
+            digest: digest(text),
+        })
+    }
+
+    /// A new token of 256 random bits, to be shown or stored once.
+    pub fn make_text() -> Result<Zeroizing<String>, getrandom::Error> {
+        let mut bytes = Zeroizing::new([0; RANDOM_BYTES]);
+        getrandom::fill(bytes.as_mut_slice())?;
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+        Ok(text)
+    }
+
+    /// Whether this is the token. How long it takes says nothing about where the two differ: digests are compared, and
+    /// in constant time.
+    pub fn matches(&self, presented: &str) -> bool {
+        digest(presented).ct_eq(self.digest.as_slice()).into()
+    }
+}
+
+fn digest(text: &str) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(Sha256::digest(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_token_matches_itself_and_nothing_near_it() {
+        let text = AdminToken::make_text().expect("the system has randomness");
+        let token = AdminToken::parse(&text).expect("valid");
+        assert!(
+            text.starts_with(PREFIX) && text.len() == 47,
+            "{}",
+            text.len()
+        );
+        assert!(token.matches(&text));
+        let upper = text.to_uppercase();
+        for other in ["", &text[1..], &text[..46], &format!("{} ", *text), &upper] {
+            assert!(!token.matches(other));
+        }
+        let another = AdminToken::make_text().expect("the system has randomness");
+        assert!(!token.matches(&another));
+    }
+
+    #[test]
+    fn what_could_be_guessed_or_not_be_sent_is_refused_without_its_text() {
+        let refused = |text: &str| match AdminToken::parse(text) {
+            Ok(_) => panic!("it was taken"),
+            Err(error) => error,
+        };
+        let short = "a-token-of-an-operator-31-chars";
+        let error = refused(short);
+        assert_eq!(error, InvalidAdminToken::TooShort { chars: 31 });
+        assert!(!error.to_string().contains("operator-31"));
+        assert_eq!(
+            refused("0123456789 0123456789 0123456789"),
+            InvalidAdminToken::Unsendable { position: 11 }
+        );
+        assert_eq!(
+            refused(&format!("{}\n", "x".repeat(32))),
+            InvalidAdminToken::Unsendable { position: 33 }
+        );
+        assert!(AdminToken::parse(&"x".repeat(32)).is_ok());
+    }
+}

@@ -1,0 +1,195 @@
+//! What goes wrong in a request, as clients see it: a status, `code`, `message`, and details beside them.
+//!
+//! Every answer of the API that is no success is made here, those that the framework would make included. What the
+//! cause was goes to the log and not to the client when it is the host's own.
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use vault_core::{StoreError, VaultError};
+
+/// A request that was refused or failed.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Map<String, Value>,
+    retry_after_secs: Option<u64>,
+}
+
+/// The body of every refusal.
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    message: String,
+    #[serde(flatten)]
+    details: Map<String, Value>,
+}
+
+impl ApiError {
+    /// A refusal with a code and one sentence that a person can act on.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            details: Map::new(),
+            retry_after_secs: None,
+        }
+    }
+
+    /// 400, because of what the client sent.
+    pub fn bad_request(code: &'static str, message: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message.to_string())
+    }
+
+    /// 400, because of one field of the body or the query.
+    pub fn invalid_field(field: &str, message: impl ToString) -> Self {
+        Self::bad_request("invalid_field", message).detail("field", field)
+    }
+
+    /// 404 for something that is not there, or belongs to another app.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 401: no credential that opens this.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// 429: too many, come back in so many seconds.
+    pub fn too_many_requests(message: impl Into<String>, retry_after_secs: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+            .retry_after(retry_after_secs)
+    }
+
+    /// 500. The cause was logged where it was seen.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the host failed; give its operator the request id",
+        )
+    }
+
+    /// With one more detail, a top-level field of the body.
+    pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// With the time after which another try makes sense.
+    pub fn retry_after(mut self, secs: u64) -> Self {
+        self.retry_after_secs = Some(secs);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The code, for programs.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The sentence, for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Body {
+            code: self.code,
+            message: self.message,
+            details: self.details,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// How the vault's refusals look over HTTP; the only place that decides it.
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::NotFound { .. } => Self::not_found(message),
+            VaultError::VaultNameTaken { .. } => {
+                Self::new(StatusCode::CONFLICT, "vault_name_taken", message)
+            }
+            VaultError::AppSlugTaken { .. } => {
+                Self::new(StatusCode::CONFLICT, "app_slug_taken", message)
+            }
+            VaultError::Slug(_) => Self::invalid_field("slug", message),
+            VaultError::ApiKeyRefused => Self::unauthorized(message),
+            VaultError::KekUnset => unavailable("secret_vaults_disabled", message),
+            VaultError::KekMismatch { wanted, rows } => unavailable("kek_mismatch", message)
+                .detail("kek_id", wanted.to_string())
+                .detail("rows", rows),
+            VaultError::KekCanary { kek_id } => {
+                unavailable("kek_unusable", message).detail("kek_id", kek_id.to_string())
+            }
+            VaultError::Wrap(cause) => {
+                tracing::error!(error = %cause, "the KEK provider did not wrap");
+                unavailable("kek_unavailable", message).retry_after(1)
+            }
+            VaultError::Contended => {
+                Self::new(StatusCode::CONFLICT, "contended", message).retry_after(1)
+            }
+            VaultError::ReservedAction { action } => {
+                tracing::error!(action, "a defect: the host recorded one of the vault's actions");
+                Self::internal()
+            }
+            VaultError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store does not work");
+        match error {
+            StoreError::Busy
+            | StoreError::Full
+            | StoreError::ReadOnly
+            | StoreError::TimedOut { .. }
+            | StoreError::Overloaded { .. }
+            | StoreError::Closed
+            | StoreError::Open { .. }
+            | StoreError::Backend(_) => unavailable(
+                "vault_unavailable",
+                "the vault's store does not work at the moment, and nothing was changed; try again later",
+            )
+            .retry_after(1),
+            StoreError::NotFound
+            | StoreError::Taken
+            | StoreError::KekMismatch { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Unrecordable
+            | StoreError::Panicked
+            | StoreError::NewerSchema { .. }
+            | StoreError::NotAVault { .. }
+            | StoreError::Corrupt => Self::internal(),
+        }
+    }
+}
+
+fn unavailable(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+}

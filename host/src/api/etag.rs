@@ -1,0 +1,105 @@
+//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1) in terms of the vault's revisions and conditions.
+//!
+//! Tags are strong: a revision never comes back. A weak tag in `If-Match` matches nothing, as the RFC has it.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use vault_core::{Condition, Revision};
+
+use super::error::ApiError;
+
+/// The header that names a revision.
+pub fn etag(revision: Revision) -> [(HeaderName, HeaderValue); 1] {
+    let tag = HeaderValue::try_from(format!("\"{revision}\""));
+    [(ETAG, tag.expect("a revision is hexadecimal digits"))]
+}
+
+/// The request's `If-Match`; [`Condition::Always`] without one.
+pub struct IfMatch(pub Condition);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let malformed = || {
+            ApiError::bad_request(
+                "invalid_if_match",
+                "the header If-Match must be * or a list of quoted entity tags; send back the ETag as it came",
+            )
+        };
+        let mut tags = Vec::new();
+        for value in parts.headers.get_all(IF_MATCH) {
+            let value = value.to_str().map_err(|_| malformed())?;
+            if value.trim() == "*" {
+                return Ok(Self(Condition::Exists));
+            }
+            for tag in value.split(',') {
+                tags.push(revision(tag.trim()).ok_or_else(malformed)?);
+            }
+        }
+        match tags.is_empty() {
+            true => Ok(Self(Condition::Always)),
+            // A tag that this host never made is of no revision; a list of only such ones matches nothing.
+            false => Ok(Self(Condition::AnyOf(
+                tags.into_iter().flatten().collect(),
+            ))),
+        }
+    }
+}
+
+/// The revision of a well-formed tag, if it is a strong one of this host's making; nothing when it is malformed.
+fn revision(tag: &str) -> Option<Option<Revision>> {
+    let (weak, quoted) = match tag.strip_prefix("W/") {
+        Some(rest) => (true, rest),
+        None => (false, tag),
+    };
+    let opaque = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    if opaque.contains(['"', ' ']) {
+        return None;
+    }
+    Some(opaque.parse().ok().filter(|_| !weak))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    async fn condition(values: &[&str]) -> Result<Condition, &'static str> {
+        let mut request = Request::new(());
+        for value in values {
+            let value = HeaderValue::from_str(value).expect("valid");
+            request.headers_mut().append(IF_MATCH, value);
+        }
+        let (mut parts, ()) = request.into_parts();
+        match IfMatch::from_request_parts(&mut parts, &()).await {
+            Ok(IfMatch(condition)) => Ok(condition),
+            Err(error) => Err(error.code()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_becomes_a_condition() {
+        let known = "00112233445566778899aabbccddeeff";
+        let revision: Revision = known.parse().expect("valid");
+        let tag = format!("\"{known}\"");
+        let weak = format!("W/{tag}");
+        let list = format!("\"other\", {tag}");
+        for (values, expected) in [
+            (vec![], Condition::Always),
+            (vec!["*"], Condition::Exists),
+            (vec![&*tag], Condition::AnyOf(vec![revision])),
+            (vec![&*list], Condition::AnyOf(vec![revision])),
+            (vec!["\"other\"", &*tag], Condition::AnyOf(vec![revision])),
+            (vec![&*weak], Condition::AnyOf(vec![])),
+            (vec!["\"other\""], Condition::AnyOf(vec![])),
+        ] {
+            assert_eq!(condition(&values).await, Ok(expected), "{values:?}");
+        }
+        for malformed in [known, "\"", "", "\"a\" \"b\"", "W/", "\"a\",,"] {
+            assert_eq!(condition(&[malformed]).await, Err("invalid_if_match"), "{malformed}");
+        }
+    }
+}

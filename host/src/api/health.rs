@@ -1,0 +1,67 @@
+//! `/healthz` (the process is alive) and `/readyz` (the store, the audit and the KEK work). No credential is needed,
+//! and nothing is told that would need one.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use vault_core::{KekState, SecretVaults, VaultError};
+
+use super::Api;
+use super::error::ApiError;
+use super::schema;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+}
+
+/// That it is well.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`, or `ready`.
+    status: &'static str,
+}
+
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "Health", operation_id = "healthz",
+    responses((status = 200, body = Health)))]
+async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Whether the store, the audit and the KEK work.
+#[utoipa::path(get, path = "/readyz", tag = "Health", operation_id = "readyz",
+    responses((status = 200, body = Health), (status = 503, description = "Why it is not ready.", body = schema::Error)))]
+async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
+    ready(api.vaults()).await?;
+    Ok(Json(Health { status: "ready" }))
+}
+
+/// Why the host is not ready, unless it is. All of it is 503: a prober asks again.
+pub async fn ready(vaults: &SecretVaults) -> Result<(), ApiError> {
+    let checked = async {
+        vaults.probe().await?;
+        vaults.refresh_kek_state().await
+    };
+    let error = match checked.await {
+        Ok(KekState::Ready) => return Ok(()),
+        Ok(KekState::Unset) => VaultError::KekUnset,
+        Ok(KekState::Mismatch { wanted, rows }) => VaultError::KekMismatch { wanted, rows },
+        Ok(KekState::CanaryFailed { kek_id }) => VaultError::KekCanary { kek_id },
+        Err(error) => {
+            tracing::error!(%error, "the store or its audit does not work");
+            return Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "vault_unavailable",
+                "the store or its audit does not work; see the host's log",
+            ));
+        }
+    };
+    Err(error.into())
+}

@@ -1,0 +1,201 @@
+//! JSON text to typed bodies: the field at fault is named, and what was in it is not repeated.
+//!
+//! Reading bytes off the connection is `body`'s business.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+
+/// Parses a whole body.
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        refusal(error.inner(), &field)
+    })?;
+    deserializer.end().map_err(|error| refusal(&error, "."))?;
+    Ok(value)
+}
+
+/// What is wrong with a body. The parser's own words may repeat a value, and a value may be a credential.
+fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
+    use serde_json::error::Category;
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _)| said);
+    match error.classify() {
+        Category::Eof if line <= 1 && column == 0 => ApiError::bad_request(
+            "invalid_json",
+            "the body is empty; send a JSON object",
+        ),
+        Category::Eof | Category::Io => ApiError::bad_request(
+            "invalid_json",
+            format!("the body is not JSON: it ends too early, at line {line}, column {column}"),
+        ),
+        Category::Syntax if said.contains("recursion limit") => ApiError::bad_request(
+            "invalid_json",
+            "the body nests deeper than 128 levels; flatten it",
+        ),
+        Category::Syntax => ApiError::bad_request(
+            "invalid_json",
+            format!("the body is not JSON at line {line}, column {column}; correct it"),
+        ),
+        Category::Data => {
+            if let Some(field) = quoted(said, "missing field `") {
+                return ApiError::invalid_field(field, format!("the field {field} is missing; give it"));
+            }
+            if let Some(field) = quoted(said, "duplicate field `") {
+                return ApiError::invalid_field(field, format!("the field {field} is given twice; give it once"));
+            }
+            let what = match path {
+                "." => "the body".to_owned(),
+                field => format!("the field {field}"),
+            };
+            let refused = match (said.starts_with("invalid "), said.rsplit_once(", expected ")) {
+                (true, Some((_, expected))) => format!("{what} must be {expected}"),
+                (true, None) => format!("{what} has a value of the wrong kind"),
+                // A type's own words about its own rule; such types do not repeat credentials.
+                (false, _) => format!("{what} is refused: {said}"),
+            };
+            match path {
+                "." => ApiError::bad_request("invalid_body", refused),
+                field => ApiError::invalid_field(field, refused),
+            }
+        }
+    }
+}
+
+fn quoted<'a>(said: &'a str, start: &str) -> Option<&'a str> {
+    said.strip_prefix(start)?.strip_suffix('`')
+}
+
+/// Any JSON, in which no object may have a key twice: two readers could take different ones.
+pub struct UniqueKeys(pub Value);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor).map(Self)
+    }
+}
+
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_str<E>(self, it: &str) -> Result<Value, E> {
+        Ok(it.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(UniqueKeys(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let UniqueKeys(value) = members.next_value()?;
+            if object.insert(key, value).is_some() {
+                return Err(A::Error::custom("an object has a key twice; give it once"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// A field that tells `null` from absent: `Some(None)` and `None`, with `#[serde(default)]`.
+pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vault_core::VaultName;
+
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Sample {
+        name: VaultName,
+        count: Option<u32>,
+        #[serde(default)]
+        metadata: Option<UniqueKeys>,
+    }
+
+    fn message(text: &str) -> (String, String) {
+        match parse::<Sample>(text.as_bytes()) {
+            Ok(_) => panic!("{text} was taken"),
+            Err(error) => (error.code().to_owned(), error.message().to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named_and_its_content_is_not() {
+        for (text, code, said) in [
+            ("", "invalid_json", "the body is empty; send a JSON object"),
+            ("{", "invalid_json", "the body is not JSON: it ends too early, at line 1, column 1"),
+            ("{]", "invalid_json", "the body is not JSON at line 1, column 2; correct it"),
+            ("{} {}", "invalid_field", "the field name is missing; give it"),
+            (r#"{"name": "a"} {}"#, "invalid_json", "the body is not JSON at line 1, column 15; correct it"),
+            (r#"{"name": "a", "name": "b"}"#, "invalid_field", "the field name is given twice; give it once"),
+            (r#"{"name": 7}"#, "invalid_field", "the field name must be a string"),
+            (r#"{"name": "a", "count": "hunter2, expected 2"}"#, "invalid_field", "the field count must be u32"),
+            (r#""hunter2""#, "invalid_body", "the body must be struct Sample"),
+            (
+                r#"{"name": ""}"#,
+                "invalid_field",
+                "the field name is refused: a vault name cannot be blank; use 1 to 128 printable characters",
+            ),
+            (
+                r#"{"name": "a", "metadata": {"a": [{"b": 1, "b": 2}]}}"#,
+                "invalid_field",
+                "the field metadata.a[0] is refused: an object has a key twice; give it once",
+            ),
+        ] {
+            assert_eq!(message(text), (code.to_owned(), said.to_owned()), "{text}");
+        }
+        let deep = format!(r#"{{"name": "a", "metadata": {}"#, "[".repeat(10_000));
+        assert_eq!(message(&deep).1, "the body nests deeper than 128 levels; flatten it");
+    }
+
+    #[test]
+    fn json_survives_the_check_for_keys() {
+        let text = r#"{"a":[1,-2,3.5,"x",true,null,{}]}"#;
+        let UniqueKeys(value) = parse(text.as_bytes()).expect("valid");
+        assert_eq!(value.to_string(), text);
+    }
+}

@@ -1,0 +1,99 @@
+//! `/openapi.json`: the OpenAPI 3.1 document, generated from the handlers.
+//!
+//! What an operation takes and gives is said at its handler; what all share is said here.
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi, SecurityRequirement};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Api;
+use super::schema;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Tavora host",
+        description = "Secret vaults for AI agents: agents get tools that use credentials, and never a credential. \
+            No answer of this API holds a secret's value.",
+    ),
+    components(schemas(schema::Error)),
+    tags(
+        (name = "App", description = "The app that the API key belongs to, also under its newer name, project."),
+        (name = "Secret vaults", description = "Buckets of named credentials."),
+        (name = "Secrets", description = "Values go in; redacted views come out."),
+        (name = "Audit", description = "What happened in the app."),
+        (name = "Tools", description = "What the app's agents can call, and running them."),
+        (name = "Operator", description = "Apps and their API keys, by the admin token."),
+        (name = "Health", description = "Whether the host works."),
+    )
+)]
+struct Document;
+
+/// Takes the routes apart: the router, and the document about them.
+pub fn describe(routes: OpenApiRouter<Api>) -> (Router<Api>, OpenApi) {
+    let (router, described) = routes.split_for_parts();
+    let mut document = Document::openapi();
+    document.merge(described);
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.license = None;
+    let components = document.components.get_or_insert_with(Components::new);
+    for (name, scheme) in schemes() {
+        components.add_security_scheme(name, scheme);
+    }
+    for (path, item) in &mut document.paths.paths {
+        finish(path, item);
+    }
+    (router, document)
+}
+
+/// The route of the document itself.
+pub fn route(document: OpenApi) -> Router<Api> {
+    let text: &'static str = serde_json::to_string_pretty(&document)
+        .expect("a document is JSON")
+        .leak();
+    let answer = async move || ([(CONTENT_TYPE, "application/json")], text);
+    Router::new().route("/openapi.json", get(answer))
+}
+
+fn schemes() -> [(&'static str, SecurityScheme); 3] {
+    let bearer = |description: &str| {
+        let mut bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        bearer = bearer.description(Some(description));
+        SecurityScheme::Http(bearer.build())
+    };
+    let header = ApiKeyValue::with_description("X-API-Key", "An app's API key: `tvr_…`.");
+    [
+        ("api_key", SecurityScheme::ApiKey(ApiKey::Header(header))),
+        ("bearer", bearer("An app's API key, as OpenAI's clients send it.")),
+        ("admin_token", bearer("The operator's token.")),
+    ]
+}
+
+/// Gives the operations of a path their credentials, and those under the newer name ids of their own.
+fn finish(path: &str, item: &mut PathItem) {
+    let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    let security = match path {
+        _ if path.starts_with("/api/admin/") => Some(vec![needs("admin_token")]),
+        _ if path.starts_with("/api/sdk/") => Some(vec![needs("api_key"), needs("bearer")]),
+        _ => None,
+    };
+    let operations = [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
+    ];
+    for operation in operations.into_iter().flatten() {
+        operation.security.clone_from(&security);
+        if path.starts_with("/api/sdk/project") {
+            let id = operation.operation_id.take().unwrap_or_default();
+            operation.operation_id = Some(format!("project_{id}"));
+        }
+    }
+}

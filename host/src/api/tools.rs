@@ -1,0 +1,91 @@
+//! `/api/sdk/tools`: what the app's agents can call, and whether the credentials for it are there.
+//!
+//! Names of secrets, never values; nothing is opened to answer this.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use vault_core::SecretName;
+
+use super::Api;
+use super::auth::AppCaller;
+use super::error::ApiError;
+use super::schema::Refused;
+use crate::platform::OperationView;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// The tools that the app's agents can call.
+#[derive(Serialize, ToSchema)]
+struct Tools {
+    tools: Vec<Tool>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+struct Tool {
+    name: String,
+    #[schema(value_type = Vec<OperationSchema>)]
+    operations: Vec<OperationView>,
+    /// The secrets that it may resolve from the app's designated vault.
+    credentials: Vec<Credential>,
+}
+
+/// A secret that a tool may resolve.
+#[derive(Serialize, ToSchema)]
+struct Credential {
+    name: SecretNameText,
+    /// Whether the designated vault holds it.
+    present: bool,
+}
+
+/// A secret's name.
+type SecretNameText = String;
+
+/// What a tool can do.
+#[derive(ToSchema)]
+#[schema(as = Operation)]
+#[allow(dead_code)]
+struct OperationSchema {
+    name: String,
+    description: String,
+    /// A JSON Schema.
+    #[schema(value_type = Value)]
+    input_schema: serde_json::Value,
+}
+
+/// What the app's agents can call.
+#[utoipa::path(get, path = "/api/sdk/tools", tag = "Tools", operation_id = "tools",
+    responses((status = 200, body = Tools), Refused))]
+async fn list(State(api): State<Api>, caller: AppCaller) -> Result<Json<Tools>, ApiError> {
+    let vaults = api.vaults();
+    let held: HashSet<SecretName> = match vaults.designated(caller.app).await? {
+        Some(vault) => {
+            let secrets = vaults.secrets(caller.app, vault).await?;
+            secrets.into_iter().map(|secret| secret.name).collect()
+        }
+        None => HashSet::new(),
+    };
+    let credential = |name: String| Credential {
+        present: name.parse().is_ok_and(|name| held.contains(&name)),
+        name,
+    };
+    let tools = api
+        .platform()
+        .tools()
+        .map(|tool| Tool {
+            name: tool.name,
+            operations: tool.operations,
+            credentials: tool.secrets.into_iter().map(credential).collect(),
+        })
+        .collect();
+    Ok(Json(Tools { tools }))
+}

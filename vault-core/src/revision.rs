@@ -1,0 +1,157 @@
+//! Revisions of secrets and vaults, and the condition that a change can make on them.
+//!
+//! A revision tells states apart. It does not say which came first, and it is no secret: it is made of what is shown,
+//! or of ciphertext. How a client writes a condition (`If-Match`) is the host's business; that it is checked together
+//! with the change is each store's.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest, Sha256};
+
+use crate::store::StoreError;
+
+/// One state of a secret or of a vault, as 32 hexadecimal digits.
+///
+/// A secret's revision changes with every write, and a secret that is deleted and stored again does not come back to
+/// an old one: it is a digest of the wrapped DEK, and every write makes a DEK at random. A vault's revision is a digest
+/// of all that is shown of it, its id and its time of change included.
+///
+/// ```
+/// use vault_core::Revision;
+/// let revision: Revision = "00112233445566778899aabbccddeeff".parse().unwrap();
+/// assert_eq!(revision.to_string(), "00112233445566778899aabbccddeeff");
+/// assert!("00112233445566778899AABBCCDDEEFF".parse::<Revision>().is_err());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revision([u8; BYTES]);
+
+/// The text is not 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a revision is 32 lower-case hexadecimal digits; copy it from what it is a revision of")]
+pub struct InvalidRevision;
+
+/// What must be true of the current state, in the moment of a change, for the change to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    Always,
+    /// There is something to change.
+    Exists,
+    /// There is something to change, and it is at one of these revisions.
+    AnyOf(Vec<Revision>),
+}
+
+const BYTES: usize = 16;
+
+impl Revision {
+    pub(crate) fn derive(state: &[u8]) -> Self {
+        let mut revision = [0; BYTES];
+        revision.copy_from_slice(&Sha256::digest(state)[..BYTES]);
+        Self(revision)
+    }
+}
+
+impl Condition {
+    /// Whether a change may be made. The current revision is read only if it matters: what is damaged can still be
+    /// replaced or deleted unconditionally.
+    ///
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`], or the current revision cannot be read.
+    pub fn check(
+        &self,
+        current: impl FnOnce() -> Result<Option<Revision>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let is_met = match self {
+            Self::Always => true,
+            Self::Exists => current()?.is_some(),
+            Self::AnyOf(revisions) => {
+                current()?.is_some_and(|current| revisions.contains(&current))
+            }
+        };
+        if is_met {
+            Ok(())
+        } else {
+            Err(StoreError::PreconditionFailed)
+        }
+    }
+}
+
+impl From<Revision> for Condition {
+    fn from(revision: Revision) -> Self {
+        Self::AnyOf(vec![revision])
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = InvalidRevision;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRevision> {
+        let mut bytes = [0; BYTES];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidRevision)?;
+        // Entity tags are compared byte by byte, so one state has one spelling.
+        let revision = Self(bytes);
+        if revision.to_string() == text {
+            Ok(revision)
+        } else {
+            Err(InvalidRevision)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_survives_its_text_and_has_one_spelling() {
+        let revision = Revision::derive(b"state");
+        let text = revision.to_string();
+        assert_eq!(text.parse(), Ok(revision));
+        assert_ne!(Revision::derive(b"other state"), revision);
+        for bad in [
+            "",
+            "*",
+            &text[1..],
+            &text.to_uppercase(),
+            &format!("{text}00"),
+            "W/",
+        ] {
+            assert_eq!(bad.parse::<Revision>(), Err(InvalidRevision), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_met_by_what_it_names_and_by_nothing_else() {
+        let [a, b, c] = ["a", "b", "c"].map(|state| Revision::derive(state.as_bytes()));
+        let either = Condition::AnyOf(vec![a, b]);
+        for (condition, current, is_met) in [
+            (&Condition::Always, None, true),
+            (&Condition::Always, Some(a), true),
+            (&Condition::Exists, None, false),
+            (&Condition::Exists, Some(a), true),
+            (&either, None, false),
+            (&either, Some(a), true),
+            (&either, Some(b), true),
+            (&either, Some(c), false),
+            (&Condition::AnyOf(vec![]), Some(a), false),
+        ] {
+            let checked = condition.check(|| Ok(current));
+            assert_eq!(checked.is_ok(), is_met, "{condition:?} of {current:?}");
+        }
+        let damaged = || Err(StoreError::Corrupt);
+        assert!(Condition::Always.check(damaged).is_ok());
+        assert!(matches!(either.check(damaged), Err(StoreError::Corrupt)));
+    }
+}
