@@ -40,6 +40,7 @@ pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::ServerConfig;
 use crate::platform::Platform;
+use crate::telemetry;
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -59,8 +60,8 @@ impl Api {
         Self(Arc::new(Shared {
             platform,
             admin_token,
-            auth_failures: FailureThrottle::new(&server.auth_failures),
-            request_rate: RequestRate::new(&server.rate_limit),
+            auth_failures: FailureThrottle::new(&Default::default()),
+            request_rate: RequestRate::new(&Default::default()),
             body_limits: BodyLimits::of(server),
         }))
     }
@@ -96,6 +97,7 @@ impl Api {
 
 /// Every route, behind what all of them share.
 pub fn router(api: Api) -> Router {
+    let metrics = api.platform().metrics().clone();
     let (routes, document) = openapi::describe(
         utoipa_axum::router::OpenApiRouter::new()
             .nest("/api/sdk/app", app::routes())
@@ -111,7 +113,9 @@ pub fn router(api: Api) -> Router {
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
-        .fallback(async || ApiError::not_found("there is nothing at this path; /openapi.json lists what there is"))
+        .fallback(async || {
+            ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+        })
         .method_not_allowed_fallback(async || {
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -120,6 +124,10 @@ pub fn router(api: Api) -> Router {
             )
         })
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            metrics,
+            telemetry::http::observe,
+        ))
         .with_state(api)
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tracing::field::Empty;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
 
@@ -17,10 +18,28 @@ use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
 use crate::runtime::limits::ToolLimits;
 use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
+use crate::telemetry::{Metrics, activity};
 use crate::trail::Trail;
 
 /// How much is repeated of a name that an agent made up; the longest real one is no longer.
 const MAX_SHOWN_CHARS: usize = 64;
+
+/// The codes of the platform's own errors. A tool may make up others.
+const OWN_CODES: [&str; 13] = [
+    "egress_denied",
+    "invalid_input",
+    "limit_exceeded",
+    "no_vault_designated",
+    "secret_not_found",
+    "secret_not_granted",
+    "tool_failed",
+    "unknown_operation",
+    "unknown_tool",
+    "upstream_auth",
+    "upstream_error",
+    "upstream_unreachable",
+    "vault_unavailable",
+];
 
 /// For whom calls are made; every audit entry of the run says so.
 #[derive(Clone, Debug)]
@@ -67,6 +86,7 @@ struct Run {
     /// Instances that wait for their next call, so that a tool can keep a session within a run.
     idle: Mutex<HashMap<Arc<str>, Vec<ToolInstance>>>,
     calls: Mutex<Vec<CallRecord>>,
+    metrics: Metrics,
 }
 
 impl Dispatch {
@@ -76,12 +96,14 @@ impl Dispatch {
         vaults: SecretVaults,
         egress: Arc<EgressPool>,
         limits: &ToolLimits,
+        metrics: Metrics,
     ) -> Self {
         let released: Arc<ReleasedSecrets> = Arc::default();
         let trail = Trail::new(
             vaults.clone(),
             Arc::clone(&released),
             limits.max_recorded_denials,
+            metrics.clone(),
         );
         Self(Arc::new(Run {
             granted,
@@ -92,6 +114,7 @@ impl Dispatch {
             released,
             idle: Mutex::default(),
             calls: Mutex::default(),
+            metrics,
         }))
     }
 
@@ -118,7 +141,21 @@ impl Dispatch {
         input: &str,
     ) -> Result<String, ToolError> {
         let started = Instant::now();
-        let outcome = self.0.call(tool, operation, input).await;
+        // Names that an agent made up are in the record of the calls alone.
+        let known = self.0.granted.get(tool);
+        let known_operation = known.and_then(|tool| tool.operation(operation));
+        let known = known.map(|tool| &*tool.name);
+        let span = tracing::info_span!(
+            "tool_call",
+            tool = known,
+            operation = known_operation.map(|operation| &*operation.name),
+            outcome = Empty,
+        );
+        let work = self.0.call(tool, operation, input);
+        let outcome = activity::observe(span, work, outcome_word, |outcome, took| {
+            self.0.metrics.tool_call_ended(known, outcome, took);
+        })
+        .await;
         lock(&self.0.calls).push(CallRecord {
             tool: shown(tool),
             operation: shown(operation),
@@ -136,13 +173,13 @@ impl Run {
             .granted
             .get(name)
             .ok_or_else(|| self.unknown_tool(name))?;
-        if !tool.operations.iter().any(|known| known.name == operation) {
+        if tool.operation(operation).is_none() {
             return Err(unknown_operation(tool, operation));
         }
         check_object(input)?;
         let outcome = match self.call_instance(tool, operation, input).await {
             Ok(outcome) => outcome,
-            Err(failure) => Err(failed(tool, &failure)),
+            Err(failure) => Err(self.failed(tool, &failure)),
         };
         self.trail.write_denials(&self.context(tool)).await;
         self.scrub(tool, outcome).await
@@ -193,6 +230,7 @@ impl Run {
                 self.trail.clone(),
             ),
             released: Arc::clone(&self.released),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -238,6 +276,38 @@ impl Run {
                 code: "tool_failed".to_owned(),
                 message: format!("the answer of the tool {:?} is not JSON", tool.name),
             }),
+        }
+    }
+
+    /// What an agent reads when a tool did not answer by itself. The cause is the operator's business.
+    fn failed(&self, tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
+        let (code, message) = match failure {
+            ToolFailure::Limit(hit) => {
+                self.metrics.limit_hit(hit.limit);
+                (
+                    "limit_exceeded",
+                    format!("the tool {:?} was stopped: {hit}", tool.name),
+                )
+            }
+            ToolFailure::Busy(_) => {
+                self.metrics.limit_hit("limits.max_instances");
+                (
+                    "limit_exceeded",
+                    "the host has no room for another instance (limits.max_instances); try again"
+                        .to_owned(),
+                )
+            }
+            ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
+                tracing::error!(tool = &*tool.name, digest = %tool.inspection.digest, error = %failure, "a tool failed");
+                (
+                    "tool_failed",
+                    format!("the tool {:?} stopped unexpectedly", tool.name),
+                )
+            }
+        };
+        ToolError {
+            code: code.to_owned(),
+            message,
         }
     }
 
@@ -294,29 +364,14 @@ fn check_object(input: &str) -> Result<(), ToolError> {
     })
 }
 
-/// What an agent reads when a tool did not answer by itself. The cause is the operator's business.
-fn failed(tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
-    let (code, message) = match failure {
-        ToolFailure::Limit(hit) => (
-            "limit_exceeded",
-            format!("the tool {:?} was stopped: {hit}", tool.name),
-        ),
-        ToolFailure::Busy(_) => (
-            "limit_exceeded",
-            "the host has no room for another instance (limits.max_instances); try again"
-                .to_owned(),
-        ),
-        ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
-            tracing::error!(tool = &*tool.name, digest = %tool.inspection.digest, error = %failure, "a tool failed");
-            (
-                "tool_failed",
-                format!("the tool {:?} stopped unexpectedly", tool.name),
-            )
-        }
-    };
-    ToolError {
-        code: code.to_owned(),
-        message,
+/// How a call ended, for metrics and traces.
+fn outcome_word(outcome: &Result<String, ToolError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(error) => OWN_CODES
+            .into_iter()
+            .find(|code| *code == error.code)
+            .unwrap_or("other_error"),
     }
 }
 

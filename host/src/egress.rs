@@ -34,6 +34,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, Request, Response};
 use tokio::sync::Semaphore;
+use tracing::Span;
+use tracing::field::Empty;
 use wasmtime_wasi_http::{
     Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
@@ -50,6 +52,8 @@ pub use self::pool::{EgressPool, EgressScope, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::tls::TrustError;
+use crate::telemetry::http::{known_method, status_class};
+use crate::telemetry::{Metrics, activity};
 
 /// The way out for one tool instance.
 pub struct Egress {
@@ -60,6 +64,7 @@ pub struct Egress {
     released: Arc<ReleasedSecrets>,
     in_flight: Arc<Semaphore>,
     log: Arc<dyn EgressLog>,
+    metrics: Metrics,
 }
 
 type Finishing = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
@@ -122,13 +127,36 @@ impl WasiHttpHooks for Egress {
             origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
+        // An origin that is not granted is a text that someone made up.
+        let origin = reporter.origin.as_ref();
+        let span = tracing::info_span!(
+            "egress_request",
+            otel.kind = "client",
+            tool = self.scope.tool,
+            method = known_method(request.method()),
+            origin = origin
+                .filter(|origin| self.granted.contains(origin))
+                .map(tracing::field::display),
+            status = Empty,
+            outcome = Empty,
+        );
         let exchange = self.exchange(request, options, &reporter);
         let client = self.client.clone();
+        let metrics = self.metrics.clone();
+        let work = async move {
+            let response = exchange?.run(client).await?;
+            Span::current().record("status", response.status().as_u16());
+            Ok(response)
+        };
         Box::new(async move {
-            let outcome = match exchange {
-                Ok(exchange) => exchange.run(client).await,
-                Err(failure) => Err(failure),
-            };
+            let tool = &*reporter.scope.tool;
+            let outcome = activity::observe(span, work, outcome_word, |outcome, took| {
+                metrics.egress_ended(tool, outcome, took);
+            })
+            .await;
+            if let Some(limit) = outcome.as_ref().err().and_then(Failure::limit) {
+                metrics.limit_hit(limit);
+            }
             match outcome {
                 // The pool drives its connections itself.
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Finishing)),
@@ -139,6 +167,14 @@ impl WasiHttpHooks for Egress {
                 }
             }
         })
+    }
+}
+
+/// How a request ended, for metrics and traces.
+fn outcome_word(outcome: &Result<Response<WasiBody>, Failure>) -> &'static str {
+    match outcome {
+        Ok(response) => status_class(response.status()),
+        Err(failure) => failure.word(),
     }
 }
 

@@ -18,4 +18,5 @@ pub mod health;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;
+pub mod telemetry;
 mod trail;

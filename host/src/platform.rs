@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
 
 use crate::builtin::{self, MissingGuest};
@@ -26,6 +27,7 @@ use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::{LoadError, Runtime};
+use crate::telemetry::{Metrics, activity};
 pub use view::{ComponentView, OperationView, ToolView};
 
 /// Why a platform did not start.
@@ -179,6 +181,19 @@ pub enum RunError {
     InvalidResult(serde_json::Error),
 }
 
+impl RunError {
+    /// The limit behind it, if one is.
+    fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit(hit) | Self::Failed(AgentFailure::Limit(hit)) => Some(hit.limit),
+            Self::CodeTooLong { .. } => Some("limits.agent.max_code_bytes"),
+            Self::InputTooLong { .. } => Some("limits.agent.max_input_bytes"),
+            Self::Failed(AgentFailure::Busy(_)) => Some("limits.max_instances"),
+            _ => None,
+        }
+    }
+}
+
 /// A host's tools and sandbox, on a set of vaults.
 pub struct Platform {
     vaults: SecretVaults,
@@ -187,6 +202,7 @@ pub struct Platform {
     tools: Tools,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
+    metrics: Metrics,
 }
 
 impl Platform {
@@ -210,9 +226,12 @@ impl Platform {
             }
             Err(MissingGuest(name)) => Err(name),
         };
+        let metrics = Metrics::new();
+        let egress = EgressPool::new(egress_settings(&config.egress)?)?;
         let mut platform = Self {
-            egress: Arc::new(EgressPool::new(egress_settings(&config.egress)?)?),
+            egress: Arc::new(egress.counted_in(metrics.clone())),
             limits: Arc::new(config.limits.clone()),
+            metrics,
             tools: Tools::new(),
             vaults,
             runtime,
@@ -225,6 +244,11 @@ impl Platform {
     /// The vaults that this platform resolves from.
     pub fn vaults(&self) -> &SecretVaults {
         &self.vaults
+    }
+
+    /// What is counted of all that this platform does.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The tools, by name.
@@ -269,7 +293,20 @@ impl Platform {
                 .collect(),
         };
         let dispatch = self.dispatch(granted, run.identity.clone());
-        let outcome = self.outcome(agent, run, dispatch.clone()).await;
+        let span = tracing::info_span!(
+            "sandbox_run",
+            app_id = %run.identity.app,
+            session_id = run.identity.session_id,
+            outcome = Empty,
+        );
+        let work = self.outcome(agent, run, dispatch.clone());
+        let outcome = activity::observe(span, work, outcome_word, |outcome, took| {
+            self.metrics.run_ended(outcome, took);
+        })
+        .await;
+        if let Some(limit) = outcome.as_ref().err().and_then(RunError::limit) {
+            self.metrics.limit_hit(limit);
+        }
         RunReport {
             outcome,
             calls: dispatch.end().await,
@@ -297,6 +334,7 @@ impl Platform {
             self.vaults.clone(),
             Arc::clone(&self.egress),
             &self.limits.tool,
+            self.metrics.clone(),
         )
     }
 
@@ -336,6 +374,19 @@ impl Platform {
             Err(AgentFailure::Limit(hit)) => Err(RunError::Limit(hit)),
             Err(failure) => Err(RunError::Failed(failure)),
         }
+    }
+}
+
+/// How a run ended, for metrics and traces.
+fn outcome_word(outcome: &Result<Box<RawValue>, RunError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(RunError::Threw { .. }) => "threw",
+        Err(error) if error.limit().is_some() => "limit_exceeded",
+        Err(RunError::InvalidInput(_)) => "invalid_input",
+        Err(RunError::MissingSandbox(_)) => "missing_sandbox",
+        Err(RunError::InvalidResult(_)) => "invalid_result",
+        Err(_) => "failed",
     }
 }
 

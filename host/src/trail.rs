@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
 use crate::egress::{EgressDenied, EgressLog, ReleasedSecrets};
+use crate::telemetry::Metrics;
 
 /// Writes the entries of one run.
 pub(crate) struct Trail {
@@ -17,6 +18,7 @@ pub(crate) struct Trail {
     max_denials: usize,
     /// By the name of the tool that asked.
     denials: Mutex<HashMap<String, Denials>>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -31,17 +33,20 @@ impl Trail {
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
         max_denials: usize,
+        metrics: Metrics,
     ) -> Self {
         Self {
             vaults,
             released,
             max_denials,
             denials: Mutex::default(),
+            metrics,
         }
     }
 
     /// A tool's answer held a secret, and it was taken out.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
+        self.metrics.leak_blocked(&context.tool);
         let entry = draft(context, "leak.blocked").about(Subject::new("secret", secret));
         record(&self.vaults, entry).await;
     }
@@ -81,6 +86,8 @@ impl Trail {
 
 impl EgressLog for Trail {
     fn denied(&self, denied: &EgressDenied) {
+        self.metrics
+            .egress_denied(&denied.tool, denied.reason.code());
         let mut by_tool = self.denials();
         let denials = by_tool.entry(denied.tool.clone()).or_default();
         if denials.kept.len() < self.max_denials {
@@ -190,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_origin_is_recorded_without_the_credential_in_it() {
         let entries = entries("egress.denied", async |vaults, released, context| {
-            let trail = Trail::new(vaults.clone(), released, 10);
+            let trail = Trail::new(vaults.clone(), released, 10, Metrics::new());
             trail.denied(&denied(&format!("https://{VALUE}.example")));
             trail.write_denials(context).await;
             trail.write_denials(context).await;
@@ -205,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn refusals_past_the_limit_are_counted_in_one_entry() {
         let entries = entries("egress.denied", async |vaults, released, context| {
-            let trail = Trail::new(vaults.clone(), released, 2);
+            let trail = Trail::new(vaults.clone(), released, 2, Metrics::new());
             for n in 0..5 {
                 trail.denied(&denied(&format!("https://n{n}.example")));
             }

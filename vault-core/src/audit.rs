@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     chain::{ChainHash, EntryRow, InvalidChainHash},
-    entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditEntry, AuditPage, AuditQuery},
+    entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditBatch, AuditEntry, AuditPage, AuditQuery},
     finding::{FINDINGS_MAX, Finding, VerifyReport},
     verify::Verifier,
 };

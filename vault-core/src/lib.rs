@@ -73,7 +73,7 @@ pub use self::{
         sqlite::{SqliteOptions, SqliteStore},
     },
     vault::{
-        KekState, KekStatus, KekUse, ReleaseContext, ReleaseError, Released, SecretVaults,
-        Unavailability, VaultError, VaultOptions,
+        AuditExport, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError, Released,
+        SecretVaults, Unavailability, VaultError, VaultOptions,
     },
 };

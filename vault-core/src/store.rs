@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     app::{ApiKeyView, App, VaultView},
-    audit::{AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport},
+    audit::{AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport},
     envelope::SealedSecret,
     id::{ApiKeyId, AppId, VaultId},
     key::KekId,
@@ -364,6 +364,13 @@ pub trait Store: AppStore + VaultStore + SecretStore {
     async fn append(&self, entry: AuditDraft) -> Result<AuditEntry, StoreError>;
     /// A page of entries, newest first.
     async fn audit_page(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
+    /// The newest [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX) entries before a place, of all that the query's
+    /// filters let through. They are not counted.
+    async fn audit_batch(
+        &self,
+        query: AuditQuery,
+        before_seq: Option<i64>,
+    ) -> Result<AuditBatch, StoreError>;
     /// Shows every entry and every secret's row, in one snapshot, to a verifier.
     async fn verify(&self, verifier: Verifier) -> Result<VerifyReport, StoreError>;
     /// Whether reading and writing work right now; changes nothing.

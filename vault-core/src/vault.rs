@@ -4,6 +4,7 @@
 //! `put_secret` and go out through `release` and `reopen` alone. Who may call what is decided by the host.
 
 mod apps;
+mod audit;
 mod error;
 mod kek;
 mod release;
@@ -19,16 +20,14 @@ use jiff::Timestamp;
 
 pub(crate) use self::token::token_prefix;
 pub use self::{
+    audit::AuditExport,
     error::VaultError,
     kek::{KekState, KekStatus, KekUse},
     release::{ReleaseContext, ReleaseError, Released, Unavailability},
 };
 use crate::{
     app::VaultView,
-    audit::{
-        AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Subject, Verifier,
-        VerifyReport, action,
-    },
+    audit::{AuditDraft, Caller, Subject, action},
     id::{AppId, VaultId},
     key::Keyring,
     metadata::Metadata,
@@ -268,38 +267,6 @@ impl SecretVaults {
     /// The app is not there.
     pub async fn designated(&self, app_id: AppId) -> Result<Option<VaultId>, VaultError> {
         Ok(self.app(app_id).await?.vault_id)
-    }
-
-    /// Records something that the host saw or did.
-    ///
-    /// # Errors
-    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be written.
-    pub async fn record(&self, entry: AuditDraft) -> Result<AuditEntry, VaultError> {
-        if action::ALL.contains(&&*entry.action) {
-            return Err(VaultError::ReservedAction {
-                action: entry.action.into_owned(),
-            });
-        }
-        Ok(self.0.store.append(entry).await?)
-    }
-
-    /// A page of the audit, newest first.
-    ///
-    /// # Errors
-    /// The store does not work.
-    pub async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage, VaultError> {
-        Ok(self.0.store.audit_page(query).await?)
-    }
-
-    /// Checks the whole audit and every secret's row against it. Needs no KEK.
-    ///
-    /// # Errors
-    /// The store does not work. What is wrong with the audit is in the report.
-    pub async fn audit_verify(
-        &self,
-        expect_head: Option<ChainHash>,
-    ) -> Result<VerifyReport, VaultError> {
-        Ok(self.0.store.verify(Verifier::new(expect_head)).await?)
     }
 
     /// Whether the store can be read and written right now.

@@ -67,9 +67,10 @@ async fn designate(
     let vault_id = match body.vault_id.flatten() {
         None => None,
         // An id that is none names no vault of this app.
-        Some(text) => Some(text.parse().map_err(|_| {
-            ApiError::not_found("there is no such vault; list what there is")
-        })?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| ApiError::not_found("there is no such vault; list what there is"))?,
+        ),
     };
     api.vaults()
         .designate(&caller.caller, caller.app, vault_id)

@@ -24,9 +24,6 @@ pub enum ExportFormat {
     Csv,
 }
 
-/// The entries of a page, in the file.
-const PAGE_ENTRIES: u32 = 1_000;
-
 /// The columns of the CSV file: the fields of an entry.
 const COLUMNS: [&str; 11] = [
     "id",
@@ -44,7 +41,7 @@ const COLUMNS: [&str; 11] = [
 
 /// The headers and the body of a file with all entries that fit `query`.
 pub fn file(
-    vaults: SecretVaults,
+    vaults: &SecretVaults,
     query: AuditQuery,
     format: ExportFormat,
 ) -> ([(HeaderName, HeaderValue); 2], Body) {
@@ -65,69 +62,70 @@ pub fn file(
     (headers, Body::from_stream(pieces(vaults, query, format)))
 }
 
-/// Where the export stands.
+/// How far the file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Start,
-    After(u64),
+    Middle,
     End,
 }
 
-/// The file, in pieces of one page each.
+/// The file, in pieces of one batch each.
 fn pieces(
-    vaults: SecretVaults,
+    vaults: &SecretVaults,
     query: AuditQuery,
     format: ExportFormat,
-) -> impl Stream<Item = Result<Bytes, VaultError>> {
-    let export = (vaults, query, Place::Start);
-    stream::try_unfold(export, async move |(vaults, mut query, place)| {
-        let first = match place {
-            Place::End => return Ok(None),
-            Place::Start => true,
-            Place::After(seq) => {
-                query.before_seq = Some(seq);
-                false
+) -> impl Stream<Item = Result<Bytes, VaultError>> + use<> {
+    let export = vaults.audit_export(query);
+    stream::try_unfold(
+        (export, Place::Start),
+        move |(mut export, place)| async move {
+            if place == Place::End {
+                return Ok(None);
             }
-        };
-        query.limit = Some(PAGE_ENTRIES);
-        let entries = match vaults.audit_scan(query.clone()).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(%error, "an export of the audit broke off");
-                return Err(error);
-            }
-        };
-        let next = match entries.last() {
-            Some(last) if entries.len() == PAGE_ENTRIES as usize => Place::After(last.seq),
-            _ => Place::End,
-        };
-        let last = matches!(next, Place::End);
-        let piece = match format {
-            ExportFormat::Json => json(&entries, first, last),
-            ExportFormat::Csv => csv(&entries, first),
-        };
-        Ok(Some((Bytes::from(piece), (vaults, query, next))))
-    })
+            let batch = export
+                .next_batch()
+                .await
+                .inspect_err(|error| tracing::error!(%error, "an export of the audit broke off"))?;
+            let next = match batch {
+                Some(_) => Place::Middle,
+                None => Place::End,
+            };
+            let entries = batch.unwrap_or_default();
+            let piece = match format {
+                ExportFormat::Json => json(&entries, place, next),
+                ExportFormat::Csv => csv(&entries, place),
+            };
+            Ok(Some((Bytes::from(piece), (export, next))))
+        },
+    )
 }
 
-fn json(entries: &[AuditEntry], first: bool, last: bool) -> Vec<u8> {
+fn json(entries: &[AuditEntry], place: Place, next: Place) -> Vec<u8> {
     let mut piece = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        piece.extend_from_slice(if first && index == 0 { b"[\n" } else { b",\n" });
+    let mut separator: &[u8] = match place {
+        Place::Start => b"[\n",
+        _ => b",\n",
+    };
+    for entry in entries {
+        piece.extend_from_slice(separator);
         serde_json::to_writer(&mut piece, entry).expect("an entry is JSON, and memory takes it");
+        separator = b",\n";
     }
-    if first && entries.is_empty() {
-        piece.push(b'[');
-    }
-    if last {
-        piece.extend_from_slice(b"\n]\n");
+    if next == Place::End {
+        piece.extend_from_slice(if place == Place::Start {
+            b"[]\n"
+        } else {
+            b"\n]\n"
+        });
     }
     piece
 }
 
-fn csv(entries: &[AuditEntry], first: bool) -> Vec<u8> {
+fn csv(entries: &[AuditEntry], place: Place) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = "memory takes what is written";
-    if first {
+    if place == Place::Start {
         writer.write_record(COLUMNS).expect(written);
     }
     for entry in entries {

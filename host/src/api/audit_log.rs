@@ -2,10 +2,13 @@
 //!
 //! What the platform records about no app or another app is not here. The file's formats are in `audit_export`.
 
+// What utoipa makes of `params(…)` is qualified more than it must be.
+#![allow(unused_qualifications)]
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue};
-use axum::body::Body;
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -91,7 +94,10 @@ async fn page(
     // The database counts in signed numbers.
     let offset = page.offset.unwrap_or(0);
     if i64::try_from(offset).is_err() {
-        return Err(ApiError::bad_request("invalid_query", "offset is out of range; page from 0"));
+        return Err(ApiError::bad_request(
+            "invalid_query",
+            "offset is out of range; page from 0",
+        ));
     }
     let query = AuditQuery {
         limit: page.limit,
@@ -130,5 +136,5 @@ async fn export(
     Query(export): Query<Export>,
 ) -> ([(HeaderName, HeaderValue); 2], Body) {
     let format = export.format.unwrap_or_default();
-    audit_export::file(api.vaults().clone(), filter.of(caller.app), format)
+    audit_export::file(api.vaults(), filter.of(caller.app), format)
 }

@@ -15,6 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request_id::RequestId;
 use super::throttle::TooManyRequests;
+use crate::telemetry;
 
 /// An app, by one of its API keys.
 pub struct AppCaller {
@@ -36,6 +37,7 @@ impl FromRequestParts<Api> for AppCaller {
         let token = api_key_of(&parts.headers)?;
         match api.vaults().authenticate(token).await {
             Ok(key) => {
+                telemetry::http::identify(key.app_id);
                 api.request_rate().count(key.id)?;
                 Ok(Self {
                     app: key.app_id,
@@ -79,7 +81,9 @@ impl FromRequestParts<Api> for Operator {
         let peer = peer(parts);
         api.auth_failures().check(peer)?;
         let token = bearer(&parts.headers).ok_or_else(|| {
-            ApiError::unauthorized("the operator API needs the header Authorization: Bearer, with the admin token")
+            ApiError::unauthorized(
+                "the operator API needs the header Authorization: Bearer, with the admin token",
+            )
         })?;
         if !api.admin_token().matches(token) {
             api.auth_failures().failed(peer)?;
@@ -117,9 +121,7 @@ pub fn request_id(parts: &Parts) -> RequestId {
 fn api_key_of(headers: &HeaderMap) -> Result<&str, ApiError> {
     let mut given = headers.get_all("x-api-key").iter();
     match (given.next(), given.next()) {
-        (Some(key), None) => key
-            .to_str()
-            .map_err(|_| VaultError::ApiKeyRefused.into()),
+        (Some(key), None) => key.to_str().map_err(|_| VaultError::ApiKeyRefused.into()),
         (Some(_), Some(_)) => Err(ApiError::unauthorized(
             "the header X-API-Key is given more than once; give it once",
         )),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use super::{Api, json};
+use crate::config::ServerConfig;
 
 /// What a body may be, and how long it may take; the keys of `[server]` with these names.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,18 @@ pub struct BodyLimits {
     pub max_drained_bytes: usize,
     /// How long that may take.
     pub drain_timeout: Duration,
+}
+
+impl BodyLimits {
+    /// Those of `[server]`.
+    pub fn of(_: &ServerConfig) -> Self {
+        Self {
+            max_bytes: 1 << 20,
+            timeout: Duration::from_secs(30),
+            max_drained_bytes: 8 << 20,
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A JSON body.
@@ -57,8 +70,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let (kind, subtype) = essence.split_once('/').unwrap_or_default();
     kind.eq_ignore_ascii_case("application")
-        && (subtype.eq_ignore_ascii_case("json")
-            || subtype.to_ascii_lowercase().ends_with("+json"))
+        && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
 /// The whole body, or why not.
@@ -77,7 +89,10 @@ async fn collect(
         let mut text = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(0)));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {
-                ApiError::bad_request("incomplete_body", "the body ended before it was whole; send it again")
+                ApiError::bad_request(
+                    "incomplete_body",
+                    "the body ended before it was whole; send it again",
+                )
             })?;
             let Ok(data) = frame.into_data() else {
                 continue;

@@ -152,8 +152,17 @@ impl From<VaultError> for ApiError {
             VaultError::Contended => {
                 Self::new(StatusCode::CONFLICT, "contended", message).retry_after(1)
             }
+            VaultError::PreconditionFailed => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                message,
+            ),
+            VaultError::ExpiryPast { .. } => Self::invalid_field("expires_at", message),
             VaultError::ReservedAction { action } => {
-                tracing::error!(action, "a defect: the host recorded one of the vault's actions");
+                tracing::error!(
+                    action,
+                    "a defect: the host recorded one of the vault's actions"
+                );
                 Self::internal()
             }
             VaultError::Store(cause) => cause.into(),
@@ -180,6 +189,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound
             | StoreError::Taken
             | StoreError::KekMismatch { .. }
+            | StoreError::PreconditionFailed
             | StoreError::Damaged { .. }
             | StoreError::Unrecordable
             | StoreError::Panicked

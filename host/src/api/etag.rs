@@ -42,9 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         match tags.is_empty() {
             true => Ok(Self(Condition::Always)),
             // A tag that this host never made is of no revision; a list of only such ones matches nothing.
-            false => Ok(Self(Condition::AnyOf(
-                tags.into_iter().flatten().collect(),
-            ))),
+            false => Ok(Self(Condition::AnyOf(tags.into_iter().flatten().collect()))),
         }
     }
 }
@@ -99,7 +97,11 @@ mod tests {
             assert_eq!(condition(&values).await, Ok(expected), "{values:?}");
         }
         for malformed in [known, "\"", "", "\"a\" \"b\"", "W/", "\"a\",,"] {
-            assert_eq!(condition(&[malformed]).await, Err("invalid_if_match"), "{malformed}");
+            assert_eq!(
+                condition(&[malformed]).await,
+                Err("invalid_if_match"),
+                "{malformed}"
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! `/healthz` (the process is alive) and `/readyz` (the store, the audit and the KEK work). No credential is needed,
-//! and nothing is told that would need one.
+//! `/healthz` (the process is alive), `/readyz` (the store, the audit and the KEK work) and `/metrics`. No credential is
+//! needed, and nothing is told that would need one.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,12 +14,14 @@ use vault_core::{KekState, SecretVaults, VaultError};
 use super::Api;
 use super::error::ApiError;
 use super::schema;
+use crate::telemetry;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+        .routes(routes!(metrics))
 }
 
 /// That it is well.
@@ -41,6 +44,14 @@ async fn healthz() -> Json<Health> {
 async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     ready(api.vaults()).await?;
     Ok(Json(Health { status: "ready" }))
+}
+
+/// What the host counts, as OpenMetrics text.
+#[utoipa::path(get, path = "/metrics", tag = "Health", operation_id = "metrics",
+    responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
+async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
+    let text = api.platform().metrics().render(api.vaults()).await;
+    ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], text)
 }
 
 /// Why the host is not ready, unless it is. All of it is 503: a prober asks again.

@@ -26,12 +26,13 @@ fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());
     let said = error.to_string();
-    let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _)| said);
+    let said = said
+        .rsplit_once(" at line ")
+        .map_or(&*said, |(said, _)| said);
     match error.classify() {
-        Category::Eof if line <= 1 && column == 0 => ApiError::bad_request(
-            "invalid_json",
-            "the body is empty; send a JSON object",
-        ),
+        Category::Eof if line <= 1 && column == 0 => {
+            ApiError::bad_request("invalid_json", "the body is empty; send a JSON object")
+        }
         Category::Eof | Category::Io => ApiError::bad_request(
             "invalid_json",
             format!("the body is not JSON: it ends too early, at line {line}, column {column}"),
@@ -46,16 +47,25 @@ fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
         ),
         Category::Data => {
             if let Some(field) = quoted(said, "missing field `") {
-                return ApiError::invalid_field(field, format!("the field {field} is missing; give it"));
+                return ApiError::invalid_field(
+                    field,
+                    format!("the field {field} is missing; give it"),
+                );
             }
             if let Some(field) = quoted(said, "duplicate field `") {
-                return ApiError::invalid_field(field, format!("the field {field} is given twice; give it once"));
+                return ApiError::invalid_field(
+                    field,
+                    format!("the field {field} is given twice; give it once"),
+                );
             }
             let what = match path {
                 "." => "the body".to_owned(),
                 field => format!("the field {field}"),
             };
-            let refused = match (said.starts_with("invalid "), said.rsplit_once(", expected ")) {
+            let refused = match (
+                said.starts_with("invalid "),
+                said.rsplit_once(", expected "),
+            ) {
                 (true, Some((_, expected))) => format!("{what} must be {expected}"),
                 (true, None) => format!("{what} has a value of the wrong kind"),
                 // A type's own words about its own rule; such types do not repeat credentials.
@@ -167,14 +177,46 @@ mod tests {
     fn the_field_at_fault_is_named_and_its_content_is_not() {
         for (text, code, said) in [
             ("", "invalid_json", "the body is empty; send a JSON object"),
-            ("{", "invalid_json", "the body is not JSON: it ends too early, at line 1, column 1"),
-            ("{]", "invalid_json", "the body is not JSON at line 1, column 2; correct it"),
-            ("{} {}", "invalid_field", "the field name is missing; give it"),
-            (r#"{"name": "a"} {}"#, "invalid_json", "the body is not JSON at line 1, column 15; correct it"),
-            (r#"{"name": "a", "name": "b"}"#, "invalid_field", "the field name is given twice; give it once"),
-            (r#"{"name": 7}"#, "invalid_field", "the field name must be a string"),
-            (r#"{"name": "a", "count": "hunter2, expected 2"}"#, "invalid_field", "the field count must be u32"),
-            (r#""hunter2""#, "invalid_body", "the body must be struct Sample"),
+            (
+                "{",
+                "invalid_json",
+                "the body is not JSON: it ends too early, at line 1, column 1",
+            ),
+            (
+                "{]",
+                "invalid_json",
+                "the body is not JSON at line 1, column 2; correct it",
+            ),
+            (
+                "{} {}",
+                "invalid_field",
+                "the field name is missing; give it",
+            ),
+            (
+                r#"{"name": "a"} {}"#,
+                "invalid_json",
+                "the body is not JSON at line 1, column 15; correct it",
+            ),
+            (
+                r#"{"name": "a", "name": "b"}"#,
+                "invalid_field",
+                "the field name is given twice; give it once",
+            ),
+            (
+                r#"{"name": 7}"#,
+                "invalid_field",
+                "the field name must be a string",
+            ),
+            (
+                r#"{"name": "a", "count": "hunter2, expected 2"}"#,
+                "invalid_field",
+                "the field count must be u32",
+            ),
+            (
+                r#""hunter2""#,
+                "invalid_body",
+                "the body must be struct Sample",
+            ),
             (
                 r#"{"name": ""}"#,
                 "invalid_field",
@@ -189,7 +231,10 @@ mod tests {
             assert_eq!(message(text), (code.to_owned(), said.to_owned()), "{text}");
         }
         let deep = format!(r#"{{"name": "a", "metadata": {}"#, "[".repeat(10_000));
-        assert_eq!(message(&deep).1, "the body nests deeper than 128 levels; flatten it");
+        assert_eq!(
+            message(&deep).1,
+            "the body nests deeper than 128 levels; flatten it"
+        );
     }
 
     #[test]

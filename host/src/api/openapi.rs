@@ -5,10 +5,10 @@
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use utoipa::OpenApi as _;
 use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, SecurityRequirement};
-use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
@@ -69,7 +69,10 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
     let header = ApiKeyValue::with_description("X-API-Key", "An app's API key: `tvr_…`.");
     [
         ("api_key", SecurityScheme::ApiKey(ApiKey::Header(header))),
-        ("bearer", bearer("An app's API key, as OpenAI's clients send it.")),
+        (
+            "bearer",
+            bearer("An app's API key, as OpenAI's clients send it."),
+        ),
         ("admin_token", bearer("The operator's token.")),
     ]
 }

@@ -116,7 +116,9 @@ async fn execute(
         api_key: Some(caller.api_key),
         ..run.identity
     };
-    run.input = body.input.map_or("null".to_owned(), |input| input.get().to_owned());
+    run.input = body
+        .input
+        .map_or("null".to_owned(), |input| input.get().to_owned());
     run.timeout_ms = body.timeout_ms;
     run.log = Box::new(move |line| {
         sink.lock()
@@ -170,12 +172,12 @@ fn script_error(error: RunError) -> Result<ScriptError, ApiError> {
             "sandbox_missing",
             message,
         )),
-        RunError::Failed(AgentFailure::Busy(_)) => Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "sandbox_busy",
-            message,
-        )
-        .retry_after(1)),
+        RunError::Failed(AgentFailure::Busy(_)) => {
+            Err(
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "sandbox_busy", message)
+                    .retry_after(1),
+            )
+        }
         RunError::Failed(_) | RunError::InvalidResult(_) => {
             tracing::error!(error = message, "the sandbox failed");
             Err(ApiError::internal())

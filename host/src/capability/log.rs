@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::egress::ReleasedSecrets;
 use crate::scrub::StreamScrubber;
+use crate::telemetry::Metrics;
 
 /// One tool instance's log.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct ToolLog {
     tool: Arc<str>,
     released: Arc<ReleasedSecrets>,
     pending: Arc<Mutex<Pending>>,
+    metrics: Metrics,
 }
 
 struct Pending {
@@ -32,7 +34,12 @@ struct Pending {
 }
 
 impl ToolLog {
-    pub(crate) fn new(tool: Arc<str>, released: Arc<ReleasedSecrets>, max_bytes: usize) -> Self {
+    pub(crate) fn new(
+        tool: Arc<str>,
+        released: Arc<ReleasedSecrets>,
+        max_bytes: usize,
+        metrics: Metrics,
+    ) -> Self {
         let pending = Pending {
             revision: released.revision(),
             scrubber: StreamScrubber::new(released.scrubber()),
@@ -43,6 +50,7 @@ impl ToolLog {
             tool,
             released,
             pending: Arc::new(Mutex::new(pending)),
+            metrics,
         }
     }
 
@@ -66,6 +74,7 @@ impl ToolLog {
         if pending.bytes_left == 0 {
             // What is held back may be the first half of a credential: it is not written.
             pending.line.clear();
+            self.metrics.limit_hit("limits.tool.max_log_bytes");
             tracing::warn!(
                 tool = &*self.tool,
                 "limits.tool.max_log_bytes was hit; the rest of this instance's log is dropped"
@@ -170,7 +179,8 @@ mod tests {
             if released_first {
                 released.add("key", VALUE, None);
             }
-            let log = ToolLog::new("mine".into(), Arc::clone(&released), max_bytes);
+            let metrics = Metrics::new();
+            let log = ToolLog::new("mine".into(), Arc::clone(&released), max_bytes, metrics);
             for part in parts {
                 log.append(part.as_bytes());
                 released.add("key", VALUE, None);

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tracing::field::Empty;
 use vault_core::{
-    ReleaseContext, ReleaseError, SealedSecret, SecretName, SecretValue, SecretVaults,
+    ReleaseContext, ReleaseError, Released, SealedSecret, SecretName, SecretValue, SecretVaults,
 };
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -15,6 +16,7 @@ use zeroize::Zeroize;
 
 use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::bindings::ResolveError;
+use crate::telemetry::{Metrics, activity};
 use crate::trail;
 
 /// The interface's name, as components import it.
@@ -34,6 +36,7 @@ pub(crate) struct SecretsCapability {
     max_recorded_denials: usize,
     /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the instance goes.
     lent: Vec<Arc<str>>,
+    metrics: Metrics,
 }
 
 impl SecretsCapability {
@@ -44,6 +47,7 @@ impl SecretsCapability {
         bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
         released: Arc<ReleasedSecrets>,
         max_recorded_denials: usize,
+        metrics: Metrics,
     ) -> Self {
         Self {
             vaults,
@@ -55,6 +59,7 @@ impl SecretsCapability {
             denied_in_this_call: 0,
             max_recorded_denials,
             lent: Vec::new(),
+            metrics,
         }
     }
 
@@ -86,6 +91,7 @@ impl SecretsCapability {
     }
 
     async fn note_denied(&mut self, name: &str) {
+        self.metrics.release_denied(&self.context.tool);
         self.denied_in_this_call += 1;
         if self.denied_in_this_call <= self.max_recorded_denials {
             trail::release_denied(&self.vaults, &self.released, &self.context, name).await;
@@ -93,7 +99,13 @@ impl SecretsCapability {
     }
 
     async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
-        let released = self.vaults.release(&self.context, name).await?;
+        let tool = &*self.context.tool;
+        let span = tracing::info_span!("secret_release", tool, outcome = Empty);
+        let work = self.vaults.release(&self.context, name);
+        let released = activity::observe(span, work, outcome_word, |outcome, took| {
+            self.metrics.release_ended(tool, outcome, took);
+        })
+        .await?;
         let bound_to = bound_to(self.bind.get(name), released.origins.as_deref());
         self.released
             .add(name.as_str(), released.value.expose(), bound_to.as_deref());
@@ -122,6 +134,16 @@ impl SecretsCapability {
 impl Drop for SecretsCapability {
     fn drop(&mut self) {
         self.wipe_lent();
+    }
+}
+
+/// How a release ended, for metrics and traces.
+fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(ReleaseError::NoVaultDesignated) => "no_vault_designated",
+        Err(ReleaseError::NotFound { .. }) => "not_found",
+        Err(ReleaseError::Unavailable { .. }) => "unavailable",
     }
 }
 

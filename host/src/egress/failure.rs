@@ -19,6 +19,47 @@ pub(super) enum Failure {
     Failed(WasiError),
 }
 
+impl Failure {
+    /// What it is, for metrics and traces.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Failed(error) => match error {
+                WasiError::DnsTimeout | WasiError::DnsError { .. } => "name_not_resolved",
+                WasiError::ConnectionLimitReached
+                | WasiError::HttpRequestBodySize(_)
+                | WasiError::HttpResponseBodySize(_)
+                | WasiError::HttpResponseHeaderSectionSize(_) => "limit_exceeded",
+                WasiError::ConnectionTimeout => "connect_timeout",
+                WasiError::HttpResponseTimeout => "response_timeout",
+                WasiError::TlsProtocolError
+                | WasiError::TlsCertificateError
+                | WasiError::TlsAlertReceived { .. } => "tls_failed",
+                WasiError::ConnectionRefused
+                | WasiError::ConnectionTerminated
+                | WasiError::DestinationUnavailable => "unreachable",
+                _ => "protocol_error",
+            },
+        }
+    }
+
+    /// The limit behind it, if that is certain: a tool can ask for shorter times itself.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(WasiError::ConnectionLimitReached) => {
+                Some("egress.limits.max_concurrent_requests")
+            }
+            Self::Failed(WasiError::HttpResponseBodySize(_)) => {
+                Some("egress.limits.max_response_body_bytes")
+            }
+            Self::Failed(WasiError::HttpResponseHeaderSectionSize(_)) => {
+                Some("egress.limits.max_response_header_bytes")
+            }
+            _ => None,
+        }
+    }
+}
+
 impl From<WasiError> for Failure {
     fn from(error: WasiError) -> Self {
         Self::Failed(error)

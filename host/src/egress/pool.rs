@@ -15,6 +15,7 @@ use super::body::RequestBody;
 use super::connect::Connector;
 use super::tls::{TrustError, client_config};
 use super::{Egress, EgressLimits, EgressLog, Origin, ReleasedSecrets, Resolve, SystemResolver};
+use crate::telemetry::Metrics;
 
 /// A client with a pool; a clone has the same pool.
 pub(super) type HttpClient = Client<Connector, RequestBody>;
@@ -49,6 +50,7 @@ pub struct EgressPool {
     tls: ClientConfig,
     limits: EgressLimits,
     clients: Mutex<Clients>,
+    metrics: Metrics,
 }
 
 impl EgressPool {
@@ -79,7 +81,14 @@ impl EgressPool {
             tls: client_config(extra_ca_pem.as_deref())?,
             limits,
             clients: Mutex::default(),
+            metrics: Metrics::new(),
         })
+    }
+
+    /// Counts requests in these metrics instead of its own.
+    #[must_use]
+    pub fn counted_in(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The way out for one tool instance, to these origins and no others.
@@ -99,6 +108,7 @@ impl EgressPool {
             released,
             in_flight: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             log,
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -19,6 +19,7 @@ use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::log::ToolLog;
 use crate::capability::secrets::{self, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
+use crate::telemetry::Metrics;
 
 /// What the operator grants to a tool, beside its component.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub(crate) struct ToolBinding {
     pub context: ReleaseContext,
     pub released: Arc<ReleasedSecrets>,
     pub egress: Egress,
+    pub metrics: Metrics,
 }
 
 impl ToolBinding {
@@ -72,6 +74,7 @@ impl ToolBinding {
             },
             egress: egress.open(scope, [], Arc::clone(&released), unheard),
             released,
+            metrics: Metrics::new(),
         }
     }
 }
@@ -189,6 +192,11 @@ impl ToolComponent {
         Ok(tool)
     }
 
+    /// Its operation of that name.
+    pub(crate) fn operation(&self, name: &str) -> Option<&Operation> {
+        self.operations.iter().find(|known| known.name == name)
+    }
+
     /// A fresh instance for one app and one run.
     pub(crate) async fn instantiate(
         &self,
@@ -198,6 +206,7 @@ impl ToolComponent {
             Arc::clone(&self.name),
             Arc::clone(&binding.released),
             self.limits.tool.max_log_bytes,
+            binding.metrics.clone(),
         );
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.limits.tool.max_resources);
@@ -209,6 +218,7 @@ impl ToolComponent {
                 Arc::clone(&self.grants.bind),
                 binding.released,
                 self.limits.tool.max_recorded_denials,
+                binding.metrics,
             ),
             egress: binding.egress,
             config: self.grants.config.iter().cloned().collect(),

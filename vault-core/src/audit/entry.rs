@@ -136,6 +136,15 @@ pub struct AuditPage {
     pub offset: u64,
 }
 
+/// The next of all entries that fit a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditBatch {
+    /// The entries, newest first; fewer than were looked at when some are damaged.
+    pub entries: Vec<AuditEntry>,
+    /// Before which place the next batch begins; nothing when this is the last one.
+    pub next: Option<i64>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,9 @@ use self::{
     writer::{Effect, Writer},
 };
 use super::{Store, StoreError};
-use crate::audit::{AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport};
+use crate::audit::{
+    AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport,
+};
 
 /// The limits of a [`SqliteStore`], each with a default that suits a small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +112,16 @@ impl Store for SqliteStore {
 
     async fn audit_page(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
         self.readers.read(move |tx| chain::page(tx, &query)).await
+    }
+
+    async fn audit_batch(
+        &self,
+        query: AuditQuery,
+        before_seq: Option<i64>,
+    ) -> Result<AuditBatch, StoreError> {
+        self.readers
+            .read(move |tx| chain::batch(tx, &query, before_seq))
+            .await
     }
 
     async fn verify(&self, verifier: Verifier) -> Result<VerifyReport, StoreError> {

@@ -1,13 +1,15 @@
 //! The audit in SQLite: append to the chain, page through it, walk it for a check.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 
 use crate::{
     audit::{
-        AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash, EntryRow, Verifier, VerifyReport,
+        AUDIT_PAGE_MAX, AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash,
+        EntryRow, Verifier, VerifyReport,
     },
     envelope::PayloadDigest,
-    id::VaultId,
+    id::{AppId, VaultId},
     secret::SecretName,
     store::StoreError,
 };
@@ -29,45 +31,94 @@ pub(super) fn record(tx: &Connection, entry: AuditDraft) -> Result<AuditEntry, S
 }
 
 pub(super) fn page(tx: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
-    let filter = "(?1 IS NULL OR app_id = ?1) AND (?2 IS NULL OR action = ?2) AND (?3 IS NULL OR subject_kind = ?3)
-        AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5)";
-    let (from, to) = (
-        query.from.map(|at| at.as_millisecond()),
-        query.to.map(|at| at.as_millisecond()),
-    );
-    let conditions = params![query.app_id, query.action, query.subject_kind, from, to];
-    let total = tx.query_row(
-        &format!("SELECT count(*) FROM audit WHERE {filter}"),
-        conditions,
-        |row| row.get(0),
-    )?;
+    let (filter, values) = filter(query, None);
+    let count = format!("SELECT count(*) FROM audit WHERE {filter}");
+    let total = tx
+        .prepare_cached(&count)?
+        .query_row(params_from_iter(&values), |row| row.get(0))?;
     let limit = query.page_size();
     let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
-    let sql =
-        format!("SELECT {COLUMNS} FROM audit WHERE {filter} ORDER BY seq DESC LIMIT ?6 OFFSET ?7");
-    let mut statement = tx.prepare(&sql)?;
-    let conditions = params![
-        query.app_id,
-        query.action,
-        query.subject_kind,
-        from,
-        to,
-        limit,
-        offset
-    ];
-    let rows =
-        super::columns::readable("audit entry", statement.query_map(conditions, entry_row)?)?;
-    let entries = rows.into_iter().filter_map(|row| {
-        let seq = row.seq;
-        row.try_into()
-            .inspect_err(|_| tracing::warn!(seq, "a damaged audit entry is left out of a list"))
-            .ok()
-    });
     Ok(AuditPage {
-        entries: entries.collect(),
+        entries: newest(tx, &filter, values, limit, offset)?.entries,
         total,
         limit,
         offset: query.offset,
+    })
+}
+
+/// The next entries that fit the query, found by where the ones before ended: it costs the same at the end as at the
+/// beginning, and entries that are appended in the meantime move nothing.
+pub(super) fn batch(
+    tx: &Connection,
+    query: &AuditQuery,
+    before_seq: Option<i64>,
+) -> Result<AuditBatch, StoreError> {
+    let (filter, values) = filter(query, before_seq);
+    newest(tx, &filter, values, AUDIT_PAGE_MAX, 0)
+}
+
+/// What a query asks for, as SQL and its values. A condition that is not asked for must not be there: one that only
+/// holds for every row keeps SQLite from using an index.
+fn filter(query: &AuditQuery, before_seq: Option<i64>) -> (String, Vec<Value>) {
+    let milliseconds = |at: Timestamp| at.as_millisecond().into();
+    let app_id = |id: AppId| Value::Blob(id.as_bytes().to_vec());
+    let conditions = [
+        ("app_id = ?", query.app_id.map(app_id)),
+        ("action = ?", query.action.clone().map(Value::from)),
+        (
+            "subject_kind = ?",
+            query.subject_kind.clone().map(Value::from),
+        ),
+        ("created_at >= ?", query.from.map(milliseconds)),
+        ("created_at < ?", query.to.map(milliseconds)),
+        ("seq < ?", before_seq.map(Value::from)),
+    ];
+    let (sql, values): (Vec<_>, Vec<_>) = conditions
+        .into_iter()
+        .filter_map(|(sql, value)| Some((sql, value?)))
+        .unzip();
+    let sql = if sql.is_empty() {
+        "TRUE".to_owned()
+    } else {
+        sql.join(" AND ")
+    };
+    (sql, values)
+}
+
+fn newest_sql(filter: &str) -> String {
+    format!("SELECT {COLUMNS} FROM audit WHERE {filter} ORDER BY seq DESC LIMIT ? OFFSET ?")
+}
+
+/// Entries that cannot be shown are left out, with a warning in the log; the next batch goes on behind them all the
+/// same.
+fn newest(
+    tx: &Connection,
+    filter: &str,
+    mut values: Vec<Value>,
+    limit: u32,
+    offset: i64,
+) -> Result<AuditBatch, StoreError> {
+    values.extend([i64::from(limit).into(), offset.into()]);
+    let mut statement = tx.prepare_cached(&newest_sql(filter))?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut entries, mut seen, mut last_seq) = (Vec::new(), 0, None);
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        (seen, last_seq) = (seen + 1, Some(seq));
+        match entry_row(row)
+            .map_err(StoreError::from)
+            .and_then(AuditEntry::try_from)
+        {
+            Ok(entry) => entries.push(entry),
+            Err(StoreError::Damaged { .. }) => {
+                tracing::warn!(seq, "a damaged audit entry is left out of a list");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(AuditBatch {
+        entries,
+        next: last_seq.filter(|_| seen == limit),
     })
 }
 
@@ -173,4 +224,68 @@ fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         prev_hash: row.get(17)?,
         hash: row.get(18)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who looks at one app's audit must not pay for everybody's, and nobody for sorting.
+    #[test]
+    fn lists_of_one_app_and_exports_walk_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        let schema = include_str!("../../../migrations/sqlite/0001_initial.sql");
+        connection.execute_batch(schema).unwrap();
+        let plan = |sql: &str, values: usize| {
+            let mut plan = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            let steps = plan.query_map(params_from_iter(vec![1; values]), |row| row.get(3));
+            steps.unwrap().collect::<Result<Vec<String>, _>>().unwrap()
+        };
+        let all = AuditQuery::default();
+        let of_an_app = AuditQuery {
+            app_id: Some(AppId::make()),
+            ..all.clone()
+        };
+        let filtered = AuditQuery {
+            action: Some("a".to_owned()),
+            subject_kind: Some("b".to_owned()),
+            from: Some(Timestamp::UNIX_EPOCH),
+            to: Some(Timestamp::UNIX_EPOCH),
+            ..of_an_app.clone()
+        };
+        for (query, before, expected) in [
+            (&all, None, "SCAN audit"),
+            (
+                &all,
+                Some(9),
+                "SEARCH audit USING INTEGER PRIMARY KEY (rowid<?)",
+            ),
+            (
+                &of_an_app,
+                None,
+                "SEARCH audit USING INDEX audit_by_app (app_id=?)",
+            ),
+            (
+                &of_an_app,
+                Some(9),
+                "SEARCH audit USING INDEX audit_by_app (app_id=? AND seq<?)",
+            ),
+            (
+                &filtered,
+                Some(9),
+                "SEARCH audit USING INDEX audit_by_app (app_id=? AND seq<?)",
+            ),
+        ] {
+            let (filter, values) = filter(query, before);
+            assert_eq!(plan(&newest_sql(&filter), values.len() + 2), [expected]);
+        }
+        let (filter, values) = filter(&of_an_app, None);
+        let count = format!("SELECT count(*) FROM audit WHERE {filter}");
+        assert_eq!(
+            plan(&count, values.len()),
+            ["SEARCH audit USING COVERING INDEX audit_by_app (app_id=?)"]
+        );
+    }
 }

@@ -1,0 +1,10 @@
+//! What the host says of itself to those who run it: metrics, traces and logs.
+//!
+//! None of them ever holds a secret's value or name, or anything that an agent or a client made up: those are the
+//! audit's business.
+
+pub(crate) mod activity;
+pub mod http;
+pub mod metrics;
+
+pub use self::metrics::Metrics;

@@ -1,0 +1,90 @@
+//! Recording in the audit, reading it, exporting it and having it checked.
+//!
+//! What the vault does itself is recorded where it is done, in the same transaction.
+
+use super::{SecretVaults, VaultError};
+use crate::audit::{
+    AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash, Verifier, VerifyReport, action,
+};
+
+impl SecretVaults {
+    /// Records something that the host saw or did.
+    ///
+    /// # Errors
+    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be written.
+    pub async fn record(&self, entry: AuditDraft) -> Result<AuditEntry, VaultError> {
+        if action::ALL.contains(&&*entry.action) {
+            return Err(VaultError::ReservedAction {
+                action: entry.action.into_owned(),
+            });
+        }
+        Ok(self.0.store.append(entry).await?)
+    }
+
+    /// A page of the audit, newest first.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn audit_entries(&self, query: AuditQuery) -> Result<AuditPage, VaultError> {
+        Ok(self.0.store.audit_page(query).await?)
+    }
+
+    /// All entries that a query's filters let through, newest first, in batches; its `limit` and `offset` are those of
+    /// pages and mean nothing here.
+    pub fn audit_export(&self, query: AuditQuery) -> AuditExport {
+        AuditExport {
+            vaults: self.clone(),
+            query,
+            position: Position::Newest,
+        }
+    }
+
+    /// Checks the whole audit and every secret's row against it. Needs no KEK.
+    ///
+    /// # Errors
+    /// The store does not work. What is wrong with the audit is in the report.
+    pub async fn audit_verify(
+        &self,
+        expect_head: Option<ChainHash>,
+    ) -> Result<VerifyReport, VaultError> {
+        Ok(self.0.store.verify(Verifier::new(expect_head)).await?)
+    }
+}
+
+/// An export of the audit on its way.
+///
+/// Each batch is a read of its own, so that an export of any length holds up nothing. What is appended after the first
+/// batch is not part of it.
+pub struct AuditExport {
+    vaults: SecretVaults,
+    query: AuditQuery,
+    position: Position,
+}
+
+enum Position {
+    Newest,
+    Before(i64),
+    End,
+}
+
+impl AuditExport {
+    /// The next entries, at the most [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX); nothing after the last ones.
+    ///
+    /// # Errors
+    /// The store does not work. Calling it once more tries again.
+    pub async fn next_batch(&mut self) -> Result<Option<Vec<AuditEntry>>, VaultError> {
+        loop {
+            let before_seq = match self.position {
+                Position::Newest => None,
+                Position::Before(seq) => Some(seq),
+                Position::End => return Ok(None),
+            };
+            let store = &self.vaults.0.store;
+            let batch = store.audit_batch(self.query.clone(), before_seq).await?;
+            self.position = batch.next.map_or(Position::End, Position::Before);
+            if !batch.entries.is_empty() {
+                return Ok(Some(batch.entries));
+            }
+        }
+    }
+}
