@@ -2,17 +2,17 @@
 //!
 //! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
 
-mod admin;
+pub(crate) mod admin;
 pub mod admin_token;
 mod app;
 pub mod audit_export;
 mod audit_log;
-mod auth;
-mod body;
+pub(crate) mod auth;
+pub(crate) mod body;
 mod error;
 mod etag;
-mod health;
-mod json;
+pub(crate) mod health;
+pub(crate) mod json;
 mod openapi;
 mod path;
 mod query;
@@ -90,7 +90,7 @@ impl Api {
         &self.0.request_rate
     }
 
-    fn body_limits(&self) -> BodyLimits {
+    pub(crate) fn body_limits(&self) -> BodyLimits {
         self.0.body_limits
     }
 }

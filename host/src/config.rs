@@ -12,6 +12,7 @@ use vault_core::SecretName;
 use crate::egress::{EgressLimits, Origin};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
+use crate::ui::AdminConfig;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,6 +20,8 @@ use crate::runtime::limits::Limits;
 pub struct Config {
     /// Where the host listens.
     pub server: ServerConfig,
+    /// The page at `/admin`.
+    pub admin: AdminConfig,
     /// Where the data is.
     pub storage: StorageConfig,
     /// What tools may reach besides the public internet's part of their grants.
@@ -270,6 +273,7 @@ mod tests {
         for section in [
             "",
             "[server]",
+            "[admin]",
             "[storage]",
             "[egress]",
             "[egress.limits]",

@@ -20,3 +20,4 @@ pub mod runtime;
 pub mod scrub;
 pub mod telemetry;
 mod trail;
+pub mod ui;

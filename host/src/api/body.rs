@@ -74,7 +74,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The whole body, or why not.
-async fn collect(
+pub(crate) async fn collect(
     headers: &HeaderMap,
     mut body: Body,
     limits: BodyLimits,

@@ -110,7 +110,10 @@ mod tests {
     fn tokens_are_found_among_other_cookies_in_one_header_or_several() {
         let token = Token::make().expect("the system has randomness");
         let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("theme=dark; tavora-admin=x"));
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("theme=dark; tavora-admin=x"),
+        );
         let ours = format!("a=b; tavora-admin={}", token.as_str());
         headers.append(COOKIE, HeaderValue::try_from(ours).expect("visible"));
         let found = |cookies: Cookies, kind| cookies.tokens(&headers, kind).count();

@@ -3,19 +3,26 @@
 //!
 //! What a field must hold is up to the type that the page parses it into.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
-/// Names and values; the values are cleared when they go, since one may be a credential.
+/// Names and values. The values are cleared when they go, since one may be a credential.
+#[derive(Default)]
 pub(super) struct Fields(Vec<(String, Zeroizing<String>)>);
 
 impl Fields {
     /// Decodes `application/x-www-form-urlencoded`.
     pub(super) fn parse(encoded: &[u8]) -> Result<Self, Problem> {
         let mut fields = Vec::new();
-        for pair in encoded.split(|byte| *byte == b'&').filter(|it| !it.is_empty()) {
+        for pair in encoded
+            .split(|byte| *byte == b'&')
+            .filter(|it| !it.is_empty())
+        {
             let at = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = match at {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
@@ -30,6 +37,17 @@ impl Fields {
         Ok(Self(fields))
     }
 
+    /// Whether there is such a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Takes a credential out; nothing is left of it here.
+    pub(super) fn take(&mut self, name: &str) -> Zeroizing<String> {
+        let field = self.0.iter_mut().find(|(known, _)| known == name);
+        field.map_or_else(Default::default, |(_, value)| std::mem::take(value))
+    }
+
     /// A field's text; empty when it is not there.
     pub(super) fn text(&self, name: &str) -> &str {
         let field = self.0.iter().find(|(known, _)| known == name);
@@ -41,6 +59,21 @@ impl Fields {
         Some(self.text(name).trim()).filter(|text| !text.is_empty())
     }
 }
+
+/// What a field for date and time holds: UTC, to the minute or finer.
+pub(super) fn utc_time(text: &str) -> Result<Timestamp, NotATime> {
+    let with_zone = text.parse::<Timestamp>();
+    with_zone.or_else(|_| {
+        let civil: DateTime = text.parse().map_err(|_| NotATime)?;
+        let zoned = civil.to_zoned(TimeZone::UTC).map_err(|_| NotATime)?;
+        Ok(zoned.timestamp())
+    })
+}
+
+/// The text names no time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no date and time; write it like 2030-12-31T23:59")]
+pub(super) struct NotATime;
 
 fn decode(encoded: &[u8]) -> Result<Zeroizing<String>, Problem> {
     let spaced: Zeroizing<Vec<u8>> = Zeroizing::new(
@@ -65,7 +98,8 @@ mod tests {
 
     #[test]
     fn fields_are_decoded() {
-        let fields = Fields::parse(b"a=1+2%2B3&b=%C3%BC&empty=&bare&sum==x").unwrap_or_else(|_| panic!());
+        let fields =
+            Fields::parse(b"a=1+2%2B3&b=%C3%BC&empty=&bare&sum==x").unwrap_or_else(|_| panic!());
         assert_eq!(fields.text("a"), "1 2+3");
         assert_eq!(fields.text("b"), "ü");
         assert_eq!(fields.text("empty"), "");
@@ -73,6 +107,20 @@ mod tests {
         assert_eq!(fields.text("sum"), "=x");
         assert_eq!(fields.text("absent"), "");
         assert_eq!(fields.given("empty"), None);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_utc() {
+        let at = |text| utc_time(text).map(|at| at.to_string());
+        assert_eq!(
+            at("2030-12-31T23:59"),
+            Ok("2030-12-31T23:59:00Z".to_owned())
+        );
+        assert_eq!(
+            at("2030-12-31T23:59+02:00"),
+            Ok("2030-12-31T21:59:00Z".to_owned())
+        );
+        assert_eq!(at("tomorrow"), Err(NotATime));
     }
 
     #[test]

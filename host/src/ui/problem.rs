@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 use vault_core::VaultError;
 
-use super::layout::bare_page;
+use super::layout::{bare_page, count};
 use crate::api::ApiError;
+use crate::api::throttle::TooManyRequests;
 
 /// What went wrong.
 pub(super) struct Problem {
@@ -51,6 +52,22 @@ impl Problem {
             "The form was refused",
             format!("It cannot be read: {why}. Open the page again and repeat it there."),
         )
+    }
+
+    /// Too many attempts to sign in.
+    pub(super) fn throttled(refusal: TooManyRequests) -> Self {
+        let secs = refusal.retry_after_secs;
+        Self {
+            retry_after_secs: Some(secs),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many attempts",
+                format!(
+                    "Too many attempts to sign in have failed. Try again in {}.",
+                    count(secs, "second")
+                ),
+            )
+        }
     }
 
     pub(super) fn internal() -> Self {
@@ -121,10 +138,18 @@ pub(super) fn sentence(words: &str) -> String {
     let Some(first) = chars.next() else {
         return String::new();
     };
-    let stop = if words.ends_with(['.', '…', '?']) { "" } else { "." };
+    let stop = if words.ends_with(['.', '…', '?']) {
+        ""
+    } else {
+        "."
+    };
     // Names of variables and the like stay as they are.
     let is_word = chars.clone().next().is_none_or(|c| !c.is_uppercase());
-    let first = if is_word { first.to_uppercase().to_string() } else { first.to_string() };
+    let first = if is_word {
+        first.to_uppercase().to_string()
+    } else {
+        first.to_string()
+    };
     format!("{first}{}{stop}", chars.as_str())
 }
 
@@ -134,8 +159,14 @@ mod tests {
 
     #[test]
     fn words_become_sentences() {
-        assert_eq!(sentence("no KEK is configured; set it"), "No KEK is configured; set it.");
-        assert_eq!(sentence("a vault name; shorten it."), "A vault name; shorten it.");
+        assert_eq!(
+            sentence("no KEK is configured; set it"),
+            "No KEK is configured; set it."
+        );
+        assert_eq!(
+            sentence("a vault name; shorten it."),
+            "A vault name; shorten it."
+        );
         assert_eq!(sentence(""), "");
     }
 }

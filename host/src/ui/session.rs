@@ -243,7 +243,13 @@ mod tests {
     fn only_what_looks_like_a_token_is_taken_for_one() {
         let token = Token::make().expect("the system has randomness");
         assert!(Token::parse(token.as_str()).is_some());
-        for bad in ["", "a", &format!("{}=", token.as_str()), &"é".repeat(43), &" ".repeat(43)] {
+        for bad in [
+            "",
+            "a",
+            &format!("{}=", token.as_str()),
+            &"é".repeat(43),
+            &" ".repeat(43),
+        ] {
             assert!(Token::parse(bad).is_none(), "{bad:?}");
         }
     }
