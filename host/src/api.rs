@@ -35,12 +35,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
-use self::body::BodyLimits;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, ServerLimits};
 use crate::platform::Platform;
-use crate::telemetry;
+use crate::server;
+use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ struct Shared {
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
-    body_limits: BodyLimits,
+    limits: ServerLimits,
 }
 
 impl Api {
@@ -60,9 +60,9 @@ impl Api {
         Self(Arc::new(Shared {
             platform,
             admin_token,
-            auth_failures: FailureThrottle::new(&Default::default()),
-            request_rate: RequestRate::new(&Default::default()),
-            body_limits: BodyLimits::of(server),
+            auth_failures: FailureThrottle::new(&server.auth_failures),
+            request_rate: RequestRate::new(&server.rate_limit),
+            limits: server.limits.clone(),
         }))
     }
 
@@ -90,14 +90,15 @@ impl Api {
         &self.0.request_rate
     }
 
-    pub(crate) fn body_limits(&self) -> BodyLimits {
-        self.0.body_limits
+    pub(crate) fn limits(&self) -> &ServerLimits {
+        &self.0.limits
     }
 }
 
-/// Every route, behind what all of them share.
-pub fn router(api: Api) -> Router {
+/// Every route and the operator's page, behind what all of them share.
+pub fn router(api: Api, page: Router<Api>) -> Router {
     let metrics = api.platform().metrics().clone();
+    let limits = api.limits().clone();
     let (routes, document) = openapi::describe(
         utoipa_axum::router::OpenApiRouter::new()
             .nest("/api/sdk/app", app::routes())
@@ -113,6 +114,7 @@ pub fn router(api: Api) -> Router {
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
+        .nest(ui::ROOT, page)
         .fallback(async || {
             ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
         })
@@ -123,6 +125,7 @@ pub fn router(api: Api) -> Router {
                 "this path does not take this method; the header Allow lists those that it takes",
             )
         })
+        .layer(middleware::from_fn_with_state(limits, server::check_head))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(
             metrics,

@@ -3,7 +3,6 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
@@ -12,6 +11,7 @@ use vault_core::SecretName;
 use crate::egress::{EgressLimits, Origin};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
+pub use crate::server::{ServerConfig, ServerLimits};
 use crate::ui::AdminConfig;
 
 /// The whole file.
@@ -30,25 +30,6 @@ pub struct Config {
     pub limits: Limits,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// `[server]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// How long requests may go on after the host was told to stop, in milliseconds.
-    pub shutdown_grace_ms: u64,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            shutdown_grace_ms: 5_000,
-        }
-    }
 }
 
 /// `[storage]`
@@ -169,8 +150,13 @@ impl Config {
         if let Some(StorageUrl(database)) = &mut config.storage.url {
             *database = folder.join(&database);
         }
-        if let Some(ca) = &mut config.egress.extra_ca_file {
-            *ca = folder.join(&ca);
+        let files = [
+            &mut config.egress.extra_ca_file,
+            &mut config.server.tls_cert_file,
+            &mut config.server.tls_key_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = folder.join(&file);
         }
         for tool in config.tools.values_mut() {
             if let Some(component) = &mut tool.component {
@@ -254,7 +240,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected `listen` or `shutdown_grace_ms`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -274,6 +260,9 @@ mod tests {
             "",
             "[server]",
             "[admin]",
+            "[server.limits]",
+            "[server.auth_failures]",
+            "[server.rate_limit]",
             "[storage]",
             "[egress]",
             "[egress.limits]",

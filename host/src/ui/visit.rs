@@ -157,7 +157,7 @@ pub(super) async fn read_form(
     ui: &Ui,
 ) -> Result<Fields, Problem> {
     // Read first: a browser that still sends would show a broken connection and not the refusal.
-    let bytes = body::collect(&parts.headers, body, ui.api().body_limits()).await?;
+    let bytes = body::collect(&parts.headers, body, ui.api().limits().max_body_bytes).await?;
     if !is_from_here(parts) {
         return Err(Problem::forged());
     }
