@@ -56,7 +56,7 @@ impl ServerConfig {
 }
 
 /// `[server.limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
     /// Connections at once. Beyond them, one that waits for a request is closed for each that comes; where all are

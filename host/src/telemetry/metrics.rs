@@ -311,3 +311,61 @@ fn seconds_now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }
+
+#[cfg(test)]
+impl Metrics {
+    /// Those that this counts itself.
+    pub(crate) fn registered(&self) -> String {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &self.0.registry).expect("a string takes it");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_is_counted_by_its_outcome_and_timed() {
+        let metrics = Metrics::new();
+        metrics.run_ended("ok", Duration::from_millis(3));
+        metrics.run_ended("threw", Duration::from_secs(100));
+        metrics.tool_call_ended(Some("search"), "ok", Duration::from_micros(1));
+        metrics.tool_call_ended(None, "unknown_tool", Duration::ZERO);
+        metrics.release_ended("search", "not_found", Duration::ZERO);
+        metrics.release_denied("search");
+        metrics.egress_ended("search", "2xx", Duration::ZERO);
+        metrics.egress_denied("search", "origin_not_granted");
+        metrics.leak_blocked("search");
+        metrics.limit_hit("limits.agent.cpu_ms");
+        let text = metrics.clone().registered();
+        for line in [
+            r#"tavora_sandbox_runs_total{outcome="ok"} 1"#,
+            r#"tavora_sandbox_runs_total{outcome="threw"} 1"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="0.0025"} 0"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="0.005"} 1"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="+Inf"} 2"#,
+            r#"tavora_tool_calls_total{tool="search",outcome="ok"} 1"#,
+            r#"tavora_tool_calls_total{tool="",outcome="unknown_tool"} 1"#,
+            r#"tavora_secret_releases_total{tool="search",outcome="not_found"} 1"#,
+            r#"tavora_secret_releases_total{tool="search",outcome="not_granted"} 1"#,
+            r#"tavora_secret_release_duration_seconds_count{tool="search"} 1"#,
+            r#"tavora_egress_requests_total{tool="search",outcome="2xx"} 1"#,
+            r#"tavora_egress_denied_total{tool="search",reason="origin_not_granted"} 1"#,
+            r#"tavora_leaks_blocked_total{tool="search"} 1"#,
+            r#"tavora_limits_hit_total{limit="limits.agent.cpu_ms"} 1"#,
+            concat!(
+                r#"tavora_build_info{version=""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""} 1"#
+            ),
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+        assert!(
+            text.contains("\ntavora_process_start_time_seconds 1"),
+            "{text}"
+        );
+    }
+}
