@@ -28,7 +28,6 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// A program to run.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with code")]
 struct Execute {
     /// The body of an async function in JavaScript.
     code: String,
