@@ -1,0 +1,152 @@
+//! `tavora-host serve` as an operator runs it: the real binary on a free port of loopback, with a folder and a KEK of
+//! its own.
+//!
+//! Nothing here knows what a route should answer, but for the operator API's two that make an app and its key.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::binary;
+use crate::daemon::Daemon;
+use crate::fixture::component_cache;
+use crate::wire::{Answer, Request};
+
+/// A running host with a KEK. It is stopped when this goes; what it logged is shown if the test failed.
+pub struct Serving {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The token of the operator API and of the page.
+    pub admin_token: String,
+    // Before its folder: it ends before that goes.
+    daemon: Daemon,
+    /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
+    pub folder: TempDir,
+}
+
+/// An app and an API key of it.
+#[derive(Clone)]
+pub struct AppWithKey {
+    /// The app's id.
+    pub id: String,
+    /// The API key's id.
+    pub key_id: String,
+    /// The API key.
+    pub key: String,
+}
+
+impl Serving {
+    /// Starts the binary, configured by the text of a `tavora.toml`.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, |_| ())
+    }
+
+    /// The same, after `change` has had its way with the command (its environment, say).
+    pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path();
+        std::fs::write(path.join("tavora.toml"), config).expect("the folder is writable");
+        share_component_cache(&path.join("data"));
+        let kek = path.join("kek");
+        let made = binary::run(path, &["kek", "generate", "--out", "kek"]);
+        assert_eq!(made.status, 0, "{made:?}");
+
+        let mut command = binary::host(path);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
+            .args(["--config", "tavora.toml"])
+            .env("TAVORA_SECRET_KEK", format!("file://{}", kek.display()));
+        change(&mut command);
+        let daemon = Daemon::spawn(&mut command);
+        let token = path.join("data/admin-token");
+        let token = std::fs::read_to_string(&token)
+            .unwrap_or_else(|error| panic!("{}: {error}", token.display()));
+        Self {
+            address: daemon.address,
+            admin_token: token.trim().to_owned(),
+            daemon,
+            folder,
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.daemon.process_id()
+    }
+
+    /// Everything that it printed and logged so far.
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Sends a request.
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Answer {
+        self.daemon.send(request)
+    }
+
+    /// Sends a request of the operator.
+    #[track_caller]
+    pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let request = Request::new(method, path)
+            .header("authorization", format!("Bearer {}", self.admin_token));
+        self.send(&match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+    }
+
+    /// Makes an app of this name and an API key of it.
+    #[track_caller]
+    pub fn make_app(&self, name: &str) -> AppWithKey {
+        let app = self.admin("POST", "/api/admin/apps", Some(&json!({ "name": name })));
+        assert_eq!(app.status, 201, "{}", app.text());
+        let id = text(&app.json()["id"]);
+        let (key_id, key) = self.make_key(&id, &json!({ "name": "tests" }));
+        AppWithKey { id, key_id, key }
+    }
+
+    /// Makes an API key of an app as `body` asks for it; its id and the key.
+    #[track_caller]
+    pub fn make_key(&self, app_id: &str, body: &Value) -> (String, String) {
+        let path = format!("/api/admin/apps/{app_id}/api-keys");
+        let made = self.admin("POST", &path, Some(body));
+        assert_eq!(made.status, 201, "{}", made.text());
+        let made = made.json();
+        (text(&made["id"]), text(&made["key"]))
+    }
+
+    /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.daemon.stop()
+    }
+}
+
+/// Gives a data folder the component cache of all tests, so that one start compiles for all.
+fn share_component_cache(data: &std::path::Path) {
+    let private = std::fs::Permissions::from_mode(0o700);
+    let cache = component_cache();
+    std::fs::set_permissions(&cache, private.clone()).expect("the cache is this user's");
+    std::fs::create_dir(data).expect("the folder is new");
+    std::fs::set_permissions(data, private).expect("the folder is this user's");
+    std::os::unix::fs::symlink(cache, data.join("cache")).expect("the folder is new");
+}
+
+#[track_caller]
+fn text(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
