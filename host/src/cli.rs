@@ -11,8 +11,10 @@ mod dev;
 mod kek;
 mod key;
 mod output;
+mod private_file;
 mod run;
 mod secret;
+mod serve;
 mod session;
 mod tool;
 mod vault;
@@ -51,7 +53,7 @@ Exit status: 0 done, 1 it failed, 2 wrong usage. `run` and `tool inspect` have m
 /// Options of every command.
 #[derive(Args)]
 pub(crate) struct Global {
-    /// The folder with the database, the key of `dev`, and caches.
+    /// The folder with the database, the admin token, the key of `dev`, and caches.
     #[arg(
         long,
         global = true,
@@ -72,6 +74,8 @@ pub(crate) struct Global {
 enum Command {
     /// Make a platform in the data folder and serve it.
     Dev(dev::Dev),
+    /// Serve the HTTP API on the data folder.
+    Serve(serve::Serve),
     /// Show the whole thing at work, on loopback, in a temporary folder.
     Demo(demo::Demo),
     /// Run an agent's program.
@@ -141,7 +145,7 @@ pub fn main() -> ExitCode {
     harden();
     let cli = Cli::parse();
     let default_level = match &cli.command {
-        Command::Dev(_) => "info",
+        Command::Dev(_) | Command::Serve(_) => "info",
         // What it provokes on purpose would only disturb its transcript.
         Command::Demo(_) => "error",
         _ => "warn",
@@ -184,6 +188,7 @@ async fn execute(cli: Cli) -> Outcome {
     let output = Output::new(global.json);
     match command {
         Command::Dev(dev) => dev.execute(&global).await,
+        Command::Serve(serve) => serve.execute(&global).await,
         Command::Demo(demo) => demo.execute().await,
         Command::Run(run) => run.execute(&global).await,
         Command::App(app) => app.execute(&global, &output).await,

@@ -3,7 +3,6 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,9 @@ use vault_core::SecretName;
 use crate::egress::{EgressLimits, Origin};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
+pub use crate::server::{ServerConfig, ServerLimits};
 use crate::telemetry::traces::OtlpEndpoint;
+use crate::ui::AdminConfig;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,6 +22,8 @@ use crate::telemetry::traces::OtlpEndpoint;
 pub struct Config {
     /// Where the host listens.
     pub server: ServerConfig,
+    /// The page at `/admin`.
+    pub admin: AdminConfig,
     /// Where the data is.
     pub storage: StorageConfig,
     /// What tools may reach besides the public internet's part of their grants.
@@ -31,25 +34,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// `[server]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// How long requests may go on after the host was told to stop, in milliseconds.
-    pub shutdown_grace_ms: u64,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            shutdown_grace_ms: 5_000,
-        }
-    }
 }
 
 /// `[storage]`
@@ -205,8 +189,13 @@ impl Config {
         if let Some(StorageUrl(database)) = &mut config.storage.url {
             *database = folder.join(&database);
         }
-        if let Some(ca) = &mut config.egress.extra_ca_file {
-            *ca = folder.join(&ca);
+        let files = [
+            &mut config.egress.extra_ca_file,
+            &mut config.server.tls_cert_file,
+            &mut config.server.tls_key_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = folder.join(&file);
         }
         for tool in config.tools.values_mut() {
             if let Some(component) = &mut tool.component {
@@ -290,7 +279,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected `listen` or `shutdown_grace_ms`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -309,6 +298,10 @@ mod tests {
         for section in [
             "",
             "[server]",
+            "[admin]",
+            "[server.limits]",
+            "[server.auth_failures]",
+            "[server.rate_limit]",
             "[storage]",
             "[egress]",
             "[egress.limits]",

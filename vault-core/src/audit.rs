@@ -68,6 +68,23 @@ pub mod action {
     ];
 }
 
+/// To what kinds of things it happened, as far as this crate records them. A host may add its own.
+pub mod subject_kind {
+    /// An app.
+    pub const APP: &str = "app";
+    /// An API key.
+    pub const API_KEY: &str = "api_key";
+    /// A vault.
+    pub const VAULT: &str = "vault";
+    /// A secret; its subject id is `<vault id>/<name>`, or the name alone where no vault is designated.
+    pub const SECRET: &str = "secret";
+    /// A KEK.
+    pub const KEK: &str = "kek";
+
+    /// All of them.
+    pub const ALL: &[&str] = &[APP, API_KEY, VAULT, SECRET, KEK];
+}
+
 /// How it ended.
 pub mod outcome {
     /// It was done.
@@ -145,7 +162,7 @@ impl Caller {
 /// What it was done to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// `app`, `api_key`, `vault`, `secret`, `kek`, or a kind of the host's own.
+    /// One of [`subject_kind::ALL`], or a kind of the host's own.
     pub kind: Cow<'static, str>,
     /// Which one; for a secret `<vault id>/<name>`.
     pub id: String,
@@ -162,7 +179,7 @@ impl Subject {
 
     /// A secret in a vault.
     pub fn secret(vault_id: VaultId, name: &SecretName) -> Self {
-        Self::new("secret", format_args!("{vault_id}/{name}"))
+        Self::new(subject_kind::SECRET, format_args!("{vault_id}/{name}"))
     }
 }
 

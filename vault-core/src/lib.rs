@@ -69,7 +69,7 @@ pub use self::{
         SECRET_VALUE_MAX_BYTES, SecretName, SecretValue,
     },
     store::{
-        Store, StoreError,
+        Store, StoreError, StoreStats,
         sqlite::{SqliteOptions, SqliteStore},
     },
     vault::{

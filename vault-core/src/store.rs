@@ -6,7 +6,7 @@
 
 pub mod sqlite;
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -233,6 +233,22 @@ pub struct KekRow {
     pub rows: u64,
 }
 
+/// How a store keeps up with what is written to it. Counts and times are since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// How many writes are waiting or being made right now.
+    pub waiting: u64,
+    /// How many writes ended with a commit, those included that were refused and changed nothing.
+    pub writes: u64,
+    /// How many transactions they took.
+    pub commits: u64,
+    /// How long all of these writes together took, each from when it was asked for until it was committed.
+    pub write_time: Duration,
+    /// How long the one took that waited longest for the last commit. Nothing is released before its commit, so this is
+    /// how far the audit lags behind.
+    pub last_write_time: Duration,
+}
+
 /// Apps and their API keys.
 #[async_trait]
 pub trait AppStore: Send + Sync {
@@ -375,6 +391,8 @@ pub trait Store: AppStore + VaultStore + SecretStore {
     async fn verify(&self, verifier: Verifier) -> Result<VerifyReport, StoreError>;
     /// Whether reading and writing work right now; changes nothing.
     async fn probe(&self) -> Result<(), StoreError>;
+    /// How it keeps up.
+    fn stats(&self) -> StoreStats;
     /// Waits for what is under way, leaves deleted ciphertext nowhere, and refuses everything from then on.
     async fn close(&self) -> Result<(), StoreError>;
 }

@@ -30,13 +30,13 @@ pub use self::{
 };
 use crate::{
     app::VaultView,
-    audit::{AuditDraft, Caller, Subject, action},
+    audit::{AuditDraft, Caller, Subject, action, subject_kind},
     id::{AppId, VaultId},
     key::Keyring,
     metadata::Metadata,
     name::VaultName,
     revision::Condition,
-    store::{NewVault, Store, StoreError},
+    store::{NewVault, Store, StoreError, StoreStats},
 };
 
 /// The limits of [`SecretVaults`], each with its default.
@@ -123,7 +123,7 @@ impl SecretVaults {
         };
         let entry = AuditDraft::new(caller, action::VAULT_CREATED)
             .app(app_id)
-            .about(Subject::new("vault", vault.id));
+            .about(Subject::new(subject_kind::VAULT, vault.id));
         self.0
             .store
             .create_vault(vault, entry.detail("name", name.as_str()))
@@ -199,7 +199,7 @@ impl SecretVaults {
     ) -> Result<VaultView, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_UPDATED)
             .app(app_id)
-            .about(Subject::new("vault", id));
+            .about(Subject::new(subject_kind::VAULT, id));
         self.0
             .store
             .update_vault(app_id, id, metadata, condition, entry)
@@ -234,7 +234,7 @@ impl SecretVaults {
     ) -> Result<u64, VaultError> {
         let entry = AuditDraft::new(caller, action::VAULT_DELETED)
             .app(app_id)
-            .about(Subject::new("vault", id));
+            .about(Subject::new(subject_kind::VAULT, id));
         self.0
             .store
             .delete_vault(app_id, id, condition, entry)
@@ -260,7 +260,9 @@ impl SecretVaults {
             ),
             None => ("app", AuditDraft::new(caller, action::DESIGNATION_CLEARED)),
         };
-        let entry = entry.app(app_id).about(Subject::new("app", app_id));
+        let entry = entry
+            .app(app_id)
+            .about(Subject::new(subject_kind::APP, app_id));
         self.0
             .store
             .designate(app_id, vault_id, entry)
@@ -284,6 +286,11 @@ impl SecretVaults {
         Ok(self.0.store.probe().await?)
     }
 
+    /// How the store keeps up with what is written to it.
+    pub fn store_stats(&self) -> StoreStats {
+        self.0.store.stats()
+    }
+
     /// Waits for what is under way and closes the store.
     ///
     /// # Errors
@@ -300,8 +307,10 @@ fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
     }
 }
 
-/// As precise as times are kept, so that what is returned is what is read later.
+/// As precise as times are kept, so that what is returned is what is read later. The last second of time has no
+/// milliseconds that could be read back.
 fn milliseconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond())
+    let last = Timestamp::MAX.as_second() * 1000;
+    Timestamp::from_millisecond(at.as_millisecond().min(last))
         .expect("a time is one without its microseconds too")
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use vault_core::{App, AppName, AppSlug};
 
 use super::output::{Output, table};
-use super::session::{Session, operator, refused, usage};
+use super::session::{KekSource, Session, operator, refused, usage};
 use super::{Global, Outcome};
 
 #[derive(Subcommand)]
@@ -34,7 +34,7 @@ impl AppCommand {
             } => {
                 let name = AppName::try_from(name).map_err(usage)?;
                 let slug = slug.map(AppSlug::try_from).transpose().map_err(usage)?;
-                Session::with_new(global, async |session| {
+                Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {
                     let app = session
                         .vaults
                         .create_app(&operator(), name, slug, description)

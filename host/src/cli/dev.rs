@@ -1,21 +1,20 @@
 //! `tavora-host dev`: a platform of one's own in a folder, made on first use.
 //!
-//! The HTTP API's routes are not here; `health` is.
+//! What it serves, and how, is `serve`'s business.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
-use vault_core::AppName;
+use vault_core::{AppName, LocalKek};
 
-use super::kek;
 use super::output::print_line;
+use super::serve::Serving;
 use super::session::{
-    KEK_FILE, KEK_VARIABLE, Session, config, make_private_folder, operator, usage, variable,
+    KEK_FILE, KEK_VARIABLE, KekSource, Session, config, make_private_folder, operator, usage,
+    variable,
 };
-use super::{Failure, Global, Outcome};
-use crate::health;
+use super::{Failure, Global, Outcome, private_file};
 
 /// The app that `dev` makes.
 const APP: &str = "dev";
@@ -29,33 +28,12 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let server = config(global)?.server;
-        let listen = self.listen.unwrap_or(server.listen);
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .map_err(|error| {
-                usage(format!(
-                    "cannot listen on {listen}: {error}; choose another with --listen"
-                ))
-            })?;
+        let serving = Serving::bind(config(global)?.server, self.listen).await?;
         make_kek(global).await?;
-        Session::with_new(global, async |session| {
+        Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {
             session.vaults.require_kek().await?;
             make_app(session, &global.data).await?;
-            let platform = session.platform().await?;
-            for tool in platform.tools() {
-                print_line(&format!(
-                    "tool {}: resolves {}",
-                    tool.name,
-                    tool.secrets.join(", ")
-                ))?;
-            }
-            print_line(&format!(
-                "listening on http://{} (/healthz, /readyz); Ctrl-C ends it",
-                listener.local_addr()?
-            ))?;
-            let grace = Duration::from_millis(server.shutdown_grace_ms);
-            Ok(health::serve(listener, session.vaults.clone(), stop_signal(), grace).await?)
+            serving.run(session, &global.data).await
         })
         .await
     }
@@ -68,7 +46,7 @@ async fn make_kek(global: &Global) -> Outcome {
     if variable(KEK_VARIABLE)?.is_some() || kek.exists() {
         return Ok(());
     }
-    Session::with_new(global, async |session| {
+    Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {
         let status = session.vaults.kek_status().await?;
         match status.keks.iter().find(|kek| kek.rows > 0) {
             None => Ok(()),
@@ -81,7 +59,7 @@ async fn make_kek(global: &Global) -> Outcome {
         }
     })
     .await?;
-    kek::write_new(&kek)?;
+    private_file::make(&kek, &LocalKek::make_text())?;
     Ok(print_line(&format!(
         "made a key encryption key in {} (0600)",
         kek.display()
@@ -119,20 +97,4 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
         *key
     );
     Ok(print_line(&made)?)
-}
-
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
 }

@@ -1,15 +1,13 @@
 //! `tavora-host kek …`: the key that wraps every secret's own key.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use vault_core::{KekState, KekStatus, LocalKek};
 
 use super::output::{Output, table};
-use super::session::{KEK_VARIABLE, Session, usage};
-use super::{Global, Outcome};
+use super::session::{KEK_VARIABLE, Session};
+use super::{Global, Outcome, private_file};
 
 #[derive(Subcommand)]
 pub(crate) enum KekCommand {
@@ -32,7 +30,7 @@ impl KekCommand {
                 Ok(output.show(&shown, |_| kek.to_string())?)
             }
             Self::Generate { out: Some(path) } => {
-                write_new(&path)?;
+                private_file::make(&path, &LocalKek::make_text())?;
                 let path = path.canonicalize()?;
                 let shown = serde_json::json!({ "file": path });
                 output.show(&shown, |_| {
@@ -52,20 +50,6 @@ impl KekCommand {
             }
         }
     }
-}
-
-/// Makes a KEK in a file that did not exist.
-pub(crate) fn write_new(path: &Path) -> Outcome {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| usage(format!("cannot make {}: {error}", path.display())))?;
-    let kek = LocalKek::make_text();
-    file.write_all(kek.as_bytes())?;
-    file.write_all(b"\n")?;
-    Ok(file.sync_all()?)
 }
 
 fn text(status: &KekStatus) -> String {

@@ -56,7 +56,8 @@ impl KeyCommand {
                 let (view, key) = session
                     .vaults
                     .create_api_key(&operator(), app.id, name, expires_at)
-                    .await?;
+                    .await
+                    .map_err(refused)?;
                 let shown = serde_json::json!({ "id": view.id, "name": view.name, "key": *key });
                 output.show(&shown, |_| {
                     format!("{}\n\nThis is the only time that the key is shown.", *key)

@@ -23,6 +23,15 @@ const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
 
+/// Where a command takes the KEK from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KekSource {
+    /// The environment and nothing else.
+    Environment,
+    /// Where the environment has none, the file that `dev` made.
+    EnvironmentOrFolder,
+}
+
 /// An open data folder.
 pub(crate) struct Session {
     pub vaults: SecretVaults,
@@ -40,16 +49,17 @@ impl Session {
                 database.display()
             )));
         }
-        Self::with_new(global, work).await
+        Self::with_new(global, KekSource::EnvironmentOrFolder, work).await
     }
 
     /// The same, and makes the folder and the database where there are none.
     pub(crate) async fn with_new(
         global: &Global,
+        kek: KekSource,
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
         let config = config(global)?;
-        let keyring = keyring(&global.data)?;
+        let keyring = keyring(kek, &global.data)?;
         make_private_folder(&global.data)?;
         let store = SqliteStore::open(database(global, &config), SqliteOptions::default())?;
         let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
@@ -146,6 +156,7 @@ pub(crate) fn refused(error: VaultError) -> Failure {
         VaultError::NotFound { .. }
         | VaultError::AppSlugTaken { .. }
         | VaultError::VaultNameTaken { .. }
+        | VaultError::ExpiryPast { .. }
         | VaultError::Slug(_) => usage(error),
         other => other.into(),
     }
@@ -172,12 +183,13 @@ pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
     }
 }
 
-/// The keyring of the environment, or of the data folder's key file; `None` where there is neither.
-fn keyring(data: &Path) -> Result<Option<Keyring>, Failure> {
+/// The keyring of the environment, or of the data folder's key file where that is wanted; `None` where there is
+/// neither.
+fn keyring(source: KekSource, data: &Path) -> Result<Option<Keyring>, Failure> {
     let file = data.join(KEK_FILE);
     let primary = match variable(KEK_VARIABLE)? {
         Some(text) => text,
-        None if file.exists() => {
+        None if source == KekSource::EnvironmentOrFolder && file.exists() => {
             let file = file.canonicalize()?;
             Zeroizing::new(format!("file://{}", file.display()))
         }
@@ -196,7 +208,7 @@ pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure>
         Ok(text) => Ok(Some(Zeroizing::new(text))),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(Failure::Usage(format!(
-            "{name} is not text; set it to base64 or hex of 32 bytes, or to file:///path"
+            "{name} is not text; set it to what its documentation says"
         ))),
     }
 }

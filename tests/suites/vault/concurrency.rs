@@ -14,7 +14,7 @@ async fn concurrent_writes_share_commits() {
     const WRITERS: usize = 64;
     let platform = Arc::new(Platform::new().await);
     platform.put("FIRST", "v").await;
-    let before = platform.store.commits();
+    let before = platform.vaults.store_stats().commits;
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let platform = Arc::clone(&platform);
@@ -24,7 +24,7 @@ async fn concurrent_writes_share_commits() {
     for writer in writers {
         writer.await.unwrap();
     }
-    let commits = platform.store.commits() - before;
+    let commits = platform.vaults.store_stats().commits - before;
     assert!(
         commits <= WRITERS as u64 / 4,
         "{WRITERS} writes took {commits} commits"
@@ -218,6 +218,53 @@ async fn a_full_queue_refuses_at_once() {
     }
     assert!((10..20).contains(&refused), "{refused}");
     assert_eq!(platform.release("A").await.unwrap(), "v");
+}
+
+/// What an operator watches: how many writes wait, and how long the last ones took to be committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_says_how_it_keeps_up() {
+    const RELEASES: u64 = 8;
+    const HELD: Duration = Duration::from_millis(300);
+    let platform = Arc::new(Platform::new().await);
+    platform.put("A", "v").await;
+    let before = platform.vaults.store_stats();
+    assert_eq!(before.waiting, 0);
+    assert!(before.writes >= before.commits && before.commits > 0);
+    let lock = platform.raw();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting: Vec<_> = (0..RELEASES)
+        .map(|_| {
+            let platform = Arc::clone(&platform);
+            tokio::spawn(async move { platform.release("A").await })
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while platform.vaults.store_stats().waiting < RELEASES {
+        assert!(Instant::now() < deadline, "the releases do not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(HELD).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    for release in waiting {
+        assert_eq!(release.await.unwrap().unwrap(), "v");
+    }
+    let after = platform.vaults.store_stats();
+    assert_eq!((after.waiting, after.writes - before.writes), (0, RELEASES));
+    assert!(after.commits > before.commits && after.commits - before.commits <= RELEASES);
+    assert!(after.last_write_time >= HELD, "{after:?}");
+    assert!(after.write_time - before.write_time >= HELD * RELEASES as u32);
+
+    // One that nobody waits for any more is not waiting.
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let given_up = platform.release("A");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), given_up)
+            .await
+            .is_err()
+    );
+    lock.execute_batch("ROLLBACK").unwrap();
+    platform.vaults.probe().await.unwrap();
+    assert_eq!(platform.vaults.store_stats().waiting, 0);
 }
 
 /// A check of the whole audit sees one snapshot while others write.

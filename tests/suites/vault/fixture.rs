@@ -34,7 +34,6 @@ pub fn sqlite() -> EmptyStore {
 /// A SQLite database with one app that designates one vault.
 pub struct Platform {
     pub vaults: SecretVaults,
-    pub store: Arc<SqliteStore>,
     pub app: App,
     pub vault: VaultView,
     pub kek: String,
@@ -50,13 +49,12 @@ impl Platform {
         let folder = tempfile::tempdir().unwrap();
         let kek = LocalKek::make_text().to_string();
         let store = Arc::new(SqliteStore::open(folder.path().join("vault.db"), options).unwrap());
-        let vaults = SecretVaults::open(store.clone(), Some(keyring(&kek)))
+        let vaults = SecretVaults::open(store, Some(keyring(&kek)))
             .await
             .unwrap();
         let (app, vault) = app_with_vault(&vaults, "Shop").await;
         Self {
             vaults,
-            store,
             app,
             vault,
             kek,

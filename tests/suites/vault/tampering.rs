@@ -4,7 +4,7 @@ mod audit;
 mod cell;
 mod numbers;
 
-use vault_core::{App, Finding, ReleaseError, VaultView};
+use vault_core::{App, Finding, ReleaseError, StoreError, VaultError, VaultView};
 
 use self::cell::{Cell, columns, tampering};
 use crate::fixture::{Platform, app_with_vault, create_vault, delete, operator, put, release};
@@ -90,6 +90,32 @@ async fn every_flipped_byte_gives_an_error_or_the_right_value() {
     assert!(flips > 400, "{flips}");
     assert_eq!(platform.release("TARGET").await.unwrap(), "the value");
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+}
+
+/// A condition on what cannot be read is not met by guessing; without one, what is damaged can be got rid of.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_changes_unconditionally_alone() {
+    let platform = Platform::new().await;
+    let (vaults, app, vault) = (&platform.vaults, platform.app.id, &platform.vault);
+    let damage = "UPDATE vaults SET metadata = '{'";
+    tampering(&platform).execute_batch(damage).unwrap();
+    let refused = vaults
+        .delete_vault_if(&operator(), app, vault.id, vault.revision().into())
+        .await;
+    assert!(
+        matches!(refused, Err(VaultError::Store(StoreError::Damaged { .. }))),
+        "{refused:?}"
+    );
+    let repaired = vaults
+        .update_vault_metadata(&operator(), app, vault.id, vault.metadata.clone())
+        .await
+        .unwrap();
+    assert_eq!(vaults.vault(app, vault.id).await.unwrap(), repaired);
+    tampering(&platform).execute_batch(damage).unwrap();
+    vaults
+        .delete_vault(&operator(), app, vault.id)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

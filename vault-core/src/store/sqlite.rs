@@ -23,7 +23,7 @@ use self::{
     reader::Readers,
     writer::{Effect, Writer},
 };
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreStats};
 use crate::audit::{
     AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport,
 };
@@ -95,11 +95,6 @@ impl SqliteStore {
             verify_timeout,
         })
     }
-
-    /// How many transactions were committed so far; with the number of writes it shows how well they group.
-    pub fn commits(&self) -> u64 {
-        self.writer.commits()
-    }
 }
 
 #[async_trait]
@@ -141,6 +136,10 @@ impl Store for SqliteStore {
                     .map_err(Into::into)
             })
             .await
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.writer.stats()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

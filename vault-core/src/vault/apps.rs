@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{SecretVaults, VaultError, milliseconds, not_found, token, token_prefix};
 use crate::{
     app::{ApiKeyView, App},
-    audit::{AuditDraft, Caller, Subject, action},
+    audit::{AuditDraft, Caller, Subject, action, subject_kind},
     id::{ApiKeyId, AppId},
     name::{ApiKeyName, AppName, AppSlug},
     store::{ApiKeyRow, NewApp, StoreError},
@@ -35,7 +35,7 @@ impl SecretVaults {
         };
         let entry = AuditDraft::new(caller, action::APP_CREATED)
             .app(app.id)
-            .about(Subject::new("app", app.id));
+            .about(Subject::new(subject_kind::APP, app.id));
         self.0
             .store
             .create_app(app, entry.detail("slug", slug.as_str()))
@@ -107,7 +107,7 @@ impl SecretVaults {
         };
         let entry = AuditDraft::new(caller, action::API_KEY_CREATED)
             .app(app_id)
-            .about(Subject::new("api_key", id));
+            .about(Subject::new(subject_kind::API_KEY, id));
         let row = ApiKeyRow {
             view: view.clone(),
             secret_hash,
@@ -140,7 +140,7 @@ impl SecretVaults {
     ) -> Result<ApiKeyView, VaultError> {
         let entry = AuditDraft::new(caller, action::API_KEY_REVOKED)
             .app(app_id)
-            .about(Subject::new("api_key", id));
+            .about(Subject::new(subject_kind::API_KEY, id));
         self.0
             .store
             .revoke_api_key(app_id, id, entry)

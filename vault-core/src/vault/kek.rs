@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{SecretVaults, VaultError};
 use crate::{
-    audit::{AuditDraft, Caller, Subject, action},
+    audit::{AuditDraft, Caller, Subject, action, subject_kind},
     key::{Dek, KekId, Keyring},
     store::StoreError,
 };
@@ -215,7 +215,7 @@ impl SecretVaults {
             .wrap(&Dek::make(), &canary_data(kek_id))
             .await?;
         let entry = AuditDraft::new(&Caller::host(), action::KEK_REGISTERED)
-            .about(Subject::new("kek", kek_id));
+            .about(Subject::new(subject_kind::KEK, kek_id));
         self.0
             .store
             .register_kek(kek_id, canary, keyring.kek_ids(), entry)

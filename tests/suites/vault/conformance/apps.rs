@@ -1,11 +1,12 @@
 //! Apps, API keys and vaults: who owns what, and who is let in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::json;
 use vault_core::{Metadata, Store, VaultError, VaultId};
 
-use super::open;
+use super::{audit_of, open};
 use crate::fixture::{app_with_vault, name, operator, value};
 
 pub async fn apps_have_unique_slugs(store: Arc<dyn Store>) {
@@ -107,21 +108,46 @@ pub async fn api_keys_authenticate_until_revoked_or_expired(store: Arc<dyn Store
         Err(VaultError::ApiKeyRefused)
     ));
 
-    let past = Some("2020-01-01T00:00:00Z".parse().unwrap());
-    let (_, expired) = vaults
-        .create_api_key(&operator(), app.id, "old".parse().unwrap(), past)
+    let at = Timestamp::now() + Duration::from_millis(1500);
+    let (_, expiring) = vaults
+        .create_api_key(&operator(), app.id, "new".parse().unwrap(), Some(at))
         .await
         .unwrap();
+    // A slow machine may be past the expiry already.
+    let accepted = vaults.authenticate(&expiring).await;
+    assert!(accepted.is_ok() || Timestamp::now() >= at);
+    while Timestamp::now() < at {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(matches!(
-        vaults.authenticate(&expired).await,
+        vaults.authenticate(&expiring).await,
         Err(VaultError::ApiKeyRefused)
     ));
-    let future = Some("2120-01-01T00:00:00Z".parse().unwrap());
-    let (_, lasting) = vaults
-        .create_api_key(&operator(), app.id, "new".parse().unwrap(), future)
-        .await
-        .unwrap();
-    assert!(vaults.authenticate(&lasting).await.is_ok());
+}
+
+pub async fn a_key_that_would_be_refused_from_the_start_is_not_created(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let (app, _) = app_with_vault(&vaults, "Shop").await;
+    for at in [Timestamp::UNIX_EPOCH, Timestamp::MIN, Timestamp::now()] {
+        let refused = vaults
+            .create_api_key(&operator(), app.id, "old".parse().unwrap(), Some(at))
+            .await;
+        assert!(
+            matches!(refused, Err(VaultError::ExpiryPast { at: past }) if past <= at),
+            "{at}"
+        );
+    }
+    assert_eq!(vaults.api_keys(app.id).await.unwrap(), []);
+    assert_eq!(audit_of(&vaults, "api_key.created").await, []);
+    let farthest = vaults
+        .create_api_key(
+            &operator(),
+            app.id,
+            "new".parse().unwrap(),
+            Some(Timestamp::MAX),
+        )
+        .await;
+    assert!(vaults.authenticate(&farthest.unwrap().1).await.is_ok());
 }
 
 pub async fn vaults_belong_to_one_app(store: Arc<dyn Store>) {

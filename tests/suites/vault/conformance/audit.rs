@@ -1,11 +1,14 @@
 //! The audit as it is written and read.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures::future::join_all;
 
 use serde_json::json;
 use vault_core::{
-    Actor, ApiKeyId, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store, StoreError,
-    VaultError,
+    Actor, ApiKeyId, AppId, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store,
+    StoreError, VaultError,
+    audit::{AUDIT_PAGE_MAX, action, subject_kind},
 };
 
 use super::{audit_of, open};
@@ -59,6 +62,15 @@ pub async fn everything_is_audited(store: Arc<dyn Store>) {
                     secret.released secret.deleted vault.updated app.vault_cleared vault.deleted api_key.revoked";
     assert_eq!(actions.join(" "), expected);
     assert_eq!(page.total, 12);
+    // What a page can offer as filters is what there is, and all of it.
+    let recorded: BTreeSet<_> = actions.into_iter().collect();
+    assert_eq!(recorded, action::ALL.iter().copied().collect());
+    let subjects = page
+        .entries
+        .iter()
+        .filter_map(|entry| entry.subject.as_ref());
+    let kinds: BTreeSet<_> = subjects.map(|subject| &*subject.kind).collect();
+    assert_eq!(kinds, subject_kind::ALL.iter().copied().collect());
     assert!(
         page.entries
             .is_sorted_by(|newer, older| newer.seq == older.seq + 1)
@@ -150,6 +162,67 @@ pub async fn the_audit_can_be_queried(store: Arc<dyn Store>) {
         },
     );
     assert_eq!(total(before).await + total(after).await, 5);
+}
+
+pub async fn an_export_has_all_that_was_there_when_it_began(store: Arc<dyn Store>) {
+    const ENTRIES: usize = 2 * AUDIT_PAGE_MAX as usize + 500;
+    let vaults = open(store).await;
+    let (app, _) = app_with_vault(&vaults, "Shop").await;
+    let record = async |app_id, index: usize| {
+        let draft = AuditDraft::new(&Caller::host(), "egress.denied").app(app_id);
+        vaults
+            .record(draft.detail("index", index))
+            .await
+            .unwrap()
+            .seq
+    };
+    let mut expected: Vec<u64> = Vec::new();
+    for first in (0..ENTRIES).step_by(100) {
+        let group = (first..first + 100).map(|index| record(app.id, index));
+        expected.extend(join_all(group).await);
+        record(AppId::make(), first).await;
+    }
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+
+    let query = AuditQuery {
+        app_id: Some(app.id),
+        action: Some("egress.denied".into()),
+        // Those of a page.
+        limit: Some(3),
+        offset: 7,
+        ..AuditQuery::default()
+    };
+    let mut export = vaults.audit_export(query.clone());
+    let (mut exported, mut batches) = (Vec::new(), Vec::new());
+    while let Some(batch) = export.next_batch().await.unwrap() {
+        batches.push(batch.len());
+        exported.extend(batch.iter().map(|entry| entry.seq));
+        record(app.id, ENTRIES).await;
+    }
+    assert_eq!(batches, [1000, 1000, 500]);
+    assert!(exported == expected);
+    assert!(export.next_batch().await.unwrap().is_none());
+
+    // Exactly full batches, and nothing at all.
+    let of_app = |app_id| AuditQuery {
+        app_id: Some(app_id),
+        ..AuditQuery::default()
+    };
+    let other = AppId::make();
+    assert!(
+        vaults
+            .audit_export(of_app(other))
+            .next_batch()
+            .await
+            .unwrap()
+            .is_none()
+    );
+    join_all((0..AUDIT_PAGE_MAX as usize).map(|index| record(other, index))).await;
+    let mut export = vaults.audit_export(of_app(other));
+    assert_eq!(export.next_batch().await.unwrap().unwrap().len(), 1000);
+    assert!(export.next_batch().await.unwrap().is_none());
+    let mut everything = vaults.audit_export(AuditQuery::default());
+    assert_eq!(everything.next_batch().await.unwrap().unwrap().len(), 1000);
 }
 
 pub async fn the_host_records_its_own_and_not_the_vaults(store: Arc<dyn Store>) {

@@ -1,7 +1,7 @@
 //! Whoever edits the audit, or the secrets behind its back, is found out.
 
 use rusqlite::types::Value;
-use vault_core::Finding;
+use vault_core::{AuditDraft, AuditQuery, Caller, Finding, audit::AUDIT_PAGE_MAX};
 
 use super::{Cell, columns, tampering};
 use crate::fixture::{Platform, delete, operator, try_put};
@@ -92,6 +92,35 @@ async fn a_cut_tail_is_found_by_the_head_that_was_kept() {
             expected: head.unwrap()
         }]
     );
+}
+
+/// Even where a whole batch of it is damaged, an export does not end there as if that were all.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_goes_on_behind_damaged_entries() {
+    let platform = Platform::new().await;
+    let page = i64::from(AUDIT_PAGE_MAX);
+    let record = || async {
+        let draft = AuditDraft::new(&Caller::host(), "egress.denied");
+        platform.vaults.record(draft).await.unwrap()
+    };
+    futures::future::join_all((0..2 * page + 100).map(|_| record())).await;
+    let raw = tampering(&platform);
+    let last: i64 = raw
+        .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
+        .unwrap();
+    let damage = "UPDATE audit SET actor = 'nobody' WHERE seq BETWEEN ? AND ?";
+    let damaged = raw.execute(damage, [last - 2 * page - 50, last - 100]);
+    let damaged = damaged.unwrap() as u64;
+    assert!(damaged > AUDIT_PAGE_MAX.into());
+    let mut export = platform.vaults.audit_export(AuditQuery::default());
+    let mut exported = Vec::new();
+    while let Some(batch) = export.next_batch().await.unwrap() {
+        assert!(!batch.is_empty());
+        exported.extend(batch.iter().map(|entry| entry.seq));
+    }
+    assert_eq!(exported.len() as u64, last as u64 - damaged);
+    assert!(exported.is_sorted_by(|newer, older| newer > older));
+    assert_eq!(exported.last(), Some(&1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

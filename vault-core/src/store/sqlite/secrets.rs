@@ -10,7 +10,7 @@ use super::{
     writer::Effect,
 };
 use crate::{
-    audit::{AuditDraft, Subject, outcome},
+    audit::{AuditDraft, Subject, outcome, subject_kind},
     envelope::{SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
@@ -242,7 +242,7 @@ fn release(
         .prepare_cached(designated)?
         .query_row([app_id], |row| Ok((row.get(0)?, row.get(1)?)));
     let Some((vault_id, metadata)) = designated.optional()? else {
-        let entry = entry.about(Subject::new("secret", &name));
+        let entry = entry.about(Subject::new(subject_kind::SECRET, &name));
         chain::append(tx, entry.outcome(outcome::NO_VAULT_DESIGNATED))?;
         return Ok(ReleaseRow::NoVaultDesignated);
     };

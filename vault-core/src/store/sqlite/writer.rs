@@ -5,11 +5,11 @@
 //! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
 
 mod job;
+mod tally;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -20,9 +20,12 @@ use rusqlite::Connection;
 use tokio::{sync::oneshot, time};
 
 pub(super) use self::job::Effect;
-use self::job::{Job, Task};
+use self::{
+    job::{Job, Task},
+    tally::Tally,
+};
 use super::SqliteOptions;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreStats};
 
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
@@ -32,7 +35,7 @@ const GATHER_NAP: Duration = Duration::from_micros(20);
 
 pub(super) struct Writer {
     queue: SyncSender<Message>,
-    commits: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     operation_timeout: Duration,
     close_timeout: Duration,
     queue_max_jobs: usize,
@@ -44,14 +47,14 @@ impl Writer {
         options: SqliteOptions,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = sync_channel(options.queue_max_jobs);
-        let commits = Arc::new(AtomicU64::new(0));
+        let tally = Arc::new(Tally::default());
         let (operation_timeout, close_timeout) = (options.operation_timeout, options.close_timeout);
         let queue_max_jobs = options.queue_max_jobs;
         let work = Work {
             connection,
             options,
             messages,
-            commits: Arc::clone(&commits),
+            tally: Arc::clone(&tally),
             last_group: 1,
             // Whoever wrote last may have been killed before it emptied the log.
             erased_since: Some(Instant::now()),
@@ -64,7 +67,7 @@ impl Writer {
             .map_err(|error| StoreError::Backend(Arc::new(error)))?;
         Ok(Self {
             queue,
-            commits,
+            tally,
             operation_timeout,
             close_timeout,
             queue_max_jobs,
@@ -79,7 +82,8 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Job(Box::new(Task::new(effect, work, reply))))?;
+        let task = Task::new(effect, work, reply, self.tally.ticket());
+        self.send(Message::Job(Box::new(task)))?;
         let timed_out = |_| StoreError::TimedOut {
             limit_ms: self.operation_timeout.as_millis() as u64,
         };
@@ -108,8 +112,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+    pub(super) fn stats(&self) -> StoreStats {
+        self.tally.stats()
     }
 
     fn send(&self, message: Message) -> Result<(), StoreError> {
@@ -134,7 +138,7 @@ struct Work {
     connection: Connection,
     options: SqliteOptions,
     messages: Receiver<Message>,
-    commits: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     /// How many jobs the last group had; as many are likely to come again.
     last_group: usize,
     /// Since when ciphertext that must go may be in the log.
@@ -192,7 +196,8 @@ impl Work {
         };
         match &committed {
             Ok(()) => {
-                self.commits.fetch_add(1, Ordering::Relaxed);
+                let asked = jobs.iter().map(|job| job.asked_at());
+                self.tally.committed(asked);
                 if jobs.iter().any(|job| job.effect() == Effect::Erases) {
                     self.erased_since.get_or_insert_with(Instant::now);
                 }

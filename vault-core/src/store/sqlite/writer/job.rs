@@ -2,11 +2,15 @@
 //!
 //! When it runs, and in which transaction, is decided in `writer`.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::Instant,
+};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::tally::Ticket;
 use crate::store::StoreError;
 
 /// What a write does to the database, as far as the writer must know.
@@ -30,6 +34,8 @@ pub(super) trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
     /// What its work does.
     fn effect(&self) -> Effect;
+    /// When it was asked for.
+    fn asked_at(&self) -> Instant;
     /// Tells whoever waits, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -40,6 +46,7 @@ pub(super) struct Task<T, F> {
     work: Option<F>,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+    ticket: Ticket,
 }
 
 impl<T, F> Task<T, F> {
@@ -47,12 +54,14 @@ impl<T, F> Task<T, F> {
         effect: Effect,
         work: F,
         reply: oneshot::Sender<Result<T, StoreError>>,
+        ticket: Ticket,
     ) -> Self {
         Self {
             effect,
             work: Some(work),
             outcome: None,
             reply,
+            ticket,
         }
     }
 }
@@ -78,12 +87,18 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
         self.effect
     }
 
+    fn asked_at(&self) -> Instant {
+        self.ticket.asked_at()
+    }
+
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
             (None, Ok(())) => Err(StoreError::Closed),
         };
+        // Who hears that it is done must not find it counted as waiting.
+        drop(self.ticket);
         // Whoever stopped waiting does not hear of it.
         drop(self.reply.send(outcome));
     }

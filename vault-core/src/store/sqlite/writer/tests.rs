@@ -42,7 +42,7 @@ impl Fixture {
         effect: Effect,
         jobs: [(&'static str, Ending); N],
     ) -> Vec<Result<(), StoreError>> {
-        let commits = self.writer.commits();
+        let commits = self.writer.stats().commits;
         // They gather while this holds the write lock.
         self.other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let jobs = jobs.map(|(what, then)| {
@@ -59,7 +59,10 @@ impl Fixture {
         for job in jobs {
             outcomes.push(job.await.unwrap());
         }
-        assert!(self.writer.commits() - commits <= 1, "more than one group");
+        assert!(
+            self.writer.stats().commits - commits <= 1,
+            "more than one group"
+        );
         outcomes
     }
 

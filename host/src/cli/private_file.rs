@@ -1,0 +1,133 @@
+//! A file with one credential, for its owner alone: made once, never half there, never over another one.
+
+use std::fs::{File, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::{NamedTempFile, PersistError};
+use zeroize::Zeroizing;
+
+use super::session::usage;
+use super::{Failure, Outcome};
+
+/// The largest one that is read, in bytes.
+const MAX_BYTES: u64 = 4_096;
+
+/// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is told so.
+pub(crate) fn make(path: &Path, content: &str) -> Outcome {
+    if try_make(path, content)? {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{} exists already; take another name, or move it away",
+        path.display()
+    )))
+}
+
+/// The same, and says whether it was made: `false` where there is one, which is left as it is.
+pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
+    let refused = |error| usage(format!("cannot make {}: {error}", path.display()));
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // Written beside its place and then linked into it: nobody sees it without its content, or with half of it.
+    let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o600))
+        .map_err(refused)?;
+    file.write_all(content.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {
+            File::open(folder)?.sync_all()?;
+            Ok(true)
+        }
+        Err(PersistError { error, .. }) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(PersistError { error, .. }) => Err(refused(error)),
+    }
+}
+
+/// Reads one, which nobody but its owner may.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let unreadable = |error| usage(format!("cannot read {}: {error}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Failure::Usage(format!(
+            "other users have rights to {0}; `chmod 600 {0}` ends that, and a credential that they may have read should be replaced",
+            path.display()
+        )));
+    }
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
+    file.take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    Ok(Zeroizing::new(text.trim_end().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_owners_alone_and_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("credential");
+        assert!(try_make(&path, "first").is_ok_and(|made| made));
+        let mode = path.metadata().expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(try_make(&path, "second").is_ok_and(|made| !made));
+        assert!(matches!(make(&path, "third"), Err(Failure::Usage(_))));
+        assert!(read(&path).is_ok_and(|text| *text == "first"));
+        let left = folder.path().read_dir().expect("readable").count();
+        assert_eq!(left, 1, "what was written beside it is gone");
+    }
+
+    #[test]
+    fn one_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("credential");
+        for mode in [0o640, 0o604, 0o620] {
+            std::fs::write(&path, "exposed").expect("writable");
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("owned");
+            match read(&path) {
+                Err(Failure::Usage(message)) => {
+                    assert!(message.contains("chmod 600") && !message.contains("exposed"));
+                }
+                _ => panic!("{mode:o} was read"),
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_that_begin_together_one_makes_it_and_all_read_the_same() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("credential");
+        let made: usize = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8)
+                .map(|number| {
+                    let path = &path;
+                    scope.spawn(move || {
+                        let text = format!("credential-of-{number}");
+                        let Ok(made) = try_make(path, &text) else {
+                            panic!("the folder is writable");
+                        };
+                        let Ok(read) = read(path) else {
+                            panic!("it is there");
+                        };
+                        assert!(read.starts_with("credential-of-"), "half of it was read");
+                        assert!(!made || *read == text);
+                        usize::from(made)
+                    })
+                })
+                .collect();
+            all.into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .sum()
+        });
+        assert_eq!(made, 1);
+    }
+}

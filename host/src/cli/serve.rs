@@ -1,0 +1,165 @@
+//! `tavora-host serve`: the platform for production, and what `dev` has in common with it.
+//!
+//! The KEK is the environment's and no file's that `dev` made; without one, vaults are unavailable and the rest works.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use vault_core::KekState;
+
+use super::output::print_line;
+use super::session::{KEK_VARIABLE, KekSource, Session, config, usage, variable};
+use super::{Failure, Global, Outcome, private_file, sentence};
+use crate::api::admin_token::AdminToken;
+use crate::api::{self, Api};
+use crate::config::ServerConfig;
+use crate::server::{BindError, Server, Tls};
+use crate::ui;
+
+const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
+/// The file in the data folder that holds the admin token where the variable does not.
+const ADMIN_TOKEN_FILE: &str = "admin-token";
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Listen here instead of at `[server] listen`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+impl Serve {
+    pub(crate) async fn execute(self, global: &Global) -> Outcome {
+        let serving = Serving::bind(config(global)?.server, self.listen).await?;
+        Session::with_new(global, KekSource::Environment, async |session| {
+            match session.vaults.refresh_kek_state().await? {
+                KekState::Unset => tracing::warn!(
+                    "{KEK_VARIABLE} is not set: vaults answer 503 until the host is started with it"
+                ),
+                // A keyring that does not fit is in the log already.
+                KekState::Ready | KekState::Mismatch { .. } | KekState::CanaryFailed { .. } => {}
+            }
+            serving.run(session, &global.data).await
+        })
+        .await
+    }
+}
+
+/// A server that listens already, so that an address that is taken is told before anything is made.
+pub(crate) struct Serving {
+    server: Server,
+    config: ServerConfig,
+}
+
+impl Serving {
+    pub(crate) async fn bind(
+        mut config: ServerConfig,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
+        raise_open_files();
+        config.listen = listen.unwrap_or(config.listen);
+        let server = Server::bind(config.clone())
+            .await
+            .map_err(|error| match error {
+                BindError::Address { .. } => usage(format!(
+                    "{}; choose another with --listen",
+                    sentence(&error)
+                )),
+                BindError::Tls(error) => usage(error),
+            })?;
+        Ok(Self { server, config })
+    }
+
+    /// Serves the API on this data until a signal ends it.
+    pub(crate) async fn run(self, session: &Session, data: &Path) -> Outcome {
+        let admin_token = admin_token(data)?;
+        let platform = session.platform().await?;
+        for tool in platform.tools() {
+            print_line(&format!(
+                "tool {}: resolves {}",
+                tool.name,
+                tool.secrets.join(", ")
+            ))?;
+        }
+        let api = Api::new(platform, admin_token, &self.config);
+        let page = ui::router(
+            api.clone(),
+            &session.config.admin,
+            self.server.tls().is_some(),
+        );
+        let router = api::router(api, page);
+        let (stop, cut) = (signals(1)?, signals(2)?);
+        let reloading = self
+            .server
+            .tls()
+            .map(|tls| tokio::spawn(reload_on_hangup(tls)));
+        print_line(&format!(
+            "listening on {0} (/healthz, /readyz, /admin); Ctrl-C ends it, a second one at once",
+            self.server.url()
+        ))?;
+        self.server.serve(router, stop, cut).await;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
+        Ok(())
+    }
+}
+
+/// The token of the environment; else that of the data folder, made where there is none.
+fn admin_token(data: &Path) -> Result<AdminToken, Failure> {
+    if let Some(text) = variable(ADMIN_TOKEN_VARIABLE)? {
+        return AdminToken::parse(&text)
+            .map_err(|error| usage(format!("{ADMIN_TOKEN_VARIABLE}: {error}")));
+    }
+    let path = data.join(ADMIN_TOKEN_FILE);
+    if !path.exists() && private_file::try_make(&path, &AdminToken::make_text()?)? {
+        print_line(&format!("made an admin token in {} (0600)", path.display()))?;
+    } else {
+        print_line(&format!("the admin token is in {}", path.display()))?;
+    }
+    AdminToken::parse(&private_file::read(&path)?)
+        .map_err(|error| usage(format!("{}: {error}", path.display())))
+}
+
+/// Ends when the process was told to stop for the `count`th time. What comes before the first wait is not missed.
+fn signals(count: usize) -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        for _ in 0..count {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    })
+}
+
+async fn reload_on_hangup(tls: std::sync::Arc<Tls>) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            return tracing::error!(%error, "SIGHUP will not make the host read its certificate again");
+        }
+    };
+    while hangup.recv().await.is_some() {
+        match tls.reload() {
+            Ok(()) => tracing::info!("read the certificate and its key again"),
+            Err(error) => {
+                tracing::error!(error = sentence(&error), "the certificate stays as it was")
+            }
+        }
+    }
+}
+
+/// Takes all open files that the system allows: the usual first limit is about as many as connections, and tools and
+/// the database need some too.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
+}

@@ -1,0 +1,251 @@
+//! The sockets under the HTTP API: listening, TLS, connections and their limits, and the way to stop.
+//!
+//! A router is served as it is given; routes, credentials and the words of refusals are `api`'s business.
+
+mod body;
+mod connection;
+mod head;
+mod pace;
+mod settings;
+mod socket;
+mod tls;
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+pub use self::body::BodyError;
+use self::connection::{Shared, Wire};
+pub use self::head::check_head;
+use self::pace::Pace;
+pub use self::settings::{ServerConfig, ServerLimits};
+pub use self::tls::{Tls, TlsError};
+
+/// How long nothing is accepted after the system refused to: without a pause the loop would spin on the same error.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// How often room is looked for while a new connection waits for some.
+const ROOM_PAUSE: Duration = Duration::from_millis(50);
+
+/// A socket that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: ServerConfig,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is taken, or not this machine's, or not for this user.
+    #[error("cannot listen on {address}: {source}")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Server {
+    /// Listens at `[server] listen`, with TLS where it is configured.
+    pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        let tls = Tls::load(&config)?;
+        let refused = |source| BindError::Address {
+            address: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self {
+            listener,
+            address,
+            config,
+            tls,
+        })
+    }
+
+    /// `http://ADDRESS:PORT`, or `https://…`. The port is the one that was taken where 0 was asked for.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate, to be read again where its files change.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
+    /// Serves `router` until `stop` ends; then accepts nothing, lets requests that are under way finish within
+    /// `shutdown_grace_ms`, and cuts what is left. Cuts at once when `cut` ends meanwhile.
+    pub async fn serve(
+        self,
+        router: Router,
+        stop: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) {
+        let url = self.url();
+        let Self {
+            listener,
+            config,
+            tls,
+            ..
+        } = self;
+        tracing::info!(%url, "listening");
+        let mut connections = Connections::new(Shared::new(config.limits, tls, router));
+        connections.accept_until(&listener, stop).await;
+        // From here on the system refuses new ones.
+        drop(listener);
+        connections.drain(config.shutdown_grace(), cut).await;
+    }
+}
+
+/// The open connections.
+struct Connections {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Open>,
+    draining: watch::Sender<bool>,
+}
+
+struct Open {
+    pace: Arc<Pace>,
+    closing: Arc<Notify>,
+}
+
+impl Connections {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            draining: watch::Sender::new(false),
+        }
+    }
+
+    async fn accept_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut newcomer = None;
+        loop {
+            if let Some((stream, peer)) = newcomer.take() {
+                if self.open.len() < self.shared.limits.max_connections.get() {
+                    self.start(stream, peer);
+                } else {
+                    self.make_room();
+                    newcomer = Some((stream, peer));
+                }
+            }
+            tokio::select! {
+                () = stop.as_mut() => return,
+                Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
+                () = sleep(ROOM_PAUSE), if newcomer.is_some() => {}
+                accepted = listener.accept(), if newcomer.is_none() => match accepted {
+                    Ok(accepted) => newcomer = Some(accepted),
+                    Err(error) if concerns_one_connection(&error) => {
+                        tracing::debug!(%error, "a connection was gone before it was accepted");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, connections = self.open.len(), "no connection can be accepted");
+                        self.make_room();
+                        tokio::select! {
+                            () = stop.as_mut() => return,
+                            () = sleep(ACCEPT_PAUSE) => {}
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn start(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let pace = Pace::new(Instant::now());
+        let closing = Arc::new(Notify::new());
+        let wire = Wire {
+            pace: Arc::clone(&pace),
+            closing: Arc::clone(&closing),
+            draining: self.draining.subscribe(),
+        };
+        let task = self.tasks.spawn(connection::serve(
+            Arc::clone(&self.shared),
+            stream,
+            peer,
+            wire,
+        ));
+        self.open.insert(task.id(), Open { pace, closing });
+    }
+
+    /// Closes the connection that has waited for a request for the longest time, if one does: so nobody keeps others
+    /// out by holding connections and asking nothing.
+    fn make_room(&mut self) {
+        let waiting = self.open.values().filter_map(|open| {
+            let since = open.pace.waiting_since()?;
+            Some((since, &open.closing))
+        });
+        if let Some((_, closing)) = waiting.min_by_key(|(since, _)| *since) {
+            closing.notify_one();
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(failed) => {
+                if failed.is_panic() {
+                    tracing::error!("a connection's task panicked; this is a defect of the host");
+                }
+                failed.id()
+            }
+        };
+        self.open.remove(&id);
+    }
+
+    async fn drain(mut self, grace: Duration, cut: impl Future<Output = ()>) {
+        let begun = Instant::now();
+        tracing::info!(connections = self.open.len(), "stopping");
+        self.draining.send_replace(true);
+        let all_end = async {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
+                self.forget(ended);
+            }
+        };
+        let is_drained = tokio::select! {
+            ended = timeout(grace, all_end) => ended.is_ok(),
+            () = cut => false,
+        };
+        let took_ms = begun.elapsed().as_millis();
+        if is_drained {
+            tracing::info!(took_ms, "stopped");
+        } else {
+            let connections = self.open.len();
+            tracing::warn!(
+                took_ms,
+                connections,
+                "stopped; what was still under way is cut off"
+            );
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Errors of `accept` that are about the connection that would have been, and not about this process.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,185 @@
+//! One connection, from the accepted socket to its close: TLS, HTTP/1.1 or HTTP/2, and the watch over its pace.
+//!
+//! What is answered is the router's business.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep_until, timeout};
+use tower::ServiceExt;
+
+use super::body::{RequestBody, ResponseBody};
+use super::pace::{Late, Pace, at};
+use super::settings::ServerLimits;
+use super::socket::{Socket, Stream, close_gently};
+use super::tls::Tls;
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub limits: ServerLimits,
+    pub tls: Option<Arc<Tls>>,
+    pub router: Router,
+    pub http: Builder<TokioExecutor>,
+}
+
+impl Shared {
+    pub(super) fn new(limits: ServerLimits, tls: Option<Arc<Tls>>, router: Router) -> Arc<Self> {
+        let http = http(&limits);
+        Arc::new(Self {
+            limits,
+            tls,
+            router,
+            http,
+        })
+    }
+}
+
+/// How the accept loop speaks to a connection.
+pub(super) struct Wire {
+    pub pace: Arc<Pace>,
+    /// To close now, because another connection needs the room.
+    pub closing: Arc<Notify>,
+    /// To take no request after those in flight.
+    pub draining: watch::Receiver<bool>,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, wire: Wire) {
+    let closing = Arc::clone(&wire.closing);
+    tokio::select! {
+        () = converse(shared, stream, peer, wire) => {}
+        () = closing.notified() => {
+            tracing::debug!(%peer, limit = "server.limits.max_connections", "a waiting connection is closed for a new one");
+        }
+    }
+}
+
+async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut wire: Wire) {
+    // Answers are written whole, so waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "a connection was gone before it was served");
+        return;
+    }
+    let limits = &shared.limits;
+    let stream: Box<dyn Stream> = match &shared.tls {
+        None => Box::new(stream),
+        Some(tls) => {
+            let handshake = timeout(
+                limits.tls_handshake_timeout(),
+                tls.acceptor().accept(stream),
+            );
+            let shaken = tokio::select! {
+                shaken = handshake => shaken,
+                _ = wire.draining.wait_for(|draining| *draining) => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                Err(_) => {
+                    let limit = "server.limits.tls_handshake_timeout_ms";
+                    return tracing::debug!(%peer, limit, "a connection is cut");
+                }
+            }
+        }
+    };
+    let (socket, returned) = Socket::new(stream, &wire.pace);
+    let may_have_more = speak(&shared, socket, peer, &mut wire).await;
+    if may_have_more && let Ok(stream) = returned.await {
+        close_gently(stream, limits).await;
+    }
+}
+
+/// Speaks HTTP until the connection ends, and says whether the peer may still be sending what nobody reads.
+async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
+    let limits = &shared.limits;
+    let pace = &wire.pace;
+    let answer = service_fn(|request| answer(Arc::clone(shared), Arc::clone(pace), peer, request));
+    let mut connection = pin!(shared.http.serve_connection(TokioIo::new(socket), answer));
+    let mut look_again = pin!(sleep_until(at(Instant::now())));
+    let mut is_draining = false;
+    let mut is_idle = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = &ended {
+                    tracing::debug!(%peer, error = &**error, "a connection ended in an error");
+                }
+                let was_refused = ended.is_err_and(|error| {
+                    let cause = error.downcast_ref::<hyper::Error>();
+                    cause.is_some_and(hyper::Error::is_parse)
+                });
+                return was_refused || pace.has_unread_body();
+            }
+            _ = wire.draining.wait_for(|draining| *draining), if !is_draining => {
+                is_draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = look_again.as_mut() => match pace.verdict(Instant::now(), limits) {
+                Ok(moment) => look_again.as_mut().reset(at(moment)),
+                Err(Late::Idle) if !is_idle => {
+                    is_idle = true;
+                    connection.as_mut().graceful_shutdown();
+                    look_again.as_mut().reset(at(Instant::now() + limits.discard_timeout()));
+                }
+                Err(late) => {
+                    tracing::debug!(%peer, limit = late.limit(), "a connection is cut");
+                    return false;
+                }
+            },
+        }
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    pace: Arc<Pace>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let in_flight = pace.request(request.version() == Version::HTTP_2);
+    let mut request = RequestBody::of(request, shared.limits, Arc::clone(&pace));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = shared.router.clone().oneshot(request).await?;
+    Ok(response.map(|body| ResponseBody::new(body, in_flight)))
+}
+
+/// What hyper insists on.
+const HTTP1_BUFFER_MIN_BYTES: usize = 8_192;
+/// What is kept of one HTTP/2 response that the client does not take.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between them in its own
+/// words, and the library, whose refusals have no body, refuses what would take memory.
+fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
+    let header_bytes = limits.max_header_bytes.saturating_mul(2);
+    let head_bytes = limits.max_uri_bytes.saturating_mul(2) + header_bytes as usize;
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        // `pace` has this timeout and its companions.
+        .header_read_timeout(None)
+        .max_headers(limits.max_headers.saturating_mul(2))
+        .max_buf_size(head_bytes.max(HTTP1_BUFFER_MIN_BYTES));
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_max_streams.get())
+        .max_pending_accept_reset_streams(limits.http2_max_resets)
+        .max_local_error_reset_streams(limits.http2_max_resets)
+        .keep_alive_interval(limits.http2_ping())
+        .keep_alive_timeout(limits.http2_ping())
+        .max_header_list_size(header_bytes)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    http
+}

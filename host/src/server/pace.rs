@@ -1,0 +1,268 @@
+//! Whether a peer keeps up: what one connection waits for, since when, and when that has been too long.
+//!
+//! Nothing is closed here. The libraries below know one timeout (a head of HTTP/1) and not the others; here all of
+//! them are in one place, for both versions of HTTP.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::settings::ServerLimits;
+
+/// One connection's.
+pub(super) struct Pace(Mutex<State>);
+
+struct State {
+    /// What is waited for while no request is in flight.
+    waits_for: WaitsFor,
+    since: Instant,
+    in_flight: usize,
+    /// HTTP/2: what comes between requests may be a ping, and need not be a head.
+    is_multiplexed: bool,
+    /// A request's body was not read to its end.
+    has_unread_body: bool,
+    /// When the client was given a piece of a response, by response, until it has taken it.
+    given: HashMap<u64, Instant>,
+    next_response: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    /// The rest of a head.
+    Head,
+    /// Anything.
+    Request,
+}
+
+/// The setting that was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    Header,
+    Idle,
+    Response,
+}
+
+impl Late {
+    /// Its key in `tavora.toml`.
+    pub(super) fn limit(self) -> &'static str {
+        match self {
+            Self::Header => "server.limits.header_read_timeout_ms",
+            Self::Idle => "server.limits.idle_timeout_ms",
+            Self::Response => "server.limits.response_stall_timeout_ms",
+        }
+    }
+}
+
+impl Pace {
+    /// Of a connection that was made now: it owes a head.
+    pub(super) fn new(now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            waits_for: WaitsFor::Head,
+            since: now,
+            in_flight: 0,
+            is_multiplexed: false,
+            has_unread_body: false,
+            given: HashMap::new(),
+            next_response: 0,
+        })))
+    }
+
+    /// Bytes came in.
+    pub(super) fn received(&self, now: Instant) {
+        let mut state = self.state();
+        let is_between = state.in_flight == 0 && !state.is_multiplexed;
+        if is_between && state.waits_for == WaitsFor::Request {
+            state.waits_for = WaitsFor::Head;
+            state.since = now;
+        }
+    }
+
+    /// A head is there. The request is in flight until what this gives is dropped.
+    pub(super) fn request(self: &Arc<Self>, is_multiplexed: bool) -> InFlight {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.is_multiplexed |= is_multiplexed;
+        state.next_response += 1;
+        InFlight {
+            response: state.next_response,
+            pace: Arc::clone(self),
+        }
+    }
+
+    /// A request's body was left before its end.
+    pub(super) fn body_left(&self) {
+        self.state().has_unread_body = true;
+    }
+
+    /// Whether the client may still be sending what nobody reads.
+    pub(super) fn has_unread_body(&self) -> bool {
+        self.state().has_unread_body
+    }
+
+    /// Since when it has waited for a request, if it does.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.in_flight == 0).then_some(state.since)
+    }
+
+    /// What is late, or when it is worth to look again: never after something could be late.
+    pub(super) fn verdict(&self, now: Instant, limits: &ServerLimits) -> Result<Instant, Late> {
+        let state = self.state();
+        let stall = limits.response_stall_timeout();
+        if state.given.values().any(|since| now >= *since + stall) {
+            return Err(Late::Response);
+        }
+        let (limit, late) = match state.waits_for {
+            WaitsFor::Head => (limits.header_read_timeout(), Late::Header),
+            WaitsFor::Request => (limits.idle_timeout(), Late::Idle),
+        };
+        let due = state.since + limit;
+        if state.in_flight > 0 {
+            // What may begin from now on can be late after the shortest of the times at the earliest.
+            let shortest = limits.header_read_timeout().min(limits.idle_timeout());
+            let oldest = state.given.values().min();
+            let stalled = oldest.map_or(now + stall, |since| *since + stall);
+            return Ok(stalled.min(now + shortest));
+        }
+        if now >= due {
+            Err(late)
+        } else {
+            Ok(due.min(now + stall))
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct InFlight {
+    pace: Arc<Pace>,
+    response: u64,
+}
+
+impl InFlight {
+    /// The client was given a piece of the body.
+    pub(super) fn gave(&self, now: Instant) {
+        self.pace.state().given.insert(self.response, now);
+    }
+
+    /// It wants the next one.
+    pub(super) fn taken(&self) {
+        self.pace.state().given.remove(&self.response);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.pace.state();
+        state.given.remove(&self.response);
+        state.in_flight -= 1;
+        if state.in_flight == 0 {
+            state.waits_for = WaitsFor::Request;
+            state.since = Instant::now();
+        }
+    }
+}
+
+/// A moment as the timer wants it.
+pub(super) fn at(moment: Instant) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HEADER_MS: u64 = 100;
+    const IDLE_MS: u64 = 1_000;
+    const STALL_MS: u64 = 300;
+
+    fn limits() -> ServerLimits {
+        ServerLimits {
+            header_read_timeout_ms: HEADER_MS,
+            idle_timeout_ms: IDLE_MS,
+            response_stall_timeout_ms: STALL_MS,
+            ..ServerLimits::default()
+        }
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_first_head_is_due_from_the_connection_on_however_it_trickles() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        for tenth in 0..10 {
+            let now = start + ms(tenth * 10);
+            pace.received(now);
+            assert_eq!(pace.verdict(now, &limits()), Ok(start + ms(HEADER_MS)));
+        }
+        let due = start + ms(HEADER_MS);
+        assert_eq!(pace.verdict(due, &limits()), Err(Late::Header));
+    }
+
+    #[test]
+    fn between_requests_the_idle_time_runs_until_a_byte_comes() {
+        let pace = Pace::new(Instant::now());
+        drop(pace.request(false));
+        let idle_since = pace.waiting_since().expect("it waits");
+        let late = idle_since + ms(IDLE_MS);
+        assert_eq!(pace.verdict(late - ms(1), &limits()), Ok(late));
+        assert_eq!(pace.verdict(late, &limits()), Err(Late::Idle));
+
+        let first_byte = idle_since + ms(500);
+        pace.received(first_byte);
+        pace.received(first_byte + ms(50));
+        let due = first_byte + ms(HEADER_MS);
+        assert_eq!(pace.verdict(first_byte, &limits()), Ok(due));
+        assert_eq!(pace.verdict(due, &limits()), Err(Late::Header));
+    }
+
+    #[test]
+    fn pings_between_http2_requests_are_no_head_and_do_not_prolong_the_idle_time() {
+        let pace = Pace::new(Instant::now());
+        drop(pace.request(true));
+        let late = pace.waiting_since().expect("it waits") + ms(IDLE_MS);
+        pace.received(late - ms(1));
+        assert_eq!(pace.verdict(late - ms(1), &limits()), Ok(late));
+        assert_eq!(pace.verdict(late, &limits()), Err(Late::Idle));
+    }
+
+    #[test]
+    fn a_slow_handler_is_not_the_clients_fault() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        let request = pace.request(false);
+        let hours_later = start + ms(10_000_000);
+        assert!(pace.verdict(hours_later, &limits()).is_ok());
+        assert_eq!(pace.waiting_since(), None);
+        request.gave(start);
+        request.taken();
+        assert!(pace.verdict(hours_later, &limits()).is_ok());
+    }
+
+    #[test]
+    fn one_response_that_is_not_taken_is_late_whatever_the_others_do() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        let (stalled, lively) = (pace.request(true), pace.request(true));
+        stalled.gave(start);
+        for step in 0..3 {
+            let now = start + ms(step * 100);
+            lively.taken();
+            lively.gave(now);
+            let again = pace.verdict(now, &limits()).expect("not late yet");
+            assert!(again <= start + ms(STALL_MS), "it would look too late");
+        }
+        let late = start + ms(STALL_MS);
+        assert_eq!(pace.verdict(late, &limits()), Err(Late::Response));
+        drop(stalled);
+        assert!(pace.verdict(late, &limits()).is_ok());
+    }
+}

@@ -1,0 +1,67 @@
+//! Counts what the writer does, for whoever watches over it. It decides nothing.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use crate::store::StoreStats;
+
+#[derive(Default)]
+pub(super) struct Tally {
+    waiting: AtomicU64,
+    /// All but `waiting`.
+    done: Mutex<StoreStats>,
+}
+
+/// What a write holds from when it is asked for until it is done, refused or withdrawn.
+pub(super) struct Ticket {
+    tally: Arc<Tally>,
+    asked_at: Instant,
+}
+
+impl Tally {
+    pub(super) fn ticket(self: &Arc<Self>) -> Ticket {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Ticket {
+            tally: Arc::clone(self),
+            asked_at: Instant::now(),
+        }
+    }
+
+    /// One commit of writes that were asked for at these times.
+    pub(super) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
+        let now = Instant::now();
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.commits += 1;
+        done.last_write_time = Default::default();
+        for asked_at in asked_at {
+            let took = now.saturating_duration_since(asked_at);
+            done.writes += 1;
+            done.write_time += took;
+            done.last_write_time = done.last_write_time.max(took);
+        }
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        StoreStats {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            ..*self.done.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}
+
+impl Ticket {
+    pub(super) fn asked_at(&self) -> Instant {
+        self.asked_at
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.tally.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
