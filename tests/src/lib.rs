@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod fixture;
+pub mod load;
 pub mod serving;
 pub mod upstream;
 pub mod wire;

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::binary;
+use crate::binary::{self, Ended};
 use crate::fixture::component_cache;
 use crate::wire::{Answer, Request};
 
@@ -37,6 +37,9 @@ pub struct Serving {
     pub admin_token: String,
     /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
+    /// When its process was started.
+    pub started: Instant,
+    command: Command,
     child: Child,
     log: Arc<Log>,
 }
@@ -60,7 +63,12 @@ impl Serving {
 
     /// The same, after `change` has had its way with the command (its environment, say).
     pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(&std::env::temp_dir(), config, change)
+    }
+
+    /// The same, its working directory in `parent`: a temporary folder may be in memory, where durability costs nothing.
+    pub fn start_in(parent: &Path, config: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let path = folder.path();
         std::fs::write(path.join("tavora.toml"), config).expect("the folder is writable");
         share_component_cache(&path.join("data"));
@@ -76,14 +84,14 @@ impl Serving {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         change(&mut command);
-        let mut child = command.spawn().expect("the binary starts");
-        let log = Arc::new(Log::default());
-        log.follow(child.stdout.take().expect("it is piped"));
-        log.follow(child.stderr.take().expect("it is piped"));
+        let started = Instant::now();
+        let (child, log) = spawn(&mut command);
         let mut serving = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin_token: String::new(),
             folder,
+            started,
+            command,
             child,
             log,
         };
@@ -93,6 +101,19 @@ impl Serving {
             .unwrap_or_else(|error| panic!("{}: {error}", token.display()));
         serving.admin_token = token.trim().to_owned();
         serving
+    }
+
+    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] starts it on that.
+    pub fn halt(&mut self) {
+        let ended = self.end().expect("it ends in time");
+        assert!(ended.success(), "{ended}\n{}", self.log());
+    }
+
+    /// Starts it again on the same folder, at another address.
+    pub fn start_again(&mut self) {
+        self.started = Instant::now();
+        (self.child, self.log) = spawn(&mut self.command);
+        self.address = self.log.listening_address();
     }
 
     /// `http://127.0.0.1:PORT`
@@ -113,6 +134,18 @@ impl Serving {
     /// Everything that it printed and logged so far.
     pub fn log(&self) -> String {
         self.log.text()
+    }
+
+    /// Runs another command on its data, with its KEK.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = binary::host(self.folder.path());
+        command.args(arguments).args(["--data", "data"]);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        binary::end(command)
     }
 
     /// Sends a request.
@@ -192,8 +225,16 @@ impl Drop for Serving {
     }
 }
 
+fn spawn(command: &mut Command) -> (Child, Arc<Log>) {
+    let mut child = command.spawn().expect("the binary starts");
+    let log = Arc::new(Log::default());
+    log.follow(child.stdout.take().expect("it is piped"));
+    log.follow(child.stderr.take().expect("it is piped"));
+    (child, log)
+}
+
 /// Gives a data folder the component cache of all tests, so that one start compiles for all.
-fn share_component_cache(data: &std::path::Path) {
+fn share_component_cache(data: &Path) {
     let private = std::fs::Permissions::from_mode(0o700);
     let cache = component_cache();
     std::fs::set_permissions(&cache, private.clone()).expect("the cache is this user's");
