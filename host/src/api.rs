@@ -2,17 +2,18 @@
 //!
 //! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
 
-mod admin;
+pub(crate) mod admin;
 pub mod admin_token;
 mod app;
 pub mod audit_export;
 mod audit_log;
-mod auth;
-mod body;
+pub(crate) mod auth;
+pub(crate) mod body;
+mod cors;
 mod error;
 mod etag;
-mod health;
-mod json;
+pub(crate) mod health;
+pub(crate) mod json;
 mod openapi;
 mod path;
 mod query;
@@ -32,15 +33,17 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
+use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::server;
-use crate::telemetry;
+use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +55,7 @@ struct Shared {
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
     limits: ServerLimits,
+    cors_allowed_origins: Vec<Origin>,
 }
 
 impl Api {
@@ -62,7 +66,8 @@ impl Api {
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
-            limits: server.limits.clone(),
+            limits: server.limits,
+            cors_allowed_origins: server.cors_allowed_origins.clone(),
         }))
     }
 
@@ -90,30 +95,32 @@ impl Api {
         &self.0.request_rate
     }
 
-    fn limits(&self) -> &ServerLimits {
+    pub(crate) fn limits(&self) -> &ServerLimits {
         &self.0.limits
     }
 }
 
-/// Every route, behind what all of them share.
-pub fn router(api: Api) -> Router {
+/// Every route and the operator's page, behind what all of them share.
+pub fn router(api: Api, page: Router<Api>) -> Router {
     let metrics = api.platform().metrics().clone();
-    let limits = api.limits().clone();
-    let (routes, document) = openapi::describe(
-        utoipa_axum::router::OpenApiRouter::new()
-            .nest("/api/sdk/app", app::routes())
-            .nest("/api/sdk/project", app::routes())
-            .merge(secret_vaults::routes())
-            .merge(secrets::routes())
-            .merge(audit_log::routes())
-            .merge(tools::routes())
-            .merge(sandbox::routes())
-            .merge(admin::routes())
-            .merge(health::routes()),
-    );
+    let limits = *api.limits();
+    let mut of_apps = OpenApiRouter::new()
+        .nest("/api/sdk/app", app::routes())
+        .nest("/api/sdk/project", app::routes())
+        .merge(secret_vaults::routes())
+        .merge(secrets::routes())
+        .merge(audit_log::routes())
+        .merge(tools::routes())
+        .merge(sandbox::routes());
+    if let Some(cors) = cors::layer(&api.0.cors_allowed_origins) {
+        of_apps = of_apps.layer(cors);
+    }
+    let (routes, document) =
+        openapi::describe(of_apps.merge(admin::routes()).merge(health::routes()));
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
+        .nest(ui::ROOT, page)
         .fallback(async || {
             ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
         })

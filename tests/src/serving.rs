@@ -29,6 +29,9 @@ const START: Duration = Duration::from_secs(180);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(30);
 
+/// How much of its log is shown when a test failed, in lines.
+const SHOWN_LINES: usize = 50;
+
 /// A running host. It is stopped when this goes; what it logged is shown if the test failed.
 pub struct Serving {
     /// Where it listens.
@@ -218,7 +221,13 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let ended = self.end();
         if std::thread::panicking() {
-            eprintln!("--- tavora-host, {ended:?}\n{}---", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(SHOWN_LINES);
+            eprintln!(
+                "--- tavora-host, {ended:?}\n{}\n---",
+                lines[last..].join("\n")
+            );
         } else {
             assert!(ended.is_some(), "the host did not end on SIGTERM");
         }
