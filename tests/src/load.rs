@@ -5,11 +5,12 @@
 //! written by all at once. At the end the host is stopped, its audit verified, and started again on the same files to be
 //! held against the ledgers. It fails at the first thing that is wrong; how fast the host is decides nothing here.
 
-mod connection;
+pub mod connection;
 mod ledger;
 pub mod memory;
 mod mix;
 mod operator;
+mod page;
 mod reckoning;
 mod steps;
 mod tenant;
@@ -168,12 +169,14 @@ async fn upstream(searches: Searches) -> Upstream {
     .await
 }
 
-/// The search tool asks the upstream on loopback. Wrong keys, which are part of the load, all come from one address.
+/// The search tool asks the upstream on loopback. Wrong keys, which are part of the load, all come from one address, and
+/// everybody may be signed in at once.
 fn config(upstream: &str) -> String {
     format!(
         "[egress]\nallow_private_origins = [{upstream:?}]\n\
          [tools.brave-search.config]\nbase_url = {upstream:?}\n\
-         [server.auth_failures]\nburst = 1_000_000\n"
+         [server.auth_failures]\nburst = 1_000_000\n\
+         [admin]\nmax_sessions = 1_000\n"
     )
 }
 

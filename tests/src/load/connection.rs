@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use axum::body::Bytes;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, IF_MATCH};
 use axum::http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -168,10 +168,30 @@ impl Call {
     }
 
     /// With a JSON body.
-    pub fn json(mut self, body: &Value) -> Self {
-        let json = "application/json".parse().expect("valid");
-        self.headers.insert(CONTENT_TYPE, json);
-        self.body = body.to_string().into();
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    /// As the browser that holds this cookie.
+    pub fn cookie(mut self, cookie: &str) -> Self {
+        let cookie = cookie.parse().expect("it came as a header");
+        self.headers.insert(COOKIE, cookie);
+        self
+    }
+
+    /// With the fields of a form, sent as by a page of the same host. The values are plain.
+    pub fn form(mut self, fields: &[(&str, String)]) -> Self {
+        let same_origin = "same-origin".parse().expect("valid");
+        self.headers.insert("sec-fetch-site", same_origin);
+        let fields = fields.iter().map(|(name, value)| format!("{name}={value}"));
+        let fields: Vec<_> = fields.collect();
+        self.body("application/x-www-form-urlencoded", fields.join("&"))
+    }
+
+    fn body(mut self, content_type: &str, body: String) -> Self {
+        let content_type = content_type.parse().expect("valid");
+        self.headers.insert(CONTENT_TYPE, content_type);
+        self.body = body.into();
         self
     }
 }

@@ -1,4 +1,5 @@
-//! What is asked of the host under load, and how often. What each step does is in `steps` and `operator`.
+//! What is asked of the host under load, and how often. What each step does is in `steps`, `operator` and
+//! `page`.
 
 /// A request of some kind, or a few that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,12 @@ pub enum Step {
     Inspect,
     /// Health, readiness, metrics and the OpenAPI document.
     Probe,
+    /// The page at `/admin`.
+    VisitPage,
 }
 
 /// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
-const MIX: [(Step, usize); 25] = [
+const MIX: [(Step, usize); 26] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
     (Step::ListSecrets, 80),
@@ -81,12 +84,14 @@ const MIX: [(Step, usize); 25] = [
     (Step::Operate, 10),
     (Step::CreateOrRevokeApiKey, 10),
     (Step::ExportAudit, 5),
+    (Step::VisitPage, 3),
     (Step::CreateApp, 2),
 ];
 
-/// Every step once.
-pub fn each() -> impl Iterator<Item = Step> {
-    MIX.iter().map(|(step, _)| *step)
+/// Every step once, beginning at another one for each `number`.
+pub fn each(number: usize) -> impl Iterator<Item = Step> {
+    let steps = MIX.iter().map(|(step, _)| *step).cycle();
+    steps.skip(number % MIX.len()).take(MIX.len())
 }
 
 /// The sum of all weights.

@@ -52,8 +52,9 @@ pub async fn reckon(
     let of_tenant = |tenant: &Tenant| {
         let vaults = tenant.ledger.vaults.iter();
         let secrets: usize = vaults.map(|vault| vault.secrets.len()).sum();
-        let others = tenant.made_apps.len() + tenant.common_versions.len();
-        (tenant.ledger.entries_total() + others as u64, secrets)
+        let others = (tenant.made_apps.len() + tenant.common_versions.len()) as u64;
+        let entries = tenant.ledger.entries_total() + tenant.platform_entries + others;
+        (entries, secrets)
     };
     let (entries, secrets): (Vec<u64>, Vec<usize>) = tenants.iter().map(of_tenant).unzip();
     let entries = entries.iter().sum::<u64>() + Commons::ENTRIES + PLATFORM_ENTRIES;

@@ -60,7 +60,10 @@ impl Tenant {
             Step::PutSecretInTurn => self.put_in_turn().await,
             Step::PutSecretOutOfTurn => self.put_out_of_turn().await,
             Step::PutCommonSecret => self.put_common(commons).await,
-            Step::DeleteSecret => self.delete_secret().await,
+            Step::DeleteSecret => {
+                let (vault, name) = (self.some_vault(), self.some_name());
+                self.delete(vault, name).await
+            }
             Step::ReadAudit => self.read_audit().await,
             Step::ExportAudit => self.export_audit().await,
             Step::ListTools => self.list_tools().await,
@@ -72,6 +75,7 @@ impl Tenant {
             Step::CreateApp => self.create_app().await,
             Step::Inspect => self.inspect().await,
             Step::Probe => self.probe().await,
+            Step::VisitPage => self.visit_page().await,
         }
     }
 
@@ -228,8 +232,7 @@ impl Tenant {
         Ok(())
     }
 
-    async fn delete_secret(&mut self) -> Result<()> {
-        let (vault, name) = (self.some_vault(), self.some_name());
+    pub(super) async fn delete(&mut self, vault: usize, name: &str) -> Result<()> {
         let call = Call::new(Method::DELETE, SECRET, &[&self.vault_id(vault), name]);
         self.app_call(204, call).await?;
         // Also when it was not there; the entry says so.

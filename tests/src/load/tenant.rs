@@ -1,6 +1,6 @@
 //! One app under load: a connection of its own, one request after the other, each answer held against its ledger.
 //!
-//! What is asked how often is in `mix`; what the requests are is in `steps` (the app's) and `operator`.
+//! What is asked how often is in `mix`; what the requests are is in `steps` (the app's), `operator` and `page`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,7 +25,7 @@ pub struct Surroundings {
     /// Where the host listens.
     address: SocketAddr,
     /// The operator's token.
-    admin_token: String,
+    pub(super) admin_token: String,
     /// What the upstream saw.
     pub(super) searches: Searches,
 }
@@ -96,6 +96,8 @@ pub struct Tenant {
     pub made_apps: Vec<String>,
     /// The versions that it was given of the secrets that all write, by name.
     pub common_versions: Vec<(&'static str, u64)>,
+    /// Entries of the audit that it caused and that are no app's.
+    pub platform_entries: u64,
     pub(super) number: usize,
     pub(super) connection: Connection,
     pub(super) surroundings: Arc<Surroundings>,
@@ -114,6 +116,7 @@ impl Tenant {
             ledger: Ledger::new(text(&app["id"])?),
             made_apps: Vec::new(),
             common_versions: Vec::new(),
+            platform_entries: 0,
             number,
             connection,
             surroundings,
@@ -129,7 +132,7 @@ impl Tenant {
 
     /// Takes every step once, and then the steps of the mix until that time.
     pub async fn run(&mut self, until: Instant, commons: &Commons) -> Result<()> {
-        let mut each = mix::each();
+        let mut each = mix::each(self.number);
         while let Some(step) = each
             .next()
             .or_else(|| (Instant::now() < until).then(|| mix::step(self.pick(mix::total()))))
