@@ -9,6 +9,7 @@ pub mod audit_export;
 mod audit_log;
 pub(crate) mod auth;
 pub(crate) mod body;
+mod cors;
 mod error;
 mod etag;
 pub(crate) mod health;
@@ -32,12 +33,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
+use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::server;
 use crate::{telemetry, ui};
@@ -52,6 +55,7 @@ struct Shared {
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
     limits: ServerLimits,
+    cors_allowed_origins: Vec<Origin>,
 }
 
 impl Api {
@@ -62,7 +66,8 @@ impl Api {
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
-            limits: server.limits.clone(),
+            limits: server.limits,
+            cors_allowed_origins: server.cors_allowed_origins.clone(),
         }))
     }
 
@@ -98,19 +103,20 @@ impl Api {
 /// Every route and the operator's page, behind what all of them share.
 pub fn router(api: Api, page: Router<Api>) -> Router {
     let metrics = api.platform().metrics().clone();
-    let limits = api.limits().clone();
-    let (routes, document) = openapi::describe(
-        utoipa_axum::router::OpenApiRouter::new()
-            .nest("/api/sdk/app", app::routes())
-            .nest("/api/sdk/project", app::routes())
-            .merge(secret_vaults::routes())
-            .merge(secrets::routes())
-            .merge(audit_log::routes())
-            .merge(tools::routes())
-            .merge(sandbox::routes())
-            .merge(admin::routes())
-            .merge(health::routes()),
-    );
+    let limits = *api.limits();
+    let mut of_apps = OpenApiRouter::new()
+        .nest("/api/sdk/app", app::routes())
+        .nest("/api/sdk/project", app::routes())
+        .merge(secret_vaults::routes())
+        .merge(secrets::routes())
+        .merge(audit_log::routes())
+        .merge(tools::routes())
+        .merge(sandbox::routes());
+    if let Some(cors) = cors::layer(&api.0.cors_allowed_origins) {
+        of_apps = of_apps.layer(cors);
+    }
+    let (routes, document) =
+        openapi::describe(of_apps.merge(admin::routes()).merge(health::routes()));
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))

@@ -10,7 +10,6 @@ mod demo;
 mod dev;
 mod kek;
 mod key;
-mod logging;
 mod output;
 mod private_file;
 mod run;
@@ -26,6 +25,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use output::Output;
+
+use crate::telemetry::log;
+use crate::telemetry::traces::Traces;
 
 /// Runs agents with tools that use credentials, and keeps the credentials from the agents.
 #[derive(Parser)]
@@ -113,6 +115,23 @@ pub(crate) enum Failure {
     Status(u8),
 }
 
+impl Failure {
+    /// Says what is still to be said.
+    fn report(self) -> ExitCode {
+        match self {
+            Self::Status(status) => ExitCode::from(status),
+            Self::Usage(message) => {
+                eprintln!("error: {message}");
+                ExitCode::from(2)
+            }
+            Self::Failed(error) => {
+                eprintln!("error: {}", sentence(&*error));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
@@ -131,7 +150,6 @@ pub fn main() -> ExitCode {
         Command::Demo(_) => "error",
         _ => "warn",
     };
-    logging::start(default_level);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -139,17 +157,29 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(execute(cli)) {
+    let traces = match traces(&cli, &runtime) {
+        Ok(traces) => traces,
+        Err(failure) => return failure.report(),
+    };
+    log::start(default_level, traces.as_ref());
+    let outcome = runtime.block_on(execute(cli));
+    if let Some(traces) = traces {
+        traces.flush();
+    }
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Status(status)) => ExitCode::from(status),
-        Err(Failure::Usage(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(2)
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Starts the export of traces for the commands that have any.
+fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>, Failure> {
+    match &cli.command {
+        Command::Dev(_) | Command::Run(_) | Command::Tool(_) => {
+            let config = session::config(&cli.global)?;
+            Traces::start(&config, runtime.handle().clone()).map_err(session::usage)
         }
-        Err(Failure::Failed(error)) => {
-            eprintln!("error: {}", sentence(&*error));
-            ExitCode::FAILURE
-        }
+        _ => Ok(None),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
@@ -12,6 +13,7 @@ use crate::egress::{EgressLimits, Origin};
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
 pub use crate::server::{ServerConfig, ServerLimits};
+use crate::telemetry::traces::OtlpEndpoint;
 use crate::ui::AdminConfig;
 
 /// The whole file.
@@ -28,6 +30,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// What runs and calls may use.
     pub limits: Limits,
+    /// What the host tells of itself.
+    pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
 }
@@ -66,6 +70,41 @@ pub struct EgressConfig {
     pub extra_ca_file: Option<PathBuf>,
     /// Timeouts and sizes of outbound requests.
     pub limits: EgressLimits,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` comes first.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+    /// How long one attempt to send spans may take, and the last one when the host ends, in milliseconds.
+    pub export_timeout_ms: NonZeroU64,
+    /// Spans that wait to be sent; further ones are dropped.
+    pub max_queued_spans: NonZeroUsize,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            export_timeout_ms: NonZeroU64::new(3_000).expect("it is above zero"),
+            max_queued_spans: NonZeroUsize::new(2_048).expect("it is above zero"),
+        }
+    }
+}
+
+impl EgressConfig {
+    /// What is in `extra_ca_file`.
+    pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+                path: path.clone(),
+                source,
+            })
+        };
+        self.extra_ca_file.as_ref().map(read).transpose()
+    }
 }
 
 /// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
@@ -240,7 +279,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -270,6 +309,7 @@ mod tests {
             "[limits.component]",
             "[limits.agent]",
             "[limits.tool]",
+            "[telemetry]",
             "[tools.a]",
         ] {
             let error = Config::parse(&format!("{section}\nnonsense = 1")).expect_err(section);

@@ -18,7 +18,7 @@ use vault_core::{AppId, SecretVaults};
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
-use crate::config::{Config, EgressConfig};
+use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
@@ -37,13 +37,8 @@ pub enum StartError {
     #[error("the WebAssembly engine does not start: {0:#}")]
     Engine(wasmtime::Error),
     /// The extra certificate authorities cannot be read.
-    #[error("[egress] extra_ca_file: cannot read {}: {source}", path.display())]
-    ExtraCaUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("[egress] extra_ca_file: {0}")]
+    ExtraCaUnreadable(#[from] ConfigError),
     /// The extra certificate authorities cannot be used.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCa(#[from] TrustError),
@@ -391,20 +386,9 @@ fn outcome_word(outcome: &Result<Box<RawValue>, RunError>) -> &'static str {
 }
 
 fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
-    let extra_ca_pem = match &config.extra_ca_file {
-        None => None,
-        Some(path) => {
-            Some(
-                std::fs::read(path).map_err(|source| StartError::ExtraCaUnreadable {
-                    path: path.clone(),
-                    source,
-                })?,
-            )
-        }
-    };
     Ok(EgressSettings {
         allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
-        extra_ca_pem,
+        extra_ca_pem: config.extra_ca_pem()?,
         limits: config.limits,
     })
 }

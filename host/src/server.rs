@@ -104,7 +104,7 @@ impl Server {
             ..
         } = self;
         tracing::info!(%url, "listening");
-        let mut connections = Connections::new(Shared::new(config.limits.clone(), tls, router));
+        let mut connections = Connections::new(Shared::new(config.limits, tls, router));
         connections.accept_until(&listener, stop).await;
         // From here on the system refuses new ones.
         drop(listener);

@@ -5,6 +5,8 @@
 
 pub(crate) mod activity;
 pub mod http;
+pub(crate) mod log;
 pub mod metrics;
+pub mod traces;
 
 pub use self::metrics::Metrics;

@@ -73,7 +73,7 @@ pub use self::{
         sqlite::{SqliteOptions, SqliteStore},
     },
     vault::{
-        AuditExport, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError, Released,
-        SecretVaults, Unavailability, VaultError, VaultOptions,
+        AuditExport, EnvelopeStats, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError,
+        Released, SecretVaults, Unavailability, VaultError, VaultOptions,
     },
 };

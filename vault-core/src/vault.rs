@@ -9,6 +9,7 @@ mod error;
 mod kek;
 mod release;
 mod secrets;
+mod tally;
 mod token;
 
 use std::{
@@ -18,12 +19,14 @@ use std::{
 
 use jiff::Timestamp;
 
+use self::tally::Tally;
 pub(crate) use self::token::token_prefix;
 pub use self::{
     audit::AuditExport,
     error::VaultError,
     kek::{KekState, KekStatus, KekUse},
     release::{ReleaseContext, ReleaseError, Released, Unavailability},
+    tally::EnvelopeStats,
 };
 use crate::{
     app::VaultView,
@@ -64,6 +67,8 @@ struct Inner {
     kek_state: RwLock<KekState>,
     /// Whether the primary KEK has its canary in the store.
     primary_known: AtomicBool,
+    seals: Tally,
+    opens: Tally,
     options: VaultOptions,
 }
 
@@ -91,6 +96,8 @@ impl SecretVaults {
             keyring,
             kek_state,
             primary_known: AtomicBool::new(false),
+            seals: Tally::default(),
+            opens: Tally::default(),
             options,
         }));
         vaults.refresh_kek_state().await?;

@@ -27,7 +27,7 @@ pub enum TrustError {
 }
 
 /// A configuration that trusts the platform's roots, and those in `extra_ca_pem`.
-pub(super) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
+pub(crate) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
     let extra = match extra_ca_pem {
         None => Vec::new(),
         Some(pem) => {

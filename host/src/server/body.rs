@@ -8,9 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Bytes;
+use axum::http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, timeout};
 
 use super::pace::{InFlight, Pace, at};
 use super::settings::ServerLimits;
@@ -33,25 +36,43 @@ pub enum BodyError {
 
 /// A request's body with the time by which it must be there.
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    /// `None` only when it is dropped.
+    incoming: Option<Incoming>,
+    is_multiplexed: bool,
     due: Instant,
-    timeout_ms: u64,
     /// Made when there is something to wait for, which for most bodies there is not.
     timer: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
+    limits: ServerLimits,
     pace: Arc<Pace>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, limits: &ServerLimits, pace: &Arc<Pace>) -> Self {
-        Self {
-            has_ended: incoming.is_end_stream(),
-            incoming,
-            due: Instant::now() + limits.request_body_timeout(),
-            timeout_ms: limits.request_body_timeout_ms,
-            timer: None,
-            pace: Arc::clone(pace),
-        }
+    pub(super) fn of(
+        request: Request<Incoming>,
+        limits: ServerLimits,
+        pace: Arc<Pace>,
+    ) -> Request<axum::body::Body> {
+        let is_multiplexed = request.version() == Version::HTTP_2;
+        request.map(|incoming| {
+            if incoming.is_end_stream() {
+                return axum::body::Body::empty();
+            }
+            axum::body::Body::new(Self {
+                incoming: Some(incoming),
+                is_multiplexed,
+                due: Instant::now() + limits.request_body_timeout(),
+                timer: None,
+                has_ended: false,
+                limits,
+                pace,
+            })
+        })
+    }
+
+    fn incoming(&self) -> &Incoming {
+        let incoming = self.incoming.as_ref();
+        incoming.expect("it is there until it is dropped")
     }
 }
 
@@ -64,7 +85,9 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = &mut *self;
-        match Pin::new(&mut body.incoming).poll_frame(context) {
+        let incoming = body.incoming.as_mut();
+        let incoming = incoming.expect("it is there until it is dropped");
+        match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(None) => {
                 body.has_ended = true;
                 Poll::Ready(None)
@@ -76,7 +99,7 @@ impl Body for RequestBody {
                     .timer
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
                 timer.as_mut().poll(context).map(|()| {
-                    let timeout_ms = body.timeout_ms;
+                    let timeout_ms = body.limits.request_body_timeout_ms;
                     Some(Err(BodyError::TooSlow { timeout_ms }))
                 })
             }
@@ -84,20 +107,48 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming().size_hint()
     }
 }
 
+/// The answer may be given before the body is there, and the client may read it only after it has sent everything.
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if !self.has_ended && !self.incoming.is_end_stream() {
-            self.pace.body_left();
+        let Some(incoming) = self.incoming.take() else {
+            return;
+        };
+        if self.has_ended || incoming.is_end_stream() {
+            return;
+        }
+        if !self.is_multiplexed {
+            // The whole connection ends with this answer, and is closed with care.
+            return self.pace.body_left();
+        }
+        // The stream would be reset behind the answer, which clients should survive and some do not.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(discard(incoming, self.limits));
         }
     }
+}
+
+/// Reads on for a while and drops what comes.
+async fn discard(mut body: Incoming, limits: ServerLimits) {
+    let discarding = async {
+        let mut left = limits.max_discarded_bytes;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // However it ends, the stream is reset if there is more.
+    let _ = timeout(limits.discard_timeout(), discarding).await;
 }
 
 /// A response's body that says when a piece of it was given, and when the next one is wanted.

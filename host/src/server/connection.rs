@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -150,7 +149,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let in_flight = pace.request(request.version() == Version::HTTP_2);
-    let mut request = request.map(|body| Body::new(RequestBody::new(body, &shared.limits, &pace)));
+    let mut request = RequestBody::of(request, shared.limits, Arc::clone(&pace));
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = shared.router.clone().oneshot(request).await?;
     Ok(response.map(|body| ResponseBody::new(body, in_flight)))

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::api::throttle::{AuthFailureLimits, RequestRateLimits};
+use crate::egress::Origin;
 
 /// `[server]`
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub struct ServerConfig {
     pub tls_cert_file: Option<PathBuf>,
     /// A PEM file of the certificate's private key.
     pub tls_key_file: Option<PathBuf>,
+    /// Origins whose pages may use `/api/sdk` from a browser. None, unless listed.
+    pub cors_allowed_origins: Vec<Origin>,
     /// What connections and requests may use.
     pub limits: ServerLimits,
     /// How often a peer may fail to sign in.
@@ -38,6 +41,7 @@ impl Default for ServerConfig {
             shutdown_grace_ms: 5_000,
             tls_cert_file: None,
             tls_key_file: None,
+            cors_allowed_origins: Vec::new(),
             limits: ServerLimits::default(),
             auth_failures: AuthFailureLimits::default(),
             rate_limit: RequestRateLimits::default(),
@@ -52,7 +56,7 @@ impl ServerConfig {
 }
 
 /// `[server.limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
     /// Connections at once. Beyond them, one that waits for a request is closed for each that comes; where all are

@@ -20,6 +20,7 @@ use tracing::Span;
 use tracing::field::{Empty, display};
 use vault_core::AppId;
 
+use super::traces::continue_trace;
 use super::{Metrics, activity};
 use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
 
@@ -38,6 +39,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         app_id = Empty,
         status = Empty,
     );
+    continue_trace(&span, request.headers());
     request.extensions_mut().insert(id.clone());
     let answer = async move {
         let mut response = next.run(request).await;
@@ -82,5 +84,154 @@ pub(crate) fn status_class(status: StatusCode) -> &'static str {
         3 => "3xx",
         4 => "4xx",
         _ => "5xx",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::routing::get;
+    use axum::{Extension, Router, middleware};
+    use tower::ServiceExt as _;
+    use tracing_subscriber::EnvFilter;
+
+    use super::*;
+
+    const APP: &str = "0198c0de-0000-7000-8000-000000000001";
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn router(metrics: &Metrics) -> Router {
+        let hello = async |Extension(id): Extension<RequestId>| {
+            identify(APP.parse().expect("an id"));
+            tracing::warn!("something is odd");
+            id.to_string()
+        };
+        let slow = async || tokio::time::sleep(Duration::from_secs(60)).await;
+        Router::new()
+            .route("/secrets/{name}", get(hello))
+            .route("/slow", get(slow))
+            .layer(middleware::from_fn_with_state(metrics.clone(), observe))
+    }
+
+    fn request(method: &str, target: &str) -> Request {
+        let request = Request::builder().method(method).uri(target);
+        let request = request.header(REQUEST_ID_HEADER, "from-the-client");
+        request.body(Body::empty()).expect("valid")
+    }
+
+    /// What the log has of requests, by a filter and as JSON lines.
+    async fn logged(filter: &str, requests: Vec<Request>) -> Vec<serde_json::Value> {
+        let written = Written::default();
+        let sink = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_current_span(false)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(move || sink.clone())
+            .finish();
+        let router = router(&Metrics::new());
+        let guard = tracing::subscriber::set_default(subscriber);
+        for request in requests {
+            let _ = router.clone().oneshot(request).await;
+        }
+        drop(guard);
+        let bytes = written.0.lock().expect("no panic").clone();
+        let lines = serde_json::Deserializer::from_slice(&bytes).into_iter();
+        lines.collect::<Result<_, _>>().expect("JSON lines")
+    }
+
+    #[tokio::test]
+    async fn the_id_reaches_the_handler_and_the_answer() {
+        let answered = router(&Metrics::new())
+            .oneshot(request("GET", "/secrets/a"))
+            .await;
+        let response = answered.expect("an answer");
+        assert_eq!(response.headers()[REQUEST_ID_HEADER], "from-the-client");
+        let body = axum::body::to_bytes(response.into_body(), 1000).await;
+        assert_eq!(&body.expect("a body")[..], b"from-the-client");
+    }
+
+    #[tokio::test]
+    async fn a_request_is_one_line_that_names_its_route_and_not_its_target() {
+        let target = "/secrets/my_own_key?filter=mine";
+        let lines = logged("info", vec![request("GET", target)]).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let (line, span) = (&lines[1], &lines[1]["spans"][0]);
+        assert_eq!(line["fields"]["message"], "2xx");
+        assert!(line["fields"]["duration_ms"].as_f64() > Some(0.0), "{line}");
+        for (field, value) in [
+            ("request_id", "from-the-client"),
+            ("method", "GET"),
+            ("route", "/secrets/{name}"),
+            ("app_id", APP),
+        ] {
+            assert_eq!(span[field], value, "{line}");
+        }
+        assert_eq!(span["status"], 200);
+        for line in lines.iter().map(ToString::to_string) {
+            assert!(
+                !line.contains("my_own_key") && !line.contains("mine"),
+                "{line}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_warning_has_the_request_id_whatever_the_log_shows() {
+        let lines = logged("warn", vec![request("GET", "/secrets/a")]).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["spans"][0]["request_id"], "from-the-client");
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_template_known_method_and_class() {
+        let metrics = Metrics::new();
+        for (method, target) in [
+            ("GET", "/secrets/one"),
+            ("GET", "/secrets/two"),
+            ("BREW", "/secrets/one"),
+            ("GET", "/made-up/path"),
+            ("PUT", "/another/made-up/path"),
+        ] {
+            let answered = router(&metrics).oneshot(request(method, target)).await;
+            answered.expect("an answer");
+        }
+        let left = router(&metrics).oneshot(request("GET", "/slow"));
+        let waited = tokio::time::timeout(Duration::from_millis(5), left).await;
+        waited.expect_err("nobody answers");
+        let text = metrics.registered();
+        for (labels, count) in [
+            (r#"route="/secrets/{name}",method="GET",status="2xx""#, 2),
+            (r#"route="/secrets/{name}",method="other",status="4xx""#, 1),
+            (r#"route="unmatched",method="GET",status="4xx""#, 1),
+            (r#"route="unmatched",method="PUT",status="4xx""#, 1),
+            (r#"route="/slow",method="GET",status="cancelled""#, 1),
+        ] {
+            let line = format!("tavora_http_requests_total{{{labels}}} {count}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        let timed =
+            r#"tavora_http_request_duration_seconds_count{route="/secrets/{name}",method="GET"} 2"#;
+        assert!(text.contains(timed), "{text}");
+        for made_up in ["made-up", "BREW", "one", "two"] {
+            assert!(!text.contains(&format!("{made_up}\"")), "{made_up}: {text}");
+        }
     }
 }

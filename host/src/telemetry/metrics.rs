@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use vault_core::{KekState, KekStatus, SecretVaults};
+use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,22 +27,6 @@ const PREFIX: &str = "tavora";
 const DURATIONS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
 ];
-
-/// Seconds: from a local envelope to a key service on a network.
-const CRYPTO_DURATIONS: [f64; 10] = [
-    1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0,
-];
-
-/// A step of the vault's work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum VaultStep {
-    /// Waiting until a change or a release and its audit entry are committed.
-    Commit,
-    /// Sealing a value.
-    Seal,
-    /// Opening one.
-    Open,
-}
 
 /// The metrics of one platform. A clone counts in the same ones.
 #[derive(Clone, Debug)]
@@ -59,9 +43,6 @@ struct Inner {
     egress_denied: Family<Labels<2>, Counter>,
     leaks_blocked: Family<Labels<1>, Counter>,
     limits_hit: Family<Labels<1>, Counter>,
-    audit_wait: Histogram,
-    seals: Histogram,
-    opens: Histogram,
 }
 
 impl Default for Metrics {
@@ -117,32 +98,15 @@ impl Metrics {
                 "Secrets that were taken out of tools' answers",
             ),
             limits_hit: family(to, "limits_hit", "Limits that were hit, by their keys"),
-            audit_wait: histogram(
-                to,
-                "audit_wait",
-                "How long changes and releases wait until their audit entries are committed",
-                DURATIONS,
-            ),
-            seals: histogram(
-                to,
-                "vault_seal_duration",
-                "How long it takes to seal a secret",
-                CRYPTO_DURATIONS,
-            ),
-            opens: histogram(
-                to,
-                "vault_open_duration",
-                "How long it takes to open a secret",
-                CRYPTO_DURATIONS,
-            ),
             registry,
         };
         Self(Arc::new(inner))
     }
 
-    /// All of them as text, with the KEKs as the store has them now. See [`CONTENT_TYPE`].
+    /// All of them as text, with what the vaults count themselves and the KEKs as they are now. See [`CONTENT_TYPE`].
     pub async fn render(&self, vaults: &SecretVaults) -> String {
         let mut now = Registry::with_prefix(PREFIX);
+        register_envelope(&mut now, vaults.envelope_stats());
         match vaults.kek_status().await {
             Ok(status) => register_keks(&mut now, &status),
             Err(error) => tracing::error!(%error, "the KEKs' metrics are left out"),
@@ -220,16 +184,6 @@ impl Metrics {
         let labels = [("tool", owned(tool))];
         self.0.leaks_blocked.get_or_create(&labels).inc();
     }
-
-    /// A step of the vault's work took this long.
-    pub(crate) fn vault_step(&self, step: VaultStep, took: Duration) {
-        let histogram = match step {
-            VaultStep::Commit => &self.0.audit_wait,
-            VaultStep::Seal => &self.0.seals,
-            VaultStep::Open => &self.0.opens,
-        };
-        histogram.observe(took.as_secs_f64());
-    }
 }
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
@@ -294,15 +248,31 @@ where
     family
 }
 
-fn histogram<const N: usize>(
-    to: &mut Registry,
-    name: &str,
-    help: &str,
-    buckets: [f64; N],
-) -> Histogram {
-    let histogram = Histogram::new(buckets);
-    to.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-    histogram
+/// What sealing and opening took.
+fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
+    let seconds = |time: Duration| ConstCounter::new(time.as_secs_f64());
+    to.register(
+        "vault_seals",
+        "Secrets that were sealed",
+        ConstCounter::new(stats.seals),
+    );
+    to.register_with_unit(
+        "vault_seal_time",
+        "How long sealing took in all",
+        Unit::Seconds,
+        seconds(stats.seal_time),
+    );
+    to.register(
+        "vault_opens",
+        "Secrets that were opened",
+        ConstCounter::new(stats.opens),
+    );
+    to.register_with_unit(
+        "vault_open_time",
+        "How long opening took in all",
+        Unit::Seconds,
+        seconds(stats.open_time),
+    );
 }
 
 /// Gauges of what the store knows of KEKs, made afresh so that a KEK that is gone leaves no series.
@@ -340,4 +310,62 @@ fn owned(text: &str) -> Cow<'static, str> {
 fn seconds_now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+impl Metrics {
+    /// Those that this counts itself.
+    pub(crate) fn registered(&self) -> String {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &self.0.registry).expect("a string takes it");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_is_counted_by_its_outcome_and_timed() {
+        let metrics = Metrics::new();
+        metrics.run_ended("ok", Duration::from_millis(3));
+        metrics.run_ended("threw", Duration::from_secs(100));
+        metrics.tool_call_ended(Some("search"), "ok", Duration::from_micros(1));
+        metrics.tool_call_ended(None, "unknown_tool", Duration::ZERO);
+        metrics.release_ended("search", "not_found", Duration::ZERO);
+        metrics.release_denied("search");
+        metrics.egress_ended("search", "2xx", Duration::ZERO);
+        metrics.egress_denied("search", "origin_not_granted");
+        metrics.leak_blocked("search");
+        metrics.limit_hit("limits.agent.cpu_ms");
+        let text = metrics.clone().registered();
+        for line in [
+            r#"tavora_sandbox_runs_total{outcome="ok"} 1"#,
+            r#"tavora_sandbox_runs_total{outcome="threw"} 1"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="0.0025"} 0"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="0.005"} 1"#,
+            r#"tavora_sandbox_run_duration_seconds_bucket{le="+Inf"} 2"#,
+            r#"tavora_tool_calls_total{tool="search",outcome="ok"} 1"#,
+            r#"tavora_tool_calls_total{tool="",outcome="unknown_tool"} 1"#,
+            r#"tavora_secret_releases_total{tool="search",outcome="not_found"} 1"#,
+            r#"tavora_secret_releases_total{tool="search",outcome="not_granted"} 1"#,
+            r#"tavora_secret_release_duration_seconds_count{tool="search"} 1"#,
+            r#"tavora_egress_requests_total{tool="search",outcome="2xx"} 1"#,
+            r#"tavora_egress_denied_total{tool="search",reason="origin_not_granted"} 1"#,
+            r#"tavora_leaks_blocked_total{tool="search"} 1"#,
+            r#"tavora_limits_hit_total{limit="limits.agent.cpu_ms"} 1"#,
+            concat!(
+                r#"tavora_build_info{version=""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""} 1"#
+            ),
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+        assert!(
+            text.contains("\ntavora_process_start_time_seconds 1"),
+            "{text}"
+        );
+    }
 }

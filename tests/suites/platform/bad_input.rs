@@ -283,6 +283,9 @@ fn a_secret_or_name_that_cannot_be_is_refused_and_nothing_is_written() {
     );
     refused(&run(path, &["vault", "create", "main"]), 2, &["main"]);
     refused(&run(path, &["app", "create", "shop"]), 2, &["shop"]);
+    let past = "2020-01-01T00:00:00Z";
+    let expired = ["key", "create", "ci", "--expires-at", past];
+    refused(&run(path, &expired), 2, &[past, "later"]);
     assert_eq!(secrets(path).trim(), "[]");
 }
 

@@ -1,6 +1,7 @@
 //! A planted credential is searched for wherever it must not be: files, logs at the most talkative level, outputs.
 
 use tavora_tests::binary::{Ended, host, run, run_with_input};
+use tavora_tests::collector::Collector;
 use tavora_tests::fixture::CANARY;
 use tavora_tests::upstream::{Upstream, search_results};
 
@@ -13,7 +14,7 @@ fn forms() -> [String; 3] {
     ]
 }
 
-fn assert_absent(place: &str, bytes: &[u8]) {
+pub(super) fn assert_absent(place: &str, bytes: &[u8]) {
     for form in forms() {
         let found = bytes
             .windows(form.len())
@@ -26,6 +27,8 @@ fn assert_absent(place: &str, bytes: &[u8]) {
 async fn it_is_in_no_file_no_log_and_no_output() {
     let upstream = Upstream::start(|_| search_results(&[&format!("echo {CANARY}")])).await;
     let url = upstream.url().to_owned();
+    let collector = Collector::start().await;
+    let collector_url = collector.url().to_owned();
     tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path();
@@ -54,6 +57,7 @@ async fn it_is_in_no_file_no_log_and_no_output() {
         let output = host(path)
             .args(talkative)
             .env("RUST_LOG", "trace")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector_url)
             .output()
             .expect("the binary starts");
         let ended = Ended {
@@ -85,6 +89,10 @@ async fn it_is_in_no_file_no_log_and_no_output() {
     })
     .await
     .expect("no panic");
+    assert!(collector.spans().len() > 4, "{:?}", collector.spans());
+    for batch in collector.batches() {
+        assert_absent("the exported spans", &batch.body);
+    }
     assert_eq!(upstream.seen().len(), 2);
     assert_eq!(upstream.seen()[0].headers["x-subscription-token"], CANARY);
 }

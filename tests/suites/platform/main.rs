@@ -10,5 +10,6 @@ mod hostile_guests;
 mod limits;
 mod sandbox;
 mod scrubbing;
+mod telemetry;
 mod tool_log;
 mod workspace;

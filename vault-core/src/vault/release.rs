@@ -134,7 +134,10 @@ impl SecretVaults {
             .keyring
             .as_ref()
             .ok_or_else(|| Unavailability::Kek(VaultError::KekUnset))?;
-        Ok(envelope::open(keyring, sealed)
+        Ok(self
+            .0
+            .opens
+            .time(envelope::open(keyring, sealed))
             .await
             .map_err(Unavailability::Open)?)
     }
@@ -155,7 +158,10 @@ impl SecretVaults {
             ReleaseRow::NoVaultDesignated => Err(ReleaseError::NoVaultDesignated),
             ReleaseRow::NotFound => Err(ReleaseError::NotFound { name: name.clone() }),
             ReleaseRow::Authorised { sealed, metadata } => {
-                let value = envelope::open(keyring, &sealed)
+                let value = self
+                    .0
+                    .opens
+                    .time(envelope::open(keyring, &sealed))
                     .await
                     .map_err(Unavailability::Open)?;
                 Ok(Released {

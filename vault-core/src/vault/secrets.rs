@@ -59,7 +59,8 @@ impl SecretVaults {
                 name: name.clone(),
                 version,
             };
-            let sealed = envelope::seal(keyring.primary(), binding, value).await?;
+            let sealing = envelope::seal(keyring.primary(), binding, value);
+            let sealed = self.0.seals.time(sealing).await?;
             let entry = AuditDraft::new(caller, action::SECRET_PUT)
                 .app(app_id)
                 .about(Subject::secret(vault_id, name));

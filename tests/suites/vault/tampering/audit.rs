@@ -109,7 +109,7 @@ async fn an_export_goes_on_behind_damaged_entries() {
         .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
         .unwrap();
     let damage = "UPDATE audit SET actor = 'nobody' WHERE seq BETWEEN ? AND ?";
-    let damaged = raw.execute(damage, [last - 2 * page + 50, last - 100]);
+    let damaged = raw.execute(damage, [last - 2 * page - 50, last - 100]);
     let damaged = damaged.unwrap() as u64;
     assert!(damaged > AUDIT_PAGE_MAX.into());
     let mut export = platform.vaults.audit_export(AuditQuery::default());

@@ -18,7 +18,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use crate::store::StoreError;
 
 /// Every migration there is; the first raises the schema to version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../../migrations/sqlite/0002_team_id.sql"),
+];
 
 /// Marks a file as a vault database (`PRAGMA application_id`): "tvra".
 const APPLICATION_ID: i64 = 0x7476_7261;
@@ -230,6 +233,26 @@ mod tests {
     }
 
     #[test]
+    fn the_second_migration_makes_the_team_id_a_uuid_of_version_7() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SAFETY_PRAGMAS).unwrap();
+        migrate(&mut connection, &MIGRATIONS[..1]).unwrap();
+        let app = "INSERT INTO apps (id, team_id, name, slug, description, created_at, updated_at)
+            SELECT randomblob(16), id, 'a', 'a', '', 1, 1 FROM teams";
+        assert_eq!(connection.execute(app, []).unwrap(), 1);
+        let before = jiff::Timestamp::now().as_millisecond();
+        migrate(&mut connection, &MIGRATIONS[..2]).unwrap();
+        let joined = "SELECT team_id FROM apps JOIN teams ON teams.id = apps.team_id";
+        let id: [u8; 16] = connection.query_row(joined, [], |row| row.get(0)).unwrap();
+        let id = uuid::Uuid::from_bytes(id);
+        assert_eq!(id.get_version_num(), 7);
+        assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+        let at = i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).unwrap();
+        assert!((before..before + 60_000).contains(&at), "{at} {before}");
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
@@ -243,7 +266,7 @@ mod tests {
                 refusal,
                 StoreError::NewerSchema {
                     found: 99,
-                    known: 1
+                    known: 2
                 }
             ),
             "{refusal}"

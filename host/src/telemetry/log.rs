@@ -11,11 +11,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use super::traces::Traces;
+
 /// Targets that may log freely: this project's own.
 const OWN_TARGETS: [&str; 2] = ["tavora_host", "vault_core"];
 
-/// Starts logging; `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
-pub(crate) fn start(default_level: &str) {
+/// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
+pub(crate) fn start(default_level: &str, traces: Option<&Traces>) {
     let wanted =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
     let json = std::env::var("TAVORA_LOG_FORMAT").is_ok_and(|format| format == "json");
@@ -23,24 +25,29 @@ pub(crate) fn start(default_level: &str) {
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colour);
     let lines = match json {
-        true => lines.json().boxed(),
+        // The list of spans has the innermost one too.
+        true => lines.json().with_current_span(false).boxed(),
         false => lines.boxed(),
     };
+    let lines = lines
+        .with_filter(wanted)
+        .with_filter(FilterFn::new(is_quiet_enough));
     tracing_subscriber::registry()
-        .with(
-            lines
-                .with_filter(wanted)
-                .with_filter(FilterFn::new(is_quiet_enough)),
-        )
+        .with(lines)
+        .with(traces.map(Traces::layer))
         .init();
 }
 
-fn is_quiet_enough(metadata: &Metadata<'_>) -> bool {
-    let own = OWN_TARGETS.iter().any(|own| {
+/// Whether this project says it, and not a library.
+pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
+    OWN_TARGETS.iter().any(|own| {
         let rest = metadata.target().strip_prefix(own);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    });
-    own || *metadata.level() <= Level::INFO
+    })
+}
+
+fn is_quiet_enough(metadata: &Metadata<'_>) -> bool {
+    is_own(metadata) || *metadata.level() <= Level::INFO
 }
 
 #[cfg(test)]

@@ -1,0 +1,103 @@
+//! What a collector's URL may be, and a collector behind TLS. The rest is tested from outside, by what a real receiver
+//! is sent.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::*;
+
+#[test]
+fn a_collector_has_a_plain_base_url() {
+    for (text, traces) in [
+        ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+        ("https://otlp.example/", "https://otlp.example/v1/traces"),
+        (
+            "https://otlp.example/in",
+            "https://otlp.example/in/v1/traces",
+        ),
+    ] {
+        let endpoint: OtlpEndpoint = text.parse().expect(text);
+        assert_eq!(endpoint.traces(), traces);
+    }
+    for text in [
+        "",
+        "127.0.0.1:4318",
+        "localhost",
+        "grpc://127.0.0.1:4317",
+        "unix:/run/otlp",
+        "http://key@otlp.example",
+        "http://user:key@otlp.example",
+        "http://otlp.example/?key=1",
+        "http://otlp.example/#key",
+    ] {
+        assert_eq!(text.parse::<OtlpEndpoint>(), Err(InvalidEndpoint), "{text}");
+    }
+}
+
+/// Serves TLS as 127.0.0.1; gives its URL, its certificate as PEM, and how many requests came to `/v1/traces`.
+async fn collector() -> (String, String, Arc<AtomicUsize>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = made.signing_key.serialize_der();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![made.cert.der().clone()],
+            rustls::pki_types::PrivateKeyDer::Pkcs8(key.into()),
+        )
+        .expect("a key that fits");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let url = format!("https://{}", listener.local_addr().expect("bound"));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let service = service_fn(|request: Request<Incoming>| {
+                let is_traces = request.uri().path() == "/v1/traces";
+                count.fetch_add(usize::from(is_traces), Ordering::Relaxed);
+                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))) }
+            });
+            let builder = hyper::server::conn::http1::Builder::new();
+            // The client may close as it likes.
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    });
+    (url, made.cert.pem(), taken)
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_reached_if_its_certificate_is_trusted() {
+    for (is_trusted, expected) in [(true, 1), (false, 0)] {
+        let (url, pem, taken) = collector().await;
+        let ca = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(ca.path(), pem).expect("writable");
+        let mut config = Config::default();
+        config.telemetry.otlp_endpoint = Some(url.parse().expect("a URL"));
+        config.egress.extra_ca_file = is_trusted.then(|| ca.path().to_owned());
+        let traces = Traces::start(&config, Handle::current()).expect("valid");
+        let traces = traces.expect("there is a collector");
+        let subscriber = tracing_subscriber::registry().with(traces.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("a_span").in_scope(|| ());
+        });
+        let flushed = tokio::task::spawn_blocking(move || traces.flush()).await;
+        flushed.expect("no panic");
+        assert_eq!(taken.load(Ordering::Relaxed), expected, "{is_trusted}");
+    }
+}

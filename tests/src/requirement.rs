@@ -1,0 +1,59 @@
+//! What a suite needs that is not of Rust: where it is missing, the test is skipped out loud, or fails where nothing may
+//! be skipped. It installs nothing; `cargo xtask test-tools` does.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::binary::profile_folder;
+
+/// Set where a skipped test is a failed one: in continuous integration.
+const REQUIRE_ALL: &str = "TAVORA_TEST_REQUIRE_ALL";
+
+/// Whether all of these are there, each with a word for it. If not, says so, and the test has nothing to do.
+///
+/// # Panics
+/// One is missing, and `TAVORA_TEST_REQUIRE_ALL` is set.
+pub fn are_there(needed: &[(&str, bool)]) -> bool {
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(_, is_there)| !is_there)
+        .map(|(name, _)| *name)
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = format!(
+        "{} missing; `cargo xtask test-tools` installs it",
+        missing.join(" and ")
+    );
+    assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{missing}");
+    let test = std::thread::current();
+    let name = test.name().unwrap_or("a test");
+    // Not `eprintln`: the test runner keeps to itself what a test prints that does not fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {missing}");
+    false
+}
+
+/// Whether a program can be started with these arguments and ends well.
+pub fn answers(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Where `cargo xtask test-tools` puts what is not a package of the system, and tests what they build with it.
+pub fn tools_folder() -> PathBuf {
+    let target = profile_folder();
+    let target = target.parent().expect("a profile's folder is in another");
+    target.join("test-tools")
+}
+
+/// The folder of this crate.
+pub fn tests_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

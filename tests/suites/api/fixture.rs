@@ -1,0 +1,140 @@
+//! A host with two apps, each with a vault and a secret, and a way to see that a request changed nothing.
+
+use serde_json::{Value, json};
+use tavora_tests::serving::{AppWithKey, Serving};
+use tavora_tests::wire::{Answer, Request};
+
+/// The configuration of these suites: they fail to authenticate more often than a stranger may.
+pub const CONFIG: &str = "[server.auth_failures]\nburst = 1000\n";
+
+/// A value that no answer and no log line may have.
+pub const VALUE: &str = "canary-b7a91f3e05d24c68";
+
+pub struct Platform {
+    pub serving: Serving,
+    pub app: AppWithKey,
+    pub other: AppWithKey,
+    /// The app's vault, designated, with the secret `first`.
+    pub vault: String,
+    /// The same of the other app.
+    pub other_vault: String,
+}
+
+impl Platform {
+    pub fn start() -> Self {
+        let serving = Serving::start(CONFIG);
+        let app = serving.make_app("app");
+        let other = serving.make_app("other");
+        let mut platform = Self {
+            serving,
+            app,
+            other,
+            vault: String::new(),
+            other_vault: String::new(),
+        };
+        platform.vault = platform.make_vault(&platform.app);
+        platform.other_vault = platform.make_vault(&platform.other);
+        platform
+    }
+
+    fn make_vault(&self, app: &AppWithKey) -> String {
+        let body = json!({ "name": "main", "metadata": { "of": "the tests" } });
+        let made = self.send(&as_app(app, "POST", "/api/sdk/secret-vaults").json(&body));
+        assert_eq!(made.status, 201, "{}", made.text());
+        let id = made.json()["id"].as_str().expect("an id").to_owned();
+        let secret = format!("/api/sdk/secret-vaults/{id}/secrets/first");
+        let put = as_app(app, "PUT", &secret).json(&json!({ "value": VALUE }));
+        assert_eq!(self.send(&put).status, 200);
+        let designate = as_app(app, "PUT", "/api/sdk/app/vault").json(&json!({ "vault_id": id }));
+        assert_eq!(self.send(&designate).status, 200);
+        id
+    }
+
+    /// A request of the app.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        as_app(&self.app, method, path)
+    }
+
+    /// The path of the app's vault, and what follows.
+    pub fn in_vault(&self, rest: &str) -> String {
+        format!("/api/sdk/secret-vaults/{}{rest}", self.vault)
+    }
+
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Answer {
+        self.serving.send(request)
+    }
+
+    /// The JSON of something that the app can see.
+    #[track_caller]
+    pub fn seen(&self, app: &AppWithKey, path: &str) -> Value {
+        let answer = self.send(&as_app(app, "GET", path));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Everything that a request could have changed: apps, their keys, vaults, secrets, and what the audit has of them.
+    #[track_caller]
+    pub fn state(&self) -> Value {
+        let apps = self.serving.admin("GET", "/api/admin/apps", None).json();
+        let of = |app: &AppWithKey, vault: &str| {
+            let keys = format!("/api/admin/apps/{}/api-keys", app.id);
+            json!([
+                self.serving.admin("GET", &keys, None).json(),
+                self.seen(app, "/api/sdk/secret-vaults"),
+                self.seen(app, &format!("/api/sdk/secret-vaults/{vault}/secrets")),
+                self.seen(app, "/api/sdk/audit-log?limit=1")["total"],
+            ])
+        };
+        json!([
+            apps,
+            of(&self.app, &self.vault),
+            of(&self.other, &self.other_vault)
+        ])
+    }
+
+    /// Sends what must be refused like that and change nothing.
+    #[track_caller]
+    pub fn refused(&self, what: &str, request: &Request, status: u16, code: &str) {
+        let before = self.state();
+        let answer = request
+            .send(self.serving.address)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        is_refusal(what, &answer, status, code);
+        assert_eq!(self.state(), before, "{what}: something changed");
+    }
+}
+
+/// A request of an app.
+pub fn as_app(app: &AppWithKey, method: &str, path: &str) -> Request {
+    Request::new(method, path).header("x-api-key", &app.key)
+}
+
+/// The answer is a refusal in the form that every refusal has.
+#[track_caller]
+pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
+    let shown = format!(
+        "{what}: {} {:?} {}",
+        answer.status,
+        answer.headers,
+        answer.text()
+    );
+    assert_eq!(answer.status, status, "{shown}");
+    let body = answer.json();
+    assert_eq!(body["code"], code, "{shown}");
+    let message = body["message"].as_str().unwrap_or_default();
+    assert!(
+        message.len() > 10 && !message.contains('\n'),
+        "no sentence: {shown}"
+    );
+    assert!(
+        !answer.text().contains(VALUE),
+        "the value comes back: {shown}"
+    );
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json"),
+        "{shown}"
+    );
+    assert!(answer.header("x-request-id").is_some(), "{shown}");
+}

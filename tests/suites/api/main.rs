@@ -1,0 +1,11 @@
+//! Bad input over real HTTP: what a client may send that is wrong, each with the status and the code that it gets, and
+//! with a look at the data afterwards, which must be as it was.
+//!
+//! What the sockets below HTTP must stand is in the suite `server`; what well-behaved clients find, in `contract`.
+
+mod bodies;
+mod changes;
+mod credentials;
+mod fixture;
+mod methods;
+mod paths;
