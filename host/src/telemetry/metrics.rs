@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults};
+use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults, StoreStats};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -107,6 +107,7 @@ impl Metrics {
     pub async fn render(&self, vaults: &SecretVaults) -> String {
         let mut now = Registry::with_prefix(PREFIX);
         register_envelope(&mut now, vaults.envelope_stats());
+        register_store(&mut now, vaults.store_stats());
         match vaults.kek_status().await {
             Ok(status) => register_keks(&mut now, &status),
             Err(error) => tracing::error!(%error, "the KEKs' metrics are left out"),
@@ -272,6 +273,39 @@ fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
         "How long opening took in all",
         Unit::Seconds,
         seconds(stats.open_time),
+    );
+}
+
+/// How the store keeps up. Nothing is released or changed before its audit entry is committed, so the time that writes
+/// take is how far the audit lags.
+fn register_store(to: &mut Registry, stats: StoreStats) {
+    let seconds = |time: Duration| time.as_secs_f64();
+    to.register(
+        "store_writes_waiting",
+        "Changes and audit entries that wait for their commit",
+        ConstGauge::new(stats.waiting),
+    );
+    to.register(
+        "store_writes",
+        "Changes and audit entries that ended with a commit",
+        ConstCounter::new(stats.writes),
+    );
+    to.register(
+        "store_commits",
+        "Commits that they took",
+        ConstCounter::new(stats.commits),
+    );
+    to.register_with_unit(
+        "store_write_time",
+        "How long they took in all, from when they were asked for to their commit",
+        Unit::Seconds,
+        ConstCounter::new(seconds(stats.write_time)),
+    );
+    to.register_with_unit(
+        "audit_lag",
+        "How long the one took that waited longest for the last commit",
+        Unit::Seconds,
+        ConstGauge::new(seconds(stats.last_write_time)),
     );
 }
 
