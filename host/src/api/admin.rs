@@ -41,7 +41,6 @@ struct Apps {
 
 /// An app to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApp {
     /// 1 to 128 printable characters.
     #[schema(value_type = String, min_length = 1, max_length = 128)]
@@ -114,7 +113,6 @@ struct ApiKeys {
 
 /// An API key to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApiKey {
     /// 1 to 128 printable characters.
     #[schema(value_type = String, min_length = 1, max_length = 128)]
