@@ -20,3 +20,4 @@ pub mod scrub;
 pub mod server;
 pub mod telemetry;
 mod trail;
+pub mod ui;

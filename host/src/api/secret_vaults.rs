@@ -36,7 +36,6 @@ struct Vaults {
 
 /// A vault to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateVault {
     /// Unique in the app; 1 to 128 printable characters.
     #[schema(value_type = String, min_length = 1, max_length = 128)]
@@ -48,7 +47,6 @@ struct CreateVault {
 
 /// What of a vault can change.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object")]
 struct UpdateVault {
     /// Replaces the metadata as a whole; absent, it stays.
     #[schema(value_type = Option<Object>)]

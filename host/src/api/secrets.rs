@@ -33,7 +33,6 @@ struct Secrets {
 
 /// A secret to store.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with value")]
 struct PutSecret {
     /// The credential: 1 byte to 64 KiB of UTF-8.
     #[schema(value_type = String, min_length = 1, max_length = 65536, write_only)]
