@@ -10,6 +10,7 @@ pub mod audit_export;
 mod audit_log;
 pub(crate) mod auth;
 pub(crate) mod body;
+mod chat;
 mod cors;
 mod error;
 mod etag;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -119,7 +120,8 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .merge(secrets::routes())
         .merge(audit_log::routes())
         .merge(tools::routes())
-        .merge(sandbox::routes());
+        .merge(sandbox::routes())
+        .merge(chat::routes());
     if let Some(cors) = cors::layer(&api.0.cors_allowed_origins) {
         of_apps = of_apps.layer(cors);
     }
@@ -129,15 +131,17 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
         .nest(ui::ROOT, page)
-        .fallback(async || {
-            ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+        .fallback(async |uri: Uri| {
+            let message = "there is nothing at this path; /openapi.json lists what there is";
+            shaped_for(&uri, ApiError::not_found(message))
         })
-        .method_not_allowed_fallback(async || {
-            ApiError::new(
+        .method_not_allowed_fallback(async |uri: Uri| {
+            let error = ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "this path does not take this method; the header Allow lists those that it takes",
-            )
+            );
+            shaped_for(&uri, error)
         })
         .layer(middleware::from_fn_with_state(limits, server::check_head))
         .layer(CatchPanicLayer::custom(panicked))
@@ -156,6 +160,15 @@ async fn no_store(request: axum::extract::Request, next: Next) -> Response {
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// An error as the clients of a path read it: below `/v1` they are OpenAI's.
+fn shaped_for(uri: &Uri, error: ApiError) -> ApiError {
+    if uri.path().starts_with("/v1/") {
+        error.for_openai()
+    } else {
+        error
+    }
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

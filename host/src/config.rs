@@ -309,6 +309,7 @@ mod tests {
             "[limits.component]",
             "[limits.agent]",
             "[limits.tool]",
+            "[limits.stream]",
             "[telemetry]",
             "[tools.a]",
         ] {

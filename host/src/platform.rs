@@ -3,6 +3,7 @@
 //! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself, and how the
 //! tools get their grants is in `toolbox`.
 
+mod chat;
 mod toolbox;
 mod view;
 
@@ -12,14 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
 
+pub use self::chat::ServeError;
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
-pub use crate::dispatch::{CallRecord, RunIdentity};
+pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
@@ -197,6 +200,8 @@ pub struct Platform {
     tools: Tools,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
+    /// Of requests that tools answer over HTTP.
+    turns: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -226,6 +231,13 @@ impl Platform {
         let mut platform = Self {
             egress: Arc::new(egress.counted_in(metrics.clone())),
             limits: Arc::new(config.limits.clone()),
+            turns: Arc::new(Semaphore::new(
+                config
+                    .limits
+                    .stream
+                    .max_concurrent
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             metrics,
             tools: Tools::new(),
             vaults,
