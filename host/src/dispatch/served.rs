@@ -106,11 +106,9 @@ enum Phase {
         /// How it ends if it comes to its end.
         outcome: &'static str,
     },
-    /// Nothing more comes of the tool; the end is being recorded.
-    Ending {
-        record: Pin<Box<dyn Future<Output = ()> + Send>>,
-        is_whole: bool,
-    },
+    /// Nothing more comes of the tool. How the instance ended is waited for and recorded: one that was stopped leaves a
+    /// body that looks whole.
+    Ending(Pin<Box<dyn Future<Output = Wholeness> + Send>>),
     Ended,
 }
 
@@ -118,6 +116,12 @@ enum Phase {
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off")]
 pub struct BrokenOff;
+
+/// Whether all of an answer came.
+enum Wholeness {
+    Whole,
+    Broken,
+}
 
 /// What there is to do next with a body.
 enum Step {
@@ -175,25 +179,32 @@ impl AnswerBody {
         };
         call.leaked
             .extend(self.scrubber.blocked().map(str::to_owned));
-        let is_whole = matches!(how, Step::Whole);
+        let has_ended = matches!(how, Step::Whole);
         let is_silent = matches!(how, Step::Silent);
-        let record = async move {
-            if is_silent {
+        let end = async move {
+            let failure = if is_silent {
                 drop(running);
                 call.dispatch.0.metrics.limit_hit("limits.stream.idle_ms");
                 tracing::warn!(
                     tool = &*call.tool.name,
                     "an answer fell silent for limits.stream.idle_ms and was ended"
                 );
-            } else if let Some(failure) = running.ended().await {
-                call.dispatch.0.failed(&call.tool, &failure);
+                None
+            } else {
+                running.ended().await
+            };
+            if let Some(failure) = &failure {
+                call.dispatch.0.failed(&call.tool, failure);
             }
-            call.end(if is_whole { outcome } else { "broken" }).await;
+            if has_ended && failure.is_none() {
+                call.end(outcome).await;
+                Wholeness::Whole
+            } else {
+                call.end("broken").await;
+                Wholeness::Broken
+            }
         };
-        self.phase = Phase::Ending {
-            record: Box::pin(record),
-            is_whole,
-        };
+        self.phase = Phase::Ending(Box::pin(end));
     }
 }
 
@@ -220,13 +231,15 @@ impl Body for AnswerBody {
             }
             None => {}
         }
-        let Phase::Ending { record, is_whole } = &mut body.phase else {
+        let Phase::Ending(end) = &mut body.phase else {
             return Poll::Ready(None);
         };
-        ready!(record.as_mut().poll(context));
-        let is_whole = *is_whole;
+        let wholeness = ready!(end.as_mut().poll(context));
         body.phase = Phase::Ended;
-        Poll::Ready((!is_whole).then_some(Err(BrokenOff)))
+        Poll::Ready(match wholeness {
+            Wholeness::Whole => None,
+            Wholeness::Broken => Some(Err(BrokenOff)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -241,7 +254,7 @@ impl Drop for AnswerBody {
                 call.leaked
                     .extend(self.scrubber.blocked().map(str::to_owned));
             }
-            Phase::Ending { record, .. } => spawn(record),
+            Phase::Ending(end) => spawn(async move { drop(end.await) }),
             Phase::Ended => {}
         }
     }

@@ -52,7 +52,10 @@ impl Target {
     pub(super) fn broken_off(&self) -> ToolError {
         tool_error(
             "upstream_error",
-            format!("{} broke off its answer; try again", self.upstream),
+            format!(
+                "{} broke off its answer, fell silent, or went beyond a limit of the host; try again",
+                self.upstream
+            ),
         )
     }
 
