@@ -78,6 +78,12 @@ impl Daemon {
         let _ = kill(Pid::from_raw(id), signal);
     }
 
+    /// Asks it to end, and waits for that.
+    pub fn halt(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ended().expect("it ends in time")
+    }
+
     /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
     pub fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::SIGTERM);

@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::binary;
+use crate::binary::{self, Ended};
 use crate::daemon::Daemon;
 use crate::fixture::component_cache;
 use crate::wire::{Answer, Request};
@@ -26,6 +27,9 @@ pub struct Serving {
     daemon: Daemon,
     /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
+    /// When its process was started.
+    pub started: Instant,
+    command: Command,
 }
 
 /// An app and an API key of it.
@@ -47,7 +51,12 @@ impl Serving {
 
     /// The same, after `change` has had its way with the command (its environment, say).
     pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(&std::env::temp_dir(), config, change)
+    }
+
+    /// The same, its working directory in `parent`: a temporary folder may be in memory, where durability costs nothing.
+    pub fn start_in(parent: &Path, config: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let path = folder.path();
         std::fs::write(path.join("tavora.toml"), config).expect("the folder is writable");
         share_component_cache(&path.join("data"));
@@ -61,6 +70,7 @@ impl Serving {
             .args(["--config", "tavora.toml"])
             .env("TAVORA_SECRET_KEK", format!("file://{}", kek.display()));
         change(&mut command);
+        let started = Instant::now();
         let daemon = Daemon::spawn(&mut command);
         let token = path.join("data/admin-token");
         let token = std::fs::read_to_string(&token)
@@ -70,7 +80,22 @@ impl Serving {
             admin_token: token.trim().to_owned(),
             daemon,
             folder,
+            started,
+            command,
         }
+    }
+
+    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] starts it on that.
+    pub fn halt(&mut self) {
+        let ended = self.daemon.halt();
+        assert!(ended.success(), "{ended}\n{}", self.log());
+    }
+
+    /// Starts it again on the same folder, at another address.
+    pub fn start_again(&mut self) {
+        self.started = Instant::now();
+        self.daemon = Daemon::spawn(&mut self.command);
+        self.address = self.daemon.address;
     }
 
     /// `http://127.0.0.1:PORT`
@@ -91,6 +116,18 @@ impl Serving {
     /// Everything that it printed and logged so far.
     pub fn log(&self) -> String {
         self.daemon.log()
+    }
+
+    /// Runs another command on its data, with its KEK.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = binary::host(self.folder.path());
+        command.args(arguments).args(["--data", "data"]);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        binary::end(command)
     }
 
     /// Sends a request.
@@ -137,7 +174,7 @@ impl Serving {
 }
 
 /// Gives a data folder the component cache of all tests, so that one start compiles for all.
-fn share_component_cache(data: &std::path::Path) {
+fn share_component_cache(data: &Path) {
     let private = std::fs::Permissions::from_mode(0o700);
     let cache = component_cache();
     std::fs::set_permissions(&cache, private.clone()).expect("the cache is this user's");
