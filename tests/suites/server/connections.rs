@@ -133,7 +133,9 @@ async fn streams_beyond_the_limit_are_refused_and_the_others_answered() {
         ends.set(ends.get() + u32::from(*kind == 0x0 && flags & 1 == 1));
         ends.get() == 2
     };
-    let seen = frames_until(&mut stream, both_end).await.expect("two answers");
+    let seen = frames_until(&mut stream, both_end)
+        .await
+        .expect("two answers");
     let reset = seen.iter().filter(|(kind, _)| *kind == 0x3).count();
     assert_eq!(reset, 1, "{seen:?}");
 }
