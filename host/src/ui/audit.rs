@@ -182,7 +182,6 @@ fn filter(app: Option<&App>, fields: &Fields) -> Result<AuditQuery, Mistake> {
         to: at("to")?,
         limit: Some(AUDIT_PAGE_DEFAULT),
         offset: offset(fields),
-        ..AuditQuery::default()
     })
 }
 
