@@ -124,7 +124,7 @@ pub(super) fn entries(entries: &[AuditEntry]) -> Markup {
         entries.iter().map(|entry| {
             [
                 time(entry.created_at),
-                code(&entry.action),
+                html! { code.word { (entry.action) } },
                 html! {
                     @if let Some(subject) = &entry.subject {
                         (subject.kind) " " bdi { code { (subject.id) } }
