@@ -65,7 +65,7 @@ fn tool_panel(tool: &ToolView) -> Markup {
             (verdict(&tool.component))
             (authority(&tool.component.class))
             (imports(&tool.component, &[]))
-            h3 { "Granted by the operator" }
+            h3 { "Granted to it" }
             (facts([
                 ("Secrets that it may resolve", list(tool.secrets.iter().map(code))),
                 ("Origins that it may reach", list(tool.origins.iter().map(code))),
