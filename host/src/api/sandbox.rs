@@ -109,6 +109,8 @@ async fn execute(
     }
     let runs = api.app_runs();
     let _place = runs.enter(caller.app).ok_or_else(|| {
+        let metrics = api.platform().metrics();
+        metrics.limit_hit("limits.agent.max_runs_per_app");
         let message = format!(
             "the app has as many runs under way as limits.agent.max_runs_per_app ({}) allows; wait for one to end",
             runs.max_per_app()
