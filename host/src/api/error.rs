@@ -17,7 +17,7 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Boxed, so that results with this error stay small.
+    /// Boxed, so that a `Result` stays small.
     details: Box<Map<String, Value>>,
     retry_after_secs: Option<u64>,
 }
