@@ -5,6 +5,7 @@
 pub(crate) mod admin;
 pub mod admin_token;
 mod app;
+mod app_runs;
 pub mod audit_export;
 mod audit_log;
 pub(crate) mod auth;
@@ -37,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
+use self::app_runs::AppRuns;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
@@ -54,6 +56,7 @@ struct Shared {
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
+    app_runs: AppRuns,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -62,6 +65,7 @@ impl Api {
     /// The API of a platform, with the limits of `[server]`.
     pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
         Self(Arc::new(Shared {
+            app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
             platform,
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
@@ -89,6 +93,10 @@ impl Api {
     /// Counts failed authentications, the page's sign-in included.
     pub fn auth_failures(&self) -> &FailureThrottle {
         &self.0.auth_failures
+    }
+
+    fn app_runs(&self) -> &AppRuns {
+        &self.0.app_runs
     }
 
     fn request_rate(&self) -> &RequestRate {

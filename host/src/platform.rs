@@ -241,6 +241,11 @@ impl Platform {
         &self.vaults
     }
 
+    /// What runs and calls may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What is counted of all that this platform does.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod collector;
+pub mod daemon;
 pub mod fixture;
 pub mod load;
 pub mod requirement;

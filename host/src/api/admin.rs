@@ -41,10 +41,9 @@ struct Apps {
 
 /// An app to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApp {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: AppName,
     /// Unique; 1 to 63 of a to z, 0 to 9 and dashes. Without one, it is made from the name.
     #[schema(value_type = Option<String>, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -114,10 +113,9 @@ struct ApiKeys {
 
 /// An API key to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApiKey {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: ApiKeyName,
     /// When it stops working; never, when absent.
     #[schema(value_type = Option<String>, format = DateTime)]
