@@ -158,6 +158,16 @@ fn a_body_over_the_limit_is_refused_and_its_client_reads_why() {
     );
     assert_eq!(answer.expect("an answer").status, 201);
 
+    // A client that would use the connection again is told not to.
+    let request = typed(create(), body(LIMIT + 1, "kept alive")).bytes();
+    let head = request.windows(4).position(|it| it == b"\r\n\r\n");
+    let (head, rest) = request.split_at(head.expect("a head ends"));
+    let head = String::from_utf8_lossy(head).replace("connection: close\r\n", "");
+    let request = [head.as_bytes(), rest].concat();
+    let answer = exchange(platform.serving.address, &request, false).expect("an answer");
+    is_refusal("kept alive", &answer, 413, "body_too_large");
+    assert_eq!(answer.header("connection"), Some("close"));
+
     // A length that is declared and never comes is refused without being waited for.
     let head = String::from_utf8(typed(create(), "").bytes()).expect("ASCII");
     let head = head.replace("content-length: 0", "content-length: 1099511627776");
