@@ -33,7 +33,8 @@ use axum::Router;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
@@ -58,6 +59,7 @@ struct Shared {
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
     app_runs: AppRuns,
+    app_streams: AppRuns,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -67,6 +69,7 @@ impl Api {
     pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
         Self(Arc::new(Shared {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
+            app_streams: AppRuns::new(platform.limits().stream.max_per_app),
             platform,
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
@@ -100,6 +103,10 @@ impl Api {
         &self.0.app_runs
     }
 
+    fn app_streams(&self) -> &AppRuns {
+        &self.0.app_streams
+    }
+
     fn request_rate(&self) -> &RequestRate {
         &self.0.request_rate
     }
@@ -131,6 +138,7 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
         .nest(ui::ROOT, page)
+        .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
         .fallback(async |uri: Uri| {
             let message = "there is nothing at this path; /openapi.json lists what there is";
             shaped_for(&uri, ApiError::not_found(message))

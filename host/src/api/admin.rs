@@ -43,7 +43,7 @@ struct Apps {
 #[derive(Deserialize, ToSchema)]
 struct CreateApp {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: AppName,
     /// Unique; 1 to 63 of a to z, 0 to 9 and dashes. Without one, it is made from the name.
     #[schema(value_type = Option<String>, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -115,7 +115,7 @@ struct ApiKeys {
 #[derive(Deserialize, ToSchema)]
 struct CreateApiKey {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: ApiKeyName,
     /// When it stops working; never, when absent.
     #[schema(value_type = Option<String>, format = DateTime)]

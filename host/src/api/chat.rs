@@ -89,6 +89,16 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
         .header(CONTENT_TYPE, "application/json")
         .body(body)
         .map_err(|_| ApiError::internal())?;
+    let streams = api.app_streams();
+    let place = streams.enter(caller.app).ok_or_else(|| {
+        let metrics = api.platform().metrics();
+        metrics.limit_hit("limits.stream.max_per_app");
+        let message = format!(
+            "the app has as many requests under way as limits.stream.max_per_app ({}) allows; wait for one to end",
+            streams.max_per_app()
+        );
+        ApiError::too_many_requests(message, 1)
+    })?;
     let identity = RunIdentity {
         app: caller.app,
         session_id: uuid::Uuid::now_v7().to_string(),
@@ -102,6 +112,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
     let mut response = served?;
     // Scrubbing can change it.
     response.headers_mut().remove(CONTENT_LENGTH);
+    response.body_mut().keep(place);
     Ok(response.map(Body::new))
 }
 

@@ -20,7 +20,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    details: Map<String, Value>,
+    /// Boxed, so that a `Result` stays small.
+    details: Box<Map<String, Value>>,
     retry_after_secs: Option<u64>,
     is_permanent: bool,
     is_for_openai: bool,
@@ -42,7 +43,7 @@ impl ApiError {
             status,
             code,
             message: message.into(),
-            details: Map::new(),
+            details: Box::default(),
             retry_after_secs: None,
             is_permanent: status.is_client_error()
                 && ![StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status),
@@ -151,7 +152,7 @@ impl IntoResponse for ApiError {
         let body = Body {
             code: self.code,
             message: self.message,
-            details: self.details,
+            details: *self.details,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -75,6 +75,7 @@ impl Dispatch {
             idle,
             silence: Box::pin(tokio::time::sleep(idle)),
             is_waiting: false,
+            kept: None,
             phase: Phase::Streaming {
                 inner,
                 running,
@@ -96,6 +97,8 @@ pub struct AnswerBody {
     /// Runs only while the tool is waited for.
     silence: Pin<Box<Sleep>>,
     is_waiting: bool,
+    /// What the caller holds on to as long as there is the body.
+    kept: Option<Box<dyn Send>>,
 }
 
 enum Phase {
@@ -132,6 +135,11 @@ enum Step {
 }
 
 impl AnswerBody {
+    /// Keeps something until the body goes.
+    pub fn keep(&mut self, guard: impl Send + 'static) {
+        self.kept = Some(Box::new(guard));
+    }
+
     fn step(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
         let Phase::Streaming { inner, call, .. } = &mut self.phase else {
             return Poll::Ready(None);
@@ -254,7 +262,9 @@ impl Drop for AnswerBody {
                 call.leaked
                     .extend(self.scrubber.blocked().map(str::to_owned));
             }
-            Phase::Ending(end) => spawn(async move { drop(end.await) }),
+            Phase::Ending(end) => spawn(async move {
+                end.await;
+            }),
             Phase::Ended => {}
         }
     }

@@ -153,6 +153,8 @@ impl Default for ToolLimits {
 pub struct StreamLimits {
     /// Requests that are being answered at once; what comes on top is refused and may be tried again.
     pub max_concurrent: usize,
+    /// Those among them of one app.
+    pub max_per_app: u32,
     /// The longest time without the head or another piece of the answer, in milliseconds.
     pub idle_ms: u64,
     /// From start to end, in milliseconds.
@@ -163,6 +165,7 @@ impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             max_concurrent: 192,
+            max_per_app: 64,
             idle_ms: 120_000,
             wall_clock_ms: 1_800_000,
         }

@@ -53,7 +53,7 @@ impl Chat {
         answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
         let upstream = Upstream::start(answer).await;
-        Self::at(upstream.url(), config, tool, &upstream.url().to_owned()).with(upstream)
+        Self::at(upstream.url(), config, tool, upstream.url()).with(upstream)
     }
 
     /// A host whose providers are at `url`; `allowed` are the private origins that it may reach.

@@ -1,5 +1,6 @@
 //! Answers that stream: as they come, scrubbed, bounded, and ended when nobody reads them.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use axum::body::Body;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
+use tavora_tests::serving::AppWithKey;
 use tavora_tests::upstream::json as json_answer;
+use tavora_tests::wire::{self, Request};
 
 use super::fixture::{CANARY, Chat, DONE, assert_refused, event, events, hello, hello_streamed};
 
@@ -149,7 +152,8 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
     let left = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&left);
     // It has something to say only every so often: nobody finds out by writing alone.
-    let chat = Chat::configured("[limits.stream]\nmax_concurrent = 1", "", move |_| {
+    let limits = "[limits.stream]\nmax_concurrent = 2\nmax_per_app = 1";
+    let chat = Chat::configured(limits, "", move |_| {
         let told = Told(Arc::clone(&told));
         let first = stream::iter([Ok::<_, std::io::Error>(event("Hel"))]);
         let never = stream::pending();
@@ -161,12 +165,36 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
     let mut stream = chat.stream(&hello_streamed("gpt-4o"));
     assert_eq!(stream.chunk().expect("it comes"), Some(event("Hel")));
     let refused = chat.ask(&hello("gpt-4o"));
+    let message = assert_refused(&refused, 429, "too_many_requests");
+    assert!(
+        message.contains("limits.stream.max_per_app (1)"),
+        "{message}"
+    );
+    // Two other apps' requests, of which there is room for one.
+    let [second, third] = ["second", "third"].map(|name| chat.serving.make_app(name));
+    let models = |app: &AppWithKey| {
+        let request = Request::new("GET", "/v1/models").header("x-api-key", &app.key);
+        chat.send(&request)
+    };
+    let slow = Request::new("POST", "/v1/chat/completions")
+        .header("x-api-key", &second.key)
+        .header("content-type", "application/json")
+        .header("content-length", "100")
+        .raw_body("{");
+    let mut unfinished = wire::connect(chat.serving.address).expect("it listens");
+    unfinished.write_all(&slow.bytes()).expect("it reads");
+    soon("there is still room", || models(&third).status == 503);
+    let refused = models(&third);
     let message = assert_refused(&refused, 503, "busy");
     assert!(
         message.contains("limits.stream.max_concurrent"),
         "{message}"
     );
     assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(unfinished);
+    soon("the other turn is not given back", || {
+        models(&third).status == 200
+    });
     drop(stream);
     soon("the provider's stream goes on", || {
         left.load(Ordering::SeqCst)
