@@ -203,7 +203,7 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
         chat.send(&chat.request("GET", "/v1/models")).status == 200
     });
     let metrics = chat.send(&chat.request("GET", "/metrics")).text();
-    let cancelled = r#"tavora_tool_calls_total{tool="llm-router",outcome="cancelled"} 1"#;
+    let cancelled = r#"tavora_tool_calls_total{tool="llm-router",outcome="cancelled"} 2"#;
     assert!(metrics.contains(cancelled), "{metrics}");
 }
 
