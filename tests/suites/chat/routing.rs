@@ -1,6 +1,7 @@
 //! Which provider is asked, how, and for whom.
 
 use serde_json::{Value, json};
+use tavora_tests::serving::Serving;
 use tavora_tests::upstream::{Upstream, json as json_answer};
 
 use super::fixture::{CANARY, Chat, WITH_KEY, completion, hello};
@@ -65,6 +66,39 @@ async fn each_provider_gets_its_own_key_and_the_rest_of_the_request_as_it_is() {
             .iter()
             .all(|entry| entry["actor_api_key_id"] == chat.app.key_id),
         "{released:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_is_bound_to_its_own_provider() {
+    let chat = Chat::start(|_| json_answer(200, "{}")).await;
+    let here = Chat::at(
+        "http://127.0.0.1:9",
+        "[tools.brave-search.config]\nbase_url = \"https://search.example/api\"",
+        "",
+        "http://127.0.0.1:9",
+    );
+    let tool = |serving: &Serving, name: &str| {
+        let tools = serving.admin("GET", "/api/admin/tools", None).json();
+        let tools = tools["tools"].as_array().expect("a list").clone();
+        let mut tools = tools.into_iter();
+        tools
+            .find(|tool| tool["name"] == name)
+            .expect("it is there")
+    };
+    let router = tool(&chat.serving, "llm-router");
+    let bound: Vec<_> = WITH_KEY
+        .iter()
+        .map(|(_, secret)| router["bind"][secret].clone())
+        .collect();
+    assert_eq!(bound, vec![json!([chat.upstream.url()]); WITH_KEY.len()]);
+    // A provider that is elsewhere leaves nothing open where it usually is.
+    assert_eq!(router["origins"], json!([chat.upstream.url()]));
+    let brave = tool(&here.serving, "brave-search");
+    assert_eq!(brave["origins"], json!(["https://search.example"]));
+    assert_eq!(
+        brave["bind"]["brave_api_key"],
+        json!(["https://search.example"])
     );
 }
 
