@@ -191,7 +191,10 @@ impl Drop for Serving {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.len().saturating_sub(SHOWN_LINES);
-            eprintln!("--- tavora-host, {ended:?}\n{}\n---", lines[last..].join("\n"));
+            eprintln!(
+                "--- tavora-host, {ended:?}\n{}\n---",
+                lines[last..].join("\n")
+            );
         } else {
             assert!(ended.is_some(), "the host did not end on SIGTERM");
         }

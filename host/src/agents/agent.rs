@@ -1,0 +1,666 @@
+//! One agent as its owner declares it in `agent.jsonc`: what it is called, its model, the tools it may call, and the
+//! MCP servers that it may use, each with the name of its credential.
+//!
+//! Parsed once; what is here cannot be wrong. It resolves nothing, reaches nothing and holds no credential.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use http::HeaderName;
+use serde::Serialize;
+use url::Url;
+use vault_core::SecretName;
+
+use super::document::{Document, Fault, Fields, Node};
+use crate::config::ToolName;
+use crate::egress::{Origin, refused_range};
+
+/// The longest `name` and `model`, in characters.
+const MAX_TEXT_CHARS: usize = 128;
+
+/// The name of an agent and of its folder: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct AgentId(String);
+
+impl AgentId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for AgentId {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        match is_name(&id, |c| c.is_ascii_lowercase()) {
+            true => Ok(Self(id)),
+            false => Err(format!(
+                "{:?} is not an agent's id: 1 to 64 characters of a-z, 0-9, - and _, a letter first",
+                shortened(&id)
+            )),
+        }
+    }
+}
+
+/// What an agent calls an MCP server: 1 to 64 characters of `A-Z a-z 0-9 - _`, a letter first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ServerName(String);
+
+impl ServerName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the server is called among the tools of a run. The colon keeps it apart from every tool of the operator.
+    pub fn tool_name(&self) -> String {
+        format!("mcp:{}", self.0)
+    }
+}
+
+impl TryFrom<String> for ServerName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match is_name(&name, |c| c.is_ascii_alphabetic()) {
+            true => Ok(Self(name)),
+            false => Err(format!(
+                "{:?} is not a server's name: 1 to 64 characters of A-Z, a-z, 0-9, - and _, a letter first",
+                shortened(&name)
+            )),
+        }
+    }
+}
+
+/// How messages travel to a server and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// One endpoint that takes every message: the protocol's revisions from 2025-03-26 on.
+    StreamableHttp,
+    /// A stream of events and an endpoint beside it: the revision 2024-11-05.
+    Sse,
+}
+
+impl Transport {
+    /// The word for it in `agent.jsonc`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StreamableHttp => "streamable_http",
+            Self::Sse => "sse",
+        }
+    }
+}
+
+/// What a server wants to see before it answers. The value is in the vault of the app that runs the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAuth {
+    /// `Authorization: Bearer <the secret>`
+    Bearer {
+        /// The name of the secret.
+        token: SecretName,
+    },
+    /// A header of its own.
+    Header {
+        /// The name of the header.
+        name: HeaderName,
+        /// The name of the secret.
+        value: SecretName,
+    },
+}
+
+impl ServerAuth {
+    /// The name of the secret.
+    pub fn secret(&self) -> &SecretName {
+        match self {
+            Self::Bearer { token } => token,
+            Self::Header { value, .. } => value,
+        }
+    }
+}
+
+/// An MCP server that an agent may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpServer {
+    /// What the agent calls it.
+    pub name: ServerName,
+    /// Its endpoint.
+    pub url: Url,
+    /// The only origin that is reached for it.
+    pub origin: Origin,
+    /// How messages travel.
+    pub transport: Transport,
+    /// Its credential, if it wants one.
+    pub auth: Option<ServerAuth>,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id, which is its folder's name.
+    pub id: AgentId,
+    /// What people call it.
+    pub name: String,
+    /// The model that it talks to; with one, it is granted the router of models.
+    pub model: Option<String>,
+    /// The tools that it may call, besides the router of models and its servers.
+    pub tools: BTreeSet<ToolName>,
+    /// Its MCP servers.
+    pub servers: Vec<McpServer>,
+}
+
+/// What an agent's file may name.
+#[derive(Clone, Debug, Default)]
+pub struct AgentRules {
+    /// The origins that may have addresses which are not public.
+    pub allow_private_origins: Vec<Origin>,
+    /// The tools of this host, the router of models aside.
+    pub tools: BTreeSet<String>,
+}
+
+impl Agent {
+    /// Reads the text of the `agent.jsonc` in the folder of the agent `id`.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, in the order of the text; a syntax error alone.
+    pub fn parse(id: &AgentId, text: &str, rules: &AgentRules) -> Result<Self, Vec<Fault>> {
+        Document::read(text, |document, node| {
+            let mut fields = document.fields(node, "an agent")?;
+            let known = document.required(&mut fields, "id");
+            if let Some(node) = known {
+                let is_folder = |found: String| match found == id.as_str() {
+                    true => Ok(()),
+                    false => Err(format!("the id must be the folder's name, \"{id}\"")),
+                };
+                document.parsed(node, "id", is_folder);
+            }
+            let name = document.required(&mut fields, "name");
+            let name = name.and_then(|node| label(document, node, "name"));
+            let model = document.optional(&mut fields, "model");
+            let model = model.and_then(|node| label(document, node, "model"));
+            let tools = document.optional(&mut fields, "tools");
+            let tools = tools.map(|node| granted(document, node, rules));
+            let servers = document.optional(&mut fields, "mcp");
+            let servers = servers.map(|node| self::servers(document, node, rules));
+            document.end(fields);
+            Some(Self {
+                id: id.clone(),
+                name: name?,
+                model,
+                tools: tools.unwrap_or_default(),
+                servers: servers.unwrap_or_default(),
+            })
+        })
+    }
+
+    /// The names of the secrets that its servers want.
+    pub fn secrets(&self) -> BTreeSet<&SecretName> {
+        let auths = self.servers.iter().filter_map(|it| it.auth.as_ref());
+        auths.map(ServerAuth::secret).collect()
+    }
+}
+
+fn label(document: &mut Document<'_>, node: Node<'_>, what: &str) -> Option<String> {
+    document.parsed(node, what, |text| {
+        let length = text.chars().count();
+        match (1..=MAX_TEXT_CHARS).contains(&length) && !text.chars().any(char::is_control) {
+            true => Ok(text),
+            false => Err(format!(
+                "{what} must have 1 to {MAX_TEXT_CHARS} characters and no control characters"
+            )),
+        }
+    })
+}
+
+fn granted(document: &mut Document<'_>, node: Node<'_>, rules: &AgentRules) -> BTreeSet<ToolName> {
+    let mut tools = BTreeSet::new();
+    for node in document.elements(node, "tools") {
+        let known = |name: String| match rules.tools.contains(&name) {
+            true => ToolName::try_from(name),
+            false => Err(format!(
+                "this host has no tool {:?}; it has: {}",
+                shortened(&name),
+                rules.tools.iter().cloned().collect::<Vec<_>>().join(", ")
+            )),
+        };
+        if let Some(tool) = document.parsed(node, "a tool", known)
+            && !tools.insert(tool)
+        {
+            document.wrong(node, "this tool is here twice");
+        }
+    }
+    tools
+}
+
+fn servers(document: &mut Document<'_>, node: Node<'_>, rules: &AgentRules) -> Vec<McpServer> {
+    let mut servers: Vec<McpServer> = Vec::new();
+    let mut names = BTreeSet::new();
+    for node in document.elements(node, "mcp") {
+        let Some(mut fields) = document.fields(node, "an MCP server") else {
+            continue;
+        };
+        servers.extend(server(document, &mut fields, rules, &mut names));
+        document.end(fields);
+    }
+    servers
+}
+
+fn server(
+    document: &mut Document<'_>,
+    fields: &mut Fields<'_>,
+    rules: &AgentRules,
+    names: &mut BTreeSet<ServerName>,
+) -> Option<McpServer> {
+    let name = document.required(fields, "name");
+    let name = name.and_then(|node| {
+        let name = document.parsed(node, "name", ServerName::try_from)?;
+        if !names.insert(name.clone()) {
+            document.wrong(node, format!("there are two servers \"{}\"", name.as_str()));
+        }
+        Some(name)
+    });
+    let url = document.required(fields, "url");
+    let url = url.and_then(|node| document.parsed(node, "url", |text| endpoint(&text, rules)));
+    let transport = document.optional(fields, "transport");
+    let transport = transport.map_or(Some(Transport::StreamableHttp), |node| {
+        document.parsed(node, "transport", |text| match text.as_str() {
+            "streamable_http" => Ok(Transport::StreamableHttp),
+            "sse" => Ok(Transport::Sse),
+            _ => Err("transport must be \"streamable_http\" or \"sse\""),
+        })
+    });
+    let auth = document.optional(fields, "auth");
+    let auth = auth.map(|node| self::auth(document, node));
+    let (url, origin) = url?;
+    Some(McpServer {
+        name: name?,
+        url,
+        origin,
+        transport: transport?,
+        auth: match auth {
+            None => None,
+            Some(auth) => Some(auth?),
+        },
+    })
+}
+
+fn auth(document: &mut Document<'_>, node: Node<'_>) -> Option<ServerAuth> {
+    let mut fields = document.fields(node, "auth")?;
+    let kind = document.required(&mut fields, "type")?;
+    let auth = match document.text(kind, "type")?.as_str() {
+        "bearer" => {
+            let token = secret(document, &mut fields, "tokenRef");
+            token.map(|token| ServerAuth::Bearer { token })
+        }
+        "header" => {
+            let name = document.required(&mut fields, "name");
+            let name = name.and_then(|node| document.parsed(node, "name", header));
+            let value = secret(document, &mut fields, "valueRef");
+            name.zip(value)
+                .map(|(name, value)| ServerAuth::Header { name, value })
+        }
+        _ => {
+            document.wrong(kind, "type must be \"bearer\" or \"header\"");
+            return None;
+        }
+    };
+    document.end(fields);
+    auth
+}
+
+fn secret(
+    document: &mut Document<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<SecretName> {
+    let node = document.required(fields, key)?;
+    document.parsed(node, key, |name| name.parse::<SecretName>())
+}
+
+/// A header that can carry a credential: not one that belongs to the host or to the protocol.
+fn header(name: String) -> Result<HeaderName, String> {
+    let header: HeaderName = name
+        .parse()
+        .map_err(|_| format!("{:?} is not the name of a header", shortened(&name)))?;
+    let text = header.as_str();
+    let of_protocol = [
+        "accept",
+        "accept-encoding",
+        "content-type",
+        "content-length",
+    ];
+    if of_protocol.contains(&text)
+        || text.starts_with("mcp-")
+        || text == "last-event-id"
+        || crate::egress::is_forbidden_header(&header)
+    {
+        return Err(format!(
+            "the header {text} belongs to the protocol; a credential cannot be sent in it"
+        ));
+    }
+    Ok(header)
+}
+
+/// A URL that the egress policy lets the client reach, as far as can be told without asking for addresses.
+fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
+    // It also refuses what the URL parser would quietly take for something else.
+    let origin = Origin::of_url(text)
+        .map_err(|error| format!("the egress policy refuses this URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;
+    if url.fragment().is_some() {
+        return Err("a server's URL has no fragment (#…); leave it out".to_owned());
+    }
+    let is_allowed = rules.allow_private_origins.contains(&origin);
+    let is_local = origin.host() == "localhost" || origin.host().ends_with(".localhost");
+    let refused = match origin.address() {
+        Some(address) => refused_range(address),
+        None => is_local.then_some("loopback"),
+    };
+    match refused {
+        Some(range) if !is_allowed => Err(format!(
+            "the egress policy refuses {origin}: its address is {range}; \
+             the operator can add it to [egress] allow_private_origins"
+        )),
+        _ => Ok((url, origin)),
+    }
+}
+
+fn is_name(name: &str, starts: impl Fn(char) -> bool) -> bool {
+    let plain = |c: char| starts(c) || c.is_ascii_digit() || "-_".contains(c);
+    name.starts_with(&starts) && name.len() <= 64 && name.chars().all(plain)
+}
+
+/// As much of a text as a message repeats.
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"{
+  // An agent with all there is.
+  "id": "trip-planner", "name": "Trip planner", "model": "gemini-2.5-flash",
+  "tools": ["brave-search"],
+  "mcp": [
+    { "name": "tasklist", "url": "https://example.com/mcp", "transport": "streamable_http",
+      "auth": { "type": "bearer", "tokenRef": "TASKLIST_BEARER" } },
+    { "name": "maps", "url": "https://maps.example.com:8443/sse?v=2", "transport": "sse",
+      "auth": { "type": "header", "name": "X-Foo", "valueRef": "MAPS_KEY" } },
+    { "name": "open", "url": "http://127.0.0.1:3000/mcp", },
+  ],
+}"#;
+
+    fn rules() -> AgentRules {
+        AgentRules {
+            allow_private_origins: vec!["http://127.0.0.1:3000".parse().expect("valid")],
+            tools: BTreeSet::from(["brave-search".to_owned()]),
+        }
+    }
+
+    fn id() -> AgentId {
+        AgentId::try_from("trip-planner".to_owned()).expect("valid")
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = Agent::parse(&id(), text, &rules()).expect_err(text);
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let agent = Agent::parse(&id(), WHOLE, &rules()).expect("valid");
+        assert_eq!(agent.model.as_deref(), Some("gemini-2.5-flash"));
+        assert_eq!(agent.tools.len(), 1);
+        let [tasklist, maps, open] = &agent.servers[..] else {
+            panic!("{:?}", agent.servers)
+        };
+        assert_eq!(tasklist.origin.to_string(), "https://example.com");
+        assert_eq!(tasklist.name.tool_name(), "mcp:tasklist");
+        assert!(matches!(tasklist.auth, Some(ServerAuth::Bearer { .. })));
+        assert_eq!(maps.transport, Transport::Sse);
+        assert_eq!(maps.url.as_str(), "https://maps.example.com:8443/sse?v=2");
+        assert_eq!(open.transport, Transport::StreamableHttp);
+        assert_eq!(open.auth, None);
+        let secrets: Vec<&str> = agent.secrets().iter().map(|it| it.as_str()).collect();
+        assert_eq!(secrets, ["MAPS_KEY", "TASKLIST_BEARER"]);
+    }
+
+    #[test]
+    fn what_a_file_does_not_name_is_not_granted() {
+        let text = r#"{"id": "trip-planner", "name": "Trip planner"}"#;
+        let agent = Agent::parse(&id(), text, &rules()).expect("valid");
+        assert!(agent.tools.is_empty() && agent.servers.is_empty() && agent.model.is_none());
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        const URL: &str = "\"https://example.com/mcp\"";
+        // What is replaced, by what, where the fault is then, and what it says.
+        for (from, to, place, message) in [
+            (
+                "\"id\": \"trip-planner\"",
+                "\"id\": \"trip\"",
+                "\"trip\"",
+                "the id must be the folder's name, \"trip-planner\"",
+            ),
+            (
+                "\"name\": \"Trip planner\",",
+                "",
+                "{",
+                "an agent has no \"name\"",
+            ),
+            (
+                "\"Trip planner\"",
+                "7",
+                "7",
+                "name must be a string, and is a number",
+            ),
+            (
+                "\"Trip planner\"",
+                "\"\"",
+                "\"\"",
+                "name must have 1 to 128 characters",
+            ),
+            (
+                "\"model\"",
+                "\"modle\"",
+                "\"modle\"",
+                "an agent has no key \"modle\"; did you mean \"model\"?",
+            ),
+            (
+                "\"model\"",
+                "\"id\"",
+                "\"id\": \"gemini",
+                "the key \"id\" is here twice",
+            ),
+            (
+                "[\"brave-search\"]",
+                "{}",
+                "{},",
+                "tools must be an array, and is an object",
+            ),
+            (
+                "[\"brave-search\"]",
+                "[\"brave-search\", \"brave-search\"]",
+                "\"brave-search\"]",
+                "this tool is here twice",
+            ),
+            (
+                "\"brave-search\"",
+                "\"mcp-client\"",
+                "\"mcp-client\"",
+                "this host has no tool \"mcp-client\"; it has: brave-search",
+            ),
+            (
+                "\"maps\"",
+                "\"tasklist\"",
+                "\"tasklist\", \"url\": \"https://maps",
+                "there are two servers \"tasklist\"",
+            ),
+            (
+                "\"maps\"",
+                "\"a b\"",
+                "\"a b\"",
+                "\"a b\" is not a server's name",
+            ),
+            (
+                URL,
+                "\"ftp://example.com\"",
+                "\"ftp",
+                "the egress policy refuses this URL: an origin begins",
+            ),
+            (
+                URL,
+                "\"https://me:pw@example.com\"",
+                "\"https://me",
+                "the egress policy refuses this URL: an origin has no user",
+            ),
+            (
+                URL,
+                "\"https://example.com/#a\"",
+                "\"https://example",
+                "a server's URL has no fragment",
+            ),
+            (
+                URL,
+                "\"http://10.1.2.3/mcp\"",
+                "\"http://10",
+                "the egress policy refuses http://10.1.2.3: its address is private",
+            ),
+            (
+                URL,
+                "\"http://0x7f.1/mcp\"",
+                "\"http://0x",
+                "the egress policy refuses http://127.0.0.1: its address is loopback",
+            ),
+            (
+                URL,
+                "\"http://localhost:1/\"",
+                "\"http://local",
+                "the egress policy refuses http://localhost:1: its address is loopback",
+            ),
+            (
+                URL,
+                "\"http://127.0.0.1:3001/mcp\"",
+                "\"http://127.0.0.1:3001",
+                "the egress policy refuses http://127.0.0.1:3001",
+            ),
+            ("\"sse\"", "\"stdio\"", "\"stdio\"", "transport must be"),
+            (
+                "\"bearer\"",
+                "\"basic\"",
+                "\"basic\"",
+                "type must be \"bearer\" or \"header\"",
+            ),
+            (
+                "\"tokenRef\"",
+                "\"token\"",
+                "{ \"type\": \"bearer\"",
+                "auth has no \"tokenRef\"",
+            ),
+            (
+                "\"tokenRef\"",
+                "\"token\"",
+                "\"token\"",
+                "auth has no key \"token\"",
+            ),
+            ("\"TASKLIST_BEARER\"", "\"a/b\"", "\"a/b\"", ""),
+            (
+                "\"TASKLIST_BEARER\"",
+                "null",
+                "null",
+                "tokenRef must be a string, and is null",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"X Foo\"",
+                "\"X Foo\"",
+                "\"X Foo\" is not the name of a header",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"Mcp-Session-Id\"",
+                "\"Mcp-",
+                "the header mcp-session-id belongs to the protocol",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"Host\"",
+                "\"Host\"",
+                "the header host belongs to the protocol",
+            ),
+        ] {
+            assert_eq!(WHOLE.matches(from).count(), 1, "{from}");
+            let text = WHOLE.replace(from, to);
+            let before = &text[..text.find(place).expect(place)];
+            let line = before.lines().count().max(1);
+            let column = before.rsplit('\n').next().map_or(0, str::len) + 1;
+            let fault = format!("{line}:{column}: {message}");
+            let found = faults(&text);
+            assert!(
+                found.iter().any(|it| it.starts_with(&fault)),
+                "{fault}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        for (text, fault) in [
+            ("", "1:1: the file is empty"),
+            ("// nothing", "1:1: the file is empty"),
+            ("{\n  \"id\": trip\n}", "2:9: "),
+            ("{\n\"a\": 1\n\"b\": 2}", "2:7: Expected comma"),
+            ("{'id': 1}", "1:2: "),
+            ("{\"é\": \"é\", id: 1}", "1:12: "),
+            ("{} {}", "1:4: "),
+            ("[1]", "1:1: an agent must be an object, and is an array"),
+        ] {
+            let found = faults(text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].starts_with(fault), "{text}: {found:?}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(faults(&deep).len(), 1);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_in_the_order_of_the_text() {
+        let text = "{\n \"nmae\": 1,\n \"model\": 2,\n \"mcp\": [{}, 3]\n}";
+        let found = faults(text);
+        let lines: Vec<&str> = found.iter().map(|it| &it[..2]).collect();
+        assert_eq!(
+            lines,
+            ["1:", "1:", "2:", "3:", "4:", "4:", "4:"],
+            "{found:#?}"
+        );
+    }
+
+    #[test]
+    fn an_id_is_the_name_of_one_folder() {
+        for wrong in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "A",
+            "1a",
+            "a b",
+            "-a",
+            "é",
+            &"a".repeat(65),
+        ] {
+            assert!(AgentId::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+        assert!(AgentId::try_from("a1-_".to_owned()).is_ok());
+    }
+}
