@@ -2,18 +2,19 @@
 //!
 //! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
 
-mod admin;
+pub(crate) mod admin;
 pub mod admin_token;
 mod app;
+mod app_runs;
 pub mod audit_export;
 mod audit_log;
-mod auth;
-mod body;
+pub(crate) mod auth;
+pub(crate) mod body;
 mod cors;
 mod error;
 mod etag;
-mod health;
-mod json;
+pub(crate) mod health;
+pub(crate) mod json;
 mod openapi;
 mod path;
 mod query;
@@ -37,13 +38,14 @@ use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
 
 use self::admin_token::AdminToken;
+use self::app_runs::AppRuns;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::server;
-use crate::telemetry;
+use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +56,7 @@ struct Shared {
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
+    app_runs: AppRuns,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -62,6 +65,7 @@ impl Api {
     /// The API of a platform, with the limits of `[server]`.
     pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
         Self(Arc::new(Shared {
+            app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
             platform,
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
@@ -91,17 +95,21 @@ impl Api {
         &self.0.auth_failures
     }
 
+    fn app_runs(&self) -> &AppRuns {
+        &self.0.app_runs
+    }
+
     fn request_rate(&self) -> &RequestRate {
         &self.0.request_rate
     }
 
-    fn limits(&self) -> &ServerLimits {
+    pub(crate) fn limits(&self) -> &ServerLimits {
         &self.0.limits
     }
 }
 
-/// Every route, behind what all of them share.
-pub fn router(api: Api) -> Router {
+/// Every route and the operator's page, behind what all of them share.
+pub fn router(api: Api, page: Router<Api>) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = *api.limits();
     let mut of_apps = OpenApiRouter::new()
@@ -120,6 +128,7 @@ pub fn router(api: Api) -> Router {
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
+        .nest(ui::ROOT, page)
         .fallback(async || {
             ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
         })

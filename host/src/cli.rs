@@ -175,7 +175,7 @@ pub fn main() -> ExitCode {
 /// Starts the export of traces for the commands that have any.
 fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>, Failure> {
     match &cli.command {
-        Command::Dev(_) | Command::Run(_) | Command::Tool(_) => {
+        Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
             let config = session::config(&cli.global)?;
             Traces::start(&config, runtime.handle().clone()).map_err(session::usage)
         }

@@ -14,6 +14,7 @@ use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
 pub use crate::server::{ServerConfig, ServerLimits};
 use crate::telemetry::traces::OtlpEndpoint;
+use crate::ui::AdminConfig;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,6 +22,8 @@ use crate::telemetry::traces::OtlpEndpoint;
 pub struct Config {
     /// Where the host listens.
     pub server: ServerConfig,
+    /// The page at `/admin`.
+    pub admin: AdminConfig,
     /// Where the data is.
     pub storage: StorageConfig,
     /// Where the agents are declared.
@@ -320,6 +323,7 @@ mod tests {
         for section in [
             "",
             "[server]",
+            "[admin]",
             "[server.limits]",
             "[server.auth_failures]",
             "[server.rate_limit]",

@@ -208,7 +208,7 @@ impl Run {
         ReleaseContext {
             app_id: self.identity.app,
             tool: tool.name.to_string(),
-            tool_digest: tool.digest.to_string(),
+            tool_digest: tool.inspection.digest.to_string(),
             request_id: self.identity.request_id.clone(),
             session_id: Some(self.identity.session_id.clone()),
             api_key_id: self.identity.api_key,
@@ -298,7 +298,7 @@ impl Run {
                 )
             }
             ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
-                tracing::error!(tool = &*tool.name, digest = %tool.digest, error = %failure, "a tool failed");
+                tracing::error!(tool = &*tool.name, digest = %tool.inspection.digest, error = %failure, "a tool failed");
                 (
                     "tool_failed",
                     format!("the tool {:?} stopped unexpectedly", tool.name),

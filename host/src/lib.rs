@@ -21,3 +21,4 @@ pub mod scrub;
 pub mod server;
 pub mod telemetry;
 mod trail;
+pub mod ui;

@@ -4,13 +4,13 @@
 //! tools get their grants is in `toolbox`.
 
 mod toolbox;
+mod view;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
@@ -21,15 +21,14 @@ use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, Tools};
-use crate::egress::{EgressPool, EgressSettings, Origin, TrustError};
+use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
-use crate::runtime::inspection::Digest;
 use crate::runtime::limits::{LimitHit, Limits};
-use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
+pub use view::{ComponentView, OperationView, ToolView};
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,32 +84,6 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// What is known of a loaded tool. Names of secrets, never values.
-#[derive(Clone, Debug, Serialize)]
-pub struct ToolView {
-    /// The name that agents call it by.
-    pub name: String,
-    /// The digest of its component.
-    pub digest: Digest,
-    /// The secrets that it may resolve.
-    pub secrets: Vec<String>,
-    /// The origins that it may reach.
-    pub origins: Vec<Origin>,
-    /// What it can do.
-    pub operations: Vec<OperationView>,
-}
-
-/// One operation of a tool.
-#[derive(Clone, Debug, Serialize)]
-pub struct OperationView {
-    /// Its name.
-    pub name: String,
-    /// For whom decides whether to call it.
-    pub description: String,
-    /// A JSON Schema.
-    pub input_schema: Box<RawValue>,
 }
 
 /// One run of an agent's program.
@@ -268,6 +241,11 @@ impl Platform {
         &self.vaults
     }
 
+    /// What runs and calls may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What is counted of all that this platform does.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -275,7 +253,13 @@ impl Platform {
 
     /// The tools, by name.
     pub fn tools(&self) -> impl Iterator<Item = ToolView> {
-        self.tools.values().map(|tool| view(tool))
+        self.tools.values().map(|tool| ToolView::from(&**tool))
+    }
+
+    /// The component of the agents' sandbox, unless this binary was built without it.
+    pub fn sandbox(&self) -> Option<ComponentView> {
+        let sandbox = self.sandbox.as_ref().ok()?;
+        Some(sandbox.inspection().into())
     }
 
     /// Inspects, compiles and links a component of the agent class, when its turn comes: no more than
@@ -412,28 +396,4 @@ fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> 
         extra_ca_pem: config.extra_ca_pem()?,
         limits: config.limits,
     })
-}
-
-fn view(tool: &ToolComponent) -> ToolView {
-    ToolView {
-        name: tool.name.to_string(),
-        digest: tool.digest,
-        secrets: tool
-            .grants
-            .secrets
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        origins: tool.grants.origins.to_vec(),
-        operations: tool
-            .operations
-            .iter()
-            .map(|operation| OperationView {
-                name: operation.name.clone(),
-                description: operation.description.clone(),
-                input_schema: RawValue::from_string(operation.input_schema.clone())
-                    .expect("the schema was checked when the tool was loaded"),
-            })
-            .collect(),
-    }
 }

@@ -132,18 +132,18 @@ impl Runtime {
         &self,
         bytes: &[u8],
         expected: Option<Digest>,
-    ) -> Result<(Digest, TrustedToolPre<ToolState>), LoadError> {
+    ) -> Result<(Inspection, TrustedToolPre<ToolState>), LoadError> {
         let (inspection, component) = self.tools.compile(bytes, expected)?;
         let pre = tool::prepare(&self.tools.linker, &component)
             .map_err(|error| self.tools.unfit(error))?;
-        Ok((inspection.digest, pre))
+        Ok((inspection, pre))
     }
 }
 
 impl Loader<AgentState> {
     fn load_agent(&self, bytes: &[u8]) -> Result<AgentComponent, LoadError> {
-        let (_, component) = self.compile(bytes, None)?;
-        agent::prepare(&self.linker, &component).map_err(|error| self.unfit(error))
+        let (inspection, component) = self.compile(bytes, None)?;
+        agent::prepare(&self.linker, &component, inspection).map_err(|error| self.unfit(error))
     }
 }
 

@@ -143,7 +143,7 @@ impl Connections {
                 if self.open.len() < self.shared.limits.max_connections.get() {
                     self.start(stream, peer);
                 } else {
-                    self.make_room();
+                    self.make_room(1);
                     newcomer = Some((stream, peer));
                 }
             }
@@ -158,7 +158,8 @@ impl Connections {
                     }
                     Err(error) => {
                         tracing::error!(%error, connections = self.open.len(), "no connection can be accepted");
-                        self.make_room();
+                        // The database and the tools need files too.
+                        self.make_room(self.open.len().div_ceil(4));
                         tokio::select! {
                             () = stop.as_mut() => return,
                             () = sleep(ACCEPT_PAUSE) => {}
@@ -186,14 +187,19 @@ impl Connections {
         self.open.insert(task.id(), Open { pace, closing });
     }
 
-    /// Closes the connection that has waited for a request for the longest time, if one does: so nobody keeps others
-    /// out by holding connections and asking nothing.
-    fn make_room(&mut self) {
-        let waiting = self.open.values().filter_map(|open| {
-            let since = open.pace.waiting_since()?;
-            Some((since, &open.closing))
-        });
-        if let Some((_, closing)) = waiting.min_by_key(|(since, _)| *since) {
+    /// Closes up to so many connections that wait for a request, those first that have waited longest: so nobody keeps
+    /// others out by holding connections and asking nothing. Those that have not waited long are left alone, or new
+    /// ones would displace each other before they are heard.
+    fn make_room(&mut self, wanted: usize) {
+        let patience = self.shared.limits.displace_after();
+        let mut waiting: Vec<_> = self
+            .open
+            .values()
+            .filter_map(|open| Some((open.pace.waiting_since()?, &open.closing)))
+            .filter(|(since, _)| since.elapsed() >= patience)
+            .collect();
+        waiting.sort_by_key(|(since, _)| *since);
+        for (_, closing) in waiting.into_iter().take(wanted) {
             closing.notify_one();
         }
     }

@@ -8,5 +8,7 @@ pub mod http;
 pub(crate) mod log;
 pub mod metrics;
 pub mod traces;
+#[cfg(test)]
+pub(crate) mod written;
 
 pub use self::metrics::Metrics;

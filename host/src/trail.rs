@@ -1,14 +1,39 @@
 //! The audit entries that the host writes on its own: what it refused to release, what it refused to send, and what it
-//! took out of a tool's answer. Changes and releases are recorded by the vault itself.
+//! took out of a tool's answer, and who came to the page at `/admin`. Changes and releases are recorded by the vault itself.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use vault_core::audit::outcome;
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
 use crate::egress::{EgressDenied, EgressLog, ReleasedSecrets};
+
+/// A tool's answer held a secret, and it was taken out.
+const LEAK_BLOCKED: &str = "leak.blocked";
+/// A tool wanted to send a request that the egress policy does not let out.
+const EGRESS_DENIED: &str = "egress.denied";
+/// A tool asked for a secret that it is not granted.
+const RELEASE_DENIED: &str = "release.denied";
+/// Somebody signed in to the page with the admin token.
+const SIGNED_IN: &str = "admin.signed_in";
+/// Somebody tried to, with something else.
+const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
+/// The operator signed out of the page.
+const SIGNED_OUT: &str = "admin.signed_out";
+
+/// Every action that the host records beside the vault's own.
+pub(crate) const ACTIONS: [&str; 6] = [
+    RELEASE_DENIED,
+    EGRESS_DENIED,
+    LEAK_BLOCKED,
+    SIGNED_IN,
+    SIGN_IN_REFUSED,
+    SIGNED_OUT,
+];
 use crate::telemetry::Metrics;
 
 /// Writes the entries of one run.
@@ -47,7 +72,7 @@ impl Trail {
     /// A tool's answer held a secret, and it was taken out.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
         self.metrics.leak_blocked(&context.tool);
-        let entry = draft(context, "leak.blocked").about(Subject::new("secret", secret));
+        let entry = draft(context, LEAK_BLOCKED).about(Subject::new("secret", secret));
         record(&self.vaults, entry).await;
     }
 
@@ -65,14 +90,14 @@ impl Trail {
                 reason = scrubbed(&self.released, &denied.reason.to_string()),
                 "a request was refused"
             );
-            let entry = draft(context, "egress.denied")
+            let entry = draft(context, EGRESS_DENIED)
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
             record(&self.vaults, entry).await;
         }
         if more > 0 {
-            let entry = draft(context, "egress.denied")
+            let entry = draft(context, EGRESS_DENIED)
                 .outcome("denied")
                 .detail("more", more);
             record(&self.vaults, entry).await;
@@ -106,12 +131,39 @@ pub(crate) async fn release_denied(
     secret: &str,
 ) {
     let secret = scrubbed(released, secret);
-    let entry = draft(context, "release.denied")
+    let entry = draft(context, RELEASE_DENIED)
         .about(Subject::new(
             "secret",
             secret.chars().take(255).collect::<String>(),
         ))
         .outcome("not_granted");
+    record(vaults, entry).await;
+}
+
+/// How somebody came to the page, or left it.
+#[derive(Clone, Copy)]
+pub(crate) enum PageVisit {
+    SignedIn,
+    Refused,
+    SignedOut,
+}
+
+/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the operator sees why.
+pub(crate) async fn page_visit(
+    vaults: &SecretVaults,
+    visit: PageVisit,
+    peer: IpAddr,
+    request_id: &str,
+) {
+    // Who was refused is nobody that is known, so the host tells of it.
+    let (caller, action, outcome) = match visit {
+        PageVisit::SignedIn => (Caller::operator(), SIGNED_IN, outcome::OK),
+        PageVisit::Refused => (Caller::host(), SIGN_IN_REFUSED, outcome::DENIED),
+        PageVisit::SignedOut => (Caller::operator(), SIGNED_OUT, outcome::OK),
+    };
+    let entry = AuditDraft::new(&caller.in_request(request_id), action)
+        .outcome(outcome)
+        .detail("peer", peer.to_string());
     record(vaults, entry).await;
 }
 

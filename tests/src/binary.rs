@@ -46,12 +46,14 @@ pub struct Ended {
 
 /// Runs `tavora-host` with these arguments.
 pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
-    ended(
-        host(folder)
-            .args(arguments)
-            .output()
-            .expect("the binary starts"),
-    )
+    let mut command = host(folder);
+    command.args(arguments);
+    end(command)
+}
+
+/// Runs a command to its end.
+pub fn end(mut command: Command) -> Ended {
+    ended(command.output().expect("the binary starts"))
 }
 
 /// Runs `tavora-host` with these arguments and this on stdin.

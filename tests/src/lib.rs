@@ -5,7 +5,9 @@
 
 pub mod binary;
 pub mod collector;
+pub mod daemon;
 pub mod fixture;
+pub mod load;
 pub mod requirement;
 pub mod serving;
 pub mod upstream;

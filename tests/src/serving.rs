@@ -3,45 +3,33 @@
 //!
 //! Nothing here knows what a route should answer, but for the operator API's two that make an app and its key.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Instant;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::binary;
+use crate::binary::{self, Ended};
+use crate::daemon::Daemon;
 use crate::fixture::component_cache;
 use crate::wire::{Answer, Request};
 
-/// What the binary prints before the URL that it listens on.
-const LISTENING: &str = "listening on http://";
-
-/// How long the binary may take to listen: the first start compiles the components.
-const START: Duration = Duration::from_secs(180);
-
-/// How long it may take to end.
-const END: Duration = Duration::from_secs(30);
-
-/// How much of its log is shown when a test failed, in lines.
-const SHOWN_LINES: usize = 50;
-
-/// A running host. It is stopped when this goes; what it logged is shown if the test failed.
+/// A running host with a KEK. It is stopped when this goes; what it logged is shown if the test failed.
 pub struct Serving {
     /// Where it listens.
     pub address: SocketAddr,
     /// The token of the operator API and of the page.
     pub admin_token: String,
+    // Before its folder: it ends before that goes.
+    daemon: Daemon,
     /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
-    child: Child,
-    log: Arc<Log>,
+    /// When its process was started.
+    pub started: Instant,
+    command: Command,
 }
 
 /// An app and an API key of it.
@@ -63,7 +51,12 @@ impl Serving {
 
     /// The same, after `change` has had its way with the command (its environment, say).
     pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(&std::env::temp_dir(), config, change)
+    }
+
+    /// The same, its working directory in `parent`: a temporary folder may be in memory, where durability costs nothing.
+    pub fn start_in(parent: &Path, config: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let path = folder.path();
         std::fs::write(path.join("tavora.toml"), config).expect("the folder is writable");
         share_component_cache(&path.join("data"));
@@ -75,27 +68,34 @@ impl Serving {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
             .args(["--config", "tavora.toml"])
-            .env("TAVORA_SECRET_KEK", format!("file://{}", kek.display()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("TAVORA_SECRET_KEK", format!("file://{}", kek.display()));
         change(&mut command);
-        let mut child = command.spawn().expect("the binary starts");
-        let log = Arc::new(Log::default());
-        log.follow(child.stdout.take().expect("it is piped"));
-        log.follow(child.stderr.take().expect("it is piped"));
-        let mut serving = Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin_token: String::new(),
-            folder,
-            child,
-            log,
-        };
-        serving.address = serving.log.listening_address();
-        let token = serving.data().join("admin-token");
+        let started = Instant::now();
+        let daemon = Daemon::spawn(&mut command);
+        let token = path.join("data/admin-token");
         let token = std::fs::read_to_string(&token)
             .unwrap_or_else(|error| panic!("{}: {error}", token.display()));
-        serving.admin_token = token.trim().to_owned();
-        serving
+        Self {
+            address: daemon.address,
+            admin_token: token.trim().to_owned(),
+            daemon,
+            folder,
+            started,
+            command,
+        }
+    }
+
+    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] starts it on that.
+    pub fn halt(&mut self) {
+        let ended = self.daemon.halt();
+        assert!(ended.success(), "{ended}\n{}", self.log());
+    }
+
+    /// Starts it again on the same folder, at another address.
+    pub fn start_again(&mut self) {
+        self.started = Instant::now();
+        self.daemon = Daemon::spawn(&mut self.command);
+        self.address = self.daemon.address;
     }
 
     /// `http://127.0.0.1:PORT`
@@ -110,20 +110,30 @@ impl Serving {
 
     /// The id of its process.
     pub fn process_id(&self) -> u32 {
-        self.child.id()
+        self.daemon.process_id()
     }
 
     /// Everything that it printed and logged so far.
     pub fn log(&self) -> String {
-        self.log.text()
+        self.daemon.log()
+    }
+
+    /// Runs another command on its data, with its KEK.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = binary::host(self.folder.path());
+        command.args(arguments).args(["--data", "data"]);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        binary::end(command)
     }
 
     /// Sends a request.
     #[track_caller]
     pub fn send(&self, request: &Request) -> Answer {
-        request
-            .send(self.address)
-            .unwrap_or_else(|error| panic!("{error}: {request:?}"))
+        self.daemon.send(request)
     }
 
     /// Sends a request of the operator.
@@ -158,51 +168,13 @@ impl Serving {
     }
 
     /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
-    pub fn stop(mut self) -> (ExitStatus, String) {
-        let status = self.end().expect("it ends in time");
-        (status, self.log())
-    }
-
-    /// `None` when it had to be killed.
-    fn end(&mut self) -> Option<ExitStatus> {
-        if let Ok(Some(status)) = self.child.try_wait() {
-            return Some(status);
-        }
-        let id = i32::try_from(self.child.id()).expect("process ids are small");
-        // It may have ended by itself in between.
-        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
-        let started = Instant::now();
-        while started.elapsed() < END {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        None
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let ended = self.end();
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = lines.len().saturating_sub(SHOWN_LINES);
-            eprintln!(
-                "--- tavora-host, {ended:?}\n{}\n---",
-                lines[last..].join("\n")
-            );
-        } else {
-            assert!(ended.is_some(), "the host did not end on SIGTERM");
-        }
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.daemon.stop()
     }
 }
 
 /// Gives a data folder the component cache of all tests, so that one start compiles for all.
-fn share_component_cache(data: &std::path::Path) {
+fn share_component_cache(data: &Path) {
     let private = std::fs::Permissions::from_mode(0o700);
     let cache = component_cache();
     std::fs::set_permissions(&cache, private.clone()).expect("the cache is this user's");
@@ -214,64 +186,4 @@ fn share_component_cache(data: &std::path::Path) {
 #[track_caller]
 fn text(value: &Value) -> String {
     value.as_str().expect("a string").to_owned()
-}
-
-/// The lines that a process printed.
-#[derive(Default)]
-struct Log {
-    lines: Mutex<Lines>,
-    grew: Condvar,
-}
-
-#[derive(Default)]
-struct Lines {
-    text: String,
-    /// Streams that were followed to their end.
-    ended: usize,
-}
-
-impl Log {
-    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
-        let log = Arc::clone(self);
-        std::thread::spawn(move || {
-            let mut stream = BufReader::new(stream);
-            let mut line = Vec::new();
-            while matches!(stream.read_until(b'\n', &mut line), Ok(1..)) {
-                log.change(|lines| lines.text.push_str(&String::from_utf8_lossy(&line)));
-                line.clear();
-            }
-            log.change(|lines| lines.ended += 1);
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Lines)) {
-        change(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner));
-        self.grew.notify_all();
-    }
-
-    fn text(&self) -> String {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.text.clone()
-    }
-
-    /// Waits for the line that says where the host listens.
-    fn listening_address(&self) -> SocketAddr {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_waiting =
-            |lines: &mut Lines| listening_address(&lines.text).is_none() && lines.ended < 2;
-        let (lines, _) = self
-            .grew
-            .wait_timeout_while(lines, START, is_waiting)
-            .unwrap_or_else(PoisonError::into_inner);
-        let found = listening_address(&lines.text);
-        // The log is shown when the caller's `Serving` goes, which needs the lock.
-        drop(lines);
-        found.expect("the host says where it listens")
-    }
-}
-
-fn listening_address(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once(LISTENING)?;
-    // A line that is still being written is not there yet: lines are added whole.
-    rest.split([' ', '/', '\n']).next()?.parse().ok()
 }

@@ -2,7 +2,7 @@
 //!
 //! They are checked here and nowhere else. Whether one is taken is the store's to know.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub enum InvalidName {
         /// The length of the refused text.
         chars: usize,
     },
-    /// A control character.
+    /// A control character, or one that nobody sees.
     #[error("{kind} name cannot contain {found:?}; use printable characters only")]
     Unprintable {
         /// What the name was for.
@@ -40,6 +40,19 @@ pub enum InvalidName {
         found: char,
     },
 }
+
+/// Characters that are not seen, turn around the text beside them, or end a line: with them one name passes for another.
+/// The joiners U+200C and U+200D are not among them: some scripts and emoji need them.
+const UNSEEN: [RangeInclusive<char>; 8] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{61c}'..='\u{61c}',
+    '\u{200b}'..='\u{200b}',
+    '\u{200e}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{fff9}'..='\u{fffb}',
+];
 
 macro_rules! printable_name {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
@@ -219,7 +232,8 @@ fn check_printable(kind: &'static str, text: &str) -> Result<(), InvalidName> {
     if chars > NAME_MAX_CHARS {
         return Err(InvalidName::TooLong { kind, chars });
     }
-    match text.chars().find(|c| c.is_control()) {
+    let is_unprintable = |c: &char| c.is_control() || UNSEEN.iter().any(|range| range.contains(c));
+    match text.chars().find(is_unprintable) {
         Some(found) => Err(InvalidName::Unprintable { kind, found }),
         None => Ok(()),
     }
@@ -245,6 +259,16 @@ mod tests {
             "a\nb".parse::<VaultName>(),
             Err(InvalidName::Unprintable { found: '\n', .. })
         ));
+        assert!("👩\u{200d}🔧 می\u{200c}خواهم".parse::<VaultName>().is_ok());
+        for unseen in "\u{ad}\u{200b}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}".chars() {
+            assert!(
+                matches!(
+                    format!("a{unseen}b").parse::<VaultName>(),
+                    Err(InvalidName::Unprintable { found, .. }) if found == unseen
+                ),
+                "{unseen:?}"
+            );
+        }
     }
 
     #[test]

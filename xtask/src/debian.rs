@@ -18,6 +18,11 @@ pub fn has(package: &str) -> bool {
     status.as_deref() == Some("installed")
 }
 
+/// Whether this user can install packages on this machine.
+pub fn can_install() -> bool {
+    is_here() && (is_root() || has_sudo())
+}
+
 /// Whether this machine can install packages at all.
 pub fn is_here() -> bool {
     Path::new(APT_GET).is_file()
@@ -32,7 +37,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     }
     let names = missing.join(" ");
     ensure!(
-        is_here() && (is_root() || has_sudo()),
+        can_install(),
         "these packages are missing and cannot be installed from here: {names}. \
          Install them (on Debian, as root: apt-get update && apt-get install {names}), then try again"
     );

@@ -12,6 +12,7 @@ mod project;
 mod setup;
 mod step;
 mod test;
+mod test_tools;
 mod wasm_toolchain;
 
 use anyhow::{Result, bail};
@@ -27,6 +28,8 @@ usage: cargo xtask TASK [ARGUMENTS]
   demo     build everything and show it, end to end, on loopback
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
   test     build everything, run every test and every lint (arguments go to `cargo test`)
+  test-tools
+           install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)
 ";
 
@@ -51,6 +54,10 @@ fn run() -> Result<ExitCode> {
         "demo" => demo::run(&project, &rest),
         "dev" => dev::run(&project, &rest),
         "test" => test::run(&project, &rest).map(|()| ExitCode::SUCCESS),
+        "test-tools" => test_tools::run(&project).map(|complete| match complete {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(2),
+        }),
         "bench" => bench::run(&project, &rest).map(|()| ExitCode::SUCCESS),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -29,6 +29,11 @@ impl Project {
         self.root.join("guest-tools")
     }
 
+    /// The suites, and what they need.
+    pub fn tests(&self) -> PathBuf {
+        self.root.join("tests")
+    }
+
     /// Where the finished components are; the host's build looks here.
     pub fn components(&self) -> PathBuf {
         self.guest_tools().join("target").join("components")
@@ -61,7 +66,7 @@ impl Project {
     }
 
     /// The target folder of the root workspace.
-    fn target(&self) -> Result<PathBuf> {
+    pub fn target(&self) -> Result<PathBuf> {
         let metadata =
             step::answer(
                 self.cargo()

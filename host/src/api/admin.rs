@@ -41,10 +41,9 @@ struct Apps {
 
 /// An app to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApp {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: AppName,
     /// Unique; 1 to 63 of a to z, 0 to 9 and dashes. Without one, it is made from the name.
     #[schema(value_type = Option<String>, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -56,6 +55,17 @@ struct CreateApp {
 
 /// The longest description of an app, in characters.
 pub const DESCRIPTION_MAX_CHARS: usize = 1_024;
+
+/// Refuses a description that is too long.
+pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    match description.map_or(0, |text| text.chars().count()) {
+        ..=DESCRIPTION_MAX_CHARS => Ok(()),
+        _ => Err(ApiError::invalid_field(
+            "description",
+            format!("a description has at most {DESCRIPTION_MAX_CHARS} characters; shorten it"),
+        )),
+    }
+}
 
 #[utoipa::path(get, path = "/api/admin/apps", tag = "Operator", operation_id = "admin_apps",
     responses((status = 200, body = schema::Apps), Refused))]
@@ -75,13 +85,7 @@ async fn create_app(
     operator: Operator,
     JsonBody(body): JsonBody<CreateApp>,
 ) -> Result<(StatusCode, Json<App>), ApiError> {
-    let too_long = |text: &String| text.chars().count() > DESCRIPTION_MAX_CHARS;
-    if body.description.as_ref().is_some_and(too_long) {
-        return Err(ApiError::invalid_field(
-            "description",
-            format!("a description has at most {DESCRIPTION_MAX_CHARS} characters; shorten it"),
-        ));
-    }
+    check_description(body.description.as_deref())?;
     let app = api
         .vaults()
         .create_app(&operator.caller, body.name, body.slug, body.description)
@@ -109,10 +113,9 @@ struct ApiKeys {
 
 /// An API key to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateApiKey {
     /// 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: ApiKeyName,
     /// When it stops working; never, when absent.
     #[schema(value_type = Option<String>, format = DateTime)]

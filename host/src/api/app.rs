@@ -37,7 +37,6 @@ struct Designation {
 
 /// Which vault the app is to designate; null for none.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with vault_id")]
 struct Designate {
     #[serde(deserialize_with = "json::nullable")]
     #[schema(value_type = Option<uuid::Uuid>, required)]

@@ -123,7 +123,9 @@ fn json(entries: &[AuditEntry], place: Place, next: Place) -> Vec<u8> {
 }
 
 fn csv(entries: &[AuditEntry], place: Place) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
     let written = "memory takes what is written";
     if place == Place::Start {
         writer.write_record(COLUMNS).expect(written);

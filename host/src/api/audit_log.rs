@@ -68,7 +68,7 @@ struct Page {
     /// Only what this user did. No entry has a user: API keys and the operator act here.
     actor_user_id: Option<String>,
     /// How many entries; 50 when absent, 1,000 at the most.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 4_294_967_295_i64, format = Int64)]
     limit: Option<u32>,
     /// After how many.
     #[param(minimum = 0)]

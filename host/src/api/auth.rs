@@ -38,7 +38,9 @@ impl FromRequestParts<Api> for AppCaller {
         match api.vaults().authenticate(token).await {
             Ok(key) => {
                 telemetry::http::identify(key.app_id);
-                api.request_rate().count(key.id)?;
+                let metrics = api.platform().metrics();
+                let counted = api.request_rate().count(key.id);
+                counted.inspect_err(|_| metrics.limit_hit("server.rate_limit"))?;
                 Ok(Self {
                     app: key.app_id,
                     api_key: key.id,

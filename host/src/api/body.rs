@@ -48,7 +48,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The whole body, or why not. What is left of one that is refused is the server's to drop.
-async fn collect(
+pub(crate) async fn collect(
     headers: &HeaderMap,
     mut body: Body,
     max_bytes: usize,

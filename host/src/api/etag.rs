@@ -35,8 +35,15 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             if value.trim() == "*" {
                 return Ok(Self(Condition::Exists));
             }
-            for tag in value.split(',') {
-                tags.push(revision(tag.trim()).ok_or_else(malformed)?);
+            let mut rest = value.trim();
+            loop {
+                let (revision, after) = first_tag(rest).ok_or_else(malformed)?;
+                tags.push(revision);
+                match after.trim_start().strip_prefix(',') {
+                    Some(next) => rest = next.trim_start(),
+                    None if after.is_empty() => break,
+                    None => return Err(malformed()),
+                }
             }
         }
         match tags.is_empty() {
@@ -47,17 +54,18 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The revision of a well-formed tag, if it is a strong one of this host's making; nothing when it is malformed.
-fn revision(tag: &str) -> Option<Option<Revision>> {
-    let (weak, quoted) = match tag.strip_prefix("W/") {
+/// The well-formed tag that the text begins with, as the revision that it names if it is a strong one of this host's
+/// making, and what follows it. A tag may have commas in it.
+fn first_tag(text: &str) -> Option<(Option<Revision>, &str)> {
+    let (is_weak, quoted) = match text.strip_prefix("W/") {
         Some(rest) => (true, rest),
-        None => (false, tag),
+        None => (false, text),
     };
-    let opaque = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    if opaque.contains(['"', ' ']) {
+    let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
+    if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    Some(opaque.parse().ok().filter(|_| !weak))
+    Some((opaque.parse().ok().filter(|_| !is_weak), after))
 }
 
 #[cfg(test)]
@@ -93,6 +101,7 @@ mod tests {
             (vec!["\"other\"", &*tag], Condition::AnyOf(vec![revision])),
             (vec![&*weak], Condition::AnyOf(vec![])),
             (vec!["\"other\""], Condition::AnyOf(vec![])),
+            (vec!["\"a,b\" ,\t\"c\""], Condition::AnyOf(vec![])),
         ] {
             assert_eq!(condition(&values).await, Ok(expected), "{values:?}");
         }

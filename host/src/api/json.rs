@@ -4,15 +4,26 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 
-/// Parses a whole body.
+/// Parses a whole body, which must be an object.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    // Serde does not look into strings that it skips.
+    let text = std::str::from_utf8(text).map_err(|_| {
+        ApiError::bad_request("invalid_json", "the body is not UTF-8; encode it as that")
+    })?;
+    // Serde would take an array for a struct, its items for the fields in their order.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => ApiError::bad_request("invalid_body", "the body must be a JSON object"),
+            Err(error) => refusal(&error, "."),
+        });
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         refusal(error.inner(), &field)
@@ -215,7 +226,7 @@ mod tests {
             (
                 r#""hunter2""#,
                 "invalid_body",
-                "the body must be struct Sample",
+                "the body must be a JSON object",
             ),
             (
                 r#"{"name": ""}"#,

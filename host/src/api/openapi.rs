@@ -6,9 +6,10 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use utoipa::OpenApi as _;
-use utoipa::openapi::path::PathItem;
+use utoipa::openapi::path::{Parameter, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi, SecurityRequirement};
+use utoipa::openapi::{Components, OpenApi, RefOr, Schema, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
@@ -94,9 +95,24 @@ fn finish(path: &str, item: &mut PathItem) {
     ];
     for operation in operations.into_iter().flatten() {
         operation.security.clone_from(&security);
+        let parameters = operation.parameters.iter_mut().flatten();
+        parameters.for_each(never_null);
         if path.starts_with("/api/sdk/project") {
             let id = operation.operation_id.take().unwrap_or_default();
             operation.operation_id = Some(format!("project_{id}"));
+        }
+    }
+}
+
+/// A parameter is there or not; there is no way to write null.
+fn never_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(parameter) = parameter
+        && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &mut schema.schema_type
+    {
+        types.retain(|it| *it != Type::Null);
+        if let [only] = types.as_slice() {
+            schema.schema_type = SchemaType::Type(only.clone());
         }
     }
 }

@@ -28,7 +28,6 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// A program to run.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with code")]
 struct Execute {
     /// The body of an async function in JavaScript.
     code: String,
@@ -108,6 +107,16 @@ async fn execute(
             "the field timeout_ms must be 1 or more; leave it out for the operator's limit",
         ));
     }
+    let runs = api.app_runs();
+    let _place = runs.enter(caller.app).ok_or_else(|| {
+        let metrics = api.platform().metrics();
+        metrics.limit_hit("limits.agent.max_runs_per_app");
+        let message = format!(
+            "the app has as many runs under way as limits.agent.max_runs_per_app ({}) allows; wait for one to end",
+            runs.max_per_app()
+        );
+        ApiError::too_many_requests(message, 1)
+    })?;
     let logs = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&logs);
     let mut run = AgentRun::new(caller.app, body.code);

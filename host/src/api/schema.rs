@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use serde_json::Value;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 use uuid::Uuid;
 
 /// A refusal. What else stands at the top level are details.
@@ -16,6 +16,27 @@ pub struct Error {
     code: String,
     /// One sentence that a person can act on.
     message: String,
+}
+
+/// What an app, a vault or an API key is called: 1 to 128 characters that are seen, not all of them blank.
+#[derive(ToSchema)]
+#[schema(
+    min_length = 1,
+    max_length = 128,
+    pattern = r"^(?=.*\S)[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$"
+)]
+pub struct Name(String);
+
+/// A condition on what is there.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatch {
+    /// Only if what is there has one of these entity tags, or is there at all (`*`).
+    #[param(
+        rename = "If-Match",
+        pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#
+    )]
+    if_match: Option<String>,
 }
 
 /// An app. The newer name of the same thing is project.

@@ -36,10 +36,9 @@ struct Vaults {
 
 /// A vault to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with name")]
 struct CreateVault {
     /// Unique in the app; 1 to 128 printable characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    #[schema(value_type = schema::Name)]
     name: VaultName,
     /// Any JSON object of at most 16 KiB. `origins` in it binds secrets to origins.
     #[schema(value_type = Option<Object>)]
@@ -48,7 +47,6 @@ struct CreateVault {
 
 /// What of a vault can change.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object")]
 struct UpdateVault {
     /// Replaces the metadata as a whole; absent, it stays.
     #[schema(value_type = Option<Object>)]
@@ -103,7 +101,7 @@ async fn show(
 
 /// Replaces a vault's metadata.
 #[utoipa::path(patch, path = "/api/sdk/secret-vaults/{id}", tag = "Secret vaults", operation_id = "update_vault",
-    params(("id" = uuid::Uuid, Path, description = "The vault"), ("If-Match" = Option<String>, Header, description = "Entity tags, or *")),
+    params(("id" = uuid::Uuid, Path, description = "The vault"), schema::IfMatch),
     request_body = UpdateVault,
     responses((status = 200, body = schema::Vault), Refused, Missing, Invalid, BadBody, Stale))]
 async fn update(
@@ -133,7 +131,7 @@ async fn update(
 
 /// Deletes a vault with its secrets, and clears a designation of it.
 #[utoipa::path(delete, path = "/api/sdk/secret-vaults/{id}", tag = "Secret vaults", operation_id = "delete_vault",
-    params(("id" = uuid::Uuid, Path, description = "The vault"), ("If-Match" = Option<String>, Header, description = "Entity tags, or *")),
+    params(("id" = uuid::Uuid, Path, description = "The vault"), schema::IfMatch),
     responses((status = 204), Refused, Missing, Invalid, Stale))]
 async fn delete(
     State(api): State<Api>,

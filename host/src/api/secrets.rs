@@ -33,7 +33,6 @@ struct Secrets {
 
 /// A secret to store.
 #[derive(Deserialize, ToSchema)]
-#[serde(expecting = "a JSON object with value")]
 struct PutSecret {
     /// The credential: 1 byte to 64 KiB of UTF-8.
     #[schema(value_type = String, min_length = 1, max_length = 65536, write_only)]
@@ -57,7 +56,7 @@ async fn list(
 #[utoipa::path(put, path = "/api/sdk/secret-vaults/{id}/secrets/{name}", tag = "Secrets", operation_id = "put_secret",
     params(("id" = uuid::Uuid, Path, description = "The vault"),
         ("name" = String, Path, description = "The secret", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$"),
-        ("If-Match" = Option<String>, Header, description = "Entity tags, or *")),
+        schema::IfMatch),
     request_body = PutSecret,
     responses((status = 200, body = schema::RedactedSecret), (status = 409, description = "Other writes came first, again and again.", body = schema::Error),
         Refused, Missing, Invalid, BadBody, Stale))]
@@ -88,7 +87,7 @@ async fn put(
 #[utoipa::path(delete, path = "/api/sdk/secret-vaults/{id}/secrets/{name}", tag = "Secrets", operation_id = "delete_secret",
     params(("id" = uuid::Uuid, Path, description = "The vault"),
         ("name" = String, Path, description = "The secret", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$"),
-        ("If-Match" = Option<String>, Header, description = "Entity tags, or *")),
+        schema::IfMatch),
     responses((status = 204), Refused, Missing, Invalid, Stale))]
 async fn delete(
     State(api): State<Api>,

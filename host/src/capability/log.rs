@@ -148,31 +148,17 @@ impl AsyncWrite for ToolLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::written::Written;
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// What is in the host's log after `parts` were written to a tool's; `released` is known from the start, or
     /// only once the first part is written.
     fn logged(parts: &[&str], max_bytes: usize, released_first: bool) -> String {
         let written = Written::default();
-        let sink = written.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_writer(move || sink.clone())
+            .with_writer(written.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             let released = Arc::new(ReleasedSecrets::new());
@@ -187,8 +173,7 @@ mod tests {
             }
             log.end();
         });
-        let bytes = written.0.lock().expect("no panic").clone();
-        String::from_utf8(bytes).expect("text")
+        written.text()
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
 use crate::config::ServerConfig;
 use crate::server::{BindError, Server, Tls};
+use crate::ui;
 
 const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
 /// The file in the data folder that holds the admin token where the variable does not.
@@ -81,7 +82,13 @@ impl Serving {
                 tool.secrets.join(", ")
             ))?;
         }
-        let router = api::router(Api::new(platform, admin_token, &self.config));
+        let api = Api::new(platform, admin_token, &self.config);
+        let page = ui::router(
+            api.clone(),
+            &session.config.admin,
+            self.server.tls().is_some(),
+        );
+        let router = api::router(api, page);
         let (stop, cut) = (signals(1)?, signals(2)?);
         let reloading = self
             .server

@@ -79,7 +79,7 @@ impl Platform {
         bytes: &[u8],
         tool: &ToolConfig,
     ) -> Result<(), StartError> {
-        let (digest, pre) = self
+        let (inspection, pre) = self
             .runtime
             .load_tool(bytes, tool.digest)
             .map_err(|source| StartError::Load {
@@ -97,7 +97,7 @@ impl Platform {
         let name: Arc<str> = Arc::from(name);
         let loaded = ToolComponent::load(
             Arc::clone(&name),
-            digest,
+            inspection,
             grants,
             pre,
             Arc::clone(&self.limits),

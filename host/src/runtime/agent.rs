@@ -9,6 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bindings::{AgentSandboxPre, RunError, RunInput, tools};
+use super::inspection::Inspection;
 use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::tools::ToolsCapability;
 
@@ -21,6 +22,7 @@ pub(crate) struct AgentState {
 /// A component of the agent class, compiled and linked.
 pub struct AgentComponent {
     pre: AgentSandboxPre<AgentState>,
+    inspection: Inspection,
 }
 
 /// Why a run ended without the agent's own outcome.
@@ -60,12 +62,18 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<AgentState>> {
 pub(crate) fn prepare(
     linker: &Linker<AgentState>,
     component: &Component,
+    inspection: Inspection,
 ) -> wasmtime::Result<AgentComponent> {
     let pre = AgentSandboxPre::new(linker.instantiate_pre(component)?)?;
-    Ok(AgentComponent { pre })
+    Ok(AgentComponent { pre, inspection })
 }
 
 impl AgentComponent {
+    /// What was found in its bytes before it was compiled.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
     /// Runs the program once, in a store of its own.
     pub(crate) async fn run(
         &self,

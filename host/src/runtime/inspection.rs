@@ -15,6 +15,8 @@ mod refusal;
 mod shape;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
@@ -150,6 +152,17 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// The interfaces that it imports or names, wherever that stands, each once, in the order of the binary. Names that
+    /// are no interface only tie the component's own parts together.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<&str> {
+        let mut seen = BTreeSet::new();
+        let names = self.imports.iter().map(|import| import.name.as_str());
+        names
+            .filter(|name| name.contains(':') && seen.insert(*name))
+            .collect()
+    }
+
     /// Why the component may not be loaded as `class`; `None` when it may.
     #[must_use]
     pub fn refusal_for(&self, class: Class) -> Option<Refusal> {

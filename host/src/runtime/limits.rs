@@ -55,6 +55,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
+    /// Runs that one app may have at once over the HTTP API.
+    pub max_runs_per_app: u32,
     /// From start to end, host calls included, in milliseconds.
     pub wall_clock_ms: u64,
     /// Time in the guest's own code, in milliseconds, counted in ticks of 10.
@@ -84,6 +86,7 @@ pub struct AgentLimits {
 impl Default for AgentLimits {
     fn default() -> Self {
         Self {
+            max_runs_per_app: 32,
             wall_clock_ms: 60_000,
             cpu_ms: 5_000,
             max_memory_bytes: 128 << 20,

@@ -14,7 +14,7 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre};
-use super::inspection::Digest;
+use super::inspection::{Digest, Inspection};
 use super::limits::{LimitHit, Limits, Meter, Section, within};
 use crate::capability::log::ToolLog;
 use crate::capability::secrets::{self, SecretsCapability};
@@ -37,7 +37,7 @@ pub(crate) struct ToolGrants {
 /// A trusted tool, compiled and linked; instances are made from it for each run.
 pub(crate) struct ToolComponent {
     pub name: Arc<str>,
-    pub digest: Digest,
+    pub inspection: Inspection,
     pub grants: ToolGrants,
     pub operations: Vec<Operation>,
     pre: TrustedToolPre<ToolState>,
@@ -165,17 +165,17 @@ impl ToolComponent {
     /// Asks the component once for its operations, in an instance that can resolve nothing and reach nothing.
     pub(crate) async fn load(
         name: Arc<str>,
-        digest: Digest,
+        inspection: Inspection,
         grants: ToolGrants,
         pre: TrustedToolPre<ToolState>,
         limits: Arc<Limits>,
         vaults: SecretVaults,
         egress: &EgressPool,
     ) -> Result<Self, ToolFailure> {
-        let binding = ToolBinding::to_nothing(&name, digest, vaults, egress);
+        let binding = ToolBinding::to_nothing(&name, inspection.digest, vaults, egress);
         let mut tool = Self {
             name,
-            digest,
+            inspection,
             grants: ToolGrants {
                 secrets: Arc::new([]),
                 origins: Arc::new([]),

@@ -82,6 +82,8 @@ impl Pace {
         let mut state = self.state();
         state.in_flight += 1;
         state.is_multiplexed |= is_multiplexed;
+        // Where another request comes, the last one's body has been dealt with.
+        state.has_unread_body = false;
         state.next_response += 1;
         InFlight {
             response: state.next_response,

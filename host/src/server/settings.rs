@@ -62,6 +62,8 @@ pub struct ServerLimits {
     /// Connections at once. Beyond them, one that waits for a request is closed for each that comes; where all are
     /// busy, those that come wait.
     pub max_connections: NonZeroUsize,
+    /// How long a connection must have waited for a request before it is closed for a new one, in milliseconds.
+    pub displace_after_ms: u64,
     /// From the accepted connection to the end of the TLS handshake, in milliseconds.
     pub tls_handshake_timeout_ms: u64,
     /// From the first byte of a request's head (of the first request: from the connection on) to its last, in
@@ -100,6 +102,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             max_connections: NonZeroUsize::new(1_024).expect("a default is not zero"),
+            displace_after_ms: 1_000,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,
             // Longer than clients keep theirs (Go: 90 s), so that it is they who close, and not both at once.
@@ -120,6 +123,10 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
+    pub(super) fn displace_after(&self) -> Duration {
+        Duration::from_millis(self.displace_after_ms)
+    }
+
     pub(super) fn tls_handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.tls_handshake_timeout_ms)
     }

@@ -89,8 +89,6 @@ pub(crate) fn status_class(status: StatusCode) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use axum::body::Body;
@@ -99,23 +97,10 @@ mod tests {
     use tower::ServiceExt as _;
     use tracing_subscriber::EnvFilter;
 
+    use super::super::written::Written;
     use super::*;
 
     const APP: &str = "0198c0de-0000-7000-8000-000000000001";
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn router(metrics: &Metrics) -> Router {
         let hello = async |Extension(id): Extension<RequestId>| {
@@ -139,12 +124,11 @@ mod tests {
     /// What the log has of requests, by a filter and as JSON lines.
     async fn logged(filter: &str, requests: Vec<Request>) -> Vec<serde_json::Value> {
         let written = Written::default();
-        let sink = written.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_current_span(false)
             .with_env_filter(EnvFilter::new(filter))
-            .with_writer(move || sink.clone())
+            .with_writer(written.clone())
             .finish();
         let router = router(&Metrics::new());
         let guard = tracing::subscriber::set_default(subscriber);
@@ -152,8 +136,8 @@ mod tests {
             let _ = router.clone().oneshot(request).await;
         }
         drop(guard);
-        let bytes = written.0.lock().expect("no panic").clone();
-        let lines = serde_json::Deserializer::from_slice(&bytes).into_iter();
+        let text = written.text();
+        let lines = serde_json::Deserializer::from_str(&text).into_iter();
         lines.collect::<Result<_, _>>().expect("JSON lines")
     }
 

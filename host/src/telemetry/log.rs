@@ -52,31 +52,15 @@ fn is_quiet_enough(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
+    use super::super::written::Written;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn libraries_are_quiet_below_info_whatever_is_wanted() {
         let written = Written::default();
-        let sink = written.clone();
         let lines = fmt::layer()
             .with_ansi(false)
-            .with_writer(move || sink.clone())
+            .with_writer(written.clone())
             .with_filter(EnvFilter::new("trace"))
             .with_filter(FilterFn::new(is_quiet_enough));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
@@ -87,8 +71,7 @@ mod tests {
             tracing::trace!(target: "tavora_host::dispatch", "own-trace");
             tracing::trace!(target: "vault_core", "core-trace");
         });
-        let bytes = written.0.lock().expect("no panic").clone();
-        let text = String::from_utf8(bytes).expect("text");
+        let text = written.text();
         assert!(!text.contains("of-a-library"), "{text}");
         for kept in ["library-info", "own-trace", "core-trace"] {
             assert!(text.contains(kept), "{kept}: {text}");

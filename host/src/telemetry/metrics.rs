@@ -4,19 +4,21 @@
 //! of a tool that the operator lists, a route's template or a KEK's id: never a secret's name, an app, a URL or a text
 //! that someone made up, so that the number of series is bounded and nothing leaks. Nothing is timed here.
 
+mod vaults;
+
 use std::borrow::Cow;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults};
+use vault_core::SecretVaults;
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -106,11 +108,7 @@ impl Metrics {
     /// All of them as text, with what the vaults count themselves and the KEKs as they are now. See [`CONTENT_TYPE`].
     pub async fn render(&self, vaults: &SecretVaults) -> String {
         let mut now = Registry::with_prefix(PREFIX);
-        register_envelope(&mut now, vaults.envelope_stats());
-        match vaults.kek_status().await {
-            Ok(status) => register_keks(&mut now, &status),
-            Err(error) => tracing::error!(%error, "the KEKs' metrics are left out"),
-        }
+        vaults::register(&mut now, vaults).await;
         let mut text = String::new();
         text::encode_registry(&mut text, &self.0.registry)
             .and_then(|()| text::encode_registry(&mut text, &now))
@@ -246,61 +244,6 @@ where
     let family = Family::<L, Counter>::default();
     to.register(name, help, family.clone());
     family
-}
-
-/// What sealing and opening took.
-fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
-    let seconds = |time: Duration| ConstCounter::new(time.as_secs_f64());
-    to.register(
-        "vault_seals",
-        "Secrets that were sealed",
-        ConstCounter::new(stats.seals),
-    );
-    to.register_with_unit(
-        "vault_seal_time",
-        "How long sealing took in all",
-        Unit::Seconds,
-        seconds(stats.seal_time),
-    );
-    to.register(
-        "vault_opens",
-        "Secrets that were opened",
-        ConstCounter::new(stats.opens),
-    );
-    to.register_with_unit(
-        "vault_open_time",
-        "How long opening took in all",
-        Unit::Seconds,
-        seconds(stats.open_time),
-    );
-}
-
-/// Gauges of what the store knows of KEKs, made afresh so that a KEK that is gone leaves no series.
-fn register_keks(to: &mut Registry, status: &KekStatus) {
-    let state = Family::<Labels<1>, Gauge>::default();
-    let is = match status.state {
-        KekState::Unset => "unset",
-        KekState::Ready => "ready",
-        KekState::Mismatch { .. } => "mismatch",
-        KekState::CanaryFailed { .. } => "canary_failed",
-    };
-    for word in ["unset", "ready", "mismatch", "canary_failed"] {
-        let labels = [("state", word.into())];
-        state.get_or_create(&labels).set(i64::from(word == is));
-    }
-    to.register("kek_state", "1 for the state that the keyring is in", state);
-    let (rows, wraps) = (Family::default(), Family::default());
-    for kek in &status.keks {
-        let labels: Labels<1> = [("kek_id", kek.kek_id.to_string().into())];
-        let set = |family: &Family<Labels<1>, Gauge>, value: u64| {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            family.get_or_create(&labels).set(value);
-        };
-        set(&rows, kek.rows);
-        set(&wraps, kek.wraps);
-    }
-    to.register("kek_rows", "Secrets that are wrapped with the KEK", rows);
-    to.register("kek_wraps", "DEKs that the KEK has wrapped in all", wraps);
 }
 
 fn owned(text: &str) -> Cow<'static, str> {

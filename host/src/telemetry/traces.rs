@@ -46,6 +46,9 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How often it is logged at most that the collector does not work.
 const LOG_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How much longer the end waits than the last attempt to send may take, so that its failure is still logged.
+const END_MARGIN: Duration = Duration::from_millis(500);
+
 /// The header that names the trace of who asks, and the span in it.
 const TRACEPARENT: &str = "traceparent";
 
@@ -180,7 +183,9 @@ impl Traces {
     /// export was started on must still be there, and this must not be called on it.
     pub fn flush(self) {
         // What went wrong has been logged by the collector's client.
-        let _ = self.provider.shutdown_with_timeout(self.timeout);
+        let _ = self
+            .provider
+            .shutdown_with_timeout(self.timeout + END_MARGIN);
     }
 }
 

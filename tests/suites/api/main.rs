@@ -9,3 +9,4 @@ mod credentials;
 mod fixture;
 mod methods;
 mod paths;
+mod runs;

@@ -4,3 +4,4 @@
 //! What each must find is in `tests/contract`; here they are built, started and compared.
 
 mod clients;
+mod schemathesis;

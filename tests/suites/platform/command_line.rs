@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 use tavora_tests::binary::{Ended, host, run, run_with_input};
+use tavora_tests::daemon::Daemon;
 use tavora_tests::fixture::CANARY;
 use tavora_tests::upstream::{Upstream, search_results};
+use tavora_tests::wire::Request;
 
 /// Runs a command that must succeed.
 fn ok(folder: &std::path::Path, arguments: &[&str]) -> String {
@@ -240,62 +242,26 @@ fn help_and_completions_are_there() {
 }
 
 #[test]
-fn dev_makes_a_platform_and_answers_health_checks() {
-    use std::io::{BufRead, BufReader, Read, Write};
+fn dev_makes_a_platform_and_serves_it() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut child = host(folder.path())
-        .args(["dev", "--listen", "127.0.0.1:0"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut said = String::new();
-    let address = loop {
-        let line = lines
-            .next()
-            .unwrap_or_else(|| panic!("it ended early: {said}"))
-            .expect("text");
-        said.push_str(&line);
-        said.push('\n');
-        if let Some(rest) = line.strip_prefix("listening on http://") {
-            break rest.split(' ').next().expect("an address").to_owned();
-        }
-    };
-    assert!(
-        said.contains("made the app dev") && said.contains("tvr_") && said.contains("secret put"),
-        "{said}"
-    );
-    let kek = folder.path().join(".tavora/kek");
-    assert_eq!(
-        kek.metadata().expect("made").permissions().mode() & 0o777,
-        0o600
-    );
-    for (path, expected) in [
-        ("/healthz", "200 OK"),
-        ("/readyz", "200 OK"),
-        ("/nothing", "404 Not Found"),
-    ] {
-        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {expected}")),
-            "{path}: {answer}"
-        );
+    let dev = Daemon::spawn(host(folder.path()).args(["dev", "--listen", "127.0.0.1:0"]));
+    let said = dev.log();
+    for expected in ["made the app dev", "tvr_", "secret put", "/admin"] {
+        assert!(said.contains(expected), "{expected}: {said}");
     }
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid")),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .expect("it runs");
-    assert!(child.wait().expect("it ends").success());
+    for file in ["kek", "admin-token"] {
+        let made = folder.path().join(".tavora").join(file).metadata();
+        let mode = made.expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    for (path, expected) in [("/healthz", 200), ("/readyz", 200), ("/nothing", 404)] {
+        let answer = dev.send(&Request::new("GET", path));
+        assert_eq!(answer.status, expected, "{path}");
+    }
+    let (status, log) = dev.stop();
+    assert!(status.success(), "{log}");
 }
 
 #[test]
@@ -317,43 +283,4 @@ fn a_reader_that_goes_away_is_no_error() {
         let ended = child.wait_with_output().expect("it ends");
         assert!(ended.status.success(), "{arguments:?}: {ended:?}");
     }
-}
-
-#[test]
-fn dev_stops_though_a_client_stays_silent() {
-    use std::io::{BufRead, BufReader, Write};
-
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(
-        folder.path().join("tavora.toml"),
-        "[server]\nshutdown_grace_ms = 200\n",
-    )
-    .expect("writable");
-    let mut child = host(folder.path())
-        .args(["dev", "--listen", "127.0.0.1:0"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let address = lines
-        .find_map(|line| {
-            line.ok()?
-                .strip_prefix("listening on http://")?
-                .split(' ')
-                .next()
-                .map(str::to_owned)
-        })
-        .expect("it listens");
-    let mut silent = std::net::TcpStream::connect(address).expect("it listens");
-    silent.write_all(b"GET /heal").expect("it reads");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
-    let begun = std::time::Instant::now();
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
-    assert!(child.wait().expect("it ends").success());
-    assert!(
-        begun.elapsed() < std::time::Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
 }

@@ -76,7 +76,10 @@ async fn run_of_an_app() -> Seen {
     ];
     let app = fixture.app.id.to_string();
     let token = AdminToken::parse(&"t".repeat(40)).expect("long enough");
-    let router = api::router(Api::new(fixture.platform, token, &ServerConfig::default()));
+    let router = api::router(
+        Api::new(fixture.platform, token, &ServerConfig::default()),
+        axum::Router::new(),
+    );
     let target = format!("/api/sdk/secret-vaults/{}/secrets", fixture.vault.id);
     let execute = serde_json::json!({ "code": PROGRAM }).to_string();
     let mut metrics = String::new();
@@ -134,11 +137,20 @@ async fn metrics_tell_what_happened_and_nothing_that_is_someones_own() {
         r#"tavora_leaks_blocked_total{tool="brave-search"} 2"#,
         "tavora_vault_seals_total 1",
         "tavora_vault_opens_total 2",
+        "tavora_store_writes_waiting 0",
         r#"tavora_kek_state{state="ready"} 1"#,
         r#"tavora_kek_state{state="mismatch"} 0"#,
         "# EOF",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+    for timed in [
+        "tavora_audit_lag_seconds ",
+        "tavora_store_write_time_seconds_total ",
+    ] {
+        let line = text.lines().find_map(|line| line.strip_prefix(timed));
+        let seconds: f64 = line.expect(timed).parse().expect("a number");
+        assert!(seconds > 0.0 && seconds < 60.0, "{text}");
     }
     for gauge in ["tavora_kek_rows{kek_id=", "tavora_kek_wraps{kek_id="] {
         let line = text.lines().find(|line| line.starts_with(gauge));

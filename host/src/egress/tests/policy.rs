@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use http::{HeaderName, HeaderValue};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::upstream::Upstream;
 use super::*;
+use crate::telemetry::written::Written;
 
 #[tokio::test]
 async fn a_granted_origin_is_reached_with_the_hosts_own_headers() {
@@ -60,6 +62,33 @@ async fn scheme_host_and_port_all_count() {
 
     tool.grant(other.origin.clone());
     assert!(send(&mut tool, get(other.url("/"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_span_names_an_origin_that_is_granted_and_no_other() {
+    let upstream = Upstream::fine().await;
+    let bench = Bench::allowing(&[&upstream.origin]);
+    let mut tool = bench.tool(&[&upstream.origin]);
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer(written.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    assert!(send(&mut tool, get(upstream.url("/a?b"))).await.is_ok());
+    assert_denied(send(&mut tool, get("http://made-up.example/a?b")).await);
+    drop(guard);
+    let text = written.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(
+        lines[0].contains(&format!("origin={}", upstream.origin)),
+        "{text}"
+    );
+    assert!(lines[0].contains("outcome=\"2xx\""), "{text}");
+    assert!(lines[1].contains("outcome=\"denied\""), "{text}");
+    assert!(!text.contains("made-up") && !text.contains("a?b"), "{text}");
 }
 
 #[tokio::test]

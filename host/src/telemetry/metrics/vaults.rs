@@ -1,0 +1,110 @@
+//! What the vaults count themselves, and the KEKs as they are now, read for each scrape: a KEK that is gone leaves no
+//! series behind.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults, StoreStats};
+
+use super::Labels;
+
+/// Adds all of it to `to`; the KEKs are left out while the store does not work.
+pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults) {
+    register_envelope(to, vaults.envelope_stats());
+    register_store(to, vaults.store_stats());
+    match vaults.kek_status().await {
+        Ok(status) => register_keks(to, &status),
+        Err(error) => tracing::error!(%error, "the metrics of KEKs are left out"),
+    }
+}
+
+/// What sealing and opening took.
+fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
+    let seconds = |time: Duration| ConstCounter::new(time.as_secs_f64());
+    to.register(
+        "vault_seals",
+        "Secrets that were sealed",
+        ConstCounter::new(stats.seals),
+    );
+    to.register_with_unit(
+        "vault_seal_time",
+        "How long sealing took in all",
+        Unit::Seconds,
+        seconds(stats.seal_time),
+    );
+    to.register(
+        "vault_opens",
+        "Secrets that were opened",
+        ConstCounter::new(stats.opens),
+    );
+    to.register_with_unit(
+        "vault_open_time",
+        "How long opening took in all",
+        Unit::Seconds,
+        seconds(stats.open_time),
+    );
+}
+
+/// How the store keeps up. Nothing is released or changed before its audit entry is committed, so the time that writes
+/// take is how far the audit lags.
+fn register_store(to: &mut Registry, stats: StoreStats) {
+    let seconds = |time: Duration| time.as_secs_f64();
+    to.register(
+        "store_writes_waiting",
+        "Changes and audit entries that wait for their commit",
+        ConstGauge::new(stats.waiting),
+    );
+    to.register(
+        "store_writes",
+        "Changes and audit entries that ended with a commit",
+        ConstCounter::new(stats.writes),
+    );
+    to.register(
+        "store_commits",
+        "Commits that they took",
+        ConstCounter::new(stats.commits),
+    );
+    to.register_with_unit(
+        "store_write_time",
+        "How long they took in all, from when they were asked for to their commit",
+        Unit::Seconds,
+        ConstCounter::new(seconds(stats.write_time)),
+    );
+    to.register_with_unit(
+        "audit_lag",
+        "How long the one took that waited longest for the last commit",
+        Unit::Seconds,
+        ConstGauge::new(seconds(stats.last_write_time)),
+    );
+}
+
+/// What the store knows of KEKs.
+fn register_keks(to: &mut Registry, status: &KekStatus) {
+    let state = Family::<Labels<1>, Gauge>::default();
+    let is = match status.state {
+        KekState::Unset => "unset",
+        KekState::Ready => "ready",
+        KekState::Mismatch { .. } => "mismatch",
+        KekState::CanaryFailed { .. } => "canary_failed",
+    };
+    for word in ["unset", "ready", "mismatch", "canary_failed"] {
+        let labels = [("state", word.into())];
+        state.get_or_create(&labels).set(i64::from(word == is));
+    }
+    to.register("kek_state", "1 for the state that the keyring is in", state);
+    let (rows, wraps) = (Family::default(), Family::default());
+    for kek in &status.keks {
+        let labels: Labels<1> = [("kek_id", kek.kek_id.to_string().into())];
+        let set = |family: &Family<Labels<1>, Gauge>, value: u64| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            family.get_or_create(&labels).set(value);
+        };
+        set(&rows, kek.rows);
+        set(&wraps, kek.wraps);
+    }
+    to.register("kek_rows", "Secrets that are wrapped with the KEK", rows);
+    to.register("kek_wraps", "DEKs that the KEK has wrapped in all", wraps);
+}

@@ -1,0 +1,67 @@
+//! The style, the script and the icon, inside the binary. Their addresses hold a digest of them, so a browser may keep
+//! each for good and never shows a page with the style of another version.
+
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::ROOT;
+use super::problem::Problem;
+use super::visit::At;
+
+/// A file that pages load.
+pub(super) struct Asset {
+    file: String,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    let text = include_str!("assets/style.css");
+    Asset::new("style", "css", "text/css; charset=utf-8", text)
+});
+
+/// Nothing depends on it: it makes the button that copies work, and forgets what is shown once.
+pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    let text = include_str!("assets/script.js");
+    Asset::new("script", "js", "text/javascript; charset=utf-8", text)
+});
+
+pub(super) static ICON: LazyLock<Asset> = LazyLock::new(|| {
+    let text = include_str!("assets/icon.svg");
+    Asset::new("icon", "svg", "image/svg+xml", text)
+});
+
+impl Asset {
+    fn new(name: &str, ending: &str, content_type: &'static str, text: &'static str) -> Self {
+        let digest = hex::encode(&Sha256::digest(text)[..8]);
+        Self {
+            file: format!("{name}-{digest}.{ending}"),
+            content_type,
+            text,
+        }
+    }
+
+    /// Where browsers find it.
+    pub(super) fn path(&self) -> String {
+        format!("{ROOT}/assets/{}", self.file)
+    }
+}
+
+pub(super) async fn serve(At(file): At<String>) -> Response {
+    let assets = [&STYLE, &SCRIPT, &ICON];
+    let Some(asset) = assets.into_iter().find(|asset| asset.file == file) else {
+        return Problem::not_found().into_response();
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        ),
+    ];
+    (headers, asset.text).into_response()
+}

@@ -1,0 +1,124 @@
+//! The page's two cookies: the session's, and the one that ties a sign-in form to the browser that asked for it.
+//!
+//! Scripts cannot read them, other sites' requests do not carry them, and other paths do not see them. Where browsers
+//! come by HTTPS they never travel without it. `__Host-` would need the path `/`; the path that says where they belong
+//! is worth more here.
+
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue};
+use cookie::{Cookie, SameSite};
+
+use super::ROOT;
+use super::session::Token;
+
+/// Which cookie.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Session,
+    SignIn,
+}
+
+/// How cookies are named and marked.
+#[derive(Clone, Copy)]
+pub(super) struct Cookies {
+    is_https: bool,
+}
+
+impl Cookies {
+    pub(super) fn new(is_https: bool) -> Self {
+        Self { is_https }
+    }
+
+    /// The tokens that a request carries under the name of this cookie. More than one means that somebody else set
+    /// one too.
+    pub(super) fn tokens(self, headers: &HeaderMap, kind: Kind) -> impl Iterator<Item = Token> {
+        let name = self.name(kind);
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|header| header.to_str().ok())
+            .flat_map(Cookie::split_parse)
+            .filter_map(Result::ok)
+            .filter(move |cookie| cookie.name() == name)
+            .filter_map(|cookie| Token::parse(cookie.value()))
+    }
+
+    /// `Set-Cookie` with the token, until the browser is closed.
+    pub(super) fn set(self, kind: Kind, token: &Token) -> HeaderValue {
+        self.header(kind, token.as_str(), false)
+    }
+
+    /// `Set-Cookie` that takes it away.
+    pub(super) fn clear(self, kind: Kind) -> HeaderValue {
+        self.header(kind, "", true)
+    }
+
+    fn header(self, kind: Kind, value: &str, removal: bool) -> HeaderValue {
+        let path = match kind {
+            Kind::Session => ROOT.to_owned(),
+            Kind::SignIn => format!("{ROOT}/sign-in"),
+        };
+        let mut cookie = Cookie::build((self.name(kind), value))
+            .path(path)
+            .http_only(true)
+            .same_site(SameSite::Strict)
+            .secure(self.is_https)
+            .build();
+        if removal {
+            cookie.make_removal();
+        }
+        let header = cookie.to_string();
+        HeaderValue::try_from(header).expect("names, paths and tokens are visible ASCII")
+    }
+
+    fn name(self, kind: Kind) -> &'static str {
+        match (kind, self.is_https) {
+            (Kind::Session, true) => "__Secure-tavora-admin",
+            (Kind::Session, false) => "tavora-admin",
+            (Kind::SignIn, true) => "__Secure-tavora-sign-in",
+            (Kind::SignIn, false) => "tavora-sign-in",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_out_of_reach_of_scripts_other_sites_and_plain_http() {
+        let token = Token::make().expect("the system has randomness");
+        let set = Cookies::new(true).set(Kind::Session, &token);
+        let expected = format!(
+            "__Secure-tavora-admin={}; HttpOnly; SameSite=Strict; Secure; Path=/admin",
+            token.as_str()
+        );
+        assert_eq!(set, expected);
+        let set = Cookies::new(false).set(Kind::SignIn, &token);
+        let expected = format!(
+            "tavora-sign-in={}; HttpOnly; SameSite=Strict; Path=/admin/sign-in",
+            token.as_str()
+        );
+        assert_eq!(set, expected);
+        let cleared = Cookies::new(false).clear(Kind::Session);
+        let cleared = cleared.to_str().expect("visible");
+        assert!(cleared.starts_with("tavora-admin=; "), "{cleared}");
+        assert!(cleared.contains("Max-Age=0"), "{cleared}");
+    }
+
+    #[test]
+    fn tokens_are_found_among_other_cookies_in_one_header_or_several() {
+        let token = Token::make().expect("the system has randomness");
+        let mut headers = HeaderMap::new();
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("theme=dark; tavora-admin=x"),
+        );
+        let ours = format!("a=b; tavora-admin={}", token.as_str());
+        headers.append(COOKIE, HeaderValue::try_from(ours).expect("visible"));
+        let found = |cookies: Cookies, kind| cookies.tokens(&headers, kind).count();
+        assert_eq!(found(Cookies::new(false), Kind::Session), 1);
+        assert_eq!(found(Cookies::new(false), Kind::SignIn), 0);
+        assert_eq!(found(Cookies::new(true), Kind::Session), 0);
+    }
+}

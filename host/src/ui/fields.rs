@@ -1,0 +1,132 @@
+//! The fields of a form or of a query, decoded strictly: what is not UTF-8 is refused and never repaired, because a
+//! credential that was changed on the way would be stored as if it were right.
+//!
+//! What a field must hold is up to the type that the page parses it into.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use percent_encoding::percent_decode;
+use zeroize::Zeroizing;
+
+use super::problem::Problem;
+
+/// Names and values. The values are cleared when they go, since one may be a credential.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(String, Zeroizing<String>)>);
+
+impl Fields {
+    /// Decodes `application/x-www-form-urlencoded`.
+    pub(super) fn parse(encoded: &[u8]) -> Result<Self, Problem> {
+        let mut fields = Vec::new();
+        for pair in encoded
+            .split(|byte| *byte == b'&')
+            .filter(|it| !it.is_empty())
+        {
+            let at = pair.iter().position(|byte| *byte == b'=');
+            let (name, value) = match at {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &pair[pair.len()..]),
+            };
+            let name = decode(name)?.to_string();
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(Problem::bad_form("it has a field twice"));
+            }
+            fields.push((name, decode(value)?));
+        }
+        Ok(Self(fields))
+    }
+
+    /// Whether there is such a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Takes a credential out; nothing is left of it here.
+    pub(super) fn take(&mut self, name: &str) -> Zeroizing<String> {
+        let field = self.0.iter_mut().find(|(known, _)| known == name);
+        field.map_or_else(Default::default, |(_, value)| std::mem::take(value))
+    }
+
+    /// A field's text; empty when it is not there.
+    pub(super) fn text(&self, name: &str) -> &str {
+        let field = self.0.iter().find(|(known, _)| known == name);
+        field.map_or("", |(_, value)| value)
+    }
+
+    /// A field's text without blanks around it, unless nothing is left.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        Some(self.text(name).trim()).filter(|text| !text.is_empty())
+    }
+}
+
+/// What a field for date and time holds: UTC, to the minute or finer.
+pub(super) fn utc_time(text: &str) -> Result<Timestamp, NotATime> {
+    let with_zone = text.parse::<Timestamp>();
+    with_zone.or_else(|_| {
+        let civil: DateTime = text.parse().map_err(|_| NotATime)?;
+        let zoned = civil.to_zoned(TimeZone::UTC).map_err(|_| NotATime)?;
+        Ok(zoned.timestamp())
+    })
+}
+
+/// The text names no time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no date and time; write it like 2030-12-31T23:59")]
+pub(super) struct NotATime;
+
+fn decode(encoded: &[u8]) -> Result<Zeroizing<String>, Problem> {
+    let spaced: Zeroizing<Vec<u8>> = Zeroizing::new(
+        encoded
+            .iter()
+            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+            .collect(),
+    );
+    let bytes: Vec<u8> = percent_decode(&spaced).collect();
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            Err(Problem::bad_form("it is not UTF-8"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_decoded() {
+        let fields =
+            Fields::parse(b"a=1+2%2B3&b=%C3%BC&empty=&bare&sum==x").unwrap_or_else(|_| panic!());
+        assert_eq!(fields.text("a"), "1 2+3");
+        assert_eq!(fields.text("b"), "ü");
+        assert_eq!(fields.text("empty"), "");
+        assert_eq!(fields.text("bare"), "");
+        assert_eq!(fields.text("sum"), "=x");
+        assert_eq!(fields.text("absent"), "");
+        assert_eq!(fields.given("empty"), None);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_utc() {
+        let at = |text| utc_time(text).map(|at| at.to_string());
+        assert_eq!(
+            at("2030-12-31T23:59"),
+            Ok("2030-12-31T23:59:00Z".to_owned())
+        );
+        assert_eq!(
+            at("2030-12-31T23:59+02:00"),
+            Ok("2030-12-31T21:59:00Z".to_owned())
+        );
+        assert_eq!(at("tomorrow"), Err(NotATime));
+    }
+
+    #[test]
+    fn what_is_not_utf_8_or_there_twice_is_refused() {
+        for bad in ["a=%FF", "%FF=a", "a=1&a=2"] {
+            assert!(Fields::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

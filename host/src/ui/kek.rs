@@ -1,0 +1,93 @@
+//! The platform's keys: which one wraps, which ones the data needs, and whether they fit.
+//!
+//! Of a key only its id is known here. Making and setting one is done outside, where the host is started.
+
+use axum::response::Response;
+use maud::{Markup, html};
+use vault_core::{KekState, KekStatus, KekUse};
+
+use super::layout::{Section, code, count};
+use super::problem::Problem;
+use super::table::table;
+use super::visit::Visit;
+
+pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
+    let status = visit.vaults().kek_status().await?;
+    let content = html! {
+        h1 { "Platform key" }
+        p.lead { "Each secret is sealed with a key of its own, which a key encryption key (KEK) of the platform wraps. A kek id tells keys apart and reveals nothing of them." }
+        (state(&status.state))
+        @if status.keks.is_empty() {
+            p.empty { "No KEK is known yet: none is set, and no secret was stored." }
+        } @else {
+            (table("KEKs", ["KEK id", "Role", "Secrets", "Wraps", "Canary"], status.keks.iter().map(|kek| [
+                code(kek.kek_id),
+                role(kek, &status),
+                html! { (kek.rows) },
+                html! { (kek.wraps) @if kek.worn { " " span.tag.warn { "Replace it soon" } } },
+                canary(kek),
+            ])))
+        }
+        section aria-labelledby="how" {
+            h2 id="how" { "How keys are set" }
+            p {
+                (code("TAVORA_SECRET_KEK")) " is the key that wraps, " (code("TAVORA_SECRET_KEK_PREVIOUS"))
+                " a list of older ones that may still open what they wrapped. Both are read when the host starts. "
+                (code("tavora-host kek generate --out FILE")) " makes one."
+            }
+        }
+    };
+    Ok(visit.page(Section::Kek, "Platform key", content))
+}
+
+/// In one sentence, whether secrets can be stored and used, and what to do if not.
+pub(super) fn state(state: &KekState) -> Markup {
+    html! {
+        @match state {
+            KekState::Ready => { p.state.good { strong { "Ready. " } "Secrets can be stored and used." } }
+            KekState::Unset => {
+                p.state.bad { strong { "No key is set. " } "Set " (code("TAVORA_SECRET_KEK")) " and start the host again." }
+            }
+            KekState::Mismatch { wanted, rows } => {
+                p.state.bad {
+                    strong { "The key does not fit the data. " }
+                    (count(*rows, "secret")) " need the KEK " (code(wanted)) ", which this host does not have. Add it to "
+                    (code("TAVORA_SECRET_KEK_PREVIOUS")) ", or set it as " (code("TAVORA_SECRET_KEK")) ", and start the host again."
+                }
+            }
+            KekState::CanaryFailed { kek_id } => {
+                p.state.bad {
+                    strong { "The key does not open its canary. " }
+                    "The key behind the id " (code(kek_id)) " changed, or the database is damaged. Run "
+                    (code("tavora-host audit verify")) " and compare with a backup."
+                }
+            }
+        }
+    }
+}
+
+fn role(kek: &KekUse, status: &KekStatus) -> Markup {
+    let is_wanted =
+        matches!(status.state, KekState::Mismatch { wanted, .. } if wanted == kek.kek_id);
+    html! {
+        @if status.primary == Some(kek.kek_id) {
+            span.tag.good { "Primary" }
+        } @else if kek.in_keyring {
+            span.tag { "Opens older secrets" }
+        } @else if is_wanted {
+            span.tag.bad { "Missing, and needed" }
+        } @else {
+            span.tag { "Not set here" }
+        }
+    }
+}
+
+fn canary(kek: &KekUse) -> Markup {
+    html! {
+        @match kek.canary_ok {
+            Some(true) => { span.tag.good { "Opens" } }
+            Some(false) => { span.tag.bad { "Does not open" } }
+            None => { "Not tried" }
+        }
+    }
+}

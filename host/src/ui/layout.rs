@@ -1,0 +1,152 @@
+//! The frame of every page: what is around its content, and how text from outside is shown in it.
+//!
+//! maud escapes everything that is put into a page. No page has a style or a script in it; both are files.
+
+use axum::response::Html;
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, html};
+
+use super::ROOT;
+use super::assets::{ICON, SCRIPT, STYLE};
+use super::session::Notice;
+use super::visit::Visit;
+
+/// What the navigation leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Overview,
+    Apps,
+    Tools,
+    Audit,
+    Kek,
+}
+
+const NAVIGATION: [(Section, &str, &str); 5] = [
+    (Section::Overview, "Overview", ""),
+    (Section::Apps, "Apps and secrets", "/apps"),
+    (Section::Tools, "Tools", "/tools"),
+    (Section::Audit, "Audit", "/audit"),
+    (Section::Kek, "Platform key", "/kek"),
+];
+
+/// A page for somebody who is signed in.
+pub(super) fn page(
+    visit: &Visit,
+    section: Section,
+    title: &str,
+    notice: Option<Notice>,
+    content: Markup,
+) -> Markup {
+    document(
+        title,
+        html! {
+            a.skip href="#main" { "Skip to the content" }
+            header.top {
+                a.brand href=(ROOT) { (mark()) "Tavora" }
+                nav aria-label="Pages" {
+                    ul {
+                        @for (here, label, path) in NAVIGATION {
+                            li {
+                                a href={ (ROOT) (path) } aria-current=[(here == section).then_some("page")] { (label) }
+                            }
+                        }
+                    }
+                }
+                form.sign-out method="post" action={ (ROOT) "/sign-out" } {
+                    (visit.form_token())
+                    button.quiet type="submit" { "Sign out" }
+                }
+            }
+            main #main tabindex="-1" {
+                @if let Some(trouble) = &visit.kek_trouble {
+                    div.banner role="region" aria-label="Secrets cannot be used" {
+                        p { strong { "Secrets cannot be stored or used. " } (trouble) }
+                        @if section != Section::Kek {
+                            p { a href={ (ROOT) "/kek" } { "See the platform key" } }
+                        }
+                    }
+                }
+                div.notices role="status" {
+                    @if let Some(Notice(text)) = &notice {
+                        p.notice { (text) }
+                    }
+                }
+                (content)
+            }
+        },
+    )
+}
+
+/// A page for anybody: signing in, and problems.
+pub(super) fn bare_page(title: &str, content: Markup) -> Html<String> {
+    let markup = document(
+        title,
+        html! {
+            main.bare #main {
+                p.brand { (mark()) "Tavora" }
+                (content)
+            }
+        },
+    );
+    Html(markup.into_string())
+}
+
+/// A text that somebody chose. Its direction of writing ends where it ends.
+pub(super) fn named(text: impl AsRef<str>) -> Markup {
+    html! { bdi { (text.as_ref()) } }
+}
+
+/// A time, to the second.
+pub(super) fn time(at: Timestamp) -> Markup {
+    let shown = at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    html! { time datetime=(at) { (shown) } }
+}
+
+/// A text that is compared or copied character by character.
+pub(super) fn code(text: impl ToString) -> Markup {
+    html! { code { (text.to_string()) } }
+}
+
+/// Where the page is, from the outermost in.
+pub(super) fn trail(steps: &[(String, Markup)]) -> Markup {
+    html! {
+        nav.trail aria-label="Where this is" {
+            ol {
+                @for (path, label) in steps {
+                    li { a href=(path) { (label) } }
+                }
+            }
+        }
+    }
+}
+
+/// `1 secret`, `2 secrets`.
+pub(super) fn count(number: u64, singular: &str) -> String {
+    match number {
+        1 => format!("1 {singular}"),
+        _ => format!("{number} {singular}s"),
+    }
+}
+
+fn document(title: &str, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Tavora" }
+                link rel="stylesheet" href=(STYLE.path());
+                link rel="icon" type="image/svg+xml" href=(ICON.path());
+                script src=(SCRIPT.path()) defer {}
+            }
+            body { (body) }
+        }
+    }
+}
+
+/// The mark beside the name; it says nothing that the name does not.
+fn mark() -> Markup {
+    html! { img.mark src=(ICON.path()) alt="" width="24" height="24"; }
+}

@@ -1,0 +1,268 @@
+//! Who looks at a page, and who sends a form: nothing is shown or changed before these extractors let it through.
+//!
+//! A form must come from a page of the same session (its token) and from this host (what the browser says of its
+//! origin). Either would do; a browser in which one does not hold is stopped by the other. Signing in is in `sign_in`.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Request};
+use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use maud::{Markup, html};
+use serde::de::DeserializeOwned;
+use vault_core::{Caller, SecretVaults};
+
+use super::cookies::Kind;
+use super::fields::Fields;
+use super::layout::{self, Section};
+use super::problem::{Problem, sentence};
+use super::session::{FormToken, Notice, SessionKey};
+use super::{ROOT, Ui};
+use crate::api::auth::{peer, request_id};
+use crate::api::body;
+
+/// The name of the field that proves where a form comes from.
+pub(super) const FORM_TOKEN_FIELD: &str = "form_token";
+
+/// A signed-in operator who looks at a page.
+pub(super) struct Visit {
+    pub(super) ui: Ui,
+    /// The operator, as the audit knows them.
+    pub(super) caller: Caller,
+    pub(super) session: SessionKey,
+    form_token: FormToken,
+    /// Why no secret can be stored or released, if that is so.
+    pub(super) kek_trouble: Option<String>,
+}
+
+impl Visit {
+    pub(super) fn vaults(&self) -> &SecretVaults {
+        self.ui.api().vaults()
+    }
+
+    /// The hidden field that every form needs.
+    pub(super) fn form_token(&self) -> Markup {
+        form_token_field(&self.form_token)
+    }
+
+    /// A page in its frame.
+    pub(super) fn page(&self, section: Section, title: &str, content: Markup) -> Response {
+        let notice = self.ui.sessions().take_notice(self.session);
+        Html(layout::page(self, section, title, notice, content).into_string()).into_response()
+    }
+
+    /// A page that came back because of a mistake in its form.
+    pub(super) fn page_again(
+        &self,
+        status: StatusCode,
+        section: Section,
+        title: &str,
+        content: Markup,
+    ) -> Response {
+        let mut response = self.page(section, title, content);
+        *response.status_mut() = status;
+        response
+    }
+
+    /// It is done: says so on the page at `path`.
+    pub(super) fn done(&self, path: &str, notice: impl Into<String>) -> Response {
+        self.ui
+            .sessions()
+            .leave_notice(self.session, Notice(notice.into()));
+        see_other(path)
+    }
+}
+
+impl FromRequestParts<Ui> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, ui: &Ui) -> Result<Self, Response> {
+        let now = Instant::now();
+        let mut tokens = ui.cookies().tokens(&parts.headers, Kind::Session);
+        let token = tokens.find(|token| ui.sessions().touch(token.key(), now));
+        let Some(token) = token else {
+            return Err(see_other(&format!("{ROOT}/sign-in")));
+        };
+        let kek = ui.api().vaults().require_kek().await;
+        Ok(Self {
+            caller: Caller::operator().in_request(request_id(parts).as_str()),
+            session: token.key(),
+            form_token: token.derive_form_token(),
+            kek_trouble: kek.err().map(|error| sentence(&error.to_string())),
+            ui: ui.clone(),
+        })
+    }
+}
+
+/// A form that a signed-in operator sent from one of these pages.
+pub(super) struct Change {
+    pub(super) visit: Visit,
+    pub(super) fields: Fields,
+    pub(super) peer: IpAddr,
+}
+
+impl FromRequest<Ui> for Change {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, ui: &Ui) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, ui).await?;
+        let fields = read_form(&parts, body, ui)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        if !visit.form_token.matches(fields.text(FORM_TOKEN_FIELD)) {
+            return Err(Problem::forged().into_response());
+        }
+        Ok(Self {
+            visit,
+            fields,
+            peer: peer(&parts),
+        })
+    }
+}
+
+/// What stands in the path; what does not parse names nothing.
+pub(super) struct At<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Ui> for At<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, ui: &Ui) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, ui).await {
+            Ok(Path(segments)) => Ok(Self(segments)),
+            Err(_) => Err(Problem::not_found()),
+        }
+    }
+}
+
+/// The fields of the query.
+pub(super) struct Query(pub(super) Fields);
+
+impl FromRequestParts<Ui> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Ui) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        Fields::parse(query.as_bytes()).map(Self)
+    }
+}
+
+/// The fields of a form, if a page of this host sent it.
+pub(super) async fn read_form(
+    parts: &Parts,
+    body: axum::body::Body,
+    ui: &Ui,
+) -> Result<Fields, Problem> {
+    // Read first: a browser that still sends would show a broken connection and not the refusal.
+    let bytes = body::collect(&parts.headers, body, ui.api().limits().max_body_bytes).await?;
+    if !is_from_here(parts) {
+        return Err(Problem::forged());
+    }
+    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !content_type.is_some_and(|it| it.starts_with(b"application/x-www-form-urlencoded")) {
+        return Err(Problem::bad_form("it is not encoded as a form"));
+    }
+    Fields::parse(&bytes)
+}
+
+pub(super) fn form_token_field(token: &FormToken) -> Markup {
+    html! { input type="hidden" name=(FORM_TOKEN_FIELD) value=(token.as_str()); }
+}
+
+/// 303: look at that with GET.
+pub(super) fn see_other(path: &str) -> Response {
+    let location = HeaderValue::try_from(path).expect("paths of pages are visible ASCII");
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// Whether the browser says that a page of this host sent the request. One that says nothing is refused: every browser
+/// that is kept up to date says at least one of the two.
+fn is_from_here(parts: &Parts) -> bool {
+    let site = parts.headers.get("sec-fetch-site");
+    let origin = parts.headers.get(ORIGIN);
+    if site.is_none() && origin.is_none() {
+        return false;
+    }
+    let site_fits = site.is_none_or(|site| site == "same-origin");
+    let origin_fits = origin.is_none_or(|origin| {
+        let origin = origin.to_str().ok().and_then(|it| it.split_once("://"));
+        matches!((origin, host(parts)), (Some((_, from)), Some(host)) if from.eq_ignore_ascii_case(&host))
+    });
+    site_fits && origin_fits
+}
+
+/// The name and port that the browser believes to talk to.
+fn host(parts: &Parts) -> Option<String> {
+    let of_header = |headers: &HeaderMap| Some(headers.get(HOST)?.to_str().ok()?.to_owned());
+    // HTTP/2 has it in the target.
+    let of_target = || {
+        let uri = parts.extensions.get::<OriginalUri>()?;
+        Some(uri.authority()?.to_string())
+    };
+    of_header(&parts.headers).or_else(of_target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri("/admin/apps");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(axum::body::Body::empty()).expect("valid");
+        request.into_parts().0
+    }
+
+    #[test]
+    fn a_form_must_come_from_this_host() {
+        let here = ("host", "vault.example:8443");
+        for headers in [
+            vec![here, ("origin", "https://vault.example:8443")],
+            vec![here, ("origin", "https://VAULT.example:8443")],
+            vec![here, ("sec-fetch-site", "same-origin")],
+            vec![
+                here,
+                ("origin", "http://vault.example:8443"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ] {
+            assert!(is_from_here(&parts(&headers)), "{headers:?}");
+        }
+        for headers in [
+            vec![here],
+            vec![here, ("origin", "null")],
+            vec![here, ("origin", "https://vault.example")],
+            vec![here, ("origin", "https://evil.example")],
+            vec![here, ("origin", "https://vault.example:8443.evil.example")],
+            vec![here, ("sec-fetch-site", "same-site")],
+            vec![here, ("sec-fetch-site", "cross-site")],
+            vec![here, ("sec-fetch-site", "none")],
+            vec![
+                here,
+                ("origin", "https://vault.example:8443"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            vec![
+                here,
+                ("origin", "https://evil.example"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            vec![("origin", "https://vault.example:8443")],
+        ] {
+            assert!(!is_from_here(&parts(&headers)), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn over_http_2_the_host_is_in_the_target() {
+        let mut parts = parts(&[("origin", "https://vault.example")]);
+        let target = "https://vault.example/admin/apps".parse().expect("valid");
+        parts.extensions.insert(OriginalUri(target));
+        assert!(is_from_here(&parts));
+    }
+}

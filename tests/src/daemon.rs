@@ -1,0 +1,201 @@
+//! The host's binary while it serves: started, waited for until it listens, signalled, and ended.
+//!
+//! With which data, KEK and token it runs is up to who starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wire::{Answer, Request};
+
+/// What the binary prints before the scheme and the address that it listens on.
+const LISTENING: &str = "listening on http";
+
+/// How long the binary may take to listen: the first start compiles the components.
+const START: Duration = Duration::from_secs(180);
+
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(30);
+
+/// How much of its log is shown when a test failed, in lines.
+const SHOWN_LINES: usize = 50;
+
+/// A running host. It is stopped when this goes; what it logged is shown if the test failed.
+pub struct Daemon {
+    /// Where it listens.
+    pub address: SocketAddr,
+    child: Child,
+    log: Arc<Log>,
+}
+
+impl Daemon {
+    /// Starts a command that prints where it listens, and waits for that.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = Arc::new(Log::default());
+        log.follow(child.stdout.take().expect("it is piped"));
+        log.follow(child.stderr.take().expect("it is piped"));
+        let mut daemon = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child,
+            log,
+        };
+        daemon.address = daemon.log.listening_address();
+        daemon
+    }
+
+    /// Sends a request.
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Answer {
+        request
+            .send(self.address)
+            .unwrap_or_else(|error| panic!("{error}: {request:?}"))
+    }
+
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it printed and logged so far.
+    pub fn log(&self) -> String {
+        self.log.lines().text.clone()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("process ids are small");
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(id), signal);
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn halt(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ended().expect("it ends in time")
+    }
+
+    /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits for its end; the same.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.ended().expect("it ends in time");
+        (status, self.log.whole())
+    }
+
+    /// `None` when it had to be killed.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < END {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        None
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            self.signal(Signal::SIGTERM);
+        }
+        let ended = self.ended();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(SHOWN_LINES);
+            eprintln!(
+                "--- tavora-host, {ended:?}\n{}\n---",
+                lines[last..].join("\n")
+            );
+        } else {
+            assert!(ended.is_some(), "the host did not end on SIGTERM");
+        }
+    }
+}
+
+/// The lines that a process printed.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Lines>,
+    grew: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+    /// Streams that were followed to their end.
+    ended: usize,
+}
+
+impl Log {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+        let log = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while matches!(stream.read_until(b'\n', &mut line), Ok(1..)) {
+                log.change(|lines| lines.text.push_str(&String::from_utf8_lossy(&line)));
+                line.clear();
+            }
+            log.change(|lines| lines.ended += 1);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Lines)) {
+        change(&mut self.lines());
+        self.grew.notify_all();
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits as long as `is_waiting`, but no longer than that.
+    fn wait(&self, most: Duration, is_waiting: impl Fn(&Lines) -> bool) -> MutexGuard<'_, Lines> {
+        let waited = self
+            .grew
+            .wait_timeout_while(self.lines(), most, |lines| is_waiting(lines));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Everything, once both streams have ended.
+    fn whole(&self) -> String {
+        self.wait(END, |lines| lines.ended < 2).text.clone()
+    }
+
+    /// Waits for the line that says where the host listens.
+    fn listening_address(&self) -> SocketAddr {
+        let lines = self.wait(START, |lines| {
+            listening_address(&lines.text).is_none() && lines.ended < 2
+        });
+        let found = listening_address(&lines.text);
+        // The log is shown when the caller's `Daemon` goes, which needs the lock.
+        drop(lines);
+        found.expect("the host says where it listens")
+    }
+}
+
+fn listening_address(log: &str) -> Option<SocketAddr> {
+    let (_, url) = log.split_once(LISTENING)?;
+    let (_, rest) = url.split_once("://")?;
+    // A line that is still being written is not there yet: lines are added whole.
+    rest.split([' ', '/', '\n']).next()?.parse().ok()
+}

@@ -1,0 +1,215 @@
+//! A load run: the real binary, many connections, every endpoint, and a ledger outside of the host of all that it
+//! acknowledged.
+//!
+//! Each connection has an app of its own, so that every answer can be predicted; the secrets of one more app are
+//! written by all at once. At the end the host is stopped, its audit verified, and started again on the same files to be
+//! held against the ledgers. It fails at the first thing that is wrong; how fast the host is decides nothing here.
+
+pub mod connection;
+mod ledger;
+pub mod memory;
+mod mix;
+mod operator;
+mod page;
+mod reckoning;
+mod steps;
+mod tenant;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::task::JoinSet;
+
+use self::connection::Laps;
+use self::memory::{Sample, Sampler};
+use self::tenant::{Commons, Searches, Surroundings, Tenant};
+use crate::serving::Serving;
+use crate::upstream::{Seen, Upstream, search_results};
+
+/// How often the host's memory is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How much of a run is warm-up: until then caches fill, pools grow and the allocator's arenas spread.
+const WARM_UP_PERCENT: u32 = 50;
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadPlan {
+    /// How many connections, each with an app of its own.
+    pub connections: usize,
+    /// How long requests are made.
+    pub duration: Duration,
+}
+
+/// What came of it, nothing wrong.
+#[derive(Debug)]
+pub struct LoadReport {
+    /// How many requests were answered in the plan's time, each as it must be.
+    pub requests: usize,
+    /// How many of those a second.
+    pub requests_per_second: f64,
+    /// Every endpoint with its times.
+    pub endpoints: Vec<EndpointReport>,
+    /// Entries of the audit, one for each change and release that was acknowledged.
+    pub entries: u64,
+    /// Secrets that were there at the end, each in the version that was acknowledged.
+    pub secrets: u64,
+    /// The host's memory after the warm-up, in bytes: the most up to then.
+    pub warm_bytes: u64,
+    /// The most that it had from then on.
+    pub peak_bytes: u64,
+}
+
+/// One endpoint under load.
+#[derive(Debug)]
+pub struct EndpointReport {
+    /// Its method and template.
+    pub name: String,
+    /// How many requests it answered.
+    pub requests: usize,
+    /// Half of them took no longer.
+    pub p50: Duration,
+    /// All but one in a hundred took no longer.
+    pub p99: Duration,
+}
+
+/// How much the host's memory may grow after the warm-up, in bytes: the load is as much then as before.
+pub const GROWTH_MAX_BYTES: u64 = 32 << 20;
+
+/// Runs it, the host's folder in `parent`.
+pub async fn run(plan: LoadPlan, parent: &Path) -> Result<LoadReport> {
+    let searches = Searches::default();
+    let upstream = upstream(searches.clone()).await;
+    let mut serving = Serving::start_in(parent, &config(upstream.url()), |_| ());
+    let report = load(plan, &mut serving, searches).await;
+    report.with_context(|| format!("the host's log ends so:\n{}", end(&serving.log())))
+}
+
+async fn load(plan: LoadPlan, serving: &mut Serving, searches: Searches) -> Result<LoadReport> {
+    let surroundings = Surroundings::of(serving, searches);
+    let commons = Commons::make(serving);
+    let make = |number| Tenant::make(number, Arc::clone(&surroundings));
+    let tenants = together((0..plan.connections).map(make)).await?;
+
+    let sampler = Sampler::start(serving.process_id(), SAMPLE_INTERVAL);
+    let begun = Instant::now();
+    let shared = Arc::clone(&commons);
+    let tenants = together(tenants.into_iter().map(|mut tenant| {
+        let commons = Arc::clone(&shared);
+        async move {
+            // What was asked while the app was made is no load.
+            tenant.take_laps();
+            tenant.run(begun + plan.duration, &commons).await?;
+            Ok(tenant)
+        }
+    }))
+    .await;
+    let took = begun.elapsed();
+    let samples = sampler.stop()?;
+
+    let (mut tenants, mut laps) = (tenants?, Laps::default());
+    for tenant in &mut tenants {
+        laps.merge(tenant.take_laps());
+    }
+    reckoning::check_coverage(&mut tenants[0], &laps).await?;
+    let reckoned = reckoning::reckon(serving, tenants, commons).await?;
+    let (warm_bytes, peak_bytes) = warm_and_peak(&samples, took)?;
+    let requests = laps.count();
+    Ok(LoadReport {
+        requests,
+        requests_per_second: requests as f64 / took.as_secs_f64(),
+        endpoints: laps.sorted().into_iter().map(EndpointReport::of).collect(),
+        entries: reckoned.entries,
+        secrets: reckoned.secrets,
+        warm_bytes,
+        peak_bytes,
+    })
+}
+
+impl EndpointReport {
+    fn of((name, laps): (String, Vec<Duration>)) -> Self {
+        let at = |percent: usize| laps[(laps.len() - 1) * percent / 100];
+        Self {
+            name,
+            requests: laps.len(),
+            p50: at(50),
+            p99: at(99),
+        }
+    }
+}
+
+/// Does all of it at once, each in a task of its own; the first failure ends it.
+async fn together<T, F>(work: impl Iterator<Item = F>) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut tasks: JoinSet<Result<T>> = work.collect();
+    let mut done = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        done.push(ended??);
+    }
+    Ok(done)
+}
+
+/// The search tool's upstream: it finds what was asked for, and writes down with which credential.
+async fn upstream(searches: Searches) -> Upstream {
+    Upstream::start(move |request: &Seen| {
+        let query = request.uri.query().unwrap_or_default();
+        let query = query.split('&').find_map(|pair| pair.strip_prefix("q="));
+        let credential = request.headers.get("x-subscription-token");
+        let credential = credential.and_then(|value| value.to_str().ok());
+        if let (Some(query), Some(credential)) = (query, credential) {
+            searches.saw(query.to_owned(), credential.to_owned());
+        }
+        search_results(&[query.unwrap_or_default()])
+    })
+    .await
+}
+
+/// The search tool asks the upstream on loopback. Wrong keys, which are part of the load, all come from one address, and
+/// everybody may be signed in at once.
+fn config(upstream: &str) -> String {
+    format!(
+        "[egress]\nallow_private_origins = [{upstream:?}]\n\
+         [tools.brave-search.config]\nbase_url = {upstream:?}\n\
+         [server.auth_failures]\nburst = 1_000_000\n\
+         [admin]\nmax_sessions = 1_000\n"
+    )
+}
+
+/// The most memory up to the end of the warm-up, and the most after it.
+fn warm_and_peak(samples: &[Sample], took: Duration) -> Result<(u64, u64)> {
+    let warm_up = took * WARM_UP_PERCENT / 100;
+    let most = |is_warm: bool| {
+        let of_it = samples.iter().filter(|it| (it.after > warm_up) == is_warm);
+        of_it.map(|sample| sample.bytes).max()
+    };
+    let both = most(false).zip(most(true));
+    both.context("the run was too short to look at the host's memory")
+}
+
+/// The last lines of a log.
+fn end(log: &str) -> String {
+    const LINES: usize = 20;
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_compared_before_and_after_the_warm_up() {
+        let samples = [(0, 10), (4, 30), (6, 20), (9, 25)].map(|(second, bytes)| Sample {
+            after: Duration::from_secs(second),
+            bytes,
+        });
+        let took = Duration::from_secs(10);
+        assert_eq!(warm_and_peak(&samples, took).expect("valid"), (30, 25));
+        assert!(warm_and_peak(&samples[..2], took).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! One app under load: a connection of its own, one request after the other, each answer held against its ledger.
+//!
+//! What is asked how often is in `mix`; what the requests are is in `steps` (the app's), `operator` and `page`.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use axum::http::Method;
+use serde_json::{Value, json};
+use vault_core::audit::action;
+
+use super::connection::{Answer, Call, Connection, Laps};
+use super::ledger::{ApiKey, Ledger, Vault};
+use super::mix;
+use crate::fixture::SEARCH_SECRET;
+use crate::serving::Serving;
+use crate::wire::Request;
+
+/// What all apps of a run share.
+pub struct Surroundings {
+    /// Where the host listens.
+    address: SocketAddr,
+    /// The operator's token.
+    pub(super) admin_token: String,
+    /// What the upstream saw.
+    pub(super) searches: Searches,
+}
+
+/// The credentials that searches came with, by query.
+#[derive(Clone, Default)]
+pub struct Searches(Arc<Mutex<HashMap<String, String>>>);
+
+impl Searches {
+    /// The upstream was asked for `query` with this credential.
+    pub fn saw(&self, query: String, credential: String) {
+        self.all().insert(query, credential);
+    }
+
+    /// The credential that `query` came with, forgotten here.
+    pub fn take(&self, query: &str) -> Option<String> {
+        self.all().remove(query)
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Surroundings {
+    /// Those of a host that runs now.
+    pub fn of(serving: &Serving, searches: Searches) -> Arc<Self> {
+        Arc::new(Self {
+            address: serving.address,
+            admin_token: serving.admin_token.clone(),
+            searches,
+        })
+    }
+}
+
+/// Secrets that every app writes at once, in an app of their own.
+pub struct Commons {
+    /// The API key of the app that they are in.
+    pub key: String,
+    /// Their vault.
+    pub vault_id: String,
+}
+
+impl Commons {
+    /// How many entries of the audit making them leaves: an app, its API key and a vault.
+    pub const ENTRIES: u64 = 3;
+
+    /// Makes the app and its vault.
+    pub fn make(serving: &Serving) -> Arc<Self> {
+        let app = serving.make_app("commons");
+        let vault = Request::new("POST", "/api/sdk/secret-vaults")
+            .header("x-api-key", &app.key)
+            .json(&json!({ "name": "commons" }));
+        let vault = serving.send(&vault);
+        assert_eq!(vault.status, 201, "{}", vault.text());
+        Arc::new(Self {
+            key: app.key,
+            vault_id: text(&vault.json()["id"]).expect("an id is text"),
+        })
+    }
+}
+
+/// An app, and whoever uses it.
+pub struct Tenant {
+    /// What was acknowledged to it.
+    pub ledger: Ledger,
+    /// Apps that it made beside its own.
+    pub made_apps: Vec<String>,
+    /// The versions that it was given of the secrets that all write, by name.
+    pub common_versions: Vec<(&'static str, u64)>,
+    /// Entries of the audit that it caused and that are no app's.
+    pub platform_entries: u64,
+    pub(super) number: usize,
+    pub(super) connection: Connection,
+    pub(super) surroundings: Arc<Surroundings>,
+    turn: u64,
+}
+
+impl Tenant {
+    /// Makes an app with an API key and a designated vault that holds the search tool's secret.
+    pub async fn make(number: usize, surroundings: Arc<Surroundings>) -> Result<Self> {
+        let mut connection = Connection::open(surroundings.address).await?;
+        let call = Call::new(Method::POST, "/api/admin/apps", &[])
+            .admin(&surroundings.admin_token)
+            .json(&json!({ "name": format!("tenant {number}") }));
+        let app = connection.expect(201, call).await?.json()?;
+        let mut tenant = Self {
+            ledger: Ledger::new(text(&app["id"])?),
+            made_apps: Vec::new(),
+            common_versions: Vec::new(),
+            platform_entries: 0,
+            number,
+            connection,
+            surroundings,
+            turn: 0,
+        };
+        tenant.create_api_key().await?;
+        tenant.create_vault().await?;
+        tenant.put(0, SEARCH_SECRET).await?;
+        let home = tenant.ledger.vaults[0].id.clone();
+        tenant.designate(Some(home)).await?;
+        Ok(tenant)
+    }
+
+    /// Takes every step once, and then the steps of the mix until that time.
+    pub async fn run(&mut self, until: Instant, commons: &Commons) -> Result<()> {
+        let mut each = mix::each(self.number);
+        while let Some(step) = each
+            .next()
+            .or_else(|| (Instant::now() < until).then(|| mix::step(self.pick(mix::total()))))
+        {
+            self.take(step, commons)
+                .await
+                .with_context(|| format!("tenant {} at {step:?}", self.number))?;
+        }
+        Ok(())
+    }
+
+    /// The times of its requests since the last time this was called.
+    pub fn take_laps(&mut self) -> Laps {
+        self.connection.take_laps()
+    }
+
+    /// Connects anew, to the same host after it was started again.
+    pub async fn reconnect(&mut self, address: SocketAddr) -> Result<()> {
+        self.connection = Connection::open(address).await?;
+        Ok(())
+    }
+
+    /// A number below `bound`; the same ones in each run.
+    pub(super) fn pick(&mut self, bound: usize) -> usize {
+        self.turn += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.number, self.turn).hash(&mut hasher);
+        let bound = u64::try_from(bound).expect("a bound is small");
+        usize::try_from(hasher.finish() % bound).expect("it is below the bound")
+    }
+
+    /// A text that this app uses once.
+    pub(super) fn unique(&mut self, what: &str) -> String {
+        self.turn += 1;
+        format!("{what}-{}-{}", self.number, self.turn)
+    }
+
+    pub(super) async fn app_call(&mut self, status: u16, call: Call) -> Result<Answer> {
+        let call = call.api_key(self.ledger.key());
+        self.connection.expect(status, call).await
+    }
+
+    pub(super) async fn admin_call(&mut self, status: u16, call: Call) -> Result<Answer> {
+        let call = call.admin(&self.surroundings.admin_token);
+        self.connection.expect(status, call).await
+    }
+
+    pub(super) async fn create_api_key(&mut self) -> Result<()> {
+        let name = self.unique("key");
+        let app_id = self.ledger.app_id.clone();
+        let call = Call::new(Method::POST, "/api/admin/apps/{id}/api-keys", &[&app_id])
+            .json(&json!({ "name": name }));
+        let made = self.admin_call(201, call).await?.json()?;
+        self.ledger.acknowledge(action::API_KEY_CREATED);
+        self.ledger.api_keys.push(ApiKey {
+            id: text(&made["id"])?,
+            key: text(&made["key"])?,
+            is_revoked: false,
+        });
+        Ok(())
+    }
+
+    pub(super) async fn create_vault(&mut self) -> Result<()> {
+        let name = self.unique("vault");
+        let metadata = json!({ "made_for": name });
+        let call = Call::new(Method::POST, "/api/sdk/secret-vaults", &[])
+            .json(&json!({ "name": name, "metadata": metadata }));
+        let made = self.app_call(201, call).await?.json()?;
+        self.ledger.acknowledge(action::VAULT_CREATED);
+        let vault = Vault {
+            id: text(&made["id"])?,
+            name,
+            metadata,
+            secrets: Default::default(),
+        };
+        vault.check(&made)?;
+        self.ledger.vaults.push(vault);
+        Ok(())
+    }
+}
+
+/// A text of an answer.
+pub(super) fn text(value: &Value) -> Result<String> {
+    let text = value.as_str().context("there is no text in the answer")?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,8 @@
+//! The page at `/admin` over real HTTP, as a browser asks for it and as an attacker does.
+//!
+//! How it looks and whether people can use it is the suite `browser`'s business.
+
+mod access;
+mod content;
+mod forms;
+mod visitor;

@@ -1,0 +1,212 @@
+//! A browser without a face: it keeps cookies, sends forms with the token that stands in the page, and remembers every
+//! answer.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+
+use tavora_tests::serving::Serving;
+use tavora_tests::wire::{Answer, Request};
+
+/// The origin that the requests name as theirs; `wire` names the same host.
+const ORIGIN: &str = "http://localhost";
+
+/// A value that is planted and then looked for.
+pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
+
+pub struct Visitor {
+    address: SocketAddr,
+    cookies: RefCell<Vec<(String, String)>>,
+    answers: RefCell<Vec<String>>,
+}
+
+impl Visitor {
+    /// Somebody who has not signed in.
+    pub fn new(serving: &Serving) -> Self {
+        Self {
+            address: serving.address,
+            cookies: RefCell::default(),
+            answers: RefCell::default(),
+        }
+    }
+
+    /// Somebody who has.
+    #[track_caller]
+    pub fn signed_in(serving: &Serving) -> Self {
+        let visitor = Self::new(serving);
+        let answer = visitor.sign_in(&serving.admin_token);
+        assert_eq!(leads_to(&answer), "/admin", "{}", answer.text());
+        visitor
+    }
+
+    /// Asks for the sign-in form and sends it with this token.
+    #[track_caller]
+    pub fn sign_in(&self, token: &str) -> Answer {
+        self.send_form(
+            "/admin/sign-in",
+            "/admin/sign-in",
+            &[("admin_token", token)],
+        )
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.send(Request::new("GET", path))
+    }
+
+    /// A page that must be there.
+    #[track_caller]
+    pub fn page(&self, path: &str) -> String {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.text()
+    }
+
+    /// Sends these fields to `action`, with the form token that stands in the page at `page`.
+    #[track_caller]
+    pub fn send_form(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
+        let token = form_token(&self.page(page));
+        let mut fields = fields.to_vec();
+        fields.push(("form_token", &token));
+        self.post(action, &fields, &[("origin", ORIGIN)])
+    }
+
+    /// Sends a form that must be taken; the path of the page that it leads to.
+    #[track_caller]
+    pub fn change(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> String {
+        leads_to(&self.send_form(page, action, fields))
+    }
+
+    /// Sends exactly these fields with exactly these headers, and the cookies.
+    #[track_caller]
+    pub fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        let body: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+            .collect();
+        let mut request = Request::new("POST", path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.join("&"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.send(request)
+    }
+
+    /// Sends a request with the cookies, and keeps those that come back.
+    #[track_caller]
+    pub fn send(&self, request: Request) -> Answer {
+        let cookies: Vec<String> = self
+            .cookies
+            .borrow()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let request = match cookies.is_empty() {
+            true => request,
+            false => request.header("cookie", cookies.join("; ")),
+        };
+        let answer = request.send(self.address).expect("the host answers");
+        for (name, value) in &answer.headers {
+            if name == "set-cookie" {
+                self.keep(value);
+            }
+        }
+        let told = format!("{:?}\n{}", answer.headers, answer.text());
+        self.answers.borrow_mut().push(told);
+        answer
+    }
+
+    /// The names and values of the cookies.
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        self.cookies.borrow().clone()
+    }
+
+    pub fn set_cookies(&self, cookies: Vec<(String, String)>) {
+        self.cookies.replace(cookies);
+    }
+
+    /// Everything that was answered so far.
+    pub fn answers(&self) -> String {
+        self.answers.borrow().join("\n")
+    }
+
+    fn keep(&self, set_cookie: &str) {
+        let (name, rest) = set_cookie.split_once('=').expect("a cookie has a name");
+        let value = rest.split(';').next().expect("a split has a first part");
+        let mut cookies = self.cookies.borrow_mut();
+        cookies.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            cookies.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+/// Where an answer sends the browser to.
+#[track_caller]
+pub fn leads_to(answer: &Answer) -> String {
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    answer
+        .header("location")
+        .expect("it leads somewhere")
+        .to_owned()
+}
+
+/// The token in the first form of a page.
+#[track_caller]
+pub fn form_token(page: &str) -> String {
+    attribute(page, "name=\"form_token\" value=\"")
+}
+
+/// What stands between `before` and the next quotation mark.
+#[track_caller]
+pub fn attribute(page: &str, before: &str) -> String {
+    let (_, rest) = page
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {page}"));
+    rest.split('"')
+        .next()
+        .expect("a split has a first part")
+        .to_owned()
+}
+
+/// The id at the end of the first path that begins with `start`.
+#[track_caller]
+pub fn id_after(page: &str, start: &str) -> String {
+    let (_, rest) = page
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no {start} in {page}"));
+    rest.chars().take(36).collect()
+}
+
+/// Percent-encoded, every byte but letters and digits.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte.is_ascii_alphanumeric() {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// An app with a vault and a secret in it, made at the page.
+pub struct Shop {
+    pub app: String,
+    pub vault: String,
+}
+
+impl Shop {
+    #[track_caller]
+    pub fn open(visitor: &Visitor) -> Self {
+        let app = visitor.change("/admin/apps", "/admin/apps", &[("name", "Shop")]);
+        let vault = visitor.change(&app, &format!("{app}/vaults"), &[("name", "main")]);
+        let secret = [("name", "brave_api_key"), ("value", CANARY)];
+        let stored = visitor.change(&vault, &format!("{vault}/secrets"), &secret);
+        assert_eq!(stored, vault);
+        Self { app, vault }
+    }
+
+    /// The path of the secret's page.
+    pub fn secret(&self) -> String {
+        format!("{}/secrets/brave_api_key", self.vault)
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections that are too many, resets that are too many, and what a connection tells a handler.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::served::{PATIENCE, Served, answer, rest};
+
+fn hello() -> Router {
+    Router::new()
+        .route("/", get(async || "hello"))
+        .route("/panic", get(panics))
+        .route(
+            "/slow",
+            get(async || {
+                sleep(Duration::from_millis(800)).await;
+                "slow"
+            }),
+        )
+        .route(
+            "/peer",
+            get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()),
+        )
+}
+
+async fn panics() -> &'static str {
+    panic!("on purpose")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
+    let settings = "[server.limits]\nmax_connections = 3\ndisplace_after_ms = 200";
+    let served = Served::start(settings, hello()).await;
+    let mut held = Vec::new();
+    let first = Instant::now();
+    for _ in 0..3 {
+        let mut stream = served.connect().await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .expect("it reads");
+        answer(&mut stream).await;
+        held.push(stream);
+    }
+    assert!(served.get("/").await.ends_with("hello"));
+    let took = first.elapsed();
+    let expected = Duration::from_millis(200)..Duration::from_secs(3);
+    assert!(expected.contains(&took), "{took:?}");
+    assert_eq!(rest(&mut held[0]).await, "", "the oldest was not closed");
+    // The others are as they were.
+    held[2]
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("it reads");
+    assert!(answer(&mut held[2]).await.ends_with("hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_waits_where_all_are_busy() {
+    let served = Served::start("[server.limits]\nmax_connections = 1", hello()).await;
+    let mut busy = served.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("it reads");
+    sleep(Duration::from_millis(100)).await;
+    let begun = Instant::now();
+    let (first, second) = tokio::join!(served.get("/"), served.get("/"));
+    assert!(first.ends_with("hello") && second.ends_with("hello"));
+    let waited = begun.elapsed();
+    let expected = Duration::from_millis(500)..Duration::from_secs(5);
+    assert!(expected.contains(&waited), "{waited:?}");
+    assert!(rest(&mut busy).await.ends_with("slow"), "it was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_panics_takes_nothing_but_its_own_connection() {
+    let served = Served::start("", hello()).await;
+    assert_eq!(served.get("/panic").await, "");
+    assert!(served.get("/").await.ends_with("hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_peer_is_known_to_the_handler() {
+    let served = Served::start("", hello()).await;
+    let mut stream = served.connect().await;
+    let own = stream.local_addr().expect("it is bound").to_string();
+    stream
+        .write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("it reads");
+    assert!(rest(&mut stream).await.ends_with(&own));
+}
+
+/// Requests that are reset as soon as they are made cost the client nothing and the server a handler each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_resets_ends_its_connection() {
+    let served = Served::start("[server.limits]\nhttp2_max_resets = 300", hello()).await;
+    for (resets, is_cut) in [(150, false), (3_000, true)] {
+        let mut flood = PREFACE.to_vec();
+        for number in 0..resets {
+            flood.extend(head(2 * number + 1));
+            flood.extend(frame(0x3, 0, 2 * number + 1, &8_u32.to_be_bytes()));
+        }
+        // A ping that is answered, unless the connection has ended before it.
+        flood.extend(frame(0x6, 0, 0, b"are you?"));
+        let mut stream = served.connect().await;
+        // It may be cut before all of it is written.
+        let _ = stream.write_all(&flood).await;
+        let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x6).await;
+        assert_eq!(seen.is_err(), is_cut, "{resets} resets: {seen:?}");
+    }
+    assert!(served.get("/").await.ends_with("hello"));
+}
+
+/// A client may read the answer only when it has sent everything, and forget it when the stream is reset first.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {
+    let settings = "[server.limits]\ndiscard_timeout_ms = 500";
+    let served = Served::start(settings, hello()).await;
+    let mut request = PREFACE.to_vec();
+    request.extend(head(1));
+    request.extend(frame(0x0, 0, 1, b"the beginning of a body"));
+    let mut stream = served.connect().await;
+    stream.write_all(&request).await.expect("it reads");
+    let begun = Instant::now();
+    let ends = |(kind, flags): &(u8, u8)| *kind == 0x0 && flags & 1 == 1;
+    let answered = frames_until(&mut stream, ends).await.expect("it answers");
+    assert!(
+        answered.iter().all(|(kind, _)| *kind != 0x3),
+        "{answered:?}"
+    );
+    let reset = frames_until(&mut stream, |(kind, _)| *kind == 0x3).await;
+    reset.expect("it is reset in the end");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// What a client of HTTP/2 says first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// `GET /` whose body is still to come.
+fn head(stream: u32) -> Vec<u8> {
+    frame(0x1, 0x4, stream, b"\x82\x86\x84\x41\x01x")
+}
+
+/// Kind and flags of the frames up to the one that is wanted; an error if the connection ends before it.
+async fn frames_until(
+    stream: &mut TcpStream,
+    wanted: impl Fn(&(u8, u8)) -> bool,
+) -> std::io::Result<Vec<(u8, u8)>> {
+    let mut seen = Vec::new();
+    let reading = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await?;
+            seen.push((head[3], head[4]));
+            if wanted(&(head[3], head[4])) {
+                return Ok(());
+            }
+        }
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    read.expect("it goes on or ends in time").map(|()| seen)
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [head, payload.to_vec()].concat()
+}

@@ -1,0 +1,11 @@
+//! The sockets under the HTTP API: clients that are slow, silent, gone or too many, TLS, and the way to stop.
+//!
+//! What the routes answer is not here.
+
+mod bodies;
+mod connections;
+mod heads;
+mod serve;
+mod served;
+mod stopping;
+mod tls;
