@@ -15,7 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::agent::{Agent, AgentId, AgentRules, McpServer, ServerAuth, ServerName, Transport};
+pub use self::agent::{
+    Agent, AgentId, AgentRules, McpServer, SecretRef, ServerAuth, ServerName, Transport,
+};
 pub use self::document::Fault;
 use crate::config::AgentsConfig;
 
@@ -139,10 +141,28 @@ impl Stamp {
 
 impl Agents {
     /// The agents that `config` names; reads none of them yet.
-    pub fn new(config: AgentsConfig, rules: AgentRules) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn open(config: AgentsConfig, rules: AgentRules) -> Result<Self, AgentsError> {
+        if let Some(folder) = &config.dir {
+            fs::read_dir(folder).map_err(|source| AgentsError::Unreadable {
+                path: folder.clone(),
+                source,
+            })?;
+        }
+        Ok(Self {
             config,
             rules,
+            read: Mutex::default(),
+        })
+    }
+
+    /// No agents.
+    pub(crate) fn none() -> Self {
+        Self {
+            config: AgentsConfig::default(),
+            rules: AgentRules::default(),
             read: Mutex::default(),
         }
     }
@@ -295,7 +315,7 @@ mod tests {
             ..AgentsConfig::default()
         };
         Folder {
-            agents: Agents::new(config, AgentRules::default()),
+            agents: Agents::open(config, AgentRules::default()).expect("it is there"),
             folder,
         }
     }

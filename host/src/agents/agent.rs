@@ -12,7 +12,8 @@ use url::Url;
 use vault_core::SecretName;
 
 use super::document::{Document, Fault, Fields, Node};
-use crate::config::ToolName;
+use crate::builtin;
+use crate::config::{Config, ToolName};
 use crate::egress::{Origin, refused_range};
 
 /// The longest `name` and `model`, in characters.
@@ -99,26 +100,37 @@ impl Transport {
     }
 }
 
+/// A secret that a file names, and where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRef {
+    /// The name of the secret.
+    pub name: SecretName,
+    /// The line.
+    pub line: usize,
+    /// The column in it.
+    pub column: usize,
+}
+
 /// What a server wants to see before it answers. The value is in the vault of the app that runs the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAuth {
     /// `Authorization: Bearer <the secret>`
     Bearer {
-        /// The name of the secret.
-        token: SecretName,
+        /// The secret.
+        token: SecretRef,
     },
     /// A header of its own.
     Header {
         /// The name of the header.
         name: HeaderName,
-        /// The name of the secret.
-        value: SecretName,
+        /// The secret.
+        value: SecretRef,
     },
 }
 
 impl ServerAuth {
-    /// The name of the secret.
-    pub fn secret(&self) -> &SecretName {
+    /// The secret.
+    pub fn secret(&self) -> &SecretRef {
         match self {
             Self::Bearer { token } => token,
             Self::Header { value, .. } => value,
@@ -161,8 +173,25 @@ pub struct Agent {
 pub struct AgentRules {
     /// The origins that may have addresses which are not public.
     pub allow_private_origins: Vec<Origin>,
-    /// The tools of this host, the router of models aside.
+    /// The tools of this host.
     pub tools: BTreeSet<String>,
+}
+
+impl AgentRules {
+    /// The rules of a host with this configuration.
+    pub fn of(config: &Config) -> Self {
+        let listed = config.tools.keys().map(ToolName::as_str);
+        let built_in = builtin::TOOLS.iter().map(|tool| tool.name);
+        Self {
+            allow_private_origins: config.egress.allow_private_origins.clone(),
+            // The client of MCP servers is granted by naming a server.
+            tools: listed
+                .filter(|name| *name != builtin::MCP_CLIENT)
+                .chain(built_in)
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
 }
 
 impl Agent {
@@ -200,10 +229,10 @@ impl Agent {
         })
     }
 
-    /// The names of the secrets that its servers want.
-    pub fn secrets(&self) -> BTreeSet<&SecretName> {
+    /// The secrets that its servers want, in the order of the file.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let auths = self.servers.iter().filter_map(|it| it.auth.as_ref());
-        auths.map(ServerAuth::secret).collect()
+        auths.map(ServerAuth::secret)
     }
 }
 
@@ -319,9 +348,11 @@ fn secret(
     document: &mut Document<'_>,
     fields: &mut Fields<'_>,
     key: &'static str,
-) -> Option<SecretName> {
+) -> Option<SecretRef> {
     let node = document.required(fields, key)?;
-    document.parsed(node, key, |name| name.parse::<SecretName>())
+    let name = document.parsed(node, key, |name| name.parse::<SecretName>())?;
+    let (line, column) = document.place(node);
+    Some(SecretRef { name, line, column })
 }
 
 /// A header that can carry a credential: not one that belongs to the host or to the protocol.
@@ -430,8 +461,11 @@ mod tests {
         assert_eq!(maps.url.as_str(), "https://maps.example.com:8443/sse?v=2");
         assert_eq!(open.transport, Transport::StreamableHttp);
         assert_eq!(open.auth, None);
-        let secrets: Vec<&str> = agent.secrets().iter().map(|it| it.as_str()).collect();
-        assert_eq!(secrets, ["MAPS_KEY", "TASKLIST_BEARER"]);
+        let secrets: Vec<_> = agent
+            .secrets()
+            .map(|it| (it.name.as_str(), it.line, it.column))
+            .collect();
+        assert_eq!(secrets, [("TASKLIST_BEARER", 7, 47), ("MAPS_KEY", 9, 64)]);
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The line and the column of a value.
+    pub(super) fn place(&self, node: Node<'_>) -> (usize, usize) {
+        self.place_at(node.value.range())
+    }
+
     /// Says what is wrong with a value.
     pub(super) fn wrong(&mut self, node: Node<'_>, message: impl Into<String>) {
         self.fault(node.value.range(), message.into());
@@ -224,16 +229,19 @@ impl<'a> Document<'a> {
     }
 
     fn fault(&mut self, place: Range, message: String) {
-        let start = self
-            .text
-            .floor_char_boundary(place.start.min(self.text.len()));
-        let before = &self.text[..start];
-        let line = before.rsplit('\n').next().unwrap_or_default();
+        let (line, column) = self.place_at(place);
         self.faults.push(Fault {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
+            line,
+            column,
             message,
         });
+    }
+
+    fn place_at(&self, range: Range) -> (usize, usize) {
+        let start = self.text.floor_char_boundary(range.start);
+        let before = &self.text[..start];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
     }
 }
 
