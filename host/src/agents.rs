@@ -5,6 +5,7 @@
 //! What an agent does with its tools is the platform's business.
 
 mod agent;
+mod declaration;
 mod document;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::agent::{
-    Agent, AgentId, AgentRules, McpServer, SecretRef, ServerAuth, ServerName, Transport,
-};
+pub use self::agent::{Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport};
+pub use self::declaration::AgentRules;
 pub use self::document::Fault;
 use crate::config::AgentsConfig;
 

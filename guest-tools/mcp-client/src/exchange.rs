@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 use trusted_tool::ToolError;
-use trusted_tool::request::{self, Ask, Header, Incoming};
+use trusted_tool::answer::{self, Incoming};
+use trusted_tool::request::{self, Ask, Header};
 use zeroize::Zeroizing;
 
 use crate::event_stream::{Event, EventStream};
@@ -102,7 +103,7 @@ impl Messages {
             self.take(&piece);
             if self.bytes > server.bounds.max_response_bytes {
                 let max_bytes = server.bounds.max_response_bytes;
-                return Err(request::too_long(&server.called, max_bytes));
+                return Err(answer::too_long(&server.called, max_bytes));
             }
         }
     }

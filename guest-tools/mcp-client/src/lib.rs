@@ -19,6 +19,7 @@ mod pause;
 mod server;
 mod session;
 mod sse;
+mod streamable;
 mod tools;
 
 use std::cell::RefCell;

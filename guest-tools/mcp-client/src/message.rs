@@ -88,7 +88,7 @@ fn sort(message: Value, awaited: u64) -> Option<Message> {
             id => Message::Request { id, method },
         });
     }
-    let is_awaited = id == Value::from(awaited);
+    let is_awaited = id == awaited;
     match (message.remove("result"), message.remove("error")) {
         (Some(Value::Object(result)), None) if is_awaited => {
             Some(Message::Reply(Reply::Result(result)))

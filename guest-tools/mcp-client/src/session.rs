@@ -9,11 +9,11 @@
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
-use crate::exchange::{self, Extra, Messages};
-use crate::message::{self, Message, Reply, RpcError};
-use crate::pause;
+use crate::exchange::{self, Extra};
+use crate::message::{self, Reply, RpcError};
 use crate::server::{Server, Transport};
 use crate::sse::Link;
+use crate::streamable::{Outcome, post};
 
 /// The revision that has no sessions.
 const MODERN: &str = "2026-07-28";
@@ -28,10 +28,6 @@ const MAX_SESSION_ID_BYTES: usize = 1024;
 const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
-
-/// The waits before a broken stream is taken up again, in milliseconds.
-const DEFAULT_RETRY_MS: u64 = 500;
-const MAX_RETRY_MS: u64 = 5_000;
 
 /// A session that may not have begun yet.
 pub struct Session {
@@ -48,14 +44,7 @@ enum State {
         version: &'static str,
         session_id: Option<String>,
     },
-    Linked(Link),
-}
-
-/// What became of a posted message.
-enum Outcome {
-    Reply(Reply, Option<String>),
-    /// No message of the protocol came back, but this status.
-    Refused(u16),
+    Linked(Box<Link>),
 }
 
 impl Session {
@@ -232,7 +221,7 @@ impl Session {
                 self.version(&result)?;
                 let notification = message::notification("notifications/initialized");
                 link.send(&self.server, &notification)?;
-                Ok(State::Linked(link))
+                Ok(State::Linked(Box::new(link)))
             }
             Some(Reply::Error(error)) => Err(error.to_tool_error(&self.server.called)),
             None => Err(self.server.refusal(404)),
@@ -275,110 +264,6 @@ impl Session {
 /// Whether a modern server wants other parameters in headers than it got.
 pub fn is_header_mismatch(error: &RpcError) -> bool {
     error.code == HEADER_MISMATCH
-}
-
-/// Posts a request and waits for its reply. Requests of the server's own are answered
-/// on the way, and a stream that broke off is taken up again, where the era has either.
-fn post(
-    server: &Server,
-    message: &Value,
-    id: u64,
-    extra: &Extra,
-    is_legacy: bool,
-) -> Result<Outcome, ToolError> {
-    let incoming = exchange::post(server, &server.path, message, extra)?;
-    let status = incoming.status;
-    let session_id = incoming.header("mcp-session-id").map(str::to_owned);
-    let is_success = (200..=299).contains(&status);
-    match exchange::media_type(&incoming).as_str() {
-        "application/json" => {
-            let body = incoming.whole(server.bounds.max_response_bytes)?.body;
-            match exchange::reply_in(server, &body, id)? {
-                // What the status says of a credential or a redirect comes first.
-                Some(_) if matches!(status, 300..=399 | 401 | 403) => Ok(Outcome::Refused(status)),
-                Some(reply) if is_success || is_definite(&reply) => {
-                    Ok(Outcome::Reply(reply, session_id))
-                }
-                None if is_success => Err(server.failed(
-                    "answered with JSON that is no message of the protocol; tell its owner",
-                )),
-                _ => Ok(Outcome::Refused(status)),
-            }
-        }
-        "text/event-stream" if is_success => {
-            let mut messages = Messages::new(incoming);
-            let mut resumptions = 0;
-            loop {
-                if let Some(reply) = awaited(server, &mut messages, id, extra, is_legacy)? {
-                    return Ok(Outcome::Reply(reply, session_id));
-                }
-                let resumption = messages.resumption().filter(|_| is_legacy);
-                let Some((last_id, retry_ms)) = resumption else {
-                    return Err(server.failed("ended its answer without a reply; try again"));
-                };
-                resumptions += 1;
-                if resumptions > server.max_resumptions {
-                    return Err(server.failed(
-                        "broke off its answer more often than max_resumptions allows; try again",
-                    ));
-                }
-                drop(messages);
-                pause::milliseconds(retry_ms.unwrap_or(DEFAULT_RETRY_MS).min(MAX_RETRY_MS));
-                let mut extra = extra.clone();
-                extra.push(("last-event-id".to_owned(), last_id));
-                let incoming = exchange::listen(server, &extra)?;
-                if incoming.status != 200 || exchange::media_type(&incoming) != "text/event-stream"
-                {
-                    return Err(server.failed("broke off its answer and does not go on with it"));
-                }
-                messages = Messages::new(incoming);
-            }
-        }
-        _ if is_success => Err(server.failed(
-            "answered with neither JSON nor events: is its url the endpoint of an MCP server?",
-        )),
-        _ => Ok(Outcome::Refused(status)),
-    }
-}
-
-/// Whether an error under a status that is no success is the protocol's and not the
-/// transport's.
-fn is_definite(reply: &Reply) -> bool {
-    match reply {
-        Reply::Result(_) => false,
-        // Codes below are those that servers of the legacy era use for the transport:
-        // no session, not acceptable.
-        Reply::Error(error) => !(-32019..=-32000).contains(&error.code),
-    }
-}
-
-/// Reads a stream up to the reply; `None` where it ends before.
-fn awaited(
-    server: &Server,
-    messages: &mut Messages,
-    id: u64,
-    extra: &Extra,
-    answers: bool,
-) -> Result<Option<Reply>, ToolError> {
-    while let Some(event) = messages.next(server)? {
-        if event.kind != "message" || event.data.is_empty() {
-            continue;
-        }
-        let found = message::parse(event.data.as_bytes(), id).ok_or_else(|| {
-            server.failed("sent an event that is no message of the protocol; tell its owner")
-        })?;
-        for message in found {
-            match message {
-                Message::Reply(reply) => return Ok(Some(reply)),
-                Message::Request { id, method } if answers => {
-                    let answer = message::answer_to(&id, &method);
-                    exchange::post(server, &server.path, &answer, extra)?;
-                }
-                Message::Request { .. } | Message::Other => {}
-            }
-        }
-    }
-    Ok(None)
 }
 
 fn initialize_params() -> Map<String, Value> {
@@ -465,18 +350,5 @@ mod tests {
             meta["io.modelcontextprotocol/clientCapabilities"],
             json!({})
         );
-    }
-
-    #[test]
-    fn errors_of_the_transport_are_told_from_those_of_the_protocol() {
-        let error = |code| {
-            is_definite(&Reply::Error(RpcError {
-                code,
-                message: String::new(),
-                data: Value::Null,
-            }))
-        };
-        assert!(error(-32602) && error(-32022) && error(1));
-        assert!(!error(-32000) && !error(-32001));
     }
 }

@@ -5,18 +5,15 @@
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
+use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method,
-    OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
-use crate::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::{ToolError, setting, tool_error};
 use http::Uri;
 use zeroize::Zeroizing;
-
-/// How much of a body is asked for in one read, in bytes.
-const READ_BYTES: u64 = 64 * 1024;
 
 /// How much the interface takes in one blocking write, in bytes.
 const WRITE_BYTES: usize = 4096;
@@ -127,30 +124,12 @@ impl Bounds {
 /// A header of a request; its value is wiped once the host has it.
 pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
 
-/// What an upstream answered, whatever its status.
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first value of a header when it is text. Names are compared without case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        first_text(&self.headers, name)
-    }
-}
-
 /// What a request asks for, besides where.
 pub enum Ask<'a> {
     /// `GET`
     Get,
     /// `POST` with this body.
     Post(&'a [u8]),
-    /// `DELETE`
-    Delete,
 }
 
 /// `GET <base><path_and_query>`, and the whole answer.
@@ -184,74 +163,7 @@ pub fn open(
     let target = Target { upstream, base };
     let request = target.request(path_and_query, &ask, headers)?;
     let response = target.response(request, &ask, bounds)?;
-    let broken_off = || broken_off(upstream);
-    let body = response.consume().map_err(|()| broken_off())?;
-    let stream = body.stream().map_err(|()| broken_off())?;
-    Ok(Incoming {
-        upstream: upstream.to_owned(),
-        status: response.status(),
-        headers: response.headers().entries(),
-        stream,
-        _body: body,
-        _response: response,
-    })
-}
-
-/// An answer whose body is still to be read. Dropped before its end, it closes the
-/// connection.
-pub struct Incoming {
-    /// The HTTP status.
-    pub status: u16,
-    upstream: String,
-    headers: Vec<(String, Vec<u8>)>,
-    // Each is a child of the next; children go first.
-    stream: InputStream,
-    _body: IncomingBody,
-    _response: IncomingResponse,
-}
-
-impl Incoming {
-    /// The first value of a header when it is text. Names are compared without case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        first_text(&self.headers, name)
-    }
-
-    /// Waits for the next piece of the body; `None` at its end.
-    ///
-    /// # Errors
-    /// `upstream_error`: the body broke off.
-    pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ToolError> {
-        match self.stream.blocking_read(READ_BYTES) {
-            Ok(piece) => Ok(Some(piece)),
-            Err(StreamError::Closed) => Ok(None),
-            Err(StreamError::LastOperationFailed(_)) => Err(broken_off(&self.upstream)),
-        }
-    }
-
-    /// A piece of the body that is there already, which may be none; `None` at its
-    /// end and where it broke off.
-    pub fn ready_piece(&mut self) -> Option<Vec<u8>> {
-        self.stream.read(READ_BYTES).ok()
-    }
-
-    /// The whole answer.
-    ///
-    /// # Errors
-    /// `upstream_error`: the body broke off, or has more than `max_bytes`.
-    pub fn whole(mut self, max_bytes: u64) -> Result<Answer, ToolError> {
-        let mut body = Vec::new();
-        while let Some(piece) = self.next_piece()? {
-            body.extend_from_slice(&piece);
-            if body.len() as u64 > max_bytes {
-                return Err(too_long(&self.upstream, max_bytes));
-            }
-        }
-        Ok(Answer {
-            status: self.status,
-            headers: std::mem::take(&mut self.headers),
-            body,
-        })
-    }
+    Incoming::new(upstream, response)
 }
 
 /// Whom a request is for; names it in every error.
@@ -278,7 +190,6 @@ impl Target<'_> {
         }
         let method = match ask {
             Ask::Get => Method::Get,
-            Ask::Delete => Method::Delete,
             Ask::Post(body) => {
                 let length = body.len().to_string();
                 fields
@@ -328,7 +239,7 @@ impl Target<'_> {
                     .expect("the body of a request is taken once, here"),
                 *bytes,
             )),
-            Ask::Get | Ask::Delete => None,
+            Ask::Get => None,
         };
         let pending: FutureIncomingResponse = outgoing_handler::handle(request, Some(options))
             .map_err(|cause| self.failure(&cause))?;
@@ -408,30 +319,6 @@ fn write(body: OutgoingBody, bytes: &[u8]) {
     }
 }
 
-fn first_text<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .and_then(|(_, value)| std::str::from_utf8(value).ok())
-}
-
-fn broken_off(upstream: &str) -> ToolError {
-    tool_error(
-        "upstream_error",
-        format!("{upstream} broke off its answer; try again"),
-    )
-}
-
-/// The error of an answer with more than `max_bytes`.
-pub fn too_long(upstream: &str, max_bytes: u64) -> ToolError {
-    tool_error(
-        "upstream_error",
-        format!(
-            "{upstream} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less"
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,16 +368,5 @@ mod tests {
         ] {
             assert_eq!(target.failure(&cause).code, code, "{cause:?}");
         }
-    }
-
-    #[test]
-    fn header_names_are_compared_without_case() {
-        let answer = Answer {
-            status: 200,
-            headers: vec![("Retry-After".to_owned(), b"3".to_vec())],
-            body: Vec::new(),
-        };
-        assert_eq!(answer.header("retry-after"), Some("3"));
-        assert_eq!(answer.header("etag"), None);
     }
 }

@@ -94,7 +94,10 @@ fn a_check_says_what_is_wrong_and_where() {
     let example = tavora_tests::requirement::tests_folder().join("../examples/agents");
     let ended = check(&[example.to_str().expect("UTF-8")]);
     assert_eq!(ended.status, 0, "{ended:?}");
-    assert!(ended.stdout.contains("fit for use: trip-planner"), "{ended:?}");
+    assert!(
+        ended.stdout.contains("fit for use: trip-planner"),
+        "{ended:?}"
+    );
 
     let token = r#"{ "name": "a", "url": "https://a.example", "auth": { "type": "bearer", "tokenRef": "TOKEN" } }"#;
     declare(path, "one", &crate::fixture::agent_file("one", token));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ use tokio::net::TcpListener;
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
-    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     /// The message in the body; null without one.
     pub(crate) message: Value,
@@ -94,7 +93,6 @@ async fn reply(
         .unwrap_or_default();
     let asked = Asked {
         method: head.method,
-        uri: head.uri,
         headers: head.headers,
         message: serde_json::from_slice(&body).unwrap_or_default(),
     };
