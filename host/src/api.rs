@@ -32,7 +32,8 @@ use axum::Router;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
@@ -129,6 +130,7 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
         .nest(ui::ROOT, page)
+        .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
         .fallback(async || {
             ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
         })

@@ -163,35 +163,33 @@ impl Bench {
             connections: CONNECTIONS,
             duration: self.load,
         };
-        let report_of = self.runtime.block_on(load::run(plan, folder()))?;
-        let requests = report_of.requests as f64;
+        let load = self.runtime.block_on(load::run(plan, folder()))?;
         report(
             &format!(
                 "load: {CONNECTIONS} connections, {} s, every answer as it must be",
                 self.load.as_secs()
             ),
-            requests,
+            load.requests as f64,
             "requests",
         );
-        report("load: rate", report_of.requests_per_second, "/s");
+        report("load: rate", load.requests_per_second, "/s");
         report(
             "load: acknowledged changes and releases, all in the verified audit",
-            report_of.entries as f64,
+            load.entries as f64,
             "entries",
         );
         report(
             "load: most memory in its first half",
-            megabytes(report_of.warm_bytes),
+            megabytes(load.warm_bytes),
             "MB",
         );
-        let growth = report_of.peak_bytes.saturating_sub(report_of.warm_bytes);
         at_most(
             "load: more than that in its second half",
-            megabytes(growth),
+            megabytes(load.growth_bytes()),
             megabytes(GROWTH_MAX_BYTES),
             "MB",
         );
-        for endpoint in report_of.endpoints {
+        for endpoint in load.endpoints {
             let name = format!(
                 "load: {}: {} requests, p50 {:.1} ms, p99",
                 endpoint.name,

@@ -10,7 +10,14 @@ use std::process::Command;
 /// What shows that a tool is there, and the package that brings it.
 const TOOLS: [(&[&str], &str); 5] = [
     (&["go", "version"], "golang-go"),
-    (&["node", "--version"], "nodejs"),
+    (
+        &[
+            "node",
+            "--eval",
+            "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)",
+        ],
+        "nodejs",
+    ),
     (&["npm", "--version"], "npm"),
     (&["python3", "-c", "import ensurepip, venv"], "python3-venv"),
     (&["chromium", "--version"], "chromium"),
@@ -42,7 +49,7 @@ pub fn run(project: &Project) -> Result<bool> {
     }
     debian::install(&missing)?;
     if let Some((_, package)) = TOOLS.iter().find(|(probe, _)| !answers(probe)) {
-        bail!("{package} is installed, and still does not answer; see what is wrong with it");
+        bail!("{package} is installed and is not what the suites need (of Node.js: 20 or newer)");
     }
     let tests = project.tests();
     for folder in NPM_FOLDERS {

@@ -17,7 +17,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    details: Map<String, Value>,
+    /// Boxed, so that a `Result` stays small.
+    details: Box<Map<String, Value>>,
     retry_after_secs: Option<u64>,
 }
 
@@ -37,7 +38,7 @@ impl ApiError {
             status,
             code,
             message: message.into(),
-            details: Map::new(),
+            details: Box::default(),
             retry_after_secs: None,
         }
     }
@@ -115,7 +116,7 @@ impl IntoResponse for ApiError {
         let body = Body {
             code: self.code,
             message: self.message,
-            details: self.details,
+            details: *self.details,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

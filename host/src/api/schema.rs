@@ -34,6 +34,7 @@ pub struct IfMatch {
     /// Only if what is there has one of these entity tags, or is there at all (`*`).
     #[param(
         rename = "If-Match",
+        example = "*",
         pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#
     )]
     if_match: Option<String>,

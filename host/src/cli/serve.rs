@@ -4,9 +4,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use vault_core::KekState;
 
 use super::output::print_line;
@@ -32,6 +33,8 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
         let serving = Serving::bind(config(global)?.server, self.listen).await?;
+        let hangups = signal(SignalKind::hangup())?;
+        tokio::spawn(reload_at(hangups, serving.server.tls()));
         Session::with_new(global, KekSource::Environment, async |session| {
             match session.vaults.refresh_kek_state().await? {
                 KekState::Unset => tracing::warn!(
@@ -96,18 +99,11 @@ impl Serving {
         );
         let router = api::router(api, page);
         let (stop, cut) = (signals(1)?, signals(2)?);
-        let reloading = self
-            .server
-            .tls()
-            .map(|tls| tokio::spawn(reload_on_hangup(tls)));
         print_line(&format!(
             "listening on {0} (/healthz, /readyz, /admin); Ctrl-C ends it, a second one at once",
             self.server.url()
         ))?;
         self.server.serve(router, stop, cut).await;
-        if let Some(reloading) = reloading {
-            reloading.abort();
-        }
         Ok(())
     }
 }
@@ -142,19 +138,17 @@ fn signals(count: usize) -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-async fn reload_on_hangup(tls: std::sync::Arc<Tls>) {
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => hangup,
-        Err(error) => {
-            return tracing::error!(%error, "SIGHUP will not make the host read its certificate again");
-        }
-    };
-    while hangup.recv().await.is_some() {
-        match tls.reload() {
-            Ok(()) => tracing::info!("read the certificate and its key again"),
-            Err(error) => {
-                tracing::error!(error = sentence(&error), "the certificate stays as it was")
+/// Reads the certificate again at each hangup. Without one there is nothing to do, and still no end to the host:
+/// whoever manages services says the same to all of them.
+async fn reload_at(mut hangups: Signal, tls: Option<Arc<Tls>>) {
+    while hangups.recv().await.is_some() {
+        match tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => tracing::info!("read the certificate and its key again"),
+            Some(Err(error)) => {
+                let error = sentence(&error);
+                tracing::error!(error, "the certificate stays as it was");
             }
+            None => tracing::info!("there is no certificate to read again"),
         }
     }
 }

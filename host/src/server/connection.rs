@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response, Version};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -151,7 +152,12 @@ async fn answer(
     let in_flight = pace.request(request.version() == Version::HTTP_2);
     let mut request = RequestBody::of(request, shared.limits, Arc::clone(&pace));
     request.extensions_mut().insert(ConnectInfo(peer));
-    let response = shared.router.clone().oneshot(request).await?;
+    let mut response = shared.router.clone().oneshot(request).await?;
+    // Hyper ends such a connection and does not say so; a client that used it again would lose its next request.
+    if pace.has_unread_body() {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| ResponseBody::new(body, in_flight)))
 }
 

@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use vault_core::audit::{AUDIT_PAGE_DEFAULT, action};
-use vault_core::{Actor, App, AppId, AuditEntry, AuditQuery};
+use vault_core::{Actor, App, AppId, AuditEntry, AuditQuery, Subject};
 
 use super::ROOT;
 use super::apps::{self, Tab};
@@ -124,11 +124,9 @@ pub(super) fn entries(entries: &[AuditEntry]) -> Markup {
         entries.iter().map(|entry| {
             [
                 time(entry.created_at),
-                code(&entry.action),
+                html! { code.word { (entry.action) } },
                 html! {
-                    @if let Some(subject) = &entry.subject {
-                        (subject.kind) " " bdi { code { (subject.id) } }
-                    } @else { "–" }
+                    @if let Some(subject) = &entry.subject { (about(subject)) } @else { "–" }
                 },
                 actor(entry),
                 outcome(&entry.outcome),
@@ -136,6 +134,19 @@ pub(super) fn entries(entries: &[AuditEntry]) -> Markup {
             ]
         }),
     )
+}
+
+/// A secret's id begins with its vault's; its name says more.
+fn about(subject: &Subject) -> Markup {
+    html! {
+        (subject.kind) " "
+        @match subject.id.split_once('/') {
+            Some((vault, name)) if subject.kind == "secret" => {
+                bdi { (code(name)) } div.meta { "in the vault " (code(vault)) }
+            }
+            _ => { bdi { (code(&subject.id)) } }
+        }
+    }
 }
 
 fn actor(entry: &AuditEntry) -> Markup {
@@ -182,7 +193,6 @@ fn filter(app: Option<&App>, fields: &Fields) -> Result<AuditQuery, Mistake> {
         to: at("to")?,
         limit: Some(AUDIT_PAGE_DEFAULT),
         offset: offset(fields),
-        ..AuditQuery::default()
     })
 }
 

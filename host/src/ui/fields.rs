@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
+/// How many fields one form or query may have; the longest form has seven.
+const MAX_FIELDS: usize = 32;
+
 /// Names and values. The values are cleared when they go, since one may be a credential.
 #[derive(Default)]
 pub(super) struct Fields(Vec<(String, Zeroizing<String>)>);
@@ -29,6 +32,9 @@ impl Fields {
                 None => (pair, &pair[pair.len()..]),
             };
             let name = decode(name)?.to_string();
+            if fields.len() == MAX_FIELDS {
+                return Err(Problem::bad_form("it has too many fields"));
+            }
             if fields.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::bad_form("it has a field twice"));
             }
@@ -124,9 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_or_there_twice_is_refused() {
-        for bad in ["a=%FF", "%FF=a", "a=1&a=2"] {
+    fn what_is_not_utf_8_there_twice_or_too_much_is_refused() {
+        let many = |fields: usize| (0..fields).map(|n| format!("f{n}=&")).collect::<String>();
+        for bad in ["a=%FF", "%FF=a", "a=1&a=2", &many(33)] {
             assert!(Fields::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        assert!(Fields::parse(many(32).as_bytes()).is_ok());
     }
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 
 use super::fields::Fields;
+use super::layout::worded;
 use super::problem::sentence;
 use crate::api::ApiError;
 
@@ -232,7 +233,7 @@ impl<'a> Frame<'a> {
                     p.hint id={ "hint-" (self.name) } { (self.hint) }
                 }
                 @if let Some(mistake) = self.mistake {
-                    p.mistake id={ "mistake-" (self.name) } { strong { "Mistake: " } (mistake) }
+                    p.mistake id={ "mistake-" (self.name) } { strong { "Mistake: " } (worded(mistake)) }
                 }
                 (control)
             }

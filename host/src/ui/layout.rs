@@ -98,13 +98,22 @@ pub(super) fn named(text: impl AsRef<str>) -> Markup {
 
 /// A time, to the second.
 pub(super) fn time(at: Timestamp) -> Markup {
-    let shown = at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-    html! { time datetime=(at) { (shown) } }
+    let (day, second) = (at.strftime("%Y-%m-%d"), at.strftime("%H:%M:%S UTC"));
+    html! { time datetime=(at) { span { (day.to_string()) } " " span { (second.to_string()) } } }
 }
 
 /// A text that is compared or copied character by character.
 pub(super) fn code(text: impl ToString) -> Markup {
     html! { code { (text.to_string()) } }
+}
+
+/// A sentence of an error, in which code stands between backticks.
+pub(super) fn worded(sentence: &str) -> Markup {
+    html! {
+        @for (index, part) in sentence.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
 }
 
 /// Where the page is, from the outermost in.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 use vault_core::VaultError;
 
-use super::layout::{bare_page, count};
+use super::layout::{bare_page, count, worded};
 use crate::api::ApiError;
 use crate::api::throttle::TooManyRequests;
 
@@ -119,7 +119,7 @@ impl IntoResponse for Problem {
             self.title,
             html! {
                 h1 { (self.title) }
-                p role="alert" { (self.message) }
+                p role="alert" { (worded(&self.message)) }
                 p { a.button href=(super::ROOT) { "Go to the overview" } }
             },
         );

@@ -29,7 +29,7 @@ pub(super) fn table<const N: usize>(
                             @if index == 0 {
                                 th role="rowheader" scope="row" { (cell) }
                             } @else {
-                                td role="cell" data-column=(columns[index]) { (cell) }
+                                td role="cell" data-column=(columns[index]) { div { (cell) } }
                             }
                         }
                     }

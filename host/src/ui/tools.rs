@@ -43,12 +43,12 @@ pub(super) async fn show(visit: Visit) -> Response {
 fn sandbox_panel(sandbox: Option<&ComponentView>, tools: &[ToolView]) -> Markup {
     html! {
         section.panel.sandbox aria-labelledby="sandbox" {
-            h2 id="sandbox" { "Agent sandbox" }
             @match sandbox {
-                None => { p { "This host was built without the sandbox, so it runs no agents' JavaScript." } }
+                None => { h2 id="sandbox" { "Agent sandbox" } p { "This host was built without the sandbox, so it runs no agents' JavaScript." } }
                 Some(sandbox) => {
-                    (class(&sandbox.class))
+                    div.heading { h2 id="sandbox" { "Agent sandbox" } (class(&sandbox.class)) }
                     (verdict(sandbox))
+                    (authority(&sandbox.class))
                     (imports(sandbox, &missing(sandbox, tools)))
                     (component_facts(sandbox))
                 }
@@ -61,11 +61,11 @@ fn tool_panel(tool: &ToolView) -> Markup {
     let id = format!("tool-{}", tool.name);
     html! {
         section.panel.trusted aria-labelledby=(id) {
-            h2 id=(id) { "Tool " (named(&tool.name)) }
-            (class(&tool.component.class))
+            div.heading { h2 id=(id) { "Tool " (named(&tool.name)) } (class(&tool.component.class)) }
             (verdict(&tool.component))
+            (authority(&tool.component.class))
             (imports(&tool.component, &[]))
-            h3 { "Granted by the operator" }
+            h3 { "Granted to it" }
             (facts([
                 ("Secrets that it may resolve", list(tool.secrets.iter().map(code))),
                 ("Origins that it may reach", list(tool.origins.iter().map(code))),
@@ -127,13 +127,22 @@ fn missing<'a>(sandbox: &ComponentView, tools: &'a [ToolView]) -> Vec<&'a str> {
 fn class(class: &Fit) -> Markup {
     html! {
         @match class {
-            Fit::Agent => { p { span.tag.good { "Class: agent" } " It can call the tools that its run is granted." } }
-            Fit::NeedsTrust { authority } => {
-                p { span.tag.warn { "Class: trusted tool" } " The operator listed it. It may:" }
-                ul { @for what in authority { li { (what) } } }
-            }
-            Fit::NoClass { reasons } => {
-                p { span.tag.bad { "Class: none" } @for reason in reasons { " " (reason) } }
+            Fit::Agent => { span.tag.good { "Class: agent" } }
+            Fit::NeedsTrust { .. } => { span.tag.warn { "Class: trusted tool" } }
+            Fit::NoClass { .. } => { span.tag.bad { "Class: none" } }
+        }
+    }
+}
+
+/// What the imports come to, in words.
+fn authority(class: &Fit) -> Markup {
+    html! {
+        h3 { "May, as far as it is granted" }
+        ul {
+            @match class {
+                Fit::Agent => { li { "call tools" } }
+                Fit::NeedsTrust { authority } => { @for what in authority { li { (what) } } }
+                Fit::NoClass { reasons } => { @for reason in reasons { li { "nothing: " (reason) } } }
             }
         }
     }

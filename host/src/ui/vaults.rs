@@ -228,9 +228,10 @@ fn secrets_table(place: &Place, secrets: &[RedactedSecret]) -> Markup {
                     time(secret.created_at),
                     time(secret.updated_at),
                     html! {
-                        a.button href=(path) { "Replace" span.unseen { " " (secret.name) } }
-                        " "
-                        a.button href={ (path) "/delete" } { "Delete" span.unseen { " " (secret.name) } }
+                        div.actions {
+                            a.button href=(path) { "Replace" span.unseen { " " (secret.name) } }
+                            a.button href={ (path) "/delete" } { "Delete" span.unseen { " " (secret.name) } }
+                        }
                     },
                 ]
             })))

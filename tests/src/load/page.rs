@@ -10,6 +10,18 @@ use super::tenant::Tenant;
 
 const SIGN_IN: &str = "/admin/sign-in";
 
+/// What there is to look at.
+const PAGES: [&str; 5] = [
+    "/admin",
+    "/admin/apps",
+    "/admin/tools",
+    "/admin/kek",
+    "/admin/audit",
+];
+
+/// The same of one app.
+const APP_PAGES: [&str; 2] = ["/admin/apps/{app}/api-keys", "/admin/apps/{app}/audit"];
+
 /// What one visit leaves in the audit: it began, and it ended.
 const VISIT_ENTRIES: u64 = 2;
 
@@ -27,10 +39,13 @@ impl Tenant {
         let session = cookie(&signed_in)?;
         self.platform_entries += VISIT_ENTRIES;
 
-        for path in ["/admin", "/admin/apps", "/admin/tools", "/admin/kek"] {
+        for path in PAGES {
             self.look(get(path, &[]), &session).await?;
         }
         let app = self.ledger.app_id.clone();
+        for path in APP_PAGES {
+            self.look(get(path, &[&app]), &session).await?;
+        }
         let page = self
             .look(get("/admin/apps/{app}", &[&app]), &session)
             .await?;

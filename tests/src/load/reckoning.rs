@@ -48,7 +48,8 @@ pub async fn reckon(
 ) -> Result<Reckoned> {
     serving.halt();
     let verified = verify(serving)?;
-    let common = common_versions(&tenants)?;
+    let common = tenants.iter().flat_map(|tenant| &tenant.common_versions);
+    let common = last_versions(common.copied())?;
     let of_tenant = |tenant: &Tenant| {
         let vaults = tenant.ledger.vaults.iter();
         let secrets: usize = vaults.map(|vault| vault.secrets.len()).sum();
@@ -103,10 +104,12 @@ fn verify(serving: &Serving) -> Result<Value> {
 }
 
 /// The last version of each secret that all wrote. Each version must have been given out once, and none left out.
-fn common_versions(tenants: &[Tenant]) -> Result<BTreeMap<&'static str, u64>> {
+fn last_versions(
+    given: impl Iterator<Item = (&'static str, u64)>,
+) -> Result<BTreeMap<&'static str, u64>> {
     let mut versions: BTreeMap<_, Vec<u64>> = BTreeMap::new();
-    for (name, version) in tenants.iter().flat_map(|tenant| &tenant.common_versions) {
-        versions.entry(*name).or_default().push(*version);
+    for (name, version) in given {
+        versions.entry(name).or_default().push(version);
     }
     let mut last = BTreeMap::new();
     for (name, mut versions) in versions {
@@ -140,4 +143,19 @@ async fn compare(mut tenant: Tenant) -> Result<()> {
         tenant.search().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_was_given_twice_or_never_is_found() {
+        let last = |given: &[(&'static str, u64)]| last_versions(given.iter().copied());
+        let fine = last(&[("a", 2), ("b", 1), ("a", 1)]).expect("each once");
+        assert_eq!(fine.into_iter().collect::<Vec<_>>(), [("a", 2), ("b", 1)]);
+        assert!(last(&[("a", 1), ("a", 1)]).is_err(), "twice");
+        assert!(last(&[("a", 1), ("a", 3)]).is_err(), "a lost update");
+        assert!(last(&[("a", 2)]).is_err(), "the first was never seen");
+    }
 }

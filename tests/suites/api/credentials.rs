@@ -1,7 +1,8 @@
 //! Who may not ask: no key, one that is none, one that was revoked or has expired, and the wrong kind.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use tavora_tests::wire::{Request, exchange};
 
@@ -118,20 +119,11 @@ fn a_revoked_and_an_expired_key_open_nothing() {
         );
     }
 
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs()
-        + 3;
-    let expires_at = json!({ "name": "brief", "expires_at": rfc3339(seconds) });
+    let expiry = Timestamp::now() + Duration::from_secs(3);
+    let expires_at = json!({ "name": "brief", "expires_at": expiry.to_string() });
     let (_, brief) = platform.serving.make_key(&platform.app.id, &expires_at);
     assert!(works(&brief), "a key works until it expires");
-    while SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs()
-        < seconds
-    {
+    while Timestamp::now() <= expiry {
         std::thread::sleep(Duration::from_millis(50));
     }
     for request in changes(&platform) {
@@ -263,20 +255,4 @@ fn two_requests_in_one_are_never_two() {
         }
         assert_eq!(platform.state(), before, "{framing}");
     }
-}
-
-/// Seconds since 1970 as RFC 3339, by the days of the Gregorian calendar.
-fn rfc3339(seconds: u64) -> String {
-    let output = std::process::Command::new("date")
-        .args([
-            "--utc",
-            "+%Y-%m-%dT%H:%M:%SZ",
-            &format!("--date=@{seconds}"),
-        ])
-        .output()
-        .expect("there is a date program");
-    String::from_utf8(output.stdout)
-        .expect("ASCII")
-        .trim()
-        .to_owned()
 }

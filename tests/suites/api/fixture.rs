@@ -138,3 +138,27 @@ pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
     );
     assert!(answer.header("x-request-id").is_some(), "{shown}");
 }
+
+/// A body that is text, and what it is refused with.
+pub type Case = (&'static str, String, &'static str);
+
+/// One of them.
+pub fn case(what: &'static str, body: impl Into<String>, code: &'static str) -> Case {
+    (what, body.into(), code)
+}
+
+/// With a body that is said to be JSON.
+pub fn typed(request: Request, body: impl Into<Vec<u8>>) -> Request {
+    request
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+/// Each of these bodies is refused with 400 and changes nothing.
+#[track_caller]
+pub fn all_refused(platform: &Platform, method: &str, path: &str, cases: &[Case]) {
+    for (what, body, code) in cases {
+        let request = typed(platform.request(method, path), body.as_bytes());
+        platform.refused(&format!("{method} {path}, {what}"), &request, 400, code);
+    }
+}

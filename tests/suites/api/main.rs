@@ -10,3 +10,4 @@ mod fixture;
 mod methods;
 mod paths;
 mod runs;
+mod shapes;

@@ -64,6 +64,14 @@ fn without_a_session_every_page_and_form_leads_to_the_sign_in() {
 }
 
 #[test]
+fn the_page_is_found_with_a_slash_behind_its_path_too() {
+    let serving = Serving::start("");
+    let answer = Visitor::new(&serving).get("/admin/");
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.header("location"), Some("/admin"));
+}
+
+#[test]
 fn every_answer_has_the_headers_that_protect_it() {
     let serving = Serving::start("");
     let operator = Visitor::signed_in(&serving);

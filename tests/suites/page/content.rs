@@ -136,10 +136,20 @@ fn the_audit_is_filtered_paged_and_exported_as_the_api_does() {
     }
     let audit = format!("{path}/audit");
     let filtered = operator.page(&format!("{audit}?action=secret.put"));
-    assert_eq!(filtered.matches("<code>secret.put</code>").count(), 50);
+    assert_eq!(
+        filtered
+            .matches("<code class=\"word\">secret.put</code>")
+            .count(),
+        50
+    );
     assert!(filtered.contains("1 to 50 of 60"));
     let second = operator.page(&format!("{audit}?action=secret.put&offset=50"));
-    assert_eq!(second.matches("<code>secret.put</code>").count(), 10);
+    assert_eq!(
+        second
+            .matches("<code class=\"word\">secret.put</code>")
+            .count(),
+        10
+    );
     assert!(
         operator
             .page(&format!("{audit}?subject_type=vault"))

@@ -291,7 +291,8 @@ fn files_ending_in(ending: &str) -> Vec<PathBuf> {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .expect("UTF-8");
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
+            if path.is_dir() && name != "target" && name != "node_modules" && !name.starts_with('.')
+            {
                 search(&path, ending, found);
             } else if name.ends_with(ending) {
                 found.push(path);

@@ -142,7 +142,8 @@ fn every_source_file_says_what_it_is_for() {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .expect("UTF-8");
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
+            if path.is_dir() && name != "target" && name != "node_modules" && !name.starts_with('.')
+            {
                 folders.push(path);
             } else if name.ends_with(".rs") {
                 files += 1;

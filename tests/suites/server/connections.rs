@@ -118,6 +118,42 @@ async fn a_flood_of_resets_ends_its_connection() {
     assert!(served.get("/").await.ends_with("hello"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_beyond_the_limit_are_refused_and_the_others_answered() {
+    let served = Served::start("[server.limits]\nhttp2_max_streams = 2", hello()).await;
+    let mut requests = PREFACE.to_vec();
+    for stream in [1, 3, 5] {
+        let path = b"\x82\x86\x04\x05/slow\x41\x01x";
+        requests.extend(frame(0x1, 0x5, stream, path));
+    }
+    let mut stream = served.connect().await;
+    stream.write_all(&requests).await.expect("it reads");
+    let ends = std::cell::Cell::new(0);
+    let both_end = |(kind, flags): &(u8, u8)| {
+        ends.set(ends.get() + u32::from(*kind == 0x0 && flags & 1 == 1));
+        ends.get() == 2
+    };
+    let seen = frames_until(&mut stream, both_end)
+        .await
+        .expect("two answers");
+    let reset = seen.iter().filter(|(kind, _)| *kind == 0x3).count();
+    assert_eq!(reset, 1, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_answer_pings_is_cut() {
+    let served = Served::start("[server.limits]\nhttp2_ping_ms = 200", hello()).await;
+    let mut stream = served.connect().await;
+    stream.write_all(PREFACE).await.expect("it reads");
+    let begun = Instant::now();
+    frames_until(&mut stream, |(kind, flags)| *kind == 0x6 && *flags == 0)
+        .await
+        .expect("a ping");
+    rest(&mut stream).await;
+    let expected = Duration::from_millis(400)..Duration::from_secs(4);
+    assert!(expected.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
 /// A client may read the answer only when it has sent everything, and forget it when the stream is reset first.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tavora_tests::binary::{built, host, run};
 use tavora_tests::daemon::Daemon;
@@ -70,6 +71,8 @@ fn it_starts_without_a_kek_and_says_so_and_never_takes_the_file_of_dev() {
     let ready = get(&daemon, "/readyz");
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["code"], "secret_vaults_disabled");
+    daemon.signal(Signal::SIGHUP);
+    assert_eq!(get(&daemon, "/healthz").status, 200, "a hangup ended it");
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert_eq!(
