@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The built-in components, by name.
-const GUESTS: [&str; 3] = ["brave-search", "dev-secrets", "js-sandbox"];
+const GUESTS: [&str; 4] = ["brave-search", "dev-secrets", "js-sandbox", "mcp-client"];
 
 fn main() {
     let manifest = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

@@ -21,6 +21,12 @@ pub(crate) const TOOLS: &[BuiltinTool] = &[BuiltinTool {
     origins: &["https://api.search.brave.com"],
 }];
 
+/// The client of the MCP servers that agents declare. What it may have comes from their files.
+pub(crate) const MCP_CLIENT: &str = "mcp-client";
+
+/// The tool that is granted to an agent with a `model`.
+pub(crate) const ROUTER: &str = "llm-router";
+
 /// The component of the agents' JavaScript sandbox.
 pub(crate) const SANDBOX: &str = "js-sandbox";
 

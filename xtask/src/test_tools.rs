@@ -24,7 +24,13 @@ const TOOLS: [(&[&str], &str); 5] = [
 ];
 
 /// The folders of `tests/` with npm packages.
-const NPM_FOLDERS: [&str; 2] = ["contract/typescript", "browser"];
+const NPM_FOLDERS: [&str; 3] = ["contract/typescript", "browser", "mcp/node"];
+
+/// Pythons of their own in the build's folder, and the pinned packages of each.
+const PYTHONS: [(&str, &str); 2] = [
+    ("schemathesis", "contract/schemathesis/requirements.txt"),
+    ("mcp", "mcp/python/requirements.txt"),
+];
 
 /// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.
 pub fn run(project: &Project) -> Result<bool> {
@@ -49,10 +55,9 @@ pub fn run(project: &Project) -> Result<bool> {
     for folder in NPM_FOLDERS {
         install_npm_packages(&tests.join(folder))?;
     }
-    install_schemathesis(
-        project,
-        &tests.join("contract/schemathesis/requirements.txt"),
-    )?;
+    for (name, requirements) in PYTHONS {
+        install_python_packages(project, name, &tests.join(requirements))?;
+    }
     Ok(true)
 }
 
@@ -75,9 +80,9 @@ fn install_npm_packages(folder: &Path) -> Result<()> {
 }
 
 /// A Python of its own in the build's folder, with the packages that are pinned.
-fn install_schemathesis(project: &Project, requirements: &Path) -> Result<()> {
-    step::say("Installing schemathesis");
-    let folder = project.target()?.join("test-tools").join("schemathesis");
+fn install_python_packages(project: &Project, name: &str, requirements: &Path) -> Result<()> {
+    step::say(&format!("Installing the Python packages of {name}"));
+    let folder = project.target()?.join("test-tools").join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
         Command::new(folder.join("bin/pip"))

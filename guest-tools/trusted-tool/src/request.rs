@@ -1,22 +1,22 @@
-//! One HTTP request of a trusted tool and its answer, with a bound on every
-//! wait and on the size of the body.
+//! One HTTP request of a trusted tool and its answer, whole or piece by piece, with
+//! a bound on every wait and on the size of the body.
 //!
 //! It follows no redirect and retries nothing, and it asks for no compression,
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
+use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingRequest, RequestOptions,
-    Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
-use crate::bindings::wasi::io::streams::StreamError;
 use crate::{ToolError, setting, tool_error};
 use http::Uri;
 use zeroize::Zeroizing;
 
-/// How much of a body is asked for in one read, in bytes.
-const READ_BYTES: u64 = 64 * 1024;
+/// How much the interface takes in one blocking write, in bytes.
+const WRITE_BYTES: usize = 4096;
 
 /// Where a tool's upstream is: scheme, host, port and the start of the path.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,12 +90,20 @@ impl Bounds {
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
     pub fn from_settings() -> Result<Self, ToolError> {
+        Self::default().overridden()
+    }
+
+    /// These bounds where the tool's settings ask for no others.
+    ///
+    /// # Errors
+    /// `tool_failed` naming the setting that is no number or out of range.
+    pub fn overridden(self) -> Result<Self, ToolError> {
         let Self {
             connect_timeout_ms,
             first_byte_timeout_ms,
             between_bytes_timeout_ms,
             max_response_bytes,
-        } = Self::default();
+        } = self;
         let timeout_ms = |key, default| setting::number(key, default, 1..=600_000);
         Ok(Self {
             connect_timeout_ms: timeout_ms("connect_timeout_ms", connect_timeout_ms)?,
@@ -116,23 +124,12 @@ impl Bounds {
 /// A header of a request; its value is wiped once the host has it.
 pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
 
-/// What an upstream answered, whatever its status.
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first value of a header when it is text. Names are compared without case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
-    }
+/// What a request asks for, besides where.
+pub enum Ask<'a> {
+    /// `GET`
+    Get,
+    /// `POST` with this body.
+    Post(&'a [u8]),
 }
 
 /// `GET <base><path_and_query>`, and the whole answer.
@@ -147,17 +144,26 @@ pub fn get(
     headers: Vec<Header<'_>>,
     bounds: &Bounds,
 ) -> Result<Answer, ToolError> {
+    open(upstream, base, path_and_query, Ask::Get, headers, bounds)?
+        .whole(bounds.max_response_bytes)
+}
+
+/// Sends a request, and gives the answer as soon as its head is there.
+///
+/// # Errors
+/// As [`get`].
+pub fn open(
+    upstream: &str,
+    base: &BaseUrl,
+    path_and_query: &str,
+    ask: Ask<'_>,
+    headers: Vec<Header<'_>>,
+    bounds: &Bounds,
+) -> Result<Incoming, ToolError> {
     let target = Target { upstream, base };
-    let request = target.request(path_and_query, headers)?;
-    let response = target.response(request, bounds)?;
-    let status = response.status();
-    let headers = response.headers().entries();
-    let body = target.body(response, bounds.max_response_bytes)?;
-    Ok(Answer {
-        status,
-        headers,
-        body,
-    })
+    let request = target.request(path_and_query, &ask, headers)?;
+    let response = target.response(request, &ask, bounds)?;
+    Incoming::new(upstream, response)
 }
 
 /// Whom a request is for; names it in every error.
@@ -170,6 +176,7 @@ impl Target<'_> {
     fn request(
         &self,
         path_and_query: &str,
+        ask: &Ask<'_>,
         headers: Vec<Header<'_>>,
     ) -> Result<OutgoingRequest, ToolError> {
         let fields = Fields::new();
@@ -181,6 +188,16 @@ impl Target<'_> {
                 )
             })?;
         }
+        let method = match ask {
+            Ask::Get => Method::Get,
+            Ask::Post(body) => {
+                let length = body.len().to_string();
+                fields
+                    .append("content-length", length.as_bytes())
+                    .expect("a number is a valid value of this header");
+                Method::Post
+            }
+        };
         let request = OutgoingRequest::new(fields);
         let scheme = if self.base.is_https {
             Scheme::Https
@@ -189,7 +206,7 @@ impl Target<'_> {
         };
         let path = format!("{}{path_and_query}", self.base.path);
         request
-            .set_method(&Method::Get)
+            .set_method(&method)
             .and_then(|()| request.set_scheme(Some(&scheme)))
             .and_then(|()| request.set_authority(Some(&self.base.authority)))
             .and_then(|()| request.set_path_with_query(Some(&path)))
@@ -205,6 +222,7 @@ impl Target<'_> {
     fn response(
         &self,
         request: OutgoingRequest,
+        ask: &Ask<'_>,
         bounds: &Bounds,
     ) -> Result<IncomingResponse, ToolError> {
         let options = RequestOptions::new();
@@ -214,47 +232,26 @@ impl Target<'_> {
         let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
         let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
 
-        let pending = outgoing_handler::handle(request, Some(options))
+        let outgoing = match ask {
+            Ask::Post(bytes) => Some((
+                request
+                    .body()
+                    .expect("the body of a request is taken once, here"),
+                *bytes,
+            )),
+            Ask::Get => None,
+        };
+        let pending: FutureIncomingResponse = outgoing_handler::handle(request, Some(options))
             .map_err(|cause| self.failure(&cause))?;
+        if let Some((body, bytes)) = outgoing {
+            write(body, bytes);
+        }
         pending.subscribe().block();
         pending
             .get()
             .expect("the pollable of a future response is ready once the response is there")
             .expect("a future response is taken once, here")
             .map_err(|cause| self.failure(&cause))
-    }
-
-    fn body(&self, response: IncomingResponse, max_bytes: u64) -> Result<Vec<u8>, ToolError> {
-        let body: IncomingBody = response.consume().map_err(|()| self.broken_off())?;
-        let stream = body.stream().map_err(|()| self.broken_off())?;
-        let mut bytes = Vec::new();
-        loop {
-            match stream.blocking_read(READ_BYTES) {
-                Ok(piece) => bytes.extend_from_slice(&piece),
-                Err(StreamError::Closed) => return Ok(bytes),
-                Err(StreamError::LastOperationFailed(_)) => return Err(self.broken_off()),
-            }
-            if bytes.len() as u64 > max_bytes {
-                return Err(self.too_long(max_bytes));
-            }
-        }
-    }
-
-    fn broken_off(&self) -> ToolError {
-        tool_error(
-            "upstream_error",
-            format!("{} broke off its answer; try again", self.upstream),
-        )
-    }
-
-    fn too_long(&self, max_bytes: u64) -> ToolError {
-        tool_error(
-            "upstream_error",
-            format!(
-                "{} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less",
-                self.upstream
-            ),
-        )
     }
 
     fn failure(&self, cause: &ErrorCode) -> ToolError {
@@ -309,6 +306,19 @@ impl Target<'_> {
     }
 }
 
+/// Writes the body of a request. A server may answer before it has read all of it, so
+/// what cannot be written is no failure: the answer, or the lack of one, tells.
+fn write(body: OutgoingBody, bytes: &[u8]) {
+    let written = body.write().is_ok_and(|stream| {
+        bytes
+            .chunks(WRITE_BYTES)
+            .all(|piece| stream.blocking_write_and_flush(piece).is_ok())
+    });
+    if written {
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,16 +368,5 @@ mod tests {
         ] {
             assert_eq!(target.failure(&cause).code, code, "{cause:?}");
         }
-    }
-
-    #[test]
-    fn header_names_are_compared_without_case() {
-        let answer = Answer {
-            status: 200,
-            headers: vec![("Retry-After".to_owned(), b"3".to_vec())],
-            body: Vec::new(),
-        };
-        assert_eq!(answer.header("retry-after"), Some("3"));
-        assert_eq!(answer.header("etag"), None);
     }
 }

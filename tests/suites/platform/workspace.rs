@@ -82,25 +82,24 @@ fn guests_share_no_rust_type_with_the_host() {
 
 #[test]
 fn built_in_components_import_what_their_class_may_and_no_more() {
-    let expected: [(&str, &[&str]); 2] = [
+    const OF_A_TOOL: &[&str] = &[
+        "tavora:platform/secrets@0.1.0",
+        "tavora:platform/types@0.1.0",
+        "wasi:config/store@0.2.0-rc.1",
+        "wasi:http/outgoing-handler@0.2.12",
+        "wasi:http/types@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/poll@0.2.12",
+        "wasi:io/streams@0.2.12",
+        "wasi:clocks/monotonic-clock@0.2.12",
+    ];
+    let expected: [(&str, &[&str]); 3] = [
         (
             "js-sandbox",
             &["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"],
         ),
-        (
-            "brave-search",
-            &[
-                "tavora:platform/secrets@0.1.0",
-                "tavora:platform/types@0.1.0",
-                "wasi:config/store@0.2.0-rc.1",
-                "wasi:http/outgoing-handler@0.2.12",
-                "wasi:http/types@0.2.12",
-                "wasi:io/error@0.2.12",
-                "wasi:io/poll@0.2.12",
-                "wasi:io/streams@0.2.12",
-                "wasi:clocks/monotonic-clock@0.2.12",
-            ],
-        ),
+        ("brave-search", OF_A_TOOL),
+        ("mcp-client", OF_A_TOOL),
     ];
     for (name, allowed) in expected {
         let path = root()
