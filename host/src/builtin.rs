@@ -36,7 +36,7 @@ pub(crate) const TOOLS: &[BuiltinTool] = &[
         opens: &[],
     },
     BuiltinTool {
-        name: LLM_ROUTER,
+        name: ROUTER,
         upstreams: &[
             Upstream {
                 secret: "gemini_api_key",
@@ -63,8 +63,11 @@ pub(crate) const TOOLS: &[BuiltinTool] = &[
     },
 ];
 
-/// The tool that answers chat completions.
-pub(crate) const LLM_ROUTER: &str = "llm-router";
+/// The client of the MCP servers that agents declare. What it may have comes from their files.
+pub(crate) const MCP_CLIENT: &str = "mcp-client";
+
+/// The tool that answers chat completions; it is granted to an agent with a `model`.
+pub(crate) const ROUTER: &str = "llm-router";
 
 /// The component of the agents' JavaScript sandbox.
 pub(crate) const SANDBOX: &str = "js-sandbox";

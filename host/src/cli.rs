@@ -3,6 +3,7 @@
 //! Commands on data work on the store directly, beside a running host. A credential is never an argument and never
 //! printed; an API key and a KEK are printed once, when they are made.
 
+mod agent;
 mod app;
 mod audit;
 mod completions;
@@ -80,6 +81,9 @@ enum Command {
     Demo(demo::Demo),
     /// Run an agent's program.
     Run(run::Run),
+    /// Agents, as their files declare them.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Apps: what vaults and API keys belong to.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -191,6 +195,7 @@ async fn execute(cli: Cli) -> Outcome {
         Command::Serve(serve) => serve.execute(&global).await,
         Command::Demo(demo) => demo.execute().await,
         Command::Run(run) => run.execute(&global).await,
+        Command::Agent(agent) => agent.execute(&global, &output).await,
         Command::App(app) => app.execute(&global, &output).await,
         Command::Key(key) => key.execute(&global, &output).await,
         Command::Vault(vault) => vault.execute(&global, &output).await,

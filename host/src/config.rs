@@ -26,6 +26,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where the data is.
     pub storage: StorageConfig,
+    /// Where the agents are declared.
+    pub agents: AgentsConfig,
     /// What tools may reach besides the public internet's part of their grants.
     pub egress: EgressConfig,
     /// What runs and calls may use.
@@ -56,6 +58,28 @@ impl<'de> Deserialize<'de> for StorageUrl {
             _ => Err(serde::de::Error::custom(
                 "a storage URL must read sqlite://PATH (no other store is built in)",
             )),
+        }
+    }
+}
+
+/// `[agents]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentsConfig {
+    /// The folder with a folder for each agent, relative to this file; without it, there are none.
+    pub dir: Option<PathBuf>,
+    /// How many agents it may hold.
+    pub max_agents: NonZeroUsize,
+    /// The longest `agent.jsonc`.
+    pub max_file_bytes: NonZeroU64,
+}
+
+impl Default for AgentsConfig {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            max_agents: NonZeroUsize::new(1_000).expect("it is above zero"),
+            max_file_bytes: NonZeroU64::new(65_536).expect("it is above zero"),
         }
     }
 }
@@ -190,6 +214,7 @@ impl Config {
             *database = folder.join(&database);
         }
         let files = [
+            &mut config.agents.dir,
             &mut config.egress.extra_ca_file,
             &mut config.server.tls_cert_file,
             &mut config.server.tls_key_file,
@@ -303,6 +328,7 @@ mod tests {
             "[server.auth_failures]",
             "[server.rate_limit]",
             "[storage]",
+            "[agents]",
             "[egress]",
             "[egress.limits]",
             "[limits]",

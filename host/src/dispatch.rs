@@ -1,7 +1,7 @@
 //! Calls of trusted tools on behalf of one app and one run: which tools are granted, which instance answers, and
 //! the scrubbing of everything that goes back.
 //!
-//! Whoever asks (an agent through `tavora:platform/tools`, the command line, later the HTTP API) comes through here.
+//! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
 mod served;
 

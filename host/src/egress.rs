@@ -46,6 +46,7 @@ use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog};
 use self::exchange::Exchange;
 use self::failure::Failure;
+pub(crate) use self::header::is_forbidden as is_forbidden_header;
 pub use self::limit::EgressLimits;
 pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};

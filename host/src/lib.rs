@@ -6,6 +6,7 @@
 //!
 //! `examples/embed.rs` shows the whole of it in some forty lines.
 
+pub mod agents;
 pub mod api;
 mod builtin;
 mod capability;

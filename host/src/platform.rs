@@ -1,8 +1,9 @@
 //! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs agents.
 //!
-//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself, and how the
-//! tools get their grants is in `toolbox`.
+//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself; how the tools get
+//! their grants is in `toolbox`, and what an agent's file grants in `agent_tools`.
 
+mod agent_tools;
 mod chat;
 mod toolbox;
 mod view;
@@ -18,6 +19,7 @@ use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
 
 pub use self::chat::ServeError;
+use crate::agents::{Agent, AgentError, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
@@ -29,6 +31,7 @@ pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::limits::{LimitHit, Limits};
+use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
 pub use view::{ComponentView, OperationView, ToolView};
@@ -77,6 +80,14 @@ pub enum StartError {
     /// A component under a built-in tool's name.
     #[error("[tools.{0}]: this tool is built in; give your component another name")]
     BuiltinName(String),
+    /// The client of MCP servers is granted something for all of them.
+    #[error(
+        "[tools.mcp-client]: its secrets and origins come from the agents' files; leave out secrets, origins and bind"
+    )]
+    ClientGrants,
+    /// The folder of agents cannot be used.
+    #[error(transparent)]
+    Agents(#[from] AgentsError),
     /// An entry of `config` that should hold a URL does not.
     #[error("[tools.{tool}.config] {key}: {reason}")]
     BaseUrl {
@@ -99,10 +110,21 @@ pub struct AgentRun {
     pub input: String,
     /// A shorter wall clock than `limits.agent.wall_clock_ms`.
     pub timeout_ms: Option<u64>,
-    /// The tools it may call; all of them when `None`.
-    pub tools: Option<BTreeSet<String>>,
+    /// The tools it may call.
+    pub tools: RunTools,
     /// Receives what it logs, line by line, as it comes.
     pub log: LogSink,
+}
+
+/// The tools that a run may call.
+#[derive(Clone, Debug)]
+pub enum RunTools {
+    /// Every tool of the platform, and no MCP server.
+    All,
+    /// Those of these names.
+    Named(BTreeSet<String>),
+    /// Those that an agent's file grants, its MCP servers included.
+    Of(Arc<Agent>),
 }
 
 impl AgentRun {
@@ -118,7 +140,7 @@ impl AgentRun {
             code: code.into(),
             input: "null".to_owned(),
             timeout_ms: None,
-            tools: None,
+            tools: RunTools::All,
             log: Box::new(|_| {}),
         }
     }
@@ -198,6 +220,8 @@ pub struct Platform {
     runtime: Runtime,
     egress: Arc<EgressPool>,
     tools: Tools,
+    mcp_client: Option<Arc<ToolComponent>>,
+    agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
     /// Of requests that tools answer over HTTP.
@@ -240,11 +264,14 @@ impl Platform {
             )),
             metrics,
             tools: Tools::new(),
+            mcp_client: None,
+            agents: Arc::new(Agents::none()),
             vaults,
             runtime,
             sandbox,
         };
         platform.load_tools(config).await?;
+        platform.agents = Arc::new(Agents::open(config.agents.clone(), AgentRules::of(config))?);
         Ok(platform)
     }
 
@@ -274,6 +301,28 @@ impl Platform {
         Some(sandbox.inspection().into())
     }
 
+    /// The agent of that id, as its file declares it now.
+    pub async fn agent(&self, id: &str) -> Result<Arc<Agent>, AgentError> {
+        let (agents, id) = (Arc::clone(&self.agents), id.to_owned());
+        tokio::task::spawn_blocking(move || agents.find(&id))
+            .await
+            .expect("looking for an agent does not panic")
+    }
+
+    /// The agents, all of them.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
+    /// The tools that an agent's file grants, by name.
+    pub fn tools_of(&self, agent: &Agent) -> Vec<ToolView> {
+        let granted = self.granted_to(agent);
+        granted
+            .values()
+            .map(|tool| ToolView::from(&**tool))
+            .collect()
+    }
+
     /// Inspects, compiles and links a component of the agent class, when its turn comes: no more than
     /// `limits.max_concurrent_compilations` are looked at at a time.
     pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
@@ -296,13 +345,9 @@ impl Platform {
     pub async fn run_in(&self, agent: &AgentComponent, run: AgentRun) -> RunReport {
         let started = Instant::now();
         let granted = match &run.tools {
-            None => self.tools.clone(),
-            Some(names) => self
-                .tools
-                .iter()
-                .filter(|(name, _)| names.contains(&***name))
-                .map(|(name, tool)| (Arc::clone(name), Arc::clone(tool)))
-                .collect(),
+            RunTools::All => self.tools.clone(),
+            RunTools::Named(names) => self.named(|name| names.contains(name)),
+            RunTools::Of(agent) => self.granted_to(agent),
         };
         let dispatch = self.dispatch(granted, run.identity.clone());
         let span = tracing::info_span!(

@@ -98,8 +98,11 @@ export class Window {
 
   /** Who works by keyboard sees where they are. */
   async isVisiblyFocused(locator) {
-    const outline = await locator.evaluate((element) => getComputedStyle(element).outlineWidth);
-    this.expect(parseFloat(outline) >= 2, `${locator} shows no focus`);
+    const isOutlined = await locator.evaluate((element) => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+    });
+    this.expect(isOutlined, `${locator} shows no focus`);
   }
 
   async type(label, text) {

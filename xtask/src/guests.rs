@@ -18,36 +18,34 @@ struct Guest {
     imports: &'static [&'static str],
 }
 
-const GUESTS: [Guest; 5] = [
+/// What a trusted tool that asks an upstream imports.
+const OF_A_TOOL: &[&str] = &[
+    "tavora:platform/types@0.1.0",
+    "tavora:platform/secrets@0.1.0",
+    "wasi:config/store@0.2.0-rc.1",
+    "wasi:clocks/monotonic-clock@0.2.12",
+    "wasi:http/outgoing-handler@0.2.12",
+    "wasi:http/types@0.2.12",
+    "wasi:io/error@0.2.12",
+    "wasi:io/poll@0.2.12",
+    "wasi:io/streams@0.2.12",
+];
+
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "brave-search",
         is_initialised: false,
-        imports: &[
-            "tavora:platform/types@0.1.0",
-            "tavora:platform/secrets@0.1.0",
-            "wasi:config/store@0.2.0-rc.1",
-            "wasi:clocks/monotonic-clock@0.2.12",
-            "wasi:http/outgoing-handler@0.2.12",
-            "wasi:http/types@0.2.12",
-            "wasi:io/error@0.2.12",
-            "wasi:io/poll@0.2.12",
-            "wasi:io/streams@0.2.12",
-        ],
+        imports: OF_A_TOOL,
+    },
+    Guest {
+        name: "mcp-client",
+        is_initialised: false,
+        imports: OF_A_TOOL,
     },
     Guest {
         name: "llm-router",
         is_initialised: false,
-        imports: &[
-            "tavora:platform/types@0.1.0",
-            "tavora:platform/secrets@0.1.0",
-            "wasi:config/store@0.2.0-rc.1",
-            "wasi:clocks/monotonic-clock@0.2.12",
-            "wasi:http/outgoing-handler@0.2.12",
-            "wasi:http/types@0.2.12",
-            "wasi:io/error@0.2.12",
-            "wasi:io/poll@0.2.12",
-            "wasi:io/streams@0.2.12",
-        ],
+        imports: OF_A_TOOL,
     },
     Guest {
         name: "js-sandbox",

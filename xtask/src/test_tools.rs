@@ -24,12 +24,18 @@ const TOOLS: [(&[&str], &str); 5] = [
 ];
 
 /// The folders of `tests/` with npm packages.
-const NPM_FOLDERS: [&str; 3] = ["contract/typescript", "browser", "clients/openai"];
+const NPM_FOLDERS: [&str; 4] = [
+    "contract/typescript",
+    "browser",
+    "mcp/node",
+    "clients/openai",
+];
 
-/// Python packages, and the folders of `tests/` that say which versions.
-const PYTHON_FOLDERS: [(&str, &str); 2] = [
-    ("schemathesis", "contract/schemathesis"),
-    ("openai", "clients/openai"),
+/// Pythons of their own in the build's folder, and the pinned packages of each.
+const PYTHONS: [(&str, &str); 3] = [
+    ("schemathesis", "contract/schemathesis/requirements.txt"),
+    ("mcp", "mcp/python/requirements.txt"),
+    ("openai", "clients/openai/requirements.txt"),
 ];
 
 /// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.
@@ -55,8 +61,8 @@ pub fn run(project: &Project) -> Result<bool> {
     for folder in NPM_FOLDERS {
         install_npm_packages(&tests.join(folder))?;
     }
-    for (name, folder) in PYTHON_FOLDERS {
-        install_python_packages(project, name, &tests.join(folder))?;
+    for (name, requirements) in PYTHONS {
+        install_python_packages(project, name, &tests.join(requirements))?;
     }
     Ok(true)
 }
@@ -80,9 +86,8 @@ fn install_npm_packages(folder: &Path) -> Result<()> {
 }
 
 /// A Python of its own in the build's folder, with the packages that are pinned.
-fn install_python_packages(project: &Project, name: &str, folder: &Path) -> Result<()> {
-    step::say(&format!("Installing the Python package {name}"));
-    let requirements = folder.join("requirements.txt");
+fn install_python_packages(project: &Project, name: &str, requirements: &Path) -> Result<()> {
+    step::say(&format!("Installing the Python packages of {name}"));
     let folder = project.target()?.join("test-tools").join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(

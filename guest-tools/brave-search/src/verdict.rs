@@ -4,8 +4,8 @@
 
 use crate::UPSTREAM;
 use serde_json::Value;
+use trusted_tool::answer::Answer;
 use trusted_tool::credential::Credential;
-use trusted_tool::request::Answer;
 use trusted_tool::{ToolError, tool_error};
 
 const MAX_CODE_CHARS: usize = 48;

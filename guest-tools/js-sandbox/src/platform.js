@@ -11,7 +11,8 @@
   const { apply, defineProperty } = Reflect;
   const { isError } = Error;
   const { Error: PlainError, TypeError, String, Number } = globalThis;
-  const { toWellFormed, indexOf, slice } = String.prototype;
+  const { toWellFormed, indexOf, slice, startsWith } = String.prototype;
+  const { join } = Array.prototype;
   const { floor, ceil } = Math;
 
   const wellFormed = (text) => apply(toWellFormed, text, []);
@@ -145,8 +146,56 @@
     return text;
   }
 
+  // ---- MCP servers --------------------------------------------------------
+
+  // What the host puts before a server's name.
+  const SERVER = 'mcp:';
+  const modules = { __proto__: null };
+
+  // A module has a method for each tool that its server listed when it was first required.
   function require(name) {
-    throw new PlainError(`there is no module "${name}": this run has no MCP server of that name`);
+    const server = nameOf(name, 'server');
+    if (server in modules) return modules[server];
+    const tool = `${SERVER}${server}`;
+    const rows = host.list();
+    const known = [];
+    let isKnown = false;
+    for (let at = 0; at < rows.length; at += 1) {
+      const row = rows[at][0];
+      if (row === tool) isKnown = true;
+      const isFirst = at === 0 || rows[at - 1][0] !== row;
+      if (isFirst && apply(startsWith, row, [SERVER])) append(known, apply(slice, row, [SERVER.length]));
+    }
+    if (!isKnown) {
+      const others = known.length === 0 ? 'none' : apply(join, known, [', ']);
+      throw new PlainError(`there is no module "${server}": the MCP servers of this run are: ${others}`);
+    }
+    const listed = call(tool, 'list_tools').tools;
+    const module = { __proto__: null };
+    for (let at = 0; at < listed.length; at += 1) {
+      const method = wellFormed(listed[at].name);
+      const asks = {
+        [method](input = {}) {
+          inputOf(input);
+          return valueOf(call(tool, 'call_tool', { name: method, arguments: input }));
+        },
+      };
+      property(module, method, asks[method], true);
+    }
+    modules[server] = module;
+    return module;
+  }
+
+  // What a tool gave: its structured content where it has some, its text where it is all
+  // text, and its content as it came otherwise.
+  function valueOf({ content, structuredContent }) {
+    if (structuredContent !== undefined) return structuredContent;
+    const texts = [];
+    for (let at = 0; at < content.length; at += 1) {
+      if (content[at].type !== 'text') return content;
+      append(texts, content[at].text);
+    }
+    return apply(join, texts, ['\n']);
   }
 
   // ---- Log ----------------------------------------------------------------

@@ -40,9 +40,9 @@ pub fn complete(input: &str) -> Result<String, ToolError> {
     }
     let bounds = endpoint::bounds()?;
     let Exchange { provider, response } = Exchange::begin(&chat, &bounds)?;
-    let status = response.status();
+    let status = response.status;
     if !(200..=299).contains(&status) {
-        let retry_after = response.header("retry-after");
+        let retry_after = response.header("retry-after").map(str::to_owned);
         let body = exchange::error_body(response);
         return Err(if exchange::says_key_is_invalid(provider, status, &body) {
             exchange::refused(provider, status)
@@ -50,7 +50,7 @@ pub fn complete(input: &str) -> Result<String, ToolError> {
             upstream_error(provider.shown, status, retry_after.as_deref(), &body)
         });
     }
-    let body = response.whole_body(bounds.max_response_bytes)?;
+    let body = response.whole(bounds.max_response_bytes)?.body;
     completion(provider.shown, body)
 }
 

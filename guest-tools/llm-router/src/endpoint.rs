@@ -47,7 +47,7 @@ pub fn answer(request: IncomingRequest, response: ResponseOutparam) {
 /// # Errors
 /// `tool_failed` naming the setting that is no number or out of range.
 pub fn bounds() -> Result<Bounds, trusted_tool::ToolError> {
-    BOUNDS.or_settings()
+    BOUNDS.overridden()
 }
 
 fn chat(body: &[u8], reply: Reply) {

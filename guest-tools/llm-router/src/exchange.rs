@@ -5,8 +5,9 @@ use crate::chat_request::ChatRequest;
 use crate::models;
 use crate::provider::{Provider, route};
 use crate::retry::Retries;
+use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
-use trusted_tool::request::{self, Bounds, Message, Method, Response};
+use trusted_tool::request::{self, Ask, Bounds};
 use trusted_tool::{ToolError, tool_error};
 
 const PATH: &str = "/chat/completions";
@@ -18,7 +19,7 @@ pub struct Exchange {
     /// Who answered.
     pub provider: &'static Provider,
     /// What.
-    pub response: Response,
+    pub response: Incoming,
 }
 
 impl Exchange {
@@ -27,7 +28,7 @@ impl Exchange {
     ///
     /// # Errors
     /// `unknown_model`; the errors of [`Credential::resolve`] and of
-    /// [`request::send`]; `upstream_auth` when the provider refuses the credential.
+    /// [`request::open`]; `upstream_auth` when the provider refuses the credential.
     pub fn begin(chat: &ChatRequest<'_>, bounds: &Bounds) -> Result<Self, ToolError> {
         let default = models::default_model()?;
         let asked = chat.model().unwrap_or(&default);
@@ -56,25 +57,26 @@ impl Exchange {
         if provider.has_key() {
             headers.push(("authorization", credential.header_value("Bearer ")?));
         }
-        let message = Message {
-            method: Method::Post,
-            path_and_query: PATH,
-            headers,
-            body: &body,
-        };
         let response = loop {
-            let response = match request::send(provider.shown, &base, &message, bounds) {
+            let response = match request::open(
+                provider.shown,
+                &base,
+                PATH,
+                Ask::Post(&body),
+                &headers,
+                bounds,
+            ) {
                 Ok(response) => response,
                 Err(failure) if retries.after_failure(failure.stage) => continue,
                 Err(failure) => return Err(failure.error),
             };
             let retry_after = response.header("retry-after");
-            if !retries.after_answer(response.status(), retry_after.as_deref()) {
+            if !retries.after_answer(response.status, retry_after) {
                 break response;
             }
         };
-        match response.status() {
-            401 | 403 => Err(refused(provider, response.status())),
+        match response.status {
+            401 | 403 => Err(refused(provider, response.status)),
             _ => Ok(Self { provider, response }),
         }
     }
@@ -93,12 +95,9 @@ pub fn refused(provider: &Provider, status: u16) -> ToolError {
 }
 
 /// The body of an answer that is no success; cut off where it is very long.
-pub fn error_body(response: Response) -> Vec<u8> {
+pub fn error_body(mut response: Incoming) -> Vec<u8> {
     let mut body = Vec::new();
-    let Ok(mut pieces) = response.pieces() else {
-        return body;
-    };
-    while let Ok(Some(piece)) = pieces.next_piece() {
+    while let Ok(Some(piece)) = response.next_piece() {
         let room = MAX_ERROR_BYTES as usize - body.len();
         body.extend_from_slice(&piece[..piece.len().min(room)]);
         if piece.len() >= room {

@@ -8,25 +8,26 @@
 use crate::endpoint::Reply;
 use crate::exchange::{self, Exchange};
 use crate::refusal::Refusal;
-use trusted_tool::request::Pieces;
+use trusted_tool::answer::Incoming;
 use trusted_tool::tool_error;
 
 /// Passes an answer on.
 pub fn relay(exchange: Exchange, reply: Reply) {
     let Exchange { provider, response } = exchange;
-    let status = response.status();
-    let content_type = response.header("content-type").unwrap_or_default();
+    let status = response.status;
+    let content_type = response
+        .header("content-type")
+        .unwrap_or_default()
+        .to_owned();
     let form = Form::of(&content_type);
     let passed: Vec<_> = response
         .headers()
-        .into_iter()
+        .iter()
         .filter(|(name, _)| passes(name))
+        .cloned()
         .collect();
     match (status, form) {
-        (200..=299, Form::Json | Form::Events) => match response.pieces() {
-            Ok(pieces) => stream(status, passed, pieces, form, reply),
-            Err(error) => reply.refuse(&error.into()),
-        },
+        (200..=299, Form::Json | Form::Events) => stream(passed, response, form, reply),
         (200..=299, Form::Other) => reply.refuse(&unreadable(provider.shown, status, &content_type)),
         (400..=599, Form::Json) => {
             let body = exchange::error_body(response);
@@ -52,19 +53,13 @@ pub fn relay(exchange: Exchange, reply: Reply) {
     }
 }
 
-fn stream(
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    mut pieces: Pieces,
-    form: Form,
-    reply: Reply,
-) {
-    let Some(mut body) = reply.begin(status, headers) else {
+fn stream(headers: Vec<(String, Vec<u8>)>, mut answer: Incoming, form: Form, reply: Reply) {
+    let Some(mut body) = reply.begin(answer.status, headers) else {
         return;
     };
     let mut tail = Tail::default();
     loop {
-        match pieces.next_piece() {
+        match answer.next_piece() {
             Ok(Some(piece)) => {
                 tail.push(&piece);
                 if !body.write(&piece) {

@@ -32,6 +32,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod answer;
 pub mod credential;
 pub mod request;
 pub mod setting;

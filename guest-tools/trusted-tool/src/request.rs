@@ -1,24 +1,22 @@
-//! One HTTP request of a trusted tool and its answer, with a bound on every
-//! wait and on the size of the body.
+//! One HTTP request of a trusted tool and its answer, whole or piece by piece, with
+//! a bound on every wait and on the size of the body.
 //!
 //! It follows no redirect and retries nothing, and it asks for no compression,
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
 mod failure;
-mod response;
 
+use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
-pub use crate::bindings::wasi::http::types::Method;
 use crate::bindings::wasi::http::types::{
-    Fields, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    Fields, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::poll::{self, Pollable};
 use crate::{ToolError, setting, tool_error};
-use failure::Target;
-pub use failure::{Failure, Stage};
+pub(crate) use failure::Target;
+pub use failure::{Failure, Stage, too_long};
 use http::Uri;
-pub use response::{Pieces, Response};
 use zeroize::Zeroizing;
 
 /// Where a tool's upstream is: scheme, host, port and the start of the path.
@@ -93,14 +91,14 @@ impl Bounds {
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
     pub fn from_settings() -> Result<Self, ToolError> {
-        Self::default().or_settings()
+        Self::default().overridden()
     }
 
-    /// The bounds that the tool's settings ask for, these for the others.
+    /// These bounds where the tool's settings ask for no others.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
-    pub fn or_settings(self) -> Result<Self, ToolError> {
+    pub fn overridden(self) -> Result<Self, ToolError> {
         let Self {
             connect_timeout_ms,
             first_byte_timeout_ms,
@@ -127,35 +125,12 @@ impl Bounds {
 /// A header of a request; its value is wiped once the host has it.
 pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
 
-/// What an upstream answered, whatever its status.
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first value of a header when it is text. Names are compared without case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
-    }
-}
-
-/// What is sent, besides where to.
-pub struct Message<'a> {
-    /// The method.
-    pub method: Method,
-    /// What follows the base URL; begins with a slash.
-    pub path_and_query: &'a str,
-    /// The headers, without those that the host sets.
-    pub headers: Vec<Header<'a>>,
-    /// The body; empty for none.
-    pub body: &'a [u8],
+/// What a request asks for, besides where.
+pub enum Ask<'a> {
+    /// `GET`
+    Get,
+    /// `POST` with this body.
+    Post(&'a [u8]),
 }
 
 /// `GET <base><path_and_query>`, and the whole answer.
@@ -170,35 +145,27 @@ pub fn get(
     headers: Vec<Header<'_>>,
     bounds: &Bounds,
 ) -> Result<Answer, ToolError> {
-    let message = Message {
-        method: Method::Get,
-        path_and_query,
-        headers,
-        body: &[],
-    };
-    let response = send(upstream, base, &message, bounds).map_err(|failure| failure.error)?;
-    Ok(Answer {
-        status: response.status(),
-        headers: response.headers(),
-        body: response.whole_body(bounds.max_response_bytes)?,
-    })
+    open(upstream, base, path_and_query, Ask::Get, &headers, bounds)?
+        .whole(bounds.max_response_bytes)
 }
 
-/// Sends one message and waits for the head of its answer, whatever its status.
+/// Sends a request, and gives the answer as soon as its head is there.
 ///
 /// # Errors
-/// The same as [`get`]'s, with what is known of how far it came.
-pub fn send(
+/// As [`get`], with what is known of how far the request came.
+pub fn open(
     upstream: &str,
     base: &BaseUrl,
-    message: &Message<'_>,
+    path_and_query: &str,
+    ask: Ask<'_>,
+    headers: &[Header<'_>],
     bounds: &Bounds,
-) -> Result<Response, Failure> {
+) -> Result<Incoming, Failure> {
     let target = Target {
         upstream: upstream.to_owned(),
         origin: base.origin(),
     };
-    let (request, body) = request(&target, base, message)?;
+    let (request, body) = request(&target, base, path_and_query, &ask, headers)?;
     let options = RequestOptions::new();
     let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
     // A host without one of these timeouts says so; its own then holds.
@@ -209,29 +176,27 @@ pub fn send(
     let pending =
         outgoing_handler::handle(request, Some(options)).map_err(|cause| target.failure(&cause))?;
     let answered = pending.subscribe();
-    if let Some(body) = body {
-        write(body, message.body, &answered);
+    if let (Some(body), Ask::Post(bytes)) = (body, &ask) {
+        write(body, bytes, &answered);
     }
     answered.block();
-    pending
+    let response = pending
         .get()
         .expect("the pollable of a future response is ready once the response is there")
         .expect("a future response is taken once, here")
-        .map(|response| Response::new(response, target.clone()))
-        .map_err(|cause| target.failure(&cause))
+        .map_err(|cause| target.failure(&cause))?;
+    Ok(Incoming::new(target, response)?)
 }
 
 fn request(
     target: &Target,
     base: &BaseUrl,
-    message: &Message<'_>,
+    path_and_query: &str,
+    ask: &Ask<'_>,
+    headers: &[Header<'_>],
 ) -> Result<(OutgoingRequest, Option<OutgoingBody>), Failure> {
     let fields = Fields::new();
-    let length = message.body.len().to_string();
-    let declared = (!message.body.is_empty()).then_some(("content-length", length.as_bytes()));
-    let headers = message.headers.iter();
-    let headers = headers.map(|(name, value)| (*name, value.as_slice()));
-    for (name, value) in headers.chain(declared) {
+    for (name, value) in headers {
         fields.append(name, value).map_err(|_| {
             tool_error(
                 "tool_failed",
@@ -239,23 +204,32 @@ fn request(
             )
         })?;
     }
+    let method = match ask {
+        Ask::Get => Method::Get,
+        Ask::Post(body) => {
+            let length = body.len().to_string();
+            fields
+                .append("content-length", length.as_bytes())
+                .expect("a number is a valid value of this header");
+            Method::Post
+        }
+    };
     let request = OutgoingRequest::new(fields);
     let scheme = if base.is_https {
         Scheme::Https
     } else {
         Scheme::Http
     };
-    let path = format!("{}{}", base.path, message.path_and_query);
+    let path = format!("{}{path_and_query}", base.path);
     let addressed = request
-        .set_method(&message.method)
+        .set_method(&method)
         .and_then(|()| request.set_scheme(Some(&scheme)))
         .and_then(|()| request.set_authority(Some(&base.authority)))
         .and_then(|()| request.set_path_with_query(Some(&path)));
-    let body = match (addressed, message.body.is_empty()) {
-        (Ok(()), true) => Ok(None),
-        (Ok(()), false) => request.body().map(Some),
-        (Err(()), _) => Err(()),
-    };
+    let body = addressed.and_then(|()| match ask {
+        Ask::Get => Ok(None),
+        Ask::Post(_) => request.body().map(Some),
+    });
     let body = body.map_err(|()| {
         let upstream = &target.upstream;
         tool_error(
@@ -266,8 +240,8 @@ fn request(
     Ok((request, body))
 }
 
-/// Writes the body until it is whole or `answered` is ready: what the answer is
-/// then says what became of the rest.
+/// Writes the body until it is whole or `answered` is ready: a server may answer
+/// before it has read all of it, and the answer tells what became of the rest.
 fn write(body: OutgoingBody, mut bytes: &[u8], answered: &Pollable) {
     let Ok(stream) = body.write() else { return };
     let writable = stream.subscribe();
@@ -322,16 +296,5 @@ mod tests {
         ] {
             assert_eq!(BaseUrl::parse(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn header_names_are_compared_without_case() {
-        let answer = Answer {
-            status: 200,
-            headers: vec![("Retry-After".to_owned(), b"3".to_vec())],
-            body: Vec::new(),
-        };
-        assert_eq!(answer.header("retry-after"), Some("3"));
-        assert_eq!(answer.header("etag"), None);
     }
 }

@@ -18,7 +18,7 @@ use super::auth::AppCaller;
 use super::body::JsonBody;
 use super::error::ApiError;
 use super::schema::{BadBody, Invalid, Missing, Refused};
-use crate::platform::{AgentRun, CallRecord, RunError, RunIdentity, RunReport};
+use crate::platform::{AgentRun, CallRecord, RunError, RunIdentity, RunReport, RunTools};
 use crate::runtime::agent::AgentFailure;
 
 /// The routes.
@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 struct Execute {
     /// The body of an async function in JavaScript.
     code: String,
-    /// The agent whose tools it gets. Without one it gets every tool of the platform.
+    /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP server.
     agent: Option<String>,
     /// What the program sees as `input`: any JSON.
     #[schema(value_type = Option<Object>)]
@@ -95,12 +95,10 @@ async fn execute(
     caller: AppCaller,
     JsonBody(body): JsonBody<Execute>,
 ) -> Result<Json<Executed>, ApiError> {
-    if let Some(agent) = &body.agent {
-        return Err(ApiError::not_found(format!(
-            "there is no agent {:?}; leave `agent` out to run with every tool",
-            shortened(agent)
-        )));
-    }
+    let tools = match &body.agent {
+        None => RunTools::All,
+        Some(id) => RunTools::Of(super::tools::agent(&api, id).await?),
+    };
     if body.timeout_ms == Some(0) {
         return Err(ApiError::invalid_field(
             "timeout_ms",
@@ -129,6 +127,7 @@ async fn execute(
         .input
         .map_or("null".to_owned(), |input| input.get().to_owned());
     run.timeout_ms = body.timeout_ms;
+    run.tools = tools;
     run.log = Box::new(move |line| {
         sink.lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -192,9 +191,4 @@ fn script_error(error: RunError) -> Result<ScriptError, ApiError> {
             Err(ApiError::internal())
         }
     }
-}
-
-/// As much of a name that a client made up as a message repeats.
-fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
 }

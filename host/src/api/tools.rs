@@ -3,10 +3,12 @@
 //! Names of secrets, never values; nothing is opened to answer this.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,12 +17,22 @@ use vault_core::SecretName;
 use super::Api;
 use super::auth::AppCaller;
 use super::error::ApiError;
-use super::schema::Refused;
-use crate::platform::OperationView;
+use super::query::Query;
+use super::schema::{Invalid, Missing, Refused};
+use crate::agents::{Agent, AgentError};
+use crate::platform::{OperationView, ToolView};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Whose tools are asked for.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Whose {
+    /// An agent: the tools that its file grants, its MCP servers included. Without one, every tool of the platform.
+    agent: Option<String>,
 }
 
 /// The tools that the app's agents can call.
@@ -64,8 +76,18 @@ struct OperationSchema {
 
 /// What the app's agents can call.
 #[utoipa::path(get, path = "/api/sdk/tools", tag = "Tools", operation_id = "tools",
-    responses((status = 200, body = Tools), Refused))]
-async fn list(State(api): State<Api>, caller: AppCaller) -> Result<Json<Tools>, ApiError> {
+    params(Whose),
+    responses((status = 200, body = Tools), Refused, Missing, Invalid))]
+async fn list(
+    State(api): State<Api>,
+    caller: AppCaller,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Tools>, ApiError> {
+    let platform = api.platform();
+    let granted: Vec<ToolView> = match &whose.agent {
+        None => platform.tools().collect(),
+        Some(id) => platform.tools_of(&*agent(&api, id).await?),
+    };
     let vaults = api.vaults();
     let held: HashSet<SecretName> = match vaults.designated(caller.app).await? {
         Some(vault) => {
@@ -78,9 +100,8 @@ async fn list(State(api): State<Api>, caller: AppCaller) -> Result<Json<Tools>, 
         present: name.parse().is_ok_and(|name| held.contains(&name)),
         name,
     };
-    let tools = api
-        .platform()
-        .tools()
+    let tools = granted
+        .into_iter()
         .map(|tool| Tool {
             name: tool.name,
             operations: tool.operations,
@@ -88,4 +109,18 @@ async fn list(State(api): State<Api>, caller: AppCaller) -> Result<Json<Tools>, 
         })
         .collect();
     Ok(Json(Tools { tools }))
+}
+
+/// The agent of that id. What is wrong with its file is the operator's business, and in the log.
+pub(super) async fn agent(api: &Api, id: &str) -> Result<Arc<Agent>, ApiError> {
+    api.platform().agent(id).await.map_err(|error| match error {
+        AgentError::Unknown(_) => ApiError::not_found(format!(
+            "{error}; leave `agent` out for every tool of the platform"
+        )),
+        AgentError::Broken(id, _) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "agent_broken",
+            format!("the agent \"{id}\" cannot be used until the operator corrects its file"),
+        ),
+    })
 }

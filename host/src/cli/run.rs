@@ -10,17 +10,18 @@ use super::output::{print_error_line, print_line, visible};
 use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
-use crate::platform::{AgentRun, RunError};
+use crate::platform::{AgentRun, RunError, RunTools};
 
 #[derive(Args)]
 #[command(after_help = "\
 The program is the body of an async function: `return` gives the result,
 printed as JSON on stdout. What it logs goes to stderr. It has search(),
-tools.list(), tools.call(), tools.all(), input and console; no network,
-no files, no credentials.
+tools.list(), tools.call(), tools.all(), input and console, and require()
+for the MCP servers of its agent; no network, no files, no credentials.
 
 Examples:
   tavora-host run agent.js --input '{\"city\": \"Turin\"}'
+  tavora-host run --agent trip-planner -e 'return tools.list()'
   tavora-host run -e 'return search(\"wasm components\", {count: 3})'
   echo 'return 1 + 1' | tavora-host run -
 
@@ -36,6 +37,9 @@ pub(crate) struct Run {
     /// The app whose designated vault the tools use [default: the only one].
     #[arg(long)]
     app: Option<String>,
+    /// The agent whose tools it gets [default: every tool of the platform, and no MCP server].
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
     /// A shorter time limit than the host's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     timeout_ms: Option<u64>,
@@ -58,6 +62,9 @@ impl Run {
         let app = session.app(self.app.as_deref()).await?;
         let platform = session.platform().await?;
         let mut run = AgentRun::new(app.id, code);
+        if let Some(id) = &self.agent {
+            run.tools = RunTools::Of(platform.agent(id).await.map_err(usage)?);
+        }
         run.input = self.input;
         run.timeout_ms = self.timeout_ms;
         run.log = Box::new(|line| print_error_line(&visible(line)));

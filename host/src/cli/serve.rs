@@ -85,6 +85,12 @@ impl Serving {
                 tool.secrets.join(", ")
             ))?;
         }
+        for read in platform.agents().check().map_err(usage)? {
+            match read {
+                Ok(agent) => print_line(&format!("agent {}: {}", agent.id, agent.name))?,
+                Err(error) => tracing::warn!(%error, "an agent's file is broken"),
+            }
+        }
         let api = Api::new(platform, admin_token, &self.config);
         let page = ui::router(
             api.clone(),

@@ -163,7 +163,7 @@ pub(crate) fn refused(error: VaultError) -> Failure {
 }
 
 /// The file of the database.
-fn database(global: &Global, config: &Config) -> PathBuf {
+pub(crate) fn database(global: &Global, config: &Config) -> PathBuf {
     match &config.storage.url {
         Some(url) => url.0.clone(),
         None => global.data.join("tavora.db"),

@@ -10,7 +10,7 @@ use super::DenialReason;
 
 /// Whether a tool can neither send nor receive this header: it names the host,
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
-pub(super) fn is_forbidden(name: &HeaderName) -> bool {
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     let text = name.as_str();
     [
         HOST,

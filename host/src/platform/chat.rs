@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::Platform;
-use crate::builtin::{LLM_ROUTER, MissingGuest};
+use crate::builtin::{MissingGuest, ROUTER};
 use crate::dispatch::{AnswerBody, RunIdentity, Tools};
 use crate::runtime::limits::LimitHit;
 use crate::runtime::tool::ToolFailure;
@@ -47,7 +47,7 @@ impl Platform {
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
-        let router = self.tools.get(LLM_ROUTER).ok_or(MissingGuest(LLM_ROUTER))?;
+        let router = self.tools.get(ROUTER).ok_or(MissingGuest(ROUTER))?;
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
             let limit = "limits.stream.max_concurrent";
             self.metrics.limit_hit(limit);

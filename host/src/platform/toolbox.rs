@@ -23,12 +23,33 @@ impl Platform {
                 Err(missing) => tracing::warn!("{missing}"),
             }
         }
+        match builtin::component(builtin::MCP_CLIENT) {
+            Ok(bytes) => self.load_mcp_client(bytes, config).await?,
+            Err(missing) => tracing::warn!("{missing}"),
+        }
         for (name, tool) in &config.tools {
             let is_builtin = |builtin: &BuiltinTool| builtin.name == name.as_str();
-            if !builtin::TOOLS.iter().any(is_builtin) {
-                self.load_listed(name, tool).await?;
+            let is_client = name.as_str() == builtin::MCP_CLIENT;
+            if !is_client && !builtin::TOOLS.iter().any(is_builtin) {
+                let tool = self.load_listed(name, tool).await?;
+                self.tools.insert(Arc::clone(&tool.name), tool);
             }
         }
+        Ok(())
+    }
+
+    /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers, and each of those
+    /// is a tool of its own.
+    async fn load_mcp_client(&mut self, bytes: &[u8], config: &Config) -> Result<(), StartError> {
+        let name = builtin::MCP_CLIENT;
+        let listed = listed(config, name);
+        if listed.component.is_some() {
+            return Err(StartError::BuiltinName(name.to_owned()));
+        }
+        if !(listed.secrets.is_empty() && listed.origins.is_empty() && listed.bind.is_empty()) {
+            return Err(StartError::ClientGrants);
+        }
+        self.mcp_client = Some(self.load(name, bytes, &listed, Vec::new()).await?);
         Ok(())
     }
 
@@ -38,12 +59,7 @@ impl Platform {
         bytes: &[u8],
         config: &Config,
     ) -> Result<(), StartError> {
-        let listed = config
-            .tools
-            .iter()
-            .find(|(name, _)| name.as_str() == builtin.name)
-            .map(|(_, tool)| tool.clone())
-            .unwrap_or_default();
+        let listed = listed(config, builtin.name);
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(builtin.name.to_owned()));
         }
@@ -61,10 +77,16 @@ impl Platform {
             tool.bind.entry(name).or_insert_with(|| vec![origin]);
         }
         tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
-        self.load(builtin.name, bytes, &tool, opens).await
+        let tool = self.load(builtin.name, bytes, &tool, opens).await?;
+        self.tools.insert(Arc::clone(&tool.name), tool);
+        Ok(())
     }
 
-    async fn load_listed(&mut self, name: &ToolName, tool: &ToolConfig) -> Result<(), StartError> {
+    async fn load_listed(
+        &self,
+        name: &ToolName,
+        tool: &ToolConfig,
+    ) -> Result<Arc<ToolComponent>, StartError> {
         let path = tool
             .component
             .as_ref()
@@ -80,12 +102,12 @@ impl Platform {
     }
 
     async fn load(
-        &mut self,
+        &self,
         name: &str,
         bytes: &[u8],
         tool: &ToolConfig,
         opens: Vec<SecretName>,
-    ) -> Result<(), StartError> {
+    ) -> Result<Arc<ToolComponent>, StartError> {
         let (inspection, pre) = self
             .runtime
             .load_tool(bytes, tool.digest)
@@ -123,8 +145,7 @@ impl Platform {
             tool: name.to_string(),
             reason: failure.to_string(),
         })?;
-        self.tools.insert(name, Arc::new(loaded));
-        Ok(())
+        Ok(Arc::new(loaded))
     }
 }
 
@@ -150,6 +171,13 @@ fn origin_of(tool: &str, key: &str, url: &str) -> Result<Origin, StartError> {
         key: key.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// What `tavora.toml` says of a built-in tool.
+fn listed(config: &Config, name: &str) -> ToolConfig {
+    let mut listed = config.tools.iter();
+    let found = listed.find(|(listed, _)| listed.as_str() == name);
+    found.map(|(_, tool)| tool.clone()).unwrap_or_default()
 }
 
 /// The origins of `base_url` and `…_base_url` in a tool's configuration.

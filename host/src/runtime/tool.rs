@@ -206,6 +206,19 @@ impl ToolComponent {
         &self.limits
     }
 
+    /// The same component under another name, with other grants.
+    pub(crate) fn granted(&self, name: Arc<str>, grants: ToolGrants) -> Self {
+        Self {
+            name,
+            grants,
+            inspection: self.inspection.clone(),
+            operations: self.operations.clone(),
+            pre: self.pre.clone(),
+            http: self.http.clone(),
+            limits: Arc::clone(&self.limits),
+        }
+    }
+
     /// Its operation of that name.
     pub(crate) fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.iter().find(|known| known.name == name)

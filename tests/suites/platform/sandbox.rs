@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tavora_host::config::Config;
-use tavora_host::platform::{AgentRun, Platform};
+use tavora_host::platform::{AgentRun, Platform, RunTools};
 use tavora_tests::fixture::{CANARY, Fixture, component_cache, operator};
 use tavora_tests::upstream::{Upstream, search_results};
 use vault_core::AuditQuery;
@@ -166,7 +166,7 @@ async fn a_run_has_no_tool_but_those_it_was_given() {
     let (fixture, upstream) = fixture().await;
     let code = "try { search('x') } catch (e) { return [tools.list().length, e.code] }";
     let mut run = AgentRun::new(fixture.app.id, code);
-    run.tools = Some(BTreeSet::from(["another".to_owned()]));
+    run.tools = RunTools::Named(BTreeSet::from(["another".to_owned()]));
     let report = fixture.platform.run(run).await;
     assert_eq!(
         report.outcome.expect("a result").get(),

@@ -26,6 +26,14 @@ impl Platform for Fake {
                 name: "idle".to_owned(),
                 operations: Vec::new(),
             },
+            ToolInfo {
+                name: "mcp:maps".to_owned(),
+                operations: vec![operation("list_tools"), operation("call_tool")],
+            },
+            ToolInfo {
+                name: "mcp:task-list".to_owned(),
+                operations: vec![operation("list_tools"), operation("call_tool")],
+            },
         ]
     }
 
@@ -43,6 +51,17 @@ impl Platform for Fake {
                 ))
             }
             "garbled" => Ok("{".to_owned()),
+            "mcp:maps" if call.operation == "list_tools" => Ok(
+                r#"{"tools":[{"name":"route"},{"name":"to-do"},{"name":"__proto__"},{"name":"picture"},{"name":"then"}]}"#
+                    .to_owned(),
+            ),
+            "mcp:maps" => Ok(match call.input.as_str() {
+                r#"{"name":"route","arguments":{"to":"Turin"}}"# => r#"{"content":[],"structuredContent":{"km":7}}"#,
+                r#"{"name":"to-do","arguments":{}}"# => r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#,
+                r#"{"name":"__proto__","arguments":{}}"# => r#"{"content":[],"structuredContent":null}"#,
+                _ => r#"{"content":[{"type":"text","text":"a"},{"type":"image","data":"AA=="}]}"#,
+            }
+            .to_owned()),
             _ => Err(ToolError {
                 code: "no_vault_designated".to_owned(),
                 message: "app has no vault designated".to_owned(),
@@ -173,7 +192,7 @@ fn calls_at_once_give_their_outcomes_in_order() {
 #[test]
 fn the_tools_of_the_run_are_listed() {
     gives(
-        "return tools.list()",
+        "return tools.list().slice(0, 2)",
         r#"[{"name":"echo","operations":[{"name":"one","description":"does one","inputSchema":{"type":"object"}},{"name":"two","description":"does two","inputSchema":{"type":"object"}}]},{"name":"idle","operations":[]}]"#,
     );
 }
@@ -340,10 +359,37 @@ fn there_is_no_door_that_is_not_named() {
     let error = throws("require('secrets')");
     assert_eq!(
         error.message,
-        r#"there is no module "secrets": this run has no MCP server of that name"#
+        r#"there is no module "secrets": the MCP servers of this run are: maps, task-list"#
     );
     assert!(run("return await import('secrets')").is_err());
     assert!(run("import 'secrets'").is_err());
+}
+
+#[test]
+fn an_mcp_server_is_a_module_with_a_method_for_each_tool() {
+    gives(
+        "const maps = require('maps');
+         return [
+           maps.route({to: 'Turin'}).km,
+           maps['to-do'](),
+           maps['__proto__'](),
+           maps.picture({a: 1})[1].data,
+           typeof maps.toString,
+           Object.keys(maps).length,
+           maps.route.name,
+           require('maps') === maps,
+         ]",
+        r#"[7,"a\nb",null,"AA==","undefined",5,"route",true]"#,
+    );
+    let error = throws("require('maps').picture([])");
+    assert_eq!(error.message, "the input of a tool call must be an object");
+    let error = throws("require('task-list')");
+    assert_eq!(error.code.as_deref(), Some("no_vault_designated"));
+    for name in ["'map'", "'mcp:maps'", "'__proto__'", "'echo'", "''"] {
+        let error = throws(&format!("require({name})"));
+        assert!(error.message.contains("there is no module"), "{error:?}");
+    }
+    assert_eq!(throws("require(7)").name, "TypeError");
 }
 
 #[test]
@@ -354,8 +400,8 @@ fn a_program_that_changes_the_language_changes_it_for_itself_alone() {
          Object.prototype.get = Object.prototype.enumerable = 1;
          globalThis.ToolError = Object.defineProperty = undefined;
          console.log('%s', {a: 1});
-         try { tools.call('none', 'x') } catch (e) { return [e.code, tools.call('echo', 'one', {b: 2}).b, tools.list().length] }",
-        r#"["no_vault_designated",2,2]"#,
+         try { tools.call('none', 'x') } catch (e) { return [e.code, tools.call('echo', 'one', {b: 2}).b, tools.list().length, require('maps')['to-do']()] }",
+        r#"["no_vault_designated",2,4,"a\nb"]"#,
     );
 }
 

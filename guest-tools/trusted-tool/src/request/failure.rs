@@ -13,6 +13,12 @@ pub struct Failure {
     pub stage: Stage,
 }
 
+impl From<Failure> for ToolError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
 /// How far a request came that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -36,20 +42,20 @@ impl From<ToolError> for Failure {
 /// Whom a request is for, by the name that the user knows it by, and where that
 /// is.
 #[derive(Clone)]
-pub(super) struct Target {
-    pub(super) upstream: String,
-    pub(super) origin: String,
+pub(crate) struct Target {
+    pub(crate) upstream: String,
+    pub(crate) origin: String,
 }
 
 impl Target {
-    pub(super) fn failure(&self, cause: &ErrorCode) -> Failure {
+    pub(crate) fn failure(&self, cause: &ErrorCode) -> Failure {
         Failure {
             error: self.error(cause),
             stage: stage(cause),
         }
     }
 
-    pub(super) fn broken_off(&self) -> ToolError {
+    pub(crate) fn broken_off(&self) -> ToolError {
         tool_error(
             "upstream_error",
             format!(
@@ -60,7 +66,7 @@ impl Target {
     }
 
     /// What broke off an answer that had begun.
-    pub(super) fn broken_by(&self, cause: &ErrorCode) -> ToolError {
+    pub(crate) fn broken_by(&self, cause: &ErrorCode) -> ToolError {
         match cause {
             ErrorCode::HttpResponseBodySize(_) | ErrorCode::ConnectionReadTimeout => {
                 self.error(cause)
@@ -69,14 +75,8 @@ impl Target {
         }
     }
 
-    pub(super) fn too_long(&self, max_bytes: u64) -> ToolError {
-        tool_error(
-            "upstream_error",
-            format!(
-                "{} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less",
-                self.upstream
-            ),
-        )
+    pub(crate) fn too_long(&self, max_bytes: u64) -> ToolError {
+        too_long(&self.upstream, max_bytes)
     }
 
     fn error(&self, cause: &ErrorCode) -> ToolError {
@@ -134,6 +134,16 @@ impl Target {
             ),
         }
     }
+}
+
+/// The error of an answer with more than `max_bytes`.
+pub fn too_long(upstream: &str, max_bytes: u64) -> ToolError {
+    tool_error(
+        "upstream_error",
+        format!(
+            "{upstream} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less"
+        ),
+    )
 }
 
 fn stage(cause: &ErrorCode) -> Stage {

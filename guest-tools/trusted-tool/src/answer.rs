@@ -1,0 +1,129 @@
+//! What an upstream answered to a request: its head, and its body whole or piece by
+//! piece. What a status means is up to the tool.
+
+use crate::ToolError;
+use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse, http_error_code};
+use crate::bindings::wasi::io::streams::{InputStream, StreamError};
+use crate::request::Target;
+
+/// How much of a body is asked for in one read, in bytes.
+const READ_BYTES: u64 = 64 * 1024;
+
+/// What an upstream answered, whatever its status.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first value of a header when it is text. Names are compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first_text(&self.headers, name)
+    }
+}
+
+/// An answer whose body is still to be read. Dropped before its end, it closes the
+/// connection.
+pub struct Incoming {
+    /// The HTTP status.
+    pub status: u16,
+    target: Target,
+    headers: Vec<(String, Vec<u8>)>,
+    // Each is a child of the next; children go first.
+    stream: InputStream,
+    _body: IncomingBody,
+    _response: IncomingResponse,
+}
+
+impl Incoming {
+    /// The answer of `target` that `response` begins.
+    pub(crate) fn new(target: Target, response: IncomingResponse) -> Result<Self, ToolError> {
+        let body = response.consume().map_err(|()| target.broken_off())?;
+        let stream = body.stream().map_err(|()| target.broken_off())?;
+        Ok(Self {
+            target,
+            status: response.status(),
+            headers: response.headers().entries(),
+            stream,
+            _body: body,
+            _response: response,
+        })
+    }
+
+    /// The first value of a header when it is text. Names are compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first_text(&self.headers, name)
+    }
+
+    /// Every header, its name in lower case.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+
+    /// Waits for the next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, or
+    /// has become longer than the host allows.
+    pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ToolError> {
+        match self.stream.blocking_read(READ_BYTES) {
+            Ok(piece) => Ok(Some(piece)),
+            Err(StreamError::Closed) => Ok(None),
+            Err(StreamError::LastOperationFailed(error)) => Err(match http_error_code(&error) {
+                Some(cause) => self.target.broken_by(&cause),
+                None => self.target.broken_off(),
+            }),
+        }
+    }
+
+    /// A piece of the body that is there already, which may be none; `None` at its
+    /// end and where it broke off.
+    pub fn ready_piece(&mut self) -> Option<Vec<u8>> {
+        self.stream.read(READ_BYTES).ok()
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// `upstream_error`: the body broke off, or has more than `max_bytes`.
+    pub fn whole(mut self, max_bytes: u64) -> Result<Answer, ToolError> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.next_piece()? {
+            body.extend_from_slice(&piece);
+            if body.len() as u64 > max_bytes {
+                return Err(self.target.too_long(max_bytes));
+            }
+        }
+        Ok(Answer {
+            status: self.status,
+            headers: std::mem::take(&mut self.headers),
+            body,
+        })
+    }
+}
+
+fn first_text<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .and_then(|(_, value)| std::str::from_utf8(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_are_compared_without_case() {
+        let answer = Answer {
+            status: 200,
+            headers: vec![("Retry-After".to_owned(), b"3".to_vec())],
+            body: Vec::new(),
+        };
+        assert_eq!(answer.header("retry-after"), Some("3"));
+        assert_eq!(answer.header("etag"), None);
+    }
+}

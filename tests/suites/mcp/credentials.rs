@@ -1,0 +1,174 @@
+//! Where a server's credential goes, and where it does not.
+
+use axum::body::Body;
+use axum::response::Response;
+use serde_json::json;
+use tavora_tests::fixture::CANARY;
+
+use crate::fixture::{AGENT, WithAgents, agent_file};
+use crate::scripted::{Asked, Scripted, event, legacy, reply_to, status, stream, text};
+
+const BEARER: &str = r#", "auth": { "type": "bearer", "tokenRef": "TOKEN" }"#;
+const CALL: &str = "return tools.call('mcp:a', 'call_tool', {name: 'a'}).content[0].text";
+
+/// A server that answers calls with the credential that it was sent, unless it got none.
+fn echoing(asked: &Asked, header: &str) -> Response<Body> {
+    match asked.header(header) {
+        None => status(401),
+        Some(credential) => legacy(asked, &["a"], |asked| text(asked, credential)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_sent_with_every_request_and_comes_back_to_nobody() {
+    let server = Scripted::start(|asked| echoing(asked, "authorization")).await;
+    let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
+    agents.host.put("TOKEN", CANARY).await;
+    assert_eq!(agents.result(CALL).await, r#""Bearer [redacted:TOKEN]""#);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 4, "{:?}", server.methods());
+    let expected = format!("Bearer {CANARY}");
+    let is_sent = |asked: &Asked| asked.header("authorization") == Some(&expected);
+    assert!(asked.iter().all(is_sent), "{asked:?}");
+
+    let server = Scripted::start(|asked| echoing(asked, "x-key")).await;
+    let header = r#", "auth": { "type": "header", "name": "X-Key", "valueRef": "KEY" }"#;
+    let agents = WithAgents::start(&server.declared("a", header), &[&server.url]).await;
+    agents.host.put("KEY", CANARY).await;
+    assert_eq!(agents.result(CALL).await, r#""[redacted:KEY]""#);
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|asked| asked.header("x-key") == Some(CANARY))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_refused_token_is_said_by_its_name() {
+    let server = Scripted::start(|asked| echoing(asked, "nobody-sends-this")).await;
+    let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
+    let said = agents.tool_error(CALL).await;
+    assert_eq!(said.0, "secret_not_found");
+    assert_eq!(said.1, "secret \"TOKEN\" is not in the app's vault");
+    assert!(server.asked().is_empty());
+
+    agents.host.put("TOKEN", CANARY).await;
+    let said = agents.tool_error(CALL).await;
+    assert_eq!(said.0, "upstream_auth");
+    assert!(
+        said.1.contains("\"TOKEN\"") && said.1.contains("HTTP 401"),
+        "{said:?}"
+    );
+
+    let agents = WithAgents::start(&server.declared("a", ""), &[&server.url]).await;
+    let said = agents.tool_error(CALL).await;
+    assert_eq!(said.0, "upstream_auth");
+    assert!(said.1.contains("must declare \"auth\""), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_follow_an_endpoint_to_another_origin() {
+    let other = Scripted::start(|asked| text(asked, "gotten")).await;
+    let to = format!("{}/post", other.url);
+    let server = Scripted::start(move |_| {
+        stream(vec![
+            (0, format!("event: endpoint\ndata: {to}\n\n")),
+            (2_000, String::new()),
+        ])
+    })
+    .await;
+    let sse = format!(", \"transport\": \"sse\"{BEARER}");
+    let agents = WithAgents::start(&server.declared("a", &sse), &[&server.url, &other.url]).await;
+    agents.host.put("TOKEN", CANARY).await;
+    let said = agents.tool_error(CALL).await;
+    assert!(said.1.contains("not of its own origin"), "{said:?}");
+    assert!(other.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_with_servers_of_one_name_have_each_their_own_token() {
+    let server = Scripted::start(|asked| echoing(asked, "authorization")).await;
+    let of = |secret: &str| BEARER.replace("TOKEN", secret);
+    let agents = WithAgents::start(&server.declared("a", &of("FIRST")), &[&server.url]).await;
+    agents.declare(
+        "two",
+        &agent_file("two", &server.declared("a", &of("SECOND"))),
+    );
+    agents.host.put("FIRST", "the-first-of-two-tokens").await;
+    agents.host.put("SECOND", "the-second-of-two-tokens").await;
+    for (agent, secret, value) in [
+        (AGENT, "FIRST", "the-first-of-two-tokens"),
+        ("two", "SECOND", "the-second-of-two-tokens"),
+    ] {
+        let before = server.asked().len();
+        let outcome = agents.run_as(agent, CALL).await.outcome.expect("a result");
+        assert_eq!(outcome.get(), format!("\"Bearer [redacted:{secret}]\""));
+        let expected = format!("Bearer {value}");
+        let asked = &server.asked()[before..];
+        assert!(
+            asked
+                .iter()
+                .all(|asked| asked.header("authorization") == Some(&expected))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_settings_do_not_take_the_place_of_a_declaration() {
+    let server = Scripted::start(|asked| echoing(asked, "authorization")).await;
+    let open = Scripted::start(|asked| legacy(asked, &["a"], |asked| text(asked, "called"))).await;
+    let settings = format!(
+        "[tools.mcp-client.config]\nserver = \"b\"\nurl = {:?}\ntransport = \"sse\"\nsecret = \"OTHER\"\nauth_header = \"x-key\"\n",
+        open.url
+    );
+    let origins = [&*server.url, &*open.url];
+    let agents = WithAgents::start_with(&settings, &server.declared("a", BEARER), &origins).await;
+    agents.host.put("TOKEN", CANARY).await;
+    assert_eq!(agents.result(CALL).await, r#""Bearer [redacted:TOKEN]""#);
+    // One that declares no credential has none to be given.
+    let agents = WithAgents::start_with(&settings, &open.declared("a", ""), &origins).await;
+    assert_eq!(agents.result(CALL).await, r#""called""#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_audited_once_a_call_and_names_the_server() {
+    let server = Scripted::start(|asked| echoing(asked, "authorization")).await;
+    let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
+    agents.host.put("TOKEN", CANARY).await;
+    agents.result(CALL).await;
+    let query = vault_core::AuditQuery {
+        action: Some("secret.released".to_owned()),
+        ..Default::default()
+    };
+    let page = agents
+        .host
+        .vaults()
+        .audit_entries(query)
+        .await
+        .expect("readable");
+    assert_eq!(page.entries.len(), 1, "{:?}", page.entries);
+    let entry = format!("{:?}", page.entries[0]);
+    assert!(
+        entry.contains("mcp:a") && entry.contains("TOKEN"),
+        "{entry}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_an_event_is_taken_out_too() {
+    let server = Scripted::start(|asked| {
+        legacy(asked, &["a"], |asked| {
+            let credential = asked.header("authorization").unwrap_or_default();
+            let content = json!([{ "type": "text", "text": credential }]);
+            stream(vec![(
+                0,
+                event(&reply_to(asked, &json!({ "content": content }))),
+            )])
+        })
+    })
+    .await;
+    let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
+    agents.host.put("TOKEN", CANARY).await;
+    assert_eq!(agents.result(CALL).await, r#""Bearer [redacted:TOKEN]""#);
+}

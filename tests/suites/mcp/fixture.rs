@@ -1,0 +1,83 @@
+//! A platform with a folder of agents.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tavora_host::platform::{AgentRun, RunError, RunReport, RunTools};
+use tavora_tests::fixture::Fixture;
+use tempfile::TempDir;
+
+/// The one agent that most tests need.
+pub(crate) const AGENT: &str = "one";
+
+/// A platform, and the folder of its agents.
+pub(crate) struct WithAgents {
+    pub(crate) host: Fixture,
+    folder: TempDir,
+}
+
+/// The text of an `agent.jsonc` with these servers.
+pub(crate) fn agent_file(id: &str, servers: &str) -> String {
+    format!("{{ \"id\": {id:?}, \"name\": {id:?},\n  \"mcp\": [{servers}] }}")
+}
+
+impl WithAgents {
+    /// One agent with these servers, which are on these origins of loopback.
+    pub(crate) async fn start(servers: &str, origins: &[&str]) -> Self {
+        Self::start_with("", servers, origins).await
+    }
+
+    /// The same, with this at the end of `tavora.toml`.
+    pub(crate) async fn start_with(config: &str, servers: &str, origins: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write(folder.path(), AGENT, &agent_file(AGENT, servers));
+        let host = Fixture::without_secret(&format!(
+            "[agents]\ndir = {:?}\n[egress]\nallow_private_origins = {origins:?}\n{config}",
+            folder.path()
+        ))
+        .await;
+        Self { host, folder }
+    }
+
+    /// Declares an agent, or declares it anew.
+    pub(crate) fn declare(&self, id: &str, text: &str) {
+        write(self.folder.path(), id, text);
+    }
+
+    /// Runs a program of an agent.
+    pub(crate) async fn run_as(&self, id: &str, code: &str) -> RunReport {
+        let agent = self.host.platform.agent(id).await;
+        let mut run = AgentRun::new(self.host.app.id, code);
+        run.tools = RunTools::Of(agent.unwrap_or_else(|error| panic!("{error}")));
+        self.host.platform.run(run).await
+    }
+
+    /// The result of a program of the one agent, which must give one.
+    pub(crate) async fn result(&self, code: &str) -> String {
+        match self.run_as(AGENT, code).await.outcome {
+            Ok(json) => json.get().to_owned(),
+            Err(error) => panic!("{code}: {error}"),
+        }
+    }
+
+    /// The code and the message of the `ToolError` that a program of the one agent must throw, in bounded time.
+    pub(crate) async fn tool_error(&self, code: &str) -> (String, String) {
+        let started = Instant::now();
+        let outcome = self.run_as(AGENT, code).await.outcome;
+        assert!(started.elapsed() < Duration::from_secs(20), "{code}");
+        match outcome {
+            Err(RunError::Threw {
+                code: Some(code),
+                message,
+                ..
+            }) => (code, message),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+fn write(folder: &Path, id: &str, text: &str) {
+    let folder = folder.join(id);
+    std::fs::create_dir_all(&folder).expect("writable");
+    std::fs::write(folder.join("agent.jsonc"), text).expect("writable");
+}

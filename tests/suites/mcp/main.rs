@@ -1,0 +1,12 @@
+//! MCP: what agents' files grant, servers that others wrote, and servers that do not keep to the protocol.
+//!
+//! The component's own logic has its tests beside it, in `guest-tools/mcp-client`.
+
+mod bad_servers;
+mod credentials;
+mod doors;
+mod fixture;
+mod foreign_servers;
+mod grants;
+mod revisions;
+mod scripted;
