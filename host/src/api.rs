@@ -120,20 +120,11 @@ impl Api {
 pub fn router(api: Api, page: Router<Api>) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = *api.limits();
-    let mut of_apps = OpenApiRouter::new()
-        .nest("/api/sdk/app", app::routes())
-        .nest("/api/sdk/project", app::routes())
-        .merge(secret_vaults::routes())
-        .merge(secrets::routes())
-        .merge(audit_log::routes())
-        .merge(tools::routes())
-        .merge(sandbox::routes())
-        .merge(chat::routes());
-    if let Some(cors) = cors::layer(&api.0.cors_allowed_origins) {
-        of_apps = of_apps.layer(cors);
-    }
-    let (routes, document) =
-        openapi::describe(of_apps.merge(admin::routes()).merge(health::routes()));
+    let (routes, document) = openapi::describe(
+        routes_of_apps(&api.0.cors_allowed_origins)
+            .merge(admin::routes())
+            .merge(health::routes()),
+    );
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
@@ -143,14 +134,7 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
             let message = "there is nothing at this path; /openapi.json lists what there is";
             shaped_for(&uri, ApiError::not_found(message))
         })
-        .method_not_allowed_fallback(async |uri: Uri| {
-            let error = ApiError::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this path does not take this method; the header Allow lists those that it takes",
-            );
-            shaped_for(&uri, error)
-        })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, server::check_head))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(
@@ -158,6 +142,37 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
             telemetry::http::observe,
         ))
         .with_state(api)
+}
+
+/// What an API key opens, to web pages of these origins too.
+fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
+    let (routes, described) = OpenApiRouter::new()
+        .nest("/api/sdk/app", app::routes())
+        .nest("/api/sdk/project", app::routes())
+        .merge(secret_vaults::routes())
+        .merge(secrets::routes())
+        .merge(audit_log::routes())
+        .merge(tools::routes())
+        .merge(sandbox::routes())
+        .merge(chat::routes())
+        .split_for_parts();
+    let routes = match cors::layer(origins) {
+        // A browser asks with OPTIONS first, which no route takes: the layer must stand before that refusal.
+        Some(cors) => routes
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(cors),
+        None => routes,
+    };
+    OpenApiRouter::with_openapi(described).merge(routes.into())
+}
+
+async fn method_not_allowed(uri: Uri) -> ApiError {
+    let error = ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not take this method; the header Allow lists those that it takes",
+    );
+    shaped_for(&uri, error)
 }
 
 /// Names of secrets, ids and API keys are nothing for a cache.

@@ -1,8 +1,9 @@
 //! Methods that a path does not take, and what browsers of other origins may do, which is nothing.
 
+use tavora_tests::serving::Serving;
 use tavora_tests::wire::Request;
 
-use crate::fixture::{Platform, is_refusal};
+use crate::fixture::{Platform, as_app, is_refusal};
 
 /// Every path, and the methods that it takes besides HEAD where there is GET.
 fn routes(platform: &Platform) -> Vec<(String, &'static [&'static str])> {
@@ -120,6 +121,41 @@ fn no_other_origin_is_let_in() {
             }
         }
     }
+}
+
+#[test]
+fn an_origin_that_the_operator_lists_may_use_the_routes_of_apps_and_no_others() {
+    const LISTED: &str = "https://app.example";
+    let serving = Serving::start(&format!("[server]\ncors_allowed_origins = [{LISTED:?}]"));
+    let allowed = |path: &str, origin: &str| {
+        let preflight = Request::new("OPTIONS", path)
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("access-control-request-headers", "x-api-key,if-match");
+        let answer = serving.send(&preflight);
+        let origin = answer.header("access-control-allow-origin");
+        origin.map(|origin| (answer.status, origin.to_owned()))
+    };
+    assert_eq!(
+        allowed("/api/sdk/app/vault", LISTED),
+        Some((200, LISTED.to_owned()))
+    );
+    assert_eq!(allowed("/api/sdk/app/vault", "https://evil.example"), None);
+    for path in ["/api/admin/apps", "/admin", "/metrics"] {
+        assert_eq!(allowed(path, LISTED), None, "{path}");
+    }
+    let app = serving.make_app("app");
+    let simple = as_app(&app, "GET", "/api/sdk/app").header("origin", LISTED);
+    let answer = serving.send(&simple);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(LISTED));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    let exposed = answer
+        .header("access-control-expose-headers")
+        .unwrap_or_default();
+    assert!(
+        exposed.contains("etag") && exposed.contains("x-request-id"),
+        "{exposed}"
+    );
 }
 
 #[test]

@@ -8,8 +8,10 @@ use tavora_tests::fixture::{CANARY, Fixture};
 
 use super::{Case, Outcome};
 
-/// Limits that are as usual, but for the time that an endless loop takes from the tests.
-const LIMITS: &str = "[limits.agent]\ncpu_ms = 300\n[limits.tool]\ncpu_ms = 300\n";
+/// Limits that are as usual, but for the time that an endless loop takes from the tests, and a log that even the
+/// slowest flood fills within it.
+const LIMITS: &str =
+    "[limits.agent]\ncpu_ms = 300\nmax_log_bytes = 32768\n[limits.tool]\ncpu_ms = 300\n";
 
 /// The name under which a guest of the trusted class is listed.
 const TOOL: &str = "guest";

@@ -53,7 +53,11 @@ impl Fixture {
             };
             tokio::spawn(async move { writer.write(effect, work).await })
         });
-        time::sleep(Duration::from_millis(100)).await;
+        while self.writer.stats().waiting < N as u64 {
+            time::sleep(Duration::from_millis(5)).await;
+        }
+        // A write counts as waiting just before it is queued.
+        time::sleep(Duration::from_millis(50)).await;
         self.other.execute_batch("ROLLBACK").unwrap();
         let mut outcomes = Vec::new();
         for job in jobs {
