@@ -5,7 +5,13 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The built-in components, by name.
-const GUESTS: [&str; 4] = ["brave-search", "dev-secrets", "js-sandbox", "mcp-client"];
+const GUESTS: [&str; 5] = [
+    "brave-search",
+    "dev-secrets",
+    "js-sandbox",
+    "llm-router",
+    "mcp-client",
+];
 
 fn main() {
     let manifest = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

@@ -10,6 +10,7 @@ pub mod audit_export;
 mod audit_log;
 pub(crate) mod auth;
 pub(crate) mod body;
+mod chat;
 mod cors;
 mod error;
 mod etag;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -58,6 +59,7 @@ struct Shared {
     auth_failures: FailureThrottle,
     request_rate: RequestRate,
     app_runs: AppRuns,
+    app_streams: AppRuns,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -67,6 +69,7 @@ impl Api {
     pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
         Self(Arc::new(Shared {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
+            app_streams: AppRuns::new(platform.limits().stream.max_per_app),
             platform,
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
@@ -100,6 +103,10 @@ impl Api {
         &self.0.app_runs
     }
 
+    fn app_streams(&self) -> &AppRuns {
+        &self.0.app_streams
+    }
+
     fn request_rate(&self) -> &RequestRate {
         &self.0.request_rate
     }
@@ -123,8 +130,9 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .layer(middleware::from_fn(no_store))
         .nest(ui::ROOT, page)
         .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
-        .fallback(async || {
-            ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+        .fallback(async |uri: Uri| {
+            let message = "there is nothing at this path; /openapi.json lists what there is";
+            shaped_for(&uri, ApiError::not_found(message))
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, server::check_head))
@@ -146,6 +154,7 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
         .merge(audit_log::routes())
         .merge(tools::routes())
         .merge(sandbox::routes())
+        .merge(chat::routes())
         .split_for_parts();
     let routes = match cors::layer(origins) {
         // A browser asks with OPTIONS first, which no route takes: the layer must stand before that refusal.
@@ -157,12 +166,13 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(described).merge(routes.into())
 }
 
-async fn method_not_allowed() -> ApiError {
-    ApiError::new(
+async fn method_not_allowed(uri: Uri) -> ApiError {
+    let error = ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "this path does not take this method; the header Allow lists those that it takes",
-    )
+    );
+    shaped_for(&uri, error)
 }
 
 /// Names of secrets, ids and API keys are nothing for a cache.
@@ -173,6 +183,15 @@ async fn no_store(request: axum::extract::Request, next: Next) -> Response {
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// An error as the clients of a path read it: below `/v1` they are OpenAI's.
+fn shaped_for(uri: &Uri, error: ApiError) -> ApiError {
+    if uri.path().starts_with("/v1/") {
+        error.for_openai()
+    } else {
+        error
+    }
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

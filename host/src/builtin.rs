@@ -10,21 +10,63 @@ const GUESTS: &[Guest] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 /// What a built-in tool is granted before `tavora.toml` adds to it.
 pub(crate) struct BuiltinTool {
     pub name: &'static str,
-    pub secrets: &'static [&'static str],
-    pub origins: &'static [&'static str],
+    /// Where its secrets go, and nowhere else.
+    pub upstreams: &'static [Upstream],
+    /// Secrets whose values are URLs, each of which opens its own origin to the tool.
+    pub opens: &'static [&'static str],
+}
+
+/// An upstream with the secret that it is asked with.
+pub(crate) struct Upstream {
+    pub secret: &'static str,
+    pub origin: &'static str,
+    /// The key of the tool's configuration that puts a URL in the origin's place.
+    pub base_url_key: &'static str,
 }
 
 /// The built-in tools, by name.
-pub(crate) const TOOLS: &[BuiltinTool] = &[BuiltinTool {
-    name: "brave-search",
-    secrets: &["brave_api_key"],
-    origins: &["https://api.search.brave.com"],
-}];
+pub(crate) const TOOLS: &[BuiltinTool] = &[
+    BuiltinTool {
+        name: "brave-search",
+        upstreams: &[Upstream {
+            secret: "brave_api_key",
+            origin: "https://api.search.brave.com",
+            base_url_key: "base_url",
+        }],
+        opens: &[],
+    },
+    BuiltinTool {
+        name: ROUTER,
+        upstreams: &[
+            Upstream {
+                secret: "gemini_api_key",
+                origin: "https://generativelanguage.googleapis.com",
+                base_url_key: "gemini_base_url",
+            },
+            Upstream {
+                secret: "openai_api_key",
+                origin: "https://api.openai.com",
+                base_url_key: "openai_base_url",
+            },
+            Upstream {
+                secret: "openrouter_api_key",
+                origin: "https://openrouter.ai",
+                base_url_key: "openrouter_base_url",
+            },
+            Upstream {
+                secret: "edenai_api_key",
+                origin: "https://api.edenai.run",
+                base_url_key: "edenai_base_url",
+            },
+        ],
+        opens: &["ollama_base_url"],
+    },
+];
 
 /// The client of the MCP servers that agents declare. What it may have comes from their files.
 pub(crate) const MCP_CLIENT: &str = "mcp-client";
 
-/// The tool that is granted to an agent with a `model`.
+/// The tool that answers chat completions; it is granted to an agent with a `model`.
 pub(crate) const ROUTER: &str = "llm-router";
 
 /// The component of the agents' JavaScript sandbox.

@@ -1,5 +1,6 @@
 //! The interfaces of `wit/` that the host implements, a file each.
 
+pub(crate) mod config;
 pub(crate) mod log;
 pub(crate) mod secrets;
 pub(crate) mod tools;

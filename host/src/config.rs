@@ -335,6 +335,7 @@ mod tests {
             "[limits.component]",
             "[limits.agent]",
             "[limits.tool]",
+            "[limits.stream]",
             "[telemetry]",
             "[tools.a]",
         ] {

@@ -3,6 +3,8 @@
 //!
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
+mod served;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +16,7 @@ use tracing::field::Empty;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
 
+pub use self::served::{AnswerBody, BrokenOff};
 use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
 use crate::runtime::limits::ToolLimits;
@@ -297,7 +300,7 @@ impl Run {
                         .to_owned(),
                 )
             }
-            ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) => {
+            ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) | ToolFailure::Unanswered => {
                 tracing::error!(tool = &*tool.name, digest = %tool.inspection.digest, error = %failure, "a tool failed");
                 (
                     "tool_failed",

@@ -22,6 +22,7 @@ mod exchange;
 mod failure;
 mod header;
 mod limit;
+mod opened;
 mod origin;
 mod pool;
 mod released;
@@ -47,6 +48,7 @@ use self::exchange::Exchange;
 use self::failure::Failure;
 pub(crate) use self::header::is_forbidden as is_forbidden_header;
 pub use self::limit::EgressLimits;
+pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};
 use self::pool::HttpClient;
 pub use self::pool::{EgressPool, EgressScope, EgressSettings};
@@ -61,6 +63,7 @@ use crate::telemetry::{Metrics, activity};
 pub struct Egress {
     scope: EgressScope,
     granted: BTreeSet<Origin>,
+    opened: OpenedOrigins,
     limits: EgressLimits,
     client: HttpClient,
     released: Arc<ReleasedSecrets>,
@@ -79,6 +82,11 @@ impl Egress {
         self.granted.insert(origin);
     }
 
+    /// What secrets open besides, call by call.
+    pub(crate) fn opened(&self) -> OpenedOrigins {
+        self.opened.clone()
+    }
+
     /// The checks that need no network, in the order in which they give the most
     /// useful reason.
     fn exchange(
@@ -89,7 +97,7 @@ impl Egress {
     ) -> Result<Exchange, Failure> {
         let origin = reporter.origin.as_ref();
         let origin = origin.ok_or(DenialReason::TargetInvalid)?;
-        if !self.granted.contains(origin) {
+        if !self.granted.contains(origin) && !self.opened.contains(origin) {
             return Err(DenialReason::OriginNotGranted.into());
         }
         Exchange::new(
@@ -129,7 +137,7 @@ impl WasiHttpHooks for Egress {
             origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
-        // An origin that is not granted is a text that someone made up.
+        // An origin that is not granted is a text that someone made up, or one that a secret opened.
         let origin = reporter.origin.as_ref();
         let span = tracing::info_span!(
             "egress_request",

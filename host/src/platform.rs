@@ -4,6 +4,7 @@
 //! their grants is in `toolbox`, and what an agent's file grants in `agent_tools`.
 
 mod agent_tools;
+mod chat;
 mod toolbox;
 mod view;
 
@@ -13,15 +14,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
 
+pub use self::chat::ServeError;
 use crate::agents::{Agent, AgentError, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
-pub use crate::dispatch::{CallRecord, RunIdentity};
+pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
@@ -221,6 +224,8 @@ pub struct Platform {
     agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
+    /// Of requests that tools answer over HTTP.
+    turns: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -250,6 +255,13 @@ impl Platform {
         let mut platform = Self {
             egress: Arc::new(egress.counted_in(metrics.clone())),
             limits: Arc::new(config.limits.clone()),
+            turns: Arc::new(Semaphore::new(
+                config
+                    .limits
+                    .stream
+                    .max_concurrent
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             metrics,
             tools: Tools::new(),
             mcp_client: None,

@@ -81,15 +81,17 @@ impl Trail {
         let denials = self.denials().remove(&context.tool);
         let Denials { kept, more } = denials.unwrap_or_default();
         for denied in kept {
-            let origin = denied.origin.map_or("unknown".to_owned(), |origin| {
-                scrubbed(&self.released, &origin.to_string())
+            let full = denied.origin.map(|origin| origin.to_string());
+            let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
+                scrubbed(&self.released, origin)
             });
-            tracing::warn!(
-                tool = denied.tool,
-                origin,
-                reason = scrubbed(&self.released, &denied.reason.to_string()),
-                "a request was refused"
-            );
+            // The address that a secret leads to is as secret.
+            let reason = if full.is_some_and(|full| full != origin) {
+                denied.reason.code().to_owned()
+            } else {
+                scrubbed(&self.released, &denied.reason.to_string())
+            };
+            tracing::warn!(tool = denied.tool, origin, reason, "a request was refused");
             let entry = draft(context, EGRESS_DENIED)
                 .about(Subject::new("origin", origin))
                 .outcome("denied")

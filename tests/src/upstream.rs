@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -16,6 +16,8 @@ pub struct Seen {
     pub uri: Uri,
     /// All headers.
     pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
 }
 
 type Answer = Arc<dyn Fn(&Seen) -> Response<Body> + Send + Sync>;
@@ -63,9 +65,11 @@ async fn reply(
     State((answer, seen)): State<(Answer, Arc<Mutex<Vec<Seen>>>)>,
     request: Request,
 ) -> Response<Body> {
+    let (parts, body) = request.into_parts();
     let request = Seen {
-        uri: request.uri().clone(),
-        headers: request.headers().clone(),
+        uri: parts.uri,
+        headers: parts.headers,
+        body: to_bytes(body, usize::MAX).await.unwrap_or_default(),
     };
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -18,6 +18,7 @@ pub struct Request {
     target: Vec<u8>,
     headers: Vec<(String, Vec<u8>)>,
     body: Option<Vec<u8>>,
+    is_framed: bool,
 }
 
 impl Request {
@@ -28,6 +29,7 @@ impl Request {
             target: target.as_ref().to_owned(),
             headers: Vec::new(),
             body: None,
+            is_framed: false,
         }
     }
 
@@ -44,6 +46,15 @@ impl Request {
         self
     }
 
+    /// What follows the head as it is: a header of the test's own says where it ends.
+    pub fn raw_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Some(body.into()),
+            is_framed: true,
+            ..self
+        }
+    }
+
     /// A JSON body.
     pub fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json")
@@ -58,6 +69,10 @@ impl Request {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
         match &self.body {
+            Some(body) if self.is_framed => {
+                bytes.extend(b"\r\n");
+                bytes.extend(body);
+            }
             Some(body) => {
                 bytes.extend(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
                 bytes.extend(body);

@@ -31,7 +31,7 @@ const OF_A_TOOL: &[&str] = &[
     "wasi:io/streams@0.2.12",
 ];
 
-const GUESTS: [Guest; 5] = [
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "brave-search",
         is_initialised: false,
@@ -39,6 +39,11 @@ const GUESTS: [Guest; 5] = [
     },
     Guest {
         name: "mcp-client",
+        is_initialised: false,
+        imports: OF_A_TOOL,
+    },
+    Guest {
+        name: "llm-router",
         is_initialised: false,
         imports: OF_A_TOOL,
     },

@@ -24,12 +24,18 @@ const TOOLS: [(&[&str], &str); 5] = [
 ];
 
 /// The folders of `tests/` with npm packages.
-const NPM_FOLDERS: [&str; 3] = ["contract/typescript", "browser", "mcp/node"];
+const NPM_FOLDERS: [&str; 4] = [
+    "contract/typescript",
+    "browser",
+    "mcp/node",
+    "clients/openai",
+];
 
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 2] = [
+const PYTHONS: [(&str, &str); 3] = [
     ("schemathesis", "contract/schemathesis/requirements.txt"),
     ("mcp", "mcp/python/requirements.txt"),
+    ("openai", "clients/openai/requirements.txt"),
 ];
 
 /// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.

@@ -1,4 +1,4 @@
-// What a program has beyond ECMAScript: search, tools, require, console, input and
+// What a program has beyond ECMAScript: search, ai, tools, require, console, input and
 // ToolError. Evaluates to a function that takes the functions of engine.rs, puts
 // those globals in place, and gives back how to start a program.
 //
@@ -128,6 +128,22 @@
 
   function search(query, options) {
     return call('brave-search', 'search', { ...options, query }).results;
+  }
+
+  // A text is what the user says; `full` asks for the whole completion instead of its text.
+  function ai(promptOrMessages, options) {
+    const { full = false, ...rest } = { ...options };
+    const messages = typeof promptOrMessages === 'string'
+      ? [{ role: 'user', content: promptOrMessages }]
+      : promptOrMessages;
+    if (!isArray(messages)) throw new TypeError('ai takes a prompt, or an array of messages');
+    const completion = call('llm-router', 'chat', { ...rest, messages });
+    if (full) return completion;
+    const text = completion.choices[0]?.message?.content;
+    if (typeof text !== 'string') {
+      throw new ToolError('upstream_error', 'the completion has no text; ask with {full: true} to see what it has');
+    }
+    return text;
   }
 
   // ---- MCP servers --------------------------------------------------------
@@ -283,7 +299,7 @@
 
   // ---- Globals ------------------------------------------------------------
 
-  const globals = { search, tools: { list, call, all }, require, console, ToolError };
+  const globals = { search, ai, tools: { list, call, all }, require, console, ToolError };
   for (const name in globals) define(globalThis, name, globals[name]);
   define(Math, 'random', host.random);
   // Its origin would be that of the day the engine was booted.

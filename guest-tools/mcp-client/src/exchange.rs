@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 use trusted_tool::ToolError;
-use trusted_tool::answer::{self, Incoming};
+use trusted_tool::answer::Incoming;
 use trusted_tool::request::{self, Ask, Header};
 use zeroize::Zeroizing;
 
@@ -35,28 +35,28 @@ pub fn post(
     headers.push(("content-type", plain("application/json")));
     headers.push(("accept", plain("application/json, text/event-stream")));
     let body = message.to_string();
-    request::open(
+    Ok(request::open(
         &server.called,
         &server.base,
         path,
         Ask::Post(body.as_bytes()),
-        headers,
+        &headers,
         &server.bounds,
-    )
+    )?)
 }
 
 /// Opens a stream of events at the server's endpoint.
 pub fn listen(server: &Server, extra: &Extra) -> Result<Incoming, ToolError> {
     let mut headers = headers(server, extra)?;
     headers.push(("accept", plain("text/event-stream")));
-    request::open(
+    Ok(request::open(
         &server.called,
         &server.base,
         &server.path,
         Ask::Get,
-        headers,
+        &headers,
         &server.bounds,
-    )
+    )?)
 }
 
 /// The reply in a JSON body, when there is one.
@@ -103,7 +103,7 @@ impl Messages {
             self.take(&piece);
             if self.bytes > server.bounds.max_response_bytes {
                 let max_bytes = server.bounds.max_response_bytes;
-                return Err(answer::too_long(&server.called, max_bytes));
+                return Err(request::too_long(&server.called, max_bytes));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What an upstream answered to a request: its head, and its body whole or piece by
 //! piece. What a status means is up to the tool.
 
-use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse};
+use crate::ToolError;
+use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse, http_error_code};
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
-use crate::{ToolError, tool_error};
+use crate::request::Target;
 
 /// How much of a body is asked for in one read, in bytes.
 const READ_BYTES: u64 = 64 * 1024;
@@ -29,7 +30,7 @@ impl Answer {
 pub struct Incoming {
     /// The HTTP status.
     pub status: u16,
-    upstream: String,
+    target: Target,
     headers: Vec<(String, Vec<u8>)>,
     // Each is a child of the next; children go first.
     stream: InputStream,
@@ -38,12 +39,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The answer of `upstream` that `response` begins.
-    pub(crate) fn new(upstream: &str, response: IncomingResponse) -> Result<Self, ToolError> {
-        let body = response.consume().map_err(|()| broken_off(upstream))?;
-        let stream = body.stream().map_err(|()| broken_off(upstream))?;
+    /// The answer of `target` that `response` begins.
+    pub(crate) fn new(target: Target, response: IncomingResponse) -> Result<Self, ToolError> {
+        let body = response.consume().map_err(|()| target.broken_off())?;
+        let stream = body.stream().map_err(|()| target.broken_off())?;
         Ok(Self {
-            upstream: upstream.to_owned(),
+            target,
             status: response.status(),
             headers: response.headers().entries(),
             stream,
@@ -57,15 +58,24 @@ impl Incoming {
         first_text(&self.headers, name)
     }
 
+    /// Every header, its name in lower case.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+
     /// Waits for the next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// `upstream_error`: the body broke off.
+    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, or
+    /// has become longer than the host allows.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ToolError> {
         match self.stream.blocking_read(READ_BYTES) {
             Ok(piece) => Ok(Some(piece)),
             Err(StreamError::Closed) => Ok(None),
-            Err(StreamError::LastOperationFailed(_)) => Err(broken_off(&self.upstream)),
+            Err(StreamError::LastOperationFailed(error)) => Err(match http_error_code(&error) {
+                Some(cause) => self.target.broken_by(&cause),
+                None => self.target.broken_off(),
+            }),
         }
     }
 
@@ -84,7 +94,7 @@ impl Incoming {
         while let Some(piece) = self.next_piece()? {
             body.extend_from_slice(&piece);
             if body.len() as u64 > max_bytes {
-                return Err(too_long(&self.upstream, max_bytes));
+                return Err(self.target.too_long(max_bytes));
             }
         }
         Ok(Answer {
@@ -100,23 +110,6 @@ fn first_text<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a st
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))
         .and_then(|(_, value)| std::str::from_utf8(value).ok())
-}
-
-fn broken_off(upstream: &str) -> ToolError {
-    tool_error(
-        "upstream_error",
-        format!("{upstream} broke off its answer; try again"),
-    )
-}
-
-/// The error of an answer with more than `max_bytes`.
-pub fn too_long(upstream: &str, max_bytes: u64) -> ToolError {
-    tool_error(
-        "upstream_error",
-        format!(
-            "{upstream} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less"
-        ),
-    )
 }
 
 #[cfg(test)]

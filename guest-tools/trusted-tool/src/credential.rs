@@ -3,6 +3,7 @@
 
 use crate::ToolError;
 use crate::bindings::tavora::platform::secrets::{ResolveError, resolve};
+use crate::request::BaseUrl;
 use crate::tool_error;
 use zeroize::Zeroizing;
 
@@ -41,6 +42,13 @@ impl Credential {
     /// can carry (RFC 9110 section 5.5), most often a line break at its end.
     pub fn header_value(&self, prefix: &str) -> Result<Zeroizing<Vec<u8>>, ToolError> {
         header_value(&self.name, prefix, &self.value)
+    }
+
+    /// The credential as a base URL with `path` at its end; for a secret that says
+    /// where something is. `None` when it is none.
+    pub fn base_url(&self, path: &str) -> Option<BaseUrl> {
+        let url = Zeroizing::new(format!("{}{path}", self.value.trim_end_matches('/')));
+        BaseUrl::parse(&url)
     }
 
     /// Whether `text` is the credential or a part of it.

@@ -5,18 +5,19 @@
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
+mod failure;
+
 use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody,
-    OutgoingRequest, RequestOptions, Scheme,
+    Fields, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
+use crate::bindings::wasi::io::poll::{self, Pollable};
 use crate::{ToolError, setting, tool_error};
+pub(crate) use failure::Target;
+pub use failure::{Failure, Stage, too_long};
 use http::Uri;
 use zeroize::Zeroizing;
-
-/// How much the interface takes in one blocking write, in bytes.
-const WRITE_BYTES: usize = 4096;
 
 /// Where a tool's upstream is: scheme, host, port and the start of the path.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// The bounds that the tool's settings ask for.
+    /// The bounds that the tool's settings ask for, the defaults for the others.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
@@ -144,179 +145,126 @@ pub fn get(
     headers: Vec<Header<'_>>,
     bounds: &Bounds,
 ) -> Result<Answer, ToolError> {
-    open(upstream, base, path_and_query, Ask::Get, headers, bounds)?
+    open(upstream, base, path_and_query, Ask::Get, &headers, bounds)?
         .whole(bounds.max_response_bytes)
 }
 
 /// Sends a request, and gives the answer as soon as its head is there.
 ///
 /// # Errors
-/// As [`get`].
+/// As [`get`], with what is known of how far the request came.
 pub fn open(
     upstream: &str,
     base: &BaseUrl,
     path_and_query: &str,
     ask: Ask<'_>,
-    headers: Vec<Header<'_>>,
+    headers: &[Header<'_>],
     bounds: &Bounds,
-) -> Result<Incoming, ToolError> {
-    let target = Target { upstream, base };
-    let request = target.request(path_and_query, &ask, headers)?;
-    let response = target.response(request, &ask, bounds)?;
-    Incoming::new(upstream, response)
+) -> Result<Incoming, Failure> {
+    let target = Target {
+        upstream: upstream.to_owned(),
+        origin: base.origin(),
+    };
+    let (request, body) = request(&target, base, path_and_query, &ask, headers)?;
+    let options = RequestOptions::new();
+    let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
+    // A host without one of these timeouts says so; its own then holds.
+    let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
+    let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
+    let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
+
+    let pending =
+        outgoing_handler::handle(request, Some(options)).map_err(|cause| target.failure(&cause))?;
+    let answered = pending.subscribe();
+    if let (Some(body), Ask::Post(bytes)) = (body, &ask) {
+        write(body, bytes, &answered);
+    }
+    answered.block();
+    let response = pending
+        .get()
+        .expect("the pollable of a future response is ready once the response is there")
+        .expect("a future response is taken once, here")
+        .map_err(|cause| target.failure(&cause))?;
+    Ok(Incoming::new(target, response)?)
 }
 
-/// Whom a request is for; names it in every error.
-struct Target<'a> {
-    upstream: &'a str,
-    base: &'a BaseUrl,
-}
-
-impl Target<'_> {
-    fn request(
-        &self,
-        path_and_query: &str,
-        ask: &Ask<'_>,
-        headers: Vec<Header<'_>>,
-    ) -> Result<OutgoingRequest, ToolError> {
-        let fields = Fields::new();
-        for (name, value) in headers {
-            fields.append(name, &value).map_err(|_| {
-                tool_error(
-                    "tool_failed",
-                    format!("the host does not let this tool send the header {name}"),
-                )
-            })?;
-        }
-        let method = match ask {
-            Ask::Get => Method::Get,
-            Ask::Post(body) => {
-                let length = body.len().to_string();
-                fields
-                    .append("content-length", length.as_bytes())
-                    .expect("a number is a valid value of this header");
-                Method::Post
-            }
-        };
-        let request = OutgoingRequest::new(fields);
-        let scheme = if self.base.is_https {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        };
-        let path = format!("{}{path_and_query}", self.base.path);
-        request
-            .set_method(&method)
-            .and_then(|()| request.set_scheme(Some(&scheme)))
-            .and_then(|()| request.set_authority(Some(&self.base.authority)))
-            .and_then(|()| request.set_path_with_query(Some(&path)))
-            .map_err(|()| {
-                tool_error(
-                    "tool_failed",
-                    format!("the host does not accept the address of {}", self.upstream),
-                )
-            })?;
-        Ok(request)
+fn request(
+    target: &Target,
+    base: &BaseUrl,
+    path_and_query: &str,
+    ask: &Ask<'_>,
+    headers: &[Header<'_>],
+) -> Result<(OutgoingRequest, Option<OutgoingBody>), Failure> {
+    let fields = Fields::new();
+    for (name, value) in headers {
+        fields.append(name, value).map_err(|_| {
+            tool_error(
+                "tool_failed",
+                format!("the host does not let this tool send the header {name}"),
+            )
+        })?;
     }
-
-    fn response(
-        &self,
-        request: OutgoingRequest,
-        ask: &Ask<'_>,
-        bounds: &Bounds,
-    ) -> Result<IncomingResponse, ToolError> {
-        let options = RequestOptions::new();
-        let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
-        // A host without one of these timeouts says so; its own then holds.
-        let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
-        let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
-        let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
-
-        let outgoing = match ask {
-            Ask::Post(bytes) => Some((
-                request
-                    .body()
-                    .expect("the body of a request is taken once, here"),
-                *bytes,
-            )),
-            Ask::Get => None,
-        };
-        let pending: FutureIncomingResponse = outgoing_handler::handle(request, Some(options))
-            .map_err(|cause| self.failure(&cause))?;
-        if let Some((body, bytes)) = outgoing {
-            write(body, bytes);
+    let method = match ask {
+        Ask::Get => Method::Get,
+        Ask::Post(body) => {
+            let length = body.len().to_string();
+            fields
+                .append("content-length", length.as_bytes())
+                .expect("a number is a valid value of this header");
+            Method::Post
         }
-        pending.subscribe().block();
-        pending
-            .get()
-            .expect("the pollable of a future response is ready once the response is there")
-            .expect("a future response is taken once, here")
-            .map_err(|cause| self.failure(&cause))
-    }
-
-    fn failure(&self, cause: &ErrorCode) -> ToolError {
-        let upstream = self.upstream;
-        let origin = self.base.origin();
-        match cause {
-            ErrorCode::HttpRequestDenied
-            | ErrorCode::DestinationIpProhibited
-            | ErrorCode::HttpRequestMethodInvalid
-            | ErrorCode::HttpRequestUriInvalid => tool_error(
-                "egress_denied",
-                format!(
-                    "the egress policy does not let this tool reach {origin}; \
-                     the operator can grant the origin"
-                ),
-            ),
-            ErrorCode::DnsTimeout
-            | ErrorCode::ConnectionTimeout
-            | ErrorCode::ConnectionReadTimeout
-            | ErrorCode::ConnectionWriteTimeout
-            | ErrorCode::HttpResponseTimeout => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) did not answer in time; try again later"),
-            ),
-            ErrorCode::HttpResponseBodySize(_)
-            | ErrorCode::HttpResponseHeaderSectionSize(_)
-            | ErrorCode::HttpResponseHeaderSize(_)
-            | ErrorCode::HttpResponseIncomplete
-            | ErrorCode::HttpResponseTransferCoding(_)
-            | ErrorCode::HttpResponseContentCoding(_)
-            | ErrorCode::HttpProtocolError => tool_error(
-                "upstream_error",
-                format!("{upstream} gave an answer that is no proper HTTP; try again later"),
-            ),
-            ErrorCode::TlsCertificateError
-            | ErrorCode::TlsProtocolError
-            | ErrorCode::TlsAlertReceived(_) => tool_error(
-                "upstream_unreachable",
-                format!(
-                    "{upstream} ({origin}) could not prove who it is by TLS; tell the operator"
-                ),
-            ),
-            ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) has no address that can be found; try again later"),
-            ),
-            _ => tool_error(
-                "upstream_unreachable",
-                format!("{upstream} ({origin}) cannot be reached; try again later"),
-            ),
-        }
-    }
-}
-
-/// Writes the body of a request. A server may answer before it has read all of it, so
-/// what cannot be written is no failure: the answer, or the lack of one, tells.
-fn write(body: OutgoingBody, bytes: &[u8]) {
-    let written = body.write().is_ok_and(|stream| {
-        bytes
-            .chunks(WRITE_BYTES)
-            .all(|piece| stream.blocking_write_and_flush(piece).is_ok())
+    };
+    let request = OutgoingRequest::new(fields);
+    let scheme = if base.is_https {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let path = format!("{}{path_and_query}", base.path);
+    let addressed = request
+        .set_method(&method)
+        .and_then(|()| request.set_scheme(Some(&scheme)))
+        .and_then(|()| request.set_authority(Some(&base.authority)))
+        .and_then(|()| request.set_path_with_query(Some(&path)));
+    let body = addressed.and_then(|()| match ask {
+        Ask::Get => Ok(None),
+        Ask::Post(_) => request.body().map(Some),
     });
-    if written {
-        let _ = OutgoingBody::finish(body, None);
+    let body = body.map_err(|()| {
+        let upstream = &target.upstream;
+        tool_error(
+            "tool_failed",
+            format!("the host does not accept the address of {upstream}"),
+        )
+    })?;
+    Ok((request, body))
+}
+
+/// Writes the body until it is whole or `answered` is ready: a server may answer
+/// before it has read all of it, and the answer tells what became of the rest.
+fn write(body: OutgoingBody, mut bytes: &[u8], answered: &Pollable) {
+    let Ok(stream) = body.write() else { return };
+    let writable = stream.subscribe();
+    while !bytes.is_empty() {
+        let Ok(room) = stream.check_write() else {
+            return;
+        };
+        if room == 0 {
+            if poll::poll(&[&writable, answered]).contains(&1) {
+                return;
+            }
+            continue;
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let (piece, rest) = bytes.split_at(room.min(bytes.len()));
+        if stream.write(piece).is_err() {
+            return;
+        }
+        bytes = rest;
     }
+    drop((writable, stream));
+    // A body that was given up is told by the answer.
+    let _ = OutgoingBody::finish(body, None);
 }
 
 #[cfg(test)]
@@ -347,26 +295,6 @@ mod tests {
             "https://api.example.com/a b",
         ] {
             assert_eq!(BaseUrl::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_the_host_refuses_is_told_from_what_fails() {
-        let base = BaseUrl::parse("https://api.example.com").expect("valid");
-        let target = Target {
-            upstream: "Example",
-            base: &base,
-        };
-        for (cause, code) in [
-            (ErrorCode::HttpRequestDenied, "egress_denied"),
-            (ErrorCode::DestinationIpProhibited, "egress_denied"),
-            (ErrorCode::ConnectionRefused, "upstream_unreachable"),
-            (ErrorCode::ConnectionTimeout, "upstream_unreachable"),
-            (ErrorCode::TlsCertificateError, "upstream_unreachable"),
-            (ErrorCode::InternalError(None), "upstream_unreachable"),
-            (ErrorCode::HttpProtocolError, "upstream_error"),
-        ] {
-            assert_eq!(target.failure(&cause).code, code, "{cause:?}");
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The bytes may hold a credential, so the buffer that they are collected in is cleared when it goes. Buffers inside
 //! the HTTP and TLS libraries are not this project's and are not cleared.
 
+mod streamed;
+
 use std::error::Error as _;
 
 use axum::body::Body;
@@ -16,6 +18,7 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use super::{Api, json};
 use crate::server::BodyError;
+pub use streamed::StreamedBody;
 
 /// A JSON body.
 pub struct JsonBody<T>(pub T);
@@ -25,16 +28,22 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "the body must be JSON; send the header Content-Type: application/json",
-            ));
-        }
+        require_json(&parts.headers)?;
         let text = collect(&parts.headers, body, api.limits().max_body_bytes).await?;
         json::parse(&text).map(Self)
     }
+}
+
+/// Refuses a body that is not declared to be JSON.
+pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be JSON; send the header Content-Type: application/json",
+    ))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -53,10 +62,7 @@ pub(crate) async fn collect(
     mut body: Body,
     max_bytes: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-        .unwrap_or(0);
+    let declared = declared_bytes(headers);
     if declared > max_bytes {
         return Err(too_long(max_bytes));
     }
@@ -72,6 +78,14 @@ pub(crate) async fn collect(
         append(&mut text, &data);
     }
     Ok(text)
+}
+
+/// How long the body says it is; 0 when it does not.
+fn declared_bytes(headers: &HeaderMap) -> usize {
+    headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
 }
 
 fn incomplete(error: &axum::Error) -> ApiError {

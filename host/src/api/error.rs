@@ -5,11 +5,14 @@
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use vault_core::{StoreError, VaultError};
+
+/// Tells OpenAI's clients whether to try again by themselves.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A request that was refused or failed.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct ApiError {
     /// Boxed, so that a `Result` stays small.
     details: Box<Map<String, Value>>,
     retry_after_secs: Option<u64>,
+    is_permanent: bool,
+    is_for_openai: bool,
 }
 
 /// The body of every refusal.
@@ -40,6 +45,9 @@ impl ApiError {
             message: message.into(),
             details: Box::default(),
             retry_after_secs: None,
+            is_permanent: status.is_client_error()
+                && ![StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status),
+            is_for_openai: false,
         }
     }
 
@@ -90,6 +98,34 @@ impl ApiError {
         self
     }
 
+    /// Another try does not help, whatever the status.
+    pub fn permanent(self) -> Self {
+        Self {
+            is_permanent: true,
+            ..self
+        }
+    }
+
+    /// With what OpenAI's clients read besides: the object `error`, and whether another try can help.
+    pub fn for_openai(self) -> Self {
+        let kind = match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
+        };
+        let error = serde_json::json!({
+            "message": self.message,
+            "type": kind,
+            "param": self.details.get("field"),
+            "code": self.code,
+        });
+        Self {
+            is_for_openai: true,
+            ..self.detail("error", error)
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -123,6 +159,9 @@ impl IntoResponse for ApiError {
         if let Some(secs) = self.retry_after_secs {
             headers.insert(RETRY_AFTER, HeaderValue::from(secs));
         }
+        if self.is_for_openai && self.is_permanent {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -144,7 +183,7 @@ impl From<VaultError> for ApiError {
             }
             VaultError::Slug(_) => Self::invalid_field("slug", message),
             VaultError::ApiKeyRefused => Self::unauthorized(message),
-            VaultError::KekUnset => unavailable("secret_vaults_disabled", message),
+            VaultError::KekUnset => unavailable("secret_vaults_disabled", message).permanent(),
             VaultError::KekMismatch { wanted, rows } => unavailable("kek_mismatch", message)
                 .detail("kek_id", wanted.to_string())
                 .detail("rows", rows),

@@ -30,6 +30,7 @@ use super::schema;
         (name = "Audit", description = "What happened in the app."),
         (name = "Tools", description = "What the app's agents can call, and running them."),
         (name = "Operator", description = "Apps and their API keys, by the admin token."),
+        (name = "Models", description = "Chat completions as OpenAI has them, of the providers that the app has credentials for."),
         (name = "Health", description = "Whether the host works."),
     )
 )]
@@ -83,7 +84,9 @@ fn finish(path: &str, item: &mut PathItem) {
     let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     let security = match path {
         _ if path.starts_with("/api/admin/") => Some(vec![needs("admin_token")]),
-        _ if path.starts_with("/api/sdk/") => Some(vec![needs("api_key"), needs("bearer")]),
+        _ if path.starts_with("/api/sdk/") || path.starts_with("/v1/") => {
+            Some(vec![needs("api_key"), needs("bearer")])
+        }
         _ => None,
     };
     let operations = [

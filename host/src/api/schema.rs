@@ -249,6 +249,17 @@ pub enum BadBody {
     NotJson(Error),
 }
 
+/// What an operation that asks an upstream answers besides.
+#[derive(IntoResponses)]
+pub enum BadUpstream {
+    /// The upstream refused the app's credential, cannot be reached, or gave no proper answer.
+    #[response(status = 502)]
+    BadGateway(Error),
+    /// The upstream did not answer in time.
+    #[response(status = 504)]
+    TooSlow(Error),
+}
+
 /// What a change with `If-Match` answers besides.
 #[derive(IntoResponses)]
 pub enum Stale {

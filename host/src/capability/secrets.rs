@@ -14,7 +14,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 use zeroize::Zeroize;
 
-use crate::egress::{Origin, ReleasedSecrets};
+use crate::egress::{OpenedOrigins, Origin, ReleasedSecrets};
 use crate::runtime::bindings::ResolveError;
 use crate::telemetry::{Metrics, activity};
 use crate::trail;
@@ -22,13 +22,35 @@ use crate::trail;
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
 
+/// What a tool may resolve, and what comes with it.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretGrants {
+    /// The names.
+    pub names: Arc<[SecretName]>,
+    /// Secrets that may be sent to these origins only.
+    pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    /// Those among the names whose value is a URL: it opens its origin to the tool for the call, and goes nowhere else.
+    pub opens: Arc<[SecretName]>,
+}
+
+impl SecretGrants {
+    /// Nothing at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            names: Arc::new([]),
+            bind: Arc::default(),
+            opens: Arc::new([]),
+        }
+    }
+}
+
 /// What one trusted tool may resolve, for the one app that its store was made for.
 pub(crate) struct SecretsCapability {
     vaults: SecretVaults,
     context: ReleaseContext,
-    granted: Arc<[SecretName]>,
-    bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    grants: SecretGrants,
     released: Arc<ReleasedSecrets>,
+    opened: OpenedOrigins,
     /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
     /// How often this call asked for what it is not granted.
@@ -43,18 +65,18 @@ impl SecretsCapability {
     pub(crate) fn new(
         vaults: SecretVaults,
         context: ReleaseContext,
-        granted: Arc<[SecretName]>,
-        bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+        grants: SecretGrants,
         released: Arc<ReleasedSecrets>,
+        opened: OpenedOrigins,
         max_recorded_denials: usize,
         metrics: Metrics,
     ) -> Self {
         Self {
             vaults,
             context,
-            granted,
-            bind,
+            grants,
             released,
+            opened,
             in_this_call: HashMap::new(),
             denied_in_this_call: 0,
             max_recorded_denials,
@@ -67,12 +89,14 @@ impl SecretsCapability {
     pub(crate) fn start_call(&mut self) {
         self.in_this_call.clear();
         self.denied_in_this_call = 0;
+        self.opened.close();
         self.wipe_lent();
     }
 
     async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
         self.wipe_lent();
-        let Some(name) = self.granted.iter().find(|granted| granted.as_str() == name) else {
+        let mut granted = self.grants.names.iter();
+        let Some(name) = granted.find(|granted| granted.as_str() == name) else {
             self.note_denied(name).await;
             return Err(ResolveError::NotGranted);
         };
@@ -106,11 +130,31 @@ impl SecretsCapability {
             self.metrics.release_ended(tool, outcome, took);
         })
         .await?;
-        let bound_to = bound_to(self.bind.get(name), released.origins.as_deref());
+        let mut bound_to = bound_to(self.grants.bind.get(name), released.origins.as_deref());
+        if self.grants.opens.contains(name) {
+            bound_to = Some(self.open(name, released.value.expose(), bound_to));
+        }
         self.released
             .add(name.as_str(), released.value.expose(), bound_to.as_deref());
         self.in_this_call.insert(name.clone(), released.sealed);
         Ok(released.value)
+    }
+
+    /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives where it may go.
+    fn open(&self, name: &SecretName, url: &str, bound_to: Option<Vec<Origin>>) -> Vec<Origin> {
+        let Ok(origin) = Origin::of_url(url.trim()) else {
+            return Vec::new();
+        };
+        // Errors and refusals speak of origins: those are the secret in another form. A host alone is a word.
+        let with_port = Some(origin.authority()).filter(|authority| authority.contains(':'));
+        for form in with_port.into_iter().chain([origin.to_string()]) {
+            self.released.add(name.as_str(), &form, None);
+        }
+        if bound_to.is_some_and(|origins| !origins.contains(&origin)) {
+            return Vec::new();
+        }
+        self.opened.open(origin.clone());
+        vec![origin]
     }
 
     /// A copy that the runtime may read while it writes the value into the guest's memory.

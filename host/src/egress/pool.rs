@@ -14,7 +14,10 @@ use tokio::sync::Semaphore;
 use super::body::RequestBody;
 use super::connect::Connector;
 use super::tls::{TrustError, client_config};
-use super::{Egress, EgressLimits, EgressLog, Origin, ReleasedSecrets, Resolve, SystemResolver};
+use super::{
+    Egress, EgressLimits, EgressLog, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
+    SystemResolver,
+};
 use crate::telemetry::Metrics;
 
 /// A client with a pool; a clone has the same pool.
@@ -104,6 +107,7 @@ impl EgressPool {
             client: self.client(&scope),
             scope,
             granted: origins.into_iter().collect(),
+            opened: OpenedOrigins::default(),
             limits: self.limits,
             released,
             in_flight: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),

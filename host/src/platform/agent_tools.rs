@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Platform;
 use crate::agents::{Agent, McpServer, ServerAuth};
 use crate::builtin;
+use crate::capability::secrets::SecretGrants;
 use crate::dispatch::Tools;
 use crate::runtime::tool::{ToolComponent, ToolGrants};
 
@@ -82,9 +83,12 @@ fn for_server(client: &ToolComponent, server: &McpServer) -> ToolComponent {
         .map(|name| (name, vec![server.origin.clone()]))
         .collect();
     let grants = ToolGrants {
-        secrets: secret.into_iter().collect(),
+        secrets: SecretGrants {
+            names: secret.into_iter().collect(),
+            bind: Arc::new(bind),
+            opens: Arc::new([]),
+        },
         origins: Arc::new([server.origin.clone()]),
-        bind: Arc::new(bind),
         config: config.into(),
     };
     client.granted(server.name.tool_name().into(), grants)

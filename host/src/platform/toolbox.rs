@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use super::{Platform, StartError};
-use crate::builtin::{self, BuiltinTool};
+use vault_core::SecretName;
+
+use crate::builtin::{self, BuiltinTool, Upstream};
+use crate::capability::secrets::SecretGrants;
 use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
 use crate::egress::Origin;
@@ -46,7 +49,7 @@ impl Platform {
         if !(listed.secrets.is_empty() && listed.origins.is_empty() && listed.bind.is_empty()) {
             return Err(StartError::ClientGrants);
         }
-        self.mcp_client = Some(self.load(name, bytes, &listed).await?);
+        self.mcp_client = Some(self.load(name, bytes, &listed, Vec::new()).await?);
         Ok(())
     }
 
@@ -61,17 +64,20 @@ impl Platform {
             return Err(StartError::BuiltinName(builtin.name.to_owned()));
         }
         let mut tool = listed;
-        let own_secrets = builtin.secrets.iter().map(|name| {
-            name.parse()
-                .expect("a built-in tool's secrets have valid names")
-        });
-        tool.secrets = own_secrets.chain(tool.secrets).collect();
-        let own_origins = builtin
-            .origins
-            .iter()
-            .map(|origin| origin.parse().expect("a built-in tool's origins are valid"));
-        tool.origins = own_origins.chain(tool.origins).collect();
-        let tool = self.load(builtin.name, bytes, &tool).await?;
+        let opens: Vec<SecretName> = builtin.opens.iter().map(|name| secret(name)).collect();
+        let mut secrets = Vec::new();
+        for upstream in builtin.upstreams {
+            let origin = origin(builtin.name, upstream, &tool)?;
+            let name = secret(upstream.secret);
+            secrets.push(name.clone());
+            if !tool.origins.contains(&origin) {
+                tool.origins.push(origin.clone());
+            }
+            // The operator's own word about the secret stands.
+            tool.bind.entry(name).or_insert_with(|| vec![origin]);
+        }
+        tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
+        let tool = self.load(builtin.name, bytes, &tool, opens).await?;
         self.tools.insert(Arc::clone(&tool.name), tool);
         Ok(())
     }
@@ -92,7 +98,7 @@ impl Platform {
                 path: path.clone(),
                 source,
             })?;
-        self.load(name.as_str(), &bytes, tool).await
+        self.load(name.as_str(), &bytes, tool, Vec::new()).await
     }
 
     async fn load(
@@ -100,6 +106,7 @@ impl Platform {
         name: &str,
         bytes: &[u8],
         tool: &ToolConfig,
+        opens: Vec<SecretName>,
     ) -> Result<Arc<ToolComponent>, StartError> {
         let (inspection, pre) = self
             .runtime
@@ -109,11 +116,18 @@ impl Platform {
                 source,
             })?;
         let mut origins = tool.origins.clone();
-        origins.extend(configured_origins(name, tool)?);
+        for origin in configured_origins(name, tool)? {
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
         let grants = ToolGrants {
-            secrets: tool.secrets.clone().into(),
+            secrets: SecretGrants {
+                names: tool.secrets.clone().into(),
+                bind: Arc::new(tool.bind.clone()),
+                opens: opens.into(),
+            },
             origins: origins.into(),
-            bind: Arc::new(tool.bind.clone()),
             config: tool.config.clone().into_iter().collect(),
         };
         let name: Arc<str> = Arc::from(name);
@@ -135,6 +149,30 @@ impl Platform {
     }
 }
 
+fn secret(name: &str) -> SecretName {
+    name.parse()
+        .expect("a built-in tool's secrets have valid names")
+}
+
+/// Where an upstream of a built-in tool is, by the tool's configuration or by itself.
+fn origin(tool: &str, upstream: &Upstream, config: &ToolConfig) -> Result<Origin, StartError> {
+    match config.config.get(upstream.base_url_key) {
+        Some(url) => origin_of(tool, upstream.base_url_key, url),
+        None => Ok(upstream
+            .origin
+            .parse()
+            .expect("a built-in tool's origins are valid")),
+    }
+}
+
+fn origin_of(tool: &str, key: &str, url: &str) -> Result<Origin, StartError> {
+    Origin::of_url(url).map_err(|error| StartError::BaseUrl {
+        tool: tool.to_owned(),
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 /// What `tavora.toml` says of a built-in tool.
 fn listed(config: &Config, name: &str) -> ToolConfig {
     let mut listed = config.tools.iter();
@@ -147,12 +185,6 @@ fn configured_origins(name: &str, tool: &ToolConfig) -> Result<Vec<Origin>, Star
     tool.config
         .iter()
         .filter(|(key, _)| *key == "base_url" || key.ends_with("_base_url"))
-        .map(|(key, url)| {
-            Origin::of_url(url).map_err(|error| StartError::BaseUrl {
-                tool: name.to_owned(),
-                key: key.clone(),
-                reason: error.to_string(),
-            })
-        })
+        .map(|(key, url)| origin_of(name, key, url))
         .collect()
 }

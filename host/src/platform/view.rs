@@ -78,9 +78,14 @@ impl From<&ToolComponent> for ToolView {
         Self {
             name: tool.name.to_string(),
             component: (&tool.inspection).into(),
-            secrets: grants.secrets.iter().map(ToString::to_string).collect(),
+            secrets: grants
+                .secrets
+                .names
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             origins: grants.origins.to_vec(),
-            bind: (*grants.bind).clone(),
+            bind: (*grants.secrets.bind).clone(),
             operations: tool
                 .operations
                 .iter()

@@ -33,4 +33,5 @@ pub(crate) use agent_sandbox::exports::tavora::platform::agent::{RunError, RunIn
 pub(crate) use agent_sandbox::tavora::platform::tools;
 pub use agent_sandbox::tavora::platform::types::{Operation, ToolError};
 pub(crate) use trusted_tool::tavora::platform::secrets::ResolveError;
+pub(crate) use trusted_tool::wasi::config::store as config_store;
 pub(crate) use trusted_tool::{TrustedTool, TrustedToolPre};

@@ -35,6 +35,8 @@ pub struct Limits {
     pub agent: AgentLimits,
     /// Limits of calls to trusted tools.
     pub tool: ToolLimits,
+    /// Limits of requests that trusted tools answer over HTTP.
+    pub stream: StreamLimits,
 }
 
 impl Default for Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             component: InspectionLimits::default(),
             agent: AgentLimits::default(),
             tool: ToolLimits::default(),
+            stream: StreamLimits::default(),
         }
     }
 }
@@ -139,6 +142,32 @@ impl Default for ToolLimits {
             max_output_bytes: 4 << 20,
             max_log_bytes: 64 << 10,
             max_recorded_denials: 32,
+        }
+    }
+}
+
+/// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as well, but for the wall
+/// clock and the size of the answer, which streams.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamLimits {
+    /// Requests that are being answered at once; what comes on top is refused and may be tried again.
+    pub max_concurrent: usize,
+    /// Those among them of one app.
+    pub max_per_app: u32,
+    /// The longest time without the head or another piece of the answer, in milliseconds.
+    pub idle_ms: u64,
+    /// From start to end, in milliseconds.
+    pub wall_clock_ms: u64,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 192,
+            max_per_app: 64,
+            idle_ms: 120_000,
+            wall_clock_ms: 1_800_000,
         }
     }
 }

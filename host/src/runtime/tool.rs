@@ -1,35 +1,37 @@
 //! Trusted tool components: loading one, and calling one for one app.
 //!
 //! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
-//! supplied; that is `agent`'s business, with a linker that has neither.
+//! supplied; that is `agent`'s business, with a linker that has neither. How a tool answers HTTP requests is in `serve`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod serve;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vault_core::{AppId, ReleaseContext, SecretName, SecretVaults};
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use vault_core::{AppId, ReleaseContext, SecretVaults};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre};
+pub(crate) use self::serve::Running;
+use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre, config_store};
 use super::inspection::{Digest, Inspection};
 use super::limits::{LimitHit, Limits, Meter, Section, within};
+use crate::capability::config::ConfigCapability;
 use crate::capability::log::ToolLog;
-use crate::capability::secrets::{self, SecretsCapability};
+use crate::capability::secrets::{self, SecretGrants, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use crate::telemetry::Metrics;
 
 /// What the operator grants to a tool, beside its component.
 #[derive(Clone, Debug)]
 pub(crate) struct ToolGrants {
-    /// The names it may resolve.
-    pub secrets: Arc<[SecretName]>,
+    /// What it may resolve.
+    pub secrets: SecretGrants,
     /// The origins that it may reach.
     pub origins: Arc<[Origin]>,
-    /// Secrets that may be sent to these origins only.
-    pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
     /// What it reads through `wasi:config/store`.
     pub config: Arc<[(String, String)]>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct ToolComponent {
     pub grants: ToolGrants,
     pub operations: Vec<Operation>,
     pre: TrustedToolPre<ToolState>,
+    /// Of a tool that answers HTTP requests.
+    http: Option<ProxyPre<ToolState>>,
     limits: Arc<Limits>,
 }
 
@@ -90,6 +94,8 @@ pub(crate) enum ToolFailure {
     BadDescription(String),
     #[error("the tool stopped unexpectedly: {}", .0.root_cause())]
     Trapped(wasmtime::Error),
+    #[error("the tool gave no answer")]
+    Unanswered,
 }
 
 impl ToolFailure {
@@ -107,7 +113,7 @@ impl ToolFailure {
 pub(crate) struct ToolState {
     secrets: SecretsCapability,
     egress: Egress,
-    config: WasiConfigVariables,
+    config: ConfigCapability,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
@@ -146,9 +152,10 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut ToolState| {
-        WasiConfig::from(&state.config)
-    })?;
+    config_store::add_to_linker::<_, HasSelf<ConfigCapability>>(
+        &mut linker,
+        |state: &mut ToolState| &mut state.config,
+    )?;
     Ok(linker)
 }
 
@@ -177,10 +184,12 @@ impl ToolComponent {
             name,
             inspection,
             grants: ToolGrants {
-                secrets: Arc::new([]),
+                secrets: SecretGrants::none(),
                 origins: Arc::new([]),
-                ..grants.clone()
+                config: Arc::clone(&grants.config),
             },
+            // A tool without the export is one for agents alone.
+            http: ProxyPre::new(pre.instance_pre().clone()).ok(),
             operations: Vec::new(),
             pre,
             limits,
@@ -192,6 +201,11 @@ impl ToolComponent {
         Ok(tool)
     }
 
+    /// What its instances may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The same component under another name, with other grants.
     pub(crate) fn granted(&self, name: Arc<str>, grants: ToolGrants) -> Self {
         Self {
@@ -200,6 +214,7 @@ impl ToolComponent {
             inspection: self.inspection.clone(),
             operations: self.operations.clone(),
             pre: self.pre.clone(),
+            http: self.http.clone(),
             limits: Arc::clone(&self.limits),
         }
     }
@@ -214,37 +229,7 @@ impl ToolComponent {
         &self,
         binding: ToolBinding,
     ) -> Result<ToolInstance, ToolFailure> {
-        let log = ToolLog::new(
-            Arc::clone(&self.name),
-            Arc::clone(&binding.released),
-            self.limits.tool.max_log_bytes,
-            binding.metrics.clone(),
-        );
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(self.limits.tool.max_resources);
-        let state = ToolState {
-            secrets: SecretsCapability::new(
-                binding.vaults,
-                binding.context,
-                Arc::clone(&self.grants.secrets),
-                Arc::clone(&self.grants.bind),
-                binding.released,
-                self.limits.tool.max_recorded_denials,
-                binding.metrics,
-            ),
-            egress: binding.egress,
-            config: self.grants.config.iter().cloned().collect(),
-            wasi: mute_wasi(log.clone()),
-            http: WasiHttpCtx::new(),
-            table,
-            meter: Meter::for_tool(&self.limits),
-            log,
-        };
-        let mut store = Store::new(self.pre.engine(), state);
-        store.limiter(|state| &mut state.meter);
-        store.set_hostcall_fuel(self.limits.tool.hostcall_fuel_bytes);
-        store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
-        store.set_epoch_deadline(1);
+        let mut store = self.store(binding);
         let started = within(
             self.limits.tool.wall_clock_ms,
             Section::Tool.wall_clock(),
@@ -259,6 +244,47 @@ impl ToolComponent {
             }),
             Err(error) => Err(ToolFailure::of(error, &store.data().meter)),
         }
+    }
+
+    /// The store of a fresh instance.
+    fn store(&self, binding: ToolBinding) -> Store<ToolState> {
+        let log = ToolLog::new(
+            Arc::clone(&self.name),
+            Arc::clone(&binding.released),
+            self.limits.tool.max_log_bytes,
+            binding.metrics.clone(),
+        );
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(self.limits.tool.max_resources);
+        let state = ToolState {
+            config: ConfigCapability::new(
+                Arc::clone(&self.grants.config),
+                Arc::clone(&self.grants.secrets.names),
+                binding.vaults.clone(),
+                binding.context.app_id,
+            ),
+            secrets: SecretsCapability::new(
+                binding.vaults,
+                binding.context,
+                self.grants.secrets.clone(),
+                binding.released,
+                binding.egress.opened(),
+                self.limits.tool.max_recorded_denials,
+                binding.metrics,
+            ),
+            egress: binding.egress,
+            wasi: mute_wasi(log.clone()),
+            http: WasiHttpCtx::new(),
+            table,
+            meter: Meter::for_tool(&self.limits),
+            log,
+        };
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(self.limits.tool.hostcall_fuel_bytes);
+        store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
+        store.set_epoch_deadline(1);
+        store
     }
 }
 

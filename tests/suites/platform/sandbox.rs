@@ -45,7 +45,7 @@ async fn the_language_works_as_agents_write_it() {
         ("return input", "null"),
         (
             "return tools.list().map(t => [t.name, t.operations.map(o => o.name)])",
-            r#"[["brave-search",["search"]]]"#,
+            r#"[["brave-search",["search"]],["llm-router",["chat"]]]"#,
         ),
         (
             "return tools.call('brave-search', 'search', {query: 'x'}).results.length",

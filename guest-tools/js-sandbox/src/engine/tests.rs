@@ -41,6 +41,15 @@ impl Platform for Fake {
         match call.tool.as_str() {
             "echo" => Ok(call.input.clone()),
             "brave-search" => Ok(format!(r#"{{"results":[{}]}}"#, call.input)),
+            "llm-router" if call.input.contains("no text") => {
+                Ok(r#"{"choices":[{"message":{"content":null,"tool_calls":[]}}]}"#.to_owned())
+            }
+            "llm-router" => {
+                let choice = json_text(&format!("{} {}", call.operation, call.input));
+                Ok(format!(
+                    r#"{{"choices":[{{"message":{{"content":{choice}}}}}]}}"#
+                ))
+            }
             "garbled" => Ok("{".to_owned()),
             "mcp:maps" if call.operation == "list_tools" => Ok(
                 r#"{"tools":[{"name":"route"},{"name":"to-do"},{"name":"__proto__"},{"name":"picture"},{"name":"then"}]}"#
@@ -67,6 +76,10 @@ impl Platform for Fake {
     fn log(&self, line: &str) {
         self.lines.borrow_mut().push(line.to_owned());
     }
+}
+
+fn json_text(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn boot() -> (&'static Engine, Rc<Fake>) {
@@ -313,9 +326,33 @@ fn an_error_that_no_one_waits_for_is_in_the_log() {
 }
 
 #[test]
+fn a_model_is_asked_by_a_prompt_or_by_messages_and_answers_with_its_text() {
+    gives(
+        "const said = ai('hi \\\\ \"x\"', {model: 'gpt-4o', temperature: 0, messages: 1}); return [said.slice(0, 5), JSON.parse(said.slice(5))]",
+        r#"["chat ",{"model":"gpt-4o","temperature":0,"messages":[{"role":"user","content":"hi \\ \"x\""}]}]"#,
+    );
+    gives(
+        "return JSON.parse(ai([{role: 'system', content: 's'}]).slice(5))",
+        r#"{"messages":[{"role":"system","content":"s"}]}"#,
+    );
+    gives(
+        "const {choices} = ai('hi', {full: true}); return [choices.length, choices[0].message.content.includes('full')]",
+        "[1,false]",
+    );
+    gives(
+        "return ai('no text', {full: true}).choices[0].message.tool_calls",
+        "[]",
+    );
+    let error = throws("return ai('no text')");
+    assert_eq!(error.code.as_deref(), Some("upstream_error"));
+    assert!(error.message.contains("{full: true}"), "{}", error.message);
+    assert_eq!(throws("return ai(7)").name, "TypeError");
+}
+
+#[test]
 fn there_is_no_door_that_is_not_named() {
     gives(
-        "const known = new Set(['fetch', 'process', 'secret', 'secrets', 'ai', 'setTimeout', 'performance', 'Deno', 'std', 'os', 'WebAssembly']);
+        "const known = new Set(['fetch', 'process', 'secret', 'secrets', 'setTimeout', 'performance', 'Deno', 'std', 'os', 'WebAssembly']);
          return Object.getOwnPropertyNames(globalThis).filter((name) => known.has(name))",
         "[]",
     );

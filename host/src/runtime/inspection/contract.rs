@@ -3,6 +3,8 @@
 //! A test compiles the worlds of `wit/` and checks that they agree with what stands here. This file does not
 //! know where in a component an import stands, and links nothing.
 
+use std::collections::BTreeMap;
+
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::TypesRef;
 
@@ -191,6 +193,26 @@ pub(super) fn is_export_of(class: Class, name: &str) -> bool {
     })
 }
 
+/// What is wrong with the export by which a trusted tool answers HTTP requests; the host serves it for some tools.
+pub(super) fn serving_fault(exports: &BTreeMap<String, Option<String>>) -> Option<String> {
+    exports.iter().find_map(|(name, fault)| {
+        let interface = Interface::parse(name)?;
+        if (interface.package, interface.name) != SERVING {
+            return None;
+        }
+        let fits = |version| Versions::Wasi.fit(version, false);
+        match fault {
+            Some(fault) => Some(format!("its {} {fault}", plain(name))),
+            None if interface.version.is_some_and(fits) => None,
+            None => Some(format!(
+                "its {} has to be of a version from {}",
+                plain(name),
+                Versions::Wasi.words()
+            )),
+        }
+    })
+}
+
 /// What is wrong with the type under which `name` is imported.
 pub(super) fn import_fault(
     name: &str,
@@ -232,7 +254,7 @@ pub(super) fn import_fault(
     None
 }
 
-/// What is wrong with the type of an exported interface of the platform.
+/// What is wrong with the type of an exported interface that the host calls.
 pub(super) fn export_fault(
     name: &str,
     ty: &ComponentEntityType,
@@ -256,8 +278,18 @@ pub(super) fn export_fault(
 
 const PLATFORM: &str = "tavora:platform";
 
-/// The functions of an interface of the platform, each with its shape; `None` for any other interface.
+/// The interface of WASI by which a tool answers HTTP requests.
+const SERVING: (&str, &str) = ("wasi:http", "incoming-handler");
+
+/// The functions of an interface of the platform, and of the one by which a tool answers HTTP requests, each with its
+/// shape; `None` for any other interface.
 fn functions(interface: Interface<'_>) -> Option<&'static [(&'static str, &'static str)]> {
+    if (interface.package, interface.name) == SERVING {
+        return Some(&[(
+            "handle",
+            "func(request: own<resource>, response-out: own<resource>)",
+        )]);
+    }
     if interface.package != PLATFORM {
         return None;
     }

@@ -187,6 +187,7 @@ fn export_fault(class: Class, findings: &Findings) -> Option<String> {
         .filter(|(name, _)| contract::is_export_of(class, name));
     match found.next() {
         Some((name, Some(fault))) => Some(format!("its {} {fault}", plain(name))),
+        Some((_, None)) if class == Class::Tool => contract::serving_fault(&findings.exports),
         Some((_, None)) => None,
         None if findings.exports.is_empty() => {
             Some(format!("it exports nothing where {wanted} is needed"))

@@ -1,9 +1,13 @@
 //! Tests of the inspection on small components: what fits, what is refused and by which name, and that no
 //! bytes at all make it panic or run long. The enumerated hostile guests are in `tests/guests/`.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::*;
+
+/// The contract.
+const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
 
 fn limits() -> InspectionLimits {
     InspectionLimits::default()
@@ -32,10 +36,12 @@ fn fault_of(bytes: &[u8]) -> String {
 
 /// A component of a world in `wit/`, as the toolchain that guests are built with encodes it.
 fn component_of(world: &str) -> Vec<u8> {
+    component_of_world_in(world, WIT.as_ref())
+}
+
+fn component_of_world_in(world: &str, wit: &Path) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
-    let (package, _) = resolve
-        .push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit"))
-        .expect("wit/ parses");
+    let (package, _) = resolve.push_dir(wit).expect("wit/ parses");
     let world = resolve
         .select_world(&[package], Some(world))
         .expect("the world is in wit/");
@@ -91,8 +97,65 @@ fn the_worlds_of_the_contract_fit_their_classes() {
         "{refusal}"
     );
 
+    let router = inspect(&component_of("llm-router"), &limits()).expect("a component");
+    assert!(
+        matches!(router.class, Fit::NeedsTrust { .. }),
+        "{:?}",
+        router.refusal_for(Class::Tool)
+    );
+    assert!(router.refusal_for(Class::Agent).is_some());
+    let serves = "wasi:http/incoming-handler@0.2.12".to_owned();
+    assert!(router.exports.contains(&serves), "{:?}", router.exports);
+
     let stand_in = inspect(&component_of("dev-secrets"), &limits()).expect("a component");
     assert!(matches!(stand_in.class, Fit::NoClass { .. }));
+}
+
+#[test]
+fn a_tool_answers_http_as_wasi_says_or_not_at_all() {
+    let handle = "handle: func(request: incoming-request, response-out: response-outparam);";
+    for (from, to, said) in [
+        (
+            handle,
+            "handle: func(request: incoming-request) -> u32;",
+            "wasi:http/incoming-handler@0.2.12 has a `handle` that is `func(request: own<resource>) -> u32`",
+        ),
+        (
+            "@0.2.12",
+            "@0.2.13",
+            "wasi:http/incoming-handler@0.2.13 has to be of a version from 0.2.0 to 0.2.12",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let changed = copy_with(WIT.as_ref(), folder.path(), &|text| text.replace(from, to));
+        assert!(changed, "wit/ has no {from}");
+        let component = component_of_world_in("llm-router", folder.path());
+        let refusal = inspect(&component, &limits())
+            .expect("a component")
+            .refusal_for(Class::Tool)
+            .expect("it does not fit")
+            .to_string();
+        assert!(refusal.contains(said), "{refusal}");
+    }
+}
+
+/// Copies a folder with its texts changed; whether any of them differs.
+fn copy_with(from: &Path, to: &Path, change: &dyn Fn(&str) -> String) -> bool {
+    let mut differs = false;
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let path = entry.expect("readable").path();
+        let copy = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            std::fs::create_dir(&copy).expect("the folder is new");
+            differs |= copy_with(&path, &copy, change);
+        } else {
+            let text = std::fs::read_to_string(&path).expect("UTF-8");
+            let changed = change(&text);
+            differs |= changed != text;
+            std::fs::write(copy, changed).expect("writable");
+        }
+    }
+    differs
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! Which models there are, as the operator lists them, and which providers the
+//! app has a credential for. No provider is asked, and no credential is resolved.
+
+use crate::provider::{PROVIDERS, Provider, route};
+use serde_json::{Value, json};
+use trusted_tool::{ToolError, setting, tool_error};
+
+/// What the host knows of the vault, without a release: the names that this tool
+/// is granted and the app's vault holds, with commas between them.
+const HELD_SECRETS: &str = "tavora:held-secrets";
+const DEFAULT_MODEL: &str = "gemini-2.5-flash";
+
+/// The model of a request that names none.
+///
+/// # Errors
+/// `tool_failed` when the configuration cannot be read.
+pub fn default_model() -> Result<String, ToolError> {
+    Ok(setting::text("default_model")?.unwrap_or_else(|| DEFAULT_MODEL.to_owned()))
+}
+
+/// The list of models, as OpenAI's API has it: the operator's for each provider
+/// that the app has a credential for, each under a name that leads to it.
+///
+/// # Errors
+/// `vault_unavailable` when the host does not know what the vault holds.
+pub fn list() -> Result<Value, ToolError> {
+    let default = default_model()?;
+    let mut models = Vec::new();
+    for provider in with_credentials()? {
+        let listed = setting::text(&format!("{}_models", provider.name))?.unwrap_or_default();
+        models.extend(ids(provider, &listed, &default).into_iter().map(
+            |id| json!({ "id": id, "object": "model", "created": 0, "owned_by": provider.name }),
+        ));
+    }
+    Ok(json!({ "object": "list", "data": models }))
+}
+
+/// What to tell someone whose model means no provider.
+///
+/// # Errors
+/// `vault_unavailable` when the host does not know what the vault holds.
+pub fn unknown_model(model: &str) -> Result<ToolError, ToolError> {
+    let providers: Vec<_> = with_credentials()?.map(|provider| provider.name).collect();
+    Ok(unknown(model, &providers))
+}
+
+fn unknown(model: &str, providers: &[&str]) -> ToolError {
+    let model: String = model.chars().take(64).collect();
+    let advice = match providers {
+        [] => "the app has a credential for no provider: its owner must store one".to_owned(),
+        some => format!(
+            "write provider/model; the app has credentials for: {}",
+            some.join(", ")
+        ),
+    };
+    tool_error(
+        "unknown_model",
+        format!("the model {model:?} means no provider; {advice}"),
+    )
+}
+
+fn with_credentials() -> Result<impl Iterator<Item = &'static Provider>, ToolError> {
+    let held = setting::text(HELD_SECRETS)
+        .map_err(|_| tool_error("vault_unavailable", "the vault is unavailable"))?;
+    Ok(PROVIDERS.iter().filter(move |provider| match &held {
+        Some(held) => held.split(',').any(|name| name == provider.secret),
+        // Another host than this platform's: it cannot say, so none is left out.
+        None => true,
+    }))
+}
+
+/// The names of a provider's models, the default one among them, each once and
+/// with the prefix that leads to it.
+fn ids(provider: &Provider, listed: &str, default: &str) -> Vec<String> {
+    let is_own = |default: &&str| route(default).is_some_and(|(its, _)| its == provider);
+    let default = Some(default).filter(is_own).map(|default| {
+        let (_, model) = route(default).expect("it has a provider");
+        model
+    });
+    let mut ids: Vec<String> = Vec::new();
+    let listed = listed
+        .split(',')
+        .map(str::trim)
+        .filter(|model| !model.is_empty());
+    for model in default.into_iter().chain(listed) {
+        let id = format!("{}/{model}", provider.name);
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_leads_to_its_provider_and_the_default_is_among_them() {
+        let provider = |name: &str| PROVIDERS.iter().find(|it| it.name == name).expect("known");
+        let gemini = ids(
+            provider("gemini"),
+            " gemini-2.5-pro ,, gemini-2.5-flash",
+            DEFAULT_MODEL,
+        );
+        assert_eq!(gemini, ["gemini/gemini-2.5-flash", "gemini/gemini-2.5-pro"]);
+        let openrouter = ids(
+            provider("openrouter"),
+            "anthropic/claude-sonnet-4",
+            DEFAULT_MODEL,
+        );
+        assert_eq!(openrouter, ["openrouter/anthropic/claude-sonnet-4"]);
+        for id in gemini.iter().chain(&openrouter) {
+            assert!(route(id).is_some(), "{id}");
+        }
+        assert!(ids(provider("ollama"), "", DEFAULT_MODEL).is_empty());
+        assert_eq!(
+            ids(provider("ollama"), "", "ollama/llama3.2"),
+            ["ollama/llama3.2"]
+        );
+    }
+
+    #[test]
+    fn who_names_no_provider_reads_which_there_are() {
+        let error = unknown("llama", &["gemini", "ollama"]);
+        assert_eq!(error.code, "unknown_model");
+        assert!(
+            error
+                .message
+                .ends_with("the app has credentials for: gemini, ollama"),
+            "{}",
+            error.message
+        );
+        assert!(unknown(&"x".repeat(1000), &[]).message.len() < 200);
+    }
+}

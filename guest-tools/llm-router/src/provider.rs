@@ -1,0 +1,169 @@
+//! The providers: the names they go by, the secrets they need, where they are,
+//! and which of them a model's name means.
+//!
+//! All speak OpenAI's chat completions. Nothing here is secret, and nothing is asked.
+
+use trusted_tool::ToolError;
+use trusted_tool::credential::Credential;
+use trusted_tool::request::BaseUrl;
+use trusted_tool::{setting, tool_error};
+
+/// One provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The name before the slash in `provider/model`, and in settings.
+    pub name: &'static str,
+    /// What people call it.
+    pub shown: &'static str,
+    /// The name of the secret that it needs.
+    pub secret: &'static str,
+    /// Where it is without a setting: what stands before `/chat/completions`.
+    /// `None` where the secret itself says it, and is no key.
+    default_base_url: Option<&'static str>,
+    /// How the models begin that are its without a prefix.
+    bare: &'static [&'static str],
+}
+
+/// All of them, in the order in which they are listed.
+pub const PROVIDERS: [Provider; 5] = [
+    Provider {
+        name: "gemini",
+        shown: "Gemini",
+        secret: "gemini_api_key",
+        default_base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        bare: &["gemini-"],
+    },
+    Provider {
+        name: "openai",
+        shown: "OpenAI",
+        secret: "openai_api_key",
+        default_base_url: Some("https://api.openai.com/v1"),
+        bare: &["gpt-", "chatgpt-", "o1", "o3", "o4"],
+    },
+    Provider {
+        name: "openrouter",
+        shown: "OpenRouter",
+        secret: "openrouter_api_key",
+        default_base_url: Some("https://openrouter.ai/api/v1"),
+        bare: &[],
+    },
+    Provider {
+        name: "edenai",
+        shown: "Eden AI",
+        secret: "edenai_api_key",
+        default_base_url: Some("https://api.edenai.run/v3/llm"),
+        bare: &[],
+    },
+    Provider {
+        name: "ollama",
+        shown: "Ollama",
+        secret: "ollama_base_url",
+        default_base_url: None,
+        bare: &[],
+    },
+];
+
+/// Which provider a model's name means, and the name that this provider knows it by.
+pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
+    if let Some((first, rest)) = model.split_once('/') {
+        let named = PROVIDERS.iter().find(|provider| provider.name == first)?;
+        return (!rest.is_empty()).then_some((named, rest));
+    }
+    let is_bare = |provider: &&Provider| provider.bare.iter().any(|start| model.starts_with(start));
+    PROVIDERS
+        .iter()
+        .find(is_bare)
+        .map(|provider| (provider, model))
+}
+
+impl Provider {
+    /// Whether the secret is a key, which the request carries.
+    pub fn has_key(&self) -> bool {
+        self.default_base_url.is_some()
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// `tool_failed` when the setting is no base URL, `unusable_secret` when the
+    /// secret that should be one is none.
+    pub fn base_url(&self, credential: &Credential) -> Result<BaseUrl, ToolError> {
+        const EXPECTED: &str = "an http or https URL without user, query and fragment";
+        let Some(default) = self.default_base_url else {
+            return credential.base_url("/v1").ok_or_else(|| {
+                tool_error(
+                    "unusable_secret",
+                    format!(
+                        "secret \"{}\" is not {EXPECTED}; store it again",
+                        self.secret
+                    ),
+                )
+            });
+        };
+        let key = format!("{}_base_url", self.name);
+        let text = setting::text(&key)?;
+        BaseUrl::parse(text.as_deref().unwrap_or(default))
+            .ok_or_else(|| setting::invalid(&key, EXPECTED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_picks_the_provider_and_is_stripped() {
+        for (model, provider, stripped) in [
+            ("gemini/gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+            ("openai/gpt-4o", "openai", "gpt-4o"),
+            (
+                "openrouter/anthropic/claude-sonnet-4",
+                "openrouter",
+                "anthropic/claude-sonnet-4",
+            ),
+            ("edenai/openai/gpt-4o", "edenai", "openai/gpt-4o"),
+            ("ollama/llama3.2:1b", "ollama", "llama3.2:1b"),
+            ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+            ("gpt-4o-mini", "openai", "gpt-4o-mini"),
+            ("chatgpt-4o-latest", "openai", "chatgpt-4o-latest"),
+            ("o1", "openai", "o1"),
+            ("o3-mini", "openai", "o3-mini"),
+            ("o4-mini", "openai", "o4-mini"),
+        ] {
+            let (found, name) = route(model).expect(model);
+            assert_eq!((found.name, name), (provider, stripped), "{model}");
+        }
+    }
+
+    #[test]
+    fn any_other_name_means_no_provider() {
+        for model in [
+            "",
+            "/",
+            "llama3.2",
+            "claude-sonnet-4",
+            "anthropic/claude-sonnet-4",
+            "openai/",
+            "OpenAI/gpt-4o",
+            "o",
+            "gemini",
+            "google/gemini-2.5-flash",
+            " gpt-4o",
+        ] {
+            assert_eq!(route(model), None, "{model}");
+        }
+    }
+
+    #[test]
+    fn each_default_is_a_base_url_and_each_secret_has_a_name_of_its_own() {
+        for provider in &PROVIDERS {
+            if let Some(url) = provider.default_base_url {
+                assert!(BaseUrl::parse(url).is_some(), "{url}");
+            }
+            let same = PROVIDERS
+                .iter()
+                .filter(|other| other.secret == provider.secret);
+            assert_eq!(same.count(), 1, "{}", provider.secret);
+        }
+    }
+}

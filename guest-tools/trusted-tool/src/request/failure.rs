@@ -1,0 +1,229 @@
+//! Why a request came to nothing: the error that the user sees, and how far the
+//! request came. It decides about no second try.
+
+use crate::bindings::wasi::http::types::ErrorCode;
+use crate::{ToolError, tool_error};
+
+/// A request that has no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the user sees.
+    pub error: ToolError,
+    /// How far the request came.
+    pub stage: Stage,
+}
+
+impl From<Failure> for ToolError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// How far a request came that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There was no connection, so nothing was sent.
+    Connecting,
+    /// The upstream took too long.
+    Waiting,
+    /// Something else: it may have been sent.
+    Unknown,
+}
+
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        Self {
+            error,
+            stage: Stage::Unknown,
+        }
+    }
+}
+
+/// Whom a request is for, by the name that the user knows it by, and where that
+/// is.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) upstream: String,
+    pub(crate) origin: String,
+}
+
+impl Target {
+    pub(crate) fn failure(&self, cause: &ErrorCode) -> Failure {
+        Failure {
+            error: self.error(cause),
+            stage: stage(cause),
+        }
+    }
+
+    pub(crate) fn broken_off(&self) -> ToolError {
+        tool_error(
+            "upstream_error",
+            format!(
+                "{} broke off its answer, fell silent, or went beyond a limit of the host; try again",
+                self.upstream
+            ),
+        )
+    }
+
+    /// What broke off an answer that had begun.
+    pub(crate) fn broken_by(&self, cause: &ErrorCode) -> ToolError {
+        match cause {
+            ErrorCode::HttpResponseBodySize(_) | ErrorCode::ConnectionReadTimeout => {
+                self.error(cause)
+            }
+            _ => self.broken_off(),
+        }
+    }
+
+    pub(crate) fn too_long(&self, max_bytes: u64) -> ToolError {
+        too_long(&self.upstream, max_bytes)
+    }
+
+    fn error(&self, cause: &ErrorCode) -> ToolError {
+        let Self { upstream, origin } = self;
+        match cause {
+            ErrorCode::HttpRequestDenied
+            | ErrorCode::DestinationIpProhibited
+            | ErrorCode::HttpRequestMethodInvalid
+            | ErrorCode::HttpRequestUriInvalid => tool_error(
+                "egress_denied",
+                format!(
+                    "the egress policy does not let this tool reach {origin}; \
+                     the operator can grant the origin"
+                ),
+            ),
+            ErrorCode::DnsTimeout
+            | ErrorCode::ConnectionTimeout
+            | ErrorCode::ConnectionReadTimeout
+            | ErrorCode::ConnectionWriteTimeout
+            | ErrorCode::HttpResponseTimeout => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) did not answer in time; try again later"),
+            ),
+            ErrorCode::HttpResponseBodySize(_) => tool_error(
+                "upstream_error",
+                format!(
+                    "{upstream} answered with more than the host's limit \
+                     egress.limits.max_response_body_bytes allows; ask for less"
+                ),
+            ),
+            ErrorCode::HttpResponseHeaderSectionSize(_)
+            | ErrorCode::HttpResponseHeaderSize(_)
+            | ErrorCode::HttpResponseIncomplete
+            | ErrorCode::HttpResponseTransferCoding(_)
+            | ErrorCode::HttpResponseContentCoding(_)
+            | ErrorCode::HttpProtocolError => tool_error(
+                "upstream_error",
+                format!("{upstream} gave an answer that is no proper HTTP; try again later"),
+            ),
+            ErrorCode::TlsCertificateError
+            | ErrorCode::TlsProtocolError
+            | ErrorCode::TlsAlertReceived(_) => tool_error(
+                "upstream_unreachable",
+                format!(
+                    "{upstream} ({origin}) could not prove who it is by TLS; tell the operator"
+                ),
+            ),
+            ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) has no address that can be found; try again later"),
+            ),
+            _ => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) cannot be reached; try again later"),
+            ),
+        }
+    }
+}
+
+/// The error of an answer with more than `max_bytes`.
+pub fn too_long(upstream: &str, max_bytes: u64) -> ToolError {
+    tool_error(
+        "upstream_error",
+        format!(
+            "{upstream} answered with more than {max_bytes} bytes, the limit max_response_bytes; ask for less"
+        ),
+    )
+}
+
+fn stage(cause: &ErrorCode) -> Stage {
+    match cause {
+        ErrorCode::DnsTimeout
+        | ErrorCode::DnsError(_)
+        | ErrorCode::DestinationNotFound
+        | ErrorCode::DestinationUnavailable
+        | ErrorCode::ConnectionRefused
+        | ErrorCode::ConnectionTimeout => Stage::Connecting,
+        ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => Stage::Waiting,
+        _ => Stage::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_refuses_is_told_from_what_fails() {
+        let target = Target {
+            upstream: "Example".to_owned(),
+            origin: "https://api.example.com".to_owned(),
+        };
+        for (cause, code, stage) in [
+            (
+                ErrorCode::HttpRequestDenied,
+                "egress_denied",
+                Stage::Unknown,
+            ),
+            (
+                ErrorCode::DestinationIpProhibited,
+                "egress_denied",
+                Stage::Unknown,
+            ),
+            (
+                ErrorCode::ConnectionRefused,
+                "upstream_unreachable",
+                Stage::Connecting,
+            ),
+            (
+                ErrorCode::ConnectionTimeout,
+                "upstream_unreachable",
+                Stage::Connecting,
+            ),
+            (
+                ErrorCode::HttpResponseTimeout,
+                "upstream_unreachable",
+                Stage::Waiting,
+            ),
+            (
+                ErrorCode::ConnectionTerminated,
+                "upstream_unreachable",
+                Stage::Unknown,
+            ),
+            (
+                ErrorCode::TlsCertificateError,
+                "upstream_unreachable",
+                Stage::Unknown,
+            ),
+            (
+                ErrorCode::InternalError(None),
+                "upstream_unreachable",
+                Stage::Unknown,
+            ),
+            (
+                ErrorCode::HttpProtocolError,
+                "upstream_error",
+                Stage::Unknown,
+            ),
+        ] {
+            let failure = target.failure(&cause);
+            assert_eq!(
+                (&*failure.error.code, failure.stage),
+                (code, stage),
+                "{cause:?}"
+            );
+        }
+    }
+}

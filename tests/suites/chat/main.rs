@@ -1,0 +1,10 @@
+//! Chat completions: the real binary in front of loopback upstreams that behave as the providers document, or do not.
+//!
+//! What the component decides by itself is tested beside it; here is what crosses the host.
+
+mod bad_upstreams;
+mod clients;
+mod fixture;
+mod refusals;
+mod routing;
+mod streams;
