@@ -1,6 +1,6 @@
 //! Answers that stream: as they come, scrubbed, bounded, and ended when nobody reads them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -180,10 +180,14 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
         .header("x-api-key", &second.key)
         .header("content-type", "application/json")
         .header("content-length", "100")
-        .raw_body("{");
+        .header("expect", "100-continue")
+        .raw_body("");
     let mut unfinished = wire::connect(chat.serving.address).expect("it listens");
     unfinished.write_all(&slow.bytes()).expect("it reads");
-    soon("there is still room", || models(&third).status == 503);
+    // The body is asked for by the tool, which has got its turn then.
+    let mut asked = [0; 12];
+    unfinished.read_exact(&mut asked).expect("it answers");
+    assert_eq!(&asked, b"HTTP/1.1 100");
     let refused = models(&third);
     let message = assert_refused(&refused, 503, "busy");
     assert!(
