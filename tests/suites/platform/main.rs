@@ -11,5 +11,6 @@ mod limits;
 mod sandbox;
 mod scrubbing;
 mod telemetry;
+mod template;
 mod tool_log;
 mod workspace;
