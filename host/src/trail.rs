@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vault_core::audit::outcome;
 use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
 
-use crate::egress::{EgressDenied, EgressLog, ReleasedSecrets};
+use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
 
 /// A tool's answer held a secret, and it was taken out.
 const LEAK_BLOCKED: &str = "leak.blocked";
@@ -92,10 +92,13 @@ impl Trail {
                 scrubbed(&self.released, &denied.reason.to_string())
             };
             tracing::warn!(tool = denied.tool, origin, reason, "a request was refused");
-            let entry = draft(context, EGRESS_DENIED)
+            let mut entry = draft(context, EGRESS_DENIED)
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
+            if let DenialReason::SecretBoundElsewhere { name } = denied.reason {
+                entry = entry.detail("secret", name);
+            }
             record(&self.vaults, entry).await;
         }
         if more > 0 {
@@ -200,7 +203,6 @@ mod tests {
     use vault_core::{AuditEntry, AuditQuery, SqliteOptions, SqliteStore};
 
     use super::*;
-    use crate::egress::DenialReason;
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
 

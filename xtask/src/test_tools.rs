@@ -3,8 +3,9 @@
 
 use crate::project::Project;
 use crate::{debian, step};
-use anyhow::{Result, bail};
-use std::path::Path;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
@@ -33,8 +34,16 @@ const NPM_FOLDERS: [&str; 4] = [
     "clients/openai",
 ];
 
+/// A folder that is copied by people, who install its npm packages there; the suites have them in the build's folder,
+/// under this name.
+const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
+
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 3] = [
+const PYTHONS: [(&str, &str); 4] = [
+    (
+        "componentize-py",
+        "../guest-tools/template/python/requirements.txt",
+    ),
     ("schemathesis", "contract/schemathesis/requirements.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
@@ -63,6 +72,10 @@ pub fn run(project: &Project) -> Result<bool> {
     for folder in NPM_FOLDERS {
         install_npm_packages(&tests.join(folder))?;
     }
+    let (name, folder) = COPIED_NPM_FOLDER;
+    let copy = test_tools(project)?.join(name);
+    copy_npm_lock(&tests.join(folder), &copy)?;
+    install_npm_packages(&copy)?;
     for (name, requirements) in PYTHONS {
         install_python_packages(project, name, &tests.join(requirements))?;
     }
@@ -97,10 +110,25 @@ fn install_npm_packages(folder: &Path) -> Result<()> {
     ]))
 }
 
+/// What `npm ci` reads.
+fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
+    for file in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(from.join(file), to.join(file))
+            .with_context(|| format!("{file} of {} cannot be copied", from.display()))?;
+    }
+    Ok(())
+}
+
+/// Where what is installed here is, unless it is a package of the system or in a folder of `tests/`.
+fn test_tools(project: &Project) -> Result<PathBuf> {
+    Ok(project.target()?.join("test-tools"))
+}
+
 /// A Python of its own in the build's folder, with the packages that are pinned.
 fn install_python_packages(project: &Project, name: &str, requirements: &Path) -> Result<()> {
     step::say(&format!("Installing the Python packages of {name}"));
-    let folder = project.target()?.join("test-tools").join(name);
+    let folder = test_tools(project)?.join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
         Command::new(folder.join("bin/pip"))
