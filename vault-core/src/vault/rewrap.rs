@@ -9,7 +9,7 @@ mod report;
 mod walk;
 mod worker;
 
-use std::{ops::ControlFlow, str::FromStr, time::Instant};
+use std::{fmt, ops::ControlFlow, str::FromStr, time::Instant};
 
 pub use self::report::{
     KekRows, OpenReport, RewrapOutcome, RewrapProgress, RewrapReport, UNREADABLE_NAMED_MAX,
@@ -58,6 +58,12 @@ impl BatchSize {
 impl Default for BatchSize {
     fn default() -> Self {
         Self(Self::DEFAULT)
+    }
+}
+
+impl fmt::Display for BatchSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
