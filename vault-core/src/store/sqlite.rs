@@ -10,6 +10,7 @@ mod chain;
 mod columns;
 mod keks;
 mod reader;
+mod rewrap;
 mod schema;
 mod secrets;
 mod vaults;
