@@ -32,6 +32,10 @@ async fn a_backup_beside_a_busy_host_holds_all_that_was_acknowledged_before() {
     let key = folder.json(OLD, &["key", "create", "tests"])["key"].clone();
     let key = key.as_str().expect("text");
     let host = folder.serve(OLD);
+    // Someone who reads keeps what is written from now on out of the database file: it stands in the log alone.
+    let reader = folder.raw();
+    let begin = "BEGIN; SELECT count(*) FROM secrets";
+    reader.execute_batch(begin).expect("readable");
     let is_over = AtomicBool::new(false);
     let acknowledged = [const { AtomicU64::new(0) }; WRITERS];
     let mut seen = Vec::new();
@@ -64,7 +68,7 @@ async fn a_backup_beside_a_busy_host_holds_all_that_was_acknowledged_before() {
             seen.push((before, now()));
         }
     });
-    drop(host);
+    drop((host, reader));
     for (round, (before, after)) in seen.into_iter().enumerate() {
         let file = format!("{round}.db");
         folder.ok(OLD, &["restore", "--replace", &file]);
@@ -98,6 +102,15 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     folder.put(OLD, "deleted", "v");
     let (kept, deleted) = (payload("kept"), payload("deleted"));
     folder.ok(OLD, &["secret", "delete", "deleted"]);
+    // Whatever a page that is free still holds, should something else than this program have freed it.
+    let freed = "page-that-was-freed".repeat(300);
+    let junk = format!(
+        "PRAGMA secure_delete = OFF; CREATE TABLE junk (x); INSERT INTO junk VALUES ('{freed}'); DROP TABLE junk"
+    );
+    folder.raw().execute_batch(&junk).expect("writable");
+    let source = fs::read(folder.database()).expect("readable");
+    let freed = &freed.as_bytes()[..40];
+    assert!(source.windows(freed.len()).any(|found| found == freed));
     let made = folder.json(OLD, &["backup", "backups.db"]);
     let file = folder.path().join("backups.db");
     let mode = fs::metadata(&file).expect("made").permissions().mode();
@@ -105,7 +118,7 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     let bytes = fs::read(&file).expect("readable");
     assert_eq!(made["bytes"], bytes.len());
     let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|found| found == needle);
-    assert!(holds(&kept) && !holds(&deleted));
+    assert!(holds(&kept) && !holds(&deleted) && !holds(freed));
     let value = fs::read(folder.path().join("old")).expect("the KEK");
     assert!(!holds(value.trim_ascii()), "the key is in it");
     let names = fs::read_dir(folder.path()).expect("readable");
