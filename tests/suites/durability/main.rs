@@ -5,3 +5,4 @@
 
 mod backup;
 mod folder;
+mod golden;
