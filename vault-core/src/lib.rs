@@ -70,7 +70,7 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        sqlite::{SqliteOptions, SqliteStore},
+        sqlite::{SqliteFile, SqliteOptions, SqliteStore},
     },
     vault::{
         AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,

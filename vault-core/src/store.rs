@@ -117,6 +117,14 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// The log of a database is there, and the database is not.
+    #[error(
+        "{path} is the log of a database that is not there; move it away, or its database back to it"
+    )]
+    LogWithoutDatabase {
+        /// The log.
+        path: PathBuf,
+    },
     /// The file cannot be opened or created.
     #[error(
         "the database {path} cannot be opened; check that the folder exists and that this user may write there"

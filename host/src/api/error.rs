@@ -265,6 +265,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Panicked
             | StoreError::NewerSchema { .. }
             | StoreError::NotAVault { .. }
+            | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),
         }
     }

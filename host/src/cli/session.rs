@@ -42,13 +42,7 @@ pub(crate) struct Session {
 impl Session {
     /// Does `work` on data that exists.
     pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
-        let database = database(global, &config(global)?);
-        if !database.exists() {
-            return Err(Failure::Usage(format!(
-                "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
-                database.display()
-            )));
-        }
+        existing_database(global, &config(global)?)?;
         Self::with_new(global, KekSource::EnvironmentOrFolder, work).await
     }
 
@@ -59,9 +53,21 @@ impl Session {
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
         let config = config(global)?;
-        let keyring = keyring(kek, &global.data)?;
         make_private_folder(&global.data)?;
-        let store = SqliteStore::open(database(global, &config), SqliteOptions::default())?;
+        let database = database(global, &config);
+        Self::on(&database, global, config, kek, work).await
+    }
+
+    /// The same on the database in this file.
+    pub(crate) async fn on(
+        database: &Path,
+        global: &Global,
+        config: Config,
+        kek: KekSource,
+        work: impl AsyncFnOnce(&Self) -> Outcome,
+    ) -> Outcome {
+        let keyring = keyring(kek, &global.data)?;
+        let store = SqliteStore::open(database, SqliteOptions::default())?;
         let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
         let session = Self {
             vaults,
@@ -172,6 +178,18 @@ pub(crate) fn database(global: &Global, config: &Config) -> PathBuf {
         Some(url) => url.0.clone(),
         None => global.data.join("tavora.db"),
     }
+}
+
+/// The same, where it must be there.
+pub(crate) fn existing_database(global: &Global, config: &Config) -> Result<PathBuf, Failure> {
+    let database = database(global, config);
+    if database.exists() {
+        return Ok(database);
+    }
+    Err(Failure::Usage(format!(
+        "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
+        database.display()
+    )))
 }
 
 /// The configuration: the file that was named, else `tavora.toml` where there is one.

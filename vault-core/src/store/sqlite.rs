@@ -8,6 +8,7 @@
 mod apps;
 mod chain;
 mod columns;
+mod file;
 mod keks;
 mod reader;
 mod rewrap;
@@ -20,6 +21,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub use self::file::SqliteFile;
 use self::{
     reader::Readers,
     writer::{Effect, Writer},
