@@ -120,7 +120,11 @@ pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValu
         .unwrap(&sealed.wrapped, wrap_data.as_slice())
         .await
         .map_err(OpenError::Unwrap)?;
-    open_payload(&dek, &sealed.binding, &sealed.payload)
+    let opened = open_payload(&dek, &sealed.binding, &sealed.payload);
+    if matches!(opened, Err(OpenError::Commitment)) {
+        kek.forget(&sealed.wrapped, wrap_data.as_slice());
+    }
+    opened
 }
 
 impl PayloadDigest {

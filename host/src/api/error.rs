@@ -190,6 +190,16 @@ impl From<VaultError> for ApiError {
             VaultError::KekCanary { kek_id } => {
                 unavailable("kek_unusable", message).detail("kek_id", kek_id.to_string())
             }
+            VaultError::KekUnavailable {
+                kek_id, trouble, ..
+            } => {
+                let refusal = unavailable("kek_unavailable", message)
+                    .detail("kek_id", kek_id.to_string());
+                match trouble.is_passing() {
+                    true => refusal.retry_after(1),
+                    false => refusal,
+                }
+            }
             VaultError::Wrap(cause) => {
                 tracing::error!(error = %cause, "the KEK provider did not wrap");
                 unavailable("kek_unavailable", message).retry_after(1)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    key::{KekError, KekId},
+    key::{KekError, KekId, KekTrouble},
     name::{AppSlug, InvalidAppSlug, VaultName},
     store::StoreError,
 };
@@ -56,9 +56,19 @@ pub enum VaultError {
         /// The KEK.
         kek_id: KekId,
     },
-    /// The KEK provider did not wrap.
+    /// The KEK's provider does not do its work.
+    #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
+    KekUnavailable {
+        /// The KEK.
+        kek_id: KekId,
+        /// The kind of its provider.
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        trouble: KekTrouble,
+    },
+    /// The KEK did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
-    Wrap(#[from] KekError),
+    Wrap(#[source] KekError),
     /// It is not as the condition of the change wants it; nothing was changed.
     #[error(
         "what was to be changed is not at the revision that was named; read it again, then decide"
@@ -82,6 +92,24 @@ pub enum VaultError {
     /// The store did not work.
     #[error("the vault's store is unavailable: {0}")]
     Store(StoreError),
+}
+
+impl From<KekError> for VaultError {
+    fn from(error: KekError) -> Self {
+        match error {
+            KekError::Provider {
+                kek_id,
+                kind,
+                trouble,
+                ..
+            } => Self::KekUnavailable {
+                kek_id,
+                kind,
+                trouble,
+            },
+            other => Self::Wrap(other),
+        }
+    }
 }
 
 impl From<StoreError> for VaultError {
