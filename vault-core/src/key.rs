@@ -111,6 +111,11 @@ impl Dek {
         dek
     }
 
+    /// The same key once more, for a provider that remembers it.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The key bytes, for a provider to wrap.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0

@@ -55,8 +55,8 @@ pub use self::{
     envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},
     id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
     key::{
-        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider, KekTrouble,
-        Keyring, KeyringError, LocalKek,
+        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider,
+        KekTrouble, Keyring, KeyringError, LocalKek,
     },
     metadata::{InvalidMetadata, METADATA_MAX_BYTES, Metadata},
     name::{

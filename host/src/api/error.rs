@@ -193,8 +193,8 @@ impl From<VaultError> for ApiError {
             VaultError::KekUnavailable {
                 kek_id, trouble, ..
             } => {
-                let refusal = unavailable("kek_unavailable", message)
-                    .detail("kek_id", kek_id.to_string());
+                let refusal =
+                    unavailable("kek_unavailable", message).detail("kek_id", kek_id.to_string());
                 match trouble.is_passing() {
                     true => refusal.retry_after(1),
                     false => refusal,

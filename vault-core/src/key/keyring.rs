@@ -77,7 +77,9 @@ impl Keyring {
         let previous = LocalKek::parse_list(previous.unwrap_or_default())
             .map_err(|(position, source)| KeyringError::Previous { position, source })?;
         let keks = primary.into_iter().chain(previous);
-        Ok(keks.map(|kek| Arc::new(kek) as Arc<dyn KekProvider>).collect())
+        Ok(keks
+            .map(|kek| Arc::new(kek) as Arc<dyn KekProvider>)
+            .collect())
     }
 
     /// The KEK that new DEKs are wrapped with.

@@ -18,10 +18,14 @@ pub enum KekTrouble {
     #[error("it is sealed, throttled or overloaded; see its own status")]
     Busy,
     /// The file or variable with the credential cannot be read.
-    #[error("this host's credential for it cannot be read; correct the file or variable that tavora.toml names")]
+    #[error(
+        "this host's credential for it cannot be read; correct the file or variable that tavora.toml names"
+    )]
     NoCredential,
     /// It does not know this host's credential, or does not let it use the key.
-    #[error("it refuses this host's credential or what that asks for; check the credential and its policy")]
+    #[error(
+        "it refuses this host's credential or what that asks for; check the credential and its policy"
+    )]
     Denied,
     /// The key exists and may not be used.
     #[error("the key is disabled or about to be deleted; enable it again")]

@@ -276,7 +276,9 @@ impl SecretVaults {
                     trouble,
                 }
             }
-            Err(KekError::Format(_) | KekError::NotAuthentic(_)) => KekState::CanaryFailed { kek_id },
+            Err(KekError::Format(_) | KekError::NotAuthentic(_)) => {
+                KekState::CanaryFailed { kek_id }
+            }
         })
     }
 }
