@@ -8,6 +8,7 @@ mod cached;
 pub mod config;
 mod credential;
 mod dek_cache;
+mod pkcs11;
 mod transit;
 
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use vault_core::{FormatError, KekProvider, Keyring, KeyringError};
 
 use self::cached::CachedKek;
 use self::config::{KekConfig, ProviderKind, ProviderName};
+use self::pkcs11::Pkcs11;
 use self::transit::Transit;
 use crate::config::{Config, ConfigError};
 use crate::egress::{TrustError, client_config};
@@ -95,7 +97,10 @@ type Named = (ProviderName, Arc<dyn KekProvider>);
 
 fn providers(config: &Config) -> Result<Vec<Named>, KekSetupError> {
     let KekConfig {
-        limits, transit, ..
+        limits,
+        transit,
+        pkcs11,
+        ..
     } = &config.kek;
     let mut found: Vec<Named> = Vec::new();
     let mut add = |name, kek: CachedKek| found.push((name, Arc::new(kek)));
@@ -106,6 +111,10 @@ fn providers(config: &Config) -> Result<Vec<Named>, KekSetupError> {
             let kek = Transit::new(table, limits, tls.clone()).map_err(problem_in(&name))?;
             add(name, CachedKek::new(kek, limits));
         }
+    }
+    for (name, table) in pkcs11 {
+        let name = ProviderName::of(ProviderKind::Pkcs11, name);
+        add(name, CachedKek::new(Pkcs11::new(table), limits));
     }
     Ok(found)
 }

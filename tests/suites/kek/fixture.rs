@@ -6,8 +6,9 @@ use tavora_host::config::Config;
 use tavora_host::kek;
 use tempfile::TempDir;
 use vault_core::{
-    App, Caller, KekProvider, Keyring, LocalKek, Metadata, RedactedSecret, ReleaseContext,
-    ReleaseError, SecretValue, SecretVaults, SqliteOptions, SqliteStore, VaultError, VaultView,
+    App, Caller, Dek, KekError, KekProvider, KekTrouble, Keyring, LocalKek, Metadata,
+    RedactedSecret, ReleaseContext, ReleaseError, SecretValue, SecretVaults, SqliteOptions,
+    SqliteStore, VaultError, VaultView,
 };
 
 /// Limits that let a test fail quickly, and see every request.
@@ -35,6 +36,28 @@ pub fn keks(keyring: &Keyring) -> Vec<&dyn KekProvider> {
     ids.into_iter()
         .map(|id| keyring.find(id).unwrap())
         .collect()
+}
+
+/// Whether the primary wraps and unwraps.
+pub async fn works(keyring: &Keyring) -> Result<(), KekError> {
+    let wrapped = keyring.primary().wrap(&Dek::make(), b"place").await?;
+    keyring.primary().unwrap(&wrapped, b"place").await.map(drop)
+}
+
+/// That an error is of this trouble, and names the key.
+#[track_caller]
+pub fn expect(keyring: &Keyring, outcome: Result<(), KekError>, trouble: KekTrouble) {
+    let error = outcome.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        matches!(error, KekError::Provider { trouble: found, .. } if found == trouble),
+        "{trouble:?} was expected: {error:?}"
+    );
+    let kek_id = keyring.primary().kek_id().to_string();
+    assert!(
+        said.contains(&kek_id) && said.contains(&trouble.to_string()),
+        "{said}"
+    );
 }
 
 pub struct Platform {

@@ -9,5 +9,6 @@ mod conformance;
 mod fixture;
 mod local;
 mod openbao;
+mod pkcs11;
 mod server;
 mod transit;

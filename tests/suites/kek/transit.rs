@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 use tavora_tests::wire::Request;
 use tempfile::TempDir;
-use vault_core::{Dek, KekError, KekTrouble, Keyring};
+use vault_core::{Dek, KekTrouble};
 
 use crate::conformance;
-use crate::fixture::{IMPATIENT, keks, keyring};
+use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
 use crate::openbao::{OpenBao, ROOT_TOKEN};
 
 /// What the README says that a host needs.
@@ -207,26 +207,4 @@ fn accessors(bao: &OpenBao) -> Vec<String> {
     keys.iter()
         .map(|key| key.as_str().unwrap().to_owned())
         .collect()
-}
-
-/// Whether the primary wraps and unwraps.
-async fn works(keyring: &Keyring) -> Result<(), KekError> {
-    let wrapped = keyring.primary().wrap(&Dek::make(), b"place").await?;
-    keyring.primary().unwrap(&wrapped, b"place").await.map(drop)
-}
-
-/// That an error is of this trouble, and names the key.
-#[track_caller]
-pub fn expect(keyring: &Keyring, outcome: Result<(), KekError>, trouble: KekTrouble) {
-    let error = outcome.unwrap_err();
-    let said = error.to_string();
-    assert!(
-        matches!(error, KekError::Provider { trouble: found, .. } if found == trouble),
-        "{trouble:?} was expected: {error:?}"
-    );
-    let kek_id = keyring.primary().kek_id().to_string();
-    assert!(
-        said.contains(&kek_id) && said.contains(&trouble.to_string()),
-        "{said}"
-    );
 }
