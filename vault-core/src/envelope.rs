@@ -117,7 +117,16 @@ pub async fn seal(
 /// Anything differs from when it was sealed, or the KEK is missing or does not work.
 pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValue, OpenError> {
     let dek = unwrap_dek(keyring, sealed).await?;
-    open_payload(&dek, &sealed.binding, &sealed.payload)
+    let opened = open_payload(&dek, &sealed.binding, &sealed.payload);
+    opened.inspect_err(|error| forget_untrue(keyring, sealed, error))
+}
+
+/// Lets the provider hear of a DEK that the payload does not commit to.
+fn forget_untrue(keyring: &Keyring, sealed: &SealedSecret, error: &OpenError) {
+    if let (OpenError::Commitment, Some(kek)) = (error, keyring.find(sealed.kek_id)) {
+        let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
+        kek.forget(&sealed.wrapped, wrap_data.as_slice());
+    }
 }
 
 impl PayloadDigest {

@@ -52,11 +52,11 @@ pub use self::{
         InvalidChainHash, Subject, VerifyReport,
     },
     blob::FormatError,
-    envelope::{OpenError, SealedSecret, SecretBinding},
+    envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},
     id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
     key::{
-        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider, Keyring,
-        KeyringError, LocalKek,
+        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider,
+        KekTrouble, Keyring, KeyringError, LocalKek,
     },
     metadata::{InvalidMetadata, METADATA_MAX_BYTES, Metadata},
     name::{

@@ -190,6 +190,16 @@ impl From<VaultError> for ApiError {
             VaultError::KekCanary { kek_id } => {
                 unavailable("kek_unusable", message).detail("kek_id", kek_id.to_string())
             }
+            VaultError::KekUnavailable {
+                kek_id, trouble, ..
+            } => {
+                let refusal =
+                    unavailable("kek_unavailable", message).detail("kek_id", kek_id.to_string());
+                match trouble.is_passing() {
+                    true => refusal.retry_after(1),
+                    false => refusal,
+                }
+            }
             VaultError::Wrap(cause) => {
                 tracing::error!(error = %cause, "the KEK provider did not wrap");
                 unavailable("kek_unavailable", message).retry_after(1)
@@ -208,10 +218,6 @@ impl From<VaultError> for ApiError {
             VaultError::KekPrimary { kek_id } => {
                 Self::new(StatusCode::CONFLICT, "kek_primary", message)
                     .detail("kek_id", kek_id.to_string())
-            }
-            VaultError::KekProvider { kek_id, source } => {
-                tracing::error!(%kek_id, error = %source, "a KEK provider does not work");
-                unavailable("kek_unavailable", message).retry_after(1)
             }
             VaultError::KekUntrue { kek_id } => {
                 tracing::error!(%kek_id, "a KEK does not give back what it wraps");

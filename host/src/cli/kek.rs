@@ -127,6 +127,11 @@ fn text(status: &KekStatus) -> String {
         KekState::CanaryFailed { kek_id } => {
             format!("the KEK {kek_id} does not open its own canary: the database is damaged")
         }
+        KekState::Unavailable {
+            kek_id,
+            kind,
+            trouble,
+        } => format!("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}"),
     };
     let mut lines = vec![
         state,

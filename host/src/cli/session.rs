@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 use super::{Failure, Global, Outcome, sentence};
 use crate::config::Config;
+use crate::kek;
+use crate::kek::config::ProviderKind;
 use crate::platform::{Platform, StartError};
 
 /// The environment's names for the platform key and those before it.
@@ -66,7 +68,7 @@ impl Session {
         kek: KekSource,
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
-        let keyring = keyring(kek, &global.data)?;
+        let keyring = keyring(&config, kek, &global.data)?;
         let store = SqliteStore::open(database, SqliteOptions::default())?;
         let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
         let session = Self {
@@ -205,21 +207,28 @@ pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
     }
 }
 
-/// The keyring of the environment, or of the data folder's key file where that is wanted; `None` where there is
-/// neither.
-fn keyring(source: KekSource, data: &Path) -> Result<Option<Keyring>, Failure> {
+/// The keyring of the configuration and the environment, or of the data folder's key file where that is wanted; `None`
+/// where there is no key to wrap with.
+fn keyring(config: &Config, source: KekSource, data: &Path) -> Result<Option<Keyring>, Failure> {
     let file = data.join(KEK_FILE);
     let primary = match variable(KEK_VARIABLE)? {
-        Some(text) => text,
         None if source == KekSource::EnvironmentOrFolder && file.exists() => {
             let file = file.canonicalize()?;
-            Zeroizing::new(format!("file://{}", file.display()))
+            Some(Zeroizing::new(format!("file://{}", file.display())))
         }
-        None => return Ok(None),
+        primary => primary,
     };
-    let previous = variable(PREVIOUS_VARIABLE)?;
-    let previous = previous.as_ref().map(|text| text.as_str());
-    Keyring::local(&primary, previous).map(Some).map_err(usage)
+    let is_local = config.kek.provider.kind == ProviderKind::Local;
+    // Keys that only open are no keyring: there would be nothing to wrap with.
+    let local = match (primary, variable(PREVIOUS_VARIABLE)?) {
+        (None, _) if is_local => Vec::new(),
+        (primary, previous) => {
+            let primary = primary.as_ref().map(|text| text.as_str());
+            let previous = previous.as_ref().map(|text| text.as_str());
+            Keyring::local_keks(primary, previous).map_err(usage)?
+        }
+    };
+    kek::keyring(config, local).map_err(usage)
 }
 
 /// A variable of the environment that holds key material; an empty one is as good as none.

@@ -66,7 +66,7 @@ pub async fn rewrap(
     let again = to.unwrap(&wrapped, data.as_slice()).await;
     match again {
         Ok(again) if bool::from(again.expose().ct_eq(dek.expose())) => Ok(wrapped),
-        Err(outage @ KekError::Provider(_)) => Err(RewrapError::Wrap(outage)),
+        Err(outage @ KekError::Provider { .. }) => Err(RewrapError::Wrap(outage)),
         _ => Err(RewrapError::Untrue(to.kek_id())),
     }
 }
@@ -88,7 +88,9 @@ pub async fn reencrypt(
         Ok(again) if bool::from(again.expose().as_bytes().ct_eq(value.expose().as_bytes())) => {
             Ok(fresh)
         }
-        Err(OpenError::Unwrap(outage @ KekError::Provider(_))) => Err(RewrapError::Wrap(outage)),
+        Err(OpenError::Unwrap(outage @ KekError::Provider { .. })) => {
+            Err(RewrapError::Wrap(outage))
+        }
         _ => Err(RewrapError::Untrue(to.kek_id())),
     }
 }
@@ -99,10 +101,11 @@ async fn checked_dek(
     depth: Depth,
 ) -> Result<Dek, OpenError> {
     let dek = super::unwrap_dek(keyring, sealed).await?;
-    match depth {
-        Depth::Dek => check_commitment(&dek, &sealed.payload)?,
-        Depth::Value => drop(open_payload(&dek, &sealed.binding, &sealed.payload)?),
-    }
+    let checked = match depth {
+        Depth::Dek => check_commitment(&dek, &sealed.payload),
+        Depth::Value => open_payload(&dek, &sealed.binding, &sealed.payload).map(drop),
+    };
+    checked.inspect_err(|error| super::forget_untrue(keyring, sealed, error))?;
     Ok(dek)
 }
 

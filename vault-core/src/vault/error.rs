@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    key::{KekError, KekId},
+    key::{KekError, KekId, KekTrouble},
     name::{AppSlug, InvalidAppSlug, VaultName},
     store::StoreError,
 };
@@ -56,9 +56,19 @@ pub enum VaultError {
         /// The KEK.
         kek_id: KekId,
     },
-    /// The KEK provider did not wrap.
+    /// The KEK's provider does not do its work.
+    #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
+    KekUnavailable {
+        /// The KEK.
+        kek_id: KekId,
+        /// The kind of its provider.
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        trouble: KekTrouble,
+    },
+    /// The KEK did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
-    Wrap(#[from] KekError),
+    Wrap(#[source] KekError),
     /// Secrets cannot be moved to a KEK that is not at hand.
     #[error(
         "the KEK {kek_id}, which wraps {rows} secrets, is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS, or name one that `kek status` shows at hand"
@@ -91,16 +101,6 @@ pub enum VaultError {
         /// The KEK.
         kek_id: KekId,
     },
-    /// A KEK provider did not do its work while secrets were moved or tried.
-    #[error(
-        "the provider of the KEK {kek_id} failed; what was moved stays moved, so start again once it works"
-    )]
-    KekProvider {
-        /// The KEK.
-        kek_id: KekId,
-        /// What it said.
-        source: KekError,
-    },
     /// A KEK does not unwrap to what it wrapped. Nothing was stored with it.
     #[error(
         "the KEK {kek_id} does not give back what it wraps, and nothing more was moved to it; check its provider before anything is stored with it"
@@ -132,6 +132,24 @@ pub enum VaultError {
     /// The store did not work.
     #[error("the vault's store is unavailable: {0}")]
     Store(StoreError),
+}
+
+impl From<KekError> for VaultError {
+    fn from(error: KekError) -> Self {
+        match error {
+            KekError::Provider {
+                kek_id,
+                kind,
+                trouble,
+                ..
+            } => Self::KekUnavailable {
+                kek_id,
+                kind,
+                trouble,
+            },
+            other => Self::Wrap(other),
+        }
+    }
 }
 
 impl From<StoreError> for VaultError {

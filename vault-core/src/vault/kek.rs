@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{SecretVaults, VaultError};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action, subject_kind},
-    key::{Dek, KekId, KekProvider, Keyring},
+    key::{Dek, KekError, KekId, KekProvider, KekTrouble, Keyring},
     store::StoreError,
 };
 
@@ -40,16 +40,38 @@ pub enum KekState {
         /// The KEK.
         kek_id: KekId,
     },
+    /// The primary KEK's provider does not do its work. Nothing is stored; releases are tried one by one, and those
+    /// whose DEK is still known work.
+    Unavailable {
+        /// The KEK.
+        kek_id: KekId,
+        /// The kind of its provider.
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        trouble: KekTrouble,
+    },
 }
 
 impl KekState {
     /// Why secrets cannot be stored, unless they can.
-    fn check(self) -> Result<(), VaultError> {
+    ///
+    /// # Errors
+    /// The state as an error.
+    pub fn check(self) -> Result<(), VaultError> {
         match self {
             Self::Ready => Ok(()),
             Self::Unset => Err(VaultError::KekUnset),
             Self::Mismatch { wanted, rows } => Err(VaultError::KekMismatch { wanted, rows }),
             Self::CanaryFailed { kek_id } => Err(VaultError::KekCanary { kek_id }),
+            Self::Unavailable {
+                kek_id,
+                kind,
+                trouble,
+            } => Err(VaultError::KekUnavailable {
+                kek_id,
+                kind,
+                trouble,
+            }),
         }
     }
 }
@@ -113,9 +135,12 @@ impl SecretVaults {
                 (Some(keyring), Some(canary)) => canary_opens(keyring, row.kek_id, canary).await,
                 _ => None,
             };
+            let in_keyring = self
+                .0
+                .keyring
+                .as_ref()
+                .is_some_and(|keyring| keyring.find(row.kek_id).is_some());
             let worn = row.wraps >= self.0.options.wraps_warning;
-            let keyring = self.0.keyring.as_ref();
-            let in_keyring = keyring.is_some_and(|keyring| keyring.find(row.kek_id).is_some());
             keks.push(KekUse {
                 kek_id: row.kek_id,
                 in_keyring,
@@ -258,27 +283,49 @@ impl SecretVaults {
     }
 
     async fn try_canary(&self, keyring: &Keyring) -> Result<KekState, VaultError> {
-        let kek_id = keyring.primary().kek_id();
-        let Some(canary) = self.0.store.canary(kek_id).await? else {
-            return Ok(KekState::Ready);
+        let kek = keyring.primary();
+        let kek_id = kek.kek_id();
+        let tried = match self.0.store.canary(kek_id).await? {
+            Some(canary) => {
+                self.0.primary_known.store(true, Ordering::Release);
+                kek.unwrap(&canary, &canary_data(kek_id)).await.map(drop)
+            }
+            // Before the first secret there is nothing to open, and a provider that does not work should be known.
+            None => kek.wrap(&Dek::make(), &canary_data(kek_id)).await.map(drop),
         };
-        self.0.primary_known.store(true, Ordering::Release);
-        match canary_opens(keyring, kek_id, &canary).await {
-            Some(true) => Ok(KekState::Ready),
-            _ => Ok(KekState::CanaryFailed { kek_id }),
-        }
+        Ok(match tried {
+            Ok(()) => KekState::Ready,
+            Err(KekError::Provider {
+                kek_id,
+                kind,
+                trouble,
+                source,
+            }) => {
+                tracing::debug!(%kek_id, kind, %trouble, ?source, "the primary KEK cannot be used");
+                KekState::Unavailable {
+                    kek_id,
+                    kind,
+                    trouble,
+                }
+            }
+            Err(KekError::Format(_) | KekError::NotAuthentic(_)) => {
+                KekState::CanaryFailed { kek_id }
+            }
+        })
     }
 }
 
-/// Whether a KEK opens its canary, or nothing when the keyring lacks it.
+/// Whether a KEK opens its canary, or nothing when that cannot be tried.
 async fn canary_opens(keyring: &Keyring, kek_id: KekId, canary: &[u8]) -> Option<bool> {
-    Some(
-        keyring
-            .find(kek_id)?
-            .unwrap(canary, &canary_data(kek_id))
-            .await
-            .is_ok(),
-    )
+    let opened = keyring
+        .find(kek_id)?
+        .unwrap(canary, &canary_data(kek_id))
+        .await;
+    match opened {
+        Ok(_) => Some(true),
+        Err(KekError::Format(_) | KekError::NotAuthentic(_)) => Some(false),
+        Err(KekError::Provider { .. }) => None,
+    }
 }
 
 fn canary_data(kek_id: KekId) -> Vec<u8> {

@@ -1,10 +1,10 @@
 //! KEK providers that lie, garble or are away: a rewrap stops or skips, and destroys nothing.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use vault_core::{
-    Dek, KekError, KekId, KekProvider, Keyring, LocalKek, RewrapOptions, RewrapOutcome,
+    Dek, KekError, KekId, KekProvider, KekTrouble, Keyring, LocalKek, RewrapOptions, RewrapOutcome,
     SecretVaults, UnreadableCause, VaultError,
 };
 
@@ -33,13 +33,17 @@ impl KekProvider for Faulty {
         self.0.kek_id()
     }
 
+    fn kind(&self) -> &'static str {
+        "faulty"
+    }
+
     async fn wrap(&self, dek: &Dek, data: &[u8]) -> Result<Vec<u8>, KekError> {
         match self.1 {
             // The canary is wrapped as it should be.
             _ if data.starts_with(b"tavora/canary") => self.0.wrap(dek, data).await,
             Fault::WrapsAnother => self.0.wrap(&Dek::make(), data).await,
             Fault::Garbles => Ok(vec![7; 62]),
-            Fault::IsAway => Err(away()),
+            Fault::IsAway => Err(self.away()),
             Fault::Lies => self.0.wrap(dek, data).await,
         }
     }
@@ -48,14 +52,21 @@ impl KekProvider for Faulty {
         match self.1 {
             _ if data.starts_with(b"tavora/canary") => self.0.unwrap(wrapped, data).await,
             Fault::Lies => Ok(Dek::make()),
-            Fault::IsAway => Err(away()),
+            Fault::IsAway => Err(self.away()),
             Fault::WrapsAnother | Fault::Garbles => self.0.unwrap(wrapped, data).await,
         }
     }
 }
 
-fn away() -> KekError {
-    KekError::Provider(io::Error::from(io::ErrorKind::TimedOut).into())
+impl Faulty {
+    fn away(&self) -> KekError {
+        KekError::Provider {
+            kek_id: self.0.kek_id(),
+            kind: "faulty",
+            trouble: KekTrouble::TimedOut,
+            source: None,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +126,7 @@ async fn a_provider_that_is_away_stops_a_rewrap_and_says_nothing_of_secrets() {
             .rewrap(&operator(), RewrapOptions::default(), go_on)
             .await;
         assert!(
-            matches!(refused, Err(VaultError::KekProvider { kek_id, .. }) if kek_id == named),
+            matches!(refused, Err(VaultError::KekUnavailable { kek_id, .. }) if kek_id == named),
             "{refused:?}"
         );
     }

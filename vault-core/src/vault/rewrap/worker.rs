@@ -229,7 +229,7 @@ impl Worker {
                     reencrypted,
                 }),
                 Err(RewrapError::Open(error)) => {
-                    let cause = cause_of(error, sealed.kek_id)?;
+                    let cause = cause_of(error)?;
                     done.unreadable.push(UnreadableSecret {
                         app_id: Some(sealed.binding.app_id),
                         vault_id: Some(sealed.binding.vault_id),
@@ -238,10 +238,7 @@ impl Worker {
                         cause,
                     });
                 }
-                Err(RewrapError::Wrap(source)) => {
-                    let kek_id = self.to().unwrap_or(sealed.kek_id);
-                    return Err(VaultError::KekProvider { kek_id, source });
-                }
+                Err(RewrapError::Wrap(error)) => return Err(error.into()),
                 Err(RewrapError::Untrue(kek_id)) => return Err(VaultError::KekUntrue { kek_id }),
             }
         }
@@ -283,11 +280,9 @@ enum Work {
 }
 
 /// Why a secret does not open; a provider that is away says nothing about the secret.
-fn cause_of(error: OpenError, kek_id: KekId) -> Result<UnreadableCause, VaultError> {
+fn cause_of(error: OpenError) -> Result<UnreadableCause, VaultError> {
     match error {
-        OpenError::Unwrap(source @ KekError::Provider(_)) => {
-            Err(VaultError::KekProvider { kek_id, source })
-        }
+        OpenError::Unwrap(outage @ KekError::Provider { .. }) => Err(outage.into()),
         OpenError::UnknownKek(_) => Ok(UnreadableCause::KekMissing),
         OpenError::Unwrap(_) | OpenError::OverlongWrap => Ok(UnreadableCause::Wrap),
         OpenError::Format(_)
