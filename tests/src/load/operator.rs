@@ -81,8 +81,9 @@ impl Tenant {
         let unknown = "0".repeat(32);
         let call = Call::new(Method::DELETE, "/api/admin/keks/{kek_id}", &[&unknown]);
         self.admin_call(404, call).await?;
-        for path in ["/api/admin/kek/rewrap", "/api/admin/kek/verify"] {
-            let call = Call::new(Method::POST, path, &[]).json(&json!({}));
+        let rewrap = Call::new(Method::POST, "/api/admin/kek/rewrap", &[]).json(&json!({}));
+        let verify = Call::new(Method::POST, "/api/admin/kek/verify", &[]);
+        for call in [rewrap, verify] {
             let call = call.admin(&self.surroundings.admin_token);
             self.connection.expect_any(&[202, 409], call).await?;
         }
