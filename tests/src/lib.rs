@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod load;
 pub mod measure;
 pub mod requirement;
+pub mod rotation;
 pub mod serving;
 pub mod upstream;
 pub mod wire;

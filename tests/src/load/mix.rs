@@ -56,6 +56,8 @@ pub enum Step {
     CreateApp,
     /// KEKs and tools.
     Inspect,
+    /// A rewrap and a verification of all secrets, a KEK that is not there.
+    WalkSecrets,
     /// Health, readiness, metrics and the OpenAPI document.
     Probe,
     /// The page at `/admin`.
@@ -63,7 +65,7 @@ pub enum Step {
 }
 
 /// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
-const MIX: [(Step, usize); 28] = [
+const MIX: [(Step, usize); 29] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
     (Step::CompleteChat, 80),
@@ -92,6 +94,7 @@ const MIX: [(Step, usize); 28] = [
     (Step::ExportAudit, 5),
     (Step::VisitPage, 3),
     (Step::CreateApp, 2),
+    (Step::WalkSecrets, 1),
 ];
 
 /// Every step once, beginning at another one for each `number`.
