@@ -144,8 +144,12 @@ async fn use_three_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome 
     }
     transcript.check(
         "each of these entries names the agent",
-        releases(&entries(stage).await?)
-            .all(|entry| entry.detail["agent"] == stage.agent.id.as_str()),
+        releases(&entries(stage).await?).all(|entry| {
+            entry
+                .detail
+                .get("agent")
+                .is_some_and(|id| id == stage.agent.id.as_str())
+        }),
         "one does not",
     );
     Ok(())
