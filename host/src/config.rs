@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use vault_core::SecretName;
 
 use crate::egress::{EgressLimits, Origin};
+use crate::kek::config::KekConfig;
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
 pub use crate::server::{ServerConfig, ServerLimits};
@@ -26,6 +27,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where the data is.
     pub storage: StorageConfig,
+    /// Which key wraps, and where keys are that are not in the environment.
+    pub kek: KekConfig,
     /// Where the agents are declared.
     pub agents: AgentsConfig,
     /// What tools may reach besides the public internet's part of their grants.
@@ -222,6 +225,9 @@ impl Config {
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
+        for key in config.kek.pkcs11.values_mut() {
+            key.module = folder.join(&key.module);
+        }
         for tool in config.tools.values_mut() {
             if let Some(component) = &mut tool.component {
                 *component = folder.join(&component);
@@ -329,6 +335,11 @@ mod tests {
             "[server.rate_limit]",
             "[storage]",
             "[agents]",
+            "[kek]",
+            "[kek.limits]",
+            "[kek.aws_kms.a]",
+            "[kek.transit.a]",
+            "[kek.pkcs11.a]",
             "[egress]",
             "[egress.limits]",
             "[limits]",

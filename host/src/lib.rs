@@ -15,6 +15,7 @@ mod component_file;
 pub mod config;
 mod dispatch;
 pub mod egress;
+pub mod kek;
 pub mod platform;
 pub mod runtime;
 pub mod scrub;

@@ -1,5 +1,5 @@
 //! The audit entries that the host writes on its own: what it refused to release, what it refused to send, and what it
-//! took out of a tool's answer, and who came to the page at `/admin`. Changes and releases are recorded by the vault itself.
+//! took out of a tool's answer, who came to the page at `/admin`, and that the database was backed up or restored. Changes and releases are recorded by the vault itself.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::audit::outcome;
-use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
+use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
 use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
 
@@ -24,15 +24,21 @@ const SIGNED_IN: &str = "admin.signed_in";
 const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 /// The operator signed out of the page.
 const SIGNED_OUT: &str = "admin.signed_out";
+/// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
+const DATABASE_COPIED: &str = "database.backed_up";
+/// The database is a backup that was restored: everything before this entry was, everything after it is new.
+const DATABASE_RESTORED: &str = "database.restored";
 
 /// Every action that the host records beside the vault's own.
-pub(crate) const ACTIONS: [&str; 6] = [
+pub(crate) const ACTIONS: [&str; 8] = [
     RELEASE_DENIED,
     EGRESS_DENIED,
     LEAK_BLOCKED,
     SIGNED_IN,
     SIGN_IN_REFUSED,
     SIGNED_OUT,
+    DATABASE_COPIED,
+    DATABASE_RESTORED,
 ];
 use crate::telemetry::Metrics;
 
@@ -175,6 +181,20 @@ pub(crate) async fn page_visit(
         .outcome(outcome)
         .detail("peer", peer.to_string());
     record(vaults, entry).await;
+}
+
+/// The operator takes a backup. It is written before, so that the backup holds it too.
+pub(crate) fn database_copied(caller: &Caller) -> AuditDraft {
+    AuditDraft::new(caller, DATABASE_COPIED)
+}
+
+/// The database was restored from a backup whose audit ended as this report says.
+pub(crate) fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
+    let head = backup.head.map(|head| head.to_string());
+    AuditDraft::new(caller, DATABASE_RESTORED)
+        .detail("head", head)
+        .detail("entries", backup.entries)
+        .detail("findings", backup.findings_total)
 }
 
 /// A text that a tool made up, without the secrets that it may have put there.

@@ -4,16 +4,19 @@
 
 mod keyring;
 mod local;
+mod trouble;
 
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::{
     keyring::{Keyring, KeyringError},
     local::{InvalidKek, KEK_FILE_MAX_BYTES, LocalKek},
+    trouble::KekTrouble,
 };
 use crate::{aead::NotAuthentic, blob::FormatError};
 
@@ -31,6 +34,20 @@ impl KekId {
     /// The kek id with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// The kek id of a key that cannot be read: from the kind of its provider, and from what identifies it there for
+    /// as long as it exists, its version included. Every host that names the key the same way gets the same id.
+    pub fn derive(kind: &str, identity: &[&str]) -> Self {
+        let mut hash = Sha256::new_with_prefix(b"tavora/kek-id/v1\0");
+        for field in std::iter::once(&kind).chain(identity) {
+            // Each field with its length, so that no two lists of fields look the same.
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let (id, _) = digest.split_first_chunk().expect("32 bytes hold 16");
+        Self(*id)
     }
 
     /// The sixteen bytes.
@@ -94,6 +111,11 @@ impl Dek {
         dek
     }
 
+    /// The same key once more, for a provider that remembers it.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The key bytes, for a provider to wrap.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
@@ -109,9 +131,25 @@ pub enum KekError {
     /// The bytes, the associated data or the key differ from when this was wrapped.
     #[error("the wrapped DEK does not unwrap with its KEK")]
     NotAuthentic(#[from] NotAuthentic),
-    /// A provider on a network did not answer, or refused.
-    #[error("the KEK provider did not do its work; see its own log")]
-    Provider(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The provider did not do its work.
+    #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
+    Provider {
+        /// Which KEK.
+        kek_id: KekId,
+        /// The kind of its provider; see [`KekProvider::kind`].
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        trouble: KekTrouble,
+        /// What the provider's client says, where it says more. Never what a server wrote: that may repeat the request.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+impl KekError {
+    /// Whether the same request may work a moment later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Provider { trouble, .. } if trouble.is_passing())
+    }
 }
 
 /// Something that holds a KEK and wraps DEKs with it, in this process or on a network.
@@ -123,11 +161,18 @@ pub trait KekProvider: Send + Sync {
     /// Which KEK this is. The same key has the same id forever, another key another one.
     fn kek_id(&self) -> KekId;
 
+    /// What holds the key, in a word for operators: `local`, `aws_kms`, `transit`, `pkcs11`.
+    fn kind(&self) -> &'static str;
+
     /// Encrypts a DEK, bound to `associated_data`.
     async fn wrap(&self, dek: &Dek, associated_data: &[u8]) -> Result<Vec<u8>, KekError>;
 
     /// Decrypts a DEK: exactly the one that was wrapped with the same `associated_data`, or an error.
     async fn unwrap(&self, wrapped: &[u8], associated_data: &[u8]) -> Result<Dek, KekError>;
+
+    /// Hears that the DEK which [`Self::unwrap`] gave is not the one that sealed the row. A provider that remembers
+    /// DEKs asks anew for this one.
+    fn forget(&self, _wrapped: &[u8], _associated_data: &[u8]) {}
 }
 
 /// Fills `bytes` from the operating system's generator.
@@ -145,6 +190,21 @@ mod tests {
         let id = KekId::from_bytes([0xab; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("ab".parse::<KekId>(), Err(InvalidKekId));
+    }
+
+    #[test]
+    fn a_derived_kek_id_tells_every_field_apart() {
+        let ids = [
+            KekId::derive("transit", &["ab", "c"]),
+            KekId::derive("transit", &["a", "bc"]),
+            KekId::derive("transit", &["abc"]),
+            KekId::derive("pkcs11", &["ab", "c"]),
+        ];
+        for (index, id) in ids.iter().enumerate() {
+            assert!(!ids[..index].contains(id));
+        }
+        // Stored rows are found by it: it must never change.
+        assert_eq!(ids[0].to_string(), "2ead469c15e43a9318cf62bc78f118ef");
     }
 
     #[test]

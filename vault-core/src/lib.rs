@@ -52,11 +52,11 @@ pub use self::{
         InvalidChainHash, Subject, VerifyReport,
     },
     blob::FormatError,
-    envelope::{OpenError, SealedSecret, SecretBinding},
+    envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},
     id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
     key::{
-        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider, Keyring,
-        KeyringError, LocalKek,
+        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider,
+        KekTrouble, Keyring, KeyringError, LocalKek,
     },
     metadata::{InvalidMetadata, METADATA_MAX_BYTES, Metadata},
     name::{
@@ -70,10 +70,12 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        sqlite::{SqliteOptions, SqliteStore},
+        sqlite::{SqliteFile, SqliteOptions, SqliteStore},
     },
     vault::{
-        AuditExport, EnvelopeStats, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError,
-        Released, SecretVaults, Unavailability, VaultError, VaultOptions,
+        AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,
+        KekUse, OpenReport, ReleaseContext, ReleaseError, Released, RewrapOptions, RewrapOutcome,
+        RewrapProgress, RewrapReport, SecretVaults, UNREADABLE_NAMED_MAX, Unavailability,
+        UnreadableCause, UnreadableSecret, VaultError, VaultOptions,
     },
 };

@@ -20,9 +20,11 @@ const TOOLS: [(&[&str], &str); 5] = [
         "nodejs",
     ),
     (&["npm", "--version"], "npm"),
-    (&["python3", "-c", "import ensurepip, venv"], "python3-venv"),
+    (PYTHON, "python3-venv"),
     (&["chromium", "--version"], "chromium"),
 ];
+
+const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];
 
 /// The folders of `tests/` with npm packages.
 const NPM_FOLDERS: [&str; 4] = [
@@ -78,6 +80,16 @@ pub fn run(project: &Project) -> Result<bool> {
         install_python_packages(project, name, &tests.join(requirements))?;
     }
     Ok(true)
+}
+
+/// Installs what the benches compare with, if there is a Python; without it they leave that out.
+pub fn install_for_benches(project: &Project) -> Result<()> {
+    if !answers(PYTHON) {
+        step::say("There is no python3 with venv: what is compared with LiteLLM is left out");
+        return Ok(());
+    }
+    let requirements = project.tests().join("benches/litellm/requirements.txt");
+    install_python_packages(project, "litellm", &requirements)
 }
 
 fn answers(probe: &[&str]) -> bool {

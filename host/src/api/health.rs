@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vault_core::{KekState, SecretVaults, VaultError};
+use vault_core::SecretVaults;
 
 use super::Api;
 use super::error::ApiError;
@@ -60,19 +60,15 @@ pub async fn ready(vaults: &SecretVaults) -> Result<(), ApiError> {
         vaults.probe().await?;
         vaults.refresh_kek_state().await
     };
-    let error = match checked.await {
-        Ok(KekState::Ready) => return Ok(()),
-        Ok(KekState::Unset) => VaultError::KekUnset,
-        Ok(KekState::Mismatch { wanted, rows }) => VaultError::KekMismatch { wanted, rows },
-        Ok(KekState::CanaryFailed { kek_id }) => VaultError::KekCanary { kek_id },
+    match checked.await {
+        Ok(state) => Ok(state.check()?),
         Err(error) => {
             tracing::error!(%error, "the store or its audit does not work");
-            return Err(ApiError::new(
+            Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "vault_unavailable",
                 "the store or its audit does not work; see the host's log",
-            ));
+            ))
         }
-    };
-    Err(error.into())
+    }
 }

@@ -41,7 +41,10 @@ impl Serve {
                     "{KEK_VARIABLE} is not set: vaults answer 503 until the host is started with it"
                 ),
                 // A keyring that does not fit is in the log already.
-                KekState::Ready | KekState::Mismatch { .. } | KekState::CanaryFailed { .. } => {}
+                KekState::Ready
+                | KekState::Mismatch { .. }
+                | KekState::CanaryFailed { .. }
+                | KekState::Unavailable { .. } => {}
             }
             serving.run(session, &global.data).await
         })

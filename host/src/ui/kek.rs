@@ -62,6 +62,12 @@ pub(super) fn state(state: &KekState) -> Markup {
                     (code("tavora-host audit verify")) " and compare with a backup."
                 }
             }
+            KekState::Unavailable { kek_id, kind, trouble } => {
+                p.state.bad {
+                    strong { "The key's provider does not work. " }
+                    "The KEK " (code(kek_id)) " of " (code(kind)) " cannot be used: " (trouble) "."
+                }
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What is asked of the host under load, and how often. What each step does is in `steps`, `operator` and
-//! `page`.
+//! What is asked of the host under load, and how often. What each step does is in `steps`, `models`,
+//! `operator` and `page`.
 
 /// A request of some kind, or a few that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub enum Step {
     Compute,
     /// A program that calls the search tool, which resolves its secret.
     Search,
+    /// A completion, whole or streamed.
+    CompleteChat,
+    /// The models.
+    ListModels,
     /// Another app's vault, a wrong key, a path that is not there.
     BeRefused,
     /// Apps, one app, its API keys.
@@ -59,9 +63,10 @@ pub enum Step {
 }
 
 /// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
-const MIX: [(Step, usize); 26] = [
+const MIX: [(Step, usize); 28] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
+    (Step::CompleteChat, 80),
     (Step::ListSecrets, 80),
     (Step::Compute, 80),
     (Step::DeleteSecret, 60),
@@ -75,6 +80,7 @@ const MIX: [(Step, usize); 26] = [
     (Step::UpdateVault, 30),
     (Step::ReadAudit, 30),
     (Step::ListTools, 30),
+    (Step::ListModels, 20),
     (Step::CreateOrDeleteVault, 20),
     (Step::PutSecretOutOfTurn, 20),
     (Step::BeRefused, 20),

@@ -59,22 +59,27 @@ impl Keyring {
     /// # Errors
     /// A text is no KEK, or a KEK is there twice.
     pub fn local(primary: &str, previous: Option<&str>) -> Result<Self, KeyringError> {
-        let primary = Arc::new(LocalKek::parse(primary).map_err(KeyringError::Primary)?);
-        let texts = previous
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
-        let previous = texts
-            .enumerate()
-            .map(|(index, text)| match LocalKek::parse(text) {
-                Ok(kek) => Ok(Arc::new(kek) as Arc<dyn KekProvider>),
-                Err(source) => Err(KeyringError::Previous {
-                    position: index + 1,
-                    source,
-                }),
-            });
-        Self::new(primary, previous.collect::<Result<_, _>>()?)
+        let mut keks = Self::local_keks(Some(primary), previous)?.into_iter();
+        let primary = keks.next().expect("a primary that is no KEK is refused");
+        Self::new(primary, keks.collect())
+    }
+
+    /// The KEKs of [`Self::local`], the primary first where there is one, for a keyring that holds others as well.
+    ///
+    /// # Errors
+    /// A text is no KEK.
+    pub fn local_keks(
+        primary: Option<&str>,
+        previous: Option<&str>,
+    ) -> Result<Vec<Arc<dyn KekProvider>>, KeyringError> {
+        let primary = primary.map(LocalKek::parse).transpose();
+        let primary = primary.map_err(KeyringError::Primary)?;
+        let previous = LocalKek::parse_list(previous.unwrap_or_default())
+            .map_err(|(position, source)| KeyringError::Previous { position, source })?;
+        let keks = primary.into_iter().chain(previous);
+        Ok(keks
+            .map(|kek| Arc::new(kek) as Arc<dyn KekProvider>)
+            .collect())
     }
 
     /// The KEK that new DEKs are wrapped with.

@@ -112,6 +112,20 @@ impl LocalKek {
         }
     }
 
+    /// Reads a list of such texts, separated by commas; blanks around them and empty places are ignored.
+    ///
+    /// # Errors
+    /// The place of the first that is no KEK, from 1, and what is wrong with it.
+    pub fn parse_list(texts: &str) -> Result<Vec<Self>, (usize, InvalidKek)> {
+        texts
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .enumerate()
+            .map(|(index, text)| Self::parse(text).map_err(|source| (index + 1, source)))
+            .collect()
+    }
+
     /// A fresh KEK as text to keep somewhere safe: 44 characters of base64.
     pub fn make_text() -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
@@ -186,6 +200,10 @@ impl LocalKek {
 impl KekProvider for LocalKek {
     fn kek_id(&self) -> KekId {
         self.kek_id
+    }
+
+    fn kind(&self) -> &'static str {
+        "local"
     }
 
     async fn wrap(&self, dek: &Dek, associated_data: &[u8]) -> Result<Vec<u8>, KekError> {

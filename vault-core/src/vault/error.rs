@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    key::{KekError, KekId},
+    key::{KekError, KekId, KekTrouble},
     name::{AppSlug, InvalidAppSlug, VaultName},
     store::StoreError,
 };
@@ -56,9 +56,59 @@ pub enum VaultError {
         /// The KEK.
         kek_id: KekId,
     },
-    /// The KEK provider did not wrap.
+    /// The KEK's provider does not do its work.
+    #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
+    KekUnavailable {
+        /// The KEK.
+        kek_id: KekId,
+        /// The kind of its provider.
+        kind: &'static str,
+        /// What is wrong, and what to do.
+        trouble: KekTrouble,
+    },
+    /// The KEK did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
-    Wrap(#[from] KekError),
+    Wrap(#[source] KekError),
+    /// Secrets cannot be moved to a KEK that is not at hand.
+    #[error(
+        "the KEK {kek_id}, which wraps {rows} secrets, is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS, or name one that `kek status` shows at hand"
+    )]
+    KekNotHeld {
+        /// The KEK.
+        kek_id: KekId,
+        /// How many secrets it wraps.
+        rows: u64,
+    },
+    /// The database does not know the KEK.
+    #[error("the database knows no KEK {kek_id}; take a kek id from `kek status`")]
+    KekUnknown {
+        /// The KEK.
+        kek_id: KekId,
+    },
+    /// A KEK that is needed cannot be retired.
+    #[error("{rows} secrets still need the KEK {kek_id}; move them with `kek rewrap` first")]
+    KekInUse {
+        /// The KEK.
+        kek_id: KekId,
+        /// How many secrets it wraps.
+        rows: u64,
+    },
+    /// The primary KEK cannot be retired.
+    #[error(
+        "the KEK {kek_id} is the primary one, which new secrets are wrapped with; make another one primary first"
+    )]
+    KekPrimary {
+        /// The KEK.
+        kek_id: KekId,
+    },
+    /// A KEK does not unwrap to what it wrapped. Nothing was stored with it.
+    #[error(
+        "the KEK {kek_id} does not give back what it wraps, and nothing more was moved to it; check its provider before anything is stored with it"
+    )]
+    KekUntrue {
+        /// The KEK.
+        kek_id: KekId,
+    },
     /// It is not as the condition of the change wants it; nothing was changed.
     #[error(
         "what was to be changed is not at the revision that was named; read it again, then decide"
@@ -84,10 +134,30 @@ pub enum VaultError {
     Store(StoreError),
 }
 
+impl From<KekError> for VaultError {
+    fn from(error: KekError) -> Self {
+        match error {
+            KekError::Provider {
+                kek_id,
+                kind,
+                trouble,
+                ..
+            } => Self::KekUnavailable {
+                kek_id,
+                kind,
+                trouble,
+            },
+            other => Self::Wrap(other),
+        }
+    }
+}
+
 impl From<StoreError> for VaultError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KekMismatch { wanted, rows } => Self::KekMismatch { wanted, rows },
+            StoreError::KekInUse { kek_id, rows } => Self::KekInUse { kek_id, rows },
+            StoreError::UnknownKek { kek_id } => Self::KekUnknown { kek_id },
             StoreError::PreconditionFailed => Self::PreconditionFailed,
             other => Self::Store(other),
         }

@@ -181,10 +181,14 @@ impl SecretVaults {
         }
     }
 
-    /// The keyring, if anything here may open with it. A damaged canary stops no release.
+    /// The keyring, if anything here may open with it. A damaged canary stops no release, and neither does a provider
+    /// that is away: DEKs that it unwrapped a while ago may still be known.
     async fn reading_keyring(&self) -> Result<&Keyring, VaultError> {
         match (self.fitting_keyring().await, &self.0.keyring) {
-            (Err(VaultError::KekCanary { .. }), Some(keyring)) => Ok(keyring),
+            (
+                Err(VaultError::KekCanary { .. } | VaultError::KekUnavailable { .. }),
+                Some(keyring),
+            ) => Ok(keyring),
             (fitting, _) => fitting,
         }
     }

@@ -89,8 +89,9 @@ fn register_keks(to: &mut Registry, status: &KekStatus) {
         KekState::Ready => "ready",
         KekState::Mismatch { .. } => "mismatch",
         KekState::CanaryFailed { .. } => "canary_failed",
+        KekState::Unavailable { .. } => "unavailable",
     };
-    for word in ["unset", "ready", "mismatch", "canary_failed"] {
+    for word in ["unset", "ready", "mismatch", "canary_failed", "unavailable"] {
         let labels = [("state", word.into())];
         state.get_or_create(&labels).set(i64::from(word == is));
     }

@@ -1,0 +1,93 @@
+//! An OpenBao server with the Transit engine, in memory, as `bao server -dev` makes it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tavora_tests::requirement;
+use tavora_tests::wire::{Answer, Request};
+
+use crate::server::{Server, python_program};
+
+/// The token that may do everything.
+pub const ROOT_TOKEN: &str = "root-of-the-tests";
+
+/// Its keys are `tavora`, of two versions, and `other`.
+pub struct OpenBao {
+    pub server: Server,
+}
+
+impl OpenBao {
+    /// Starts one; nothing where the tests may do without.
+    pub fn start() -> Option<Self> {
+        let bao = python_program("openbao", "bao");
+        if !requirement::are_there(&[("OpenBao", bao.exists())]) {
+            return None;
+        }
+        let server = Server::start(
+            |address| {
+                let mut command = Command::new(bao);
+                command
+                    .args(["server", "-dev", "-dev-no-store-token"])
+                    .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
+                    .arg(format!("-dev-listen-address={address}"));
+                command
+            },
+            "/v1/sys/health",
+        );
+        let bao = Self { server };
+        bao.done("/v1/sys/mounts/transit", &json!({ "type": "transit" }));
+        bao.done("/v1/transit/keys/tavora", &json!({}));
+        bao.done("/v1/transit/keys/tavora/rotate", &json!({}));
+        bao.done("/v1/transit/keys/other", &json!({}));
+        Some(bao)
+    }
+
+    /// Posts as root.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::new("POST", path).header("x-vault-token", ROOT_TOKEN);
+        self.server.send(&request.json(body))
+    }
+
+    /// The same, which must work.
+    #[track_caller]
+    pub fn done(&self, path: &str, body: &Value) -> Value {
+        let answer = self.post(path, body);
+        assert!(answer.status < 300, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    /// A token for the policy that the README gives, with changes.
+    pub fn token(&self, name: &str, rules: &str) -> String {
+        self.done(
+            &format!("/v1/sys/policies/acl/{name}"),
+            &json!({ "policy": rules }),
+        );
+        let made = self.done("/v1/auth/token/create", &json!({ "policies": [name] }));
+        made["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Closes it, as an operator does in an emergency.
+    pub fn seal(&self) {
+        self.done("/v1/sys/seal", &json!({}));
+    }
+
+    pub fn unseal(&self) {
+        let log = self.server.log();
+        let key = log
+            .lines()
+            .find_map(|line| line.strip_prefix("Unseal Key: "))
+            .unwrap();
+        self.done("/v1/sys/unseal", &json!({ "key": key }));
+        let started = Instant::now();
+        // It takes a moment until the engines answer again.
+        while self
+            .post("/v1/transit/keys/tavora/config", &json!({}))
+            .status
+            >= 300
+        {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A server of another project, as a process on loopback: started, waited for, stopped as with a debugger, and ended.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tavora_tests::wire::{Answer, Request};
+use tempfile::TempDir;
+
+/// How long a server may take to answer after it was started.
+const START: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    pub address: SocketAddr,
+    /// Its home, with what it printed in `log`.
+    pub folder: TempDir,
+    child: Child,
+}
+
+impl Server {
+    /// Starts what `command` makes for an address, and waits until `path` is answered with success.
+    pub fn start(command: impl FnOnce(SocketAddr) -> Command, path: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Free now; that nobody takes it in between is likely enough for a test.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let child = command(address)
+            .env("HOME", folder.path())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let server = Self {
+            address,
+            folder,
+            child,
+        };
+        let started = Instant::now();
+        while !Request::new("GET", path)
+            .send(address)
+            .is_ok_and(|answer| answer.status == 200)
+        {
+            assert!(started.elapsed() < START, "{}", server.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn send(&self, request: &Request) -> Answer {
+        request.send(self.address).unwrap()
+    }
+
+    /// Lets it hang: connections are taken and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Ends it for good.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(id, signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A program of one of the Pythons that `cargo xtask test-tools` makes.
+pub fn python_program(python: &str, name: &str) -> PathBuf {
+    tavora_tests::requirement::tools_folder()
+        .join(python)
+        .join("bin")
+        .join(name)
+}

@@ -1,0 +1,210 @@
+//! Transit: an OpenBao server, its tokens and AppRoles, and what its refusals become.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tavora_tests::wire::Request;
+use tempfile::TempDir;
+use vault_core::{Dek, KekTrouble};
+
+use crate::conformance;
+use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
+use crate::openbao::{OpenBao, ROOT_TOKEN};
+
+/// What the README says that a host needs.
+const POLICY: &str = r#"
+    path "transit/encrypt/tavora" { capabilities = ["update"] }
+    path "transit/decrypt/tavora" { capabilities = ["update"] }
+"#;
+
+/// A table of `tavora.toml` whose token is in a file of `folder`.
+pub fn table(name: &str, url: &str, folder: &Path, token: &str, more: &str) -> String {
+    let path = folder.join(format!("token-of-{name}"));
+    std::fs::write(&path, format!("{token}\n")).unwrap();
+    format!(
+        "[kek.transit.{name}]\naddress = {url:?}\ntoken = \"file://{}\"\n{more}\n",
+        path.display()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transit_keys_keep_the_contract() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let token = bao.token("tavora", POLICY);
+    let table = |name, token, more| table(name, &bao.server.url(), folder.path(), token, more);
+    let config = [
+        "[kek]\nprovider = \"transit.first\"\n",
+        IMPATIENT,
+        &table("first", &token, "key = \"tavora\""),
+        &table("second", &token, "key = \"tavora\"\nkey_version = 2"),
+        &table("third", ROOT_TOKEN, "key = \"other\""),
+    ]
+    .concat();
+    let keyring = keyring(&config, &[]);
+    let keks = keks(&keyring);
+    let [first, second, third] = keks[..] else {
+        panic!("three keys")
+    };
+    // Another version is another key, and so is another name.
+    conformance::check(first, second).await;
+    conformance::check(third, first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let token = bao.token("tavora", POLICY);
+    let encrypt_only = bao.token(
+        "encrypt-only",
+        r#"path "transit/encrypt/tavora" { capabilities = ["update"] }"#,
+    );
+    let number = Cell::new(0);
+    let one = |token: &str, more: &str| {
+        // Each with a file of its own: tokens are read when they are used.
+        let name = format!("number-{}", number.replace(number.get() + 1));
+        let config = [
+            "[kek]\nprovider = \"transit\"\n",
+            IMPATIENT,
+            &table(&name, &bao.server.url(), folder.path(), token, more),
+        ];
+        keyring(&config.concat(), &[])
+    };
+    let good = one(&token, "key = \"tavora\"");
+    let wrapped = good.primary().wrap(&Dek::make(), b"place").await.unwrap();
+
+    for (keyring, trouble) in [
+        (one("no-such-token", "key = \"tavora\""), KekTrouble::Denied),
+        (one("", "key = \"tavora\""), KekTrouble::NoCredential),
+        (
+            one("a\u{7f}b", "key = \"tavora\""),
+            KekTrouble::NoCredential,
+        ),
+        // What is wrapped must also be unwrapped, or it would be lost.
+        (one(&encrypt_only, "key = \"tavora\""), KekTrouble::Denied),
+        // A token that may not make keys gets no new one by a slip of the pen.
+        (one(&token, "key = \"tavora2\""), KekTrouble::Denied),
+        (
+            one(ROOT_TOKEN, "key = \"tavora\"\nkey_version = 3"),
+            KekTrouble::Missing,
+        ),
+        (
+            one(ROOT_TOKEN, "key = \"tavora\"\nmount = \"elsewhere\""),
+            KekTrouble::Missing,
+        ),
+    ] {
+        let error = keyring.primary().wrap(&Dek::make(), b"place").await;
+        expect(&keyring, error.map(drop), trouble);
+    }
+    let missing = one(ROOT_TOKEN, "key = \"tavora3\"");
+    let error = missing.primary().unwrap(&wrapped, b"place").await;
+    expect(&missing, error.map(drop), KekTrouble::Missing);
+
+    // A version that the operator took out of use.
+    bao.done(
+        "/v1/transit/keys/tavora/config",
+        &json!({ "min_decryption_version": 2, "min_encryption_version": 2 }),
+    );
+    let error = good.primary().unwrap(&wrapped, b"place").await;
+    expect(&good, error.map(drop), KekTrouble::Disabled);
+    let error = good.primary().wrap(&Dek::make(), b"place").await;
+    expect(&good, error.map(drop), KekTrouble::Disabled);
+
+    bao.seal();
+    let error = good.primary().unwrap(&wrapped, b"place").await;
+    expect(&good, error.map(drop), KekTrouble::Busy);
+    bao.unseal();
+    bao.done(
+        "/v1/transit/keys/tavora/config",
+        &json!({ "min_decryption_version": 1 }),
+    );
+    good.primary().unwrap(&wrapped, b"place").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_replaced_in_its_file_is_used_at_once() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let table = |token: &str| {
+        let more = "key = \"tavora\"";
+        table("only", &bao.server.url(), folder.path(), token, more)
+    };
+    let keyring = keyring(
+        &[
+            "[kek]\nprovider = \"transit\"\n",
+            IMPATIENT,
+            &table("expired"),
+        ]
+        .concat(),
+        &[],
+    );
+    assert!(works(&keyring).await.is_err());
+    table(ROOT_TOKEN);
+    works(&keyring).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approle_logs_in_again_when_its_token_ends_or_is_revoked() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    bao.token("tavora", POLICY);
+    bao.done("/v1/sys/auth/approle", &json!({ "type": "approle" }));
+    bao.done(
+        "/v1/auth/approle/role/tavora",
+        &json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_max_ttl": "2s" }),
+    );
+    let role_id = lookup(&bao, "/v1/auth/approle/role/tavora/role-id", "role_id");
+    let made = bao.done("/v1/auth/approle/role/tavora/secret-id", &json!({}));
+    let secret_id = made["data"]["secret_id"].as_str().unwrap().to_owned();
+    let config = approle(&bao, &folder, &role_id, &secret_id);
+    let role = keyring(&config, &[]);
+
+    let before = accessors(&bao).len();
+    works(&role).await.unwrap();
+    works(&role).await.unwrap();
+    assert_eq!(accessors(&bao).len(), before + 1, "one login is enough");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    works(&role).await.unwrap();
+
+    let root = lookup(&bao, "/v1/auth/token/lookup-self", "accessor");
+    for accessor in accessors(&bao).iter().filter(|it| **it != root) {
+        let body = json!({ "accessor": accessor });
+        bao.post("/v1/auth/token/revoke-accessor", &body);
+    }
+    works(&role).await.unwrap();
+
+    let wrong = approle(&bao, &folder, &role_id, "no-such-secret-id");
+    let wrong = keyring(&wrong, &[]);
+    expect(&wrong, works(&wrong).await, KekTrouble::Denied);
+}
+
+fn approle(bao: &OpenBao, folder: &TempDir, role_id: &str, secret_id: &str) -> String {
+    let path = folder.path().join("secret-id");
+    std::fs::write(&path, secret_id).unwrap();
+    format!(
+        "[kek]\nprovider = \"transit\"\n{IMPATIENT}\n[kek.transit.only]\naddress = {:?}\nkey = \"tavora\"\nrole_id = {role_id:?}\nsecret_id = \"file://{}\"\n",
+        bao.server.url(),
+        path.display()
+    )
+}
+
+/// A field of what root reads.
+fn lookup(bao: &OpenBao, path: &str, field: &str) -> String {
+    let request = Request::new("GET", path).header("x-vault-token", ROOT_TOKEN);
+    let answer = bao.server.send(&request).json();
+    answer["data"][field].as_str().unwrap().to_owned()
+}
+
+/// What names every token there is.
+fn accessors(bao: &OpenBao) -> Vec<String> {
+    let request =
+        Request::new("LIST", "/v1/auth/token/accessors").header("x-vault-token", ROOT_TOKEN);
+    let answer = bao.server.send(&request).json();
+    let keys = answer["data"]["keys"].as_array().unwrap();
+    keys.iter()
+        .map(|key| key.as_str().unwrap().to_owned())
+        .collect()
+}
