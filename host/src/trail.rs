@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::audit::outcome;
-use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
+use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
 use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
 
@@ -78,7 +78,9 @@ impl Trail {
     /// A tool's answer held a secret, and it was taken out.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
         self.metrics.leak_blocked(&context.tool);
-        let entry = draft(context, LEAK_BLOCKED).about(Subject::new("secret", secret));
+        let entry = context
+            .draft(LEAK_BLOCKED)
+            .about(Subject::new("secret", secret));
         record(&self.vaults, entry).await;
     }
 
@@ -98,7 +100,8 @@ impl Trail {
                 scrubbed(&self.released, &denied.reason.to_string())
             };
             tracing::warn!(tool = denied.tool, origin, reason, "a request was refused");
-            let mut entry = draft(context, EGRESS_DENIED)
+            let mut entry = context
+                .draft(EGRESS_DENIED)
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
@@ -108,7 +111,8 @@ impl Trail {
             record(&self.vaults, entry).await;
         }
         if more > 0 {
-            let entry = draft(context, EGRESS_DENIED)
+            let entry = context
+                .draft(EGRESS_DENIED)
                 .outcome("denied")
                 .detail("more", more);
             record(&self.vaults, entry).await;
@@ -142,7 +146,8 @@ pub(crate) async fn release_denied(
     secret: &str,
 ) {
     let secret = scrubbed(released, secret);
-    let entry = draft(context, RELEASE_DENIED)
+    let entry = context
+        .draft(RELEASE_DENIED)
         .about(Subject::new(
             "secret",
             secret.chars().take(255).collect::<String>(),
@@ -195,20 +200,6 @@ pub(crate) fn database_restored(caller: &Caller, backup: &VerifyReport) -> Audit
 /// A text that a tool made up, without the secrets that it may have put there.
 fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
-}
-
-fn draft(context: &ReleaseContext, action: &'static str) -> AuditDraft {
-    let caller = Caller {
-        actor: Actor::Tool {
-            name: context.tool.clone(),
-            digest: context.tool_digest.clone(),
-        },
-        request_id: context.request_id.clone(),
-        session_id: context.session_id.clone(),
-    };
-    AuditDraft::new(&caller, action)
-        .app(context.app_id)
-        .on_behalf_of(context.api_key_id)
 }
 
 /// These entries tell what did not happen, so nothing waits on them but the log line if they cannot be written.

@@ -200,6 +200,6 @@ struct Tools {
     responses((status = 200, description = "The trusted tools with their imports and grants."), Refused))]
 /// The trusted tools with their imports and grants.
 async fn tools(State(api): State<Api>, _: Operator) -> Result<Json<Tools>, ApiError> {
-    let tools = api.platform().tools().collect();
+    let tools = api.platform().trusted_tools();
     Ok(Json(Tools { tools }))
 }

@@ -142,6 +142,16 @@ async fn use_three_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome 
     for (tool, secret) in released {
         transcript.say(&format!("secret.released  {secret:<16} to {tool}"));
     }
+    transcript.check(
+        "each of these entries names the agent",
+        releases(&entries(stage).await?).all(|entry| {
+            entry
+                .detail
+                .get("agent")
+                .is_some_and(|id| id == stage.agent.id.as_str())
+        }),
+        "one does not",
+    );
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub app: App,
     pub vault: VaultView,
     pub credentials: [Credential; 3],
-    agent: Arc<Agent>,
+    pub agent: Arc<Agent>,
 }
 
 impl Stage {
