@@ -14,6 +14,7 @@ mod kek;
 mod key;
 mod output;
 mod private_file;
+mod progress;
 mod restore;
 mod run;
 mod secret;
@@ -100,7 +101,7 @@ enum Command {
     /// Secrets in a vault. Values go in; none comes out.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
-    /// The key encryption key.
+    /// The key encryption keys: which there are, and moving secrets from one to another.
     #[command(subcommand)]
     Kek(kek::KekCommand),
     /// Trusted tools, and what a component could do.

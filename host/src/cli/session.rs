@@ -18,7 +18,7 @@ use crate::platform::{Platform, StartError};
 
 /// The environment's names for the platform key and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
-const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
+pub(crate) const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
 
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
@@ -156,13 +156,17 @@ pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
     Failure::Usage(sentence(&*error.into()))
 }
 
-/// What the vault refused: a mistake of the user's where the name is taken or missing, a failure otherwise.
+/// What the vault refused: a mistake of the user's where what was named is taken or missing, a failure otherwise.
 pub(crate) fn refused(error: VaultError) -> Failure {
     match error {
         VaultError::NotFound { .. }
         | VaultError::AppSlugTaken { .. }
         | VaultError::VaultNameTaken { .. }
         | VaultError::ExpiryPast { .. }
+        | VaultError::KekUnset
+        | VaultError::KekNotHeld { .. }
+        | VaultError::KekUnknown { .. }
+        | VaultError::KekPrimary { .. }
         | VaultError::Slug(_) => usage(error),
         other => other.into(),
     }

@@ -7,6 +7,7 @@ mod demo_and_example;
 mod documentation;
 mod egress;
 mod hostile_guests;
+mod kek_commands;
 mod limits;
 mod sandbox;
 mod scrubbing;

@@ -11,6 +11,7 @@ mod columns;
 mod file;
 mod keks;
 mod reader;
+mod rewrap;
 mod schema;
 mod secrets;
 mod vaults;
