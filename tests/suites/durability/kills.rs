@@ -9,6 +9,7 @@ mod ledger;
 mod moment;
 mod site;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tavora_tests::requirement;
@@ -16,10 +17,15 @@ use tavora_tests::requirement;
 use self::chance::Chance;
 use self::moment::Moment;
 use self::site::{Pace, Site};
+use crate::folder::{BOTH, NEW};
 
 /// How many kills there are at random moments, and how many at each named one.
 const RANDOM_KILLS: usize = 220;
 const KILLS_AT_EACH: usize = 14;
+
+/// How many rewraps are killed, with how many secrets that nobody writes meanwhile.
+const REWRAP_KILLS: usize = 60;
+const IDLE_SECRETS: usize = 100;
 
 /// How many platforms are attacked side by side.
 const SITES: usize = 4;
@@ -83,6 +89,86 @@ fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
         }
         site.finish()
     });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
+    let strace = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
+    if !requirement::are_there(&[("strace, and the right to trace", strace)]) {
+        return;
+    }
+    side_by_side(|share, chance| {
+        let mut site = Site::with_idle_secrets(IDLE_SECRETS);
+        let (kills, mut cut_short) = (share.of(REWRAP_KILLS), 0);
+        for number in 0..kills {
+            let host = site.start(None).expect("nothing ends it");
+            // There and back again, so that there is always something to move.
+            let keks = [BOTH, ("old", "new")][number % 2];
+            let reencrypt = ["--reencrypt", "--verify"][number / 2 % 2];
+            let command = site.command(keks, &["kek", "rewrap", "--batch", "2", reencrypt]);
+            // At a moment of its own, or at a random one.
+            let moment = chance.one_of(&[
+                None,
+                Some(Moment::BeforeAPageIsLogged),
+                Some(Moment::BeforeACommitIsDurable),
+            ]);
+            let mut command = match moment {
+                Some(moment) => moment.at(chance).under(&command),
+                None => command,
+            };
+            let pause = Duration::from_millis(chance.below(150));
+            site.work(&host, Pace::Steady, chance, |_| {
+                let rewrap = command.stdout(Stdio::null()).stderr(Stdio::null());
+                let mut rewrap = rewrap.spawn().expect("it starts");
+                if moment.is_none() {
+                    std::thread::sleep(pause);
+                    rewrap.kill().expect("it is ours");
+                }
+                let ended = rewrap.wait().expect("it ends");
+                cut_short += usize::from(ended.code().is_none());
+            });
+            site.ended(host);
+        }
+        assert!(
+            cut_short >= kills / 2,
+            "{cut_short} of {kills} rewraps were killed"
+        );
+        moves_everything(&mut site);
+        site.finish()
+    });
+}
+
+/// Two rewraps to the same key and eight clients at once: the clients win, and in the end everything has moved.
+#[test]
+fn two_rewraps_and_eight_writers_lose_nothing() {
+    let mut site = Site::with_idle_secrets(IDLE_SECRETS * 4);
+    let host = site.start(None).expect("nothing ends it");
+    let mut rewraps = [(); 2].map(|()| site.command(BOTH, &["kek", "rewrap", "--batch", "5"]));
+    let mut chance = Chance::new(chance::seed(), 0);
+    site.work(&host, Pace::Steady, &mut chance, |_| {
+        let rewraps = rewraps.each_mut().map(|rewrap| {
+            let rewrap = rewrap.stdout(Stdio::piped()).stderr(Stdio::piped());
+            rewrap.spawn().expect("it starts")
+        });
+        for rewrap in rewraps {
+            let ended = rewrap.wait_with_output().expect("it ends");
+            assert!(ended.status.success(), "{ended:?}");
+        }
+    });
+    site.ended(host);
+    moves_everything(&mut site);
+    assert!(site.finish() > 0);
+}
+
+/// What was begun so often ends, too: nothing is left under the old key.
+fn moves_everything(site: &mut Site) {
+    for arguments in [&["kek", "rewrap"][..], &["kek", "verify"]] {
+        let ended = site.command(BOTH, arguments).output().expect("it starts");
+        assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+    }
+    let ended = site.command(NEW, &["kek", "verify"]).output();
+    let ended = ended.expect("it starts");
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 /// A part of the kills.

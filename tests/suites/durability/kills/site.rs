@@ -1,5 +1,6 @@
 //! One platform under attack: its host, its clients, and what they know.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,16 +8,16 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tavora_tests::daemon::Daemon;
 use tavora_tests::wire::Request;
-use vault_core::{AppId, ReleaseError, SecretVaults, VaultId};
+use vault_core::{AppId, Caller, ReleaseError, SecretValue, SecretVaults, VaultId};
 
 use super::chance::Chance;
 use super::ledger::Known;
 use super::moment::Deadly;
-use crate::folder::{Folder, OLD, release};
+use crate::folder::{BOTH, Folder, Keks, OLD, release};
 
 /// How many clients write secrets, and how many secrets each has.
-const CLIENTS: usize = 4;
-const SECRETS: usize = 4;
+const CLIENTS: usize = 8;
+const SECRETS: usize = 2;
 
 /// How many requests a burst has, and how long the pause after it is: long enough for the log to be emptied.
 const BURST: usize = 6;
@@ -40,6 +41,8 @@ pub struct Site {
     mover: Client,
     vaults: [VaultId; 2],
     secrets: Vec<Known<Option<u64>>>,
+    /// How many more secrets there are that nobody writes.
+    idle: usize,
     designated: Known<Option<VaultId>>,
     step: AtomicU64,
     acknowledged: AtomicU64,
@@ -55,11 +58,30 @@ struct Client {
 
 impl Site {
     pub fn new() -> Self {
+        Self::with_idle_secrets(0)
+    }
+
+    /// With secrets that nobody writes, for a rewrap to have something to do.
+    pub fn with_idle_secrets(idle: usize) -> Self {
         let folder = Folder::empty();
         let [keeper, mover] = ["keeper", "mover"].map(|app| Client::make(&folder, app));
         let spare = folder.json(OLD, &["vault", "create", "spare", "--app", "mover"]);
         let vaults = [mover.vault, id(&spare["id"])];
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let vaults = folder.open(OLD).await;
+            let put = async |number: usize| {
+                let (operator, name) = (Caller::operator(), idle_name(number).parse());
+                let value = SecretValue::new(number.to_string()).expect("valid");
+                let name = name.expect("valid");
+                let put = vaults.put_secret(&operator, keeper.app, keeper.vault, &name, &value);
+                put.await.expect("it works");
+            };
+            futures::future::join_all((0..idle).map(put)).await;
+            vaults.close().await.expect("it works");
+        });
         Self {
+            idle,
             secrets: vec![Known::new(None); CLIENTS * SECRETS],
             designated: Known::new(Some(mover.vault)),
             folder,
@@ -77,7 +99,7 @@ impl Site {
     pub fn start(&mut self, deadly: Option<Deadly>) -> Option<Daemon> {
         let command = self
             .folder
-            .command(OLD, &["serve", "--listen", "127.0.0.1:0"]);
+            .command(BOTH, &["serve", "--listen", "127.0.0.1:0"]);
         let mut command = match deadly {
             Some(deadly) => deadly.under(&command),
             None => command,
@@ -147,6 +169,11 @@ impl Site {
         self.rounds += 1;
     }
 
+    /// A command on the data, beside the host.
+    pub fn command(&self, keks: Keks, arguments: &[&str]) -> Command {
+        self.folder.command(keks, arguments)
+    }
+
     /// Looks a last time; how many writes were acknowledged.
     pub fn finish(mut self) -> u64 {
         drop(self.start(None));
@@ -157,7 +184,7 @@ impl Site {
     fn check(&mut self) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let faults = runtime.block_on(async {
-            let vaults = self.folder.open(OLD).await;
+            let vaults = self.folder.open(BOTH).await;
             let faults = self.faults(&vaults).await;
             vaults.close().await.expect("it works");
             faults
@@ -172,7 +199,14 @@ impl Site {
         let names: Vec<String> = (0..self.secrets.len()).map(name).collect();
         let found = names.iter().map(|name| release(vaults, app, name));
         let found = futures::future::join_all(found).await;
-        let mut rows = 0;
+        let idle = (0..self.idle).map(async |number| {
+            let value = release(vaults, app, &idle_name(number)).await;
+            let is_there = matches!(&value, Ok(value) if *value == number.to_string());
+            (!is_there).then(|| format!("{}: {:?}", idle_name(number), value.err()))
+        });
+        let idle = futures::future::join_all(idle).await;
+        faults.extend(idle.into_iter().flatten());
+        let mut rows = self.idle as u64;
         for ((known, name), found) in self.secrets.iter_mut().zip(&names).zip(found) {
             let found = match found {
                 Ok(value) => Some(value.parse().expect("a step")),
@@ -264,6 +298,10 @@ fn ask<T: Clone + PartialEq + std::fmt::Debug>(
 
 fn name(number: usize) -> String {
     format!("secret_{number}")
+}
+
+fn idle_name(number: usize) -> String {
+    format!("idle_{number}")
 }
 
 fn id<T: std::str::FromStr>(value: &Value) -> T {
