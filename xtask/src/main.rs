@@ -29,7 +29,7 @@ usage: cargo xtask TASK [ARGUMENTS]
   tool     build a tool of your own, a crate in the folder FOLDER, into a component
   demo     build everything and show it, end to end, on loopback
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
-  test     build everything, run every test and every lint (arguments go to `cargo test`)
+  test     build everything, run every test and every lint (--long kills longer; other arguments go to `cargo test`)
   test-tools
            install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)

@@ -1,5 +1,5 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium. What is there already is kept.
+//! and npm packages, Python packages, Chromium, strace. What is there already is kept.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 5] = [
+const TOOLS: [(&[&str], &str); 6] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -22,6 +22,7 @@ const TOOLS: [(&[&str], &str); 5] = [
     (&["npm", "--version"], "npm"),
     (PYTHON, "python3-venv"),
     (&["chromium", "--version"], "chromium"),
+    (&["strace", "--version"], "strace"),
 ];
 
 const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];

@@ -2,18 +2,24 @@
 //!
 //! The keys are no part of it: without the KEKs that it names nobody can use it, its owner included.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use tempfile::TempPath;
+use tokio::task::{JoinError, JoinHandle};
 use vault_core::SqliteFile;
 
 use super::output::{Output, print_error_line, visible};
+use super::progress::Progress;
 use super::session::{Session, config, existing_database, operator, usage};
 use super::staged::{Contents, Staged};
 use super::{Failure, Global, Outcome};
 use crate::trail;
+
+/// How often it looks how far the copy has come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,11 +60,12 @@ impl Backup {
         let is_current = database.is_current()?;
         let recorded = is_current && record(global).await;
         let copy = staged.path();
+        let total = database.content_bytes()?;
         let copied = tokio::task::spawn_blocking(move || {
             let copy = database.copy_to(&copy)?;
             copy.check()
         });
-        copied.await??;
+        watched(copied, &staged.path(), total).await??;
         let contents = match is_current {
             true => {
                 let look = staged.look_through(global, config, None, async |_, _| Ok(()));
@@ -110,7 +117,22 @@ async fn record(global: &Global) -> bool {
     }
 }
 
-fn taken(file: &std::path::Path) -> Failure {
+/// Waits, and shows meanwhile how large the copy is.
+async fn watched<T>(copying: JoinHandle<T>, copy: &Path, total: u64) -> Result<T, JoinError> {
+    let mut progress = Progress::new("copying, bytes");
+    tokio::pin!(copying);
+    loop {
+        match tokio::time::timeout(LOOK_INTERVAL, &mut copying).await {
+            Ok(copied) => return copied,
+            Err(_) => {
+                let done = copy.metadata().map_or(0, |found| found.len());
+                progress.show(done.min(total), total);
+            }
+        }
+    }
+}
+
+fn taken(file: &Path) -> Failure {
     usage(format!(
         "{} exists already; take another name, or move it away",
         file.display()

@@ -346,7 +346,8 @@ fn a_backup_does_not_need_the_audit() {
     assert_eq!(made["recorded"], false);
 }
 
-/// Until there is a rewrap: the one secret is written anew under the new key.
+/// The secret is replaced, and everything moved to the new key.
 fn rotate(folder: &Folder) {
-    folder.put(BOTH, "a", "after");
+    folder.put(OLD, "a", "after");
+    folder.ok(BOTH, &["kek", "rewrap"]);
 }

@@ -6,3 +6,4 @@
 mod backup;
 mod folder;
 mod golden;
+mod kills;
