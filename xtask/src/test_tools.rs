@@ -1,5 +1,5 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium. What is there already is kept.
+//! and npm packages, Python packages, Chromium, and the servers and the token of KEK providers. What is there already is kept.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 5] = [
+const TOOLS: [(&[&str], &str); 6] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -21,6 +21,7 @@ const TOOLS: [(&[&str], &str); 5] = [
     (&["npm", "--version"], "npm"),
     (&["python3", "-c", "import ensurepip, venv"], "python3-venv"),
     (&["chromium", "--version"], "chromium"),
+    (&["softhsm2-util", "--version"], "softhsm2"),
 ];
 
 /// The folders of `tests/` with npm packages.
@@ -32,10 +33,12 @@ const NPM_FOLDERS: [&str; 4] = [
 ];
 
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 3] = [
+const PYTHONS: [(&str, &str); 5] = [
     ("schemathesis", "contract/schemathesis/requirements.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
+    ("openbao", "kek/openbao-requirements.txt"),
+    ("moto", "kek/moto-requirements.txt"),
 ];
 
 /// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.
