@@ -4,6 +4,7 @@
 //! further attempts, and the DEKs that are remembered. A kek id follows from the configuration alone, so that a host
 //! starts, and knows which rows are whose, while a provider is away. Rewrapping is the vault's.
 
+mod aws_kms;
 mod cached;
 pub mod config;
 mod credential;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use vault_core::{FormatError, KekProvider, Keyring, KeyringError};
 
+use self::aws_kms::AwsKms;
 use self::cached::CachedKek;
 use self::config::{KekConfig, ProviderKind, ProviderName};
 use self::pkcs11::Pkcs11;
@@ -98,14 +100,21 @@ type Named = (ProviderName, Arc<dyn KekProvider>);
 fn providers(config: &Config) -> Result<Vec<Named>, KekSetupError> {
     let KekConfig {
         limits,
+        aws_kms,
         transit,
         pkcs11,
         ..
     } = &config.kek;
     let mut found: Vec<Named> = Vec::new();
     let mut add = |name, kek: CachedKek| found.push((name, Arc::new(kek)));
+    let extra_ca_pem = config.egress.extra_ca_pem()?;
+    for (name, table) in aws_kms {
+        let name = ProviderName::of(ProviderKind::AwsKms, name);
+        let kek = AwsKms::new(table, limits, extra_ca_pem.clone());
+        add(name, CachedKek::new(kek, limits));
+    }
     if !transit.is_empty() {
-        let tls = client_config(config.egress.extra_ca_pem()?.as_deref())?;
+        let tls = client_config(extra_ca_pem.as_deref())?;
         for (name, table) in transit {
             let name = ProviderName::of(ProviderKind::Transit, name);
             let kek = Transit::new(table, limits, tls.clone()).map_err(problem_in(&name))?;

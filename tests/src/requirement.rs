@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::binary::profile_folder;
 
 /// Set where a skipped test is a failed one: in continuous integration.
-const REQUIRE_ALL: &str = "TAVORA_TEST_REQUIRE_ALL";
+pub const REQUIRE_ALL: &str = "TAVORA_TEST_REQUIRE_ALL";
 
 /// Whether all of these are there, each with a word for it. If not, says so, and the test has nothing to do.
 ///

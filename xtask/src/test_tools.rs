@@ -1,5 +1,6 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, strace. What is there already is kept.
+//! and npm packages, Python packages, Chromium, strace, and the servers and the token of KEK providers. What is there
+//! already is kept.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 6] = [
+const TOOLS: [(&[&str], &str); 7] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -23,6 +24,7 @@ const TOOLS: [(&[&str], &str); 6] = [
     (PYTHON, "python3-venv"),
     (&["chromium", "--version"], "chromium"),
     (&["strace", "--version"], "strace"),
+    (&["softhsm2-util", "--version"], "softhsm2"),
 ];
 
 const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];
@@ -40,7 +42,7 @@ const NPM_FOLDERS: [&str; 4] = [
 const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
 
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 4] = [
+const PYTHONS: [(&str, &str); 6] = [
     (
         "componentize-py",
         "../guest-tools/template/python/requirements.txt",
@@ -48,6 +50,8 @@ const PYTHONS: [(&str, &str); 4] = [
     ("schemathesis", "contract/schemathesis/requirements.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
+    ("openbao", "kek/openbao-requirements.txt"),
+    ("moto", "kek/moto-requirements.txt"),
 ];
 
 /// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.

@@ -15,6 +15,7 @@ use super::session::{
     variable,
 };
 use super::{Failure, Global, Outcome, private_file};
+use crate::kek::config::ProviderKind;
 
 /// The app that `dev` makes.
 const APP: &str = "dev";
@@ -39,11 +40,13 @@ impl Dev {
     }
 }
 
-/// Makes the folder's KEK where there is none, unless secrets are there already: those need the one they have.
+/// Makes the folder's KEK where there is none, unless secrets are there already (those need the one they
+/// have) or the configuration names a key elsewhere.
 async fn make_kek(global: &Global) -> Outcome {
     make_private_folder(&global.data)?;
     let kek = global.data.join(KEK_FILE);
-    if variable(KEK_VARIABLE)?.is_some() || kek.exists() {
+    let is_remote = config(global)?.kek.provider.kind != ProviderKind::Local;
+    if is_remote || variable(KEK_VARIABLE)?.is_some() || kek.exists() {
         return Ok(());
     }
     Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {

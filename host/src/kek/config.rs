@@ -110,7 +110,7 @@ impl fmt::Display for ProviderName {
 
 impl fmt::Debug for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_string())
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -286,7 +286,7 @@ impl TryFrom<String> for PathName {
 
 impl fmt::Debug for PathName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        f.write_str(&self.0)
     }
 }
 

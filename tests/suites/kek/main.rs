@@ -5,10 +5,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod aws_kms;
+mod cache;
 mod conformance;
+mod faults;
 mod fixture;
 mod local;
+mod moto;
 mod openbao;
 mod pkcs11;
+mod proxy;
+mod rerun;
+mod serve;
 mod server;
 mod transit;

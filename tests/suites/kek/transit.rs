@@ -14,7 +14,7 @@ use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
 use crate::openbao::{OpenBao, ROOT_TOKEN};
 
 /// What the README says that a host needs.
-const POLICY: &str = r#"
+pub const POLICY: &str = r#"
     path "transit/encrypt/tavora" { capabilities = ["update"] }
     path "transit/decrypt/tavora" { capabilities = ["update"] }
 "#;

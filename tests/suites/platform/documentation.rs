@@ -13,6 +13,23 @@ use super::workspace::root;
 /// The tool in the example configuration that shows every key of a tool.
 const EXAMPLE_TOOL: &str = "tools.weather";
 
+/// Tables of `[kek]`, which there are none of by default, with what each must say.
+const KEK_TABLES: &str = r#"
+    [kek.aws_kms.NAME]
+    key = "arn:aws:kms:region:1:key/1"
+    [kek.transit.NAME]
+    address = "https://localhost"
+    key = "key"
+    [kek.pkcs11.NAME]
+    module = "module"
+    token_label = "label"
+    key_id = "00"
+    pin = "env:PIN"
+"#;
+
+/// The keys of those that have no default.
+const REQUIRED: [&str; 6] = ["key", "address", "module", "token_label", "key_id", "pin"];
+
 /// A section and a key to the default as `tavora.toml` would write it, `None` where there is none.
 type Defaults = BTreeMap<String, String>;
 
@@ -28,6 +45,11 @@ fn the_example_configuration_is_the_defaults() {
     let all = Config::parse(&uncommented(&text, true)).expect("the examples are valid");
     assert_eq!(all.tools.len(), 2, "{:?}", all.tools);
     assert!(all.storage.url.is_some() && all.egress.extra_ca_file.is_some());
+    let kek = &all.kek;
+    assert_eq!(
+        (kek.aws_kms.len(), kek.transit.len(), kek.pkcs11.len()),
+        (1, 2, 1)
+    );
 }
 
 #[test]
@@ -35,6 +57,7 @@ fn every_key_is_in_the_example_configuration() {
     let expected: BTreeSet<String> = defaults()
         .into_keys()
         .chain(tool_keys(EXAMPLE_TOOL).into_keys())
+        .chain(kek_keys("main").into_keys())
         .collect();
     let mut section = String::new();
     let mut found = BTreeSet::new();
@@ -49,6 +72,11 @@ fn every_key_is_in_the_example_configuration() {
         }
     }
     found.retain(|key| !key.starts_with("tools.") || key.starts_with(EXAMPLE_TOOL));
+    // A second table of a kind shows the other half of its keys.
+    let found: BTreeSet<String> = found
+        .into_iter()
+        .map(|key| key.replace("kek.transit.next.", "kek.transit.main."))
+        .collect();
     assert_eq!(found, expected);
 }
 
@@ -57,6 +85,7 @@ fn the_readme_has_every_key_with_its_default() {
     let expected: Defaults = defaults()
         .into_iter()
         .chain(tool_keys("tools.NAME"))
+        .chain(kek_keys("NAME"))
         .collect();
     let mut found = Defaults::new();
     for row in table(&read("README.md"), "| section |") {
@@ -199,6 +228,10 @@ fn defaults() -> Defaults {
     let mut defaults = keys(&format!("{:#?}", Config::default()), "");
     let tools = defaults.remove("tools");
     assert_eq!(tools.as_deref(), Some("{}"), "there are tools by default");
+    for kind in ["aws_kms", "transit", "pkcs11"] {
+        let tables = defaults.remove(&format!("kek.{kind}"));
+        assert_eq!(tables.as_deref(), Some("{}"), "there are keys by default");
+    }
     assert!(defaults.len() > 30, "{defaults:?}");
     defaults
 }
@@ -206,6 +239,21 @@ fn defaults() -> Defaults {
 /// Every key of a tool.
 fn tool_keys(section: &str) -> Defaults {
     keys(&format!("{:#?}", ToolConfig::default()), section)
+}
+
+/// Every key of a key's table, under this name, of each kind.
+fn kek_keys(name: &str) -> Defaults {
+    let kek = Config::parse(KEK_TABLES).expect("valid").kek;
+    let table = |kind: &str, debug: String| keys(&debug, &format!("kek.{kind}.{name}"));
+    let mut all = table("aws_kms", format!("{:#?}", kek.aws_kms["NAME"]));
+    all.extend(table("transit", format!("{:#?}", kek.transit["NAME"])));
+    all.extend(table("pkcs11", format!("{:#?}", kek.pkcs11["NAME"])));
+    for (key, default) in &mut all {
+        if REQUIRED.iter().any(|it| key.ends_with(&format!(".{it}"))) {
+            "None".clone_into(default);
+        }
+    }
+    all
 }
 
 /// The fields in the indented form that `Debug` gives to structs.

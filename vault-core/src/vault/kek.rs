@@ -312,7 +312,8 @@ impl SecretVaults {
                 trouble,
                 source,
             }) => {
-                tracing::debug!(%kek_id, kind, %trouble, ?source, "the primary KEK cannot be used");
+                let cause = source.as_ref().map(|source| source.to_string());
+                tracing::debug!(%kek_id, kind, %trouble, cause, "the primary KEK cannot be used");
                 KekState::Unavailable {
                     kek_id,
                     kind,
