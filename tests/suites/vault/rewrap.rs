@@ -3,9 +3,11 @@
 mod fixture;
 mod providers;
 mod reencrypt;
+mod retirement;
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,12 +15,12 @@ use std::{
 };
 
 use vault_core::{
-    Condition, KekId, Keyring, LocalKek, RewrapOptions, RewrapOutcome, StoreError, UnreadableCause,
-    VaultError,
+    Condition, KekId, Keyring, LocalKek, RewrapOptions, RewrapOutcome, RewrapProgress, StoreError,
+    UnreadableCause, VaultError,
 };
 
-use self::fixture::{Rotation, go_on, kek_id};
-use crate::fixture::{keyring, operator, put, release, value};
+use self::fixture::{Rotation, between, go_on, kek_id};
+use crate::fixture::{delete, keyring, operator, put, release, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_secret_moves_and_stays_what_it_was() {
@@ -123,6 +125,57 @@ async fn puts_win_whatever_a_rewrap_does() {
     assert!(verified.is_clean(), "{:?}", verified.findings);
 }
 
+/// When it is told of a batch, the next one has been read and is about to be swapped: what happens then comes between.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_between_reading_and_swapping_wins() {
+    for reencrypt in [false, true] {
+        let rotation = Rotation::new(20).await;
+        let (vaults, platform) = (&rotation.vaults, &rotation.platform);
+        let laggard = rotation.laggard().await;
+        let mut told = 0;
+        let meanwhile = |_: &RewrapProgress| {
+            told += 1;
+            between(async {
+                let (app, vault) = (&platform.app, &platform.vault);
+                if told == 1 {
+                    put(&laggard, app, vault, "S6", "put between").await;
+                    delete(vaults, app, vault, "S7").await.unwrap();
+                    delete(vaults, app, vault, "S8").await.unwrap();
+                    put(&laggard, app, vault, "S8", "put again").await;
+                }
+                // What was moved already comes back to the old KEK.
+                if told == 4 {
+                    put(&laggard, app, vault, "S0", "put behind it").await;
+                }
+            });
+            ControlFlow::Continue(())
+        };
+        let options = RewrapOptions {
+            batch: 5.try_into().unwrap(),
+            reencrypt,
+            ..RewrapOptions::default()
+        };
+        let report = vaults
+            .rewrap(&operator(), options, meanwhile)
+            .await
+            .unwrap();
+        assert_eq!(report.outcome, RewrapOutcome::Complete, "{report:?}");
+        assert_eq!(report.progress.overtaken, 3, "{report:?}");
+        assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 19)]));
+        let mut expected = rotation.values.clone();
+        expected.remove(&Rotation::name(7));
+        for (number, text) in [(6, "put between"), (8, "put again"), (0, "put behind it")] {
+            expected.insert(Rotation::name(number), text.to_owned());
+        }
+        for (name, text) in &expected {
+            let opened = release(vaults, &platform.app, name.as_str()).await;
+            assert_eq!(&opened.unwrap(), text, "{name}");
+        }
+        let verified = vaults.audit_verify(None).await.unwrap();
+        assert!(verified.is_clean(), "{:?}", verified.findings);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_rewraps_at_once_do_the_work_of_one() {
     let rotation = Rotation::new(300).await;
@@ -154,9 +207,9 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
         ..RewrapOptions::default()
     };
     let caller = operator();
-    let stop_at_30 = |progress: &vault_core::RewrapProgress| match progress.moved >= 30 {
-        true => std::ops::ControlFlow::Break(()),
-        false => std::ops::ControlFlow::Continue(()),
+    let stop_at_30 = |progress: &RewrapProgress| match progress.moved >= 30 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     };
     let report = rotation.vaults.rewrap(&caller, options(), stop_at_30);
     let report = report.await.unwrap();
@@ -176,7 +229,7 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
     let mut reached = Some(reached);
     let vaults = rotation.vaults.clone();
     let dropped = tokio::spawn(async move {
-        let tell = move |progress: &vault_core::RewrapProgress| {
+        let tell = move |progress: &RewrapProgress| {
             if progress.moved >= 20
                 && let Some(reached) = reached.take()
             {
@@ -320,55 +373,6 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do() {
         assert_eq!((report.to, report.progress.moved), (target, 3));
         assert_eq!(rotation.rows(), HashMap::from([(target, 3)]));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kek_is_retired_once_nothing_needs_it() {
-    let rotation = Rotation::new(5).await;
-    let vaults = &rotation.vaults;
-    let caller = operator();
-    let in_use = vaults.retire_kek(&caller, rotation.old_id).await;
-    assert!(
-        matches!(in_use, Err(VaultError::KekInUse { kek_id, rows: 5 }) if kek_id == rotation.old_id)
-    );
-    // What a tool was given within a call opens again afterwards.
-    let context = vault_core::ReleaseContext::new(rotation.platform.app.id, "tool", "sha256:00");
-    let held = vaults.release(&context, &Rotation::name(0)).await.unwrap();
-    rotation.rewrap(RewrapOptions::default()).await.unwrap();
-    let primary = vaults.retire_kek(&caller, rotation.new_id).await;
-    assert!(matches!(primary, Err(VaultError::KekPrimary { .. })));
-    vaults.retire_kek(&caller, rotation.old_id).await.unwrap();
-    let twice = vaults.retire_kek(&caller, rotation.old_id).await;
-    assert!(matches!(twice, Err(VaultError::KekUnknown { .. })));
-    assert_eq!(rotation.audited("kek.retired").await, ["kek.retired ok"]);
-    let again = vaults.reopen(&held.sealed).await.unwrap();
-    assert_eq!(again.expose(), held.value.expose());
-
-    // A host that only ever had the old key is told which one it needs, and stores nothing.
-    let platform = &rotation.platform;
-    let refused = crate::fixture::try_put(
-        &platform.vaults,
-        &platform.app,
-        &platform.vault,
-        "S0",
-        "too late",
-    );
-    let refused = refused.await.unwrap_err();
-    assert!(
-        matches!(refused, VaultError::KekMismatch { wanted, rows: 5 } if wanted == rotation.new_id),
-        "{refused:?}"
-    );
-    // One that can read the new one and still writes with the old one makes it known again.
-    let laggard = rotation.laggard().await;
-    put(&laggard, &platform.app, &platform.vault, "LATE", "v").await;
-    vaults
-        .rewrap(&caller, RewrapOptions::default(), go_on)
-        .await
-        .unwrap();
-    vaults.retire_kek(&caller, rotation.old_id).await.unwrap();
-    put(&laggard, &platform.app, &platform.vault, "LATER", "v").await;
-    assert_eq!(rotation.rows()[&rotation.old_id], 1);
-    assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread")]
