@@ -45,6 +45,11 @@ async fn a_dek_is_asked_for_once_however_many_need_it() {
 
     let again = platform.reopened(transit(proxy.url(), &folder)).await;
     let canary = proxy.requests("decrypt");
+    // Long enough that all of them come before the first answer.
+    proxy.answer(|_, pass| {
+        std::thread::sleep(Duration::from_millis(150));
+        pass()
+    });
     let released = (0..50).map(|_| release(&again, &platform.app, "A"));
     assert!(
         join_all(released)
