@@ -19,7 +19,7 @@ fn kek(bao: &OpenBao) -> String {
     format!(
         "[kek]\nprovider = \"transit.main\"\n\
          [kek.transit.main]\naddress = {:?}\nkey = \"tavora\"\ntoken = \"env:BAO_TOKEN\"\n\
-         [kek.limits]\nrequest_timeout_ms = 500\nmax_retries = 1\n",
+         [kek.limits]\nrequest_timeout_ms = 2_000\nmax_retries = 1\n",
         bao.server.url()
     )
 }
