@@ -6,6 +6,7 @@
 mod agent;
 mod app;
 mod audit;
+mod backup;
 mod completions;
 mod demo;
 mod dev;
@@ -13,13 +14,17 @@ mod kek;
 mod key;
 mod output;
 mod private_file;
+mod progress;
+mod restore;
 mod run;
 mod secret;
 mod serve;
 mod session;
+mod staged;
 mod tool;
 mod vault;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -96,7 +101,7 @@ enum Command {
     /// Secrets in a vault. Values go in; none comes out.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
-    /// The key encryption key.
+    /// The key encryption keys: which there are, and moving secrets from one to another.
     #[command(subcommand)]
     Kek(kek::KekCommand),
     /// Trusted tools, and what a component could do.
@@ -105,6 +110,8 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     /// Print a shell's completion script.
     Completions(completions::Completions),
 }
@@ -124,14 +131,24 @@ impl Failure {
     fn report(self) -> ExitCode {
         match self {
             Self::Status(status) => ExitCode::from(status),
-            Self::Usage(message) => {
-                eprintln!("error: {message}");
+            Self::Usage(_) => {
+                eprintln!("error: {self}");
                 ExitCode::from(2)
             }
-            Self::Failed(error) => {
-                eprintln!("error: {}", sentence(&*error));
+            Self::Failed(_) => {
+                eprintln!("error: {self}");
                 ExitCode::FAILURE
             }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Failed(error) => f.write_str(&sentence(&**error)),
+            Self::Status(status) => write!(f, "it ended with the status {status}"),
         }
     }
 }
@@ -203,6 +220,8 @@ async fn execute(cli: Cli) -> Outcome {
         Command::Kek(kek) => kek.execute(&global, &output).await,
         Command::Tool(tool) => tool.execute(&global, &output).await,
         Command::Audit(audit) => audit.execute(&global, &output).await,
+        Command::Backup(backup) => backup.execute(&global, &output).await,
+        Command::Restore(restore) => restore.execute(&global, &output).await,
         Command::Completions(completions) => completions.execute::<Cli>(),
     }
 }

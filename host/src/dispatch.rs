@@ -17,6 +17,7 @@ use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
 
 pub use self::served::{AnswerBody, BrokenOff};
+use crate::agents::AgentId;
 use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
 use crate::runtime::limits::ToolLimits;
@@ -82,6 +83,7 @@ pub(crate) struct Dispatch(Arc<Run>);
 struct Run {
     granted: Tools,
     identity: RunIdentity,
+    agent: Option<AgentId>,
     vaults: SecretVaults,
     egress: Arc<EgressPool>,
     released: Arc<ReleasedSecrets>,
@@ -96,6 +98,7 @@ impl Dispatch {
     pub(crate) fn new(
         granted: Tools,
         identity: RunIdentity,
+        agent: Option<AgentId>,
         vaults: SecretVaults,
         egress: Arc<EgressPool>,
         limits: &ToolLimits,
@@ -111,6 +114,7 @@ impl Dispatch {
         Self(Arc::new(Run {
             granted,
             identity,
+            agent,
             trail: Arc::new(trail),
             vaults,
             egress,
@@ -215,6 +219,7 @@ impl Run {
             request_id: self.identity.request_id.clone(),
             session_id: Some(self.identity.session_id.clone()),
             api_key_id: self.identity.api_key,
+            agent: self.agent.as_ref().map(ToString::to_string),
         }
     }
 

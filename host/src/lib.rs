@@ -17,6 +17,7 @@ mod dispatch;
 pub mod egress;
 pub mod kek;
 pub mod platform;
+pub mod rotation;
 pub mod runtime;
 pub mod scrub;
 pub mod server;

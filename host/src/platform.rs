@@ -19,7 +19,7 @@ use tracing::field::Empty;
 use vault_core::{AppId, SecretVaults};
 
 pub use self::chat::ServeError;
-use crate::agents::{Agent, AgentError, AgentRules, Agents, AgentsError};
+use crate::agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
@@ -34,7 +34,7 @@ use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
-pub use view::{ComponentView, OperationView, ToolView};
+pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -290,9 +290,19 @@ impl Platform {
         &self.metrics
     }
 
-    /// The tools, by name.
+    /// The tools that a run may call, by name.
     pub fn tools(&self) -> impl Iterator<Item = ToolView> {
         self.tools.values().map(|tool| ToolView::from(&**tool))
+    }
+
+    /// Every trusted tool that is loaded, by name: those that a run may call, and the client of MCP servers, which runs
+    /// call under the names of the servers that their agents' files declare.
+    pub fn trusted_tools(&self) -> Vec<ToolView> {
+        let client = self.mcp_client.iter();
+        let client = client.map(|client| ToolView::from(&**client));
+        let mut tools: Vec<ToolView> = self.tools().chain(client).collect();
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        tools
     }
 
     /// The component of the agents' sandbox, unless this binary was built without it.
@@ -344,12 +354,12 @@ impl Platform {
     /// Runs a program in another component of the agent class.
     pub async fn run_in(&self, agent: &AgentComponent, run: AgentRun) -> RunReport {
         let started = Instant::now();
-        let granted = match &run.tools {
-            RunTools::All => self.tools.clone(),
-            RunTools::Named(names) => self.named(|name| names.contains(name)),
-            RunTools::Of(agent) => self.granted_to(agent),
+        let (granted, declared) = match &run.tools {
+            RunTools::All => (self.tools.clone(), None),
+            RunTools::Named(names) => (self.named(|name| names.contains(name)), None),
+            RunTools::Of(agent) => (self.granted_to(agent), Some(agent.id.clone())),
         };
-        let dispatch = self.dispatch(granted, run.identity.clone());
+        let dispatch = self.dispatch(granted, run.identity.clone(), declared);
         let span = tracing::info_span!(
             "sandbox_run",
             app_id = %run.identity.app,
@@ -379,15 +389,17 @@ impl Platform {
         operation: &str,
         input: &str,
     ) -> Result<String, ToolError> {
-        self.dispatch(self.tools.clone(), identity)
+        self.dispatch(self.tools.clone(), identity, None)
             .call(tool, operation, input)
             .await
     }
 
-    fn dispatch(&self, granted: Tools, identity: RunIdentity) -> Dispatch {
+    /// For the calls of one run; `agent` is the one that is declared to make them, if one is.
+    fn dispatch(&self, granted: Tools, identity: RunIdentity, agent: Option<AgentId>) -> Dispatch {
         Dispatch::new(
             granted,
             identity,
+            agent,
             self.vaults.clone(),
             Arc::clone(&self.egress),
             &self.limits.tool,

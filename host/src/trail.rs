@@ -1,5 +1,5 @@
 //! The audit entries that the host writes on its own: what it refused to release, what it refused to send, and what it
-//! took out of a tool's answer, and who came to the page at `/admin`. Changes and releases are recorded by the vault itself.
+//! took out of a tool's answer, who came to the page at `/admin`, and that the database was backed up or restored. Changes and releases are recorded by the vault itself.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::audit::outcome;
-use vault_core::{Actor, AuditDraft, Caller, ReleaseContext, SecretVaults, Subject};
+use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
-use crate::egress::{EgressDenied, EgressLog, ReleasedSecrets};
+use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
 
 /// A tool's answer held a secret, and it was taken out.
 const LEAK_BLOCKED: &str = "leak.blocked";
@@ -24,15 +24,21 @@ const SIGNED_IN: &str = "admin.signed_in";
 const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 /// The operator signed out of the page.
 const SIGNED_OUT: &str = "admin.signed_out";
+/// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
+const DATABASE_COPIED: &str = "database.backed_up";
+/// The database is a backup that was restored: everything before this entry was, everything after it is new.
+const DATABASE_RESTORED: &str = "database.restored";
 
 /// Every action that the host records beside the vault's own.
-pub(crate) const ACTIONS: [&str; 6] = [
+pub(crate) const ACTIONS: [&str; 8] = [
     RELEASE_DENIED,
     EGRESS_DENIED,
     LEAK_BLOCKED,
     SIGNED_IN,
     SIGN_IN_REFUSED,
     SIGNED_OUT,
+    DATABASE_COPIED,
+    DATABASE_RESTORED,
 ];
 use crate::telemetry::Metrics;
 
@@ -72,7 +78,9 @@ impl Trail {
     /// A tool's answer held a secret, and it was taken out.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
         self.metrics.leak_blocked(&context.tool);
-        let entry = draft(context, LEAK_BLOCKED).about(Subject::new("secret", secret));
+        let entry = context
+            .draft(LEAK_BLOCKED)
+            .about(Subject::new("secret", secret));
         record(&self.vaults, entry).await;
     }
 
@@ -92,14 +100,19 @@ impl Trail {
                 scrubbed(&self.released, &denied.reason.to_string())
             };
             tracing::warn!(tool = denied.tool, origin, reason, "a request was refused");
-            let entry = draft(context, EGRESS_DENIED)
+            let mut entry = context
+                .draft(EGRESS_DENIED)
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
+            if let DenialReason::SecretBoundElsewhere { name } = denied.reason {
+                entry = entry.detail("secret", name);
+            }
             record(&self.vaults, entry).await;
         }
         if more > 0 {
-            let entry = draft(context, EGRESS_DENIED)
+            let entry = context
+                .draft(EGRESS_DENIED)
                 .outcome("denied")
                 .detail("more", more);
             record(&self.vaults, entry).await;
@@ -133,7 +146,8 @@ pub(crate) async fn release_denied(
     secret: &str,
 ) {
     let secret = scrubbed(released, secret);
-    let entry = draft(context, RELEASE_DENIED)
+    let entry = context
+        .draft(RELEASE_DENIED)
         .about(Subject::new(
             "secret",
             secret.chars().take(255).collect::<String>(),
@@ -169,23 +183,23 @@ pub(crate) async fn page_visit(
     record(vaults, entry).await;
 }
 
+/// The operator takes a backup. It is written before, so that the backup holds it too.
+pub(crate) fn database_copied(caller: &Caller) -> AuditDraft {
+    AuditDraft::new(caller, DATABASE_COPIED)
+}
+
+/// The database was restored from a backup whose audit ended as this report says.
+pub(crate) fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
+    let head = backup.head.map(|head| head.to_string());
+    AuditDraft::new(caller, DATABASE_RESTORED)
+        .detail("head", head)
+        .detail("entries", backup.entries)
+        .detail("findings", backup.findings_total)
+}
+
 /// A text that a tool made up, without the secrets that it may have put there.
 fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
-}
-
-fn draft(context: &ReleaseContext, action: &'static str) -> AuditDraft {
-    let caller = Caller {
-        actor: Actor::Tool {
-            name: context.tool.clone(),
-            digest: context.tool_digest.clone(),
-        },
-        request_id: context.request_id.clone(),
-        session_id: context.session_id.clone(),
-    };
-    AuditDraft::new(&caller, action)
-        .app(context.app_id)
-        .on_behalf_of(context.api_key_id)
 }
 
 /// These entries tell what did not happen, so nothing waits on them but the log line if they cannot be written.
@@ -200,7 +214,6 @@ mod tests {
     use vault_core::{AuditEntry, AuditQuery, SqliteOptions, SqliteStore};
 
     use super::*;
-    use crate::egress::DenialReason;
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
 

@@ -1,8 +1,7 @@
 //! How fast the host is over HTTP, how soon it is ready and how much memory it takes, on the real binary.
 //!
-//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one. Every
-//! ratio is of numbers from this run. `--quick` measures shorter. It needs the binary that `cargo xtask bench` builds,
-//! and asserts nothing but that each answer is right.
+//! Prints the lines of `measure`. Every ratio is of numbers from this run. `--quick` measures shorter. It needs the
+//! binary that `cargo xtask bench` builds, and asserts nothing but that each answer is right.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +12,9 @@ use serde_json::json;
 use tavora_tests::load::connection::{Call, Connection};
 use tavora_tests::load::memory::resident_bytes;
 use tavora_tests::load::{self, GROWTH_MAX_BYTES, LoadPlan};
+use tavora_tests::measure::{
+    at_least, at_most, median, megabytes, milliseconds, percentile, report,
+};
 use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::wire::Request;
 use tokio::runtime::Runtime;
@@ -231,42 +233,4 @@ fn put(vault: &str, name: &str) -> Call {
 /// A folder on the disk of the build, because a temporary folder may be in memory, where durability costs nothing.
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
-}
-
-fn percentile(laps: &mut [Duration], percent: usize) -> Duration {
-    laps.sort_unstable();
-    laps[(laps.len() - 1) * percent / 100]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn report(name: &str, value: f64, unit: &str) {
-    println!("{}", json!({ "name": name, "value": value, "unit": unit }));
-}
-
-fn at_most(name: &str, value: f64, budget: f64, unit: &str) {
-    let text = format!("≤ {budget:.0}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": unit, "budget": text, "met": value <= budget })
-    );
-}
-
-fn at_least(name: &str, value: f64, budget: f64, unit: &str) {
-    let text = format!("≥ {budget:.0}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": unit, "budget": text, "met": value >= budget })
-    );
 }

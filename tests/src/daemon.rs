@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::wire::{Answer, Request};
@@ -36,6 +37,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a command that prints where it listens, and waits for that.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::try_spawn(command).expect("the host says where it listens")
+    }
+
+    /// The same for one that may end before it listens, which is nothing then.
+    pub fn try_spawn(command: &mut Command) -> Option<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -49,8 +55,9 @@ impl Daemon {
             child,
             log,
         };
-        daemon.address = daemon.log.listening_address();
-        daemon
+        // What it logged is shown when it goes, if that is a failure.
+        daemon.address = daemon.log.listening_address()?;
+        Some(daemon)
     }
 
     /// Sends a request.
@@ -76,6 +83,13 @@ impl Daemon {
         let id = i32::try_from(self.child.id()).expect("process ids are small");
         // It may have ended by itself.
         let _ = kill(Pid::from_raw(id), signal);
+    }
+
+    /// Whether its process has not ended yet.
+    pub fn is_running(&self) -> bool {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"));
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        matches!(waitid(Id::Pid(id), flags), Ok(WaitStatus::StillAlive))
     }
 
     /// Asks it to end, and waits for that.
@@ -182,14 +196,11 @@ impl Log {
     }
 
     /// Waits for the line that says where the host listens.
-    fn listening_address(&self) -> SocketAddr {
+    fn listening_address(&self) -> Option<SocketAddr> {
         let lines = self.wait(START, |lines| {
             listening_address(&lines.text).is_none() && lines.ended < 2
         });
-        let found = listening_address(&lines.text);
-        // The log is shown when the caller's `Daemon` goes, which needs the lock.
-        drop(lines);
-        found.expect("the host says where it listens")
+        listening_address(&lines.text)
     }
 }
 

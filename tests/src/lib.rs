@@ -1,5 +1,6 @@
 //! What the suites share: an upstream and a trace collector on loopback, a platform on a database of its own, the host's
-//! binary, alone and serving, and a wire to it.
+//! binary, alone and serving, a wire to it, and
+//! what benches print.
 //!
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
 
@@ -8,7 +9,9 @@ pub mod collector;
 pub mod daemon;
 pub mod fixture;
 pub mod load;
+pub mod measure;
 pub mod requirement;
+pub mod rotation;
 pub mod serving;
 pub mod upstream;
 pub mod wire;

@@ -9,6 +9,7 @@ pub mod connection;
 mod ledger;
 pub mod memory;
 mod mix;
+mod models;
 mod operator;
 mod page;
 mod reckoning;
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 
 use self::connection::Laps;
 use self::memory::{Sample, Sampler};
-use self::tenant::{Commons, Searches, Surroundings, Tenant};
+use self::tenant::{Commons, Questions, Surroundings, Tenant};
 use crate::serving::Serving;
 use crate::upstream::{Seen, Upstream, search_results};
 
@@ -81,15 +82,15 @@ pub const GROWTH_MAX_BYTES: u64 = 64 << 20;
 
 /// Runs it, the host's folder in `parent`.
 pub async fn run(plan: LoadPlan, parent: &Path) -> Result<LoadReport> {
-    let searches = Searches::default();
-    let upstream = upstream(searches.clone()).await;
+    let questions = Questions::default();
+    let upstream = upstream(questions.clone()).await;
     let mut serving = Serving::start_in(parent, &config(upstream.url()), |_| ());
-    let report = load(plan, &mut serving, searches).await;
+    let report = load(plan, &mut serving, questions).await;
     report.with_context(|| format!("the host's log ends so:\n{}", end(&serving.log())))
 }
 
-async fn load(plan: LoadPlan, serving: &mut Serving, searches: Searches) -> Result<LoadReport> {
-    let surroundings = Surroundings::of(serving, searches);
+async fn load(plan: LoadPlan, serving: &mut Serving, questions: Questions) -> Result<LoadReport> {
+    let surroundings = Surroundings::of(serving, questions);
     let commons = Commons::make(serving);
     let make = |number| Tenant::make(number, Arc::clone(&surroundings));
     let tenants = together((0..plan.connections).map(make)).await?;
@@ -162,27 +163,32 @@ where
     Ok(done)
 }
 
-/// The search tool's upstream: it finds what was asked for, and writes down with which credential.
-async fn upstream(searches: Searches) -> Upstream {
+/// The tools' upstream: it finds what was asked for, and writes down with which credential.
+async fn upstream(questions: Questions) -> Upstream {
     Upstream::start(move |request: &Seen| {
+        if request.uri.path() == "/chat/completions" {
+            return models::complete(&questions, request);
+        }
         let query = request.uri.query().unwrap_or_default();
         let query = query.split('&').find_map(|pair| pair.strip_prefix("q="));
         let credential = request.headers.get("x-subscription-token");
         let credential = credential.and_then(|value| value.to_str().ok());
         if let (Some(query), Some(credential)) = (query, credential) {
-            searches.saw(query.to_owned(), credential.to_owned());
+            questions.saw(query.to_owned(), credential.to_owned());
         }
         search_results(&[query.unwrap_or_default()])
     })
     .await
 }
 
-/// The search tool asks the upstream on loopback. Wrong keys, which are part of the load, all come from one address, and
+/// The tools ask the upstream on loopback. Wrong keys, which are part of the load, all come from one address, and
 /// everybody may be signed in at once.
 fn config(upstream: &str) -> String {
+    let model = models::MODEL;
     format!(
         "[egress]\nallow_private_origins = [{upstream:?}]\n\
          [tools.brave-search.config]\nbase_url = {upstream:?}\n\
+         [tools.llm-router.config]\ndefault_model = {model:?}\nopenai_base_url = {upstream:?}\n\
          [server.auth_failures]\nburst = 1_000_000\n\
          [admin]\nmax_sessions = 1_000\n"
     )

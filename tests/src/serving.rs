@@ -173,8 +173,8 @@ impl Serving {
     }
 }
 
-/// Gives a data folder the component cache of all tests, so that one start compiles for all.
-fn share_component_cache(data: &Path) {
+/// Makes a data folder with the component cache of all tests, so that one start compiles for all.
+pub fn share_component_cache(data: &Path) {
     let private = std::fs::Permissions::from_mode(0o700);
     let cache = component_cache();
     std::fs::set_permissions(&cache, private.clone()).expect("the cache is this user's");

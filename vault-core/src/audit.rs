@@ -48,8 +48,16 @@ pub mod action {
     pub const SECRET_DELETED: &str = "secret.deleted";
     /// A trusted tool asked for a secret; the outcome says whether it was authorised.
     pub const SECRET_RELEASED: &str = "secret.released";
+    /// A secret was put under a fresh DEK; its value and its version stayed.
+    pub const SECRET_REENCRYPTED: &str = "secret.reencrypted";
     /// A KEK was used with this database for the first time.
     pub const KEK_REGISTERED: &str = "kek.registered";
+    /// Secrets began to be moved to a KEK.
+    pub const KEK_REWRAP_STARTED: &str = "kek.rewrap_started";
+    /// That ended; the outcome says how.
+    pub const KEK_REWRAP_ENDED: &str = "kek.rewrap_ended";
+    /// A KEK that wraps nothing any more was forgotten.
+    pub const KEK_RETIRED: &str = "kek.retired";
 
     /// All of them. A host that recorded these itself would confuse the check of the audit.
     pub const ALL: &[&str] = &[
@@ -64,7 +72,11 @@ pub mod action {
         SECRET_PUT,
         SECRET_DELETED,
         SECRET_RELEASED,
+        SECRET_REENCRYPTED,
         KEK_REGISTERED,
+        KEK_REWRAP_STARTED,
+        KEK_REWRAP_ENDED,
+        KEK_RETIRED,
     ];
 }
 
@@ -95,6 +107,12 @@ pub mod outcome {
     pub const NO_VAULT_DESIGNATED: &str = "no_vault_designated";
     /// What it was about is not there.
     pub const NOT_FOUND: &str = "not_found";
+    /// Some of it was done, and what could not be was left as it was.
+    pub const INCOMPLETE: &str = "incomplete";
+    /// It was stopped before its end.
+    pub const STOPPED: &str = "stopped";
+    /// It failed before its end.
+    pub const FAILED: &str = "failed";
     /// It was refused.
     pub const DENIED: &str = "denied";
 }

@@ -17,13 +17,17 @@
 //! The layout of the wrapped DEK is its provider's; `key::local` draws the local one.
 
 mod binding;
+mod rewrap;
 
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-pub use self::binding::SecretBinding;
+pub use self::{
+    binding::SecretBinding,
+    rewrap::{Depth, RewrapError, check, reencrypt, rewrap},
+};
 use crate::{
     aead::{Aead, NONCE_BYTES, NotAuthentic, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
@@ -32,8 +36,11 @@ use crate::{
 };
 
 const COMMITMENT_BYTES: usize = 32;
-const OVERHEAD_BYTES: usize = 2 + COMMITMENT_BYTES + NONCE_BYTES + TAG_BYTES;
+const OVERHEAD_BYTES: usize = PAYLOAD_HEAD_BYTES + TAG_BYTES;
 const EXPAND_LABEL: &[u8] = b"tavora/payload/v1";
+
+/// The beginning of a payload, in bytes: all that comes before the encrypted value. No two payloads have the same.
+pub const PAYLOAD_HEAD_BYTES: usize = 2 + COMMITMENT_BYTES + NONCE_BYTES;
 
 /// The longest wrapped DEK that a row may hold, in bytes; providers on a network need more than the local one.
 pub const WRAPPED_MAX_BYTES: usize = 4096;
@@ -109,22 +116,17 @@ pub async fn seal(
 /// # Errors
 /// Anything differs from when it was sealed, or the KEK is missing or does not work.
 pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValue, OpenError> {
-    let kek = keyring
-        .find(sealed.kek_id)
-        .ok_or(OpenError::UnknownKek(sealed.kek_id))?;
-    if sealed.wrapped.len() > WRAPPED_MAX_BYTES {
-        return Err(OpenError::OverlongWrap);
-    }
-    let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
-    let dek = kek
-        .unwrap(&sealed.wrapped, wrap_data.as_slice())
-        .await
-        .map_err(OpenError::Unwrap)?;
+    let dek = unwrap_dek(keyring, sealed).await?;
     let opened = open_payload(&dek, &sealed.binding, &sealed.payload);
-    if matches!(opened, Err(OpenError::Commitment)) {
+    opened.inspect_err(|error| forget_untrue(keyring, sealed, error))
+}
+
+/// Lets the provider hear of a DEK that the payload does not commit to.
+fn forget_untrue(keyring: &Keyring, sealed: &SealedSecret, error: &OpenError) {
+    if let (OpenError::Commitment, Some(kek)) = (error, keyring.find(sealed.kek_id)) {
+        let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
         kek.forget(&sealed.wrapped, wrap_data.as_slice());
     }
-    opened
 }
 
 impl PayloadDigest {
@@ -138,6 +140,19 @@ impl PayloadDigest {
                 .into(),
         )
     }
+}
+
+async fn unwrap_dek(keyring: &Keyring, sealed: &SealedSecret) -> Result<Dek, OpenError> {
+    let kek = keyring
+        .find(sealed.kek_id)
+        .ok_or(OpenError::UnknownKek(sealed.kek_id))?;
+    if sealed.wrapped.len() > WRAPPED_MAX_BYTES {
+        return Err(OpenError::OverlongWrap);
+    }
+    let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
+    kek.unwrap(&sealed.wrapped, wrap_data.as_slice())
+        .await
+        .map_err(OpenError::Unwrap)
 }
 
 fn seal_payload(dek: &Dek, binding: &SecretBinding, value: &SecretValue) -> Vec<u8> {
@@ -171,10 +186,7 @@ fn open_payload(
     if payload.len() > OVERHEAD_BYTES + SECRET_VALUE_MAX_BYTES {
         return Err(FormatError::BadLength.into());
     }
-    let body = blob::body(payload)?;
-    let (stored_commitment, rest) = body
-        .split_first_chunk::<COMMITMENT_BYTES>()
-        .ok_or(FormatError::BadLength)?;
+    let (stored_commitment, rest) = payload_parts(payload)?;
     let (nonce, rest) = rest
         .split_first_chunk::<NONCE_BYTES>()
         .ok_or(FormatError::BadLength)?;
@@ -194,6 +206,12 @@ fn open_payload(
         tag,
     )?;
     Ok(SecretValue::from_bytes(std::mem::take(&mut *value))?)
+}
+
+/// The commitment, and what follows it.
+fn payload_parts(payload: &[u8]) -> Result<(&[u8; COMMITMENT_BYTES], &[u8]), FormatError> {
+    let body = blob::body(payload)?;
+    body.split_first_chunk().ok_or(FormatError::BadLength)
 }
 
 /// One expand from the uniform DEK; the extract step would add nothing but time.

@@ -70,10 +70,12 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        sqlite::{SqliteOptions, SqliteStore},
+        sqlite::{SqliteFile, SqliteOptions, SqliteStore},
     },
     vault::{
-        AuditExport, EnvelopeStats, KekState, KekStatus, KekUse, ReleaseContext, ReleaseError,
-        Released, SecretVaults, Unavailability, VaultError, VaultOptions,
+        AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,
+        KekUse, OpenReport, ReleaseContext, ReleaseError, Released, RewrapOptions, RewrapOutcome,
+        RewrapProgress, RewrapReport, SecretVaults, UNREADABLE_NAMED_MAX, Unavailability,
+        UnreadableCause, UnreadableSecret, VaultError, VaultOptions,
     },
 };

@@ -8,13 +8,14 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::store::StoreError;
+use crate::{envelope::PAYLOAD_HEAD_BYTES, store::StoreError};
 
 /// One state of a secret or of a vault, as 32 hexadecimal digits.
 ///
 /// A secret's revision changes with every write, and a secret that is deleted and stored again does not come back to
-/// an old one: it is a digest of the wrapped DEK, and every write makes a DEK at random. A vault's revision is a digest
-/// of all that is shown of it, its id and its time of change included.
+/// an old one: it is a digest of what its payload begins with, which is random for every write. A rewrap leaves the
+/// payload alone, and so the revision. A vault's revision is a digest of all that is shown of it, its id and its time
+/// of change included.
 ///
 /// ```
 /// use vault_core::Revision;
@@ -44,6 +45,11 @@ pub enum Condition {
 const BYTES: usize = 16;
 
 impl Revision {
+    /// The revision of a secret by its payload, or by [`PAYLOAD_HEAD_BYTES`] of it.
+    pub(crate) fn of_payload(payload: &[u8]) -> Self {
+        Self::derive(&payload[..payload.len().min(PAYLOAD_HEAD_BYTES)])
+    }
+
     pub(crate) fn derive(state: &[u8]) -> Self {
         let mut revision = [0; BYTES];
         revision.copy_from_slice(&Sha256::digest(state)[..BYTES]);

@@ -4,6 +4,7 @@
 //! are committed in one transaction or neither is; an acknowledged change is durable. Everything ends in bounded time:
 //! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
 
+pub mod rewrap;
 pub mod sqlite;
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::rewrap::RewrapStore;
 use crate::{
     app::{ApiKeyView, App, VaultView},
     audit::{AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport},
@@ -41,6 +43,20 @@ pub enum StoreError {
         /// The KEK that most rows need.
         wanted: KekId,
         /// How many rows need it.
+        rows: u64,
+    },
+    /// The KEK is not known here: it never wrapped anything, or it was retired.
+    #[error("the KEK {kek_id} is not known to the database")]
+    UnknownKek {
+        /// Which KEK.
+        kek_id: KekId,
+    },
+    /// Secrets are still wrapped with the KEK.
+    #[error("{rows} secrets are wrapped with the KEK {kek_id}")]
+    KekInUse {
+        /// Which KEK.
+        kek_id: KekId,
+        /// How many secrets.
         rows: u64,
     },
     /// A row does not hold what it must.
@@ -99,6 +115,14 @@ pub enum StoreError {
     #[error("{path} is not a vault database; choose another file")]
     NotAVault {
         /// Which file.
+        path: PathBuf,
+    },
+    /// The log of a database is there, and the database is not.
+    #[error(
+        "{path} is the log of a database that is not there; move it away, or its database back to it"
+    )]
+    LogWithoutDatabase {
+        /// The log.
         path: PathBuf,
     },
     /// The file cannot be opened or created.
@@ -225,8 +249,8 @@ pub enum ReleaseRow {
 pub struct KekRow {
     /// Which KEK.
     pub kek_id: KekId,
-    /// A wrapped DEK of no use, to try a KEK on.
-    pub canary: Vec<u8>,
+    /// A wrapped DEK of no use, to try a KEK on; nothing when secrets name a KEK that was never registered.
+    pub canary: Option<Vec<u8>>,
     /// How many DEKs it has wrapped.
     pub wraps: u64,
     /// How many secrets are wrapped with it now.
@@ -357,7 +381,7 @@ pub trait SecretStore: Send + Sync {
         name: &SecretName,
         entry: AuditDraft,
     ) -> Result<ReleaseRow, StoreError>;
-    /// Every KEK that was used, with its counts.
+    /// Every KEK that was used or that secrets name, with its counts.
     async fn keks(&self) -> Result<Vec<KekRow>, StoreError>;
     /// The canary of one KEK.
     async fn canary(&self, kek_id: KekId) -> Result<Option<Vec<u8>>, StoreError>;
@@ -375,7 +399,7 @@ pub trait SecretStore: Send + Sync {
 
 /// The audit, and the store as a whole.
 #[async_trait]
-pub trait Store: AppStore + VaultStore + SecretStore {
+pub trait Store: AppStore + VaultStore + SecretStore + RewrapStore {
     /// Records an entry of its own.
     async fn append(&self, entry: AuditDraft) -> Result<AuditEntry, StoreError>;
     /// A page of entries, newest first.

@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod kek;
 mod release;
+mod rewrap;
 mod secrets;
 mod tally;
 mod token;
@@ -26,6 +27,10 @@ pub use self::{
     error::VaultError,
     kek::{KekState, KekStatus, KekUse},
     release::{ReleaseContext, ReleaseError, Released, Unavailability},
+    rewrap::{
+        BatchSize, InvalidBatchSize, KekRows, OpenReport, RewrapOptions, RewrapOutcome,
+        RewrapProgress, RewrapReport, UNREADABLE_NAMED_MAX, UnreadableCause, UnreadableSecret,
+    },
     tally::EnvelopeStats,
 };
 use crate::{

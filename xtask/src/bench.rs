@@ -7,15 +7,16 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::project::Project;
-use crate::{guests, step};
+use crate::{guests, step, test_tools};
 
 /// What is measured, each a bench that prints one JSON object a line.
-const BENCHES: [&str; 3] = ["vault", "runtime", "http"];
+const BENCHES: [&str; 4] = ["vault", "runtime", "http", "chat"];
 
 /// `arguments` go to the benches: `--quick` measures shorter, `--long` fills the large database.
 pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
     guests::run(project)?;
-    // The last bench starts it as a user does.
+    test_tools::install_for_benches(project)?;
+    // The last benches start it as a user does.
     project.release_program("tavora-host")?;
     let mut rows = Vec::new();
     for bench in BENCHES {

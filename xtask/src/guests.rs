@@ -31,7 +31,7 @@ const OF_A_TOOL: &[&str] = &[
     "wasi:io/streams@0.2.12",
 ];
 
-const GUESTS: [Guest; 6] = [
+const GUESTS: [Guest; 7] = [
     Guest {
         name: "brave-search",
         is_initialised: false,
@@ -64,6 +64,20 @@ const GUESTS: [Guest; 6] = [
         imports: &[
             "tavora:platform/types@0.1.0",
             "tavora:platform/secrets@0.1.0",
+        ],
+    },
+    // For the tests; the host does not embed it.
+    Guest {
+        name: "smuggler",
+        is_initialised: false,
+        imports: &[
+            "tavora:platform/types@0.1.0",
+            "tavora:platform/secrets@0.1.0",
+            "wasi:http/outgoing-handler@0.2.12",
+            "wasi:http/types@0.2.12",
+            "wasi:io/error@0.2.12",
+            "wasi:io/poll@0.2.12",
+            "wasi:io/streams@0.2.12",
         ],
     },
 ];

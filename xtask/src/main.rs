@@ -13,6 +13,7 @@ mod setup;
 mod step;
 mod test;
 mod test_tools;
+mod tool;
 mod wasm_toolchain;
 
 use anyhow::{Result, bail};
@@ -25,9 +26,10 @@ usage: cargo xtask TASK [ARGUMENTS]
 
   setup    make ready what the build needs: the wasm target and a C compiler for it
   guests   build the components that the host embeds (does the set-up itself)
+  tool     build a tool of your own, a crate in the folder FOLDER, into a component
   demo     build everything and show it, end to end, on loopback
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
-  test     build everything, run every test and every lint (arguments go to `cargo test`)
+  test     build everything, run every test and every lint (--long kills longer; other arguments go to `cargo test`)
   test-tools
            install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)
@@ -51,6 +53,7 @@ fn run() -> Result<ExitCode> {
     match task.as_str() {
         "setup" => setup::run(&project).map(|_| ExitCode::SUCCESS),
         "guests" => guests::run(&project).map(|()| ExitCode::SUCCESS),
+        "tool" => tool::run(&project, &rest).map(|()| ExitCode::SUCCESS),
         "demo" => demo::run(&project, &rest),
         "dev" => dev::run(&project, &rest),
         "test" => test::run(&project, &rest).map(|()| ExitCode::SUCCESS),

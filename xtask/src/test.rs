@@ -5,8 +5,15 @@ use crate::project::Project;
 use crate::{guests, lint, step};
 use anyhow::Result;
 
-/// Fails when a test does. `arguments` go to the `cargo test` of the workspace.
+/// Ten times as many kills, for those who have the time.
+const LONG: (&str, &str) = ("TAVORA_TEST_LONG", "10");
+
+/// Fails when a test does. `--long` is for tests that can go on longer; the other arguments go to the `cargo test` of the
+/// workspace.
 pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    let (long, arguments): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|argument| *argument == "--long");
+    let long = (!long.is_empty()).then_some(LONG);
     guests::run(project)?;
 
     let folder = project.guest_tools();
@@ -32,7 +39,8 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
         project
             .cargo()
             .args(["test", "--release", "--workspace"])
-            .args(arguments),
+            .args(arguments)
+            .envs(long),
     )?;
 
     lint::run(project)

@@ -1,14 +1,16 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, and the servers and the token of KEK providers. What is there already is kept.
+//! and npm packages, Python packages, Chromium, strace, and the servers and the token of KEK providers. What is there
+//! already is kept.
 
 use crate::project::Project;
 use crate::{debian, step};
-use anyhow::{Result, bail};
-use std::path::Path;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 6] = [
+const TOOLS: [(&[&str], &str); 7] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -19,10 +21,13 @@ const TOOLS: [(&[&str], &str); 6] = [
         "nodejs",
     ),
     (&["npm", "--version"], "npm"),
-    (&["python3", "-c", "import ensurepip, venv"], "python3-venv"),
+    (PYTHON, "python3-venv"),
     (&["chromium", "--version"], "chromium"),
+    (&["strace", "--version"], "strace"),
     (&["softhsm2-util", "--version"], "softhsm2"),
 ];
+
+const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];
 
 /// The folders of `tests/` with npm packages.
 const NPM_FOLDERS: [&str; 4] = [
@@ -32,8 +37,16 @@ const NPM_FOLDERS: [&str; 4] = [
     "clients/openai",
 ];
 
+/// A folder that is copied by people, who install its npm packages there; the suites have them in the build's folder,
+/// under this name.
+const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
+
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 5] = [
+const PYTHONS: [(&str, &str); 6] = [
+    (
+        "componentize-py",
+        "../guest-tools/template/python/requirements.txt",
+    ),
     ("schemathesis", "contract/schemathesis/requirements.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
@@ -64,10 +77,24 @@ pub fn run(project: &Project) -> Result<bool> {
     for folder in NPM_FOLDERS {
         install_npm_packages(&tests.join(folder))?;
     }
+    let (name, folder) = COPIED_NPM_FOLDER;
+    let copy = test_tools(project)?.join(name);
+    copy_npm_lock(&tests.join(folder), &copy)?;
+    install_npm_packages(&copy)?;
     for (name, requirements) in PYTHONS {
         install_python_packages(project, name, &tests.join(requirements))?;
     }
     Ok(true)
+}
+
+/// Installs what the benches compare with, if there is a Python; without it they leave that out.
+pub fn install_for_benches(project: &Project) -> Result<()> {
+    if !answers(PYTHON) {
+        step::say("There is no python3 with venv: what is compared with LiteLLM is left out");
+        return Ok(());
+    }
+    let requirements = project.tests().join("benches/litellm/requirements.txt");
+    install_python_packages(project, "litellm", &requirements)
 }
 
 fn answers(probe: &[&str]) -> bool {
@@ -88,10 +115,25 @@ fn install_npm_packages(folder: &Path) -> Result<()> {
     ]))
 }
 
+/// What `npm ci` reads.
+fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
+    for file in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(from.join(file), to.join(file))
+            .with_context(|| format!("{file} of {} cannot be copied", from.display()))?;
+    }
+    Ok(())
+}
+
+/// Where what is installed here is, unless it is a package of the system or in a folder of `tests/`.
+fn test_tools(project: &Project) -> Result<PathBuf> {
+    Ok(project.target()?.join("test-tools"))
+}
+
 /// A Python of its own in the build's folder, with the packages that are pinned.
 fn install_python_packages(project: &Project, name: &str, requirements: &Path) -> Result<()> {
     step::say(&format!("Installing the Python packages of {name}"));
-    let folder = project.target()?.join("test-tools").join(name);
+    let folder = test_tools(project)?.join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
         Command::new(folder.join("bin/pip"))

@@ -1,15 +1,17 @@
 //! From a provider's answer to the client's: what passes as it comes, and what is
 //! told as an error instead because no client could read it.
 //!
-//! A body is never collected and an event never parsed. A stream that breaks ends
-//! with an event that says so, where the client is between two events; elsewhere
-//! it ends without its end, so that nobody takes it for whole.
+//! A body is never collected and an event never parsed. A stream's head waits for its
+//! first piece, so that one that brings nothing, or no events, is an error with a status.
+//! A stream that breaks later ends with an event that says so, where the client is between
+//! two events; elsewhere it ends without its end, so that nobody takes it for whole.
 
 use crate::endpoint::Reply;
 use crate::exchange::{self, Exchange};
+use crate::provider::Provider;
 use crate::refusal::Refusal;
 use trusted_tool::answer::Incoming;
-use trusted_tool::tool_error;
+use trusted_tool::{ToolError, tool_error};
 
 /// Passes an answer on.
 pub fn relay(exchange: Exchange, reply: Reply) {
@@ -27,7 +29,11 @@ pub fn relay(exchange: Exchange, reply: Reply) {
         .cloned()
         .collect();
     match (status, form) {
-        (200..=299, Form::Json | Form::Events) => stream(passed, response, form, reply),
+        (200..=299, Form::Json) => stream(passed, Vec::new(), response, form, reply),
+        (200..=299, Form::Events) => match first_events(provider, response) {
+            Ok((first, response)) => stream(passed, first, response, form, reply),
+            Err(error) => reply.refuse(&error.into()),
+        },
         (200..=299, Form::Other) => reply.refuse(&unreadable(provider.shown, status, &content_type)),
         (400..=599, Form::Json) => {
             let body = exchange::error_body(response);
@@ -53,11 +59,60 @@ pub fn relay(exchange: Exchange, reply: Reply) {
     }
 }
 
-fn stream(headers: Vec<(String, Vec<u8>)>, mut answer: Incoming, form: Form, reply: Reply) {
+/// The beginning of a stream of events, and the rest of it.
+fn first_events(
+    provider: &Provider,
+    mut answer: Incoming,
+) -> Result<(Vec<u8>, Incoming), ToolError> {
+    let shown = provider.shown;
+    let mut first = Vec::new();
+    while let Some(piece) = answer.next_piece()? {
+        first.extend(piece);
+        match begins_with_an_event(&first) {
+            Some(true) => return Ok((first, answer)),
+            Some(false) => {
+                let message = format!(
+                    "{shown} announced a stream of events and sent something else; try again later, or tell the operator"
+                );
+                return Err(tool_error("upstream_error", message));
+            }
+            None => {}
+        }
+    }
+    let message = format!("{shown} ended its stream before the first event; try again");
+    Err(tool_error("upstream_error", message))
+}
+
+/// Whether a stream begins as one of events does (HTML, section 9.2.5): with a comment, a
+/// field that has a meaning, or an empty line. Nothing when there is too little to tell.
+fn begins_with_an_event(stream: &[u8]) -> Option<bool> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let line = stream.strip_prefix(BYTE_ORDER_MARK).unwrap_or(stream);
+    let names = [&b"data"[..], b"event", b"id", b"retry"];
+    if BYTE_ORDER_MARK.starts_with(stream) || names.iter().any(|name| name.starts_with(line)) {
+        return None;
+    }
+    let is_plain = matches!(line[0], b':' | b'\r' | b'\n');
+    let ends_name = |rest: &[u8]| matches!(rest[0], b':' | b'\r' | b'\n');
+    let has_name = |name: &&[u8]| line.strip_prefix(*name).is_some_and(ends_name);
+    Some(is_plain || names.iter().any(has_name))
+}
+
+fn stream(
+    headers: Vec<(String, Vec<u8>)>,
+    first: Vec<u8>,
+    mut answer: Incoming,
+    form: Form,
+    reply: Reply,
+) {
     let Some(mut body) = reply.begin(answer.status, headers) else {
         return;
     };
     let mut tail = Tail::default();
+    tail.push(&first);
+    if !body.write(&first) {
+        return;
+    }
     loop {
         match answer.next_piece() {
             Ok(Some(piece)) => {
@@ -170,6 +225,33 @@ mod tests {
             let mut tail = Tail::default();
             pieces.iter().for_each(|piece| tail.push(piece.as_bytes()));
             assert_eq!(tail.is_between_events(), between, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_events_is_told_by_its_beginning() {
+        for (stream, is_events) in [
+            ("", None),
+            ("da", None),
+            ("data", None),
+            ("\u{feff}", None),
+            ("data: 1", Some(true)),
+            ("data\n\n", Some(true)),
+            ("\u{feff}id: 1", Some(true)),
+            ("event:x", Some(true)),
+            ("retry: 1", Some(true)),
+            (": OPENROUTER PROCESSING", Some(true)),
+            ("\r\n\r\n", Some(true)),
+            ("dates: 1", Some(false)),
+            ("{\"error\":{}}", Some(false)),
+            ("<html>", Some(false)),
+            ("\0", Some(false)),
+        ] {
+            assert_eq!(
+                begins_with_an_event(stream.as_bytes()),
+                is_events,
+                "{stream:?}"
+            );
         }
     }
 

@@ -108,6 +108,35 @@ impl Messages {
         }
     }
 
+    /// Reads on up to the reply to a request. The server's own requests on the way are
+    /// given to `answer` with their answers. `None` where the stream ends before.
+    ///
+    /// # Errors
+    /// Those of [`Self::next`] and of `answer`; an event is no message of the protocol.
+    pub fn reply(
+        &mut self,
+        server: &Server,
+        awaited: u64,
+        mut answer: impl FnMut(Value) -> Result<(), ToolError>,
+    ) -> Result<Option<Reply>, ToolError> {
+        while let Some(event) = self.next(server)? {
+            if event.kind != "message" || event.data.is_empty() {
+                continue;
+            }
+            let found = message::parse(event.data.as_bytes(), awaited).ok_or_else(|| {
+                server.failed("sent an event that is no message of the protocol; tell its owner")
+            })?;
+            for message in found {
+                match message {
+                    Message::Reply(reply) => return Ok(Some(reply)),
+                    Message::Request { id, method } => answer(message::answer_to(&id, &method))?,
+                    Message::Other => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// What is to be counted begins anew: another request reads on in this stream.
     pub fn start_request(&mut self) {
         self.bytes = 0;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use trusted_tool::ToolError;
 
 use crate::exchange::{self, Extra, Messages};
-use crate::message::{self, Message, Reply};
+use crate::message::Reply;
 use crate::server::Server;
 
 /// An open stream and the endpoint beside it.
@@ -50,12 +50,7 @@ impl Link {
     /// # Errors
     /// The server refused it.
     pub fn send(&mut self, server: &Server, message: &Value) -> Result<bool, ToolError> {
-        let answer = exchange::post(server, &self.path, message, &Extra::new())?;
-        match answer.status {
-            200..=299 => Ok(true),
-            404 => Ok(false),
-            status => Err(server.refusal(status)),
-        }
+        send(server, &self.path, message)
     }
 
     /// Sends a request and waits for its reply. `None` when the server knows no such
@@ -73,23 +68,20 @@ impl Link {
         if !self.send(server, message)? {
             return Ok(None);
         }
-        while let Some(event) = self.messages.next(server)? {
-            if event.kind != "message" || event.data.is_empty() {
-                continue;
-            }
-            let found = message::parse(event.data.as_bytes(), id).ok_or_else(|| {
-                server.failed("sent an event that is no message of the protocol; tell its owner")
-            })?;
-            for message in found {
-                match message {
-                    Message::Reply(reply) => return Ok(Some(reply)),
-                    Message::Request { id, method } => {
-                        self.send(server, &message::answer_to(&id, &method))?;
-                    }
-                    Message::Other => {}
-                }
-            }
+        let path = &self.path;
+        let answer = |answer: Value| send(server, path, &answer).map(drop);
+        if let Some(reply) = self.messages.reply(server, id, answer)? {
+            return Ok(Some(reply));
         }
         Err(server.failed("ended its stream before it replied; try again"))
+    }
+}
+
+fn send(server: &Server, path: &str, message: &Value) -> Result<bool, ToolError> {
+    let answer = exchange::post(server, path, message, &Extra::new())?;
+    match answer.status {
+        200..=299 => Ok(true),
+        404 => Ok(false),
+        status => Err(server.refusal(status)),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use trusted_tool::ToolError;
 
 use crate::exchange::{self, Extra, Messages};
-use crate::message::{self, Message, Reply};
+use crate::message::Reply;
 use crate::pause;
 use crate::server::Server;
 
@@ -52,8 +52,12 @@ pub fn post(
         "text/event-stream" if is_success => {
             let mut messages = Messages::new(incoming);
             let mut resumptions = 0;
+            let answer = |answer: Value| match is_legacy {
+                true => exchange::post(server, &server.path, &answer, extra).map(drop),
+                false => Ok(()),
+            };
             loop {
-                if let Some(reply) = awaited(server, &mut messages, id, extra, is_legacy)? {
+                if let Some(reply) = messages.reply(server, id, answer)? {
                     return Ok(Outcome::Reply(reply, session_id));
                 }
                 let resumption = messages.resumption().filter(|_| is_legacy);
@@ -94,35 +98,6 @@ fn is_definite(reply: &Reply) -> bool {
         // no session, not acceptable.
         Reply::Error(error) => !(-32019..=-32000).contains(&error.code),
     }
-}
-
-/// Reads a stream up to the reply; `None` where it ends before.
-fn awaited(
-    server: &Server,
-    messages: &mut Messages,
-    id: u64,
-    extra: &Extra,
-    answers: bool,
-) -> Result<Option<Reply>, ToolError> {
-    while let Some(event) = messages.next(server)? {
-        if event.kind != "message" || event.data.is_empty() {
-            continue;
-        }
-        let found = message::parse(event.data.as_bytes(), id).ok_or_else(|| {
-            server.failed("sent an event that is no message of the protocol; tell its owner")
-        })?;
-        for message in found {
-            match message {
-                Message::Reply(reply) => return Ok(Some(reply)),
-                Message::Request { id, method } if answers => {
-                    let answer = message::answer_to(&id, &method);
-                    exchange::post(server, &server.path, &answer, extra)?;
-                }
-                Message::Request { .. } | Message::Other => {}
-            }
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -204,6 +204,25 @@ impl From<VaultError> for ApiError {
                 tracing::error!(error = %cause, "the KEK provider did not wrap");
                 unavailable("kek_unavailable", message).retry_after(1)
             }
+            VaultError::KekNotHeld { kek_id, rows } => {
+                Self::new(StatusCode::CONFLICT, "kek_not_in_keyring", message)
+                    .detail("kek_id", kek_id.to_string())
+                    .detail("rows", rows)
+            }
+            VaultError::KekUnknown { .. } => Self::not_found(message),
+            VaultError::KekInUse { kek_id, rows } => {
+                Self::new(StatusCode::CONFLICT, "kek_in_use", message)
+                    .detail("kek_id", kek_id.to_string())
+                    .detail("rows", rows)
+            }
+            VaultError::KekPrimary { kek_id } => {
+                Self::new(StatusCode::CONFLICT, "kek_primary", message)
+                    .detail("kek_id", kek_id.to_string())
+            }
+            VaultError::KekUntrue { kek_id } => {
+                tracing::error!(%kek_id, "a KEK does not give back what it wraps");
+                unavailable("kek_unusable", message).detail("kek_id", kek_id.to_string())
+            }
             VaultError::Contended => {
                 Self::new(StatusCode::CONFLICT, "contended", message).retry_after(1)
             }
@@ -244,12 +263,15 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound
             | StoreError::Taken
             | StoreError::KekMismatch { .. }
+            | StoreError::UnknownKek { .. }
+            | StoreError::KekInUse { .. }
             | StoreError::PreconditionFailed
             | StoreError::Damaged { .. }
             | StoreError::Unrecordable
             | StoreError::Panicked
             | StoreError::NewerSchema { .. }
             | StoreError::NotAVault { .. }
+            | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),
         }
     }

@@ -1,30 +1,33 @@
 //! `tavora-host demo`: the main job, end to end, for someone who has never seen it.
 //!
-//! Everything is real but the search engine, which is an HTTP server on loopback that checks the credential as the
-//! real one does. It leaves nothing behind: the data is in a temporary folder.
+//! Everything is real but the three upstreams, which are HTTP servers on loopback that check the credential as the real
+//! ones do. It leaves nothing behind: the data is in a temporary folder.
 
 mod attempts;
-mod search_engine;
+mod stage;
 mod transcript;
+mod upstreams;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Args;
-use vault_core::{
-    App, AppName, AuditQuery, Keyring, LocalKek, Metadata, SecretName, SecretValue, SecretVaults,
-    SqliteOptions, SqliteStore, VaultName, VaultView, audit::action,
-};
+use vault_core::audit::{action, outcome};
+use vault_core::{Actor, AuditEntry, AuditQuery};
 
 use super::session::operator;
 use super::{Failure, Outcome};
-use crate::config::Config;
-use crate::platform::{AgentRun, Platform, RunError, RunReport};
-use search_engine::SearchEngine;
+use crate::platform::{RunError, RunReport};
+use stage::{Credential, Stage};
 use transcript::Transcript;
 
-/// The secret that the search tool resolves.
-const SECRET_NAME: &str = "brave_api_key";
+/// An agent's program with all three tools.
+const PROGRAM: &str = r#"const pages = search('europe by train', {count: 2});
+const name = ai('Name a trip after these pages: ' + pages.map(page => page.title).join(', '));
+const tasks = require('tasklist').create_task_list({name});
+return [pages.length, name, tasks.id, tasks.note];"#;
+
+/// What it gives.
+const RESULT: &str = r#"[2,"Europe by night train",1,"made"]"#;
 
 /// A component of the agent class but for one import too many.
 const AGENT_THAT_WANTS_SECRETS: &str = include_str!("demo/agent-that-wants-secrets.wat");
@@ -44,48 +47,18 @@ impl Demo {
     }
 }
 
-/// What the scenes share.
-struct Stage {
-    platform: Platform,
-    engine: SearchEngine,
-    app: App,
-    vault: VaultView,
-    /// The credential. Random, so that finding it anywhere is no accident.
-    credential: String,
-}
-
-impl Stage {
-    async fn run_as(&self, app: &App, code: &str) -> (RunReport, Vec<String>) {
-        let logged = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let sink = Arc::clone(&logged);
-        let mut run = AgentRun::new(app.id, code);
-        run.log = Box::new(move |line| {
-            sink.lock()
-                .expect("no holder of this lock panics")
-                .push(line.to_owned());
-        });
-        let report = self.platform.run(run).await;
-        let logged = std::mem::take(&mut *logged.lock().expect("no holder of this lock panics"));
-        (report, logged)
-    }
-
-    async fn run(&self, code: &str) -> RunReport {
-        self.run_as(&self.app, code).await.0
-    }
-}
-
 async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
     transcript.scene("A platform in a temporary folder");
-    let stage = set_up(folder, transcript).await?;
+    let stage = Stage::set_up(folder, transcript).await?;
 
     transcript
-        .scene("No vault designated, then no secret: clear errors, never an empty credential");
-    refuse_without_credential(&stage, transcript).await?;
+        .scene("No vault designated, then no secrets: clear errors, never an empty credential");
+    refuse_without_credentials(&stage, transcript).await?;
 
-    transcript.scene("The secret is stored; an agent's JavaScript uses it");
-    search_with_credential(&stage, transcript).await?;
+    transcript.scene("The secrets are stored; one program of the agent uses three tools");
+    use_three_tools(&stage, transcript).await?;
 
-    transcript.scene("The same agent tries to get at the secret");
+    transcript.scene("The same agent tries to get at the secrets");
     attempts::all(&stage, transcript).await?;
 
     transcript.scene("An agent's own component that imports `secrets`");
@@ -95,61 +68,8 @@ async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
     look_behind(&stage, folder, transcript).await
 }
 
-async fn set_up(folder: &Path, transcript: &mut Transcript) -> Result<Stage, Failure> {
-    let credential = format!(
-        "demo-{}",
-        hex::encode(getrandom::u64()?.to_be_bytes().repeat(2))
-    );
-    let engine = SearchEngine::start(&credential).await?;
-    let config = Config::parse(&format!(
-        "[egress]\nallow_private_origins = [{0:?}]\n[tools.brave-search.config]\nbase_url = {0:?}\n",
-        engine.url()
-    ))
-    .map_err(Failure::Usage)?;
-    let keyring = Keyring::local(&LocalKek::make_text(), None)?;
-    let store = SqliteStore::open(folder.join("tavora.db"), SqliteOptions::default())?;
-    let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
-    transcript.say("a database and a key encryption key, made for this demo");
-
-    let platform = Platform::start(vaults, &config, None).await?;
-    for tool in platform.tools() {
-        transcript.say(&format!(
-            "trusted tool {} may resolve {}; it reaches {}",
-            tool.name,
-            tool.secrets.join(", "),
-            engine.url()
-        ));
-    }
-    let vaults = platform.vaults();
-    let app = vaults
-        .create_app(
-            &operator(),
-            AppName::try_from("demo".to_owned())?,
-            None,
-            None,
-        )
-        .await?;
-    let vault = vaults
-        .create_vault(
-            &operator(),
-            app.id,
-            VaultName::try_from("main".to_owned())?,
-            Metadata::default(),
-        )
-        .await?;
-    transcript.say("an app `demo` with a vault `main`");
-    Ok(Stage {
-        platform,
-        engine,
-        app,
-        vault,
-        credential,
-    })
-}
-
-async fn refuse_without_credential(stage: &Stage, transcript: &mut Transcript) -> Outcome {
-    let code = "return search('rust')";
-    let report = stage.run(code).await;
+async fn refuse_without_credentials(stage: &Stage, transcript: &mut Transcript) -> Outcome {
+    let report = stage.run("return search('rust')").await;
     transcript.check(
         "without a designated vault, search() says so",
         thrown(
@@ -163,46 +83,74 @@ async fn refuse_without_credential(stage: &Stage, transcript: &mut Transcript) -
     vaults
         .designate(&operator(), stage.app.id, Some(stage.vault.id))
         .await?;
-    let report = stage.run(code).await;
-    let message = format!("secret \"{SECRET_NAME}\" is not in the app's vault");
+    let calls = ["search('rust')", "ai('hello')", "require('tasklist')"];
+    for (call, Credential { name, .. }) in calls.into_iter().zip(&stage.credentials) {
+        let report = stage.run(&format!("return {call}")).await;
+        let message = format!("secret \"{name}\" is not in the app's vault");
+        transcript.check(
+            &format!("with an empty vault, {call} says: {message}"),
+            thrown(&report, "secret_not_found", &message),
+            &shown(&report),
+        );
+    }
+    let asked: usize = requests(stage).into_iter().sum();
     transcript.check(
-        "with an empty vault, search() names the missing secret",
-        thrown(&report, "secret_not_found", &message),
-        &shown(&report),
-    );
-    transcript.check(
-        "the search engine was not asked",
-        stage.engine.requests().is_empty(),
-        &format!("it saw {} requests", stage.engine.requests().len()),
+        "no upstream was asked",
+        asked == 0,
+        &format!("they saw {asked} requests"),
     );
     Ok(())
 }
 
-async fn search_with_credential(stage: &Stage, transcript: &mut Transcript) -> Outcome {
-    let vaults = stage.platform.vaults();
-    let name = SecretName::try_from(SECRET_NAME.to_owned())?;
-    let value = SecretValue::new(stage.credential.clone())?;
-    let stored = vaults
-        .put_secret(&operator(), stage.app.id, stage.vault.id, &name, &value)
-        .await?;
-    transcript.say(&format!("stored: {}", serde_json::to_string(&stored)?));
-    let report = stage
-        .run("const results = search('rust wasm', {count: 2});\nreturn results.map(r => r.title)")
-        .await;
-    let titles = report.outcome.as_ref().map(|json| json.get().to_owned());
+async fn use_three_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome {
+    stage.store_credentials(transcript).await?;
+    transcript.say("the program:");
+    transcript.quote(PROGRAM);
+    let report = stage.run(PROGRAM).await;
     transcript.check(
-        "search('rust wasm') gives results",
-        titles.is_ok_and(|titles| titles == r#"["rust wasm: result 1","rust wasm: result 2"]"#),
+        &format!("it gives {RESULT}"),
+        report
+            .outcome
+            .as_ref()
+            .is_ok_and(|json| json.get() == RESULT),
         &shown(&report),
     );
+    let upstreams = stage.upstreams.all();
+    let is_authorised = upstreams.map(|upstream| {
+        let requests = upstream.requests();
+        !requests.is_empty() && requests.iter().all(|request| request.authorised)
+    });
     transcript.check(
-        "the search engine got the credential, in its header",
-        stage
-            .engine
-            .requests()
-            .iter()
-            .any(|request| request.authorised),
-        "it saw no valid X-Subscription-Token",
+        "the search engine, the model and the MCP server each got their credential",
+        is_authorised == [true; 3],
+        &format!("they did: {is_authorised:?}"),
+    );
+    let released = released(&entries(stage).await?);
+    let expected = ["brave-search", "llm-router", "mcp:tasklist"];
+    let expected = expected.into_iter().zip(&stage.credentials);
+    transcript.check(
+        "the audit has who used which of them",
+        expected
+            .clone()
+            .all(|(tool, secret)| released.contains(&(tool.to_owned(), secret.name.to_owned())))
+            && released.iter().all(|(tool, secret)| {
+                let mut expected = expected.clone();
+                expected.any(|it| (it.0, it.1.name) == (tool, secret))
+            }),
+        &format!("{released:?}"),
+    );
+    for (tool, secret) in released {
+        transcript.say(&format!("secret.released  {secret:<16} to {tool}"));
+    }
+    transcript.check(
+        "each of these entries names the agent",
+        releases(&entries(stage).await?).all(|entry| {
+            entry
+                .detail
+                .get("agent")
+                .is_some_and(|id| id == stage.agent.id.as_str())
+        }),
+        "one does not",
     );
     Ok(())
 }
@@ -223,50 +171,81 @@ async fn refuse_component(stage: &Stage, transcript: &mut Transcript) -> Outcome
 }
 
 async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) -> Outcome {
-    let vaults = stage.platform.vaults();
-    let entries = vaults
-        .audit_entries(AuditQuery {
-            app_id: Some(stage.app.id),
-            limit: Some(1000),
-            ..AuditQuery::default()
-        })
-        .await?
-        .entries;
-    let count = |action: &str| {
-        entries
-            .iter()
-            .filter(|entry| entry.action == action)
-            .count()
-    };
+    let entries = entries(stage).await?;
+    let releases = releases(&entries).count();
+    let blocked = entries.iter().filter(|it| it.action == "leak.blocked");
+    let blocked = blocked.count();
     transcript.check(
         "every release is in the audit, and so is every leak that was blocked",
-        count(action::SECRET_RELEASED) > 0 && count("leak.blocked") > 0,
+        releases > 0 && blocked > 0,
         &format!("{} entries", entries.len()),
     );
     transcript.say(&format!(
-        "{} entries: {} releases, {} blocked leaks",
+        "{} entries: {releases} releases, {blocked} blocked leaks",
         entries.len(),
-        count(action::SECRET_RELEASED),
-        count("leak.blocked")
     ));
-    let report = vaults.audit_verify(None).await?;
+    let report = stage.platform.vaults().audit_verify(None).await?;
     transcript.check(
         "the audit chain verifies",
         report.is_clean(),
         &format!("{} findings", report.findings_total),
     );
-    let found = files_with(folder, stage.credential.as_bytes())?;
+    let mut found = Vec::new();
+    for credential in &stage.credentials {
+        found.extend(files_with(folder, credential.value.as_bytes())?);
+    }
     transcript.check(
-        "no byte of the credential is in the database or its log",
+        "no byte of a credential is in the database or its log",
         found.is_empty(),
         &found.join(", "),
     );
     transcript.check(
-        "this transcript does not hold the credential",
-        !transcript.contains(&stage.credential),
+        "this transcript does not hold a credential",
+        !stage
+            .credentials
+            .iter()
+            .any(|credential| transcript.contains(&credential.value)),
         "it does",
     );
     Ok(())
+}
+
+/// How many requests each upstream saw.
+fn requests(stage: &Stage) -> [usize; 3] {
+    stage.upstreams.all().map(|it| it.requests().len())
+}
+
+/// The app's audit, newest entry first.
+async fn entries(stage: &Stage) -> Result<Vec<AuditEntry>, Failure> {
+    let query = AuditQuery {
+        app_id: Some(stage.app.id),
+        limit: Some(1000),
+        ..AuditQuery::default()
+    };
+    Ok(stage.platform.vaults().audit_entries(query).await?.entries)
+}
+
+/// Those of them that tell of a secret which a tool got; the others of that action, of one that it did not get.
+fn releases(entries: &[AuditEntry]) -> impl DoubleEndedIterator<Item = &AuditEntry> {
+    entries.iter().filter(|entry| {
+        entry.action == action::SECRET_RELEASED && entry.outcome == outcome::AUTHORISED
+    })
+}
+
+/// Which tool got which secret, once each, in the order in which they first did.
+fn released(entries: &[AuditEntry]) -> Vec<(String, String)> {
+    let mut released = Vec::new();
+    for entry in releases(entries).rev() {
+        if let (Actor::Tool { name, .. }, Some(subject)) = (&entry.actor, &entry.subject) {
+            // A secret is named with its vault before it.
+            let secret = subject.id.rsplit('/').next().unwrap_or_default();
+            let pair = (name.clone(), secret.to_owned());
+            if !released.contains(&pair) {
+                released.push(pair);
+            }
+        }
+    }
+    released
 }
 
 /// Whether the program threw a `ToolError` of that code and message.

@@ -1,13 +1,22 @@
-//! `tavora-host kek …`: the key that wraps every secret's own key.
+//! `tavora-host kek …`: the keys that wrap every secret's own key.
+
+mod rewrap;
+mod unreadable;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use vault_core::{KekState, KekStatus, LocalKek};
+use vault_core::{KekId, KekState, KekStatus, LocalKek};
 
+use self::rewrap::Rewrap;
 use super::output::{Output, table};
-use super::session::{KEK_VARIABLE, Session};
+use super::session::{KEK_VARIABLE, Session, operator, refused};
 use super::{Global, Outcome, private_file};
+
+const REWRAP_HELP: &str = "\
+Runs beside hosts that serve the same data. Stop it whenever you like: the next run goes on from there.
+
+Exit status: 0 all secrets are where they should be, 1 some are not, or it was stopped, 2 wrong usage.";
 
 #[derive(Subcommand)]
 pub(crate) enum KekCommand {
@@ -17,8 +26,18 @@ pub(crate) enum KekCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Show which KEK is in use and which ones the data needs.
+    /// Show which KEKs there are, how many secrets each one wraps, and which ones are missing.
     Status,
+    /// Move every secret to the primary KEK, or to another one.
+    #[command(after_help = REWRAP_HELP)]
+    Rewrap(Rewrap),
+    /// Open every secret, show none, and name those that do not open. Exit status 1 when there are any.
+    Verify,
+    /// Forget a KEK that wraps no secret any more.
+    Retire {
+        /// Which one, as `kek status` shows it.
+        kek_id: KekId,
+    },
 }
 
 impl KekCommand {
@@ -45,6 +64,32 @@ impl KekCommand {
                 Session::with(global, async |session| {
                     let status = session.vaults.kek_status().await?;
                     Ok(output.show(&status, text)?)
+                })
+                .await
+            }
+            Self::Rewrap(rewrap) => {
+                Session::with(global, async |session| {
+                    rewrap.execute_on(session, output).await
+                })
+                .await
+            }
+            Self::Verify => {
+                Session::with(global, async |session| {
+                    rewrap::verify(session, output).await
+                })
+                .await
+            }
+            Self::Retire { kek_id } => {
+                Session::with(global, async |session| {
+                    let vaults = &session.vaults;
+                    vaults
+                        .retire_kek(&operator(), kek_id)
+                        .await
+                        .map_err(refused)?;
+                    let shown = serde_json::json!({ "retired": kek_id });
+                    Ok(output.show(&shown, |_| {
+                        format!("the KEK {kek_id} is retired; take it out of the keyring")
+                    })?)
                 })
                 .await
             }
@@ -88,12 +133,33 @@ fn text(status: &KekStatus) -> String {
             trouble,
         } => format!("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}"),
     };
-    format!(
-        "{state}\n\n{}",
+    let mut lines = vec![
+        state,
+        String::new(),
         table(
             ["KEK ID", "", "AT HAND", "SECRETS", "WRAPS"],
             &rows,
-            "no KEK has been used yet"
+            "no KEK has been used yet",
+        ),
+    ];
+    let keks = status.keks.iter();
+    let missing = keks.clone().filter(|kek| kek.rows > 0 && !kek.in_keyring);
+    lines.extend(missing.map(|kek| unreadable::missing(kek.kek_id, kek.rows)));
+    let movable = keks
+        .clone()
+        .filter(|kek| kek.in_keyring && status.primary != Some(kek.kek_id));
+    let movable: u64 = movable.map(|kek| kek.rows).sum();
+    if movable > 0 {
+        lines.push(format!(
+            "{movable} secrets are wrapped with older KEKs; `kek rewrap` moves them to the primary one"
+        ));
+    }
+    let worn = keks.filter(|kek| kek.worn);
+    lines.extend(worn.map(|kek| {
+        format!(
+            "the KEK {} has wrapped very many DEKs; make a new one primary and rewrap",
+            kek.kek_id
         )
-    )
+    }));
+    lines.join("\n")
 }

@@ -20,7 +20,7 @@ use crate::platform::{Platform, StartError};
 
 /// The environment's names for the platform key and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
-const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
+pub(crate) const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
 
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
@@ -44,13 +44,7 @@ pub(crate) struct Session {
 impl Session {
     /// Does `work` on data that exists.
     pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
-        let database = database(global, &config(global)?);
-        if !database.exists() {
-            return Err(Failure::Usage(format!(
-                "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
-                database.display()
-            )));
-        }
+        existing_database(global, &config(global)?)?;
         Self::with_new(global, KekSource::EnvironmentOrFolder, work).await
     }
 
@@ -61,9 +55,21 @@ impl Session {
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
         let config = config(global)?;
-        let keyring = keyring(&config, kek, &global.data)?;
         make_private_folder(&global.data)?;
-        let store = SqliteStore::open(database(global, &config), SqliteOptions::default())?;
+        let database = database(global, &config);
+        Self::on(&database, global, config, kek, work).await
+    }
+
+    /// The same on the database in this file.
+    pub(crate) async fn on(
+        database: &Path,
+        global: &Global,
+        config: Config,
+        kek: KekSource,
+        work: impl AsyncFnOnce(&Self) -> Outcome,
+    ) -> Outcome {
+        let keyring = keyring(&config, kek, &global.data)?;
+        let store = SqliteStore::open(database, SqliteOptions::default())?;
         let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
         let session = Self {
             vaults,
@@ -152,13 +158,17 @@ pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
     Failure::Usage(sentence(&*error.into()))
 }
 
-/// What the vault refused: a mistake of the user's where the name is taken or missing, a failure otherwise.
+/// What the vault refused: a mistake of the user's where what was named is taken or missing, a failure otherwise.
 pub(crate) fn refused(error: VaultError) -> Failure {
     match error {
         VaultError::NotFound { .. }
         | VaultError::AppSlugTaken { .. }
         | VaultError::VaultNameTaken { .. }
         | VaultError::ExpiryPast { .. }
+        | VaultError::KekUnset
+        | VaultError::KekNotHeld { .. }
+        | VaultError::KekUnknown { .. }
+        | VaultError::KekPrimary { .. }
         | VaultError::Slug(_) => usage(error),
         other => other.into(),
     }
@@ -170,6 +180,18 @@ pub(crate) fn database(global: &Global, config: &Config) -> PathBuf {
         Some(url) => url.0.clone(),
         None => global.data.join("tavora.db"),
     }
+}
+
+/// The same, where it must be there.
+pub(crate) fn existing_database(global: &Global, config: &Config) -> Result<PathBuf, Failure> {
+    let database = database(global, config);
+    if database.exists() {
+        return Ok(database);
+    }
+    Err(Failure::Usage(format!(
+        "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
+        database.display()
+    )))
 }
 
 /// The configuration: the file that was named, else `tavora.toml` where there is one.

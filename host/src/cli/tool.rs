@@ -8,7 +8,7 @@ use super::output::{Output, print_error_line, print_line, table, visible};
 use super::session::{Session, config, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
-use crate::platform::{AgentRun, ToolView};
+use crate::platform::{AgentRun, GrantedBy, ToolView};
 use crate::runtime::inspection::{self, Fit, Inspection};
 
 #[derive(Subcommand)]
@@ -43,7 +43,7 @@ impl ToolCommand {
         match self {
             Self::List => {
                 Session::with(global, async |session| {
-                    let tools: Vec<ToolView> = session.platform().await?.tools().collect();
+                    let tools = session.platform().await?.trusted_tools();
                     Ok(output.show(&tools, |tools| list(tools))?)
                 })
                 .await
@@ -101,7 +101,10 @@ fn list(tools: &[ToolView]) -> String {
             [
                 tool.name.clone(),
                 operations.join(" "),
-                tool.secrets.join(" "),
+                match tool.granted_by {
+                    GrantedBy::Manifest => tool.secrets.join(" "),
+                    GrantedBy::AgentFile => "by each agent's file".to_owned(),
+                },
                 origins.join(" "),
             ]
         })

@@ -12,7 +12,7 @@ use crate::agents::{Agent, McpServer, ServerAuth};
 use crate::builtin;
 use crate::capability::secrets::SecretGrants;
 use crate::dispatch::Tools;
-use crate::runtime::tool::{ToolComponent, ToolGrants};
+use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants};
 
 /// The setting of the router of models that an agent's `model` takes the place of.
 const DEFAULT_MODEL: &str = "default_model";
@@ -83,6 +83,7 @@ fn for_server(client: &ToolComponent, server: &McpServer) -> ToolComponent {
         .map(|name| (name, vec![server.origin.clone()]))
         .collect();
     let grants = ToolGrants {
+        by: GrantedBy::AgentFile,
         secrets: SecretGrants {
             names: secret.into_iter().collect(),
             bind: Arc::new(bind),

@@ -59,7 +59,7 @@ impl Platform {
                 .boxed_unsync()
         });
         let answer = self
-            .dispatch(Tools::new(), identity)
+            .dispatch(Tools::new(), identity, None)
             .serve(Arc::clone(router), request, turn)
             .await;
         answer.map_err(|failure| match failure {

@@ -12,7 +12,7 @@ use crate::capability::secrets::SecretGrants;
 use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
 use crate::egress::Origin;
-use crate::runtime::tool::{ToolComponent, ToolGrants};
+use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants};
 
 impl Platform {
     /// Loads every tool, built-in ones first.
@@ -49,7 +49,8 @@ impl Platform {
         if !(listed.secrets.is_empty() && listed.origins.is_empty() && listed.bind.is_empty()) {
             return Err(StartError::ClientGrants);
         }
-        self.mcp_client = Some(self.load(name, bytes, &listed, Vec::new()).await?);
+        let by = GrantedBy::AgentFile;
+        self.mcp_client = Some(self.load(name, bytes, &listed, Vec::new(), by).await?);
         Ok(())
     }
 
@@ -77,7 +78,9 @@ impl Platform {
             tool.bind.entry(name).or_insert_with(|| vec![origin]);
         }
         tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
-        let tool = self.load(builtin.name, bytes, &tool, opens).await?;
+        let tool = self
+            .load(builtin.name, bytes, &tool, opens, GrantedBy::Manifest)
+            .await?;
         self.tools.insert(Arc::clone(&tool.name), tool);
         Ok(())
     }
@@ -98,7 +101,8 @@ impl Platform {
                 path: path.clone(),
                 source,
             })?;
-        self.load(name.as_str(), &bytes, tool, Vec::new()).await
+        let by = GrantedBy::Manifest;
+        self.load(name.as_str(), &bytes, tool, Vec::new(), by).await
     }
 
     async fn load(
@@ -107,6 +111,7 @@ impl Platform {
         bytes: &[u8],
         tool: &ToolConfig,
         opens: Vec<SecretName>,
+        by: GrantedBy,
     ) -> Result<Arc<ToolComponent>, StartError> {
         let (inspection, pre) = self
             .runtime
@@ -122,6 +127,7 @@ impl Platform {
             }
         }
         let grants = ToolGrants {
+            by,
             secrets: SecretGrants {
                 names: tool.secrets.clone().into(),
                 bind: Arc::new(tool.bind.clone()),

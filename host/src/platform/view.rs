@@ -10,6 +10,7 @@ use vault_core::SecretName;
 
 use crate::egress::Origin;
 use crate::runtime::inspection::{Digest, Fit, Inspection};
+pub use crate::runtime::tool::GrantedBy;
 use crate::runtime::tool::ToolComponent;
 
 /// A loaded component, as inspection saw it.
@@ -35,6 +36,8 @@ pub struct ToolView {
     /// Its component.
     #[serde(flatten)]
     pub component: ComponentView,
+    /// Who decides what it may have.
+    pub granted_by: GrantedBy,
     /// The secrets that it may resolve.
     pub secrets: Vec<String>,
     /// The origins that it may reach.
@@ -78,6 +81,7 @@ impl From<&ToolComponent> for ToolView {
         Self {
             name: tool.name.to_string(),
             component: (&tool.inspection).into(),
+            granted_by: grants.by,
             secrets: grants
                 .secrets
                 .names

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wasmparser::WasmFeatures;
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, OptLevel,
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel,
     PoolingAllocationConfig, RegallocAlgorithm,
 };
 
@@ -103,6 +103,7 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
         .decommit_batch_size(1)
         .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
         .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
 
     let mut config = Config::new();

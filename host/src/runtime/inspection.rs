@@ -101,7 +101,8 @@ pub fn accepted_features() -> WasmFeatures {
 pub struct InspectionLimits {
     /// The size of the file, in bytes.
     pub max_bytes: usize,
-    /// The size of one function, in bytes. The largest of the built-in components has 51,117.
+    /// The size of one function, in bytes. The largest of the built-in components has 51,117; of tools written in Python,
+    /// whose interpreter is part of them, 426,843.
     pub max_function_bytes: usize,
     /// The size of a file of the agent class, in bytes.
     pub max_agent_bytes: usize,
@@ -121,7 +122,7 @@ impl Default for InspectionLimits {
     fn default() -> Self {
         Self {
             max_bytes: 64 << 20,
-            max_function_bytes: 256 << 10,
+            max_function_bytes: 1 << 20,
             max_agent_bytes: 16 << 20,
             max_agent_function_cost: 500_000,
             max_agent_cost: 8_000_000,

@@ -8,6 +8,7 @@ mod serve;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::Serialize;
 use vault_core::{AppId, ReleaseContext, SecretVaults};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -25,9 +26,21 @@ use crate::capability::secrets::{self, SecretGrants, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use crate::telemetry::Metrics;
 
-/// What the operator grants to a tool, beside its component.
+/// Who decides which secrets a tool may resolve, and where it may send them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantedBy {
+    /// What came with it and `tavora.toml`, for every run.
+    Manifest,
+    /// Each agent's file, for the runs of that agent.
+    AgentFile,
+}
+
+/// What is granted to a tool, beside its component.
 #[derive(Clone, Debug)]
 pub(crate) struct ToolGrants {
+    /// By whom.
+    pub by: GrantedBy,
     /// What it may resolve.
     pub secrets: SecretGrants,
     /// The origins that it may reach.
@@ -68,14 +81,7 @@ impl ToolBinding {
         let unheard = Arc::new(|_: &EgressDenied| {});
         Self {
             vaults,
-            context: ReleaseContext {
-                app_id: AppId::make(),
-                tool: tool.to_owned(),
-                tool_digest: digest.to_string(),
-                request_id: None,
-                session_id: None,
-                api_key_id: None,
-            },
+            context: ReleaseContext::new(AppId::make(), tool, digest.to_string()),
             egress: egress.open(scope, [], Arc::clone(&released), unheard),
             released,
             metrics: Metrics::new(),
@@ -184,6 +190,7 @@ impl ToolComponent {
             name,
             inspection,
             grants: ToolGrants {
+                by: GrantedBy::Manifest,
                 secrets: SecretGrants::none(),
                 origins: Arc::new([]),
                 config: Arc::clone(&grants.config),

@@ -34,7 +34,7 @@ async fn figures(visit: &Visit) -> Result<Markup, Problem> {
     let designating = apps.iter().filter(|app| app.vault_id.is_some()).count();
     let kek = vaults.kek_status().await?;
     let secrets: u64 = kek.keks.iter().map(|kek| kek.rows).sum();
-    let tools = visit.ui.api().platform().tools().count();
+    let tools = visit.ui.api().platform().trusted_tools().len();
     let newest = AuditQuery {
         limit: Some(NEWEST_ENTRIES),
         ..AuditQuery::default()

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::layout::{Section, code, named};
 use super::table::facts;
 use super::visit::Visit;
-use crate::platform::{ComponentView, OperationView, ToolView};
+use crate::platform::{ComponentView, GrantedBy, OperationView, ToolView};
 use crate::runtime::inspection::Fit;
 
 /// The one interface by which a component can ask for a secret.
@@ -19,7 +19,7 @@ const SECRETS: &str = "tavora:platform/secrets";
 
 pub(super) async fn show(visit: Visit) -> Response {
     let platform = visit.ui.api().platform();
-    let tools: Vec<ToolView> = platform.tools().collect();
+    let tools = platform.trusted_tools();
     let sandbox = platform.sandbox();
     let content = html! {
         h1 { "Tools" }
@@ -66,18 +66,36 @@ fn tool_panel(tool: &ToolView) -> Markup {
             (authority(&tool.component.class))
             (imports(&tool.component, &[]))
             h3 { "Granted to it" }
-            (facts([
-                ("Secrets that it may resolve", list(tool.secrets.iter().map(code))),
-                ("Origins that it may reach", list(tool.origins.iter().map(code))),
-                ("Secrets bound to origins", list(tool.bind.iter().map(|(secret, origins)| html! {
-                    (code(secret)) " only to " @for origin in origins { (code(origin)) " " }
-                }))),
-            ]))
+            @match tool.granted_by {
+                GrantedBy::AgentFile => { p { "By each agent's file: for each MCP server that it declares, that server's secret, which may be sent to that server's origin and nowhere else." } }
+                GrantedBy::Manifest => { (granted(tool)) }
+            }
             h3 { "Operations" }
             @for operation in &tool.operations { (operation_details(operation)) }
             (component_facts(&tool.component))
         }
     }
+}
+
+fn granted(tool: &ToolView) -> Markup {
+    facts([
+        (
+            "Secrets that it may resolve",
+            list(tool.secrets.iter().map(code)),
+        ),
+        (
+            "Origins that it may reach",
+            list(tool.origins.iter().map(code)),
+        ),
+        (
+            "Secrets bound to origins",
+            list(tool.bind.iter().map(|(secret, origins)| {
+                html! {
+                    (code(secret)) " only to " @for origin in origins { (code(origin)) " " }
+                }
+            })),
+        ),
+    ])
 }
 
 /// Whether the component can ask for a secret at all.

@@ -1,5 +1,5 @@
-//! What is asked of the host under load, and how often. What each step does is in `steps`, `operator` and
-//! `page`.
+//! What is asked of the host under load, and how often. What each step does is in `steps`, `models`,
+//! `operator` and `page`.
 
 /// A request of some kind, or a few that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub enum Step {
     Compute,
     /// A program that calls the search tool, which resolves its secret.
     Search,
+    /// A completion, whole or streamed.
+    CompleteChat,
+    /// The models.
+    ListModels,
     /// Another app's vault, a wrong key, a path that is not there.
     BeRefused,
     /// Apps, one app, its API keys.
@@ -52,6 +56,8 @@ pub enum Step {
     CreateApp,
     /// KEKs and tools.
     Inspect,
+    /// A rewrap and a verification of all secrets, a KEK that is not there.
+    WalkSecrets,
     /// Health, readiness, metrics and the OpenAPI document.
     Probe,
     /// The page at `/admin`.
@@ -59,9 +65,10 @@ pub enum Step {
 }
 
 /// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
-const MIX: [(Step, usize); 26] = [
+const MIX: [(Step, usize); 29] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
+    (Step::CompleteChat, 80),
     (Step::ListSecrets, 80),
     (Step::Compute, 80),
     (Step::DeleteSecret, 60),
@@ -75,6 +82,7 @@ const MIX: [(Step, usize); 26] = [
     (Step::UpdateVault, 30),
     (Step::ReadAudit, 30),
     (Step::ListTools, 30),
+    (Step::ListModels, 20),
     (Step::CreateOrDeleteVault, 20),
     (Step::PutSecretOutOfTurn, 20),
     (Step::BeRefused, 20),
@@ -86,6 +94,7 @@ const MIX: [(Step, usize); 26] = [
     (Step::ExportAudit, 5),
     (Step::VisitPage, 3),
     (Step::CreateApp, 2),
+    (Step::WalkSecrets, 1),
 ];
 
 /// Every step once, beginning at another one for each `number`.

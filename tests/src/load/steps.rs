@@ -1,5 +1,5 @@
-//! What an app asks of the host under load: vaults, secrets, the audit and programs. What the operator asks is in
-//! `operator`.
+//! What an app asks of the host under load: vaults, secrets, the audit and programs. What it asks of models is in
+//! `models`, what the operator asks in `operator`.
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Method;
@@ -9,6 +9,7 @@ use vault_core::audit::action;
 use super::connection::{Answer, Call};
 use super::ledger::{Secret, list, same};
 use super::mix::Step;
+use super::models::MODEL_SECRET;
 use super::tenant::{Commons, Tenant};
 use crate::fixture::SEARCH_SECRET;
 
@@ -18,8 +19,18 @@ const SECRET: &str = "/api/sdk/secret-vaults/{id}/secrets/{name}";
 const AUDIT_LOG: &str = "/api/sdk/audit-log";
 const EXECUTE: &str = "/api/sdk/sandbox/execute";
 
-/// The names of an app's secrets, besides the search tool's.
-const NAMES: [&str; 7] = ["a", "B_2", "db.password", "token-1", "token-2", "x", "_z"];
+/// The names of an app's secrets.
+const NAMES: [&str; 9] = [
+    "a",
+    "B_2",
+    "db.password",
+    "token-1",
+    "token-2",
+    "x",
+    "_z",
+    SEARCH_SECRET,
+    MODEL_SECRET,
+];
 
 /// The names of the secrets that all write.
 const COMMON_NAMES: [&str; 3] = ["common-1", "common-2", "common-3"];
@@ -69,11 +80,14 @@ impl Tenant {
             Step::ListTools => self.list_tools().await,
             Step::Compute => self.compute().await,
             Step::Search => self.search().await,
+            Step::CompleteChat => self.complete_chat().await,
+            Step::ListModels => self.list_models().await,
             Step::BeRefused => self.be_refused(commons).await,
             Step::Operate => self.operate().await,
             Step::CreateOrRevokeApiKey => self.create_or_revoke_api_key().await,
             Step::CreateApp => self.create_app().await,
             Step::Inspect => self.inspect().await,
+            Step::WalkSecrets => self.walk_secrets().await,
             Step::Probe => self.probe().await,
             Step::VisitPage => self.visit_page().await,
         }
@@ -84,8 +98,7 @@ impl Tenant {
     }
 
     fn some_name(&mut self) -> &'static str {
-        let place = self.pick(NAMES.len() + 1);
-        NAMES.get(place).copied().unwrap_or(SEARCH_SECRET)
+        NAMES[self.pick(NAMES.len())]
     }
 
     fn vault_id(&self, vault: usize) -> String {
@@ -299,7 +312,7 @@ impl Tenant {
         let answer = self.execute(SEARCH, json!({ "query": query })).await?;
         let answer = answer.json()?;
         self.ledger.acknowledge(action::SECRET_RELEASED);
-        let seen = self.surroundings.searches.take(&query);
+        let seen = self.surroundings.questions.take(&query);
         let held = self.ledger.designated_secret(SEARCH_SECRET);
         let expected = held.map(|secret| secret.value.clone());
         ensure!(

@@ -1,6 +1,7 @@
 //! One app under load: a connection of its own, one request after the other, each answer held against its ledger.
 //!
-//! What is asked how often is in `mix`; what the requests are is in `steps` (the app's), `operator` and `page`.
+//! What is asked how often is in `mix`; what the requests are is in `steps` and `models` (the app's), `operator` and
+//! `page`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,6 +17,7 @@ use vault_core::audit::action;
 use super::connection::{Answer, Call, Connection, Laps};
 use super::ledger::{ApiKey, Ledger, Vault};
 use super::mix;
+use super::models::MODEL_SECRET;
 use crate::fixture::SEARCH_SECRET;
 use crate::serving::Serving;
 use crate::wire::Request;
@@ -27,22 +29,22 @@ pub struct Surroundings {
     /// The operator's token.
     pub(super) admin_token: String,
     /// What the upstream saw.
-    pub(super) searches: Searches,
+    pub(super) questions: Questions,
 }
 
-/// The credentials that searches came with, by query.
+/// The credentials that queries and prompts came with.
 #[derive(Clone, Default)]
-pub struct Searches(Arc<Mutex<HashMap<String, String>>>);
+pub struct Questions(Arc<Mutex<HashMap<String, String>>>);
 
-impl Searches {
-    /// The upstream was asked for `query` with this credential.
-    pub fn saw(&self, query: String, credential: String) {
-        self.all().insert(query, credential);
+impl Questions {
+    /// The upstream was asked this with this credential.
+    pub fn saw(&self, question: String, credential: String) {
+        self.all().insert(question, credential);
     }
 
-    /// The credential that `query` came with, forgotten here.
-    pub fn take(&self, query: &str) -> Option<String> {
-        self.all().remove(query)
+    /// The credential that the question came with, forgotten here.
+    pub fn take(&self, question: &str) -> Option<String> {
+        self.all().remove(question)
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
@@ -52,11 +54,11 @@ impl Searches {
 
 impl Surroundings {
     /// Those of a host that runs now.
-    pub fn of(serving: &Serving, searches: Searches) -> Arc<Self> {
+    pub fn of(serving: &Serving, questions: Questions) -> Arc<Self> {
         Arc::new(Self {
             address: serving.address,
             admin_token: serving.admin_token.clone(),
-            searches,
+            questions,
         })
     }
 }
@@ -105,7 +107,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Makes an app with an API key and a designated vault that holds the search tool's secret.
+    /// Makes an app with an API key and a designated vault that holds the tools' secrets.
     pub async fn make(number: usize, surroundings: Arc<Surroundings>) -> Result<Self> {
         let mut connection = Connection::open(surroundings.address).await?;
         let call = Call::new(Method::POST, "/api/admin/apps", &[])
@@ -125,6 +127,7 @@ impl Tenant {
         tenant.create_api_key().await?;
         tenant.create_vault().await?;
         tenant.put(0, SEARCH_SECRET).await?;
+        tenant.put(0, MODEL_SECRET).await?;
         let home = tenant.ledger.vaults[0].id.clone();
         tenant.designate(Some(home)).await?;
         Ok(tenant)

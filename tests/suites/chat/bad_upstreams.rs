@@ -121,6 +121,7 @@ async fn a_refused_credential_is_told_by_the_name_of_its_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_completion_is_told_and_not_passed_on() {
+    const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
     let chat = Chat::start(|seen| match asked(seen).as_str() {
         "html" => with_headers(
             200,
@@ -136,6 +137,8 @@ async fn what_is_no_completion_is_told_and_not_passed_on() {
             "<html>bad gateway</html>",
         ),
         "nothing" => with_headers(200, &[], ""),
+        "no events" => with_headers(200, &[EVENTS], "{\"error\": \"overloaded\"}"),
+        "no stream" => with_headers(200, &[EVENTS], ""),
         "redirect" => with_headers(302, &[("location", "http://127.0.0.1:1/elsewhere")], ""),
         "gzip" => with_headers(
             200,
@@ -160,6 +163,16 @@ async fn what_is_no_completion_is_told_and_not_passed_on() {
             "OpenAI answered HTTP 502 with text/html instead of JSON",
         ),
         ("nothing", 502, "something without a type"),
+        (
+            "no events",
+            502,
+            "OpenAI announced a stream of events and sent something else",
+        ),
+        (
+            "no stream",
+            502,
+            "OpenAI ended its stream before the first event",
+        ),
         ("redirect", 502, "redirects are not followed"),
         ("gzip", 502, "no proper HTTP"),
     ] {

@@ -113,18 +113,15 @@ impl Chat {
         page["entries"].as_array().expect("a list").clone()
     }
 
-    /// Asks for a stream, and gives what comes line by line, after a head with this status.
+    /// Asks for a stream.
     pub fn stream(&self, body: &Value) -> Stream {
         let mut connection = wire::connect(self.serving.address).expect("it listens");
         let request = self.completion(body);
         std::io::Write::write_all(&mut connection, &request.bytes()).expect("it reads");
-        let mut reader = BufReader::new(connection);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            let read = reader.read_line(&mut head).expect("a head comes");
-            assert_ne!(read, 0, "no more than {head:?} came");
+        Stream {
+            head: String::new(),
+            reader: BufReader::new(connection),
         }
-        Stream { head, reader }
     }
 }
 
@@ -172,13 +169,24 @@ fn request(app: &AppWithKey, method: &str, path: &str) -> Request {
 
 /// An answer that is being streamed over HTTP/1.1.
 pub struct Stream {
-    pub head: String,
+    head: String,
     reader: BufReader<TcpStream>,
 }
 
 impl Stream {
+    /// The head of the answer, which comes with the first event.
+    pub fn head(&mut self) -> &str {
+        while !self.head.ends_with("\r\n\r\n") {
+            let read = self.reader.read_line(&mut self.head);
+            let read = read.expect("a head comes");
+            assert_ne!(read, 0, "no more than {:?} came", self.head);
+        }
+        &self.head
+    }
+
     /// The next chunk of the body; `None` at its proper end.
     pub fn chunk(&mut self) -> std::io::Result<Option<String>> {
+        self.head();
         let mut size = String::new();
         self.reader.read_line(&mut size)?;
         let size = usize::from_str_radix(size.trim_end(), 16)

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use serde_json::json;
 use tavora_tests::fixture::CANARY;
+use vault_core::{Actor, AuditQuery};
 
 use crate::fixture::{AGENT, WithAgents, agent_file};
 use crate::scripted::{Asked, Scripted, event, legacy, reply_to, status, stream, text};
@@ -132,12 +133,12 @@ async fn the_clients_settings_do_not_take_the_place_of_a_declaration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_is_audited_once_a_call_and_names_the_server() {
+async fn a_release_is_audited_once_a_call_and_names_the_server_and_the_agent() {
     let server = Scripted::start(|asked| echoing(asked, "authorization")).await;
     let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
     agents.host.put("TOKEN", CANARY).await;
     agents.result(CALL).await;
-    let query = vault_core::AuditQuery {
+    let query = AuditQuery {
         action: Some("secret.released".to_owned()),
         ..Default::default()
     };
@@ -152,6 +153,25 @@ async fn a_release_is_audited_once_a_call_and_names_the_server() {
     assert!(
         entry.contains("mcp:a") && entry.contains("TOKEN"),
         "{entry}"
+    );
+
+    // What is asked for outside of an agent's run is nobody's of that name.
+    agents.host.run("search('x')").await;
+    let audit = agents.host.vaults().audit_entries(AuditQuery::default());
+    let mut of_tools = Vec::new();
+    for entry in audit.await.expect("readable").entries {
+        if let Actor::Tool { name, .. } = &entry.actor {
+            let agent = entry.detail.get("agent").and_then(|id| id.as_str());
+            of_tools.push(format!("{} {name} {}", entry.action, agent.unwrap_or("-")));
+        }
+    }
+    assert_eq!(
+        of_tools,
+        [
+            "secret.released brave-search -",
+            "leak.blocked mcp:a one",
+            "secret.released mcp:a one",
+        ]
     );
 }
 

@@ -82,6 +82,31 @@ async fn the_api_runs_agents_and_lists_their_tools() {
 }
 
 #[test]
+fn the_operator_sees_the_client_of_mcp_servers_and_who_grants_it_what_it_has() {
+    let serving = Serving::start("");
+    let tools = serving.admin("GET", "/api/admin/tools", None).json();
+    let tools = tools["tools"].as_array().expect("a list").clone();
+    let shown =
+        |field: &str| -> Vec<Value> { tools.iter().map(|tool| tool[field].clone()).collect() };
+    assert_eq!(shown("name"), ["brave-search", "llm-router", "mcp-client"]);
+    assert_eq!(shown("granted_by"), ["manifest", "manifest", "agent_file"]);
+    let imports = tools[2]["imports"].to_string();
+    assert!(imports.contains("tavora:platform/secrets"), "{imports}");
+    assert_eq!(tools[2]["secrets"], json!([]));
+
+    let listed = serving.run(&["tool", "list"]).stdout;
+    let line = listed.lines().find(|line| line.starts_with("mcp-client"));
+    let line = line.expect("it is listed");
+    assert!(line.contains("call_tool"), "{line}");
+    assert!(line.contains("by each agent's file"), "{line}");
+    // No run may call it as it is.
+    let app = serving.make_app("app");
+    let ask = Request::new("GET", "/api/sdk/tools").header("x-api-key", &app.key);
+    let offered = serving.send(&ask).text();
+    assert!(!offered.contains("mcp"), "{offered}");
+}
+
+#[test]
 fn a_check_says_what_is_wrong_and_where() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();

@@ -257,6 +257,10 @@ fn the_tools_page_shows_what_inspection_finds_in_the_components() {
         );
     }
     assert!(tool.contains("<code>second_key</code> only to <code>https://second.example</code>"));
+    let client = section(&page, "aria-labelledby=\"tool-mcp-client\"");
+    assert!(client.contains(&inspected("mcp-client.wasm").0));
+    assert!(client.contains("By each agent's file"));
+    assert!(!client.contains("Secrets that it may resolve"));
 }
 
 #[test]

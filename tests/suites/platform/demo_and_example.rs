@@ -18,7 +18,15 @@ fn the_demo_passes_every_check() {
         .next()
         .and_then(|n| n.parse().ok())
         .expect("a number");
-    assert!(passed >= 20, "only {passed} checks ran");
+    assert!(passed >= 33, "only {passed} checks ran");
+    for shown in [
+        "search('europe by train'",
+        "ai('Name a trip",
+        "require('tasklist')",
+        "secret.released  TASKLIST_BEARER  to mcp:tasklist",
+    ] {
+        assert!(demo.stdout.contains(shown), "{shown}: {}", demo.stdout);
+    }
     assert_eq!(
         std::fs::read_dir(folder.path()).expect("readable").count(),
         0,

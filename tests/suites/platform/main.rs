@@ -1,15 +1,18 @@
 //! What the whole platform promises, shown on real components in a real runtime, over real HTTP on loopback.
 
 mod bad_input;
+mod bound_secrets;
 mod canary;
 mod command_line;
 mod demo_and_example;
 mod documentation;
 mod egress;
 mod hostile_guests;
+mod kek_commands;
 mod limits;
 mod sandbox;
 mod scrubbing;
 mod telemetry;
+mod template;
 mod tool_log;
 mod workspace;

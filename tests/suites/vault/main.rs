@@ -10,4 +10,5 @@ mod fixture;
 mod keks;
 mod published;
 mod residue;
+mod rewrap;
 mod tampering;

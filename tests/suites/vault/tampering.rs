@@ -1,7 +1,7 @@
 //! Whoever can write the database cannot make it give a wrong value, and the audit shows what was touched.
 
 mod audit;
-mod cell;
+pub mod cell;
 mod numbers;
 
 use vault_core::{App, Finding, ReleaseError, StoreError, VaultError, VaultView};

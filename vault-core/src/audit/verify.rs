@@ -122,7 +122,7 @@ impl Verifier {
             return;
         };
         match row.action.as_str() {
-            action::SECRET_PUT => {
+            action::SECRET_PUT | action::SECRET_REENCRYPTED => {
                 let version = row
                     .secret_version
                     .and_then(|version| version.try_into().ok());

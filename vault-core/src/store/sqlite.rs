@@ -8,8 +8,10 @@
 mod apps;
 mod chain;
 mod columns;
+mod file;
 mod keks;
 mod reader;
+mod rewrap;
 mod schema;
 mod secrets;
 mod vaults;
@@ -19,6 +21,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub use self::file::SqliteFile;
 use self::{
     reader::Readers,
     writer::{Effect, Writer},

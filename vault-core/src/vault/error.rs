@@ -69,6 +69,46 @@ pub enum VaultError {
     /// The KEK did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
     Wrap(#[source] KekError),
+    /// Secrets cannot be moved to a KEK that is not at hand.
+    #[error(
+        "the KEK {kek_id}, which wraps {rows} secrets, is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS, or name one that `kek status` shows at hand"
+    )]
+    KekNotHeld {
+        /// The KEK.
+        kek_id: KekId,
+        /// How many secrets it wraps.
+        rows: u64,
+    },
+    /// The database does not know the KEK.
+    #[error("the database knows no KEK {kek_id}; take a kek id from `kek status`")]
+    KekUnknown {
+        /// The KEK.
+        kek_id: KekId,
+    },
+    /// A KEK that is needed cannot be retired.
+    #[error("{rows} secrets still need the KEK {kek_id}; move them with `kek rewrap` first")]
+    KekInUse {
+        /// The KEK.
+        kek_id: KekId,
+        /// How many secrets it wraps.
+        rows: u64,
+    },
+    /// The primary KEK cannot be retired.
+    #[error(
+        "the KEK {kek_id} is the primary one, which new secrets are wrapped with; make another one primary first"
+    )]
+    KekPrimary {
+        /// The KEK.
+        kek_id: KekId,
+    },
+    /// A KEK does not unwrap to what it wrapped. Nothing was stored with it.
+    #[error(
+        "the KEK {kek_id} does not give back what it wraps, and nothing more was moved to it; check its provider before anything is stored with it"
+    )]
+    KekUntrue {
+        /// The KEK.
+        kek_id: KekId,
+    },
     /// It is not as the condition of the change wants it; nothing was changed.
     #[error(
         "what was to be changed is not at the revision that was named; read it again, then decide"
@@ -116,6 +156,8 @@ impl From<StoreError> for VaultError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KekMismatch { wanted, rows } => Self::KekMismatch { wanted, rows },
+            StoreError::KekInUse { kek_id, rows } => Self::KekInUse { kek_id, rows },
+            StoreError::UnknownKek { kek_id } => Self::KekUnknown { kek_id },
             StoreError::PreconditionFailed => Self::PreconditionFailed,
             other => Self::Store(other),
         }

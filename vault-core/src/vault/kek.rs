@@ -1,7 +1,8 @@
 //! Whether the keyring fits the data, and how much each KEK was used.
 //!
 //! The keyring fits when it holds a KEK that wraps some secret here, or when there are no secrets. A canary, a wrapped
-//! DEK of no use, tells whether a KEK is still the key that it was. Rewrapping is not done here.
+//! DEK of no use, tells whether a KEK is still the key that it was. A KEK that wraps nothing any more can be forgotten;
+//! moving secrets from one to another is done in `vault::rewrap`.
 
 use std::sync::{PoisonError, atomic::Ordering};
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::{SecretVaults, VaultError};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action, subject_kind},
-    key::{Dek, KekError, KekId, KekTrouble, Keyring},
+    key::{Dek, KekError, KekId, KekProvider, KekTrouble, Keyring},
     store::StoreError,
 };
 
@@ -122,6 +123,17 @@ impl SecretVaults {
         self.fitting_keyring().await.map(drop)
     }
 
+    /// Refuses when there is no keyring at all, whether it fits or not.
+    ///
+    /// # Errors
+    /// [`VaultError::KekUnset`].
+    pub fn require_keyring(&self) -> Result<(), VaultError> {
+        match self.0.keyring {
+            Some(_) => Ok(()),
+            None => Err(VaultError::KekUnset),
+        }
+    }
+
     /// How the KEKs are used, and whether the keyring fits the data now.
     ///
     /// # Errors
@@ -130,9 +142,9 @@ impl SecretVaults {
         let state = self.refresh_kek_state().await?;
         let mut keks = Vec::new();
         for row in self.0.store.keks().await? {
-            let canary_ok = match &self.0.keyring {
-                Some(keyring) => canary_opens(keyring, row.kek_id, &row.canary).await,
-                None => None,
+            let canary_ok = match (&self.0.keyring, &row.canary) {
+                (Some(keyring), Some(canary)) => canary_opens(keyring, row.kek_id, canary).await,
+                _ => None,
             };
             let in_keyring = self
                 .0
@@ -206,11 +218,45 @@ impl SecretVaults {
         Ok(state)
     }
 
+    /// Forgets a KEK that wraps nothing any more: its canary and how much it wrapped. A host that still has it in its
+    /// keyring can go on opening what it read before.
+    ///
+    /// # Errors
+    /// [`VaultError::KekPrimary`], [`VaultError::KekInUse`] or [`VaultError::KekUnknown`].
+    pub async fn retire_kek(&self, caller: &Caller, kek_id: KekId) -> Result<(), VaultError> {
+        let keyring = self.0.keyring.as_ref();
+        if keyring.is_some_and(|keyring| keyring.primary().kek_id() == kek_id) {
+            return Err(VaultError::KekPrimary { kek_id });
+        }
+        let entry = AuditDraft::new(caller, action::KEK_RETIRED)
+            .about(Subject::new(subject_kind::KEK, kek_id));
+        Ok(self.0.store.retire_kek(kek_id, entry).await?)
+    }
+
+    /// Makes a KEK of the keyring one that the store knows and that opens its canary.
+    pub(super) async fn ready_kek(
+        &self,
+        keyring: &Keyring,
+        kek_id: KekId,
+    ) -> Result<(), VaultError> {
+        if let Some(canary) = self.0.store.canary(kek_id).await? {
+            return match canary_opens(keyring, kek_id, &canary).await {
+                Some(true) => Ok(()),
+                _ => Err(VaultError::KekCanary { kek_id }),
+            };
+        }
+        let kek = keyring
+            .find(kek_id)
+            .ok_or(VaultError::KekUnknown { kek_id })?;
+        self.register(keyring, kek).await
+    }
+
     /// The keyring, if it fits the data and its primary KEK can wrap for this store.
     pub(super) async fn writing_keyring(&self) -> Result<&Keyring, VaultError> {
         let keyring = self.fitting_keyring().await?;
         if !self.0.primary_known.load(Ordering::Acquire) {
-            self.register_primary(keyring).await?;
+            self.register(keyring, keyring.primary()).await?;
+            self.0.primary_known.store(true, Ordering::Release);
         }
         Ok(keyring)
     }
@@ -234,20 +280,17 @@ impl SecretVaults {
         Ok(keyring)
     }
 
-    async fn register_primary(&self, keyring: &Keyring) -> Result<(), VaultError> {
-        let kek_id = keyring.primary().kek_id();
-        let canary = keyring
-            .primary()
-            .wrap(&Dek::make(), &canary_data(kek_id))
-            .await?;
+    async fn register(&self, keyring: &Keyring, kek: &dyn KekProvider) -> Result<(), VaultError> {
+        let kek_id = kek.kek_id();
+        let canary = kek.wrap(&Dek::make(), &canary_data(kek_id)).await?;
         let entry = AuditDraft::new(&Caller::host(), action::KEK_REGISTERED)
             .about(Subject::new(subject_kind::KEK, kek_id));
-        self.0
+        let readable = keyring.kek_ids();
+        Ok(self
+            .0
             .store
-            .register_kek(kek_id, canary, keyring.kek_ids(), entry)
-            .await?;
-        self.0.primary_known.store(true, Ordering::Release);
-        Ok(())
+            .register_kek(kek_id, canary, readable, entry)
+            .await?)
     }
 
     async fn try_canary(&self, keyring: &Keyring) -> Result<KekState, VaultError> {

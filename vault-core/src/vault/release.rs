@@ -30,6 +30,8 @@ pub struct ReleaseContext {
     pub session_id: Option<String>,
     /// The API key behind the request.
     pub api_key_id: Option<ApiKeyId>,
+    /// The id of the agent whose program the tool is called by, where it is an agent's.
+    pub agent: Option<String>,
 }
 
 impl ReleaseContext {
@@ -43,10 +45,12 @@ impl ReleaseContext {
             request_id: None,
             session_id: None,
             api_key_id: None,
+            agent: None,
         }
     }
 
-    fn draft(&self) -> AuditDraft {
+    /// An entry about what the tool did, with all that is here.
+    pub fn draft(&self, action: &'static str) -> AuditDraft {
         let caller = Caller {
             actor: Actor::Tool {
                 name: self.tool.clone(),
@@ -55,9 +59,13 @@ impl ReleaseContext {
             request_id: self.request_id.clone(),
             session_id: self.session_id.clone(),
         };
-        AuditDraft::new(&caller, action::SECRET_RELEASED)
+        let draft = AuditDraft::new(&caller, action)
             .app(self.app_id)
-            .on_behalf_of(self.api_key_id)
+            .on_behalf_of(self.api_key_id);
+        match &self.agent {
+            Some(agent) => draft.detail("agent", agent.as_str()),
+            None => draft,
+        }
     }
 }
 
@@ -151,7 +159,7 @@ impl SecretVaults {
         let row = self
             .0
             .store
-            .release(context.app_id, name, context.draft())
+            .release(context.app_id, name, context.draft(action::SECRET_RELEASED))
             .await
             .map_err(Unavailability::Store)?;
         match row {

@@ -2,6 +2,8 @@
 //!
 //! Nothing here opens a secret; that is `vault::release` alone.
 
+use std::sync::atomic::Ordering;
+
 use super::{SecretVaults, VaultError, not_found};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action},
@@ -9,7 +11,7 @@ use crate::{
     id::{AppId, VaultId},
     revision::Condition,
     secret::{RedactedSecret, SecretName, SecretValue},
-    store::{PutOutcome, PutSecret},
+    store::{PutOutcome, PutSecret, StoreError},
 };
 
 impl SecretVaults {
@@ -70,11 +72,16 @@ impl SecretVaults {
                 replaces,
                 readable: keyring.kek_ids(),
             };
-            match store
-                .put_secret(put, entry)
-                .await
-                .map_err(not_found("vault"))?
-            {
+            let outcome = match store.put_secret(put, entry).await {
+                // It was retired, which is not for ever: as long as it is primary somewhere, it is used.
+                Err(StoreError::UnknownKek { .. }) if tokio::time::Instant::now() < deadline => {
+                    self.0.primary_known.store(false, Ordering::Release);
+                    self.writing_keyring().await?;
+                    continue;
+                }
+                outcome => outcome.map_err(not_found("vault"))?,
+            };
+            match outcome {
                 PutOutcome::Stored { view, wraps } => {
                     self.watch_wraps(view.kek_id, wraps);
                     return Ok(view);

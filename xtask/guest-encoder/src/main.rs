@@ -1,11 +1,11 @@
-//! `guest-encoder INPUT OUTPUT [--init] [--import NAME]...`
+//! `guest-encoder INPUT OUTPUT [--init] [--import NAME]... [--any-import]`
 //!
 //! Makes a component of the core module that a guest was compiled to. With
 //! `--init` it first calls the module's export `wizer-initialize` and keeps the
 //! memory that this leaves, so that the component starts where that ended.
 //!
 //! The component may import the interfaces named by `--import` and nothing else,
-//! or it is not written. Nothing is linked while a module is initialised, WASI
+//! or it is not written; `--any-import` is for components that are not this project's. Nothing is linked while a module is initialised, WASI
 //! included: one that calls an import ends the build.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -31,7 +31,9 @@ fn main() -> Result<()> {
         .module(&module)
         .and_then(|mut encoder| encoder.encode())
         .with_context(|| format!("{} cannot be made a component", task.input.display()))?;
-    check_imports(&component, &task.imports)?;
+    if let Some(allowed) = &task.imports {
+        check_imports(&component, allowed)?;
+    }
     write_whole(&component, &task)
 }
 
@@ -41,17 +43,20 @@ struct Task {
     input: PathBuf,
     output: PathBuf,
     is_initialised: bool,
-    imports: BTreeSet<String>,
+    /// What it may import; `None` where that is not for this program to say.
+    imports: Option<BTreeSet<String>>,
 }
 
 impl Task {
     fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let mut files = Vec::new();
         let mut is_initialised = false;
+        let mut is_checked = true;
         let mut imports = BTreeSet::new();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--init" => is_initialised = true,
+                "--any-import" => is_checked = false,
                 "--import" => {
                     imports.insert(
                         args.next()
@@ -63,13 +68,13 @@ impl Task {
             }
         }
         let Ok([input, output]) = <[PathBuf; 2]>::try_from(files) else {
-            bail!("usage: guest-encoder INPUT OUTPUT [--init] [--import NAME]...");
+            bail!("usage: guest-encoder INPUT OUTPUT [--init] [--import NAME]... [--any-import]");
         };
         Ok(Self {
             input,
             output,
             is_initialised,
-            imports,
+            imports: is_checked.then_some(imports),
         })
     }
 }
@@ -158,7 +163,11 @@ mod tests {
         assert_eq!(parsed.input, PathBuf::from("in.wasm"));
         assert_eq!(parsed.output, PathBuf::from("out.wasm"));
         assert!(parsed.is_initialised);
-        assert_eq!(parsed.imports, names(&["a:b/c"]));
+        assert_eq!(parsed.imports, Some(names(&["a:b/c"])));
+        let nothing = task(&["in", "out"]).expect("parses");
+        assert_eq!(nothing.imports, Some(names(&[])), "none is not any");
+        let any = task(&["in", "out", "--any-import"]).expect("parses");
+        assert_eq!(any.imports, None);
         for wrong in [
             &["in"][..],
             &["in", "out", "more"],

@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use vault_core::AppName;
 
+use super::shown;
+use super::stage::Stage;
 use super::transcript::Transcript;
-use super::{Stage, shown};
 use crate::cli::Outcome;
 use crate::cli::session::operator;
 
@@ -74,6 +75,26 @@ const ATTEMPTS: &[Attempt] = &[
         expect: "[redacted:brave_api_key]",
     },
     Attempt {
+        what: "makes the model repeat its key",
+        code: "return ai('echo please')",
+        expect: "[redacted:gemini_api_key]",
+    },
+    Attempt {
+        what: "makes the MCP server repeat its token",
+        code: "return require('tasklist').create_task_list({name: 'echo please'})",
+        expect: "[redacted:TASKLIST_BEARER]",
+    },
+    Attempt {
+        what: "gives the MCP client another server, and another secret",
+        code: "const out = []; for (const extra of [{url: 'http://attacker.test'}, {secret: 'brave_api_key'}]) { try { out.push(tools.call('mcp:tasklist', 'call_tool', {name: 'create_task_list', arguments: {name: 'x'}, ...extra})) } catch (e) { out.push(e.code) } } return out",
+        expect: r#"["invalid_input","invalid_input"]"#,
+    },
+    Attempt {
+        what: "calls an MCP server that its file does not declare",
+        code: "try { return tools.call('mcp:mail', 'list_tools', {}) } catch (e) { return e.code }",
+        expect: "unknown_tool",
+    },
+    Attempt {
         what: "gives the search tool another base URL, host and header",
         code: "const out = []; for (const extra of [{base_url: 'http://attacker.test'}, {headers: {a: 'b'}}, {host: 'attacker.test'}]) { try { out.push(search('x', extra)) } catch (e) { out.push(e.code) } } return out",
         expect: r#"["invalid_input","invalid_input","invalid_input"]"#,
@@ -125,17 +146,20 @@ const ATTEMPTS: &[Attempt] = &[
 
 pub(crate) async fn all(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     for attempt in ATTEMPTS {
-        let (report, logged) = stage.run_as(&stage.app, attempt.code).await;
+        let (report, logged) = stage.run_for(&stage.app, attempt.code).await;
         let outcome = shown(&report);
         let brought_back = format!("{outcome}\n{:?}\n{}", report, logged.join("\n"));
-        let holds = !holds_credential(&brought_back, &stage.credential);
+        let holds = !stage
+            .credentials
+            .iter()
+            .any(|credential| holds_credential(&brought_back, &credential.value));
         let unescaped = outcome.replace("\\\"", "\"");
         transcript.check(
             attempt.what,
             holds && unescaped.contains(attempt.expect),
             match holds {
                 true => &outcome,
-                false => "IT GOT THE CREDENTIAL",
+                false => "IT GOT A CREDENTIAL",
             },
         );
     }
@@ -144,7 +168,7 @@ pub(crate) async fn all(stage: &Stage, transcript: &mut Transcript) -> Outcome {
 }
 
 fn smuggled_nothing(stage: &Stage, transcript: &mut Transcript) {
-    let requests = stage.engine.requests();
+    let requests = stage.upstreams.search_engine.requests();
     let arrived = requests
         .iter()
         .any(|request| request.query.contains("Smuggled"));
@@ -170,7 +194,7 @@ async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
         )
         .await?;
     let (report, _) = stage
-        .run_as(
+        .run_for(
             &other,
             "try { return search('rust') } catch (e) { return e.message }",
         )

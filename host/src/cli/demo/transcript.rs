@@ -21,6 +21,13 @@ impl Transcript {
         self.line(&format!("        {what}"));
     }
 
+    /// Shows a text of several lines.
+    pub(crate) fn quote(&mut self, text: &str) {
+        for line in text.lines() {
+            self.line(&format!("        | {line}"));
+        }
+    }
+
     /// One check: what must hold, whether it does, and what was there instead.
     pub(crate) fn check(&mut self, what: &str, holds: bool, instead: &str) {
         if holds {

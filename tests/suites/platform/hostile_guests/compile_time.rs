@@ -27,6 +27,12 @@ fn meeting(branches: usize) -> String {
     format!("(func (local {locals}) block {branches} end {uses})")
 }
 
+/// So many values, and only then what uses them.
+fn values_at_once(values: usize) -> String {
+    let (made, used) = ("memory.size ".repeat(values), "i32.add ".repeat(values - 1));
+    format!("(func (result i32) {made} {used})")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_keep_the_compiler_busy_is_refused_at_once() {
     let fixture = Fixture::without_secret("").await;
@@ -54,15 +60,18 @@ async fn what_would_keep_the_compiler_busy_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_let_through_compiles_in_bounded_time() {
     let fixture = Fixture::without_secret("").await;
-    let bytes = agent_with(&meeting(8_500));
-    // The compiler that the tools get needs minutes. It is not waited for.
-    let load = fixture.platform.load_agent(bytes);
-    let agent = tokio::time::timeout(Duration::from_secs(10), load).await;
-    let agent = agent.expect("it is compiled in time");
-    let agent = agent.unwrap_or_else(|error| panic!("{error}"));
-    let run = AgentRun::new(fixture.app.id, "");
-    let outcome = fixture.platform.run_in(&agent, run).await.outcome;
-    assert!(outcome.is_ok(), "{outcome:?}");
+    // The first costs almost what a function may; the second has almost as many bytes, and all its values at once.
+    for function in [meeting(8_500), values_at_once(166_000)] {
+        let bytes = agent_with(&function);
+        // The compiler that the tools get needs minutes. It is not waited for.
+        let load = fixture.platform.load_agent(bytes);
+        let agent = tokio::time::timeout(Duration::from_secs(10), load).await;
+        let agent = agent.expect("it is compiled in time");
+        let agent = agent.unwrap_or_else(|error| panic!("{error}"));
+        let run = AgentRun::new(fixture.app.id, "");
+        let outcome = fixture.platform.run_in(&agent, run).await.outcome;
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
 }
 
 /// Which of two components is ready first when the slower one was there first.

@@ -1,21 +1,24 @@
 //! The audit as it is written and read.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use futures::future::join_all;
 
 use serde_json::json;
 use vault_core::{
-    Actor, ApiKeyId, AppId, AuditDraft, AuditQuery, Caller, Metadata, ReleaseContext, Store,
-    StoreError, VaultError,
+    Actor, ApiKeyId, AppId, AuditDraft, AuditQuery, Caller, Keyring, LocalKek, Metadata,
+    ReleaseContext, RewrapOptions, RewrapProgress, SecretVaults, Store, StoreError, VaultError,
     audit::{AUDIT_PAGE_MAX, action, subject_kind},
 };
 
 use super::{audit_of, open};
-use crate::fixture::{app_with_vault, name, operator, put, value};
+use crate::fixture::{app_with_vault, keyring, name, operator, put, value};
 
 pub async fn everything_is_audited(store: Arc<dyn Store>) {
-    let vaults = open(store).await;
+    let old = LocalKek::make_text();
+    let vaults = SecretVaults::open(Arc::clone(&store), Some(keyring(&old)))
+        .await
+        .unwrap();
     let (app, vault) = app_with_vault(&vaults, "Shop").await;
     let (key, _) = vaults
         .create_api_key(&operator(), app.id, "ci".parse().unwrap(), None)
@@ -33,6 +36,18 @@ pub async fn everything_is_audited(store: Arc<dyn Store>) {
         ..ReleaseContext::new(app.id, "brave-search", "sha256:0f")
     };
     vaults.release(&context, &name("A")).await.unwrap();
+    let both = Keyring::local(&LocalKek::make_text(), Some(&old)).unwrap();
+    let vaults = SecretVaults::open(store, Some(both)).await.unwrap();
+    let options = RewrapOptions {
+        reencrypt: true,
+        ..RewrapOptions::default()
+    };
+    let go_on = |_: &RewrapProgress| ControlFlow::Continue(());
+    vaults.rewrap(&operator(), options, go_on).await.unwrap();
+    vaults
+        .retire_kek(&operator(), keyring(&old).primary().kek_id())
+        .await
+        .unwrap();
     vaults
         .delete_secret(&caller, app.id, vault.id, &name("A"))
         .await
@@ -59,9 +74,10 @@ pub async fn everything_is_audited(store: Arc<dyn Store>) {
         .map(|entry| entry.action.as_str())
         .collect();
     let expected = "app.created vault.created app.vault_designated api_key.created kek.registered secret.put \
-                    secret.released secret.deleted vault.updated app.vault_cleared vault.deleted api_key.revoked";
+                    secret.released kek.registered kek.rewrap_started secret.reencrypted kek.rewrap_ended kek.retired \
+                    secret.deleted vault.updated app.vault_cleared vault.deleted api_key.revoked";
     assert_eq!(actions.join(" "), expected);
-    assert_eq!(page.total, 12);
+    assert_eq!(page.total, 17);
     // What a page can offer as filters is what there is, and all of it.
     let recorded: BTreeSet<_> = actions.into_iter().collect();
     assert_eq!(recorded, action::ALL.iter().copied().collect());

@@ -1,28 +1,45 @@
-//! Which KEKs a SQLite database knows, and which of them its secrets need.
+//! Which KEKs a SQLite database knows, and which of them its secrets need. Moving secrets is in `rewrap`.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{chain, columns::At};
+use super::{
+    chain,
+    columns::{At, readable},
+};
 use crate::{
     audit::AuditDraft,
     key::KekId,
     store::{KekRow, StoreError},
 };
 
+/// Every KEK that was registered, and after them those that rows name all the same, which only tampering leads to.
 pub(super) fn all(tx: &Connection) -> Result<Vec<KekRow>, StoreError> {
-    let mut statement = tx.prepare(
-        "SELECT id, canary, wraps, (SELECT count(*) FROM secrets WHERE kek_id = keks.id)
-         FROM keks ORDER BY created_at, id",
-    )?;
-    let rows = statement.query_map([], |row| {
+    let mut statement = tx.prepare("SELECT kek_id, count(*) FROM secrets GROUP BY kek_id")?;
+    let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut counts: BTreeMap<KekId, u64> =
+        readable("KEK of secrets", counts)?.into_iter().collect();
+    let mut statement = tx.prepare("SELECT id, canary, wraps FROM keks ORDER BY created_at, id")?;
+    let registered = statement.query_map([], |row| {
         Ok(KekRow {
             kek_id: row.get(0)?,
             canary: row.get(1)?,
             wraps: row.get(2)?,
-            rows: row.get(3)?,
+            rows: 0,
         })
     })?;
-    super::columns::readable("KEK", rows)
+    let mut keks = readable("KEK", registered)?;
+    for kek in &mut keks {
+        kek.rows = counts.remove(&kek.kek_id).unwrap_or(0);
+    }
+    keks.extend(counts.into_iter().map(|(kek_id, rows)| KekRow {
+        kek_id,
+        canary: None,
+        wraps: 0,
+        rows,
+    }));
+    Ok(keks)
 }
 
 pub(super) fn canary(tx: &Connection, kek_id: KekId) -> Result<Option<Vec<u8>>, StoreError> {
@@ -69,10 +86,26 @@ pub(super) fn check(tx: &Connection, readable: &[KekId]) -> Result<(), StoreErro
     }
 }
 
-/// Counts one more wrap; returns how many there were in all.
-pub(super) fn count_wrap(tx: &Connection, kek_id: KekId) -> Result<u64, StoreError> {
-    let update = "UPDATE keks SET wraps = wraps + 1 WHERE id = ? RETURNING wraps";
-    Ok(tx
-        .prepare_cached(update)?
-        .query_row([kek_id], |row| row.get(0))?)
+/// Counts more wraps; returns how many there were in all.
+pub(super) fn count_wraps(tx: &Connection, kek_id: KekId, more: usize) -> Result<u64, StoreError> {
+    let update = "UPDATE keks SET wraps = wraps + ? WHERE id = ? RETURNING wraps";
+    tx.prepare_cached(update)?
+        .query_row(params![more, kek_id], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::UnknownKek { kek_id })
+}
+
+/// Forgets a KEK that wraps nothing.
+pub(super) fn retire(tx: &Connection, kek_id: KekId, entry: AuditDraft) -> Result<(), StoreError> {
+    let rows = "SELECT count(*) FROM secrets WHERE kek_id = ?";
+    let rows = tx.query_row(rows, [kek_id], |row| row.get(0))?;
+    if rows > 0 {
+        return Err(StoreError::KekInUse { kek_id, rows });
+    }
+    let delete = "DELETE FROM keks WHERE id = ? RETURNING wraps";
+    let wraps: u64 = tx
+        .query_row(delete, [kek_id], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::UnknownKek { kek_id })?;
+    chain::append(tx, entry.detail("wraps", wraps))
 }

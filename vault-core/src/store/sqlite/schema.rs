@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -37,10 +37,30 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
         path: path.into(),
         source: Arc::new(source),
     };
-    create(path).map_err(cannot_open)?;
-    let mut connection = connect(path, busy_timeout)?;
+    let deadline = Instant::now() + busy_timeout;
+    loop {
+        create(path).map_err(cannot_open)?;
+        let opened = identity(path).map_err(cannot_open)?;
+        let connection = try_open_writer(path, busy_timeout);
+        // The file may have been replaced while this waited for the lock, and what was said or done was about another.
+        // From now on it cannot be: who replaces it needs it alone, and a connection in WAL mode always has a lock.
+        let stayed = identity(path).map_err(cannot_open)? == opened;
+        if stayed {
+            return connection;
+        }
+        if Instant::now() >= deadline {
+            return Err(StoreError::Busy);
+        }
+    }
+}
+
+fn try_open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
     check_kind(&connection, path)?;
-    make_private(path).map_err(cannot_open)?;
+    make_private(path).map_err(|source| StoreError::Open {
+        path: path.into(),
+        source: Arc::new(source),
+    })?;
     connection.execute_batch(SAFETY_PRAGMAS)?;
     switch_to_wal(&connection, busy_timeout)?;
     migrate(&mut connection, MIGRATIONS)?;
@@ -49,14 +69,19 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 
 /// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let connection = connect(path, busy_timeout)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
     connection.execute_batch(SAFETY_PRAGMAS)?;
     connection.execute_batch("PRAGMA query_only = ON")?;
     Ok(connection)
 }
 
-fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// Opens a file that is there, to read or to write.
+pub(super) fn connect(
+    path: &Path,
+    access: OpenFlags,
+    busy_timeout: Duration,
+) -> Result<Connection, StoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = |source: rusqlite::Error| StoreError::Open {
         path: path.into(),
         source: Arc::new(source),
@@ -78,25 +103,38 @@ fn create(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path)
     {
-        Ok(_) => {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        }
+        Ok(_) => File::open(folder_of(path))?.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
 }
 
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// A file that SQLite keeps beside a database.
+pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Which file is at this path, whatever it is called.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
 /// Takes away the rights that others have. SQLite gives companions that it creates the mode of the file.
 fn make_private(path: &Path) -> io::Result<()> {
-    let companion = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    for file in [path.to_owned(), companion("-wal"), companion("-shm")] {
+    for file in [
+        path.to_owned(),
+        companion(path, "-wal"),
+        companion(path, "-shm"),
+    ] {
         let Ok(metadata) = fs::metadata(&file) else {
             continue;
         };
@@ -109,26 +147,32 @@ fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is a database of something else before anything is written to it.
+/// Refuses a file that is a database of something else before anything is written to it. An empty one is welcome.
 fn check_kind(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let not_a_vault = || StoreError::NotAVault { path: path.into() };
-    let pragma = |name: &str| {
-        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-    };
-    let application_id = match pragma("application_id") {
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    match application_id(connection, path)? {
+        APPLICATION_ID => Ok(()),
+        0 if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 => Ok(()),
+        _ => Err(StoreError::NotAVault { path: path.into() }),
+    }
+}
+
+/// Refuses a file that is not a vault database already.
+pub(super) fn require_vault(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    match application_id(connection, path)? {
+        APPLICATION_ID => Ok(()),
+        _ => Err(StoreError::NotAVault { path: path.into() }),
+    }
+}
+
+fn application_id(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    match connection.query_row("PRAGMA application_id", [], |row| row.get(0)) {
         Err(rusqlite::Error::SqliteFailure(error, _))
             if error.code == rusqlite::ErrorCode::NotADatabase =>
         {
-            return Err(not_a_vault());
+            Err(StoreError::NotAVault { path: path.into() })
         }
-        other => other?,
-    };
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application_id == APPLICATION_ID || (application_id == 0 && tables == 0) {
-        Ok(())
-    } else {
-        Err(not_a_vault())
+        other => Ok(other?),
     }
 }
 
@@ -159,11 +203,25 @@ fn switch_to_wal(connection: &Connection, busy_timeout: Duration) -> Result<(), 
     }
 }
 
+/// Whether the schema is the newest one; one that is newer than this program knows is refused.
+pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    let found = version(connection)?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Ok(found == known)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let known = migrations.len() as i64;
     // The write lock before the version is read, so that two processes do not migrate at once.
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(&tx)?;
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }
@@ -187,9 +245,7 @@ mod tests {
     const BUSY: Duration = Duration::from_millis(200);
 
     fn version(connection: &Connection) -> i64 {
-        connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .unwrap()
+        super::version(connection).unwrap()
     }
 
     #[test]

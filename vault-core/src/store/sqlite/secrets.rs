@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::{AuditDraft, Subject, outcome, subject_kind},
-    envelope::{SealedSecret, SecretBinding},
+    envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
     revision::{Condition, Revision},
@@ -56,12 +56,12 @@ impl SecretStore for SqliteStore {
         app_id: AppId,
         vault_id: VaultId,
     ) -> Result<Vec<RedactedSecret>, StoreError> {
-        let sql = "SELECT name, kek_id, version, created_at, updated_at, wrapped FROM secrets
+        let sql = "SELECT name, kek_id, version, created_at, updated_at, substr(payload, 1, ?) FROM secrets
             WHERE vault_id = ? ORDER BY name";
         let work = move |tx: &Transaction<'_>| {
             require_vault(tx, app_id, vault_id)?;
             let mut statement = tx.prepare_cached(sql)?;
-            let rows = statement.query_map([vault_id], |row| {
+            let rows = statement.query_map(params![PAYLOAD_HEAD_BYTES, vault_id], |row| {
                 Ok(RedactedSecret {
                     vault_id,
                     name: row.get(0)?,
@@ -160,22 +160,23 @@ fn head(
     vault_id: VaultId,
     name: &SecretName,
 ) -> Result<Option<SecretHead>, StoreError> {
-    let sql = "SELECT version, created_at, wrapped FROM secrets WHERE vault_id = ? AND name = ?";
-    let head = tx
-        .prepare_cached(sql)?
-        .query_row(params![vault_id, name], |row| {
-            Ok(SecretHead {
-                version: row.get(0)?,
-                created_at: time(row, 1)?,
-                revision: revision(row, 2)?,
-            })
-        });
+    let sql = "SELECT version, created_at, substr(payload, 1, ?) FROM secrets
+        WHERE vault_id = ? AND name = ?";
+    let head =
+        tx.prepare_cached(sql)?
+            .query_row(params![PAYLOAD_HEAD_BYTES, vault_id, name], |row| {
+                Ok(SecretHead {
+                    version: row.get(0)?,
+                    created_at: time(row, 1)?,
+                    revision: revision(row, 2)?,
+                })
+            });
     Ok(head.optional()?)
 }
 
-/// The revision of the row with this wrapped DEK.
-fn revision(row: &Row<'_>, wrapped: usize) -> rusqlite::Result<Revision> {
-    Ok(Revision::derive(row.get_ref(wrapped)?.as_blob()?))
+/// The revision of the row with this payload.
+fn revision(row: &Row<'_>, payload: usize) -> rusqlite::Result<Revision> {
+    Ok(Revision::of_payload(row.get_ref(payload)?.as_blob()?))
 }
 
 fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcome, StoreError> {
@@ -204,7 +205,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
     {
         keks::check(tx, &put.readable)?;
     }
-    let wraps = keks::count_wrap(tx, kek_id)?;
+    let wraps = keks::count_wraps(tx, kek_id, 1)?;
     let updated_at = At::now().0;
     let created_at = head.map_or(updated_at, |head| head.created_at);
     let upsert = "INSERT INTO secrets (vault_id, name, version, kek_id, created_at, updated_at, wrapped, payload)
@@ -215,7 +216,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
         vault_id, name, version, kek_id, times.0, times.1, wrapped, payload
     ])?;
     chain::append(tx, entry)?;
-    let revision = Revision::derive(&wrapped);
+    let revision = Revision::of_payload(&payload);
     let view = RedactedSecret {
         vault_id,
         name,

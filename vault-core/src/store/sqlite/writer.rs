@@ -30,6 +30,10 @@ use crate::store::{StoreError, StoreStats};
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 
+/// How often the write lock is tried for while another process has it. SQLite itself would wait longer and longer, and
+/// a process that writes batch after batch would keep this one out for most of a second.
+const LOCK_NAP: Duration = Duration::from_micros(500);
+
 /// How long a group that waits for company sleeps at a time.
 const GATHER_NAP: Duration = Duration::from_micros(20);
 
@@ -46,6 +50,8 @@ impl Writer {
         connection: Connection,
         options: SqliteOptions,
     ) -> Result<Self, StoreError> {
+        // It waits for the write lock by itself.
+        connection.busy_timeout(Duration::ZERO)?;
         let (queue, messages) = sync_channel(options.queue_max_jobs);
         let tally = Arc::new(Tally::default());
         let (operation_timeout, close_timeout) = (options.operation_timeout, options.close_timeout);
@@ -185,7 +191,7 @@ impl Work {
             return;
         }
         let mut jobs = Vec::with_capacity(self.last_group);
-        let committed = match self.execute("BEGIN IMMEDIATE") {
+        let committed = match self.begin() {
             Ok(()) => self
                 .run_jobs(first, &mut jobs)
                 .and_then(|()| self.execute("COMMIT")),
@@ -214,6 +220,16 @@ impl Work {
         self.quiet_since = Instant::now();
         for job in jobs {
             job.finish(committed.clone());
+        }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + self.options.busy_timeout;
+        loop {
+            match self.execute("BEGIN IMMEDIATE") {
+                Err(StoreError::Busy) if Instant::now() < deadline => thread::sleep(LOCK_NAP),
+                outcome => return outcome,
+            }
         }
     }
 
@@ -313,7 +329,7 @@ impl Work {
                 let blocked = self
                     .connection
                     .query_row(blocked, [], |row| row.get::<_, bool>(0));
-                self.connection.busy_timeout(self.options.busy_timeout)?;
+                self.connection.busy_timeout(Duration::ZERO)?;
                 blocked
             });
         self.quiet_since = Instant::now();

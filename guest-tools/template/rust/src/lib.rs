@@ -1,0 +1,149 @@
+//! Trusted tool `weather`: one operation, `today`, which asks a weather service
+//! with the app's own credential. Copy it, and put your upstream in its place.
+//!
+//! It keeps nothing between calls, and no text that the upstream wrote goes into
+//! an error. Where it may connect to is the host's to decide.
+
+mod http;
+
+use bindings::exports::tavora::platform::tool::{Guest, Operation, ToolError};
+use bindings::tavora::platform::secrets::{self, ResolveError};
+use bindings::wasi::config::store;
+use serde::{Deserialize, Serialize};
+
+/// The name of the secret that this tool resolves.
+const SECRET: &str = "weather_api_key";
+
+/// What `today` takes. [`Today::parse`] checks the same.
+const TODAY_SCHEMA: &str = r#"{
+    "type": "object",
+    "properties": {
+        "city": { "type": "string", "minLength": 1, "maxLength": 100, "description": "For example: Lima" }
+    },
+    "required": ["city"],
+    "additionalProperties": false
+}"#;
+
+struct Weather;
+
+impl Guest for Weather {
+    fn describe() -> Vec<Operation> {
+        vec![Operation {
+            name: "today".to_owned(),
+            description: "Today's weather in a city.".to_owned(),
+            input_schema: TODAY_SCHEMA.to_owned(),
+        }]
+    }
+
+    fn call(operation: String, input: String) -> Result<String, ToolError> {
+        match operation.as_str() {
+            "today" => today(&Today::parse(&input)?),
+            other => Err(tool_error(
+                "unknown_operation",
+                format!("weather has no operation \"{other}\"; it has \"today\""),
+            )),
+        }
+    }
+}
+
+/// The input of `today`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Today {
+    city: String,
+}
+
+/// What the weather service answers, and what the agent gets of it.
+#[derive(Deserialize, Serialize)]
+struct Weathered {
+    temperature_c: f64,
+    sky: String,
+}
+
+impl Today {
+    fn parse(input: &str) -> Result<Self, ToolError> {
+        let today: Self = serde_json::from_str(input)
+            .map_err(|error| tool_error("invalid_input", format!("the input of today: {error}")))?;
+        match today.city.chars().count() {
+            1..=100 => Ok(today),
+            _ => Err(tool_error(
+                "invalid_input",
+                "the input of today: city has 1 to 100 characters",
+            )),
+        }
+    }
+}
+
+fn today(asked: &Today) -> Result<String, ToolError> {
+    let base_url = store::get("base_url").ok().flatten().ok_or_else(|| {
+        tool_error(
+            "tool_failed",
+            "the setting base_url is missing; the operator must add it to the tool's config",
+        )
+    })?;
+    let city: String = form_urlencoded::byte_serialize(asked.city.as_bytes()).collect();
+    // At each call, and never kept: what was replaced or deleted a moment ago is not used again.
+    let credential = secrets::resolve(SECRET).map_err(refusal)?;
+    let answer = http::get(
+        &format!("{}/today?city={city}", base_url.trim_end_matches('/')),
+        &[("authorization", &format!("Bearer {credential}"))],
+    )?;
+    match answer.status {
+        200 => {}
+        status @ (401 | 403) => {
+            return Err(tool_error(
+                "upstream_auth",
+                format!(
+                    "the weather service refused the credential in secret \"{SECRET}\" \
+                     (HTTP {status}); the app's owner must store a valid one"
+                ),
+            ));
+        }
+        status => {
+            return Err(tool_error(
+                "upstream_error",
+                format!("the weather service answered HTTP {status}; try again later"),
+            ));
+        }
+    }
+    let weather: Weathered = serde_json::from_slice(&answer.body).map_err(|_| {
+        tool_error(
+            "upstream_error",
+            "the weather service answered something else than weather; try again later",
+        )
+    })?;
+    Ok(serde_json::to_string(&weather).expect("a number and a text are JSON"))
+}
+
+/// The words of the contract for each cause, so that people see the same ones for every tool.
+fn refusal(cause: ResolveError) -> ToolError {
+    match cause {
+        ResolveError::NoVaultDesignated => {
+            tool_error("no_vault_designated", "app has no vault designated")
+        }
+        ResolveError::NotFound => tool_error(
+            "secret_not_found",
+            format!("secret \"{SECRET}\" is not in the app's vault"),
+        ),
+        ResolveError::NotGranted => tool_error(
+            "secret_not_granted",
+            format!("secret \"{SECRET}\" is not granted to this tool"),
+        ),
+        ResolveError::Unavailable => tool_error("vault_unavailable", "the vault is unavailable"),
+    }
+}
+
+fn tool_error(code: &str, message: impl Into<String>) -> ToolError {
+    ToolError {
+        code: code.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// Generated from the contract.
+mod bindings {
+    wit_bindgen::generate!({ path: "../wit", world: "trusted-tool", generate_all });
+
+    export!(Weather);
+    use super::Weather;
+}

@@ -1,0 +1,124 @@
+//! The upstreams of the demo: real HTTP servers on loopback, one for each tool, which check the credential as the real
+//! ones do and give it back when they are asked to, as careless or hostile ones would.
+
+mod model;
+mod search_engine;
+mod task_list;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+
+use super::stage::Credential;
+
+/// What an agent says to have the credential given back.
+const ECHO: &str = "echo please";
+
+/// The three of them.
+pub(crate) struct Upstreams {
+    pub search_engine: Upstream,
+    pub model: Upstream,
+    pub task_list: Upstream,
+}
+
+impl Upstreams {
+    pub(crate) async fn start([search, model, tasks]: &[Credential; 3]) -> io::Result<Self> {
+        let bearer = |credential: &Credential| format!("Bearer {}", credential.value);
+        Ok(Self {
+            search_engine: Upstream::start(
+                "x-subscription-token",
+                search.value.clone(),
+                search_engine::api(&search.value),
+            )
+            .await?,
+            model: Upstream::start("authorization", bearer(model), model::api(&model.value))
+                .await?,
+            task_list: Upstream::start(
+                "authorization",
+                bearer(tasks),
+                task_list::api(&tasks.value),
+            )
+            .await?,
+        })
+    }
+
+    pub(crate) fn all(&self) -> [&Upstream; 3] {
+        [&self.search_engine, &self.model, &self.task_list]
+    }
+}
+
+/// A request that an upstream saw.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub authorised: bool,
+    pub query: String,
+    pub header_names: Vec<String>,
+}
+
+/// A running server. It ends with the process.
+pub(crate) struct Upstream {
+    url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// What every request is held against.
+#[derive(Clone)]
+struct Guard {
+    header: &'static str,
+    expected: Arc<str>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Upstream {
+    /// Serves `api` to those who send `expected` in `header`.
+    async fn start(header: &'static str, expected: String, api: Router) -> io::Result<Self> {
+        let guard = Guard {
+            header,
+            expected: expected.into(),
+            seen: Arc::default(),
+        };
+        let seen = Arc::clone(&guard.seen);
+        let api = api.layer(middleware::from_fn_with_state(guard, note));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(async move { axum::serve(listener, api).await });
+        Ok(Self { url, seen })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The requests so far.
+    pub(crate) fn requests(&self) -> Vec<Seen> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn note(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let credential = request.headers().get(guard.header);
+    let authorised = credential.is_some_and(|sent| sent.as_bytes() == guard.expected.as_bytes());
+    let seen = Seen {
+        authorised,
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        header_names: request.headers().keys().map(ToString::to_string).collect(),
+    };
+    guard
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(seen);
+    match authorised {
+        true => next.run(request).await,
+        false => (StatusCode::UNAUTHORIZED, "no valid credential").into_response(),
+    }
+}

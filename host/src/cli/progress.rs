@@ -1,0 +1,56 @@
+//! How far something long has come: a bar where a person looks on, a line now and then elsewhere.
+//!
+//! It goes to stderr, so that what a command prints stays clean.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::print_error_line;
+
+/// How often there is a line where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+const BAR: &str = "{msg} {bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left";
+
+/// A bar or lines; the bar goes away with it.
+pub(crate) struct Progress {
+    what: &'static str,
+    bar: Option<ProgressBar>,
+    next_line: Instant,
+}
+
+impl Progress {
+    /// Of something that is called `what`.
+    pub(crate) fn new(what: &'static str) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(BAR).expect("the template is well-formed");
+            ProgressBar::new(0).with_style(style).with_message(what)
+        });
+        Self {
+            what,
+            bar,
+            next_line: Instant::now() + LINE_INTERVAL,
+        }
+    }
+
+    /// Shows that so much of so much is done.
+    pub(crate) fn show(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        } else if Instant::now() >= self.next_line {
+            self.next_line = Instant::now() + LINE_INTERVAL;
+            print_error_line(&format!("{} {done} of {total}", self.what));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

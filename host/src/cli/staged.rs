@@ -1,0 +1,130 @@
+//! A copy of a database that is not at its place yet: in a folder of its own beside that place, looked through with the
+//! keys at hand, and gone if nothing comes of it.
+//!
+//! Whether what was found keeps it from its place is for `backup` and `restore` to say.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::TempDir;
+use vault_core::{ChainHash, KekStatus, SqliteFile, VerifyReport};
+
+use super::output::table;
+use super::session::{KekSource, Session, usage};
+use super::{Failure, Global, Outcome};
+use crate::config::Config;
+
+/// A folder for a copy, on the file system where the copy is to be.
+pub(crate) struct Staged {
+    folder: TempDir,
+}
+
+/// What stands in a copy.
+#[derive(Serialize)]
+pub(crate) struct Contents {
+    /// The audit, and the secrets against it.
+    pub audit: VerifyReport,
+    /// The KEKs that the secrets need, and whether they are at hand.
+    pub keks: KekStatus,
+}
+
+impl Staged {
+    /// Makes an empty one for a copy that is to be at `place`.
+    pub(crate) fn beside(place: &Path) -> Result<Self, Failure> {
+        let parent = folder_of(place)?;
+        let folder = tempfile::Builder::new()
+            .prefix(".tavora-copy-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&parent)
+            .map_err(|error| usage(format!("cannot write to {}: {error}", parent.display())))?;
+        Ok(Self { folder })
+    }
+
+    /// Where the copy is to be made.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("tavora.db")
+    }
+
+    /// Opens the copy as a host would, which migrates it; does `more` with it, and leaves it as one file.
+    pub(crate) async fn look_through(
+        &self,
+        global: &Global,
+        config: Config,
+        expect_head: Option<ChainHash>,
+        more: impl AsyncFnOnce(&Session, &Contents) -> Outcome,
+    ) -> Result<Contents, Failure> {
+        let mut found = None;
+        let kek = KekSource::EnvironmentOrFolder;
+        Session::on(&self.path(), global, config, kek, async |session| {
+            let contents = Contents {
+                audit: session.vaults.audit_verify(expect_head).await?,
+                keks: session.vaults.kek_status().await?,
+            };
+            more(session, &contents).await?;
+            found = Some(contents);
+            Ok(())
+        })
+        .await?;
+        SqliteFile::at(self.path()).fold()?;
+        Ok(found.expect("a session that ends well was looked through"))
+    }
+}
+
+impl Contents {
+    /// What is wrong, a sentence each: secrets that the keys at hand do not open, and what the audit does not confirm.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let missing = self.keks.keks.iter().filter(|kek| kek.rows > 0);
+        let missing = missing.filter_map(|kek| match kek.canary_ok {
+            Some(true) => None,
+            Some(false) => Some(format!(
+                "the KEK {} is at hand and does not open its canary: {} secrets may not open",
+                kek.kek_id, kek.rows
+            )),
+            None => Some(format!(
+                "{} secrets need the KEK {}, which is not at hand; set TAVORA_SECRET_KEK to it, or list it in TAVORA_SECRET_KEK_PREVIOUS",
+                kek.rows, kek.kek_id
+            )),
+        });
+        let findings = self
+            .audit
+            .findings
+            .iter()
+            .map(|finding| format!("the audit: {finding}"));
+        missing.chain(findings).collect()
+    }
+
+    /// How much there is, under which keys, and the head of the audit.
+    pub(crate) fn text(&self) -> String {
+        let rows: Vec<_> = self.keks.keks.iter().filter(|kek| kek.rows > 0).collect();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|kek| {
+                let at_hand = if kek.in_keyring { "yes" } else { "no" };
+                [
+                    kek.kek_id.to_string(),
+                    at_hand.to_owned(),
+                    kek.rows.to_string(),
+                ]
+            })
+            .collect();
+        let mut text = table(["KEK ID", "AT HAND", "SECRETS"], &rows, "no secrets");
+        text.push_str(&format!("\n{} audit entries", self.audit.entries));
+        if let Some(head) = &self.audit.head {
+            text.push_str(&format!("\nhead: {head}"));
+        }
+        text
+    }
+}
+
+/// The folder of a file that is to be made, which must be there.
+fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    folder
+        .canonicalize()
+        .map_err(|error| usage(format!("{}: {error}", folder.display())))
+}

@@ -1,0 +1,98 @@
+//! What an app asks of models under load: completions, whole and streamed, and the list of models.
+
+use anyhow::{Result, ensure};
+use axum::body::Body;
+use axum::http::Method;
+use axum::response::Response;
+use serde_json::{Value, json};
+use vault_core::audit::action;
+
+use super::connection::Call;
+use super::ledger::{list, same};
+use super::tenant::{Questions, Tenant};
+use crate::upstream::{Seen, json};
+
+/// The secret that a completion resolves.
+pub const MODEL_SECRET: &str = "openai_api_key";
+
+/// The models that the configuration lists.
+pub const MODEL: &str = "openai/gpt-load";
+
+const COMPLETIONS: [&str; 2] = ["/v1/chat/completions", "/api/sdk/chat/completions"];
+
+/// The provider's answer: it repeats the prompt, and writes down with which credential it came.
+pub fn complete(questions: &Questions, request: &Seen) -> Response<Body> {
+    let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let prompt = asked["messages"][0]["content"].as_str().unwrap_or_default();
+    let credential = request.headers.get("authorization");
+    let credential = credential.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Some(credential) = credential {
+        questions.saw(prompt.to_owned(), credential.to_owned());
+    }
+    if asked["stream"] != json!(true) {
+        let message = json!({ "role": "assistant", "content": prompt });
+        let completion =
+            json!({ "object": "chat.completion", "choices": [{ "index": 0, "message": message }] });
+        return json(200, &completion.to_string());
+    }
+    let chunk = json!({ "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": { "content": prompt } }] });
+    Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(Body::from(format!("data: {chunk}\n\ndata: [DONE]\n\n")))
+        .expect("the parts are valid")
+}
+
+impl Tenant {
+    /// What a completion gives, and the credential that it came with, follow from what is designated and stored.
+    pub(super) async fn complete_chat(&mut self) -> Result<()> {
+        let prompt = self.unique("prompt");
+        let is_streamed = self.pick(2) == 0;
+        let path = COMPLETIONS[self.pick(COMPLETIONS.len())];
+        let message = json!({ "role": "user", "content": prompt });
+        let body = json!({ "model": MODEL, "messages": [message], "stream": is_streamed });
+        let call = Call::new(Method::POST, path, &[]).json(&body);
+        let held = self.ledger.designated_secret(MODEL_SECRET);
+        let expected = held.map(|secret| secret.value.clone());
+        let status = if expected.is_some() { 200 } else { 400 };
+        let answer = self.app_call(status, call).await?;
+        self.ledger.acknowledge(action::SECRET_RELEASED);
+        let seen = self.surroundings.questions.take(&prompt);
+        ensure!(
+            seen == expected,
+            "the provider saw {seen:?}, stored was {expected:?}"
+        );
+        if expected.is_none() {
+            let code = match self.ledger.designated {
+                Some(_) => "secret_not_found",
+                None => "no_vault_designated",
+            };
+            return same("the error", &answer.json()?["code"], &json!(code));
+        }
+        if is_streamed {
+            let text = String::from_utf8_lossy(&answer.body);
+            ensure!(
+                text.contains(&prompt) && text.ends_with("data: [DONE]\n\n"),
+                "it streamed {text}"
+            );
+            return Ok(());
+        }
+        let said = &answer.json()?["choices"][0]["message"]["content"];
+        same("what the model said", said, &json!(prompt))
+    }
+
+    /// Its models are listed if their provider's credential is there.
+    pub(super) async fn list_models(&mut self) -> Result<()> {
+        let call = Call::new(Method::GET, "/v1/models", &[]);
+        let answer = self.app_call(200, call).await?.json()?;
+        let ids = list(&answer, "data")?
+            .iter()
+            .map(|model| model["id"].clone());
+        let is_there = self.ledger.designated_secret(MODEL_SECRET).is_some();
+        let expected = is_there.then(|| json!(MODEL));
+        same(
+            "the models",
+            &ids.collect(),
+            &expected.into_iter().collect(),
+        )
+    }
+}

@@ -1,0 +1,206 @@
+//! kill -9 while clients write over HTTP: whatever was acknowledged is there, everything else is as before or as after.
+//!
+//! The recorder is this process: it keeps what it asked for and what was acknowledged, kills the real binary at a random
+//! moment or at a named one, starts it again, and compares. A kill shows nothing about a power cut: what the system took
+//! over is not lost by it.
+
+mod chance;
+mod ledger;
+mod moment;
+mod site;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tavora_tests::requirement;
+
+use self::chance::Chance;
+use self::moment::Moment;
+use self::site::{Pace, Site};
+use crate::folder::{BOTH, NEW};
+
+/// How many kills there are at random moments, and how many at each named one.
+const RANDOM_KILLS: usize = 220;
+const KILLS_AT_EACH: usize = 14;
+
+/// How many rewraps are killed, with how many secrets that nobody writes meanwhile.
+const REWRAP_KILLS: usize = 60;
+const IDLE_SECRETS: usize = 100;
+
+/// How many platforms are attacked side by side.
+const SITES: usize = 4;
+
+/// Multiplies the kills; `cargo xtask test --long` sets it.
+const FACTOR: &str = "TAVORA_TEST_LONG";
+/// Repeats a run's choices, as far as they are chance's: a failure says which to set.
+const SEED: &str = "TAVORA_TEST_SEED";
+
+/// How long a host may take to come to a named moment.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long after the first request a random kill comes at the latest: long enough for the log to be emptied once.
+const LATEST_KILL_MS: u64 = 350;
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
+    let acknowledged = side_by_side(|share, chance| {
+        let mut site = Site::new();
+        let kills = share.of(RANDOM_KILLS);
+        for _ in 0..kills {
+            let Some(host) = site.start(None) else {
+                continue;
+            };
+            // Most kills come soon after the first writes; some after the log was emptied.
+            let latest = LATEST_KILL_MS >> chance.below(4);
+            let pause = Duration::from_millis(chance.below(latest));
+            let pace = chance.one_of(&[Pace::Steady, Pace::Bursts]);
+            site.work(&host, pace, chance, |_| std::thread::sleep(pause));
+            site.ended(host);
+        }
+        site.finish()
+    });
+    assert!(acknowledged > RANDOM_KILLS as u64, "{acknowledged}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
+    let strace = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
+    if !requirement::are_there(&[("strace, and the right to trace", strace)]) {
+        return;
+    }
+    side_by_side(|share, chance| {
+        let mut site = Site::new();
+        for moment in Moment::ALL {
+            for _ in 0..share.of(KILLS_AT_EACH) {
+                let Some(host) = site.start(Some(moment.at(chance))) else {
+                    continue;
+                };
+                let asked = Instant::now();
+                let mut has_come = false;
+                site.work(&host, moment.pace(), chance, |host| {
+                    while !has_come && asked.elapsed() < PATIENCE {
+                        std::thread::sleep(Duration::from_millis(2));
+                        has_come = !host.is_running();
+                    }
+                });
+                assert!(has_come, "it never came to the moment {moment}");
+                site.ended(host);
+            }
+        }
+        site.finish()
+    });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
+    let strace = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
+    if !requirement::are_there(&[("strace, and the right to trace", strace)]) {
+        return;
+    }
+    side_by_side(|share, chance| {
+        let mut site = Site::with_idle_secrets(IDLE_SECRETS);
+        let (kills, mut cut_short) = (share.of(REWRAP_KILLS), 0);
+        for number in 0..kills {
+            let host = site.start(None).expect("nothing ends it");
+            // There and back again, so that there is always something to move.
+            let keks = [BOTH, ("old", "new")][number % 2];
+            let reencrypt = ["--reencrypt", "--verify"][number / 2 % 2];
+            let command = site.command(keks, &["kek", "rewrap", "--batch", "2", reencrypt]);
+            // At a moment of its own, or at a random one.
+            let moment = chance.one_of(&[
+                None,
+                Some(Moment::BeforeAPageIsLogged),
+                Some(Moment::BeforeACommitIsDurable),
+            ]);
+            let mut command = match moment {
+                Some(moment) => moment.at(chance).under(&command),
+                None => command,
+            };
+            let pause = Duration::from_millis(chance.below(150));
+            site.work(&host, Pace::Steady, chance, |_| {
+                let rewrap = command.stdout(Stdio::null()).stderr(Stdio::null());
+                let mut rewrap = rewrap.spawn().expect("it starts");
+                if moment.is_none() {
+                    std::thread::sleep(pause);
+                    rewrap.kill().expect("it is ours");
+                }
+                let ended = rewrap.wait().expect("it ends");
+                cut_short += usize::from(ended.code().is_none());
+            });
+            site.ended(host);
+        }
+        assert!(
+            cut_short >= kills / 2,
+            "{cut_short} of {kills} rewraps were killed"
+        );
+        moves_everything(&mut site);
+        site.finish()
+    });
+}
+
+/// Two rewraps to the same key and eight clients at once: the clients win, and in the end everything has moved.
+#[test]
+fn two_rewraps_and_eight_writers_lose_nothing() {
+    let mut site = Site::with_idle_secrets(IDLE_SECRETS * 4);
+    let host = site.start(None).expect("nothing ends it");
+    let mut rewraps = [(); 2].map(|()| site.command(BOTH, &["kek", "rewrap", "--batch", "5"]));
+    let mut chance = Chance::new(chance::seed(), 0);
+    site.work(&host, Pace::Steady, &mut chance, |_| {
+        let rewraps = rewraps.each_mut().map(|rewrap| {
+            let rewrap = rewrap.stdout(Stdio::piped()).stderr(Stdio::piped());
+            rewrap.spawn().expect("it starts")
+        });
+        for rewrap in rewraps {
+            let ended = rewrap.wait_with_output().expect("it ends");
+            assert!(ended.status.success(), "{ended:?}");
+        }
+    });
+    site.ended(host);
+    moves_everything(&mut site);
+    assert!(site.finish() > 0);
+}
+
+/// What was begun so often ends, too: nothing is left under the old key.
+fn moves_everything(site: &mut Site) {
+    for arguments in [&["kek", "rewrap"][..], &["kek", "verify"]] {
+        let ended = site.command(BOTH, arguments).output().expect("it starts");
+        assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+    }
+    let ended = site.command(NEW, &["kek", "verify"]).output();
+    let ended = ended.expect("it starts");
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+/// A part of the kills.
+struct Share {
+    number: usize,
+}
+
+impl Share {
+    fn of(&self, kills: usize) -> usize {
+        let factor = std::env::var(FACTOR).ok();
+        let factor = factor.map_or(1, |text| text.parse().expect("a number"));
+        let kills = kills * factor;
+        kills / SITES + usize::from(self.number < kills % SITES)
+    }
+}
+
+/// Does `attack` on several platforms at once; how many writes were acknowledged in all.
+fn side_by_side(attack: impl Fn(Share, &mut Chance) -> u64 + Sync) -> u64 {
+    let seed = std::env::var(SEED)
+        .ok()
+        .map_or_else(chance::seed, |text| text.parse().expect("a number"));
+    eprintln!("{SEED}={seed}");
+    std::thread::scope(|scope| {
+        let sites: Vec<_> = (0..SITES)
+            .map(|number| {
+                let attack = &attack;
+                scope.spawn(move || attack(Share { number }, &mut Chance::new(seed, number)))
+            })
+            .collect();
+        let ended = sites.into_iter().map(|site| site.join());
+        ended
+            .map(|site| site.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .sum()
+    })
+}

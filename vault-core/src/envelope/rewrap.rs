@@ -1,0 +1,119 @@
+//! Puts a secret's DEK under another KEK, or its value under another DEK.
+//!
+//! What a KEK provider says is checked and not believed: a wrap that is made here unwraps again to the same DEK, and a
+//! DEK that comes out of an old wrap is the one that the payload commits to. So a provider that returns another key
+//! destroys nothing. Which rows are moved, and how they are stored, is decided elsewhere.
+
+use subtle::ConstantTimeEq;
+
+use super::{OpenError, SealedSecret, expand, open, open_payload, payload_parts, seal, split};
+use crate::{
+    blob::AES_256_GCM,
+    key::{Dek, KekError, KekId, KekProvider, Keyring},
+};
+
+/// Why a secret was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum RewrapError {
+    /// It does not open as it is.
+    #[error("the secret does not open")]
+    Open(#[from] OpenError),
+    /// The KEK that it is to be moved to does not work.
+    #[error("the KEK does not wrap")]
+    Wrap(#[source] KekError),
+    /// What the KEK wrapped does not unwrap to the same.
+    #[error("the KEK {0} does not give back what it wrapped")]
+    Untrue(KekId),
+}
+
+/// How much of a secret is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The wrapped DEK, and that the payload commits to it. The first [`super::PAYLOAD_HEAD_BYTES`] of the payload do.
+    Dek,
+    /// The value as well. It takes the whole payload.
+    Value,
+}
+
+/// Tries whether a secret opens.
+///
+/// # Errors
+/// It does not.
+pub async fn check(
+    keyring: &Keyring,
+    sealed: &SealedSecret,
+    depth: Depth,
+) -> Result<(), OpenError> {
+    checked_dek(keyring, sealed, depth).await.map(drop)
+}
+
+/// The wrap of a secret's DEK under another KEK. The payload stays what it is.
+///
+/// # Errors
+/// The secret does not open, or the KEK does not work.
+pub async fn rewrap(
+    keyring: &Keyring,
+    to: &dyn KekProvider,
+    sealed: &SealedSecret,
+    depth: Depth,
+) -> Result<Vec<u8>, RewrapError> {
+    let dek = checked_dek(keyring, sealed, depth).await?;
+    let data = sealed.binding.wrap_data(AES_256_GCM, to.kek_id());
+    let wrapped = to
+        .wrap(&dek, data.as_slice())
+        .await
+        .map_err(RewrapError::Wrap)?;
+    let again = to.unwrap(&wrapped, data.as_slice()).await;
+    match again {
+        Ok(again) if bool::from(again.expose().ct_eq(dek.expose())) => Ok(wrapped),
+        Err(outage @ KekError::Provider { .. }) => Err(RewrapError::Wrap(outage)),
+        _ => Err(RewrapError::Untrue(to.kek_id())),
+    }
+}
+
+/// The same value under a fresh DEK and another KEK, at the same place and version.
+///
+/// # Errors
+/// The secret does not open, or the KEK does not work.
+pub async fn reencrypt(
+    keyring: &Keyring,
+    to: &dyn KekProvider,
+    sealed: &SealedSecret,
+) -> Result<SealedSecret, RewrapError> {
+    let value = open(keyring, sealed).await?;
+    let fresh = seal(to, sealed.binding.clone(), &value)
+        .await
+        .map_err(RewrapError::Wrap)?;
+    match open(keyring, &fresh).await {
+        Ok(again) if bool::from(again.expose().as_bytes().ct_eq(value.expose().as_bytes())) => {
+            Ok(fresh)
+        }
+        Err(OpenError::Unwrap(outage @ KekError::Provider { .. })) => {
+            Err(RewrapError::Wrap(outage))
+        }
+        _ => Err(RewrapError::Untrue(to.kek_id())),
+    }
+}
+
+async fn checked_dek(
+    keyring: &Keyring,
+    sealed: &SealedSecret,
+    depth: Depth,
+) -> Result<Dek, OpenError> {
+    let dek = super::unwrap_dek(keyring, sealed).await?;
+    let checked = match depth {
+        Depth::Dek => check_commitment(&dek, &sealed.payload),
+        Depth::Value => open_payload(&dek, &sealed.binding, &sealed.payload).map(drop),
+    };
+    checked.inspect_err(|error| super::forget_untrue(keyring, sealed, error))?;
+    Ok(dek)
+}
+
+fn check_commitment(dek: &Dek, payload: &[u8]) -> Result<(), OpenError> {
+    let (stored, _) = payload_parts(payload)?;
+    let okm = expand(dek);
+    match bool::from(split(&okm).1.ct_eq(stored)) {
+        true => Ok(()),
+        false => Err(OpenError::Commitment),
+    }
+}

@@ -1,0 +1,288 @@
+//! Moving secrets to another KEK while everything goes on, and trying whether they all open.
+//!
+//! A rewrap walks the secrets in batches. Reading and cryptography are done outside any write transaction; a batch is
+//! then swapped in one, row by row on the condition that the row is still the one that was read. So a put always wins,
+//! and a rewrap can be stopped, started again, and run twice at once. How a batch is worked on is in `worker`, the walk
+//! in `walk`. Forgetting a KEK is `vault::kek`'s business.
+
+mod report;
+mod walk;
+mod worker;
+
+use std::{fmt, ops::ControlFlow, str::FromStr, time::Instant};
+
+pub use self::report::{
+    KekRows, OpenReport, RewrapOutcome, RewrapProgress, RewrapReport, UNREADABLE_NAMED_MAX,
+    UnreadableCause, UnreadableSecret,
+};
+use self::{
+    walk::Walk,
+    worker::{Task, Worker},
+};
+use super::{SecretVaults, VaultError};
+use crate::{
+    audit::{AuditDraft, Caller, Subject, action, outcome, subject_kind},
+    envelope::Depth,
+    key::{KekId, Keyring},
+};
+
+/// How often a rewrap looks again for secrets that others put under another KEK meanwhile.
+const STRAGGLER_WALKS: usize = 3;
+
+/// How many secrets one transaction of a rewrap moves: 1 to [`BatchSize::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSize(u32);
+
+/// It is no size of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a batch has 1 to {} secrets; the default is {}",
+    BatchSize::MAX,
+    BatchSize::DEFAULT
+)]
+pub struct InvalidBatchSize;
+
+impl BatchSize {
+    /// How many secrets a batch has when nothing is said.
+    pub const DEFAULT: u32 = 500;
+
+    /// The largest batch: what other writers can be expected to wait for.
+    pub const MAX: u32 = 2_000;
+
+    /// How many secrets.
+    pub fn rows(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for BatchSize {
+    fn default() -> Self {
+        Self(Self::DEFAULT)
+    }
+}
+
+impl fmt::Display for BatchSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<u32> for BatchSize {
+    type Error = InvalidBatchSize;
+
+    fn try_from(rows: u32) -> Result<Self, InvalidBatchSize> {
+        match rows {
+            1..=Self::MAX => Ok(Self(rows)),
+            _ => Err(InvalidBatchSize),
+        }
+    }
+}
+
+impl FromStr for BatchSize {
+    type Err = InvalidBatchSize;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBatchSize> {
+        let rows: u32 = text.parse().map_err(|_| InvalidBatchSize)?;
+        rows.try_into()
+    }
+}
+
+/// What a rewrap is to do. The default moves every secret to the primary KEK.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RewrapOptions {
+    /// To which KEK of the keyring; to the primary one, without.
+    pub to: Option<KekId>,
+    /// Find out what would be moved, and change nothing.
+    pub dry_run: bool,
+    /// Open every value on the way too.
+    pub verify: bool,
+    /// Put every secret under a fresh DEK as well, those included that the KEK wraps already: who had the old KEK may
+    /// know the old DEKs.
+    pub reencrypt: bool,
+    /// How many secrets at a time.
+    pub batch: BatchSize,
+}
+
+impl SecretVaults {
+    /// Moves every secret that opens to one KEK, beside whatever else goes on. `progress` hears of each batch and can
+    /// stop it; what was moved by then stays moved, and the next run goes on from there.
+    ///
+    /// # Errors
+    /// The KEK is not in the keyring, the keyring does not fit the data, a KEK provider or the store does not work.
+    /// Secrets that do not open are no error; they are in the report.
+    pub async fn rewrap(
+        &self,
+        caller: &Caller,
+        options: RewrapOptions,
+        progress: impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send,
+    ) -> Result<RewrapReport, VaultError> {
+        let begun = Instant::now();
+        let to = self.rewrap_target(&options).await?;
+        if !options.dry_run {
+            self.ready_kek(self.fitting_keyring().await?, to).await?;
+        }
+        let before = self.census().await?;
+        let total = match options.reencrypt {
+            true => rows_except(None, &before),
+            false => rows_except(Some(to), &before),
+        };
+        let is_recorded = !options.dry_run && total > 0;
+        if is_recorded {
+            let entry = AuditDraft::new(caller, action::KEK_REWRAP_STARTED)
+                .detail("reencrypt", options.reencrypt)
+                .detail("secrets", counts(&before));
+            self.record_rewrap(entry, to).await?;
+        }
+        let worker = Worker::new(self, Task::of(&options, to, caller), options.batch);
+        let mut walk = Walk::new(worker, total, progress);
+        let walked = self.walk_all(&mut walk, &options, to).await;
+        let (progress, unreadable_secrets) = walk.into_findings();
+        if is_recorded {
+            let (word, census) = match &walked {
+                Ok((outcome, after)) => (outcome.word(), after),
+                Err(_) => (outcome::FAILED, &before),
+            };
+            let entry = AuditDraft::new(caller, action::KEK_REWRAP_ENDED)
+                .outcome(word)
+                .detail("moved", progress.moved)
+                .detail("unreadable", progress.unreadable)
+                .detail("secrets", counts(census));
+            let recorded = self.record_rewrap(entry, to).await;
+            // What failed first is what there is to say.
+            if walked.is_ok() {
+                recorded?;
+            }
+        }
+        let (outcome, after) = walked?;
+        Ok(RewrapReport {
+            outcome,
+            to,
+            dry_run: options.dry_run,
+            before,
+            after,
+            progress,
+            unreadable_secrets,
+            elapsed: begun.elapsed(),
+        })
+    }
+
+    /// Opens every secret and keeps none, to find those that do not open. Changes nothing and records nothing.
+    ///
+    /// # Errors
+    /// There is no keyring, a KEK provider or the store does not work.
+    pub async fn open_all(
+        &self,
+        progress: impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send,
+    ) -> Result<OpenReport, VaultError> {
+        self.require_keyring()?;
+        let total = rows_except(None, &self.census().await?);
+        let task = Task::Check(Depth::Value);
+        let worker = Worker::new(self, task, BatchSize::default());
+        let mut walk = Walk::new(worker, total, progress);
+        let walked = walk.run(None).await?;
+        let (progress, unreadable_secrets) = walk.into_findings();
+        Ok(OpenReport {
+            outcome: match walked {
+                ControlFlow::Break(()) => RewrapOutcome::Stopped,
+                ControlFlow::Continue(()) if progress.unreadable > 0 => RewrapOutcome::Incomplete,
+                ControlFlow::Continue(()) => RewrapOutcome::Complete,
+            },
+            seen: progress.seen,
+            unreadable: progress.unreadable,
+            unreadable_secrets,
+        })
+    }
+
+    /// To which KEK a rewrap with these options would move secrets. Changes nothing.
+    ///
+    /// # Errors
+    /// The KEK is not in the keyring, or the keyring does not fit the data.
+    pub async fn rewrap_target(&self, options: &RewrapOptions) -> Result<KekId, VaultError> {
+        let keyring = self.fitting_keyring().await?;
+        let to = options.to.unwrap_or_else(|| keyring.primary().kek_id());
+        if keyring.find(to).is_some() {
+            return Ok(to);
+        }
+        let census = self.census().await?;
+        let rows = census.iter().find(|kek| kek.kek_id == to);
+        Err(VaultError::KekNotHeld {
+            kek_id: to,
+            rows: rows.map_or(0, |kek| kek.rows),
+        })
+    }
+
+    async fn walk_all(
+        &self,
+        walk: &mut Walk<impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send>,
+        options: &RewrapOptions,
+        to: KekId,
+    ) -> Result<(RewrapOutcome, Vec<KekRows>), VaultError> {
+        let mut walked = walk.run((!options.reencrypt).then_some(to)).await?;
+        let mut after = self.census().await?;
+        for _ in 0..STRAGGLER_WALKS {
+            let left = rows_except(Some(to), &after);
+            if options.dry_run || walked.is_break() || left <= walk.unreadable() {
+                break;
+            }
+            walked = walk.run_again(to).await?;
+            after = self.census().await?;
+        }
+        let is_left = !options.dry_run && rows_except(Some(to), &after) > 0;
+        let outcome = match walked {
+            ControlFlow::Break(()) => RewrapOutcome::Stopped,
+            ControlFlow::Continue(()) if is_left || walk.unreadable() > 0 => {
+                RewrapOutcome::Incomplete
+            }
+            ControlFlow::Continue(()) => RewrapOutcome::Complete,
+        };
+        Ok((outcome, after))
+    }
+
+    async fn census(&self) -> Result<Vec<KekRows>, VaultError> {
+        let holds = |kek_id| {
+            let keyring = self.0.keyring.as_ref();
+            keyring.is_some_and(|keyring: &Keyring| keyring.find(kek_id).is_some())
+        };
+        let keks = self.0.store.keks().await?;
+        let keks = keks.into_iter().map(|kek| KekRows {
+            kek_id: kek.kek_id,
+            rows: kek.rows,
+            in_keyring: holds(kek.kek_id),
+        });
+        Ok(keks.collect())
+    }
+
+    async fn record_rewrap(&self, entry: AuditDraft, to: KekId) -> Result<(), VaultError> {
+        let entry = entry.about(Subject::new(subject_kind::KEK, to));
+        self.0.store.append(entry).await?;
+        Ok(())
+    }
+}
+
+fn rows_except(kek_id: Option<KekId>, census: &[KekRows]) -> u64 {
+    let others = census.iter().filter(|kek| Some(kek.kek_id) != kek_id);
+    others.map(|kek| kek.rows).sum()
+}
+
+/// How many secrets each KEK wraps, for the audit.
+fn counts(census: &[KekRows]) -> serde_json::Map<String, serde_json::Value> {
+    let wrapping = census.iter().filter(|kek| kek.rows > 0);
+    wrapping
+        .map(|kek| (kek.kek_id.to_string(), kek.rows.into()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_bounds() {
+        for good in ["1", "500", "2000"] {
+            assert_eq!(good.parse::<BatchSize>().unwrap().rows().to_string(), good);
+        }
+        for bad in ["0", "2001", "-1", "", "many", "1.5"] {
+            assert_eq!(bad.parse::<BatchSize>(), Err(InvalidBatchSize), "{bad:?}");
+        }
+    }
+}
