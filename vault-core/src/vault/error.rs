@@ -36,9 +36,7 @@ pub enum VaultError {
     #[error("the API key is missing, malformed, unknown, expired or revoked; create a new one")]
     ApiKeyRefused,
     /// There is no keyring.
-    #[error(
-        "no KEK is configured; set TAVORA_SECRET_KEK, or [kek] provider in tavora.toml, and start again"
-    )]
+    #[error("no KEK is configured; set TAVORA_SECRET_KEK and start again")]
     KekUnset,
     /// The data belongs to another KEK.
     #[error(
