@@ -178,7 +178,8 @@ pub struct ApiKeys {
 /// How the keys that wrap data keys are used.
 #[derive(ToSchema)]
 pub struct KekStatus {
-    /// `unset`, `ready`, `mismatch` (with `wanted` and `rows`) or `canary_failed` (with `kek_id`).
+    /// `unset`, `ready`, `mismatch` (with `wanted` and `rows`), `canary_failed` (with `kek_id`) or `unavailable`
+    /// (with `kek_id`, `kind` and `trouble`).
     state: String,
     /// The KEK that new data keys are wrapped with.
     #[schema(required)]
@@ -191,6 +192,9 @@ pub struct KekStatus {
 pub struct KekUse {
     kek_id: String,
     in_keyring: bool,
+    /// What holds it: `local`, `aws_kms`, `transit` or `pkcs11`; null when the keyring lacks it.
+    #[schema(required)]
+    kind: Option<String>,
     /// Secrets that are wrapped with it now.
     rows: u64,
     /// Data keys that it has wrapped in all.

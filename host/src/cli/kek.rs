@@ -110,7 +110,7 @@ fn text(status: &KekStatus) -> String {
                     ""
                 })
                 .to_owned(),
-                (if kek.in_keyring { "yes" } else { "no" }).to_owned(),
+                kek.kind.unwrap_or("no").to_owned(),
                 kek.rows.to_string(),
                 kek.wraps.to_string(),
             ]

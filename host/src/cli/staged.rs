@@ -82,6 +82,10 @@ impl Contents {
                 "the KEK {} is at hand and does not open its canary: {} secrets may not open",
                 kek.kek_id, kek.rows
             )),
+            None if kek.in_keyring => Some(format!(
+                "the KEK {} cannot be used now, and whether its {} secrets open was not tried; see `kek status`",
+                kek.kek_id, kek.rows
+            )),
             None => Some(format!(
                 "{} secrets need the KEK {}, which is not at hand; set TAVORA_SECRET_KEK to it, or list it in TAVORA_SECRET_KEK_PREVIOUS",
                 kek.rows, kek.kek_id
@@ -101,7 +105,7 @@ impl Contents {
         let rows: Vec<_> = rows
             .into_iter()
             .map(|kek| {
-                let at_hand = if kek.in_keyring { "yes" } else { "no" };
+                let at_hand = kek.kind.unwrap_or("no");
                 [
                     kek.kek_id.to_string(),
                     at_hand.to_owned(),

@@ -375,8 +375,8 @@ pub struct KekLimits {
 impl Default for KekLimits {
     fn default() -> Self {
         Self {
-            connect_timeout_ms: NonZeroU64::new(2_000).expect("it is above zero"),
-            request_timeout_ms: NonZeroU64::new(3_000).expect("it is above zero"),
+            connect_timeout_ms: NonZeroU64::new(1_000).expect("it is above zero"),
+            request_timeout_ms: NonZeroU64::new(2_000).expect("it is above zero"),
             max_retries: 2,
             retry_backoff_ms: 100,
             pause_after_failure_ms: 1_000,

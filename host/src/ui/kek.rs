@@ -26,8 +26,9 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
         @if status.keks.is_empty() {
             p.empty { "No KEK is known yet: none is set, and no secret was stored." }
         } @else {
-            (table("KEKs", ["KEK id", "Role", "Secrets", "Wraps", "Canary", ""], status.keks.iter().map(|kek| [
+            (table("KEKs", ["KEK id", "Provider", "Role", "Secrets", "Wraps", "Canary", ""], status.keks.iter().map(|kek| [
                 code(kek.kek_id),
+                html! { @if let Some(kind) = kek.kind { (kind) } },
                 role(kek, &status),
                 html! { (kek.rows) },
                 html! { (kek.wraps) @if kek.worn { " " span.tag.warn { "Replace it soon" } } },
@@ -45,7 +46,8 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
             h2 id="how" { "How keys are set" }
             p {
                 (code("TAVORA_SECRET_KEK")) " is the key that wraps, " (code("TAVORA_SECRET_KEK_PREVIOUS"))
-                " a list of older ones that may still open what they wrapped. Both are read when the host starts. "
+                " a list of older ones that may still open what they wrapped. Keys elsewhere are in " (code("[kek]")) " of " (code("tavora.toml"))
+                ". All are read when the host starts. "
                 (code("tavora-host kek generate --out FILE")) " makes one."
             }
         }

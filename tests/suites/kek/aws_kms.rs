@@ -14,7 +14,7 @@ use crate::proxy::{Proxy, answer};
 use crate::rerun;
 
 /// What the SDK finds a credential by, and what keeps it from asking the network for one.
-const CREDENTIAL: [(&str, &str); 3] = [
+pub const CREDENTIAL: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "tests"),
     ("AWS_SECRET_ACCESS_KEY", "of-the-tests"),
     ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -25,7 +25,7 @@ fn config(url: &str, keys: &[&str]) -> String {
     for (number, key) in keys.iter().enumerate() {
         config += &format!("[kek.aws_kms.key-{number}]\nkey = {key:?}\nendpoint = {url:?}\n");
     }
-    config.replace("request_timeout_ms = 500", "request_timeout_ms = 3_000")
+    config
 }
 
 #[tokio::test(flavor = "multi_thread")]

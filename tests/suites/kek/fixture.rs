@@ -14,7 +14,7 @@ use vault_core::{
 /// Limits that let a test fail quickly, and see every request.
 pub const IMPATIENT: &str = "
     [kek.limits]
-    request_timeout_ms = 500
+    request_timeout_ms = 3_000
     max_retries = 0
     pause_after_failure_ms = 0
     dek_lifetime_ms = 0

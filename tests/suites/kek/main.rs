@@ -18,4 +18,5 @@ mod proxy;
 mod rerun;
 mod serve;
 mod server;
+mod tls;
 mod transit;

@@ -19,7 +19,7 @@ fn kek(bao: &OpenBao) -> String {
     format!(
         "[kek]\nprovider = \"transit.main\"\n\
          [kek.transit.main]\naddress = {:?}\nkey = \"tavora\"\ntoken = \"env:BAO_TOKEN\"\n\
-         [kek.limits]\nrequest_timeout_ms = 500\nmax_retries = 1\n",
+         [kek.limits]\nrequest_timeout_ms = 2_000\nmax_retries = 1\n",
         bao.server.url()
     )
 }
@@ -100,6 +100,10 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
     let mut found = rows(&after);
     found.sort_unstable();
     assert_eq!(found, [(false, 1), (true, 1)]);
+    let keks = after["keks"].as_array().unwrap();
+    let mut kinds: Vec<&str> = keks.iter().filter_map(|kek| kek["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["local", "transit"]);
 
     // What the old key wrapped opens still; and after it is stored again, what the new one did.
     for _ in 0..2 {

@@ -83,6 +83,8 @@ pub struct KekUse {
     pub kek_id: KekId,
     /// Whether the keyring holds it.
     pub in_keyring: bool,
+    /// The kind of its provider; nothing when the keyring lacks it.
+    pub kind: Option<&'static str>,
     /// How many secrets are wrapped with it now.
     pub rows: u64,
     /// How many DEKs it has wrapped in all.
@@ -118,7 +120,8 @@ impl SecretVaults {
     /// Refuses when secrets cannot be stored, for every endpoint that deals with them.
     ///
     /// # Errors
-    /// [`VaultError::KekUnset`], [`VaultError::KekMismatch`] or [`VaultError::KekCanary`].
+    /// [`VaultError::KekUnset`], [`VaultError::KekMismatch`], [`VaultError::KekCanary`] or
+    /// [`VaultError::KekUnavailable`].
     pub async fn require_kek(&self) -> Result<(), VaultError> {
         self.fitting_keyring().await.map(drop)
     }
@@ -146,15 +149,12 @@ impl SecretVaults {
                 (Some(keyring), Some(canary)) => canary_opens(keyring, row.kek_id, canary).await,
                 _ => None,
             };
-            let in_keyring = self
-                .0
-                .keyring
-                .as_ref()
-                .is_some_and(|keyring| keyring.find(row.kek_id).is_some());
+            let kind = self.kind_of(row.kek_id);
             let worn = row.wraps >= self.0.options.wraps_warning;
             keks.push(KekUse {
                 kek_id: row.kek_id,
-                in_keyring,
+                in_keyring: kind.is_some(),
+                kind,
                 rows: row.rows,
                 wraps: row.wraps,
                 worn,
@@ -172,6 +172,7 @@ impl SecretVaults {
                 keks.push(KekUse {
                     kek_id,
                     in_keyring: true,
+                    kind: self.kind_of(kek_id),
                     rows: 0,
                     wraps: 0,
                     worn: false,
@@ -184,6 +185,12 @@ impl SecretVaults {
             primary: held.first().copied(),
             keks,
         })
+    }
+
+    /// The kind of a KEK's provider, if the keyring holds it.
+    fn kind_of(&self, kek_id: KekId) -> Option<&'static str> {
+        let keyring = self.0.keyring.as_ref()?;
+        keyring.find(kek_id).map(|kek| kek.kind())
     }
 
     /// Looks again whether the keyring fits the data.
