@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::chance::Chance;
 use super::site::Pace;
+use crate::strace::under_strace;
 
 /// A moment in the life of a write.
 #[derive(Clone, Copy)]
@@ -92,28 +93,10 @@ pub struct Deadly {
 }
 
 impl Deadly {
-    /// The same command under strace, which is no more than its grandchild: the process that is started is the host.
+    /// The same command, which ends there.
     pub fn under(self, command: &Command) -> Command {
         let (call, file, _) = self.moment.call();
-        let mut traced = Command::new("strace");
-        traced
-            .args(["-D", "-f", "-qqq", "-o", "/dev/null"])
-            .args(["-e", &format!("trace={call}"), "-e"])
-            .arg(format!("inject={call}:signal=SIGKILL:when={}", self.time));
-        let folder = command.get_current_dir().expect("a host has a folder");
-        if let Some(file) = file {
-            // The file need not be there yet, so strace cannot find out where a relative path leads.
-            let folder = folder.canonicalize().expect("it is there");
-            traced.arg("-P").arg(folder.join("data").join(file));
-        }
-        traced.arg(command.get_program()).args(command.get_args());
-        traced.current_dir(folder);
-        traced.env_clear();
-        for (name, value) in command.get_envs() {
-            if let Some(value) = value {
-                traced.env(name, value);
-            }
-        }
-        traced
+        let fault = format!("signal=SIGKILL:when={}", self.time);
+        under_strace(command, call, file, &fault)
     }
 }

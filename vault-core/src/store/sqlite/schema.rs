@@ -13,6 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    errno::Errno,
+    unistd::{AccessFlags, access},
+};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::store::StoreError;
@@ -55,6 +59,14 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 }
 
 fn try_open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    // SQLite would say no more than that it cannot open something. It makes its log in the folder.
+    for needed in [path, folder_of(path)] {
+        match access(needed, AccessFlags::W_OK) {
+            Err(Errno::EROFS | Errno::EACCES) => return Err(StoreError::ReadOnly),
+            // What else there may be is told better by the attempt itself.
+            _ => {}
+        }
+    }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
     check_kind(&connection, path)?;
     make_private(path).map_err(|source| StoreError::Open {
@@ -213,6 +225,12 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
     Ok(found == known)
 }
 
+/// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.
+pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
+    let version = version(connection)?;
+    connection.execute_batch(&format!("PRAGMA user_version = {version}"))
+}
+
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
@@ -243,6 +261,12 @@ mod tests {
     use super::*;
 
     const BUSY: Duration = Duration::from_millis(200);
+
+    /// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.
+    pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
+        let version = version(connection)?;
+        connection.execute_batch(&format!("PRAGMA user_version = {version}"))
+    }
 
     fn version(connection: &Connection) -> i64 {
         super::version(connection).unwrap()
