@@ -106,8 +106,8 @@ fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
             // At a moment of its own, or at a random one.
             let moment = chance.one_of(&[
                 None,
-                Some(Moment::BeforeAPageIsLogged),
-                Some(Moment::BeforeACommitIsDurable),
+                Some(Moment::PageIsLogged),
+                Some(Moment::CommitIsDurable),
             ]);
             let mut command = match moment {
                 Some(moment) => moment.at(chance).under(&command),

@@ -61,10 +61,9 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 fn try_open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
     // SQLite would say no more than that it cannot open something. It makes its log in the folder.
     for needed in [path, folder_of(path)] {
-        match access(needed, AccessFlags::W_OK) {
-            Err(Errno::EROFS | Errno::EACCES) => return Err(StoreError::ReadOnly),
-            // What else there may be is told better by the attempt itself.
-            _ => {}
+        // What else there may be is told better by the attempt itself.
+        if let Err(Errno::EROFS | Errno::EACCES) = access(needed, AccessFlags::W_OK) {
+            return Err(StoreError::ReadOnly);
         }
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
@@ -261,12 +260,6 @@ mod tests {
     use super::*;
 
     const BUSY: Duration = Duration::from_millis(200);
-
-    /// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.
-    pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
-        let version = version(connection)?;
-        connection.execute_batch(&format!("PRAGMA user_version = {version}"))
-    }
 
     fn version(connection: &Connection) -> i64 {
         super::version(connection).unwrap()
