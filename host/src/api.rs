@@ -16,6 +16,7 @@ mod error;
 mod etag;
 pub(crate) mod health;
 pub(crate) mod json;
+mod kek;
 mod openapi;
 mod path;
 mod query;
@@ -46,6 +47,7 @@ use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
 use crate::platform::Platform;
+use crate::rotation::Rotation;
 use crate::server;
 use crate::{telemetry, ui};
 
@@ -60,6 +62,7 @@ struct Shared {
     request_rate: RequestRate,
     app_runs: AppRuns,
     app_streams: AppRuns,
+    rotation: Rotation,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -71,6 +74,7 @@ impl Api {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
             app_streams: AppRuns::new(platform.limits().stream.max_per_app),
             platform,
+            rotation: Rotation::default(),
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
@@ -99,6 +103,11 @@ impl Api {
         &self.0.auth_failures
     }
 
+    /// The walk over all secrets that goes on, or the last one.
+    pub fn rotation(&self) -> &Rotation {
+        &self.0.rotation
+    }
+
     fn app_runs(&self) -> &AppRuns {
         &self.0.app_runs
     }
@@ -123,6 +132,7 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
     let (routes, document) = openapi::describe(
         routes_of_apps(&api.0.cors_allowed_origins)
             .merge(admin::routes())
+            .merge(kek::routes())
             .merge(health::routes()),
     );
     routes

@@ -16,6 +16,7 @@ pub mod config;
 mod dispatch;
 pub mod egress;
 pub mod platform;
+pub mod rotation;
 pub mod runtime;
 pub mod scrub;
 pub mod server;

@@ -113,6 +113,12 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
         .route("/audit", get(audit::platform))
         .route("/audit/export", get(audit::export_platform))
         .route("/kek", get(kek::show))
+        .route("/kek/rewrap", post(kek::rewrap))
+        .route("/kek/verify", post(kek::verify))
+        .route(
+            "/kek/{kek_id}/retire",
+            get(kek::confirm_retire).post(kek::retire),
+        )
         .route("/assets/{file}", get(assets::serve))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

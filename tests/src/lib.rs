@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod fixture;
 pub mod load;
 pub mod requirement;
+pub mod rotation;
 pub mod serving;
 pub mod upstream;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! `/api/admin`: what the operator does with apps and their API keys, and what they may see of tools and KEKs.
+//! `/api/admin`: what the operator does with apps and their API keys, and what they may see of tools. KEKs are in `kek`.
 //!
 //! Everything here needs the admin token. Secrets are not here: they belong to apps, and the page at `/admin` and the
 //! command line manage them.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView, App, AppId, AppName, AppSlug, KekStatus};
+use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView, App, AppId, AppName, AppSlug};
 use zeroize::Zeroizing;
 
 use super::Api;
@@ -29,7 +29,6 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(app))
         .routes(routes!(api_keys, create_api_key))
         .routes(routes!(revoke_api_key))
-        .routes(routes!(kek))
         .routes(routes!(tools))
 }
 
@@ -189,13 +188,6 @@ async fn revoke_api_key(
         .revoke_api_key(&operator.caller, app, key)
         .await?;
     Ok(Json(revoked))
-}
-
-#[utoipa::path(get, path = "/api/admin/kek", tag = "Operator", operation_id = "admin_kek",
-    responses((status = 200, body = schema::KekStatus), Refused))]
-/// How the KEKs are used, and whether the keyring fits the data.
-async fn kek(State(api): State<Api>, _: Operator) -> Result<Json<KekStatus>, ApiError> {
-    Ok(Json(api.vaults().kek_status().await?))
 }
 
 /// The platform's trusted tools.

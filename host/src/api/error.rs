@@ -195,7 +195,7 @@ impl From<VaultError> for ApiError {
                 unavailable("kek_unavailable", message).retry_after(1)
             }
             VaultError::KekNotHeld { kek_id, rows } => {
-                Self::bad_request("kek_not_in_keyring", message)
+                Self::new(StatusCode::CONFLICT, "kek_not_in_keyring", message)
                     .detail("kek_id", kek_id.to_string())
                     .detail("rows", rows)
             }

@@ -50,7 +50,8 @@ async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
 #[utoipa::path(get, path = "/metrics", tag = "Health", operation_id = "metrics",
     responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
 async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
-    let text = api.platform().metrics().render(api.vaults()).await;
+    let metrics = api.platform().metrics();
+    let text = metrics.render(api.vaults(), &api.rotation().view()).await;
     ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], text)
 }
 

@@ -202,6 +202,52 @@ pub struct KekUse {
     canary_ok: Option<bool>,
 }
 
+/// The rewrap or verification that goes on, or the last one.
+#[derive(ToSchema)]
+pub struct Walk {
+    /// `idle`, `running`, `complete`, `incomplete`, `stopped` or `failed`.
+    state: String,
+    /// `rewrap` or `verify`.
+    #[schema(required)]
+    work: Option<String>,
+    /// The KEK that a rewrap moves to.
+    #[schema(required)]
+    to: Option<String>,
+    /// Secrets there were to look at when it began.
+    total: u64,
+    /// Secrets that were looked at.
+    seen: u64,
+    /// Secrets that were moved, or would be.
+    moved: u64,
+    /// Secrets that others changed meanwhile; they are looked at again.
+    overtaken: u64,
+    /// Secrets that do not open.
+    unreadable: u64,
+    /// The first 1,000 of those, once it has ended.
+    unreadable_secrets: Vec<UnreadableSecret>,
+    #[schema(required, format = DateTime)]
+    started_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    ended_at: Option<String>,
+    /// Why it failed.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// A secret that does not open.
+#[derive(ToSchema)]
+pub struct UnreadableSecret {
+    #[schema(required)]
+    app_id: Option<Uuid>,
+    #[schema(required)]
+    vault_id: Option<Uuid>,
+    name: String,
+    #[schema(required)]
+    kek_id: Option<String>,
+    /// `kek_missing`, `wrap`, `payload` or `row`.
+    cause: String,
+}
+
 /// What any operation that needs a credential may answer instead.
 #[derive(IntoResponses)]
 pub enum Refused {

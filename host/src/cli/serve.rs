@@ -97,6 +97,7 @@ impl Serving {
             &session.config.admin,
             self.server.tls().is_some(),
         );
+        let rotation = api.rotation().clone();
         let router = api::router(api, page);
         let (stop, cut) = (signals(1)?, signals(2)?);
         print_line(&format!(
@@ -104,6 +105,7 @@ impl Serving {
             self.server.url()
         ))?;
         self.server.serve(router, stop, cut).await;
+        rotation.stop().await;
         Ok(())
     }
 }

@@ -20,6 +20,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use vault_core::SecretVaults;
 
+use crate::rotation::WalkView;
+
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -106,9 +108,10 @@ impl Metrics {
     }
 
     /// All of them as text, with what the vaults count themselves and the KEKs as they are now. See [`CONTENT_TYPE`].
-    pub async fn render(&self, vaults: &SecretVaults) -> String {
+    pub async fn render(&self, vaults: &SecretVaults, walk: &WalkView) -> String {
         let mut now = Registry::with_prefix(PREFIX);
         vaults::register(&mut now, vaults).await;
+        vaults::register_walk(&mut now, walk);
         let mut text = String::new();
         text::encode_registry(&mut text, &self.0.registry)
             .and_then(|()| text::encode_registry(&mut text, &now))

@@ -1,18 +1,24 @@
-//! The platform's keys: which one wraps, which ones the data needs, and whether they fit.
+//! The platform's keys: which one wraps, which ones the data needs, whether they fit, and moving secrets between them.
 //!
 //! Of a key only its id is known here. Making and setting one is done outside, where the host is started.
 
-use axum::response::Response;
-use maud::{Markup, html};
-use vault_core::{KekState, KekStatus, KekUse};
+mod walk;
 
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use vault_core::{KekId, KekState, KekStatus, KekUse};
+
+pub(super) use self::walk::{rewrap, verify};
 use super::layout::{Section, code, count};
 use super::problem::Problem;
-use super::table::table;
-use super::visit::Visit;
+use super::table::{facts, table};
+use super::visit::{At, Change, Visit};
+
+const PATH: &str = "/admin/kek";
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
     let status = visit.vaults().kek_status().await?;
+    let walk = visit.ui.api().rotation().view();
     let content = html! {
         h1 { "Platform key" }
         p.lead { "Each secret is sealed with a key of its own, which a key encryption key (KEK) of the platform wraps. A kek id tells keys apart and reveals nothing of them." }
@@ -20,14 +26,21 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
         @if status.keks.is_empty() {
             p.empty { "No KEK is known yet: none is set, and no secret was stored." }
         } @else {
-            (table("KEKs", ["KEK id", "Role", "Secrets", "Wraps", "Canary"], status.keks.iter().map(|kek| [
+            (table("KEKs", ["KEK id", "Role", "Secrets", "Wraps", "Canary", ""], status.keks.iter().map(|kek| [
                 code(kek.kek_id),
                 role(kek, &status),
                 html! { (kek.rows) },
                 html! { (kek.wraps) @if kek.worn { " " span.tag.warn { "Replace it soon" } } },
                 canary(kek),
+                html! {
+                    @if can_be_retired(kek, &status) {
+                        a.button href={ (PATH) "/" (kek.kek_id) "/retire" } { "Retire" span.unseen { " " (kek.kek_id) } }
+                    }
+                },
             ])))
         }
+        (walk::section(&visit, &walk).await?)
+        (walk::forms(&visit, &status, &walk))
         section aria-labelledby="how" {
             h2 id="how" { "How keys are set" }
             p {
@@ -37,7 +50,46 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
             }
         }
     };
-    Ok(visit.page(Section::Kek, "Platform key", content))
+    Ok(walk::refreshing(
+        &walk,
+        visit.page(Section::Kek, "Platform key", content),
+    ))
+}
+
+pub(super) async fn confirm_retire(
+    visit: Visit,
+    At(kek_id): At<KekId>,
+) -> Result<Response, Problem> {
+    let status = visit.vaults().kek_status().await?;
+    let Some(kek) = status.keks.iter().find(|it| it.kek_id == kek_id) else {
+        return Err(Problem::not_found());
+    };
+    let content = html! {
+        h1 { "Retire this KEK?" }
+        p { "The database forgets it: its canary, and how much it has wrapped. Keep the key itself as long as there are backups that need it." }
+        (facts([("KEK id", code(kek_id)), ("Secrets", html! { (kek.rows) }), ("Wraps", html! { (kek.wraps) })]))
+        form.actions method="post" action={ (PATH) "/" (kek_id) "/retire" } {
+            (visit.form_token())
+            button.danger type="submit" { "Retire the KEK" }
+            a.button href=(PATH) { "Keep it" }
+        }
+    };
+    Ok(visit.page(Section::Kek, "Retire a KEK", content))
+}
+
+pub(super) async fn retire(
+    At(kek_id): At<KekId>,
+    Change { visit, .. }: Change,
+) -> Result<Response, Problem> {
+    visit.vaults().retire_kek(&visit.caller, kek_id).await?;
+    let notice = format!("The KEK {kek_id} is retired. Take it out of the keyring.");
+    Ok(visit.done(PATH, notice).into_response())
+}
+
+/// Whether the database knows it and nothing needs it.
+fn can_be_retired(kek: &KekUse, status: &KekStatus) -> bool {
+    let is_known = kek.canary_ok.is_some() || !kek.in_keyring;
+    is_known && kek.rows == 0 && status.primary != Some(kek.kek_id)
 }
 
 /// In one sentence, whether secrets can be stored and used, and what to do if not.

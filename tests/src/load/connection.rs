@@ -70,15 +70,20 @@ impl Connection {
 
     /// Sends a request and takes its answer, which must have this status.
     pub async fn expect(&mut self, status: u16, call: Call) -> Result<Answer> {
+        self.expect_any(&[status], call).await
+    }
+
+    /// The same with one of several.
+    pub async fn expect_any(&mut self, statuses: &[u16], call: Call) -> Result<Answer> {
         let what = || format!("{} {}", call.endpoint.0, call.target);
         let answer = timeout(PATIENCE, self.send(&call))
             .await
             .with_context(|| format!("{} was not answered in {PATIENCE:?}", what()))?
             .with_context(what)?;
-        if answer.status != status {
+        if !statuses.contains(&answer.status) {
             let body = String::from_utf8_lossy(&answer.body);
             bail!(
-                "{} answered {} and not {status}: {body}",
+                "{} answered {} and not {statuses:?}: {body}",
                 what(),
                 answer.status
             );

@@ -52,6 +52,8 @@ pub enum Step {
     CreateApp,
     /// KEKs and tools.
     Inspect,
+    /// A rewrap and a verification of all secrets, a KEK that is not there.
+    WalkSecrets,
     /// Health, readiness, metrics and the OpenAPI document.
     Probe,
     /// The page at `/admin`.
@@ -59,7 +61,7 @@ pub enum Step {
 }
 
 /// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
-const MIX: [(Step, usize); 26] = [
+const MIX: [(Step, usize); 27] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
     (Step::ListSecrets, 80),
@@ -86,6 +88,7 @@ const MIX: [(Step, usize); 26] = [
     (Step::ExportAudit, 5),
     (Step::VisitPage, 3),
     (Step::CreateApp, 2),
+    (Step::WalkSecrets, 1),
 ];
 
 /// Every step once, beginning at another one for each `number`.

@@ -76,6 +76,23 @@ impl Tenant {
         Ok(())
     }
 
+    /// Nothing is under another KEK, so walks record nothing. Another tenant's may go on.
+    pub(super) async fn walk_secrets(&mut self) -> Result<()> {
+        let unknown = "0".repeat(32);
+        let call = Call::new(Method::DELETE, "/api/admin/keks/{kek_id}", &[&unknown]);
+        self.admin_call(404, call).await?;
+        let rewrap = Call::new(Method::POST, "/api/admin/kek/rewrap", &[]).json(&json!({}));
+        let verify = Call::new(Method::POST, "/api/admin/kek/verify", &[]);
+        for call in [rewrap, verify] {
+            let call = call.admin(&self.surroundings.admin_token);
+            self.connection.expect_any(&[202, 409], call).await?;
+        }
+        let call = Call::new(Method::GET, "/api/admin/kek/walk", &[]);
+        let walk = self.admin_call(200, call).await?.json()?;
+        same("why it failed", &walk["error"], &json!(null))?;
+        same("what does not open", &walk["unreadable"], &json!(0))
+    }
+
     pub(super) async fn inspect(&mut self) -> Result<()> {
         if self.pick(2) == 0 {
             let call = Call::new(Method::GET, "/api/admin/kek", &[]);

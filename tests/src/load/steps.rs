@@ -74,6 +74,7 @@ impl Tenant {
             Step::CreateOrRevokeApiKey => self.create_or_revoke_api_key().await,
             Step::CreateApp => self.create_app().await,
             Step::Inspect => self.inspect().await,
+            Step::WalkSecrets => self.walk_secrets().await,
             Step::Probe => self.probe().await,
             Step::VisitPage => self.visit_page().await,
         }

@@ -7,6 +7,7 @@ mod bodies;
 mod changes;
 mod credentials;
 mod fixture;
+mod kek;
 mod methods;
 mod paths;
 mod runs;

@@ -36,6 +36,12 @@ fn pages(shop: &Shop) -> Vec<String> {
 fn actions(shop: &Shop) -> Vec<String> {
     let Shop { app, vault } = shop;
     let mut actions = vec!["/admin/sign-out".to_owned(), "/admin/apps".to_owned()];
+    let retire = format!("/admin/kek/{}/retire", "0".repeat(32));
+    actions.extend([
+        "/admin/kek/rewrap".to_owned(),
+        "/admin/kek/verify".to_owned(),
+        retire,
+    ]);
     actions.extend(["/vaults", "/designation", "/api-keys"].map(|path| format!("{app}{path}")));
     actions.extend(["/metadata", "/secrets", "/delete"].map(|path| format!("{vault}{path}")));
     actions.extend([shop.secret(), format!("{}/delete", shop.secret())]);

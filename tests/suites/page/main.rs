@@ -5,4 +5,5 @@
 mod access;
 mod content;
 mod forms;
+mod kek;
 mod visitor;

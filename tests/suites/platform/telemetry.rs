@@ -140,6 +140,8 @@ async fn metrics_tell_what_happened_and_nothing_that_is_someones_own() {
         "tavora_store_writes_waiting 0",
         r#"tavora_kek_state{state="ready"} 1"#,
         r#"tavora_kek_state{state="mismatch"} 0"#,
+        "tavora_kek_walk_running 0",
+        r#"tavora_kek_walk_secrets{figure="moved"} 0"#,
         "# EOF",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");

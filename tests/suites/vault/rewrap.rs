@@ -6,6 +6,7 @@ mod reencrypt;
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,12 +14,12 @@ use std::{
 };
 
 use vault_core::{
-    Condition, KekId, Keyring, LocalKek, RewrapOptions, RewrapOutcome, StoreError, UnreadableCause,
-    VaultError,
+    Condition, KekId, Keyring, LocalKek, RewrapOptions, RewrapOutcome, RewrapProgress, StoreError,
+    UnreadableCause, VaultError,
 };
 
-use self::fixture::{Rotation, go_on, kek_id};
-use crate::fixture::{keyring, operator, put, release, value};
+use self::fixture::{Rotation, between, go_on, kek_id};
+use crate::fixture::{delete, keyring, operator, put, release, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_secret_moves_and_stays_what_it_was() {
@@ -123,6 +124,57 @@ async fn puts_win_whatever_a_rewrap_does() {
     assert!(verified.is_clean(), "{:?}", verified.findings);
 }
 
+/// When it is told of a batch, the next one has been read and is about to be swapped: what happens then comes between.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_between_reading_and_swapping_wins() {
+    for reencrypt in [false, true] {
+        let rotation = Rotation::new(20).await;
+        let (vaults, platform) = (&rotation.vaults, &rotation.platform);
+        let laggard = rotation.laggard().await;
+        let mut told = 0;
+        let meanwhile = |_: &RewrapProgress| {
+            told += 1;
+            between(async {
+                let (app, vault) = (&platform.app, &platform.vault);
+                if told == 1 {
+                    put(&laggard, app, vault, "S6", "put between").await;
+                    delete(vaults, app, vault, "S7").await.unwrap();
+                    delete(vaults, app, vault, "S8").await.unwrap();
+                    put(&laggard, app, vault, "S8", "put again").await;
+                }
+                // What was moved already comes back to the old KEK.
+                if told == 4 {
+                    put(&laggard, app, vault, "S0", "put behind it").await;
+                }
+            });
+            ControlFlow::Continue(())
+        };
+        let options = RewrapOptions {
+            batch: 5.try_into().unwrap(),
+            reencrypt,
+            ..RewrapOptions::default()
+        };
+        let report = vaults
+            .rewrap(&operator(), options, meanwhile)
+            .await
+            .unwrap();
+        assert_eq!(report.outcome, RewrapOutcome::Complete, "{report:?}");
+        assert_eq!(report.progress.overtaken, 3, "{report:?}");
+        assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 19)]));
+        let mut expected = rotation.values.clone();
+        expected.remove(&Rotation::name(7));
+        for (number, text) in [(6, "put between"), (8, "put again"), (0, "put behind it")] {
+            expected.insert(Rotation::name(number), text.to_owned());
+        }
+        for (name, text) in &expected {
+            let opened = release(vaults, &platform.app, name.as_str()).await;
+            assert_eq!(&opened.unwrap(), text, "{name}");
+        }
+        let verified = vaults.audit_verify(None).await.unwrap();
+        assert!(verified.is_clean(), "{:?}", verified.findings);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_rewraps_at_once_do_the_work_of_one() {
     let rotation = Rotation::new(300).await;
@@ -154,9 +206,9 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
         ..RewrapOptions::default()
     };
     let caller = operator();
-    let stop_at_30 = |progress: &vault_core::RewrapProgress| match progress.moved >= 30 {
-        true => std::ops::ControlFlow::Break(()),
-        false => std::ops::ControlFlow::Continue(()),
+    let stop_at_30 = |progress: &RewrapProgress| match progress.moved >= 30 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     };
     let report = rotation.vaults.rewrap(&caller, options(), stop_at_30);
     let report = report.await.unwrap();
@@ -176,7 +228,7 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
     let mut reached = Some(reached);
     let vaults = rotation.vaults.clone();
     let dropped = tokio::spawn(async move {
-        let tell = move |progress: &vault_core::RewrapProgress| {
+        let tell = move |progress: &RewrapProgress| {
             if progress.moved >= 20
                 && let Some(reached) = reached.take()
             {

@@ -1,11 +1,13 @@
 //! How fast the vault is, against the floors that its budgets are multiples of.
 //!
 //! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one. Every
-//! ratio is of numbers from this run. `--quick` measures shorter, `--long` fills the large database of the growth row.
+//! ratio is of numbers from this run. `--quick` measures shorter, `--long` fills the large databases of the rows about
+//! growth and rewraps.
 //! It asserts nothing.
 
 mod measure;
 mod platform;
+mod rewrap;
 
 use std::{
     env,
@@ -36,7 +38,8 @@ fn main() -> Result<(), Failure> {
     bench.releases()?;
     bench.puts()?;
     bench.list()?;
-    bench.growth()
+    bench.growth()?;
+    bench.rewrap()
 }
 
 struct Bench {
@@ -47,6 +50,10 @@ struct Bench {
 }
 
 impl Bench {
+    fn is_quick(&self) -> bool {
+        self.window < Duration::from_secs(1)
+    }
+
     /// `open` against `gcm2`: two opens with the cipher in use, of 32 and 64 bytes, keys expanded as an open must.
     fn envelope(&self) -> Result<(), Failure> {
         let (kek_aead, key, nonce, data) = (Aead::new(&[1; 32]), [2; 32], [3; 12], [4; 130]);

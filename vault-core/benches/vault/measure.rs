@@ -139,9 +139,13 @@ pub fn at_most_of(name: &str, value: f64, budget: f64, unit: &str) {
 }
 
 pub fn at_least(name: &str, value: f64, budget: f64) {
+    at_least_of(name, value, budget, "×");
+}
+
+pub fn at_least_of(name: &str, value: f64, budget: f64, unit: &str) {
     let budget_text = format!("≥ {budget}");
     println!(
         "{}",
-        json!({ "name": name, "value": value, "unit": "×", "budget": budget_text, "met": value >= budget })
+        json!({ "name": name, "value": value, "unit": unit, "budget": budget_text, "met": value >= budget })
     );
 }

@@ -15,6 +15,7 @@ pub struct Platform {
     pub app: App,
     pub vault: VaultView,
     pub name: SecretName,
+    pub kek: String,
     pub folder: tempfile::TempDir,
 }
 
@@ -24,7 +25,8 @@ impl Bench {
         self.runtime.block_on(async {
             let store =
                 SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
-            let keyring = Keyring::local(&LocalKek::make_text(), None)?;
+            let kek = LocalKek::make_text().to_string();
+            let keyring = Keyring::local(&kek, None)?;
             let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
             let (app, vault) = app_with_vault(&vaults, "bench").await?;
             let name: SecretName = "BRAVE_API_KEY".parse()?;
@@ -37,6 +39,7 @@ impl Bench {
                 app,
                 vault,
                 name,
+                kek,
                 folder,
             })
         })

@@ -69,8 +69,16 @@ pub struct SecretSwap {
     pub old: SealedSecret,
     /// The DEK under the new KEK.
     pub wrapped: Vec<u8>,
-    /// A new payload, with the entry that records it.
-    pub reencrypted: Option<(Vec<u8>, AuditDraft)>,
+    /// What else a re-encryption changes; boxed, because most swaps have none.
+    pub reencrypted: Option<Box<Reencrypted>>,
+}
+
+/// A new payload.
+pub struct Reencrypted {
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// The entry that records it.
+    pub entry: AuditDraft,
 }
 
 /// What became of swaps.

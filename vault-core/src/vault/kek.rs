@@ -101,6 +101,17 @@ impl SecretVaults {
         self.fitting_keyring().await.map(drop)
     }
 
+    /// Refuses when there is no keyring at all, whether it fits or not.
+    ///
+    /// # Errors
+    /// [`VaultError::KekUnset`].
+    pub fn require_keyring(&self) -> Result<(), VaultError> {
+        match self.0.keyring {
+            Some(_) => Ok(()),
+            None => Err(VaultError::KekUnset),
+        }
+    }
+
     /// How the KEKs are used, and whether the keyring fits the data now.
     ///
     /// # Errors

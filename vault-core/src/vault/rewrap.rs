@@ -118,6 +118,9 @@ impl SecretVaults {
     ) -> Result<RewrapReport, VaultError> {
         let begun = Instant::now();
         let to = self.rewrap_target(&options).await?;
+        if !options.dry_run {
+            self.ready_kek(self.fitting_keyring().await?, to).await?;
+        }
         let before = self.census().await?;
         let total = match options.reencrypt {
             true => rows_except(None, &before),
@@ -171,9 +174,7 @@ impl SecretVaults {
         &self,
         progress: impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send,
     ) -> Result<OpenReport, VaultError> {
-        if self.0.keyring.is_none() {
-            return Err(VaultError::KekUnset);
-        }
+        self.require_keyring()?;
         let total = rows_except(None, &self.census().await?);
         let task = Task::Check(Depth::Value);
         let worker = Worker::new(self, task, BatchSize::default());
@@ -189,6 +190,24 @@ impl SecretVaults {
             seen: progress.seen,
             unreadable: progress.unreadable,
             unreadable_secrets,
+        })
+    }
+
+    /// To which KEK a rewrap with these options would move secrets. Changes nothing.
+    ///
+    /// # Errors
+    /// The KEK is not in the keyring, or the keyring does not fit the data.
+    pub async fn rewrap_target(&self, options: &RewrapOptions) -> Result<KekId, VaultError> {
+        let keyring = self.fitting_keyring().await?;
+        let to = options.to.unwrap_or_else(|| keyring.primary().kek_id());
+        if keyring.find(to).is_some() {
+            return Ok(to);
+        }
+        let census = self.census().await?;
+        let rows = census.iter().find(|kek| kek.kek_id == to);
+        Err(VaultError::KekNotHeld {
+            kek_id: to,
+            rows: rows.map_or(0, |kek| kek.rows),
         })
     }
 
@@ -217,24 +236,6 @@ impl SecretVaults {
             ControlFlow::Continue(()) => RewrapOutcome::Complete,
         };
         Ok((outcome, after))
-    }
-
-    /// The KEK to move to, known to the store and shown to work, if anything is to be changed.
-    async fn rewrap_target(&self, options: &RewrapOptions) -> Result<KekId, VaultError> {
-        let keyring = self.fitting_keyring().await?;
-        let to = options.to.unwrap_or_else(|| keyring.primary().kek_id());
-        if keyring.find(to).is_none() {
-            let census = self.census().await?;
-            let rows = census.iter().find(|kek| kek.kek_id == to);
-            return Err(VaultError::KekNotHeld {
-                kek_id: to,
-                rows: rows.map_or(0, |kek| kek.rows),
-            });
-        }
-        if !options.dry_run {
-            self.ready_kek(keyring, to).await?;
-        }
-        Ok(to)
     }
 
     async fn census(&self) -> Result<Vec<KekRows>, VaultError> {

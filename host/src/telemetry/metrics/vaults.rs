@@ -10,6 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults, StoreStats};
 
 use super::Labels;
+use crate::rotation::{WalkState, WalkView};
 
 /// Adds all of it to `to`; the KEKs are left out while the store does not work.
 pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults) {
@@ -19,6 +20,35 @@ pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults) {
         Ok(status) => register_keks(to, &status),
         Err(error) => tracing::error!(%error, "the metrics of KEKs are left out"),
     }
+}
+
+/// How far the walk over all secrets is that goes on, or how the last one ended.
+pub(super) fn register_walk(to: &mut Registry, walk: &WalkView) {
+    let is_running = i64::from(walk.state == WalkState::Running);
+    to.register(
+        "kek_walk_running",
+        "1 while a rewrap or a verification of this host goes on",
+        ConstGauge::new(is_running),
+    );
+    let secrets = Family::<Labels<1>, Gauge>::default();
+    let progress = &walk.progress;
+    for (figure, value) in [
+        ("total", progress.total),
+        ("seen", progress.seen),
+        ("moved", progress.moved),
+        ("overtaken", progress.overtaken),
+        ("unreadable", progress.unreadable),
+    ] {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        secrets
+            .get_or_create(&[("figure", figure.into())])
+            .set(value);
+    }
+    to.register(
+        "kek_walk_secrets",
+        "Secrets of the rewrap or verification that goes on, or of the last one",
+        secrets,
+    );
 }
 
 /// What sealing and opening took.

@@ -120,3 +120,9 @@ pub fn kek_id(kek: &str) -> KekId {
 pub fn go_on(_: &RewrapProgress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
+
+/// Does something to its end where nothing can wait.
+pub fn between<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| runtime.block_on(work))
+}

@@ -120,11 +120,11 @@ fn swap(tx: &Connection, to: KekId, swaps: &[SecretSwap]) -> Result<Swapped, Sto
         match (changed, &swap.reencrypted) {
             (0, _) => overtaken.push(swap.place),
             (_, None) => {}
-            (_, Some((payload, entry))) => {
+            (_, Some(reencrypted)) => {
                 let update = "UPDATE secrets SET payload = ? WHERE rowid = ?";
                 tx.prepare_cached(update)?
-                    .execute(params![payload, swap.place])?;
-                chain::append(tx, entry.clone())?;
+                    .execute(params![reencrypted.payload, swap.place])?;
+                chain::append(tx, reencrypted.entry.clone())?;
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     key::{KekError, KekId, KekProvider, Keyring},
     store::{
         StoreError,
-        rewrap::{ScannedSecret, SecretScan, SecretSwap, Swapped},
+        rewrap::{Reencrypted, ScannedSecret, SecretScan, SecretSwap, Swapped},
     },
     vault::{SecretVaults, VaultError},
 };
@@ -269,7 +269,11 @@ impl Worker {
                     .app(at.app_id)
                     .about(Subject::secret(at.vault_id, &at.name))
                     .stored(at.version, PayloadDigest::derive(&fresh.payload));
-                Ok(Work::Wrapped(fresh.wrapped, Some((fresh.payload, entry))))
+                let reencrypted = Reencrypted {
+                    payload: fresh.payload,
+                    entry,
+                };
+                Ok(Work::Wrapped(fresh.wrapped, Some(Box::new(reencrypted))))
             }
         }
     }
@@ -278,8 +282,8 @@ impl Worker {
 /// What became of one secret outside the store.
 enum Work {
     Tried,
-    /// The new wrap, and the new payload with its entry where there is one.
-    Wrapped(Vec<u8>, Option<(Vec<u8>, AuditDraft)>),
+    /// The new wrap, and the new payload where there is one.
+    Wrapped(Vec<u8>, Option<Box<Reencrypted>>),
 }
 
 /// Why a secret does not open; a provider that is away says nothing about the secret.
