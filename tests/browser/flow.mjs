@@ -182,6 +182,15 @@ export async function rest(window) {
   await window.press("link", "Platform key");
   await window.says("Secrets can be stored and used.");
   await window.check("platform-key");
+  await window.press("button", "Open every secret");
+  await window.says("The verification has begun.");
+  // While it goes on, the page comes again by itself.
+  await page.getByText("Complete.").waitFor();
+  await window.check("platform-key-verified");
+  await window.press("button", "Move the secrets");
+  await window.says("The rewrap has begun.");
+  await page.getByText("Complete.").waitFor();
+  await window.check("platform-key-rewrapped");
   await window.press("link", "Overview");
   await window.check("overview-later");
   window.mayAnswer(404);

@@ -57,6 +57,12 @@ fn a_key_is_rotated_by_forms_alone() {
     assert!(!page.contains(&retire));
     assert_eq!(operator.send_form(PAGE, &retire, &[]).status, 404);
 
+    assert_eq!(operator.change(PAGE, REWRAP, &[]), PAGE);
+    assert_eq!(ended(&serving)["moved"], 0);
+    let said = format!(
+        "There was nothing to do: every secret is wrapped with <code>{new}</code> already."
+    );
+    assert!(operator.page(PAGE).contains(&said));
     let fields = [("to", new.as_str()), ("reencrypt", "yes")];
     assert_eq!(operator.change(PAGE, REWRAP, &fields), PAGE);
     assert_eq!(ended(&serving)["moved"], 3);

@@ -1,7 +1,10 @@
 //! Many writers, several handles and processes, locks and full queues: everything counts, nothing hangs.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -71,6 +74,37 @@ async fn a_failing_write_leaves_its_group_alone() {
         40
     );
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
+}
+
+/// A process that commits batch after batch leaves the lock alone for a moment only. SQLite's own waiting, longer and
+/// longer, would miss nearly every one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_writes_all_the_time_keeps_nobody_out() {
+    const PUTS: usize = 5;
+    let platform = Platform::new().await;
+    platform.put("A", "v").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (raw, stop) = (platform.raw(), Arc::clone(&is_over));
+    let busy = std::thread::spawn(move || {
+        raw.busy_timeout(Duration::from_secs(10)).unwrap();
+        while !stop.load(Ordering::Relaxed) {
+            raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+            std::thread::sleep(Duration::from_millis(30));
+            raw.execute_batch("COMMIT").unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let begun = Instant::now();
+    for _ in 0..PUTS {
+        platform.put("A", "w").await;
+    }
+    let took = begun.elapsed();
+    is_over.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+    assert!(
+        took < Duration::from_millis(1500),
+        "{PUTS} puts took {took:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod fixture;
 mod providers;
 mod reencrypt;
+mod retirement;
 
 use std::{
     collections::HashMap,
@@ -372,55 +373,6 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do() {
         assert_eq!((report.to, report.progress.moved), (target, 3));
         assert_eq!(rotation.rows(), HashMap::from([(target, 3)]));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kek_is_retired_once_nothing_needs_it() {
-    let rotation = Rotation::new(5).await;
-    let vaults = &rotation.vaults;
-    let caller = operator();
-    let in_use = vaults.retire_kek(&caller, rotation.old_id).await;
-    assert!(
-        matches!(in_use, Err(VaultError::KekInUse { kek_id, rows: 5 }) if kek_id == rotation.old_id)
-    );
-    // What a tool was given within a call opens again afterwards.
-    let context = vault_core::ReleaseContext::new(rotation.platform.app.id, "tool", "sha256:00");
-    let held = vaults.release(&context, &Rotation::name(0)).await.unwrap();
-    rotation.rewrap(RewrapOptions::default()).await.unwrap();
-    let primary = vaults.retire_kek(&caller, rotation.new_id).await;
-    assert!(matches!(primary, Err(VaultError::KekPrimary { .. })));
-    vaults.retire_kek(&caller, rotation.old_id).await.unwrap();
-    let twice = vaults.retire_kek(&caller, rotation.old_id).await;
-    assert!(matches!(twice, Err(VaultError::KekUnknown { .. })));
-    assert_eq!(rotation.audited("kek.retired").await, ["kek.retired ok"]);
-    let again = vaults.reopen(&held.sealed).await.unwrap();
-    assert_eq!(again.expose(), held.value.expose());
-
-    // A host that only ever had the old key is told which one it needs, and stores nothing.
-    let platform = &rotation.platform;
-    let refused = crate::fixture::try_put(
-        &platform.vaults,
-        &platform.app,
-        &platform.vault,
-        "S0",
-        "too late",
-    );
-    let refused = refused.await.unwrap_err();
-    assert!(
-        matches!(refused, VaultError::KekMismatch { wanted, rows: 5 } if wanted == rotation.new_id),
-        "{refused:?}"
-    );
-    // One that can read the new one and still writes with the old one makes it known again.
-    let laggard = rotation.laggard().await;
-    put(&laggard, &platform.app, &platform.vault, "LATE", "v").await;
-    vaults
-        .rewrap(&caller, RewrapOptions::default(), go_on)
-        .await
-        .unwrap();
-    vaults.retire_kek(&caller, rotation.old_id).await.unwrap();
-    put(&laggard, &platform.app, &platform.vault, "LATER", "v").await;
-    assert_eq!(rotation.rows()[&rotation.old_id], 1);
-    assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread")]

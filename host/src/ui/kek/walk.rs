@@ -82,10 +82,17 @@ pub(super) async fn section(visit: &Visit, walk: &WalkView) -> Result<Markup, Pr
             h2 id="walk" { (what) }
             p class=(tone) {
                 strong { (word(walk.state)) " " }
-                (progress.seen) " of " (count(progress.total, "secret")) " looked at"
-                @if let Some(to) = walk.to { ", " (progress.moved) " moved to " (code(to)) }
-                @if progress.unreadable > 0 { ", " (progress.unreadable) " do not open" }
-                "."
+                @match walk.to {
+                    Some(to) if walk.state == WalkState::Complete && progress.total == 0 => {
+                        "There was nothing to do: every secret is wrapped with " (code(to)) " already."
+                    }
+                    to => {
+                        (progress.seen) " of " (count(progress.total, "secret")) " looked at"
+                        @if let Some(to) = to { ", " (progress.moved) " moved to " (code(to)) }
+                        @if progress.unreadable > 0 { ", " (progress.unreadable) " do not open" }
+                        "."
+                    }
+                }
             }
             @if walk.state == WalkState::Running {
                 progress max=(progress.total) value=(progress.seen) aria-labelledby="walk" {}
