@@ -12,6 +12,7 @@ use tavora_tests::wire::Request;
 use vault_core::ReleaseError;
 
 use crate::folder::{BOTH, Folder, NEW, OLD};
+use crate::strace;
 
 const WRITERS: usize = 4;
 
@@ -344,6 +345,30 @@ fn a_backup_does_not_need_the_audit() {
     );
     let made: Value = serde_json::from_str(&made.stdout).expect("JSON");
     assert_eq!(made["recorded"], false);
+}
+
+/// Before each call that moves something the process is killed: one of the two databases is there, whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_killed_leaves_the_one_or_the_other() {
+    if !strace::is_there() {
+        return;
+    }
+    let folder = Folder::with_vault();
+    folder.put(OLD, "a", "first");
+    folder.ok(OLD, &["backup", "first.db"]);
+    folder.put(OLD, "a", "second");
+    let mut found = Vec::new();
+    // The folder of the copy goes after the copy has left it: that is the last of them.
+    for call in ["link,linkat", "rename,renameat,renameat2", "rmdir,unlinkat"] {
+        let restore = folder.command(OLD, &["restore", "--replace", "first.db"]);
+        let mut restore = strace::under_strace(&restore, call, None, "signal=SIGKILL:when=1");
+        let ended = restore.output().expect("it starts");
+        assert!(ended.status.code().is_none(), "{call}: {ended:?}");
+        found.push(folder.released(OLD, "a").await.expect("it is there"));
+        let verified = folder.ok(OLD, &["audit", "verify"]);
+        assert!(verified.contains("0 findings"), "{call}: {verified}");
+    }
+    assert_eq!(found, ["second", "second", "first"]);
 }
 
 /// The secret is replaced, and everything moved to the new key.

@@ -29,7 +29,11 @@ pub const BOTH: Keks = ("new", "old");
 impl Folder {
     /// With the KEKs, and nothing in `data`.
     pub fn empty() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::empty_in(&std::env::temp_dir())
+    }
+
+    fn empty_in(parent: &Path) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         for kek in ["old", "new"] {
             let made = run(folder.path(), &["kek", "generate", "--out", kek]);
             assert_eq!(made.status, 0, "{made:?}");
@@ -40,7 +44,12 @@ impl Folder {
 
     /// With an app and its designated vault.
     pub fn with_vault() -> Self {
-        let folder = Self::empty();
+        Self::with_vault_in(&std::env::temp_dir())
+    }
+
+    /// The same on the disk of this folder.
+    pub fn with_vault_in(parent: &Path) -> Self {
+        let folder = Self::empty_in(parent);
         folder.ok(OLD, &["app", "create", "Shop"]);
         folder.ok(OLD, &["vault", "create", "main"]);
         folder.ok(OLD, &["vault", "designate", "main"]);

@@ -5,6 +5,7 @@
 //! released, and never changed since. The KEKs and API keys in it are for tests and nothing else.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use tavora_tests::requirement::tests_folder;
 use vault_core::{
     AppId, AuditDraft, Caller, ChainHash, KekState, Keyring, LocalKek, Metadata, ReleaseContext,
-    ReleaseError, SecretValue, SecretVaults, SqliteFile, Subject, VaultId,
+    ReleaseError, RewrapOptions, RewrapOutcome, RewrapProgress, SecretValue, SecretVaults,
+    SqliteFile, Subject, VaultId,
 };
 
 use crate::folder::{open, release};
@@ -250,6 +252,20 @@ async fn write_the_golden_database_of_this_version() {
     let deleted = maker.vaults.delete_vault(&operator, other, dropped).await;
     deleted.expect("it is there");
     maker.vaults.close().await.expect("it works");
+    // There with new DEKs, and back with the same.
+    for (to, from, reencrypt) in [(1, 0, true), (0, 1, false)] {
+        let keyring = Keyring::local(&keks[to], Some(&keks[from])).expect("valid");
+        let vaults = open(&database, keyring).await;
+        let options = RewrapOptions {
+            reencrypt,
+            ..RewrapOptions::default()
+        };
+        let go_on = |_: &RewrapProgress| ControlFlow::Continue(());
+        let report = vaults.rewrap(&Caller::operator(), options, go_on).await;
+        let outcome = report.expect("it works").outcome;
+        assert_eq!(outcome, RewrapOutcome::Complete);
+        vaults.close().await.expect("it works");
+    }
 
     let both = Keyring::local(&keks[1], Some(&keks[0])).expect("valid");
     maker = Maker {

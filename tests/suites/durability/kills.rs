@@ -12,12 +12,11 @@ mod site;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tavora_tests::requirement;
-
 use self::chance::Chance;
 use self::moment::Moment;
 use self::site::{Pace, Site};
 use crate::folder::{BOTH, NEW};
+use crate::strace;
 
 /// How many kills there are at random moments, and how many at each named one.
 const RANDOM_KILLS: usize = 220;
@@ -64,8 +63,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
-    let strace = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
-    if !requirement::are_there(&[("strace, and the right to trace", strace)]) {
+    if !strace::is_there() {
         return;
     }
     side_by_side(|share, chance| {
@@ -93,8 +91,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
-    let strace = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
-    if !requirement::are_there(&[("strace, and the right to trace", strace)]) {
+    if !strace::is_there() {
         return;
     }
     side_by_side(|share, chance| {
@@ -109,8 +106,8 @@ fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
             // At a moment of its own, or at a random one.
             let moment = chance.one_of(&[
                 None,
-                Some(Moment::BeforeAPageIsLogged),
-                Some(Moment::BeforeACommitIsDurable),
+                Some(Moment::PageIsLogged),
+                Some(Moment::CommitIsDurable),
             ]);
             let mut command = match moment {
                 Some(moment) => moment.at(chance).under(&command),

@@ -4,6 +4,8 @@
 //! What one process alone promises of its store is in the suite `vault`.
 
 mod backup;
+mod faults;
 mod folder;
 mod golden;
 mod kills;
+mod strace;

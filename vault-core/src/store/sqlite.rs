@@ -132,11 +132,15 @@ impl Store for SqliteStore {
         self.readers
             .read(|tx| Ok(tx.query_row("SELECT 1 FROM teams", [], |_| Ok(()))?))
             .await?;
-        // Taking the write lock and rewriting nothing shows that a write could be made, the disk's room aside.
+        // Taking the write lock and rewriting nothing shows that a write could be made, the disk's room aside. Whether
+        // there is room again after a write failed, only one that is made can show: anybody may ask, so not each time.
+        let is_failing = self.writer.is_failing();
         self.writer
-            .write(Effect::Changes, |tx| {
-                tx.execute_batch("UPDATE keks SET wraps = wraps WHERE 0")
-                    .map_err(Into::into)
+            .write(Effect::Changes, move |tx| {
+                if is_failing {
+                    schema::write_version(tx)?;
+                }
+                Ok(tx.execute_batch("UPDATE keks SET wraps = wraps WHERE 0")?)
             })
             .await
     }

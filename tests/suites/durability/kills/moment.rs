@@ -9,55 +9,52 @@ use std::process::Command;
 
 use super::chance::Chance;
 use super::site::Pace;
+use crate::strace::under_strace;
 
-/// A moment in the life of a write.
+/// A moment in the life of a write: what is about to happen, and does not any more.
 #[derive(Clone, Copy)]
 pub enum Moment {
     /// Some of the pages of a commit are in the log.
-    BeforeAPageIsLogged,
+    PageIsLogged,
     /// All of a commit is in the log, and not on the disk.
-    BeforeACommitIsDurable,
+    CommitIsDurable,
     /// It is on the disk, and nobody has heard of it.
-    BeforeACommitIsAcknowledged,
+    CommitIsAcknowledged,
     /// Some of the pages of the log are in the database.
-    BeforeAPageIsCopied,
+    PageIsCopied,
     /// All of them are, and not on the disk.
-    BeforeCopiesAreDurable,
+    CopiesAreDurable,
     /// The log is of no use any more, and still there.
-    BeforeTheLogIsCut,
+    LogIsCut,
 }
 
 impl Moment {
     pub const ALL: [Self; 6] = [
-        Self::BeforeAPageIsLogged,
-        Self::BeforeACommitIsDurable,
-        Self::BeforeACommitIsAcknowledged,
-        Self::BeforeAPageIsCopied,
-        Self::BeforeCopiesAreDurable,
-        Self::BeforeTheLogIsCut,
+        Self::PageIsLogged,
+        Self::CommitIsDurable,
+        Self::CommitIsAcknowledged,
+        Self::PageIsCopied,
+        Self::CopiesAreDurable,
+        Self::LogIsCut,
     ];
 
     /// The system call, of which file, and how many of them there may be before.
     fn call(self) -> (&'static str, Option<&'static str>, u64) {
         match self {
-            Self::BeforeAPageIsLogged => ("pwrite64", Some("tavora.db-wal"), 100),
-            Self::BeforeACommitIsDurable => ("fsync,fdatasync", Some("tavora.db-wal"), 20),
-            Self::BeforeACommitIsAcknowledged => ("writev,sendto", None, 20),
-            Self::BeforeAPageIsCopied => ("pwrite64", Some("tavora.db"), 12),
-            Self::BeforeCopiesAreDurable => ("fsync,fdatasync", Some("tavora.db"), 2),
-            Self::BeforeTheLogIsCut => ("ftruncate", Some("tavora.db-wal"), 2),
+            Self::PageIsLogged => ("pwrite64", Some("tavora.db-wal"), 100),
+            Self::CommitIsDurable => ("fsync,fdatasync", Some("tavora.db-wal"), 20),
+            Self::CommitIsAcknowledged => ("writev,sendto", None, 20),
+            Self::PageIsCopied => ("pwrite64", Some("tavora.db"), 12),
+            Self::CopiesAreDurable => ("fsync,fdatasync", Some("tavora.db"), 2),
+            Self::LogIsCut => ("ftruncate", Some("tavora.db-wal"), 2),
         }
     }
 
     /// How clients must write for it to come: the log is emptied when nobody writes for a while.
     pub fn pace(self) -> Pace {
         match self {
-            Self::BeforeAPageIsLogged
-            | Self::BeforeACommitIsDurable
-            | Self::BeforeACommitIsAcknowledged => Pace::Steady,
-            Self::BeforeAPageIsCopied | Self::BeforeCopiesAreDurable | Self::BeforeTheLogIsCut => {
-                Pace::Bursts
-            }
+            Self::PageIsLogged | Self::CommitIsDurable | Self::CommitIsAcknowledged => Pace::Steady,
+            Self::PageIsCopied | Self::CopiesAreDurable | Self::LogIsCut => Pace::Bursts,
         }
     }
 
@@ -74,12 +71,12 @@ impl Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BeforeAPageIsLogged => "before a page is logged",
-            Self::BeforeACommitIsDurable => "before a commit is durable",
-            Self::BeforeACommitIsAcknowledged => "before a commit is acknowledged",
-            Self::BeforeAPageIsCopied => "before a page is copied",
-            Self::BeforeCopiesAreDurable => "before copies are durable",
-            Self::BeforeTheLogIsCut => "before the log is cut",
+            Self::PageIsLogged => "before a page is logged",
+            Self::CommitIsDurable => "before a commit is durable",
+            Self::CommitIsAcknowledged => "before a commit is acknowledged",
+            Self::PageIsCopied => "before a page is copied",
+            Self::CopiesAreDurable => "before copies are durable",
+            Self::LogIsCut => "before the log is cut",
         })
     }
 }
@@ -92,28 +89,10 @@ pub struct Deadly {
 }
 
 impl Deadly {
-    /// The same command under strace, which is no more than its grandchild: the process that is started is the host.
+    /// The same command, which ends there.
     pub fn under(self, command: &Command) -> Command {
         let (call, file, _) = self.moment.call();
-        let mut traced = Command::new("strace");
-        traced
-            .args(["-D", "-f", "-qqq", "-o", "/dev/null"])
-            .args(["-e", &format!("trace={call}"), "-e"])
-            .arg(format!("inject={call}:signal=SIGKILL:when={}", self.time));
-        let folder = command.get_current_dir().expect("a host has a folder");
-        if let Some(file) = file {
-            // The file need not be there yet, so strace cannot find out where a relative path leads.
-            let folder = folder.canonicalize().expect("it is there");
-            traced.arg("-P").arg(folder.join("data").join(file));
-        }
-        traced.arg(command.get_program()).args(command.get_args());
-        traced.current_dir(folder);
-        traced.env_clear();
-        for (name, value) in command.get_envs() {
-            if let Some(value) = value {
-                traced.env(name, value);
-            }
-        }
-        traced
+        let fault = format!("signal=SIGKILL:when={}", self.time);
+        under_strace(command, call, file, &fault)
     }
 }

@@ -13,6 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    errno::Errno,
+    unistd::{AccessFlags, access},
+};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::store::StoreError;
@@ -55,6 +59,13 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 }
 
 fn try_open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    // SQLite would say no more than that it cannot open something. It makes its log in the folder.
+    for needed in [path, folder_of(path)] {
+        // What else there may be is told better by the attempt itself.
+        if let Err(Errno::EROFS | Errno::EACCES) = access(needed, AccessFlags::W_OK) {
+            return Err(StoreError::ReadOnly);
+        }
+    }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
     check_kind(&connection, path)?;
     make_private(path).map_err(|source| StoreError::Open {
@@ -211,6 +222,12 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
         return Err(StoreError::NewerSchema { found, known });
     }
     Ok(found == known)
+}
+
+/// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.
+pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
+    let version = version(connection)?;
+    connection.execute_batch(&format!("PRAGMA user_version = {version}"))
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

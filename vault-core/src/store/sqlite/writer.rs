@@ -122,6 +122,11 @@ impl Writer {
         self.tally.stats()
     }
 
+    /// Whether the last writes could not be committed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.tally.is_failing()
+    }
+
     fn send(&self, message: Message) -> Result<(), StoreError> {
         self.queue
             .try_send(message)
@@ -210,6 +215,7 @@ impl Work {
             }
             Err(error) => {
                 tracing::error!(%error, jobs = jobs.len(), "a group of writes was not committed");
+                self.tally.failed();
                 if !self.connection.is_autocommit() {
                     // Failing here too would leave a transaction open, and the next BEGIN would say so.
                     drop(self.execute("ROLLBACK"));

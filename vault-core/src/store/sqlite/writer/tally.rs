@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -13,6 +13,8 @@ use crate::store::StoreStats;
 #[derive(Default)]
 pub(super) struct Tally {
     waiting: AtomicU64,
+    /// Whether the last group of writes was not committed.
+    is_failing: AtomicBool,
     /// All but `waiting`.
     done: Mutex<StoreStats>,
 }
@@ -34,6 +36,7 @@ impl Tally {
 
     /// One commit of writes that were asked for at these times.
     pub(super) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
+        self.is_failing.store(false, Ordering::Relaxed);
         let now = Instant::now();
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.commits += 1;
@@ -44,6 +47,16 @@ impl Tally {
             done.write_time += took;
             done.last_write_time = done.last_write_time.max(took);
         }
+    }
+
+    /// A group of writes was not committed.
+    pub(super) fn failed(&self) {
+        self.is_failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last group of writes was not committed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     pub(super) fn stats(&self) -> StoreStats {
