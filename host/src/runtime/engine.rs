@@ -125,7 +125,7 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
 }
 
 /// Bytes of a returned stack that are zeroed in place; the rest goes back to the kernel.
-const STACK_KEEP_RESIDENT_BYTES: usize = 64 << 10;
+const STACK_KEEP_RESIDENT_BYTES: usize = 16 << 10;
 /// Bytes of a returned memory that are zeroed in place; the rest goes back to the kernel.
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 << 20;
 /// Bytes of a returned table that are zeroed in place; the rest goes back to the kernel.
