@@ -73,11 +73,17 @@ impl OpenBao {
     }
 
     pub fn unseal(&self) {
-        let log = self.server.log();
-        let key = log
-            .lines()
-            .find_map(|line| line.strip_prefix("Unseal Key: "))
-            .unwrap();
+        let started = Instant::now();
+        // It answers before it has printed it.
+        let key = loop {
+            let log = self.server.log();
+            let mut lines = log.lines();
+            if let Some(key) = lines.find_map(|line| line.strip_prefix("Unseal Key: ")) {
+                break key.to_owned();
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
         self.done("/v1/sys/unseal", &json!({ "key": key }));
         let started = Instant::now();
         // It takes a moment until the engines answer again.
