@@ -77,8 +77,9 @@ impl OpenBao {
         // It answers before it has printed it.
         let key = loop {
             let log = self.server.log();
-            let mut lines = log.lines();
-            if let Some(key) = lines.find_map(|line| line.strip_prefix("Unseal Key: ")) {
+            let mut lines = log.split_inclusive('\n');
+            let key = lines.find_map(|line| line.strip_prefix("Unseal Key: ")?.strip_suffix('\n'));
+            if let Some(key) = key {
                 break key.to_owned();
             }
             assert!(started.elapsed() < Duration::from_secs(10), "{log}");
