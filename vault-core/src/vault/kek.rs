@@ -246,16 +246,19 @@ impl SecretVaults {
         keyring: &Keyring,
         kek_id: KekId,
     ) -> Result<(), VaultError> {
-        if let Some(canary) = self.0.store.canary(kek_id).await? {
-            return match canary_opens(keyring, kek_id, &canary).await {
-                Some(true) => Ok(()),
-                _ => Err(VaultError::KekCanary { kek_id }),
-            };
-        }
         let kek = keyring
             .find(kek_id)
             .ok_or(VaultError::KekUnknown { kek_id })?;
-        self.register(keyring, kek).await
+        let Some(canary) = self.0.store.canary(kek_id).await? else {
+            return self.register(keyring, kek).await;
+        };
+        match kek.unwrap(&canary, &canary_data(kek_id)).await {
+            Ok(_) => Ok(()),
+            Err(KekError::Format(_) | KekError::NotAuthentic(_)) => {
+                Err(VaultError::KekCanary { kek_id })
+            }
+            Err(away @ KekError::Provider { .. }) => Err(away.into()),
+        }
     }
 
     /// The keyring, if it fits the data and its primary KEK can wrap for this store.

@@ -20,8 +20,10 @@ enum Fault {
     WrapsAnother,
     /// It gives bytes that are nothing.
     Garbles,
-    /// It does not answer.
+    /// It does not answer where secrets are concerned.
     IsAway,
+    /// It answers nothing.
+    IsGone,
 }
 
 /// A local key with a fault.
@@ -39,6 +41,7 @@ impl KekProvider for Faulty {
 
     async fn wrap(&self, dek: &Dek, data: &[u8]) -> Result<Vec<u8>, KekError> {
         match self.1 {
+            Fault::IsGone => Err(self.away()),
             // The canary is wrapped as it should be.
             _ if data.starts_with(b"tavora/canary") => self.0.wrap(dek, data).await,
             Fault::WrapsAnother => self.0.wrap(&Dek::make(), data).await,
@@ -50,6 +53,7 @@ impl KekProvider for Faulty {
 
     async fn unwrap(&self, wrapped: &[u8], data: &[u8]) -> Result<Dek, KekError> {
         match self.1 {
+            Fault::IsGone => Err(self.away()),
             _ if data.starts_with(b"tavora/canary") => self.0.unwrap(wrapped, data).await,
             Fault::Lies => Ok(Dek::make()),
             Fault::IsAway => Err(self.away()),
@@ -135,6 +139,26 @@ async fn a_provider_that_is_away_stops_a_rewrap_and_says_nothing_of_secrets() {
     let report = rotation.rewrap(RewrapOptions::default()).await.unwrap();
     assert_eq!(report.progress.moved, 20);
     rotation.all_open().await;
+}
+
+/// It has a canary, which says nothing while nobody can try it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_away_is_not_said_to_be_damaged() {
+    let rotation = Rotation::new(5).await;
+    rotation.rewrap(RewrapOptions::default()).await.unwrap();
+    let old = LocalKek::parse(&rotation.platform.kek).unwrap();
+    let new = Faulty(LocalKek::parse(&rotation.new).unwrap(), Fault::IsGone);
+    let keyring = Keyring::new(Arc::new(old), vec![Arc::new(new)]).unwrap();
+    let vaults = rotation.platform.beside(keyring).await;
+    let options = RewrapOptions {
+        to: Some(rotation.new_id),
+        ..RewrapOptions::default()
+    };
+    let refused = vaults.rewrap(&operator(), options, go_on).await;
+    assert!(
+        matches!(refused, Err(VaultError::KekUnavailable { kek_id, .. }) if kek_id == rotation.new_id),
+        "{refused:?}"
+    );
 }
 
 /// A host whose new or old key has a fault.
