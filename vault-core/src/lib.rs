@@ -70,6 +70,7 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
+        postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl},
         sqlite::{SqliteFile, SqliteOptions, SqliteStore},
     },
     vault::{

@@ -4,8 +4,11 @@
 //! are committed in one transaction or neither is; an acknowledged change is durable. Everything ends in bounded time:
 //! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
 
+pub mod postgres;
+mod release;
 pub mod rewrap;
 pub mod sqlite;
+mod tally;
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
@@ -135,6 +138,64 @@ pub enum StoreError {
         /// What the system said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Nothing answers where the database should be.
+    #[error(
+        "the database cannot be reached ({cause}); check that its server runs, and the host and port in the storage URL"
+    )]
+    Unreachable {
+        /// What the system said.
+        cause: String,
+    },
+    /// The connection was lost, or the server ended it. What was under way may have been done.
+    #[error("the connection to the database was lost; try again")]
+    Disconnected,
+    /// The server takes no more connections.
+    #[error(
+        "the database server takes no more connections; lower max_connections of the hosts or raise it at the server"
+    )]
+    OutOfConnections,
+    /// Others changed the same things at the same time, again and again.
+    #[error("others changed the same at the same time; try again")]
+    Conflict,
+    /// The server does not let this user in.
+    #[error(
+        "the database server refuses the user; check user and password (TAVORA_STORAGE_PASSWORD or the storage URL)"
+    )]
+    AccessDenied,
+    /// The server has no database of that name.
+    #[error("the database server has no database of that name; create it, or correct the storage URL")]
+    NoDatabase,
+    /// TLS is demanded and the server has none.
+    #[error(
+        "the database server speaks no TLS, and the storage URL demands it; enable it there, or add sslmode=disable on a network that nobody else is on"
+    )]
+    TlsMissing,
+    /// The server could not prove who it is.
+    #[error(
+        "the database server could not be verified ({cause}); check the host in the storage URL, or name its authority with sslrootcert=FILE"
+    )]
+    TlsRefused {
+        /// What is wrong.
+        cause: String,
+    },
+    /// The server only follows another one.
+    #[error(
+        "the database is a read-only replica or was made read-only; point the storage URL at the primary server"
+    )]
+    Standby,
+    /// The schema is older, and this user may not change it.
+    #[error(
+        "the database has schema version {found} and this program needs {known}, and its user may not change tables; start once as the owner of the tables"
+    )]
+    OlderSchema {
+        /// The version that was found.
+        found: i64,
+        /// The version that is needed.
+        known: i64,
+    },
+    /// There are tables of something else.
+    #[error("the database holds tables of something else; choose an empty one")]
+    NotOurs,
     /// The database is structurally broken.
     #[error("the database is corrupt; restore it from a backup")]
     Corrupt,

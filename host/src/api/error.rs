@@ -255,6 +255,15 @@ impl From<StoreError> for ApiError {
             | StoreError::Overloaded { .. }
             | StoreError::Closed
             | StoreError::Open { .. }
+            | StoreError::Unreachable { .. }
+            | StoreError::Disconnected
+            | StoreError::OutOfConnections
+            | StoreError::Conflict
+            | StoreError::AccessDenied
+            | StoreError::NoDatabase
+            | StoreError::TlsMissing
+            | StoreError::TlsRefused { .. }
+            | StoreError::Standby
             | StoreError::Backend(_) => unavailable(
                 "vault_unavailable",
                 "the vault's store does not work at the moment, and nothing was changed; try again later",
@@ -270,6 +279,8 @@ impl From<StoreError> for ApiError {
             | StoreError::Unrecordable
             | StoreError::Panicked
             | StoreError::NewerSchema { .. }
+            | StoreError::OlderSchema { .. }
+            | StoreError::NotOurs
             | StoreError::NotAVault { .. }
             | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),

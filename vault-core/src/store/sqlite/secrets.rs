@@ -10,13 +10,16 @@ use super::{
     writer::Effect,
 };
 use crate::{
-    audit::{AuditDraft, Subject, outcome, subject_kind},
+    audit::{AuditDraft, outcome},
     envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
     revision::{Condition, Revision},
     secret::{RedactedSecret, SecretName},
-    store::{KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError},
+    store::{
+        KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
+        release::Found,
+    },
 };
 
 #[async_trait]
@@ -235,6 +238,12 @@ fn release(
     name: SecretName,
     entry: AuditDraft,
 ) -> Result<ReleaseRow, StoreError> {
+    let (entry, row) = found(tx, app_id, &name)?.recorded(app_id, name, entry);
+    chain::append(tx, entry)?;
+    Ok(row)
+}
+
+fn found(tx: &Connection, app_id: AppId, name: &SecretName) -> Result<Found, StoreError> {
     // A designation of another app's vault can only come from tampering; it designates nothing.
     let designated =
         "SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
@@ -243,42 +252,21 @@ fn release(
         .prepare_cached(designated)?
         .query_row([app_id], |row| Ok((row.get(0)?, row.get(1)?)));
     let Some((vault_id, metadata)) = designated.optional()? else {
-        let entry = entry.about(Subject::new(subject_kind::SECRET, &name));
-        chain::append(tx, entry.outcome(outcome::NO_VAULT_DESIGNATED))?;
-        return Ok(ReleaseRow::NoVaultDesignated);
+        return Ok(Found::NoVaultDesignated);
     };
-    let entry = entry.about(Subject::secret(vault_id, &name));
-    let row =
+    let secret =
         "SELECT version, kek_id, wrapped, payload FROM secrets WHERE vault_id = ? AND name = ?";
-    let row = tx
-        .prepare_cached(row)?
+    let secret = tx
+        .prepare_cached(secret)?
         .query_row(params![vault_id, name], |row| {
-            Ok((
-                row.get::<_, u64>(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get::<_, Vec<u8>>(3)?,
-            ))
+            Ok(Found::Secret {
+                vault_id,
+                metadata,
+                version: row.get(0)?,
+                kek_id: row.get(1)?,
+                wrapped: row.get(2)?,
+                payload: row.get(3)?,
+            })
         });
-    let Some((version, kek_id, wrapped, payload)) = row.optional()? else {
-        chain::append(tx, entry.outcome(outcome::NOT_FOUND))?;
-        return Ok(ReleaseRow::NotFound);
-    };
-    let entry = entry.version(version).outcome(outcome::AUTHORISED);
-    chain::append(tx, entry)?;
-    let binding = SecretBinding {
-        app_id,
-        vault_id,
-        name,
-        version,
-    };
-    Ok(ReleaseRow::Authorised {
-        sealed: SealedSecret {
-            binding,
-            kek_id,
-            wrapped,
-            payload,
-        },
-        metadata,
-    })
+    Ok(secret.optional()?.unwrap_or(Found::NoSecret { vault_id }))
 }

@@ -5,7 +5,6 @@
 //! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
 
 mod job;
-mod tally;
 
 use std::{
     sync::{
@@ -20,12 +19,9 @@ use rusqlite::Connection;
 use tokio::{sync::oneshot, time};
 
 pub(super) use self::job::Effect;
-use self::{
-    job::{Job, Task},
-    tally::Tally,
-};
+use self::job::{Job, Task};
 use super::SqliteOptions;
-use crate::store::{StoreError, StoreStats};
+use crate::store::{StoreError, StoreStats, tally::Tally};
 
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);

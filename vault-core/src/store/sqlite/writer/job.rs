@@ -10,8 +10,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::tally::Ticket;
-use crate::store::StoreError;
+use crate::store::{StoreError, tally::Ticket};
 
 /// What a write does to the database, as far as the writer must know.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Counts what the writer does, for whoever watches over it. It decides nothing.
+//! Counts what a store's writer does, for whoever watches over it. It decides nothing.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use crate::store::StoreStats;
 
 #[derive(Default)]
-pub(super) struct Tally {
+pub(in crate::store) struct Tally {
     waiting: AtomicU64,
     /// Whether the last group of writes was not committed.
     is_failing: AtomicBool,
@@ -20,13 +20,13 @@ pub(super) struct Tally {
 }
 
 /// What a write holds from when it is asked for until it is done, refused or withdrawn.
-pub(super) struct Ticket {
+pub(in crate::store) struct Ticket {
     tally: Arc<Tally>,
     asked_at: Instant,
 }
 
 impl Tally {
-    pub(super) fn ticket(self: &Arc<Self>) -> Ticket {
+    pub(in crate::store) fn ticket(self: &Arc<Self>) -> Ticket {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Ticket {
             tally: Arc::clone(self),
@@ -35,7 +35,7 @@ impl Tally {
     }
 
     /// One commit of writes that were asked for at these times.
-    pub(super) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
+    pub(in crate::store) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
         self.is_failing.store(false, Ordering::Relaxed);
         let now = Instant::now();
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,16 +50,16 @@ impl Tally {
     }
 
     /// A group of writes was not committed.
-    pub(super) fn failed(&self) {
+    pub(in crate::store) fn failed(&self) {
         self.is_failing.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last group of writes was not committed.
-    pub(super) fn is_failing(&self) -> bool {
+    pub(in crate::store) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    pub(super) fn stats(&self) -> StoreStats {
+    pub(in crate::store) fn stats(&self) -> StoreStats {
         StoreStats {
             waiting: self.waiting.load(Ordering::Relaxed),
             ..*self.done.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +68,7 @@ impl Tally {
 }
 
 impl Ticket {
-    pub(super) fn asked_at(&self) -> Instant {
+    pub(in crate::store) fn asked_at(&self) -> Instant {
         self.asked_at
     }
 }

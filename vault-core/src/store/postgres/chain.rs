@@ -1,0 +1,322 @@
+//! The audit in PostgreSQL: entries on their way into a chain, pages of them, and the walk of a check.
+//!
+//! Lists and checks go by place, the order of all entries of all chains. In which transaction entries are inserted is
+//! `group`'s business.
+
+use futures::{TryStreamExt, pin_mut};
+use jiff::Timestamp;
+use tokio_postgres::{Row, Transaction, types::ToSql};
+
+use super::{
+    Ask,
+    columns::{column, count},
+    connections::Param,
+};
+use crate::{
+    audit::{
+        AUDIT_PAGE_MAX, AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash,
+        ChainName, EntryRow, Verifier, VerifyReport,
+    },
+    envelope::PayloadDigest,
+    id::VaultId,
+    secret::SecretName,
+    store::StoreError,
+};
+
+const COLUMNS: &str = "chain, seq, id, created_at, app_id, actor, api_key_id, tool, tool_digest, action, subject_kind,
+    subject_id, session_id, request_id, outcome, detail, secret_version, payload_digest, prev_hash, hash";
+
+/// Entries that follow a chain's head and are not inserted yet.
+pub(super) struct Entries {
+    seq: i64,
+    head: ChainHash,
+    rows: Vec<EntryRow>,
+}
+
+/// How far entries had come.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    seq: i64,
+    head: ChainHash,
+    rows: usize,
+}
+
+impl Entries {
+    /// Inserts [`Self::columns`].
+    pub(super) const INSERT: &str = "INSERT INTO audit (chain, seq, id, created_at, app_id, actor, api_key_id, tool,
+            tool_digest, action, subject_kind, subject_id, session_id, request_id, outcome, detail, secret_version,
+            payload_digest, prev_hash, hash)
+        SELECT $1, entry.* FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::bytea[],
+            $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+            $16::text[], $17::bigint[], $18::bytea[], $19::bytea[], $20::bytea[]) AS entry";
+
+    /// None yet, after this head.
+    pub(super) fn after(seq: i64, head: ChainHash) -> Self {
+        Self {
+            seq,
+            head,
+            rows: Vec::new(),
+        }
+    }
+
+    pub(super) fn append(&mut self, chain: &ChainName, entry: AuditDraft) -> Result<(), StoreError> {
+        let row = self.next(chain, entry)?;
+        self.push(row);
+        Ok(())
+    }
+
+    pub(super) fn record(
+        &mut self,
+        chain: &ChainName,
+        entry: AuditDraft,
+    ) -> Result<AuditEntry, StoreError> {
+        let row = self.next(chain, entry)?;
+        let shown = AuditEntry::try_from(row.clone()).map_err(|_| StoreError::Unrecordable)?;
+        self.push(row);
+        Ok(shown)
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            seq: self.seq,
+            head: self.head,
+            rows: self.rows.len(),
+        }
+    }
+
+    /// Forgets what was appended since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        (self.seq, self.head) = (mark.seq, mark.head);
+        self.rows.truncate(mark.rows);
+    }
+
+    /// The place and the hash of the last one, if there are any.
+    pub(super) fn last(&self) -> Option<(i64, ChainHash)> {
+        (!self.rows.is_empty()).then_some((self.seq, self.head))
+    }
+
+    /// All of them, column by column.
+    pub(super) fn columns<'a>(&'a self, chain: &'a ChainName) -> EntryColumns<'a> {
+        fn each<'a, T: ToSql + Sync + 'a>(
+            rows: &'a [EntryRow],
+            field: impl Fn(&'a EntryRow) -> T,
+        ) -> Box<dyn ToSql + Sync + Send + 'a>
+        where
+            T: Send,
+        {
+            Box::new(rows.iter().map(field).collect::<Vec<T>>())
+        }
+        let rows = self.rows.as_slice();
+        EntryColumns(vec![
+            Box::new(chain.as_str()),
+            each(rows, |row| row.seq),
+            each(rows, |row| row.id.as_slice()),
+            each(rows, |row| row.created_at_ms),
+            each(rows, |row| row.app_id.as_deref()),
+            each(rows, |row| row.actor.as_str()),
+            each(rows, |row| row.api_key_id.as_deref()),
+            each(rows, |row| row.tool.as_deref()),
+            each(rows, |row| row.tool_digest.as_deref()),
+            each(rows, |row| row.action.as_str()),
+            each(rows, |row| row.subject_kind.as_deref()),
+            each(rows, |row| row.subject_id.as_deref()),
+            each(rows, |row| row.session_id.as_deref()),
+            each(rows, |row| row.request_id.as_deref()),
+            each(rows, |row| row.outcome.as_str()),
+            each(rows, |row| row.detail.as_str()),
+            each(rows, |row| row.secret_version),
+            each(rows, |row| row.payload_digest.as_deref()),
+            each(rows, |row| row.prev_hash.as_slice()),
+            each(rows, |row| row.hash.as_slice()),
+        ])
+    }
+
+    fn next(&self, chain: &ChainName, entry: AuditDraft) -> Result<EntryRow, StoreError> {
+        // Only tampering leads to the last place there can be.
+        let seq = self.seq.checked_add(1).filter(|seq| *seq > 0);
+        let seq = seq.ok_or(StoreError::Damaged {
+            what: "the head of the audit",
+        })?;
+        Ok(EntryRow::chain(entry, chain, seq, &self.head))
+    }
+
+    fn push(&mut self, row: EntryRow) {
+        (self.seq, self.head) = (row.seq, row.derive_hash());
+        self.rows.push(row);
+    }
+}
+
+/// The parameters of [`Entries::INSERT`].
+pub(super) struct EntryColumns<'a>(Vec<Box<dyn ToSql + Sync + Send + 'a>>);
+
+impl EntryColumns<'_> {
+    pub(super) fn params(&self) -> Vec<Param<'_>> {
+        self.0.iter().map(|column| &**column as Param<'_>).collect()
+    }
+}
+
+pub(super) async fn page(
+    database: &impl Ask,
+    query: &AuditQuery,
+) -> Result<AuditPage, StoreError> {
+    let filter = Filter::of(query, None);
+    let sql = format!("SELECT count(*) FROM audit WHERE {}", filter.sql);
+    let total = database.row(&sql, &filter.params()).await?;
+    let total = total.map_or(Ok(0), |row| count(&row, 0))?;
+    let limit = query.page_size();
+    let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
+    Ok(AuditPage {
+        entries: newest(database, &filter, limit, offset).await?.entries,
+        total,
+        limit,
+        offset: query.offset,
+    })
+}
+
+/// The next entries that fit the query, found by where the ones before ended: it costs the same at the end as at the
+/// beginning, and entries that are appended in the meantime move nothing.
+pub(super) async fn batch(
+    database: &impl Ask,
+    query: &AuditQuery,
+    before_place: Option<i64>,
+) -> Result<AuditBatch, StoreError> {
+    let filter = Filter::of(query, before_place);
+    newest(database, &filter, AUDIT_PAGE_MAX, 0).await
+}
+
+/// What a query asks for, as SQL and its values. A condition that is not asked for is not there, so that an index can be
+/// used.
+struct Filter {
+    sql: String,
+    values: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Filter {
+    fn of(query: &AuditQuery, before_place: Option<i64>) -> Self {
+        let milliseconds = |at: Timestamp| at.as_millisecond();
+        let mut filter = Self {
+            sql: "TRUE".to_owned(),
+            values: Vec::new(),
+        };
+        filter.and("app_id = ", query.app_id);
+        filter.and("action = ", query.action.clone());
+        filter.and("subject_kind = ", query.subject_kind.clone());
+        filter.and("created_at >= ", query.from.map(milliseconds));
+        filter.and("created_at < ", query.to.map(milliseconds));
+        filter.and("place < ", before_place);
+        filter
+    }
+
+    fn and(&mut self, condition: &str, value: Option<impl ToSql + Sync + Send + 'static>) {
+        if let Some(value) = value {
+            self.values.push(Box::new(value));
+            let number = self.values.len();
+            self.sql.push_str(&format!(" AND {condition}${number}"));
+        }
+    }
+
+    fn params(&self) -> Vec<Param<'_>> {
+        self.values.iter().map(|value| &**value as Param<'_>).collect()
+    }
+}
+
+/// Entries that cannot be shown are left out, with a warning in the log; the next batch goes on behind them all the
+/// same.
+async fn newest(
+    database: &impl Ask,
+    filter: &Filter,
+    limit: u32,
+    offset: i64,
+) -> Result<AuditBatch, StoreError> {
+    let next = filter.values.len() + 1;
+    let sql = format!(
+        "SELECT {COLUMNS}, place FROM audit WHERE {} ORDER BY place DESC LIMIT ${next} OFFSET ${}",
+        filter.sql,
+        next + 1
+    );
+    let rows = i64::from(limit);
+    let mut params = filter.params();
+    params.extend([&rows as Param<'_>, &offset]);
+    let rows = database.rows(&sql, &params).await?;
+    let (mut entries, mut last_place) = (Vec::new(), None);
+    for row in &rows {
+        let place: i64 = column(row, 20)?;
+        last_place = Some(place);
+        match entry_row(row).and_then(AuditEntry::try_from) {
+            Ok(entry) => entries.push(entry),
+            Err(StoreError::Damaged { .. }) => {
+                tracing::warn!(place, "a damaged audit entry is left out of a list");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(AuditBatch {
+        entries,
+        next: last_place.filter(|_| rows.len() == limit as usize),
+    })
+}
+
+/// Everything, in the snapshot of the caller's transaction.
+pub(super) async fn verify(
+    tx: &Transaction<'_>,
+    mut verifier: Verifier,
+) -> Result<VerifyReport, StoreError> {
+    let nothing: [Param<'_>; 0] = [];
+    let sql = format!("SELECT {COLUMNS} FROM audit ORDER BY place");
+    let rows = tx.query_raw(&sql, nothing).await?;
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        match entry_row(&row) {
+            Ok(row) => verifier.entry(row),
+            Err(_) => verifier.damaged_entry(),
+        }
+    }
+    for row in tx.query("SELECT name, hash FROM chains", &[]).await? {
+        let name: Result<ChainName, _> = column::<&str>(&row, 0)?.parse();
+        let hash = ChainHash::try_from(column::<&[u8]>(&row, 1)?);
+        if let (Ok(name), Ok(hash)) = (name, hash) {
+            verifier.chain_head(&name, hash);
+        }
+    }
+    let sql = "SELECT vault_id, name, version, payload FROM secrets";
+    let rows = tx.query_raw(sql, nothing).await?;
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        match secret_state(&row) {
+            Ok((secret, version, digest)) => verifier.secret(secret, version, digest),
+            Err(_) => verifier.damaged_secret(),
+        }
+    }
+    Ok(verifier.finish())
+}
+
+fn secret_state(row: &Row) -> Result<(String, u64, PayloadDigest), StoreError> {
+    let (vault_id, name): (VaultId, SecretName) = (column(row, 0)?, column(row, 1)?);
+    let digest = PayloadDigest::derive(column(row, 3)?);
+    Ok((format!("{vault_id}/{name}"), count(row, 2)?, digest))
+}
+
+fn entry_row(row: &Row) -> Result<EntryRow, StoreError> {
+    Ok(EntryRow {
+        chain: column(row, 0)?,
+        seq: column(row, 1)?,
+        id: column(row, 2)?,
+        created_at_ms: column(row, 3)?,
+        app_id: column(row, 4)?,
+        actor: column(row, 5)?,
+        api_key_id: column(row, 6)?,
+        tool: column(row, 7)?,
+        tool_digest: column(row, 8)?,
+        action: column(row, 9)?,
+        subject_kind: column(row, 10)?,
+        subject_id: column(row, 11)?,
+        session_id: column(row, 12)?,
+        request_id: column(row, 13)?,
+        outcome: column(row, 14)?,
+        detail: column(row, 15)?,
+        secret_version: column(row, 16)?,
+        payload_digest: column(row, 17)?,
+        prev_hash: column(row, 18)?,
+        hash: column(row, 19)?,
+    })
+}

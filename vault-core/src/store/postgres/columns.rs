@@ -1,0 +1,203 @@
+//! How the vault's types stand in PostgreSQL columns, and what PostgreSQL's errors mean.
+
+use std::{error::Error as _, io, sync::Arc};
+
+use bytes::BytesMut;
+use jiff::Timestamp;
+use tokio_postgres::{
+    Error, Row,
+    error::SqlState,
+    types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked},
+};
+
+use crate::{
+    id::{ApiKeyId, AppId, TeamId, VaultId},
+    key::KekId,
+    metadata::Metadata,
+    name::{ApiKeyName, AppName, AppSlug, VaultName},
+    secret::SecretName,
+    store::StoreError,
+};
+
+type Anything = Box<dyn std::error::Error + Sync + Send>;
+
+macro_rules! sixteen_bytes {
+    ($($name:ty),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Anything> {
+                self.as_bytes().as_slice().to_sql(ty, out)
+            }
+
+            accepts!(BYTEA);
+            to_sql_checked!();
+        }
+
+        impl<'a> FromSql<'a> for $name {
+            fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Anything> {
+                Ok(Self::from_bytes(<&[u8]>::from_sql(ty, raw)?.try_into()?))
+            }
+
+            accepts!(BYTEA);
+        }
+    )*};
+}
+
+macro_rules! checked_text {
+    ($($name:ty),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Anything> {
+                self.as_str().to_sql(ty, out)
+            }
+
+            accepts!(TEXT);
+            to_sql_checked!();
+        }
+
+        impl<'a> FromSql<'a> for $name {
+            fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Anything> {
+                Ok(<&str>::from_sql(ty, raw)?.parse()?)
+            }
+
+            accepts!(TEXT);
+        }
+    )*};
+}
+
+sixteen_bytes!(ApiKeyId, AppId, KekId, TeamId, VaultId);
+checked_text!(ApiKeyName, AppName, AppSlug, SecretName, VaultName);
+
+impl ToSql for Metadata {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Anything> {
+        self.to_json().to_sql(ty, out)
+    }
+
+    accepts!(TEXT);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Metadata {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Anything> {
+        Ok(Self::from_json(<&str>::from_sql(ty, raw)?)?)
+    }
+
+    accepts!(TEXT);
+}
+
+/// A column as what it should hold; if it holds anything else, the row is damaged.
+pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
+    row.try_get(index)
+        .map_err(|_| StoreError::Damaged { what: "a row" })
+}
+
+/// A column with a count, a version or a place, none of which are negative.
+pub(super) fn count(row: &Row, index: usize) -> Result<u64, StoreError> {
+    u64::try_from(column::<i64>(row, index)?).map_err(|_| StoreError::Damaged { what: "a row" })
+}
+
+/// The time in a column.
+pub(super) fn time(row: &Row, index: usize) -> Result<Timestamp, StoreError> {
+    optional_time(row, index)?.ok_or(StoreError::Damaged { what: "a row" })
+}
+
+/// The time in a column that may be empty.
+pub(super) fn optional_time(row: &Row, index: usize) -> Result<Option<Timestamp>, StoreError> {
+    column::<Option<i64>>(row, index)?
+        .map(Timestamp::from_millisecond)
+        .transpose()
+        .map_err(|_| StoreError::Damaged { what: "a row" })
+}
+
+/// Milliseconds since 1970, which is as precise as times are kept.
+pub(super) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// A version or a count as a column takes it. What this program counts fits.
+pub(super) fn signed(count: u64) -> Result<i64, StoreError> {
+    i64::try_from(count).map_err(|_| StoreError::Damaged { what: "a row" })
+}
+
+/// The rows that can be read; those that cannot are left out with a warning, so that one damaged row breaks no list.
+pub(super) fn readable<T>(
+    what: &'static str,
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut readable = Vec::with_capacity(rows.len());
+    for row in rows {
+        match read(row) {
+            Ok(row) => readable.push(row),
+            Err(StoreError::Damaged { .. }) => {
+                tracing::warn!(what, "a damaged row is left out of a list");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(readable)
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        let Some(refusal) = error.as_db_error() else {
+            return without_answer(error);
+        };
+        let (code, message) = (refusal.code(), refusal.message());
+        match code {
+            &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
+                Self::Conflict
+            }
+            &SqlState::UNIQUE_VIOLATION => Self::Taken,
+            &SqlState::FOREIGN_KEY_VIOLATION => Self::NotFound,
+            &SqlState::DISK_FULL => Self::Full,
+            &SqlState::READ_ONLY_SQL_TRANSACTION => Self::Standby,
+            &SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
+            &SqlState::TOO_MANY_CONNECTIONS => Self::OutOfConnections,
+            &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                Self::AccessDenied
+            }
+            &SqlState::INVALID_CATALOG_NAME => Self::NoDatabase,
+            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Self::Corrupt,
+            // A number that only tampering led to its end, or bytes that are no text of the database.
+            &SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+            | &SqlState::CHECK_VIOLATION
+            | &SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Damaged { what: "a row" },
+            code if code.code().starts_with("08") || code.code().starts_with("57P") => {
+                tracing::warn!(code = code.code(), message, "the database ended a connection");
+                Self::Disconnected
+            }
+            // Statements end earlier than whoever waits for them.
+            &SqlState::QUERY_CANCELED => Self::Disconnected,
+            &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Self::Disconnected,
+            _ => Self::Backend(Arc::new(error)),
+        }
+    }
+}
+
+/// What it means that the database did not answer a question, or none was asked.
+fn without_answer(error: Error) -> StoreError {
+    let text = error.to_string();
+    let cause = error.source();
+    if text.contains("TLS") {
+        let cause = cause.map(ToString::to_string).unwrap_or_default();
+        return match cause.contains("does not support TLS") {
+            true => StoreError::TlsMissing,
+            false => StoreError::TlsRefused { cause },
+        };
+    }
+    if cause.is_some_and(|cause| cause.is::<io::Error>()) || error.is_closed() {
+        return match text.contains("connecting") {
+            true => StoreError::Unreachable {
+                cause: cause.map(ToString::to_string).unwrap_or_default(),
+            },
+            false => StoreError::Disconnected,
+        };
+    }
+    if text.contains("timeout") {
+        return StoreError::Disconnected;
+    }
+    if text.contains("authentication") || text.contains("invalid configuration") {
+        // It asked for a password, and there is none.
+        return StoreError::AccessDenied;
+    }
+    StoreError::Backend(Arc::new(error))
+}

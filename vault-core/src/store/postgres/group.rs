@@ -1,0 +1,377 @@
+//! One transaction of a host: the changes that arrived together, and their audit entries.
+//!
+//! It begins by taking hold of the host's chain and of the apps that it touches, in an order that all hosts keep, so
+//! that they do not wait for each other in a circle: for releases shared, for changes alone. So a change is committed,
+//! and acknowledged, only after each release that still read what was there before, on whatever host. Entries are
+//! chained in memory and inserted with one statement at the end. What a change does is in the file of its subject.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use futures::{
+    FutureExt,
+    future::{try_join3, try_join4},
+};
+use tokio::sync::oneshot;
+use tokio_postgres::{Row, Statement};
+
+use super::{
+    Ask,
+    chain::Entries,
+    columns::column,
+    connections::{Connection, Param},
+    secrets,
+};
+use crate::{
+    audit::{AuditDraft, AuditEntry, ChainHash, ChainName},
+    id::AppId,
+    secret::SecretName,
+    store::{StoreError, release::Found, tally::Ticket},
+};
+
+/// Something to do in a transaction, as often as it takes until one is committed.
+#[async_trait]
+pub(super) trait Change: Send + Sync + 'static {
+    /// What it makes.
+    type Made: Send + 'static;
+
+    /// Whose releases must not be under way meanwhile.
+    fn app(&self) -> Option<AppId> {
+        None
+    }
+
+    /// The secret that it releases. Such a change does nothing but append an entry.
+    fn released(&self) -> Option<(AppId, &SecretName)> {
+        None
+    }
+
+    /// Whether it does nothing but append entries, and so leaves nothing behind when it fails.
+    fn only_appends(&self) -> bool {
+        self.released().is_some()
+    }
+
+    async fn make(&self, group: &mut Group<'_>) -> Result<Self::Made, StoreError>;
+}
+
+/// A change without its type.
+#[async_trait]
+pub(super) trait Job: Send {
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+    fn asked_at(&self) -> Instant;
+    fn app(&self) -> Option<AppId>;
+    fn released(&self) -> Option<(AppId, &SecretName)>;
+    fn only_appends(&self) -> bool;
+    /// Makes the change and keeps its outcome; a panic is one, so that none ends the writer.
+    async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Tells whoever waits, after the commit or instead of it.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A change, its outcome once there is one, and who waits for it.
+pub(super) struct Task<C: Change> {
+    change: C,
+    outcome: Option<Result<C::Made, StoreError>>,
+    reply: oneshot::Sender<Result<C::Made, StoreError>>,
+    ticket: Ticket,
+}
+
+impl<C: Change> Task<C> {
+    pub(super) fn new(
+        change: C,
+        reply: oneshot::Sender<Result<C::Made, StoreError>>,
+        ticket: Ticket,
+    ) -> Self {
+        Self {
+            change,
+            outcome: None,
+            reply,
+            ticket,
+        }
+    }
+}
+
+#[async_trait]
+impl<C: Change> Job for Task<C> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn asked_at(&self) -> Instant {
+        self.ticket.asked_at()
+    }
+
+    fn app(&self) -> Option<AppId> {
+        self.change.app()
+    }
+
+    fn released(&self) -> Option<(AppId, &SecretName)> {
+        self.change.released()
+    }
+
+    fn only_appends(&self) -> bool {
+        self.change.only_appends()
+    }
+
+    async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        let made = AssertUnwindSafe(self.change.make(group)).catch_unwind();
+        let outcome = made.await.unwrap_or(Err(StoreError::Panicked));
+        match self.outcome.insert(outcome) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Ok(made)), Ok(())) => Ok(made),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        // Who hears that it is done must not find it counted as waiting.
+        drop(self.ticket);
+        // Whoever stopped waiting does not hear of it.
+        drop(self.reply.send(outcome));
+    }
+}
+
+/// The last entry of a group of which it is not known whether it was committed.
+#[derive(Clone, Copy)]
+pub(super) struct Unclear {
+    seq: i64,
+    hash: ChainHash,
+}
+
+/// Why an attempt at a group ended without a commit that is known of.
+pub(super) struct Failed {
+    pub(super) error: StoreError,
+    pub(super) unclear: Option<Unclear>,
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self {
+            error,
+            unclear: None,
+        }
+    }
+}
+
+/// A transaction that is open.
+pub(super) struct Group<'a> {
+    connection: &'a Connection,
+    chain: &'a ChainName,
+    entries: Entries,
+    found: HashMap<(AppId, SecretName), Result<Found, StoreError>>,
+}
+
+impl<'a> Group<'a> {
+    /// Makes all jobs in one transaction. A job that fails alone is undone alone.
+    pub(super) async fn make(
+        connection: &'a Connection,
+        chain: &'a ChainName,
+        jobs: &mut [Box<dyn Job>],
+        unclear: Option<Unclear>,
+    ) -> Result<(), Failed> {
+        let still_unclear = |error| Failed { error, unclear };
+        let mut group = Self::begin(connection, chain, jobs)
+            .await
+            .map_err(still_unclear)?;
+        if let Some(last) = unclear {
+            // The chain is ours now, so the transaction of then has ended, one way or the other.
+            if group.was_committed(last).await.map_err(still_unclear)? {
+                return Ok(connection.batch_execute("ROLLBACK").await.map_err(StoreError::from)?);
+            }
+        }
+        let is_alone = jobs.len() == 1;
+        for job in jobs {
+            let guarded = !is_alone && !job.only_appends();
+            if guarded {
+                group.execute("SAVEPOINT job").await?;
+            }
+            let before = group.entries.mark();
+            match job.run(&mut group).await {
+                Ok(()) => {}
+                Err(error) if ends_everything(&error) => return Err(error.into()),
+                Err(_) => {
+                    group.entries.back_to(before);
+                    match (is_alone, guarded) {
+                        (true, _) => return Ok(group.execute("ROLLBACK").await?),
+                        (false, true) => group.execute("ROLLBACK TO job").await?,
+                        (false, false) => {}
+                    }
+                }
+            }
+        }
+        group.commit().await
+    }
+
+    /// Everything that comes before the first job is asked for at once: it costs one round trip.
+    async fn begin(
+        connection: &'a Connection,
+        chain: &'a ChainName,
+        jobs: &[Box<dyn Job>],
+    ) -> Result<Self, StoreError> {
+        let mut locks = BTreeMap::new();
+        for job in jobs {
+            if let Some((app, _)) = job.released() {
+                locks.entry(lock_of(app)).or_insert(false);
+            }
+            if let Some(app) = job.app() {
+                locks.insert(lock_of(app), true);
+            }
+        }
+        let (keys, alone): (Vec<i64>, Vec<bool>) = locks.into_iter().unzip();
+        let (apps, names): (Vec<AppId>, Vec<SecretName>) = jobs
+            .iter()
+            .filter_map(|job| job.released())
+            .map(|(app, name)| (app, name.clone()))
+            .unzip();
+        let head = connection.prepare_cached(HEAD).await?;
+        let lock = connection.prepare_cached(LOCK).await?;
+        let find = connection.prepare_cached(secrets::FIND).await?;
+        let name = chain.as_str();
+        let ((), head, _, found) = try_join4(
+            connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
+            connection.query_opt(&head, &[&name]),
+            all(connection, &lock, !keys.is_empty(), &[&keys, &alone]),
+            all(connection, &find, !apps.is_empty(), &[&apps, &names]),
+        )
+        .await?;
+        let damaged = StoreError::Damaged {
+            what: "the head of the audit",
+        };
+        let head = head.ok_or(damaged.clone())?;
+        let hash: &[u8] = column(&head, 1)?;
+        let hash = ChainHash::try_from(hash).map_err(|_| damaged)?;
+        let found = apps.into_iter().zip(names).zip(found.iter().map(secrets::found));
+        Ok(Self {
+            connection,
+            chain,
+            entries: Entries::after(column(&head, 0)?, hash),
+            found: found.collect(),
+        })
+    }
+
+    /// Takes out what a release of this secret found.
+    pub(super) fn found(&self, app: AppId, name: &SecretName) -> Result<Found, StoreError> {
+        let found = self.found.get(&(app, name.clone()));
+        // It was asked for at the beginning, by the same job.
+        found.cloned().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Appends an entry to the host's chain.
+    pub(super) fn append(&mut self, entry: AuditDraft) -> Result<(), StoreError> {
+        self.entries.append(self.chain, entry)
+    }
+
+    /// The same, and returns the entry as lists will show it. What no list could show is not appended.
+    pub(super) fn record(&mut self, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
+        self.entries.record(self.chain, entry)
+    }
+
+    /// Which host this is.
+    pub(super) fn host(&self) -> &str {
+        self.chain.as_str()
+    }
+
+    pub(super) async fn change(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<u64, StoreError> {
+        self.connection.change(sql, params).await
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.connection.batch_execute(sql).await?)
+    }
+
+    async fn was_committed(&self, last: Unclear) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM audit WHERE chain = $1 AND seq = $2 AND hash = $3";
+        let hash = last.hash.as_bytes().as_slice();
+        let row = self.row(sql, &[&self.chain.as_str(), &last.seq, &hash]);
+        Ok(row.await?.is_some())
+    }
+
+    /// Inserts the entries, advances the chain and commits, with one round trip. Who does not hear how that ended does
+    /// not know it.
+    async fn commit(self) -> Result<(), Failed> {
+        let (connection, chain) = (self.connection, self.chain);
+        let Some((seq, hash)) = self.entries.last() else {
+            return Ok(self.execute("COMMIT").await?);
+        };
+        let insert = connection.prepare_cached(Entries::INSERT).await;
+        let insert = insert.map_err(StoreError::from)?;
+        let advance = connection.prepare_cached(ADVANCE).await;
+        let advance = advance.map_err(StoreError::from)?;
+        let columns = self.entries.columns(chain);
+        let (name, bytes) = (chain.as_str(), hash.as_bytes().as_slice());
+        let advanced: [Param<'_>; 3] = [&name, &seq, &bytes];
+        let params = columns.params();
+        let outcome = try_join3(
+            connection.execute(&insert, &params),
+            connection.execute(&advance, &advanced),
+            connection.batch_execute("COMMIT"),
+        );
+        match outcome.await.map_err(StoreError::from) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let unclear = Unclear { seq, hash };
+                Err(Failed {
+                    unclear: matches!(error, StoreError::Disconnected).then_some(unclear),
+                    error,
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Ask for Group<'_> {
+    async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.connection.rows(sql, params).await
+    }
+}
+
+const HEAD: &str = "SELECT seq, hash FROM chains WHERE name = $1 FOR UPDATE";
+const ADVANCE: &str = "UPDATE chains SET seq = $2, hash = $3 WHERE name = $1";
+
+/// In the order of the keys.
+const LOCK: &str = "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key)::text
+    ELSE pg_advisory_xact_lock_shared(key)::text END FROM unnest($1::bigint[], $2::boolean[]) AS lock (key, alone)";
+
+/// What stands for an app among advisory locks: the random half of its id. Two apps that share it only wait for each
+/// other.
+fn lock_of(app: AppId) -> i64 {
+    let [.., a, b, c, d, e, f, g, h] = *app.as_bytes();
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+async fn all(
+    connection: &Connection,
+    statement: &Statement,
+    wanted: bool,
+    params: &[Param<'_>],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    match wanted {
+        true => connection.query(statement, params).await,
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Whether an error is about the transaction and not about one of its jobs.
+fn ends_everything(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Conflict
+            | StoreError::Disconnected
+            | StoreError::Standby
+            | StoreError::Full
+            | StoreError::Panicked
+    )
+}

@@ -1,0 +1,100 @@
+//! Brings a database to the newest schema.
+//!
+//! Migrations are the files of `migrations/postgres/`, in order; those that are missing are applied in one transaction.
+//! A released migration never changes. Several hosts may start at once: one of them migrates.
+
+use std::{error::Error as _, sync::Arc};
+
+use refinery_core::{Migration, Runner};
+use tokio_postgres::{Client, Error, error::SqlState};
+
+use crate::store::StoreError;
+
+/// Every migration there is, by the name of its file.
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "V1__initial",
+    include_str!("../../../migrations/postgres/V1__initial.sql"),
+)];
+
+/// Where the database remembers which ones it has.
+const HISTORY: &str = "schema_history";
+
+/// Who migrates holds this advisory lock: "tvra".
+const LOCK: i64 = 0x7476_7261;
+
+/// Migrates, on a connection of its own that is closed afterwards, and with it the lock.
+pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
+    let failed = |error: refinery_core::Error| StoreError::Backend(Arc::new(error));
+    let migrations: Result<Vec<_>, _> = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect();
+    let known = MIGRATIONS.len() as i64;
+    let found = version(client).await?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
+        .await?;
+    let mut runner = Runner::new(&migrations.map_err(failed)?).set_grouped(true);
+    runner.set_migration_table_name(HISTORY);
+    let report = runner.run_async(client).await;
+    let report = report.map_err(|error| refused(error, found, known))?;
+    for migration in report.applied_migrations() {
+        tracing::info!(version = migration.version(), "migrated the database");
+    }
+    Ok(())
+}
+
+/// The version of the schema; 0 when there is none.
+async fn version(client: &Client) -> Result<i64, StoreError> {
+    let exists = format!("SELECT to_regclass('{HISTORY}') IS NOT NULL");
+    if !client.query_one(&exists, &[]).await?.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let newest = format!("SELECT coalesce(max(version), 0)::bigint FROM {HISTORY}");
+    let newest = client.query_one(&newest, &[]).await?;
+    newest
+        .try_get(0)
+        .map_err(|_| StoreError::Damaged { what: "the schema's version" })
+}
+
+fn refused(error: refinery_core::Error, found: i64, known: i64) -> StoreError {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<Error>());
+    match cause.and_then(Error::code) {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => StoreError::OlderSchema { found, known },
+        Some(&SqlState::DUPLICATE_TABLE) => StoreError::NotOurs,
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => StoreError::Standby,
+        _ => StoreError::Backend(Arc::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_file_is_in_the_list() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                (name, std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        files.sort();
+        let known: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|(name, sql)| (name.to_string(), sql.to_string()))
+            .collect();
+        assert_eq!(files, known);
+    }
+}

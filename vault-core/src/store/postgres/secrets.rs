@@ -1,0 +1,321 @@
+//! Sealed secrets in PostgreSQL, and their release.
+
+use async_trait::async_trait;
+use tokio_postgres::Row;
+
+use super::{
+    Ask, PostgresStore,
+    columns::{column, count, now_ms, readable, signed, time},
+    group::{Change, Group},
+    keks,
+};
+use crate::{
+    audit::{AuditDraft, outcome},
+    envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
+    id::{AppId, VaultId},
+    key::KekId,
+    revision::{Condition, Revision},
+    secret::{RedactedSecret, SecretName},
+    store::{
+        KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
+        release::Found,
+    },
+};
+
+/// What is behind each of the names that apps ask for. A designation of another app's vault can only come from
+/// tampering; it designates nothing. The limits keep every search on its index, whatever PostgreSQL knows of the tables.
+pub(super) const FIND: &str = "SELECT d.id, d.metadata, s.version, s.kek_id, s.wrapped, s.payload
+    FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (app_id, name, place)
+    LEFT JOIN LATERAL (SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
+        WHERE a.id = asked.app_id LIMIT 1) d ON TRUE
+    LEFT JOIN LATERAL (SELECT version, kek_id, wrapped, payload FROM secrets
+        WHERE vault_id = d.id AND name = asked.name LIMIT 1) s ON TRUE
+    ORDER BY asked.place";
+
+/// A row of [`FIND`].
+pub(super) fn found(row: &Row) -> Result<Found, StoreError> {
+    let Some(vault_id) = column::<Option<VaultId>>(row, 0)? else {
+        return Ok(Found::NoVaultDesignated);
+    };
+    if column::<Option<i64>>(row, 2)?.is_none() {
+        return Ok(Found::NoSecret { vault_id });
+    }
+    Ok(Found::Secret {
+        vault_id,
+        metadata: column(row, 1)?,
+        version: count(row, 2)?,
+        kek_id: column(row, 3)?,
+        wrapped: column(row, 4)?,
+        payload: column(row, 5)?,
+    })
+}
+
+/// A vault of an app, and in the same row its secret of this name if there is one.
+const HEAD: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $4)
+    FROM vaults v LEFT JOIN secrets s ON s.vault_id = v.id AND s.name = $3
+    WHERE v.id = $1 AND v.app_id = $2";
+
+/// The same of all secrets of the vault.
+const SECRETS: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $3), s.name, s.kek_id, s.updated_at
+    FROM vaults v LEFT JOIN secrets s ON s.vault_id = v.id
+    WHERE v.id = $1 AND v.app_id = $2 ORDER BY s.name COLLATE \"C\"";
+
+const HEAD_BYTES: i32 = PAYLOAD_HEAD_BYTES as i32;
+
+#[async_trait]
+impl SecretStore for PostgresStore {
+    async fn secret_head(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+    ) -> Result<Option<SecretHead>, StoreError> {
+        let row = self
+            .readers
+            .row(HEAD, &[&vault_id, &app_id, name, &HEAD_BYTES])
+            .await?;
+        head(&row.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn put_secret(
+        &self,
+        put: PutSecret,
+        entry: AuditDraft,
+    ) -> Result<PutOutcome, StoreError> {
+        self.writer.change(Put { put, entry }).await
+    }
+
+    async fn secrets(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+    ) -> Result<Vec<RedactedSecret>, StoreError> {
+        let rows = self
+            .readers
+            .rows(SECRETS, &[&vault_id, &app_id, &HEAD_BYTES])
+            .await?;
+        let Some(first) = rows.first() else {
+            return Err(StoreError::NotFound);
+        };
+        // The row of a vault without secrets.
+        if column::<Option<i64>>(first, 0)?.is_none() {
+            return Ok(Vec::new());
+        }
+        readable("secret", &rows, |row| {
+            let head = head(row)?.ok_or(StoreError::NotFound)?;
+            Ok(RedactedSecret {
+                vault_id,
+                name: column(row, 3)?,
+                kek_id: column(row, 4)?,
+                version: head.version,
+                created_at: head.created_at,
+                updated_at: time(row, 5)?,
+                revision: head.revision,
+            })
+        })
+    }
+
+    async fn delete_secret(
+        &self,
+        app_id: AppId,
+        vault_id: VaultId,
+        name: &SecretName,
+        condition: Condition,
+        entry: AuditDraft,
+    ) -> Result<bool, StoreError> {
+        let delete = Delete {
+            app_id,
+            vault_id,
+            name: name.clone(),
+            condition,
+            entry,
+        };
+        self.writer.change(delete).await
+    }
+
+    async fn release(
+        &self,
+        app_id: AppId,
+        name: &SecretName,
+        entry: AuditDraft,
+    ) -> Result<ReleaseRow, StoreError> {
+        let release = Release {
+            app_id,
+            name: name.clone(),
+            entry,
+        };
+        self.writer.change(release).await
+    }
+
+    async fn keks(&self) -> Result<Vec<KekRow>, StoreError> {
+        keks::all(&self.readers).await
+    }
+
+    async fn canary(&self, kek_id: KekId) -> Result<Option<Vec<u8>>, StoreError> {
+        keks::canary(&self.readers, kek_id).await
+    }
+
+    async fn register_kek(
+        &self,
+        kek_id: KekId,
+        canary: Vec<u8>,
+        readable: Vec<KekId>,
+        entry: AuditDraft,
+    ) -> Result<(), StoreError> {
+        let register = keks::Register {
+            kek_id,
+            canary,
+            readable,
+            entry,
+        };
+        self.writer.change(register).await
+    }
+
+    async fn check_keks(&self, readable: Vec<KekId>) -> Result<(), StoreError> {
+        keks::check(&self.readers, &readable).await
+    }
+}
+
+struct Put {
+    put: PutSecret,
+    entry: AuditDraft,
+}
+
+#[async_trait]
+impl Change for Put {
+    type Made = PutOutcome;
+
+    fn app(&self) -> Option<AppId> {
+        Some(self.put.sealed.binding.app_id)
+    }
+
+    async fn make(&self, group: &mut Group<'_>) -> Result<PutOutcome, StoreError> {
+        let SealedSecret {
+            binding,
+            kek_id,
+            wrapped,
+            payload,
+        } = &self.put.sealed;
+        let SecretBinding {
+            app_id,
+            vault_id,
+            name,
+            version,
+        } = binding;
+        let (kek_id, vault_id, version) = (*kek_id, *vault_id, *version);
+        let row = group
+            .row(HEAD, &[&vault_id, app_id, name, &HEAD_BYTES])
+            .await?;
+        let head = head(&row.ok_or(StoreError::NotFound)?)?;
+        if head != self.put.replaces {
+            return Ok(PutOutcome::Stale(head));
+        }
+        // A KEK that wraps nothing yet may be a wrong one, set in this process alone.
+        if !keks::wraps_any(group, kek_id).await? {
+            keks::check_alone(group, &self.put.readable).await?;
+        }
+        let updated_ms = now_ms();
+        let created_ms = head.map_or(updated_ms, |head| head.created_at.as_millisecond());
+        let wraps = keks::count_wraps(group, kek_id, 1).await?;
+        let upsert = "INSERT INTO secrets (vault_id, name, version, kek_id, created_at, updated_at, wrapped, payload)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (vault_id, name) DO UPDATE SET version = excluded.version,
+            kek_id = excluded.kek_id, updated_at = excluded.updated_at, wrapped = excluded.wrapped,
+            payload = excluded.payload RETURNING created_at, updated_at";
+        let stored = signed(version)?;
+        let row = group
+            .row(
+                upsert,
+                &[
+                    &vault_id,
+                    name,
+                    &stored,
+                    &kek_id,
+                    &created_ms,
+                    &updated_ms,
+                    wrapped,
+                    payload,
+                ],
+            )
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        group.append(self.entry.clone())?;
+        let view = RedactedSecret {
+            vault_id,
+            name: name.clone(),
+            kek_id,
+            version,
+            created_at: time(&row, 0)?,
+            updated_at: time(&row, 1)?,
+            revision: Revision::of_payload(payload),
+        };
+        Ok(PutOutcome::Stored { view, wraps })
+    }
+}
+
+struct Delete {
+    app_id: AppId,
+    vault_id: VaultId,
+    name: SecretName,
+    condition: Condition,
+    entry: AuditDraft,
+}
+
+#[async_trait]
+impl Change for Delete {
+    type Made = bool;
+
+    fn app(&self) -> Option<AppId> {
+        Some(self.app_id)
+    }
+
+    async fn make(&self, group: &mut Group<'_>) -> Result<bool, StoreError> {
+        let row = group
+            .row(HEAD, &[&self.vault_id, &self.app_id, &self.name, &HEAD_BYTES])
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        self.condition
+            .check(|| Ok(head(&row)?.map(|head| head.revision)))?;
+        let delete = "DELETE FROM secrets WHERE vault_id = $1 AND name = $2";
+        let existed = group.change(delete, &[&self.vault_id, &self.name]).await? == 1;
+        let entry = self.entry.clone();
+        group.append(match existed {
+            true => entry,
+            false => entry.outcome(outcome::NOT_FOUND),
+        })?;
+        Ok(existed)
+    }
+}
+
+struct Release {
+    app_id: AppId,
+    name: SecretName,
+    entry: AuditDraft,
+}
+
+#[async_trait]
+impl Change for Release {
+    type Made = ReleaseRow;
+
+    fn released(&self) -> Option<(AppId, &SecretName)> {
+        Some((self.app_id, &self.name))
+    }
+
+    async fn make(&self, group: &mut Group<'_>) -> Result<ReleaseRow, StoreError> {
+        let found = group.found(self.app_id, &self.name)?;
+        let (entry, row) = found.recorded(self.app_id, self.name.clone(), self.entry.clone());
+        group.append(entry)?;
+        Ok(row)
+    }
+}
+
+/// The secret in a row of [`HEAD`] or [`SECRETS`], if there is one.
+fn head(row: &Row) -> Result<Option<SecretHead>, StoreError> {
+    if column::<Option<i64>>(row, 0)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(SecretHead {
+        version: count(row, 0)?,
+        created_at: time(row, 1)?,
+        revision: Revision::of_payload(column(row, 2)?),
+    }))
+}

@@ -1,0 +1,204 @@
+//! The one task that writes, and makes what arrives together one transaction.
+//!
+//! There is one because a host writes one audit chain: transactions would only wait for one another. While one is
+//! being committed the next group gathers. A group that a lost connection, a deadlock or a serialization failure ends
+//! is made once more, and it is found out first whether it had been committed after all, so that nothing is done twice
+//! and nothing that was acknowledged is lost. What a job does is in the file of its subject, the transaction in `group`.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+use super::{
+    Attempts, PostgresOptions,
+    connections::Connections,
+    group::{Change, Failed, Group, Job, Task, Unclear},
+};
+use crate::store::{StoreError, StoreStats, tally::Tally};
+
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    tally: Arc<Tally>,
+    operation_timeout: Duration,
+    close_timeout: Duration,
+    queue_max_jobs: usize,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    pub(super) fn start(connections: Connections, options: PostgresOptions) -> Self {
+        let (queue, messages) = mpsc::channel(options.queue_max_jobs);
+        let tally = Arc::new(Tally::default());
+        let writer = Self {
+            queue,
+            tally: Arc::clone(&tally),
+            operation_timeout: options.operation_timeout,
+            close_timeout: options.close_timeout,
+            queue_max_jobs: options.queue_max_jobs,
+        };
+        let work = Work {
+            connections,
+            options,
+            messages,
+            tally,
+            closing: None,
+        };
+        tokio::spawn(work.run());
+        writer
+    }
+
+    /// Makes a change in the next group and returns when that is committed. A caller that stops waiting withdraws a
+    /// change that has not begun.
+    pub(super) async fn change<C: Change>(&self, change: C) -> Result<C::Made, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(Task::new(change, reply, self.tally.ticket())))?;
+        time::timeout(self.operation_timeout, answer)
+            .await
+            .map_err(|_| timed_out(self.operation_timeout))?
+            .unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Ends the task after what is waiting.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let limit = self.operation_timeout + self.close_timeout;
+        let closed = async {
+            // Who cannot be told, or does not answer, has ended.
+            if self.queue.send(Message::Close(reply)).await.is_ok() {
+                drop(answer.await);
+            }
+        };
+        time::timeout(limit, closed)
+            .await
+            .map_err(|_| timed_out(limit))
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        self.tally.stats()
+    }
+
+    fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        use mpsc::error::TrySendError;
+        self.queue
+            .try_send(Message::Job(job))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => StoreError::Overloaded {
+                    queue_max_jobs: self.queue_max_jobs,
+                },
+                TrySendError::Closed(_) => StoreError::Closed,
+            })
+    }
+}
+
+/// What the task owns.
+struct Work {
+    connections: Connections,
+    options: PostgresOptions,
+    messages: mpsc::Receiver<Message>,
+    tally: Arc<Tally>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Work {
+    async fn run(mut self) {
+        while self.closing.is_none() {
+            let Some(first) = self.messages.recv().await else {
+                break;
+            };
+            let jobs = self.gather(first);
+            if !jobs.is_empty() {
+                self.make(jobs).await;
+            }
+        }
+        self.messages.close();
+        self.connections.close();
+        if let Some(reply) = self.closing.take() {
+            drop(reply.send(()));
+        }
+    }
+
+    /// This message and whatever else waits.
+    fn gather(&mut self, first: Message) -> Vec<Box<dyn Job>> {
+        let mut jobs = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) if job.is_abandoned() => {}
+                Message::Job(job) => jobs.push(job),
+                Message::Close(reply) => {
+                    self.closing = Some(reply);
+                    break;
+                }
+            }
+            if jobs.len() >= self.options.group_max_jobs {
+                break;
+            }
+            next = self.messages.try_recv().ok();
+        }
+        jobs
+    }
+
+    /// Makes a group, however many attempts that takes, and tells everyone.
+    async fn make(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        // Releases read what was there before the group; so they come first.
+        jobs.sort_by_key(|job| job.released().is_none());
+        let committed = self.attempts(&mut jobs).await;
+        match &committed {
+            Ok(()) => self.tally.committed(jobs.iter().map(|job| job.asked_at())),
+            Err(error) => {
+                tracing::error!(%error, jobs = jobs.len(), "a group of writes was not committed");
+                self.tally.failed();
+            }
+        }
+        for job in jobs {
+            job.finish(committed.clone());
+        }
+    }
+
+    async fn attempts(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let limit = self.options.operation_timeout;
+        let made = async {
+            let mut attempts = Attempts::new(self.options.attempts_max);
+            let mut unclear = None;
+            loop {
+                let Err(failed) = self.attempt(jobs, unclear).await else {
+                    return Ok(());
+                };
+                unclear = failed.unclear;
+                if !attempts.again_after(&failed.error).await {
+                    return Err(failed.error);
+                }
+            }
+        };
+        time::timeout(limit, made)
+            .await
+            .unwrap_or_else(|_| Err(timed_out(limit)))
+    }
+
+    async fn attempt(
+        &self,
+        jobs: &mut [Box<dyn Job>],
+        unclear: Option<Unclear>,
+    ) -> Result<(), Failed> {
+        let connection = match self.connections.one().await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Failed { error, unclear }),
+        };
+        Group::make(&connection, &self.options.host, jobs, unclear).await?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+fn timed_out(limit: Duration) -> StoreError {
+    StoreError::TimedOut {
+        limit_ms: limit.as_millis() as u64,
+    }
+}

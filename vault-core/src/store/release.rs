@@ -1,0 +1,84 @@
+//! What a release finds and what is recorded of it, whichever store looks.
+
+use super::ReleaseRow;
+use crate::{
+    audit::{AuditDraft, Subject, outcome, subject_kind},
+    envelope::{SealedSecret, SecretBinding},
+    id::{AppId, VaultId},
+    key::KekId,
+    metadata::Metadata,
+    secret::SecretName,
+};
+
+/// What is behind a name that an app asks for.
+#[derive(Clone)]
+pub(super) enum Found {
+    /// The app designates no vault.
+    NoVaultDesignated,
+    /// The designated vault has no such secret.
+    NoSecret {
+        /// The vault.
+        vault_id: VaultId,
+    },
+    /// The secret.
+    Secret {
+        /// The vault.
+        vault_id: VaultId,
+        /// Its metadata.
+        metadata: Metadata,
+        /// The version of the secret.
+        version: u64,
+        /// The KEK that wraps its DEK.
+        kek_id: KekId,
+        /// Its wrapped DEK.
+        wrapped: Vec<u8>,
+        /// Its sealed value.
+        payload: Vec<u8>,
+    },
+}
+
+impl Found {
+    /// The entry that a release is recorded with, and what it gives.
+    pub(super) fn recorded(
+        self,
+        app_id: AppId,
+        name: SecretName,
+        entry: AuditDraft,
+    ) -> (AuditDraft, ReleaseRow) {
+        match self {
+            Self::NoVaultDesignated => {
+                let entry = entry.about(Subject::new(subject_kind::SECRET, &name));
+                let entry = entry.outcome(outcome::NO_VAULT_DESIGNATED);
+                (entry, ReleaseRow::NoVaultDesignated)
+            }
+            Self::NoSecret { vault_id } => {
+                let entry = entry.about(Subject::secret(vault_id, &name));
+                (entry.outcome(outcome::NOT_FOUND), ReleaseRow::NotFound)
+            }
+            Self::Secret {
+                vault_id,
+                metadata,
+                version,
+                kek_id,
+                wrapped,
+                payload,
+            } => {
+                let entry = entry.about(Subject::secret(vault_id, &name));
+                let entry = entry.version(version).outcome(outcome::AUTHORISED);
+                let binding = SecretBinding {
+                    app_id,
+                    vault_id,
+                    name,
+                    version,
+                };
+                let sealed = SealedSecret {
+                    binding,
+                    kek_id,
+                    wrapped,
+                    payload,
+                };
+                (entry, ReleaseRow::Authorised { sealed, metadata })
+            }
+        }
+    }
+}
