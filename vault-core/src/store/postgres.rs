@@ -104,7 +104,8 @@ impl PostgresStore {
         let writing = connections(1)?;
         let mut connection = writing.one().await?;
         schema::migrate(&mut connection).await?;
-        let begin = "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
+        let begin =
+            "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
         let genesis = options.host.genesis();
         let genesis = genesis.as_bytes().as_slice();
         connection
@@ -146,7 +147,9 @@ impl Store for PostgresStore {
         let verify = async {
             let mut connection = self.readers.connections.one().await?;
             // It takes longer than other statements; the connection goes with it.
-            connection.batch_execute("SET statement_timeout = 0").await?;
+            connection
+                .batch_execute("SET statement_timeout = 0")
+                .await?;
             let tx = connection
                 .build_transaction()
                 .isolation_level(IsolationLevel::RepeatableRead)

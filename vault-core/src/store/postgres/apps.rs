@@ -20,7 +20,8 @@ const APPS: &str = "SELECT id, team_id, name, slug, description, created_at, upd
     FROM apps ORDER BY created_at, id";
 const APP: &str = "SELECT id, team_id, name, slug, description, created_at, updated_at, vault_id
     FROM apps WHERE id = $1";
-const APP_BY_SLUG: &str = "SELECT id, team_id, name, slug, description, created_at, updated_at, vault_id
+const APP_BY_SLUG: &str =
+    "SELECT id, team_id, name, slug, description, created_at, updated_at, vault_id
     FROM apps WHERE slug = $1";
 const API_KEYS: &str = "SELECT id, app_id, name, created_at, expires_at, revoked_at, secret_hash
     FROM api_keys WHERE app_id = $1 ORDER BY id";
@@ -82,7 +83,8 @@ impl Change for CreateApp {
     type Made = App;
 
     async fn make(&self, group: &mut Group<'_>) -> Result<App, StoreError> {
-        let insert = "INSERT INTO apps (id, team_id, name, slug, description, created_at, updated_at)
+        let insert =
+            "INSERT INTO apps (id, team_id, name, slug, description, created_at, updated_at)
             SELECT $1, id, $2, $3, $4, $5, $5 FROM teams LIMIT 1
             RETURNING id, team_id, name, slug, description, created_at, updated_at, vault_id";
         let NewApp {
@@ -91,7 +93,9 @@ impl Change for CreateApp {
             slug,
             description,
         } = &self.app;
-        let row = group.row(insert, &[id, name, slug, description, &now_ms()]).await?;
+        let row = group
+            .row(insert, &[id, name, slug, description, &now_ms()])
+            .await?;
         let row = row.ok_or(StoreError::Damaged { what: "the team" })?;
         group.append(self.entry.clone())?;
         app(&row)
@@ -118,7 +122,14 @@ impl Change for CreateApiKey {
         group
             .change(
                 insert,
-                &[values.0, values.1, values.2, &hash, &created_at, &expires_at],
+                &[
+                    values.0,
+                    values.1,
+                    values.2,
+                    &hash,
+                    &created_at,
+                    &expires_at,
+                ],
             )
             .await?;
         group.append(self.entry.clone())
@@ -142,7 +153,9 @@ impl Change for RevokeApiKey {
     async fn make(&self, group: &mut Group<'_>) -> Result<ApiKeyView, StoreError> {
         let update = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1) WHERE app_id = $2 AND id = $3
             RETURNING id, app_id, name, created_at, expires_at, revoked_at, secret_hash";
-        let row = group.row(update, &[&now_ms(), &self.app_id, &self.id]).await?;
+        let row = group
+            .row(update, &[&now_ms(), &self.app_id, &self.id])
+            .await?;
         let row = row.ok_or(StoreError::NotFound)?;
         group.append(self.entry.clone())?;
         Ok(api_key(&row)?.view)

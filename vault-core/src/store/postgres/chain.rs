@@ -59,7 +59,11 @@ impl Entries {
         }
     }
 
-    pub(super) fn append(&mut self, chain: &ChainName, entry: AuditDraft) -> Result<(), StoreError> {
+    pub(super) fn append(
+        &mut self,
+        chain: &ChainName,
+        entry: AuditDraft,
+    ) -> Result<(), StoreError> {
         let row = self.next(chain, entry)?;
         self.push(row);
         Ok(())
@@ -155,10 +159,7 @@ impl EntryColumns<'_> {
     }
 }
 
-pub(super) async fn page(
-    database: &impl Ask,
-    query: &AuditQuery,
-) -> Result<AuditPage, StoreError> {
+pub(super) async fn page(database: &impl Ask, query: &AuditQuery) -> Result<AuditPage, StoreError> {
     let filter = Filter::of(query, None);
     let sql = format!("SELECT count(*) FROM audit WHERE {}", filter.sql);
     let total = database.row(&sql, &filter.params()).await?;
@@ -216,7 +217,10 @@ impl Filter {
     }
 
     fn params(&self) -> Vec<Param<'_>> {
-        self.values.iter().map(|value| &**value as Param<'_>).collect()
+        self.values
+            .iter()
+            .map(|value| &**value as Param<'_>)
+            .collect()
     }
 }
 

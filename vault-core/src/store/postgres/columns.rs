@@ -162,7 +162,11 @@ impl From<Error> for StoreError {
             | &SqlState::CHECK_VIOLATION
             | &SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Damaged { what: "a row" },
             code if code.code().starts_with("08") || code.code().starts_with("57P") => {
-                tracing::warn!(code = code.code(), message, "the database ended a connection");
+                tracing::warn!(
+                    code = code.code(),
+                    message,
+                    "the database ended a connection"
+                );
                 Self::Disconnected
             }
             // Statements end earlier than whoever waits for them.

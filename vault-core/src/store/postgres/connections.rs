@@ -70,9 +70,9 @@ impl Connections {
     pub(super) async fn one(&self) -> Result<Connection, StoreError> {
         match self.pool.get().await {
             Ok(client) => Ok(Connection(Some(client))),
-            Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
-                Err(error.into())
-            }
+            Err(
+                PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)),
+            ) => Err(error.into()),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(StoreError::Overloaded {
                 queue_max_jobs: self.pool.status().max_size,
             }),
@@ -105,11 +105,7 @@ impl Connection {
     }
 
     /// The number of rows that a statement changed. Each statement is prepared once for each connection.
-    pub(super) async fn change(
-        &self,
-        sql: &str,
-        params: &[Param<'_>],
-    ) -> Result<u64, StoreError> {
+    pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let statement = self.prepare_cached(sql).await?;
         Ok(self.execute(&statement, params).await?)
     }

@@ -37,7 +37,7 @@ use crate::{
 #[async_trait]
 pub(super) trait Change: Send + Sync + 'static {
     /// What it makes.
-    type Made: Send + 'static;
+    type Made: Send + Sync + 'static;
 
     /// Whose releases must not be under way meanwhile.
     fn app(&self) -> Option<AppId> {
@@ -59,7 +59,7 @@ pub(super) trait Change: Send + Sync + 'static {
 
 /// A change without its type.
 #[async_trait]
-pub(super) trait Job: Send {
+pub(super) trait Job: Send + Sync {
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
     fn asked_at(&self) -> Instant;
@@ -184,7 +184,10 @@ impl<'a> Group<'a> {
         if let Some(last) = unclear {
             // The chain is ours now, so the transaction of then has ended, one way or the other.
             if group.was_committed(last).await.map_err(still_unclear)? {
-                return Ok(connection.batch_execute("ROLLBACK").await.map_err(StoreError::from)?);
+                return Ok(connection
+                    .batch_execute("ROLLBACK")
+                    .await
+                    .map_err(StoreError::from)?);
             }
         }
         let is_alone = jobs.len() == 1;
@@ -248,7 +251,10 @@ impl<'a> Group<'a> {
         let head = head.ok_or(damaged.clone())?;
         let hash: &[u8] = column(&head, 1)?;
         let hash = ChainHash::try_from(hash).map_err(|_| damaged)?;
-        let found = apps.into_iter().zip(names).zip(found.iter().map(secrets::found));
+        let found = apps
+            .into_iter()
+            .zip(names)
+            .zip(found.iter().map(secrets::found));
         Ok(Self {
             connection,
             chain,
@@ -279,11 +285,7 @@ impl<'a> Group<'a> {
         self.chain.as_str()
     }
 
-    pub(super) async fn change(
-        &self,
-        sql: &str,
-        params: &[Param<'_>],
-    ) -> Result<u64, StoreError> {
+    pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         self.connection.change(sql, params).await
     }
 
@@ -294,8 +296,10 @@ impl<'a> Group<'a> {
     async fn was_committed(&self, last: Unclear) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM audit WHERE chain = $1 AND seq = $2 AND hash = $3";
         let hash = last.hash.as_bytes().as_slice();
-        let row = self.row(sql, &[&self.chain.as_str(), &last.seq, &hash]);
-        Ok(row.await?.is_some())
+        let row = self
+            .row(sql, &[&self.chain.as_str(), &last.seq, &hash])
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Inserts the entries, advances the chain and commits, with one round trip. Who does not hear how that ended does

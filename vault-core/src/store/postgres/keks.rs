@@ -63,11 +63,10 @@ pub(super) async fn check(database: &impl Ask, readable: &[KekId]) -> Result<(),
 }
 
 /// The same before a first secret is wrapped with a KEK: no other host does that at the same time.
-pub(super) async fn check_alone(
-    group: &Group<'_>,
-    readable: &[KekId],
-) -> Result<(), StoreError> {
-    group.rows("SELECT 1 FROM teams FOR NO KEY UPDATE", &[]).await?;
+pub(super) async fn check_alone(group: &Group<'_>, readable: &[KekId]) -> Result<(), StoreError> {
+    group
+        .rows("SELECT 1 FROM teams FOR NO KEY UPDATE", &[])
+        .await?;
     check(group, readable).await
 }
 

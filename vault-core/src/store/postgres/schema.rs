@@ -58,9 +58,9 @@ async fn version(client: &Client) -> Result<i64, StoreError> {
     }
     let newest = format!("SELECT coalesce(max(version), 0)::bigint FROM {HISTORY}");
     let newest = client.query_one(&newest, &[]).await?;
-    newest
-        .try_get(0)
-        .map_err(|_| StoreError::Damaged { what: "the schema's version" })
+    newest.try_get(0).map_err(|_| StoreError::Damaged {
+        what: "the schema's version",
+    })
 }
 
 fn refused(error: refinery_core::Error, found: i64, known: i64) -> StoreError {

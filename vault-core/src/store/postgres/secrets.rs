@@ -56,7 +56,8 @@ const HEAD: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $4)
     WHERE v.id = $1 AND v.app_id = $2";
 
 /// The same of all secrets of the vault.
-const SECRETS: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $3), s.name, s.kek_id, s.updated_at
+const SECRETS: &str =
+    "SELECT s.version, s.created_at, substr(s.payload, 1, $3), s.name, s.kek_id, s.updated_at
     FROM vaults v LEFT JOIN secrets s ON s.vault_id = v.id
     WHERE v.id = $1 AND v.app_id = $2 ORDER BY s.name COLLATE \"C\"";
 
@@ -270,7 +271,10 @@ impl Change for Delete {
 
     async fn make(&self, group: &mut Group<'_>) -> Result<bool, StoreError> {
         let row = group
-            .row(HEAD, &[&self.vault_id, &self.app_id, &self.name, &HEAD_BYTES])
+            .row(
+                HEAD,
+                &[&self.vault_id, &self.app_id, &self.name, &HEAD_BYTES],
+            )
             .await?
             .ok_or(StoreError::NotFound)?;
         self.condition

@@ -208,7 +208,11 @@ mod tests {
         ] {
             let url = parse(text).unwrap();
             assert!(url.has_password());
-            for shown in [url.to_string(), format!("{url:?}"), format!("{:?}", Some(&url))] {
+            for shown in [
+                url.to_string(),
+                format!("{url:?}"),
+                format!("{:?}", Some(&url)),
+            ] {
                 assert!(!shown.contains("s3"), "{shown}");
                 assert!(shown.contains("me@db"), "{shown}");
             }
@@ -247,8 +251,14 @@ mod tests {
             ("postgres://db/vault", Invalid::User),
             ("postgres://me:s3cret@db", Invalid::Database),
             ("postgres://me:s3cret@db/", Invalid::Database),
-            ("postgres://me:s3cret@db/vault?sslmode=prefer", Invalid::SslMode),
-            ("postgres://me:s3cret@db/vault?timeout=3", parameter("timeout")),
+            (
+                "postgres://me:s3cret@db/vault?sslmode=prefer",
+                Invalid::SslMode,
+            ),
+            (
+                "postgres://me:s3cret@db/vault?timeout=3",
+                parameter("timeout"),
+            ),
             (
                 "postgres://me:s3cret@db/vault?connect_timeout=s3cret",
                 parameter("connect_timeout"),

@@ -37,7 +37,11 @@ impl VaultStore for PostgresStore {
     }
 
     async fn vaults(&self, app_id: AppId) -> Result<Vec<VaultView>, StoreError> {
-        readable("vault", &self.readers.rows(VAULTS, &[&app_id]).await?, vault)
+        readable(
+            "vault",
+            &self.readers.rows(VAULTS, &[&app_id]).await?,
+            vault,
+        )
     }
 
     async fn vault(&self, app_id: AppId, id: VaultId) -> Result<Option<VaultView>, StoreError> {
@@ -122,7 +126,9 @@ impl Change for CreateVault {
             name,
             metadata,
         } = &self.vault;
-        let row = group.row(insert, &[id, app_id, name, metadata, &now_ms()]).await?;
+        let row = group
+            .row(insert, &[id, app_id, name, metadata, &now_ms()])
+            .await?;
         let row = row.ok_or(StoreError::NotFound)?;
         group.append(self.entry.clone())?;
         vault(&row)
@@ -147,9 +153,12 @@ impl Change for UpdateVault {
 
     async fn make(&self, group: &mut Group<'_>) -> Result<VaultView, StoreError> {
         check(group, self.app_id, self.id, &self.condition).await?;
-        let update = "UPDATE vaults SET metadata = $1, updated_at = $2 WHERE app_id = $3 AND id = $4
+        let update =
+            "UPDATE vaults SET metadata = $1, updated_at = $2 WHERE app_id = $3 AND id = $4
             RETURNING id, app_id, name, metadata, created_at, updated_at";
-        let row = group.row(update, &[&self.metadata, &now_ms(), &self.app_id, &self.id]).await?;
+        let row = group
+            .row(update, &[&self.metadata, &now_ms(), &self.app_id, &self.id])
+            .await?;
         let row = row.ok_or(StoreError::NotFound)?;
         group.append(self.entry.clone())?;
         vault(&row)
@@ -176,7 +185,8 @@ impl Change for DeleteVault {
         let secrets = "SELECT count(*) FROM secrets WHERE vault_id = $1";
         let secrets = group.row(secrets, &[&self.id]).await?;
         let secrets = secrets.map_or(Ok(0), |row| count(&row, 0))?;
-        let clear = "UPDATE apps SET vault_id = NULL, updated_at = $1 WHERE id = $2 AND vault_id = $3";
+        let clear =
+            "UPDATE apps SET vault_id = NULL, updated_at = $1 WHERE id = $2 AND vault_id = $3";
         group
             .change(clear, &[&now_ms(), &self.app_id, &self.id])
             .await?;

@@ -120,7 +120,7 @@ impl Work {
         self.messages.close();
         self.connections.close();
         if let Some(reply) = self.closing.take() {
-            drop(reply.send(()));
+            let _ = reply.send(());
         }
     }
 
