@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{
     FutureExt,
-    future::{try_join3, try_join4},
+    future::{join, try_join3, try_join4},
 };
 use tokio::sync::oneshot;
 use tokio_postgres::{Row, Statement};
@@ -193,11 +193,17 @@ impl<'a> Group<'a> {
         let is_alone = jobs.len() == 1;
         for job in jobs {
             let guarded = !is_alone && !job.only_appends();
-            if guarded {
-                group.execute("SAVEPOINT job").await?;
-            }
             let before = group.entries.mark();
-            match job.run(&mut group).await {
+            // What the job asks first follows at once: a savepoint costs no round trip of its own.
+            let guard = async {
+                match guarded {
+                    true => connection.batch_execute("SAVEPOINT job").await,
+                    false => Ok(()),
+                }
+            };
+            let (guard, outcome) = join(guard, job.run(&mut group)).await;
+            guard.map_err(StoreError::from)?;
+            match outcome {
                 Ok(()) => {}
                 Err(error) if ends_everything(&error) => return Err(error.into()),
                 Err(_) => {

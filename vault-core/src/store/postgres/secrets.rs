@@ -1,11 +1,13 @@
 //! Sealed secrets in PostgreSQL, and their release.
 
 use async_trait::async_trait;
+use futures::future::{join, try_join};
 use tokio_postgres::Row;
 
 use super::{
     Ask, PostgresStore,
     columns::{column, count, now_ms, readable, signed, time},
+    connections::Param,
     group::{Change, Group},
     keks,
 };
@@ -204,41 +206,41 @@ impl Change for Put {
             version,
         } = binding;
         let (kek_id, vault_id, version) = (*kek_id, *vault_id, *version);
-        let row = group
-            .row(HEAD, &[&vault_id, app_id, name, &HEAD_BYTES])
-            .await?;
+        let (row, wraps_any) = try_join(
+            group.row(HEAD, &[&vault_id, app_id, name, &HEAD_BYTES]),
+            keks::wraps_any(group, kek_id),
+        )
+        .await?;
         let head = head(&row.ok_or(StoreError::NotFound)?)?;
         if head != self.put.replaces {
             return Ok(PutOutcome::Stale(head));
         }
         // A KEK that wraps nothing yet may be a wrong one, set in this process alone.
-        if !keks::wraps_any(group, kek_id).await? {
+        if !wraps_any {
             keks::check_alone(group, &self.put.readable).await?;
         }
         let updated_ms = now_ms();
         let created_ms = head.map_or(updated_ms, |head| head.created_at.as_millisecond());
-        let wraps = keks::count_wraps(group, kek_id, 1).await?;
         let upsert = "INSERT INTO secrets (vault_id, name, version, kek_id, created_at, updated_at, wrapped, payload)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (vault_id, name) DO UPDATE SET version = excluded.version,
             kek_id = excluded.kek_id, updated_at = excluded.updated_at, wrapped = excluded.wrapped,
             payload = excluded.payload RETURNING created_at, updated_at";
         let stored = signed(version)?;
-        let row = group
-            .row(
-                upsert,
-                &[
-                    &vault_id,
-                    name,
-                    &stored,
-                    &kek_id,
-                    &created_ms,
-                    &updated_ms,
-                    wrapped,
-                    payload,
-                ],
-            )
-            .await?
-            .ok_or(StoreError::NotFound)?;
+        let params: [Param<'_>; 8] = [
+            &vault_id,
+            name,
+            &stored,
+            &kek_id,
+            &created_ms,
+            &updated_ms,
+            wrapped,
+            payload,
+        ];
+        let counted = keks::count_wraps(group, kek_id, 1);
+        let (wraps, row) = join(counted, group.row(upsert, &params)).await;
+        // That the KEK is not known says more than that no row can name it.
+        let wraps = wraps?;
+        let row = row?.ok_or(StoreError::NotFound)?;
         group.append(self.entry.clone())?;
         let view = RedactedSecret {
             vault_id,
