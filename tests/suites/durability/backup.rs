@@ -12,6 +12,7 @@ use tavora_tests::wire::Request;
 use vault_core::ReleaseError;
 
 use crate::folder::{BOTH, Folder, NEW, OLD};
+use crate::golden::golden;
 use crate::strace;
 
 const WRITERS: usize = 4;
@@ -134,6 +135,11 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     let head = made["audit"]["head"].as_str().expect("a head").to_owned();
     let verified = folder.ok(OLD, &["audit", "verify", "--expect-head", &head]);
     assert!(verified.contains("0 findings"), "{verified}");
+    let nowhere = "0".repeat(64);
+    let expected = ["--expect-head", &head, "--expect-head", &nowhere];
+    let verified = folder.run(OLD, &[&["audit", "verify"][..], &expected].concat());
+    assert_eq!(verified.status, 1, "{verified:?}");
+    assert!(verified.stdout.contains("1 findings"), "{verified:?}");
     let tail = folder.json(OLD, &["audit", "tail", "-n", "1"]);
     assert_eq!(tail[0]["action"], "database.backed_up");
     assert_eq!(made["recorded"], true);
@@ -270,7 +276,7 @@ fn what_is_no_sound_backup_changes_nothing() {
     change("foreign.db", "PRAGMA application_id = 7");
     change(
         "edited.db",
-        "UPDATE audit SET action = 'app.deleted' WHERE seq = 1",
+        "UPDATE audit SET action = 'app.deleted' WHERE place = 1",
     );
     change("rolled-back.db", "DELETE FROM secrets");
     write("in-use.db", &good);
@@ -313,20 +319,27 @@ fn what_is_no_sound_backup_changes_nothing() {
 #[test]
 fn an_older_schema_is_copied_as_it_is_and_migrated_when_it_is_restored() {
     let folder = Folder::with_vault();
-    folder.put(OLD, "a", "v");
     let version = |file: PathBuf| -> i64 {
         let connection = Connection::open(file).expect("it opens");
         let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
         version.expect("readable")
     };
     let newest = version(folder.database());
-    let schema = format!("PRAGMA user_version = {}", newest - 1);
-    folder.raw().execute_batch(&schema).expect("writable");
-    let made = folder.json(OLD, &["backup", "older.db"]);
+    let released = golden().join("0.1.0");
+    fs::copy(released.join("tavora.db"), folder.database()).expect("it is there");
+    let older = version(folder.database());
+    assert!(older < newest);
+    let expected = fs::read(released.join("expected.json")).expect("it is there");
+    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    for (kek, of_then) in [("old", 0), ("new", 1)] {
+        let of_then = expected["keks"][of_then].as_str().expect("a KEK");
+        fs::write(folder.path().join(kek), of_then).expect("writable");
+    }
+    let made = folder.json(BOTH, &["backup", "older.db"]);
     assert_eq!(made["recorded"], false);
-    assert_eq!(version(folder.database()), newest - 1, "it was migrated");
-    assert_eq!(version(folder.path().join("older.db")), newest - 1);
-    folder.ok(OLD, &["restore", "--replace", "older.db"]);
+    assert_eq!(version(folder.database()), older, "it was migrated");
+    assert_eq!(version(folder.path().join("older.db")), older);
+    folder.ok(BOTH, &["restore", "--replace", "older.db"]);
     assert_eq!(version(folder.database()), newest);
 }
 
