@@ -95,7 +95,7 @@ pub async fn open_postgres(
     mut url: PostgresUrl,
     password: Option<&str>,
     config: &Config,
-) -> Result<impl Store + use<>, StorageError> {
+) -> Result<PostgresStore, StorageError> {
     if let Some(reference) = password {
         if url.has_password() {
             return Err(StorageError::TwoPasswords { url });
@@ -146,6 +146,7 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
         host: host_name(config)?,
         connect_timeout: ms(config.connect_timeout_ms),
         statement_timeout: ms(config.statement_timeout_ms),
+        idle_transaction_timeout: ms(config.idle_transaction_timeout_ms),
         operation_timeout: ms(config.operation_timeout_ms),
         verify_timeout: ms(config.verify_timeout_ms),
         close_timeout: ms(config.close_timeout_ms),
@@ -235,6 +236,13 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_store() {
+        let config = PostgresConfig::default();
+        let host = host_name(&config).expect("a machine has a name");
+        assert_eq!(options(&config).expect("it has"), PostgresOptions::of(host));
     }
 
     #[test]

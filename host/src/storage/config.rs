@@ -113,8 +113,11 @@ pub struct PostgresConfig {
     pub host_name: Option<ChainName>,
     /// How long connecting and signing in may take, in milliseconds.
     pub connect_timeout_ms: NonZeroU64,
-    /// How long the server may work on one statement, in milliseconds.
+    /// How long the server may work on one statement, and let it wait for locks, in milliseconds.
     pub statement_timeout_ms: NonZeroU64,
+    /// How long a transaction may be silent before the server ends it, in milliseconds: for what a host that was cut
+    /// off holds, others wait.
+    pub idle_transaction_timeout_ms: NonZeroU64,
     /// How long a read or a write may take in all, waiting and further attempts included, in milliseconds.
     pub operation_timeout_ms: NonZeroU64,
     /// How long a check of the whole audit may take, in milliseconds.
@@ -138,7 +141,8 @@ impl Default for PostgresConfig {
         Self {
             host_name: None,
             connect_timeout_ms: ms(5_000),
-            statement_timeout_ms: ms(5_000),
+            statement_timeout_ms: ms(4_000),
+            idle_transaction_timeout_ms: ms(2_000),
             operation_timeout_ms: ms(5_000),
             verify_timeout_ms: ms(600_000),
             close_timeout_ms: ms(2_000),
