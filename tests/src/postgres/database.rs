@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tavora_host::config::Config;
+use tavora_host::storage::{self, StorageError};
+use vault_core::PostgresStore;
+
 /// Whom hosts come as.
 pub const USER: &str = "tavora";
 
@@ -31,7 +35,30 @@ impl Database {
         self.url_at(self.address)
     }
 
-    /// The same by way of another address, of a relay say.
+    /// Its store, as the host of this name opens it.
+    ///
+    /// # Errors
+    /// The database does not open.
+    pub async fn store(&self, host: &str) -> Result<PostgresStore, StorageError> {
+        self.store_at(self.address, host).await
+    }
+
+    /// The same by way of another address.
+    ///
+    /// # Errors
+    /// The database does not open.
+    pub async fn store_at(
+        &self,
+        address: SocketAddr,
+        host: &str,
+    ) -> Result<PostgresStore, StorageError> {
+        let url = self.url_at(address).parse().expect("it is a URL");
+        let mut config = Config::default();
+        config.storage.postgres.host_name = Some(host.parse().expect("it is a host's name"));
+        storage::open_postgres(url, None, &config).await
+    }
+
+    /// A URL by way of another address, of a relay say.
     pub fn url_at(&self, address: SocketAddr) -> String {
         self.url_of(USER, PASSWORD_IN_URL, address)
     }

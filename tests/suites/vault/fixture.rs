@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use tavora_tests::postgres::Postgres;
 use tempfile::TempDir;
 use vault_core::{
     App, Caller, Keyring, LocalKek, Metadata, RedactedSecret, ReleaseContext, ReleaseError,
@@ -13,22 +14,31 @@ use vault_core::{
     VaultView,
 };
 
-/// An empty store with its folder.
+/// An empty store, with its folder where it has one.
 pub struct EmptyStore {
     pub store: Arc<dyn Store>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// The stores that the conformance suite runs on; each is one line there.
-pub fn sqlite() -> EmptyStore {
+pub async fn sqlite() -> Option<EmptyStore> {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(
         SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default()).unwrap(),
     );
-    EmptyStore {
+    Some(EmptyStore {
         store,
-        _folder: folder,
-    }
+        _folder: Some(folder),
+    })
+}
+
+/// Nothing where there is no PostgreSQL.
+pub async fn postgres() -> Option<EmptyStore> {
+    let database = Postgres::shared()?.database();
+    Some(EmptyStore {
+        store: Arc::new(database.store("one").await.unwrap()),
+        _folder: None,
+    })
 }
 
 /// A SQLite database with one app that designates one vault.

@@ -377,7 +377,7 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_keyring_nothing_is_moved_or_tried() {
-    let (empty, caller) = (crate::fixture::sqlite(), operator());
+    let (empty, caller) = (crate::fixture::sqlite().await.unwrap(), operator());
     let vaults = vault_core::SecretVaults::open(empty.store.clone(), None)
         .await
         .unwrap();
