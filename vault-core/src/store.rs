@@ -163,7 +163,9 @@ pub enum StoreError {
     )]
     AccessDenied,
     /// The server has no database of that name.
-    #[error("the database server has no database of that name; create it, or correct the storage URL")]
+    #[error(
+        "the database server has no database of that name; create it, or correct the storage URL"
+    )]
     NoDatabase,
     /// TLS is demanded and the server has none.
     #[error(
