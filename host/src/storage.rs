@@ -66,9 +66,17 @@ pub enum StorageError {
     /// This machine has no name to call the host by.
     #[error("this machine has no name to call the host by; set [storage.postgres] host_name")]
     HostName,
-    /// The store does not open.
+    /// The file does not open; the store names it.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Sqlite(#[from] StoreError),
+    /// The database does not open.
+    #[error("{url}: {source}")]
+    Postgres {
+        /// Which database.
+        url: PostgresUrl,
+        /// Why.
+        source: StoreError,
+    },
 }
 
 /// Opens the store at `url`, creates what is missing in it, and migrates it. A password is that of a PostgreSQL
@@ -104,7 +112,9 @@ pub async fn open_postgres(
     }
     let options = options(&config.storage.postgres)?;
     let tls = Arc::new(tls(&url, config)?);
-    Ok(PostgresStore::open(&url, tls, options).await?)
+    PostgresStore::open(&url, tls, options)
+        .await
+        .map_err(|source| StorageError::Postgres { url, source })
 }
 
 /// What the audit calls this host: its name in the configuration, else the machine's.

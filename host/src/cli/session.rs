@@ -232,7 +232,8 @@ pub(crate) fn storage_password() -> Result<Option<Zeroizing<String>>, Failure> {
 /// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure otherwise.
 pub(crate) fn not_opened(error: StorageError) -> Failure {
     match error {
-        StorageError::Store(error) => error.into(),
+        StorageError::Sqlite(error) => error.into(),
+        not_opened @ StorageError::Postgres { .. } => not_opened.into(),
         wrong_configuration => usage(wrong_configuration),
     }
 }

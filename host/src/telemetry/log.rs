@@ -18,8 +18,9 @@ const OWN_TARGETS: [&str; 2] = ["tavora_host", "vault_core"];
 
 /// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
 pub(crate) fn start(default_level: &str, traces: Option<&Traces>) {
-    let wanted =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    // What that one logs, it gives back as an error too.
+    let default = format!("{default_level},rustls_platform_verifier=off");
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let json = std::env::var("TAVORA_LOG_FORMAT").is_ok_and(|format| format == "json");
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());

@@ -5,5 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod bad_input;
 mod cluster;
 mod relay;
