@@ -21,9 +21,10 @@ pub(crate) enum AuditCommand {
     },
     /// Check the chain of entries, and the secrets against it. Exit status 1 when something was found.
     Verify {
-        /// The head that an earlier `verify` printed: also finds a tail that was cut off or a file put back.
+        /// A head that an earlier `verify` printed: also finds a tail that was cut off or a file put back. Can be given
+        /// several times.
         #[arg(long, value_name = "HASH")]
-        expect_head: Option<ChainHash>,
+        expect_head: Vec<ChainHash>,
     },
 }
 
@@ -104,8 +105,15 @@ fn text(report: &VerifyReport) -> String {
         "{} entries, {} secrets checked, {} findings",
         report.entries, report.secrets, report.findings_total
     ));
-    if let Some(head) = &report.head {
-        lines.push(format!("head: {head}"));
-    }
+    lines.extend(heads(report));
     lines.join("\n")
+}
+
+/// The head of each chain, a line each.
+pub(super) fn heads(report: &VerifyReport) -> impl Iterator<Item = String> {
+    let local = report.head().map(|head| format!("head: {head}"));
+    let named = report
+        .named()
+        .map(|chain| format!("head of {}: {}", chain.name, chain.head));
+    local.into_iter().chain(named)
 }
