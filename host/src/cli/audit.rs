@@ -117,3 +117,34 @@ pub(super) fn heads(report: &VerifyReport) -> impl Iterator<Item = String> {
         .map(|chain| format!("head of {}: {}", chain.name, chain.head));
     local.into_iter().chain(named)
 }
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{ChainName, ChainReport};
+
+    use super::*;
+
+    #[test]
+    fn every_chain_has_a_line_and_that_of_a_file_no_name() {
+        let chain = |name: &str, byte: u8| ChainReport {
+            name: ChainName::from_stored(name).expect("valid"),
+            entries: 2,
+            head: ChainHash::try_from([byte; 32].as_slice()).expect("32 bytes"),
+        };
+        let mut report = VerifyReport {
+            entries: 4,
+            secrets: 0,
+            chains: vec![chain("", 1)],
+            findings: Vec::new(),
+            findings_total: 0,
+        };
+        let (one, two) = ("01".repeat(32), "02".repeat(32));
+        let counts = "4 entries, 0 secrets checked, 0 findings";
+        assert_eq!(text(&report), format!("{counts}\nhead: {one}"));
+        report.chains.push(chain("host-a", 2));
+        assert_eq!(
+            text(&report),
+            format!("{counts}\nhead: {one}\nhead of host-a: {two}")
+        );
+    }
+}
