@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Map, Value};
 use vault_core::audit::outcome;
 use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
@@ -190,11 +191,19 @@ pub(crate) fn database_copied(caller: &Caller) -> AuditDraft {
 
 /// The database was restored from a backup whose audit ended as this report says.
 pub(crate) fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
-    let head = backup.head.map(|head| head.to_string());
-    AuditDraft::new(caller, DATABASE_RESTORED)
+    let head = backup.head().map(|head| head.to_string());
+    let entry = AuditDraft::new(caller, DATABASE_RESTORED)
         .detail("head", head)
         .detail("entries", backup.entries)
-        .detail("findings", backup.findings_total)
+        .detail("findings", backup.findings_total);
+    let named = backup
+        .named()
+        .map(|chain| (chain.name.to_string(), Value::from(chain.head.to_string())));
+    let heads: Map<_, _> = named.collect();
+    match heads.is_empty() {
+        true => entry,
+        false => entry.detail("heads", heads),
+    }
 }
 
 /// A text that a tool made up, without the secrets that it may have put there.

@@ -13,9 +13,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 pub use self::{
-    chain::{ChainHash, EntryRow, InvalidChainHash},
+    chain::{
+        CHAIN_NAME_MAX_CHARS, ChainHash, ChainName, EntryRow, InvalidChainHash, InvalidChainName,
+    },
     entry::{AUDIT_PAGE_DEFAULT, AUDIT_PAGE_MAX, AuditBatch, AuditEntry, AuditPage, AuditQuery},
-    finding::{FINDINGS_MAX, Finding, VerifyReport},
+    finding::{ChainReport, FINDINGS_MAX, Finding, VerifyReport},
     verify::Verifier,
 };
 use crate::{

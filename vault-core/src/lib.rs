@@ -48,8 +48,9 @@ mod vault;
 pub use self::{
     app::{ApiKeyView, App, VaultView},
     audit::{
-        Actor, AuditDraft, AuditEntry, AuditPage, AuditQuery, Caller, ChainHash, Finding,
-        InvalidChainHash, Subject, VerifyReport,
+        Actor, AuditDraft, AuditEntry, AuditPage, AuditQuery, CHAIN_NAME_MAX_CHARS, Caller,
+        ChainHash, ChainName, ChainReport, Finding, InvalidChainHash, InvalidChainName, Subject,
+        VerifyReport,
     },
     blob::FormatError,
     envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},

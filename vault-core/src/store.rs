@@ -470,7 +470,7 @@ pub trait Store: AppStore + VaultStore + SecretStore + RewrapStore {
     async fn audit_batch(
         &self,
         query: AuditQuery,
-        before_seq: Option<i64>,
+        before_place: Option<i64>,
     ) -> Result<AuditBatch, StoreError>;
     /// Shows every entry and every secret's row, in one snapshot, to a verifier.
     async fn verify(&self, verifier: Verifier) -> Result<VerifyReport, StoreError>;

@@ -21,9 +21,10 @@ pub(crate) enum AuditCommand {
     },
     /// Check the chain of entries, and the secrets against it. Exit status 1 when something was found.
     Verify {
-        /// The head that an earlier `verify` printed: also finds a tail that was cut off or a file put back.
+        /// A head that an earlier `verify` printed: also finds a tail that was cut off or a file put back. Can be given
+        /// several times.
         #[arg(long, value_name = "HASH")]
-        expect_head: Option<ChainHash>,
+        expect_head: Vec<ChainHash>,
     },
 }
 
@@ -104,8 +105,46 @@ fn text(report: &VerifyReport) -> String {
         "{} entries, {} secrets checked, {} findings",
         report.entries, report.secrets, report.findings_total
     ));
-    if let Some(head) = &report.head {
-        lines.push(format!("head: {head}"));
-    }
+    lines.extend(heads(report));
     lines.join("\n")
+}
+
+/// The head of each chain, a line each.
+pub(super) fn heads(report: &VerifyReport) -> impl Iterator<Item = String> {
+    let local = report.head().map(|head| format!("head: {head}"));
+    let named = report
+        .named()
+        .map(|chain| format!("head of {}: {}", chain.name, chain.head));
+    local.into_iter().chain(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{ChainName, ChainReport};
+
+    use super::*;
+
+    #[test]
+    fn every_chain_has_a_line_and_that_of_a_file_no_name() {
+        let chain = |name: &str, byte: u8| ChainReport {
+            name: ChainName::from_stored(name).expect("valid"),
+            entries: 2,
+            head: ChainHash::try_from([byte; 32].as_slice()).expect("32 bytes"),
+        };
+        let mut report = VerifyReport {
+            entries: 4,
+            secrets: 0,
+            chains: vec![chain("", 1)],
+            findings: Vec::new(),
+            findings_total: 0,
+        };
+        let (one, two) = ("01".repeat(32), "02".repeat(32));
+        let counts = "4 entries, 0 secrets checked, 0 findings";
+        assert_eq!(text(&report), format!("{counts}\nhead: {one}"));
+        report.chains.push(chain("host-a", 2));
+        assert_eq!(
+            text(&report),
+            format!("{counts}\nhead: {one}\nhead of host-a: {two}")
+        );
+    }
 }

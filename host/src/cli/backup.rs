@@ -68,7 +68,7 @@ impl Backup {
         watched(copied, &staged.path(), total).await??;
         let contents = match is_current {
             true => {
-                let look = staged.look_through(global, config, None, async |_, _| Ok(()));
+                let look = staged.look_through(global, config, Vec::new(), async |_, _| Ok(()));
                 Some(look.await?)
             }
             false => None,

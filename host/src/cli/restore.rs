@@ -35,9 +35,10 @@ pub(crate) struct Restore {
     /// Check, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The head that `backup` or `audit verify` printed: finds a file that was exchanged or cut since.
+    /// A head that `backup` or `audit verify` printed: finds a file that was exchanged or cut since. Can be given several
+    /// times.
     #[arg(long, value_name = "HASH")]
-    expect_head: Option<ChainHash>,
+    expect_head: Vec<ChainHash>,
     /// Restore it although secrets do not open or the audit has findings. A corrupt file is never restored.
     #[arg(long)]
     anyway: bool,

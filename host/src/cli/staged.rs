@@ -11,6 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use vault_core::{ChainHash, KekStatus, SqliteFile, VerifyReport};
 
+use super::audit;
 use super::output::table;
 use super::session::{KekSource, Session, usage};
 use super::{Failure, Global, Outcome};
@@ -52,14 +53,14 @@ impl Staged {
         &self,
         global: &Global,
         config: Config,
-        expect_head: Option<ChainHash>,
+        expect_heads: Vec<ChainHash>,
         more: impl AsyncFnOnce(&Session, &Contents) -> Outcome,
     ) -> Result<Contents, Failure> {
         let mut found = None;
         let kek = KekSource::EnvironmentOrFolder;
         Session::on(&self.path(), global, config, kek, async |session| {
             let contents = Contents {
-                audit: session.vaults.audit_verify(expect_head).await?,
+                audit: session.vaults.audit_verify(expect_heads).await?,
                 keks: session.vaults.kek_status().await?,
             };
             more(session, &contents).await?;
@@ -99,7 +100,7 @@ impl Contents {
         missing.chain(findings).collect()
     }
 
-    /// How much there is, under which keys, and the head of the audit.
+    /// How much there is, under which keys, and the heads of the audit.
     pub(crate) fn text(&self) -> String {
         let rows: Vec<_> = self.keks.keks.iter().filter(|kek| kek.rows > 0).collect();
         let rows: Vec<_> = rows
@@ -115,8 +116,8 @@ impl Contents {
             .collect();
         let mut text = table(["KEK ID", "AT HAND", "SECRETS"], &rows, "no secrets");
         text.push_str(&format!("\n{} audit entries", self.audit.entries));
-        if let Some(head) = &self.audit.head {
-            text.push_str(&format!("\nhead: {head}"));
+        for line in audit::heads(&self.audit) {
+            text.push_str(&format!("\n{line}"));
         }
         text
     }

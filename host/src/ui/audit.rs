@@ -172,7 +172,10 @@ fn details(entry: &AuditEntry) -> Markup {
     let metadata = serde_json::to_string_pretty(&entry.metadata()).expect("metadata is JSON");
     html! {
         details {
-            summary { "Entry " (entry.seq) }
+            summary {
+                "Entry " (entry.seq)
+                @if !entry.chain.is_local() { " of chain " (entry.chain) }
+            }
             @if let Some(app) = entry.app_id { p { "App " (code(app)) } }
             pre tabindex="0" { (metadata) }
         }

@@ -270,7 +270,7 @@ fn what_is_no_sound_backup_changes_nothing() {
     change("foreign.db", "PRAGMA application_id = 7");
     change(
         "edited.db",
-        "UPDATE audit SET action = 'app.deleted' WHERE seq = 1",
+        "UPDATE audit SET action = 'app.deleted' WHERE place = 1",
     );
     change("rolled-back.db", "DELETE FROM secrets");
     write("in-use.db", &good);

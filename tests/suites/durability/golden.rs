@@ -122,7 +122,7 @@ async fn opens_as_expected(database: &Path, expected: &Expected) {
     let report = vaults.audit_verify(Some(head)).await.expect("it works");
     assert!(report.is_clean(), "{:?}", report.findings);
     assert_eq!(
-        (report.entries, report.head),
+        (report.entries, report.head()),
         (expected.entries, Some(head))
     );
 
@@ -317,7 +317,7 @@ async fn write_the_golden_database_of_this_version() {
         keks,
         apps,
         entries: report.entries,
-        head: report.head.expect("there are entries").to_string(),
+        head: report.head().expect("there are entries").to_string(),
     };
     let text = serde_json::to_string_pretty(&expected).expect("JSON");
     fs::write(folder.join("expected.json"), text + "\n").expect("writable");

@@ -1,7 +1,10 @@
-//! The hash chain: each entry's hash covers its content and the hash of the entry before it.
+//! The hash chains: each entry's hash covers its content and the hash of the entry before it in the same chain. The first
+//! one's covers the name of its chain instead, which `audit::chain::name` defines.
 //!
 //! The hash is unkeyed. Whoever can write the whole file can compute a new chain; `audit verify --expect-head`
 //! with a head that was kept elsewhere finds that. Checking a chain is in `audit::verify`.
+
+mod name;
 
 use std::{fmt, str::FromStr};
 
@@ -9,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+pub use self::name::{CHAIN_NAME_MAX_CHARS, ChainName, InvalidChainName};
 use super::{Actor, AuditDraft, AuditEntry, Subject};
 use crate::{
     id::{ApiKeyId, AppId, AuditEntryId},
@@ -27,7 +31,8 @@ pub struct ChainHash([u8; 32]);
 pub struct InvalidChainHash;
 
 impl ChainHash {
-    /// What the first entry has before it.
+    /// What the first entry of a chain without a name has before it; others begin with
+    /// [`ChainName::genesis`].
     pub const GENESIS: Self = Self([0; 32]);
 
     /// The bytes, as they are stored.
@@ -79,6 +84,7 @@ impl Serialize for ChainHash {
     reason = "the fields are those of AuditEntry, as columns"
 )]
 pub struct EntryRow {
+    pub chain: String,
     pub seq: i64,
     pub id: Vec<u8>,
     pub created_at_ms: i64,
@@ -101,8 +107,9 @@ pub struct EntryRow {
 }
 
 impl EntryRow {
-    /// Gives a draft its id, its time and its place after `prev`. Called inside the transaction that commits it.
-    pub fn chain(draft: AuditDraft, seq: i64, prev: &ChainHash) -> Self {
+    /// Gives a draft its id, its time and its place after `prev` in a chain. Called inside the transaction that commits
+    /// it.
+    pub fn chain(draft: AuditDraft, chain: &ChainName, seq: i64, prev: &ChainHash) -> Self {
         let (actor, tool, tool_digest) = match draft.caller.actor {
             Actor::Operator => ("operator", None, None),
             Actor::ApiKey(_) => ("api_key", None, None),
@@ -114,6 +121,7 @@ impl EntryRow {
             .map(|subject| (subject.kind.into_owned(), subject.id))
             .unzip();
         let mut row = Self {
+            chain: chain.as_str().to_owned(),
             seq,
             id: AuditEntryId::make().as_bytes().to_vec(),
             created_at_ms: Timestamp::now().as_millisecond(),
@@ -138,7 +146,7 @@ impl EntryRow {
         row
     }
 
-    /// The hash that this content must have.
+    /// The hash that this content must have. The chain is in it by what the first entry has before it.
     pub fn derive_hash(&self) -> ChainHash {
         let mut hash = Sha256::new();
         field(&mut hash, DOMAIN);
@@ -189,6 +197,7 @@ impl TryFrom<EntryRow> for AuditEntry {
             .transpose()?
             .map(ApiKeyId::from_bytes);
         Ok(Self {
+            chain: ChainName::from_stored(&row.chain).map_err(|_| damaged())?,
             seq: u64::try_from(row.seq).map_err(|_| damaged())?,
             hash: ChainHash::try_from(row.hash.as_slice()).map_err(|_| damaged())?,
             id: AuditEntryId::from_bytes(bytes(row.id)?),
@@ -254,7 +263,7 @@ mod tests {
         let draft = draft
             .on_behalf_of(Some(ApiKeyId::make()))
             .stored(3, crate::envelope::PayloadDigest([5; 32]));
-        let row = EntryRow::chain(draft, 1, &ChainHash::GENESIS);
+        let row = EntryRow::chain(draft, &ChainName::LOCAL, 1, &ChainHash::GENESIS);
         assert_eq!(row.derive_hash().as_bytes().as_slice(), row.hash);
         let edits: [fn(&mut EntryRow); 18] = [
             |row| row.seq += 1,
@@ -287,6 +296,7 @@ mod tests {
     fn a_field_cannot_borrow_from_its_neighbour() {
         let row = EntryRow::chain(
             AuditDraft::new(&Caller::host(), "ab"),
+            &ChainName::LOCAL,
             1,
             &ChainHash::GENESIS,
         );

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::{Actor, ChainHash, Subject};
+use super::{Actor, ChainHash, ChainName, Subject};
 use crate::id::{ApiKeyId, AppId, AuditEntryId};
 
 /// How many audit entries a page has when nothing is said.
@@ -20,6 +20,8 @@ pub const AUDIT_PAGE_MAX: u32 = 1000;
 /// It serialises to the shape that clients know; what has no field there is in its `metadata`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
+    /// The chain that it is part of.
+    pub chain: ChainName,
     /// Its place in the chain, from 1.
     pub seq: u64,
     /// Its hash, over its content and the hash before it.
@@ -71,6 +73,9 @@ impl AuditEntry {
         }
         if let Some(version) = self.secret_version {
             set("version", version.into());
+        }
+        if !self.chain.is_local() {
+            set("chain", self.chain.as_str().into());
         }
         set("seq", self.seq.into());
         set("hash", self.hash.to_string().into());
@@ -151,6 +156,7 @@ mod tests {
     use crate::{
         audit::{AuditDraft, Caller, EntryRow, action},
         id::VaultId,
+        store::StoreError,
     };
 
     #[test]
@@ -161,8 +167,9 @@ mod tests {
             .app(AppId::make())
             .about(subject.clone())
             .detail("note", 1);
-        let row = EntryRow::chain(draft, 7, &ChainHash::GENESIS);
-        let shown = serde_json::to_value(AuditEntry::try_from(row).unwrap()).unwrap();
+        let mut row = EntryRow::chain(draft, &ChainName::LOCAL, 7, &ChainHash::GENESIS);
+        let show = |row: &EntryRow| AuditEntry::try_from(row.clone());
+        let shown = serde_json::to_value(show(&row).unwrap()).unwrap();
         let keys: Vec<_> = shown.as_object().unwrap().keys().cloned().collect();
         let expected = "id app_id actor_user_id actor_api_key_id action subject_type subject_id agent_version_id session_id metadata created_at";
         assert_eq!(keys.join(" "), expected);
@@ -172,6 +179,11 @@ mod tests {
         assert_eq!(shown["metadata"]["outcome"], "ok");
         assert_eq!(shown["metadata"]["note"], 1);
         assert!(shown["created_at"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(shown["metadata"].get("chain"), None);
+        row.chain = "host-a".to_owned();
+        assert_eq!(show(&row).unwrap().metadata()["chain"], "host-a");
+        row.chain = "no name".to_owned();
+        assert!(matches!(show(&row), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::ChainHash;
+use super::{ChainHash, ChainName};
 
 /// How many findings a report names; more are only counted.
 pub const FINDINGS_MAX: usize = 1000;
@@ -15,8 +15,11 @@ pub const FINDINGS_MAX: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
-    /// Entries are missing between two places.
+    /// Entries are missing between two places of a chain.
     Gap {
+        /// In which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
         /// The last place before the gap; 0 when the beginning is missing.
         after_seq: u64,
         /// The place after it.
@@ -24,28 +27,50 @@ pub enum Finding {
     },
     /// An entry does not continue the one before it.
     BrokenLink {
+        /// In which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
         /// Its place.
         seq: u64,
     },
     /// An entry's content is not what was hashed.
     EditedEntry {
+        /// In which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
         /// Its place.
         seq: u64,
     },
     /// An entry stands before the first place, where none was ever recorded.
     ImpossiblePlace {
+        /// In which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
         /// Its place.
         seq: i64,
     },
     /// An entry cannot even be read.
     DamagedEntry {
-        /// The place of the last readable entry before it.
+        /// In which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
+        /// The place of the last readable entry before it, in the chain that that entry is in.
         after_seq: u64,
     },
-    /// The expected head is nowhere in the chain: its tail was cut, or it was computed anew, or an old file put back.
+    /// The expected head is in no chain: a tail was cut, or a chain was computed anew, or an old file put back.
     HeadNotFound {
         /// What was expected.
         expected: ChainHash,
+    },
+    /// A chain does not end with the entry that the store remembers as its last.
+    ChainEndsElsewhere {
+        /// Which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
+        /// What the store remembers.
+        expected: ChainHash,
+        /// The last entry that is there.
+        found: Option<ChainHash>,
     },
     /// A secret's sealed value is not the one that the audit saw written.
     SecretEdited {
@@ -81,21 +106,45 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap {
+                chain,
                 after_seq,
                 next_seq,
-            } => write!(f, "entries between {after_seq} and {next_seq} are missing"),
-            Self::BrokenLink { seq } => {
-                write!(f, "entry {seq} does not continue the entry before it")
+            } => {
+                let chain = InChain(chain);
+                write!(
+                    f,
+                    "entries between {after_seq} and {next_seq}{chain} are missing"
+                )
             }
-            Self::EditedEntry { seq } => write!(f, "entry {seq} was edited"),
-            Self::ImpossiblePlace { seq } => {
-                write!(f, "an entry has the place {seq}, where none can be")
+            Self::BrokenLink { chain, seq } => {
+                let chain = InChain(chain);
+                write!(
+                    f,
+                    "entry {seq}{chain} does not continue the entry before it"
+                )
             }
-            Self::DamagedEntry { after_seq } => {
-                write!(f, "an entry after {after_seq} cannot be read")
+            Self::EditedEntry { chain, seq } => {
+                write!(f, "entry {seq}{} was edited", InChain(chain))
+            }
+            Self::ImpossiblePlace { chain, seq } => {
+                let chain = InChain(chain);
+                write!(f, "an entry has the place {seq}{chain}, where none can be")
+            }
+            Self::DamagedEntry { chain, after_seq } => {
+                let chain = InChain(chain);
+                write!(f, "an entry after {after_seq}{chain} cannot be read")
             }
             Self::HeadNotFound { expected } => {
                 write!(f, "the expected head {expected} is not in the chain")
+            }
+            Self::ChainEndsElsewhere {
+                chain, expected, ..
+            } => {
+                let chain = InChain(chain);
+                write!(
+                    f,
+                    "the last entry{chain} is not {expected}, which the store remembers as the last"
+                )
             }
             Self::SecretEdited { secret, version } => {
                 write!(f, "secret {secret} version {version} was edited")
@@ -119,24 +168,133 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The chain of something, where it has a name.
+struct InChain<'a>(&'a ChainName);
+
+impl fmt::Display for InChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.is_local() {
+            true => Ok(()),
+            false => write!(f, " of chain {}", self.0),
+        }
+    }
+}
+
 /// What a check of the audit found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// How many entries the chain has.
+    /// How many entries there are in all.
     pub entries: u64,
     /// How many secrets were compared.
     pub secrets: u64,
-    /// The hash of the last entry; keep it elsewhere and expect it next time.
-    pub head: Option<ChainHash>,
+    /// Every chain that has entries, in order of name.
+    pub chains: Vec<ChainReport>,
     /// The findings, at most [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// How many findings there are in all.
     pub findings_total: u64,
 }
 
+/// What there is of one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainReport {
+    /// Which one.
+    pub name: ChainName,
+    /// How many entries it has.
+    pub entries: u64,
+    /// The hash of the last entry; keep it elsewhere and expect it next time.
+    pub head: ChainHash,
+}
+
 impl VerifyReport {
     /// Whether everything is as the audit says.
     pub fn is_clean(&self) -> bool {
         self.findings_total == 0
+    }
+
+    /// The hash of the last entry of the chain without a name, which is the only one of a local file.
+    pub fn head(&self) -> Option<ChainHash> {
+        let local = self.chains.iter().find(|chain| chain.name.is_local());
+        local.map(|chain| chain.head)
+    }
+
+    /// The chains that have a name.
+    pub fn named(&self) -> impl Iterator<Item = &ChainReport> {
+        self.chains.iter().filter(|chain| !chain.name.is_local())
+    }
+}
+
+/// The chains stand in it only where there are others than that of a local file, whose head always does.
+impl Serialize for VerifyReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            entries: u64,
+            secrets: u64,
+            head: Option<ChainHash>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            chains: Option<&'a [ChainReport]>,
+            findings: &'a [Finding],
+            findings_total: u64,
+        }
+
+        Shape {
+            entries: self.entries,
+            secrets: self.secrets,
+            head: self.head(),
+            chains: self.named().next().map(|_| &*self.chains),
+            findings: &self.findings,
+            findings_total: self.findings_total,
+        }
+        .serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_named_where_it_has_a_name() {
+        let gap = |chain| Finding::Gap {
+            chain,
+            after_seq: 3,
+            next_seq: 5,
+        };
+        let (local, named) = (gap(ChainName::LOCAL), gap("host-a".parse().unwrap()));
+        assert_eq!(local.to_string(), "entries between 3 and 5 are missing");
+        assert_eq!(
+            named.to_string(),
+            "entries between 3 and 5 of chain host-a are missing"
+        );
+        let json = |finding| serde_json::to_value(finding).unwrap();
+        assert_eq!(json(local).get("chain"), None);
+        assert_eq!(json(named)["chain"], "host-a");
+    }
+
+    #[test]
+    fn a_report_shows_chains_where_there_are_others_than_the_local_one() {
+        let chain = |name: &str, byte: u8| ChainReport {
+            name: ChainName::from_stored(name).unwrap(),
+            entries: 1,
+            head: ChainHash::try_from([byte; 32].as_slice()).unwrap(),
+        };
+        let mut report = VerifyReport {
+            entries: 1,
+            secrets: 0,
+            chains: vec![chain("", 1)],
+            findings: Vec::new(),
+            findings_total: 0,
+        };
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["head"], "01".repeat(32));
+        assert_eq!(json.get("chains"), None);
+        report.chains = vec![chain("", 1), chain("host-a", 2)];
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["head"], "01".repeat(32));
+        assert_eq!(json["chains"][1]["name"], "host-a");
+        assert_eq!(json["chains"][1]["head"], "02".repeat(32));
+        report.chains.remove(0);
+        assert_eq!(report.head(), None);
     }
 }

@@ -115,10 +115,10 @@ impl Store for SqliteStore {
     async fn audit_batch(
         &self,
         query: AuditQuery,
-        before_seq: Option<i64>,
+        before_place: Option<i64>,
     ) -> Result<AuditBatch, StoreError> {
         self.readers
-            .read(move |tx| chain::batch(tx, &query, before_seq))
+            .read(move |tx| chain::batch(tx, &query, before_place))
             .await
     }
 

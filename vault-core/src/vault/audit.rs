@@ -39,15 +39,17 @@ impl SecretVaults {
         }
     }
 
-    /// Checks the whole audit and every secret's row against it. Needs no KEK.
+    /// Checks the whole audit and every secret's row against it, and that the heads that were kept elsewhere are in it.
+    /// Needs no KEK.
     ///
     /// # Errors
     /// The store does not work. What is wrong with the audit is in the report.
     pub async fn audit_verify(
         &self,
-        expect_head: Option<ChainHash>,
+        expected_heads: impl IntoIterator<Item = ChainHash>,
     ) -> Result<VerifyReport, VaultError> {
-        Ok(self.0.store.verify(Verifier::new(expect_head)).await?)
+        let verifier = Verifier::new(expected_heads.into_iter().collect());
+        Ok(self.0.store.verify(verifier).await?)
     }
 }
 
@@ -74,13 +76,13 @@ impl AuditExport {
     /// The store does not work. Calling it once more tries again.
     pub async fn next_batch(&mut self) -> Result<Option<Vec<AuditEntry>>, VaultError> {
         loop {
-            let before_seq = match self.position {
+            let before_place = match self.position {
                 Position::Newest => None,
-                Position::Before(seq) => Some(seq),
+                Position::Before(place) => Some(place),
                 Position::End => return Ok(None),
             };
             let store = &self.vaults.0.store;
-            let batch = store.audit_batch(self.query.clone(), before_seq).await?;
+            let batch = store.audit_batch(self.query.clone(), before_place).await?;
             self.position = batch.next.map_or(Position::End, Position::Before);
             if !batch.entries.is_empty() {
                 return Ok(Some(batch.entries));

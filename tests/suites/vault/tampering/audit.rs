@@ -13,7 +13,7 @@ async fn every_flipped_byte_of_the_audit_is_found() {
     platform.release("A").await.unwrap();
     let raw = tampering(&platform);
     let last: i64 = raw
-        .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
+        .query_row("SELECT max(place) FROM audit", [], |row| row.get(0))
         .unwrap();
     for rowid in [1, last - 1, last] {
         for column in columns(&raw, "audit") {
@@ -29,10 +29,10 @@ async fn every_flipped_byte_of_the_audit_is_found() {
                 cell.write(&flipped);
                 let report = platform.vaults.audit_verify(None).await.unwrap();
                 assert!(!report.is_clean(), "entry {rowid} {column} byte {index}");
-                // A flipped seq is the rowid itself.
+                // A flipped place is the rowid itself.
                 match (&flipped, column.as_str()) {
-                    (Value::Integer(seq), "seq") => Cell {
-                        rowid: *seq,
+                    (Value::Integer(place), "place") => Cell {
+                        rowid: *place,
                         ..cell
                     }
                     .write(&whole),
@@ -77,12 +77,12 @@ async fn rows_that_vanish_or_appear_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_tail_is_found_by_the_head_that_was_kept() {
     let platform = Platform::new().await;
-    let old_head = platform.vaults.audit_verify(None).await.unwrap().head;
+    let old_head = platform.vaults.audit_verify(None).await.unwrap().head();
     platform.put("A", "v").await;
     platform.release("A").await.unwrap();
-    let head = platform.vaults.audit_verify(old_head).await.unwrap().head;
+    let head = platform.vaults.audit_verify(old_head).await.unwrap().head();
     tampering(&platform)
-        .execute_batch("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+        .execute_batch("DELETE FROM audit WHERE place = (SELECT max(place) FROM audit)")
         .unwrap();
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
     let findings = platform.vaults.audit_verify(head).await.unwrap().findings;
@@ -106,9 +106,9 @@ async fn an_export_goes_on_behind_damaged_entries() {
     futures::future::join_all((0..2 * page + 100).map(|_| record())).await;
     let raw = tampering(&platform);
     let last: i64 = raw
-        .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
+        .query_row("SELECT max(place) FROM audit", [], |row| row.get(0))
         .unwrap();
-    let damage = "UPDATE audit SET actor = 'nobody' WHERE seq BETWEEN ? AND ?";
+    let damage = "UPDATE audit SET actor = 'nobody' WHERE place BETWEEN ? AND ?";
     let damaged = raw.execute(damage, [last - 2 * page - 50, last - 100]);
     let damaged = damaged.unwrap() as u64;
     assert!(damaged > AUDIT_PAGE_MAX.into());

@@ -5,7 +5,7 @@ use std::fs;
 
 use rusqlite::Connection;
 use vault_core::{
-    AuditDraft, AuditQuery, Caller, Finding, ReleaseContext, ReleaseError, SecretVaults,
+    AuditDraft, AuditQuery, Caller, ChainName, Finding, ReleaseContext, ReleaseError, SecretVaults,
     SqliteOptions, SqliteStore, StoreError, Unavailability, VaultError,
 };
 
@@ -68,21 +68,25 @@ async fn no_number_makes_anything_panic() {
 async fn an_entry_at_an_impossible_place_is_named() {
     let platform = Platform::new().await;
     let raw = tampering(&platform);
-    raw.execute_batch("UPDATE audit SET seq = -1 WHERE seq = 2")
+    raw.execute_batch("UPDATE audit SET place = -1 WHERE place = 2")
         .unwrap();
     let report = platform.vaults.audit_verify(None).await.unwrap();
     assert_eq!(
         report.findings,
         [
-            Finding::ImpossiblePlace { seq: -1 },
+            Finding::ImpossiblePlace {
+                chain: ChainName::LOCAL,
+                seq: -1
+            },
             Finding::Gap {
+                chain: ChainName::LOCAL,
                 after_seq: 1,
                 next_seq: 3
             }
         ]
     );
     // Nothing is appended to a head that cannot be one.
-    raw.execute_batch("UPDATE audit SET seq = -100 - seq")
+    raw.execute_batch("UPDATE audit SET place = -100 - place")
         .unwrap();
     let (vaults, app) = (&platform.vaults, platform.app.id);
     damaged(vaults.designate(&operator(), app, None).await);
@@ -95,9 +99,9 @@ async fn an_audit_at_its_end_takes_no_more_until_it_is_repaired() {
     platform.put("A", "v").await;
     let raw = tampering(&platform);
     let last: i64 = raw
-        .query_row("SELECT max(seq) FROM audit", [], |row| row.get(0))
+        .query_row("SELECT max(place) FROM audit", [], |row| row.get(0))
         .unwrap();
-    let move_last = "UPDATE audit SET seq = ?1 WHERE seq = (SELECT max(seq) FROM audit)";
+    let move_last = "UPDATE audit SET place = ?1 WHERE place = (SELECT max(place) FROM audit)";
     raw.execute(move_last, [i64::MAX]).unwrap();
     for _ in 0..2 {
         assert!(matches!(

@@ -1,4 +1,7 @@
-//! The audit in SQLite: append to the chain, page through it, walk it for a check.
+//! The audit in SQLite: append to the file's own chain, page through all there is, walk it for a check.
+//!
+//! What is appended here has no name of a chain and the same number as place and as place in the chain, unless entries of
+//! other chains were brought into the file.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
@@ -6,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 use crate::{
     audit::{
         AUDIT_PAGE_MAX, AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainHash,
-        EntryRow, Verifier, VerifyReport,
+        ChainName, EntryRow, Verifier, VerifyReport,
     },
     envelope::PayloadDigest,
     id::{AppId, VaultId},
@@ -14,19 +17,27 @@ use crate::{
     store::StoreError,
 };
 
-const COLUMNS: &str = "seq, id, created_at, app_id, actor, api_key_id, tool, tool_digest, action, subject_kind,
+/// What an entry has beside its places, in the order of [`entry_row`] and [`insert`].
+const CONTENT: &str = "id, created_at, app_id, actor, api_key_id, tool, tool_digest, action, subject_kind,
     subject_id, session_id, request_id, outcome, detail, secret_version, payload_digest, prev_hash, hash";
+
+/// The newest entry of all, which is the head of the file's own chain unless others were brought in behind it.
+const LAST: &str = "SELECT place, chain IS NULL, coalesce(seq, place), hash FROM audit ORDER BY place DESC LIMIT 1";
+const OWN_LAST: &str =
+    "SELECT place, TRUE, coalesce(seq, place), hash FROM audit WHERE chain IS NULL
+    ORDER BY place DESC LIMIT 1";
 
 /// Appends an entry to the head as it is now. The caller's transaction holds the write lock, so nobody else can.
 pub(super) fn append(tx: &Connection, entry: AuditDraft) -> Result<(), StoreError> {
-    insert(tx, &next(tx, entry)?)
+    let (place, row) = next(tx, entry)?;
+    insert(tx, place, &row)
 }
 
 /// The same, and returns the entry as lists will show it. What no list could show is not inserted.
 pub(super) fn record(tx: &Connection, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
-    let row = next(tx, entry)?;
+    let (place, row) = next(tx, entry)?;
     let shown = AuditEntry::try_from(row.clone()).map_err(|_| StoreError::Unrecordable)?;
-    insert(tx, &row)?;
+    insert(tx, place, &row)?;
     Ok(shown)
 }
 
@@ -51,15 +62,15 @@ pub(super) fn page(tx: &Connection, query: &AuditQuery) -> Result<AuditPage, Sto
 pub(super) fn batch(
     tx: &Connection,
     query: &AuditQuery,
-    before_seq: Option<i64>,
+    before_place: Option<i64>,
 ) -> Result<AuditBatch, StoreError> {
-    let (filter, values) = filter(query, before_seq);
+    let (filter, values) = filter(query, before_place);
     newest(tx, &filter, values, AUDIT_PAGE_MAX, 0)
 }
 
 /// What a query asks for, as SQL and its values. A condition that is not asked for must not be there: one that only
 /// holds for every row keeps SQLite from using an index.
-fn filter(query: &AuditQuery, before_seq: Option<i64>) -> (String, Vec<Value>) {
+fn filter(query: &AuditQuery, before_place: Option<i64>) -> (String, Vec<Value>) {
     let milliseconds = |at: Timestamp| at.as_millisecond().into();
     let app_id = |id: AppId| Value::Blob(id.as_bytes().to_vec());
     let conditions = [
@@ -71,7 +82,7 @@ fn filter(query: &AuditQuery, before_seq: Option<i64>) -> (String, Vec<Value>) {
         ),
         ("created_at >= ?", query.from.map(milliseconds)),
         ("created_at < ?", query.to.map(milliseconds)),
-        ("seq < ?", before_seq.map(Value::from)),
+        ("place < ?", before_place.map(Value::from)),
     ];
     let (sql, values): (Vec<_>, Vec<_>) = conditions
         .into_iter()
@@ -86,7 +97,14 @@ fn filter(query: &AuditQuery, before_seq: Option<i64>) -> (String, Vec<Value>) {
 }
 
 fn newest_sql(filter: &str) -> String {
-    format!("SELECT {COLUMNS} FROM audit WHERE {filter} ORDER BY seq DESC LIMIT ? OFFSET ?")
+    format!(
+        "{} WHERE {filter} ORDER BY place DESC LIMIT ? OFFSET ?",
+        entries_sql()
+    )
+}
+
+fn entries_sql() -> String {
+    format!("SELECT place, chain, coalesce(seq, place), {CONTENT} FROM audit")
 }
 
 /// Entries that cannot be shown are left out, with a warning in the log; the next batch goes on behind them all the
@@ -101,30 +119,30 @@ fn newest(
     values.extend([i64::from(limit).into(), offset.into()]);
     let mut statement = tx.prepare_cached(&newest_sql(filter))?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let (mut entries, mut seen, mut last_seq) = (Vec::new(), 0, None);
+    let (mut entries, mut seen, mut last_place) = (Vec::new(), 0, None);
     while let Some(row) = rows.next()? {
-        let seq: i64 = row.get(0)?;
-        (seen, last_seq) = (seen + 1, Some(seq));
+        let place: i64 = row.get(0)?;
+        (seen, last_place) = (seen + 1, Some(place));
         match entry_row(row)
             .map_err(StoreError::from)
             .and_then(AuditEntry::try_from)
         {
             Ok(entry) => entries.push(entry),
             Err(StoreError::Damaged { .. }) => {
-                tracing::warn!(seq, "a damaged audit entry is left out of a list");
+                tracing::warn!(place, "a damaged audit entry is left out of a list");
             }
             Err(error) => return Err(error),
         }
     }
     Ok(AuditBatch {
         entries,
-        next: last_seq.filter(|_| seen == limit),
+        next: last_place.filter(|_| seen == limit),
     })
 }
 
 /// Everything, in the snapshot of the caller's transaction.
 pub(super) fn verify(tx: &Connection, mut verifier: Verifier) -> Result<VerifyReport, StoreError> {
-    let mut statement = tx.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
+    let mut statement = tx.prepare(&format!("{} ORDER BY place", entries_sql()))?;
     for row in statement.query_map([], entry_row)? {
         match row.map_err(StoreError::from) {
             Ok(row) => verifier.entry(row),
@@ -143,34 +161,59 @@ pub(super) fn verify(tx: &Connection, mut verifier: Verifier) -> Result<VerifyRe
     Ok(verifier.finish())
 }
 
-/// The row that follows the head.
-fn next(tx: &Connection, entry: AuditDraft) -> Result<EntryRow, StoreError> {
-    let head = tx
-        .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-        })
-        .optional()?;
+/// The row that follows the head of the file's own chain, and where it is to stand.
+fn next(tx: &Connection, entry: AuditDraft) -> Result<(i64, EntryRow), StoreError> {
+    let last = end(tx, LAST)?;
+    let place = last.as_ref().map(|last| last.place);
+    let head = match last {
+        Some(last) if !last.is_own => end(tx, OWN_LAST)?,
+        own => own,
+    };
     let damaged = || StoreError::Damaged {
         what: "the head of the audit",
     };
+    // Only tampering leads to a place before the first one, or to the last one there can be.
+    let after = |last: i64| last.checked_add(1).filter(|next| *next > 1);
+    let place = place.map_or(Some(1), after).ok_or_else(damaged)?;
     let (seq, prev) = match head {
-        None => (1, ChainHash::GENESIS),
-        Some((last, hash)) => {
-            // Only tampering leads to a place before the first one, or to the last one there can be.
-            let seq = last.checked_add(1).filter(|seq| *seq > 1);
-            let prev = ChainHash::try_from(hash.as_slice());
-            (seq.ok_or_else(damaged)?, prev.map_err(|_| damaged())?)
+        None => (1, ChainName::LOCAL.genesis()),
+        Some(head) => {
+            let prev = ChainHash::try_from(head.hash.as_slice());
+            let seq = after(head.seq).ok_or_else(damaged)?;
+            (seq, prev.map_err(|_| damaged())?)
         }
     };
-    Ok(EntryRow::chain(entry, seq, &prev))
+    Ok((place, EntryRow::chain(entry, &ChainName::LOCAL, seq, &prev)))
 }
 
-fn insert(tx: &Connection, row: &EntryRow) -> Result<(), StoreError> {
-    let sql =
-        format!("INSERT INTO audit ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+/// What is to be continued.
+struct End {
+    place: i64,
+    is_own: bool,
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+fn end(tx: &Connection, sql: &str) -> rusqlite::Result<Option<End>> {
+    let end = |row: &Row<'_>| {
+        Ok(End {
+            place: row.get(0)?,
+            is_own: row.get(1)?,
+            seq: row.get(2)?,
+            hash: row.get(3)?,
+        })
+    };
+    tx.prepare_cached(sql)?.query_row([], end).optional()
+}
+
+fn insert(tx: &Connection, place: i64, row: &EntryRow) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO audit (place, chain, seq, {CONTENT}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    );
     tx.prepare_cached(&sql)?.execute(params![
-        row.seq,
+        place,
+        Some(&row.chain).filter(|chain| !chain.is_empty()),
+        Some(row.seq).filter(|seq| *seq != place),
         row.id,
         row.created_at_ms,
         row.app_id,
@@ -203,46 +246,45 @@ fn secret_state(row: &Row<'_>) -> rusqlite::Result<(String, u64, PayloadDigest)>
 }
 
 fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
+    // An empty text is no name of a chain; the file's own has none at all.
+    let chain: Option<ChainName> = row.get(1)?;
     Ok(EntryRow {
-        seq: row.get(0)?,
-        id: row.get(1)?,
-        created_at_ms: row.get(2)?,
-        app_id: row.get(3)?,
-        actor: row.get(4)?,
-        api_key_id: row.get(5)?,
-        tool: row.get(6)?,
-        tool_digest: row.get(7)?,
-        action: row.get(8)?,
-        subject_kind: row.get(9)?,
-        subject_id: row.get(10)?,
-        session_id: row.get(11)?,
-        request_id: row.get(12)?,
-        outcome: row.get(13)?,
-        detail: row.get(14)?,
-        secret_version: row.get(15)?,
-        payload_digest: row.get(16)?,
-        prev_hash: row.get(17)?,
-        hash: row.get(18)?,
+        chain: chain.map_or_else(String::new, |chain| chain.as_str().to_owned()),
+        seq: row.get(2)?,
+        id: row.get(3)?,
+        created_at_ms: row.get(4)?,
+        app_id: row.get(5)?,
+        actor: row.get(6)?,
+        api_key_id: row.get(7)?,
+        tool: row.get(8)?,
+        tool_digest: row.get(9)?,
+        action: row.get(10)?,
+        subject_kind: row.get(11)?,
+        subject_id: row.get(12)?,
+        session_id: row.get(13)?,
+        request_id: row.get(14)?,
+        outcome: row.get(15)?,
+        detail: row.get(16)?,
+        secret_version: row.get(17)?,
+        payload_digest: row.get(18)?,
+        prev_hash: row.get(19)?,
+        hash: row.get(20)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        audit::{Caller, Finding},
+        store::sqlite::schema::MIGRATIONS,
+    };
 
     /// Who looks at one app's audit must not pay for everybody's, and nobody for sorting.
     #[test]
     fn lists_of_one_app_and_exports_walk_an_index() {
-        let connection = Connection::open_in_memory().unwrap();
-        let schema = include_str!("../../../migrations/sqlite/0001_initial.sql");
-        connection.execute_batch(schema).unwrap();
-        let plan = |sql: &str, values: usize| {
-            let mut plan = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap();
-            let steps = plan.query_map(params_from_iter(vec![1; values]), |row| row.get(3));
-            steps.unwrap().collect::<Result<Vec<String>, _>>().unwrap()
-        };
+        let connection = database();
+        let plan = |sql: &str, values| plan(&connection, sql, values);
         let all = AuditQuery::default();
         let of_an_app = AuditQuery {
             app_id: Some(AppId::make()),
@@ -270,12 +312,12 @@ mod tests {
             (
                 &of_an_app,
                 Some(9),
-                "SEARCH audit USING INDEX audit_by_app (app_id=? AND seq<?)",
+                "SEARCH audit USING INDEX audit_by_app (app_id=? AND place<?)",
             ),
             (
                 &filtered,
                 Some(9),
-                "SEARCH audit USING INDEX audit_by_app (app_id=? AND seq<?)",
+                "SEARCH audit USING INDEX audit_by_app (app_id=? AND place<?)",
             ),
         ] {
             let (filter, values) = filter(query, before);
@@ -287,5 +329,65 @@ mod tests {
             plan(&count, values.len()),
             ["SEARCH audit USING COVERING INDEX audit_by_app (app_id=?)"]
         );
+    }
+
+    /// Appending looks at the newest entries alone, however many there are: nothing is sorted.
+    #[test]
+    fn the_head_is_found_from_the_end() {
+        let connection = database();
+        for sql in [LAST, OWN_LAST] {
+            assert_eq!(plan(&connection, sql, 0), ["SCAN audit"]);
+        }
+    }
+
+    #[test]
+    fn the_files_own_chain_goes_on_between_those_that_were_brought_into_it() {
+        let connection = database();
+        let name: ChainName = "host-a".parse().unwrap();
+        let draft = || AuditDraft::new(&Caller::host(), "x.y");
+        let mut head = name.genesis();
+        let mut bring = |place, seq| {
+            let row = EntryRow::chain(draft(), &name, seq, &head);
+            head = row.derive_hash();
+            insert(&connection, place, &row).unwrap();
+        };
+        bring(1, 1);
+        let first = record(&connection, draft()).unwrap();
+        assert_eq!((first.chain, first.seq), (ChainName::LOCAL, 1));
+        append(&connection, draft()).unwrap();
+        bring(4, 2);
+        append(&connection, draft()).unwrap();
+        let check = || verify(&connection, Verifier::new(Vec::new())).unwrap();
+        let report = check();
+        assert_eq!(report.findings, []);
+        let chains = report.chains.iter();
+        let chains: Vec<_> = chains.map(|it| (it.name.as_str(), it.entries)).collect();
+        assert_eq!(chains, [("", 3), ("host-a", 2)]);
+        let listed = page(&connection, &AuditQuery::default()).unwrap().entries;
+        let listed = listed.iter().map(|entry| (entry.chain.as_str(), entry.seq));
+        assert!(listed.eq([("", 3), ("host-a", 2), ("", 2), ("", 1), ("host-a", 1)]));
+        // An empty text is no name.
+        let edit = "UPDATE audit SET chain = '' WHERE place = 5";
+        connection.execute_batch(edit).unwrap();
+        assert!(matches!(
+            check().findings[..],
+            [Finding::DamagedEntry { after_seq: 2, .. }]
+        ));
+    }
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            connection.execute_batch(migration).unwrap();
+        }
+        connection
+    }
+
+    fn plan(connection: &Connection, sql: &str, values: usize) -> Vec<String> {
+        let mut plan = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let steps = plan.query_map(params_from_iter(vec![1; values]), |row| row.get(3));
+        steps.unwrap().map(Result::unwrap).collect()
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::{
 };
 
 use crate::{
+    audit::ChainName,
     id::{ApiKeyId, AppId, TeamId, VaultId},
     key::KekId,
     metadata::Metadata,
@@ -50,7 +51,9 @@ macro_rules! checked_text {
 }
 
 sixteen_bytes!(ApiKeyId, AppId, KekId, TeamId, VaultId);
-checked_text!(ApiKeyName, AppName, AppSlug, SecretName, VaultName);
+checked_text!(
+    ApiKeyName, AppName, AppSlug, ChainName, SecretName, VaultName
+);
 
 impl ToSql for Metadata {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -22,9 +22,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use crate::store::StoreError;
 
 /// Every migration there is; the first raises the schema to version 1.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_team_id.sql"),
+    include_str!("../../../migrations/sqlite/0003_chains.sql"),
 ];
 
 /// Marks a file as a vault database (`PRAGMA application_id`): "tvra".
@@ -339,7 +340,7 @@ mod tests {
                 refusal,
                 StoreError::NewerSchema {
                     found: 99,
-                    known: 2
+                    known: 3
                 }
             ),
             "{refusal}"
