@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use vault_core::SecretName;
 
 use crate::egress::{EgressLimits, Origin};
@@ -14,6 +14,7 @@ use crate::kek::config::KekConfig;
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
 pub use crate::server::{ServerConfig, ServerLimits};
+pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 use crate::telemetry::traces::OtlpEndpoint;
 use crate::ui::AdminConfig;
 
@@ -39,30 +40,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// `[storage]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StorageConfig {
-    /// `sqlite://PATH`, relative to this file; without it, `tavora.db` in the data folder.
-    pub url: Option<StorageUrl>,
-}
-
-/// A storage URL that this host can open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageUrl(pub PathBuf);
-
-impl<'de> Deserialize<'de> for StorageUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() => Ok(Self(PathBuf::from(path))),
-            _ => Err(serde::de::Error::custom(
-                "a storage URL must read sqlite://PATH (no other store is built in)",
-            )),
-        }
-    }
 }
 
 /// `[agents]`
@@ -213,7 +190,7 @@ impl Config {
             message,
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        if let Some(StorageUrl(database)) = &mut config.storage.url {
+        if let Some(StorageUrl::Sqlite(database)) = &mut config.storage.url {
             *database = folder.join(&database);
         }
         let files = [
@@ -315,7 +292,10 @@ mod tests {
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
             ("[tools.A]", "is not a tool's name"),
-            ("[storage]\nurl = \"mysql://x\"", "must read sqlite://PATH"),
+            (
+                "[storage]\nurl = \"mysql://x\"",
+                "must read sqlite://PATH or postgres://",
+            ),
             ("[tools.a]\norigins = [\"https://a/b\"]", "line 2, column 1"),
             ("[server]\nlisten = 3", "line 2, column 10: "),
         ] {
@@ -334,6 +314,7 @@ mod tests {
             "[server.auth_failures]",
             "[server.rate_limit]",
             "[storage]",
+            "[storage.postgres]",
             "[agents]",
             "[kek]",
             "[kek.limits]",

@@ -55,7 +55,7 @@ pub use self::pool::{EgressPool, EgressScope, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::tls::TrustError;
-pub(crate) use self::tls::client_config;
+pub(crate) use self::tls::{client_config, client_config_of};
 use crate::telemetry::http::{known_method, status_class};
 use crate::telemetry::{Metrics, activity};
 

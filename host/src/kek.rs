@@ -7,7 +7,6 @@
 mod aws_kms;
 mod cached;
 pub mod config;
-mod credential;
 mod dek_cache;
 mod pkcs11;
 mod transit;
@@ -61,7 +60,7 @@ pub enum KekSetupError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// It cannot be used.
-    #[error(transparent)]
+    #[error("[egress] extra_ca_file: {0}")]
     Trust(#[from] TrustError),
     /// A KEK is there twice.
     #[error(transparent)]

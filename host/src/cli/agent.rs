@@ -10,9 +10,10 @@ use serde::Serialize;
 use vault_core::SecretName;
 
 use super::output::{Output, visible};
-use super::session::{Session, config, database, usage};
+use super::session::{Session, config, usage};
 use super::{Failure, Global, Outcome};
 use crate::agents::{self, Agent, AgentFileError, AgentRules, Agents};
+use crate::config::StorageUrl;
 
 #[derive(Subcommand)]
 pub(crate) enum AgentCommand {
@@ -132,7 +133,8 @@ async fn held(
     global: &Global,
     app: Option<&str>,
 ) -> Result<Result<HashSet<SecretName>, String>, Failure> {
-    if !database(global, &config(global)?).exists() {
+    let url = config(global)?.storage.url_in(&global.data);
+    if matches!(url, StorageUrl::Sqlite(file) if !file.exists()) {
         return Ok(Err("there is no database yet".to_owned()));
     }
     let mut found = Ok(HashSet::new());

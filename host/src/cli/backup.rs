@@ -13,7 +13,7 @@ use vault_core::SqliteFile;
 
 use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;
-use super::session::{Session, config, existing_database, operator, usage};
+use super::session::{Session, config, database_file, existing, operator, usage};
 use super::staged::{Contents, Staged};
 use super::{Failure, Global, Outcome};
 use crate::trail;
@@ -51,7 +51,9 @@ struct Made {
 impl Backup {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         let config = config(global)?;
-        let database = SqliteFile::at(existing_database(global, &config)?);
+        let database = database_file(global, &config)?;
+        existing(&database)?;
+        let database = SqliteFile::at(database);
         if self.file.symlink_metadata().is_ok() {
             return Err(taken(&self.file));
         }

@@ -56,7 +56,7 @@ async fn make_kek(global: &Global) -> Outcome {
             Some(needed) => Err(Failure::Usage(format!(
                 "{} secrets in {} need the KEK {}; set {KEK_VARIABLE} to it",
                 needed.rows,
-                global.data.display(),
+                session.place(),
                 needed.kek_id
             ))),
         }
@@ -75,7 +75,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
     if !vaults.apps().await?.is_empty() {
         return Ok(print_line(&format!(
             "using the data in {}",
-            data.display()
+            session.place()
         ))?);
     }
     let name = AppName::try_from(APP.to_owned()).map_err(usage)?;
@@ -96,7 +96,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
          tavora-host{folder} vault designate main\n  \
          tavora-host{folder} secret put brave_api_key\n  \
          tavora-host{folder} run -e 'return search(\"rust wasm components\")'\n",
-        data.display(),
+        session.place(),
         *key
     );
     Ok(print_line(&made)?)

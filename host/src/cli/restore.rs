@@ -9,7 +9,7 @@ use serde::Serialize;
 use vault_core::{ChainHash, SqliteFile, StoreError};
 
 use super::output::{Output, print_error_line, visible};
-use super::session::{config, database, make_private_folder, operator, usage};
+use super::session::{config, database_file, make_private_folder, operator, usage};
 use super::staged::{Contents, Staged};
 use super::{Failure, Global, Outcome};
 use crate::trail;
@@ -59,8 +59,8 @@ struct Restored {
 impl Restore {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         let config = config(global)?;
+        let place = database_file(global, &config)?;
         make_private_folder(&global.data)?;
-        let place = database(global, &config);
         if !self.dry_run && !self.replace && place.symlink_metadata().is_ok() {
             return Err(usage(format!(
                 "there is a database at {}; with --replace it is kept under another name",

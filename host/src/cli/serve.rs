@@ -15,8 +15,9 @@ use super::session::{KEK_VARIABLE, KekSource, Session, config, usage, variable};
 use super::{Failure, Global, Outcome, private_file, sentence};
 use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, StorageUrl};
 use crate::server::{BindError, Server, Tls};
+use crate::storage;
 use crate::ui;
 
 const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
@@ -81,6 +82,12 @@ impl Serving {
     pub(crate) async fn run(self, session: &Session, data: &Path) -> Outcome {
         let admin_token = admin_token(data)?;
         let platform = session.platform().await?;
+        if let StorageUrl::Postgres(url) = &session.url {
+            let host = storage::host_name(&session.config.storage.postgres)?;
+            print_line(&format!(
+                "the data is in {url}; the audit calls this host {host}"
+            ))?;
+        }
         for tool in platform.tools() {
             print_line(&format!(
                 "tool {}: resolves {}",

@@ -6,17 +6,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vault_core::{
-    App, Caller, Keyring, SecretVaults, SqliteOptions, SqliteStore, VaultError, VaultName,
-    VaultView,
-};
+use vault_core::{App, Caller, Keyring, SecretVaults, Store, VaultError, VaultName, VaultView};
 use zeroize::Zeroizing;
 
 use super::{Failure, Global, Outcome, sentence};
-use crate::config::Config;
+use crate::config::{Config, StorageUrl};
 use crate::kek;
 use crate::kek::config::ProviderKind;
 use crate::platform::{Platform, StartError};
+use crate::storage::{self, StorageError};
 
 /// The environment's names for the platform key and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
@@ -34,17 +32,21 @@ pub(crate) enum KekSource {
     EnvironmentOrFolder,
 }
 
-/// An open data folder.
+/// Open data.
 pub(crate) struct Session {
     pub vaults: SecretVaults,
     pub config: Config,
     data: PathBuf,
+    pub url: StorageUrl,
 }
 
 impl Session {
     /// Does `work` on data that exists.
     pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
-        existing_database(global, &config(global)?)?;
+        let url = config(global)?.storage.url_in(&global.data);
+        if let StorageUrl::Sqlite(file) = &url {
+            existing(file)?;
+        }
         Self::with_new(global, KekSource::EnvironmentOrFolder, work).await
     }
 
@@ -56,31 +58,40 @@ impl Session {
     ) -> Outcome {
         let config = config(global)?;
         make_private_folder(&global.data)?;
-        let database = database(global, &config);
-        Self::on(&database, global, config, kek, work).await
+        let url = config.storage.url_in(&global.data);
+        Self::on(url, global, config, kek, work).await
     }
 
-    /// The same on the database in this file.
+    /// The same on this database.
     pub(crate) async fn on(
-        database: &Path,
+        url: StorageUrl,
         global: &Global,
         config: Config,
         kek: KekSource,
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
         let keyring = keyring(&config, kek, &global.data)?;
-        let store = SqliteStore::open(database, SqliteOptions::default())?;
-        let vaults = SecretVaults::open(Arc::new(store), keyring).await?;
+        let store = open_store(url.clone(), global, &config).await?;
+        let vaults = SecretVaults::open(store, keyring).await?;
         let session = Self {
             vaults,
             config,
             data: global.data.clone(),
+            url,
         };
         // However the work ends, the store gets to remove what was deleted.
         let outcome = work(&session).await;
         let closed = session.vaults.close().await;
         outcome?;
         Ok(closed?)
+    }
+
+    /// Where the data is, for people: the data folder, or the database elsewhere.
+    pub(crate) fn place(&self) -> String {
+        match &self.url {
+            StorageUrl::Sqlite(_) => self.data.display().to_string(),
+            StorageUrl::Postgres(url) => url.to_string(),
+        }
     }
 
     /// Starts the tools and the sandbox on this data.
@@ -174,36 +185,75 @@ pub(crate) fn refused(error: VaultError) -> Failure {
     }
 }
 
-/// The file of the database.
-pub(crate) fn database(global: &Global, config: &Config) -> PathBuf {
-    match &config.storage.url {
-        Some(url) => url.0.clone(),
-        None => global.data.join("tavora.db"),
+/// The file of the database, for a command that copies files.
+pub(crate) fn database_file(global: &Global, config: &Config) -> Result<PathBuf, Failure> {
+    match config.storage.url_in(&global.data) {
+        StorageUrl::Sqlite(file) => Ok(file),
+        StorageUrl::Postgres(url) => Err(Failure::Usage(format!(
+            "the data is in {url}, and this command copies SQLite files; PostgreSQL's own tools (`pg_dump`, base backups with a WAL archive) back that up and restore it, as README says under \"More than one host\""
+        ))),
     }
 }
 
-/// The same, where it must be there.
-pub(crate) fn existing_database(global: &Global, config: &Config) -> Result<PathBuf, Failure> {
-    let database = database(global, config);
-    if database.exists() {
-        return Ok(database);
+/// Refuses a database that is not there.
+pub(crate) fn existing(file: &Path) -> Outcome {
+    match file.exists() {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!(
+            "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
+            file.display()
+        ))),
     }
-    Err(Failure::Usage(format!(
-        "there is no database at {}; `tavora-host dev` or `tavora-host app create NAME` makes one",
-        database.display()
-    )))
+}
+
+/// Opens the store at `url`, with the environment's password.
+async fn open_store(
+    url: StorageUrl,
+    global: &Global,
+    config: &Config,
+) -> Result<Arc<dyn Store>, Failure> {
+    if let (StorageUrl::Postgres(url), Some(file)) = (&url, config_file(global))
+        && url.has_password()
+        && file.metadata()?.mode() & 0o077 != 0
+    {
+        tracing::warn!(path = %file.display(), "other users can read the database's password; chmod 600 its file, or give the password in {}", storage::PASSWORD_VARIABLE);
+    }
+    let password = storage_password()?;
+    storage::open(url, password.as_ref().map(|text| text.as_str()), config)
+        .await
+        .map_err(not_opened)
+}
+
+/// The password of the database, as the environment has it.
+pub(crate) fn storage_password() -> Result<Option<Zeroizing<String>>, Failure> {
+    variable(storage::PASSWORD_VARIABLE)
+}
+
+/// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure otherwise.
+pub(crate) fn not_opened(error: StorageError) -> Failure {
+    match error {
+        StorageError::Store(error) => error.into(),
+        wrong_configuration => usage(wrong_configuration),
+    }
 }
 
 /// The configuration: the file that was named, else `tavora.toml` where there is one.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
+    let Some(file) = config_file(global) else {
+        return Ok(Config::default());
+    };
+    if global.config.is_none() {
+        check_private(file)?;
+    }
+    Config::load(file).map_err(usage)
+}
+
+/// The configuration's file, where there is one.
+fn config_file(global: &Global) -> Option<&Path> {
     let default = Path::new("tavora.toml");
     match &global.config {
-        Some(path) => Config::load(path).map_err(usage),
-        None if default.exists() => {
-            check_private(default)?;
-            Config::load(default).map_err(usage)
-        }
-        None => Ok(Config::default()),
+        Some(path) => Some(path),
+        None => default.exists().then_some(default),
     }
 }
 

@@ -15,7 +15,7 @@ use super::audit;
 use super::output::table;
 use super::session::{KekSource, Session, usage};
 use super::{Failure, Global, Outcome};
-use crate::config::Config;
+use crate::config::{Config, StorageUrl};
 
 /// A folder for a copy, on the file system where the copy is to be.
 pub(crate) struct Staged {
@@ -58,7 +58,8 @@ impl Staged {
     ) -> Result<Contents, Failure> {
         let mut found = None;
         let kek = KekSource::EnvironmentOrFolder;
-        Session::on(&self.path(), global, config, kek, async |session| {
+        let url = StorageUrl::Sqlite(self.path());
+        Session::on(url, global, config, kek, async |session| {
             let contents = Contents {
                 audit: session.vaults.audit_verify(expect_heads).await?,
                 keks: session.vaults.kek_status().await?,

@@ -1,5 +1,6 @@
-//! How the host talks TLS to upstreams: rustls with the ring provider, given
-//! explicitly, and the platform's roots. No client certificates.
+//! How the host talks TLS to upstreams and to a database: rustls with the ring
+//! provider, given explicitly, and the platform's roots, or those of a file
+//! alone. No client certificates.
 
 use std::sync::Arc;
 
@@ -8,37 +9,39 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-/// Why TLS could not be set up.
+/// Why TLS could not be set up. Which file it is about, its reader knows.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The text is not PEM.
-    #[error("[egress] extra_ca_file is not PEM; give a file with BEGIN CERTIFICATE blocks")]
+    #[error("it is not PEM; give a file with BEGIN CERTIFICATE blocks")]
     NotPem(#[source] rustls::pki_types::pem::Error),
     /// There is no certificate in it.
-    #[error(
-        "[egress] extra_ca_file holds no certificate; give a file with BEGIN CERTIFICATE blocks"
-    )]
+    #[error("it holds no certificate; give a file with BEGIN CERTIFICATE blocks")]
     NoCertificate,
     /// A certificate in it cannot be a root, or the platform's verifier failed.
-    #[error(
-        "a root certificate of [egress] extra_ca_file or of the platform cannot be used; check the file"
-    )]
+    #[error("a root certificate in it, or one of the platform's, cannot be used; check the file")]
     Unusable(#[source] rustls::Error),
+}
+
+/// A configuration that trusts the roots in `pem`, and no others.
+pub(crate) fn client_config_of(pem: &[u8]) -> Result<ClientConfig, TrustError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(TrustError::Unusable)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TrustError::Unusable)?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 /// A configuration that trusts the platform's roots, and those in `extra_ca_pem`.
 pub(crate) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
     let extra = match extra_ca_pem {
         None => Vec::new(),
-        Some(pem) => {
-            let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
-                .collect::<Result<_, _>>()
-                .map_err(TrustError::NotPem)?;
-            if certificates.is_empty() {
-                return Err(TrustError::NoCertificate);
-            }
-            certificates
-        }
+        Some(pem) => certificates(pem)?,
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -65,28 +68,37 @@ pub(crate) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig,
     }
 }
 
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(TrustError::NotPem)?;
+    match certificates.is_empty() {
+        true => Err(TrustError::NoCertificate),
+        false => Ok(certificates),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_file_that_holds_no_root_is_refused_with_its_reason() {
-        assert!(matches!(
-            client_config(Some(b"nothing")),
-            Err(TrustError::NoCertificate)
-        ));
-        assert!(matches!(
-            client_config(Some(
-                b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"
-            )),
-            Err(TrustError::NotPem(_))
-        ));
-        assert!(matches!(
-            client_config(Some(
-                b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-            )),
-            Err(TrustError::Unusable(_))
-        ));
+        let beside_the_platforms = |pem: &[u8]| client_config(Some(pem));
+        for read in [
+            &beside_the_platforms as &dyn Fn(&[u8]) -> _,
+            &client_config_of,
+        ] {
+            assert!(matches!(read(b"nothing"), Err(TrustError::NoCertificate)));
+            assert!(matches!(
+                read(b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"),
+                Err(TrustError::NotPem(_))
+            ));
+            assert!(matches!(
+                read(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+                Err(TrustError::Unusable(_))
+            ));
+        }
         assert!(client_config(None).is_ok());
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::credential::CredentialSource;
+use crate::credential::CredentialSource;
 use crate::egress::{Origin, Scheme};
 
 /// `[kek]`

@@ -108,7 +108,7 @@ pub enum TracesError {
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCaUnreadable(#[from] ConfigError),
     /// They cannot be used.
-    #[error(transparent)]
+    #[error("[egress] extra_ca_file: {0}")]
     ExtraCa(#[from] TrustError),
     /// The exporter refused its configuration. Its own words may quote variables, so they are left out.
     #[error("the OTEL_EXPORTER_OTLP variables cannot be used; check their values")]

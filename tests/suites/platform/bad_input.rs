@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use tavora_tests::binary::{Ended, host, run, run_with_input};
+use tavora_tests::binary::{Ended, end, host, run, run_with_input};
 
 /// A folder with a KEK, an app and a designated vault.
 fn folder() -> tempfile::TempDir {
@@ -422,4 +422,99 @@ fn a_kek_variable_that_is_no_text_is_refused_and_an_empty_one_is_none() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("TAVORA_SECRET_KEK is not text"));
     assert!(String::from_utf8_lossy(&with(OsStr::new("")).stdout).starts_with("ready"));
+}
+
+#[test]
+fn a_storage_url_or_its_password_is_refused_and_never_repeated() {
+    let folder = folder();
+    let with = |toml: &str, password: &str, arguments: &[&str]| {
+        std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
+        let mut command = host(folder.path());
+        command.args(arguments).args(["--config", "bad.toml"]);
+        command.env("TAVORA_STORAGE_PASSWORD", password);
+        end(command)
+    };
+    let cases = [
+        (
+            "postgre://me:s3cret@db/vault",
+            "",
+            "did you mean postgres://?",
+        ),
+        (
+            "mysql://me:s3cret@db/vault",
+            "",
+            "sqlite://PATH or postgres://",
+        ),
+        ("postgres://me:s3cret@db", "", "names no database"),
+        (
+            "postgres://me:s3cret@db/vault?sslmode=allow",
+            "",
+            "`sslmode`",
+        ),
+        (
+            "postgres://me:s3cret@db/vault?sslrootcert=ca.pem",
+            "",
+            "absolute",
+        ),
+        (
+            "postgres://me@db/vault?sslrootcert=/no/ca.pem",
+            "",
+            "cannot read /no/ca.pem",
+        ),
+        (
+            "postgres://me:s3cret@db/vault",
+            "s3cret",
+            "postgres://me@db/vault has a password in its URL and another one in TAVORA_STORAGE_PASSWORD",
+        ),
+        (
+            "postgres://me@db/vault",
+            "file://s3cret",
+            "file:///absolute/path",
+        ),
+        (
+            "postgres://me@db/vault",
+            "file:///no/password",
+            "/no/password",
+        ),
+    ];
+    for (url, password, says) in cases {
+        let toml = format!("[storage]\nurl = {url:?}\n");
+        for arguments in [
+            &["secret", "list"][..],
+            &["serve", "--listen", "127.0.0.1:0"],
+        ] {
+            let ended = with(&toml, password, arguments);
+            let message = ended.stderr.lines().last().unwrap_or_default();
+            assert_eq!(ended.status, 2, "{ended:?}");
+            assert!(
+                message.starts_with("error: ") && message.contains(says),
+                "{ended:?}"
+            );
+            assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn what_copies_files_says_that_a_server_has_its_own_tools() {
+    let folder = folder();
+    let toml = "[storage]\nurl = \"postgres://me:s3cret@localhost/vault\"\n";
+    std::fs::write(folder.path().join("bad.toml"), toml).expect("writable");
+    for arguments in [
+        &["backup", "copy.db"][..],
+        &["restore", "copy.db"],
+        &["restore", "--dry-run", "copy.db"],
+    ] {
+        let ended = run(
+            folder.path(),
+            &[arguments, &["--config", "bad.toml"]].concat(),
+        );
+        refused(
+            &ended,
+            2,
+            &["postgres://me@localhost/vault", "pg_dump", "README"],
+        );
+        assert!(!ended.stderr.contains("s3cret"), "{ended:?}");
+    }
+    assert!(!folder.path().join("copy.db").exists());
 }

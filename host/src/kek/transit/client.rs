@@ -20,8 +20,8 @@ use tokio::sync::Mutex;
 use vault_core::KekTrouble;
 use zeroize::Zeroizing;
 
+use crate::credential::CredentialSource;
 use crate::kek::config::{KekLimits, TransitConfig};
-use crate::kek::credential::CredentialSource;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;

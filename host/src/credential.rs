@@ -1,5 +1,5 @@
-//! Where a provider's credential is: a file, or a variable of the environment. It is read when it is needed, so that
-//! whoever replaces it need not start the host again, and nothing keeps it.
+//! Where a credential of the host's own is (a KEK provider's, the database's): a file, or a variable of the environment.
+//! It is read when it is needed, so that whoever replaces it need not start the host again, and nothing keeps it.
 
 use std::fmt;
 use std::fs::File;
@@ -50,7 +50,7 @@ pub enum CredentialError {
 
 impl CredentialSource {
     /// The credential as it is now, without blanks and line ends around it.
-    pub(super) fn read(&self) -> Result<Zeroizing<String>, CredentialError> {
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, CredentialError> {
         let text = match self {
             Self::File(path) => {
                 let unreadable = |source| CredentialError::Unreadable {
@@ -60,7 +60,7 @@ impl CredentialSource {
                 let file = File::open(path).map_err(unreadable)?;
                 let mode = file.metadata().map_err(unreadable)?.permissions().mode();
                 if mode & 0o077 != 0 {
-                    tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read the KEK provider's credential; chmod 600 it");
+                    tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read this credential; chmod 600 it");
                 }
                 // The whole size at once: a buffer that grew would leave a copy behind.
                 let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES + 1));

@@ -1,0 +1,258 @@
+//! Opening the store that a configuration names, with the password, the trust and the limits that belong to it.
+//!
+//! The one place that knows which stores there are. What it was told of a password goes to the database and nowhere
+//! else; the environment is for the command line to read.
+
+pub mod config;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use vault_core::{
+    ChainName, PostgresOptions, PostgresStore, PostgresUrl, SqliteOptions, SqliteStore, Store,
+    StoreError,
+};
+use zeroize::Zeroizing;
+
+use self::config::{PostgresConfig, StorageUrl};
+use crate::config::{Config, ConfigError};
+use crate::credential::{CredentialError, CredentialSource};
+use crate::egress::{TrustError, client_config, client_config_of};
+
+/// The environment's name for the database's password.
+pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";
+
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Two passwords, of which one may be an old one.
+    #[error(
+        "{url} has a password in its URL and another one in {PASSWORD_VARIABLE}; take one of them away"
+    )]
+    TwoPasswords {
+        /// Which database.
+        url: PostgresUrl,
+    },
+    /// The password's file cannot be named so.
+    #[error("{PASSWORD_VARIABLE}: a file is given as file:///absolute/path; correct the reference")]
+    PasswordReference,
+    /// The password cannot be read.
+    #[error("{PASSWORD_VARIABLE}")]
+    Password(#[from] CredentialError),
+    /// The file of certificate authorities of `[egress]` cannot be read.
+    #[error("[egress] extra_ca_file: {0}")]
+    ExtraCaUnreadable(#[from] ConfigError),
+    /// It cannot be used.
+    #[error("[egress] extra_ca_file: {0}")]
+    ExtraCa(TrustError),
+    /// The file of the URL's `sslrootcert` cannot be read.
+    #[error("sslrootcert: cannot read {}: {source}", path.display())]
+    RootsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot be used.
+    #[error("sslrootcert: {}: {source}", path.display())]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TrustError,
+    },
+    /// This machine has no name to call the host by.
+    #[error("this machine has no name to call the host by; set [storage.postgres] host_name")]
+    HostName,
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Opens the store at `url`, creates what is missing in it, and migrates it. A password is that of a PostgreSQL
+/// database whose URL holds none: the text itself, or `file:///path` of a file with it.
+///
+/// # Errors
+/// The configuration does not fit together, or the store does not open.
+pub async fn open(
+    url: StorageUrl,
+    password: Option<&str>,
+    config: &Config,
+) -> Result<Arc<dyn Store>, StorageError> {
+    Ok(match url {
+        StorageUrl::Sqlite(file) => Arc::new(SqliteStore::open(file, SqliteOptions::default())?),
+        StorageUrl::Postgres(url) => Arc::new(open_postgres(url, password, config).await?),
+    })
+}
+
+/// The same of a PostgreSQL database.
+///
+/// # Errors
+/// As of [`open`].
+pub async fn open_postgres(
+    mut url: PostgresUrl,
+    password: Option<&str>,
+    config: &Config,
+) -> Result<PostgresStore, StorageError> {
+    if let Some(reference) = password {
+        if url.has_password() {
+            return Err(StorageError::TwoPasswords { url });
+        }
+        url.set_password(&read_password(reference)?);
+    }
+    let options = options(&config.storage.postgres)?;
+    let tls = Arc::new(tls(&url, config)?);
+    Ok(PostgresStore::open(&url, tls, options).await?)
+}
+
+/// What the audit calls this host: its name in the configuration, else the machine's.
+///
+/// # Errors
+/// The machine has none.
+pub fn host_name(config: &PostgresConfig) -> Result<ChainName, StorageError> {
+    if let Some(name) = &config.host_name {
+        return Ok(name.clone());
+    }
+    let machine = nix::unistd::gethostname().unwrap_or_default();
+    let plain = |c: char| match c.is_ascii_alphanumeric() || "._-".contains(c) {
+        true => c,
+        false => '-',
+    };
+    let name: String = machine
+        .to_string_lossy()
+        .chars()
+        .map(plain)
+        .take(64)
+        .collect();
+    match name.parse::<ChainName>() {
+        Ok(name) if !name.as_str().is_empty() => Ok(name),
+        _ => Err(StorageError::HostName),
+    }
+}
+
+fn read_password(reference: &str) -> Result<Zeroizing<String>, StorageError> {
+    match reference.strip_prefix("file://") {
+        None => Ok(Zeroizing::new(reference.to_owned())),
+        Some(path) if path.starts_with('/') => Ok(CredentialSource::File(path.into()).read()?),
+        Some(_) => Err(StorageError::PasswordReference),
+    }
+}
+
+fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
+    let ms = |number: std::num::NonZeroU64| Duration::from_millis(number.get());
+    Ok(PostgresOptions {
+        host: host_name(config)?,
+        connect_timeout: ms(config.connect_timeout_ms),
+        statement_timeout: ms(config.statement_timeout_ms),
+        idle_transaction_timeout: ms(config.idle_transaction_timeout_ms),
+        operation_timeout: ms(config.operation_timeout_ms),
+        verify_timeout: ms(config.verify_timeout_ms),
+        close_timeout: ms(config.close_timeout_ms),
+        connections_max: config.max_connections.get(),
+        attempts_max: config.max_attempts.get(),
+        group_max_jobs: config.max_writes_per_commit.get(),
+        queue_max_jobs: config.max_waiting_writes.get(),
+    })
+}
+
+/// Whom to believe that it is the server: those of the URL's `sslrootcert` and nobody else; without it, the platform's
+/// authorities and those of `[egress] extra_ca_file`.
+fn tls(url: &PostgresUrl, config: &Config) -> Result<ClientConfig, StorageError> {
+    let Some(path) = url.root_certificate() else {
+        let extra = config.egress.extra_ca_pem()?;
+        return client_config(extra.as_deref()).map_err(StorageError::ExtraCa);
+    };
+    let pem = std::fs::read(path).map_err(|source| StorageError::RootsUnreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    client_config_of(&pem).map_err(|source| StorageError::Roots {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "postgres://me@localhost/vault";
+
+    async fn refusal(url: &str, password: Option<&str>) -> StorageError {
+        let url: StorageUrl = url.parse().expect("valid");
+        match open(url, password, &Config::default()).await {
+            Err(error) => error,
+            Ok(_) => panic!("there is no server"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_given_once() {
+        let url = "postgres://me:s3cret@localhost/vault";
+        let refused = refusal(url, Some("0ther")).await;
+        let sentence = format!("{refused} {refused:?}");
+        assert!(matches!(refused, StorageError::TwoPasswords { .. }));
+        assert!(sentence.contains("postgres://me@localhost/vault"));
+        assert!(
+            !sentence.contains("s3cret") && !sentence.contains("0ther"),
+            "{sentence}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_passwords_file_must_be_there() {
+        let refused = refusal(URL, Some("file://relative")).await;
+        assert!(matches!(refused, StorageError::PasswordReference));
+        let refused = refusal(URL, Some("file:///nothing/here")).await;
+        assert!(matches!(refused, StorageError::Password(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_password_is_a_text_or_in_a_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("password");
+        std::fs::write(&path, "from the file\n").expect("writable");
+        let reference = format!("file://{}", path.display());
+        for (reference, password) in [(" as it is ", " as it is "), (&*reference, "from the file")]
+        {
+            let read = read_password(reference);
+            assert!(read.is_ok_and(|read| *read == password), "{reference}");
+        }
+    }
+
+    #[tokio::test]
+    async fn authorities_that_cannot_be_used_are_named() {
+        let url = "postgres://me@db.example.com/vault?sslrootcert=";
+        let refused = refusal(&format!("{url}/nothing/here"), None).await;
+        assert!(matches!(refused, StorageError::RootsUnreadable { .. }));
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let refused = refusal(&format!("{url}{}", file.path().display()), None).await;
+        assert!(matches!(
+            refused,
+            StorageError::Roots {
+                source: TrustError::NoCertificate,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_store() {
+        let config = PostgresConfig::default();
+        let host = host_name(&config).expect("a machine has a name");
+        assert_eq!(options(&config).expect("it has"), PostgresOptions::of(host));
+    }
+
+    #[test]
+    fn a_host_has_the_machines_name_unless_it_has_its_own() {
+        let own = PostgresConfig {
+            host_name: Some("host-1".parse().expect("valid")),
+            ..PostgresConfig::default()
+        };
+        assert_eq!(host_name(&own).expect("given").as_str(), "host-1");
+        let machines = host_name(&PostgresConfig::default()).expect("a machine has a name");
+        assert!(!machines.as_str().is_empty());
+    }
+}

@@ -1,0 +1,267 @@
+//! `[storage]` of `tavora.toml`: which database holds the data, and what is allowed to it.
+//!
+//! Nothing is opened here, and a password is never shown. What the URL of a PostgreSQL database may say is the vault's.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+use vault_core::{ChainName, InvalidPostgresUrl, PostgresUrl};
+
+/// The beginnings of storage URLs.
+const SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
+
+/// `[storage]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`; without it, `tavora.db` in the
+    /// data folder.
+    pub url: Option<StorageUrl>,
+    /// How this host works with PostgreSQL.
+    pub postgres: PostgresConfig,
+}
+
+impl StorageConfig {
+    /// Where the data is, for a host with this data folder.
+    pub fn url_in(&self, data: &Path) -> StorageUrl {
+        let embedded = || StorageUrl::Sqlite(data.join("tavora.db"));
+        self.url.clone().unwrap_or_else(embedded)
+    }
+}
+
+/// A storage URL that this host can open. It is shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StorageUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
+}
+
+/// The text is no storage URL. It is not repeated: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidStorageUrl {
+    /// It begins with something else.
+    #[error(
+        "a storage URL must read sqlite://PATH or postgres://USER@HOST:PORT/DATABASE{}",
+        meant.map_or(String::new(), |scheme| format!("; did you mean {scheme}://?"))
+    )]
+    Scheme {
+        /// What it begins with almost.
+        meant: Option<&'static str>,
+    },
+    /// It is one of PostgreSQL, and wrong.
+    #[error(transparent)]
+    Postgres(#[from] InvalidPostgresUrl),
+    /// The authorities are in a file that depends on the working directory.
+    #[error("`sslrootcert` must be an absolute path")]
+    RelativeRoots,
+}
+
+impl FromStr for StorageUrl {
+    type Err = InvalidStorageUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStorageUrl> {
+        let scheme = text.split(':').next().unwrap_or_default();
+        match text.split_once("://") {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", _)) => {
+                let url: PostgresUrl = text.parse()?;
+                match url.root_certificate().is_none_or(Path::is_absolute) {
+                    true => Ok(Self::Postgres(url)),
+                    false => Err(InvalidStorageUrl::RelativeRoots),
+                }
+            }
+            _ => Err(InvalidStorageUrl::Scheme {
+                meant: meant(scheme),
+            }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for StorageUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+impl fmt::Debug for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// `[storage.postgres]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostgresConfig {
+    /// What this host is called in the audit; its entries form a chain of this name. Without it, the machine's name.
+    #[serde(deserialize_with = "host_name")]
+    pub host_name: Option<ChainName>,
+    /// How long connecting and signing in may take, in milliseconds.
+    pub connect_timeout_ms: NonZeroU64,
+    /// How long the server may work on one statement, and let it wait for locks, in milliseconds.
+    pub statement_timeout_ms: NonZeroU64,
+    /// How long a transaction may be silent before the server ends it, in milliseconds: for what a host that was cut
+    /// off holds, others wait.
+    pub idle_transaction_timeout_ms: NonZeroU64,
+    /// How long a read or a write may take in all, waiting and further attempts included, in milliseconds.
+    pub operation_timeout_ms: NonZeroU64,
+    /// How long a check of the whole audit may take, in milliseconds.
+    pub verify_timeout_ms: NonZeroU64,
+    /// How long the end of the host waits for writes that are under way, in milliseconds.
+    pub close_timeout_ms: NonZeroU64,
+    /// Connections at once.
+    pub max_connections: NonZeroUsize,
+    /// How often a transaction is tried that the server undid because of others.
+    pub max_attempts: NonZeroU32,
+    /// How many writes one commit takes.
+    pub max_writes_per_commit: NonZeroUsize,
+    /// How many writes may wait; more are refused.
+    pub max_waiting_writes: NonZeroUsize,
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        let ms = |number| NonZeroU64::new(number).expect("it is above zero");
+        let count = |number| NonZeroUsize::new(number).expect("it is above zero");
+        Self {
+            host_name: None,
+            connect_timeout_ms: ms(5_000),
+            statement_timeout_ms: ms(4_000),
+            idle_transaction_timeout_ms: ms(2_000),
+            operation_timeout_ms: ms(5_000),
+            verify_timeout_ms: ms(600_000),
+            close_timeout_ms: ms(2_000),
+            max_connections: count(8),
+            max_attempts: NonZeroU32::new(5).expect("it is above zero"),
+            max_writes_per_commit: count(256),
+            max_waiting_writes: count(4_096),
+        }
+    }
+}
+
+/// The scheme that somebody meant who wrote this one.
+fn meant(written: &str) -> Option<&'static str> {
+    let written = written.to_ascii_lowercase();
+    SCHEMES
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(&written, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// A host's name is never empty: the chain without a name is that of SQLite files.
+fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ChainName>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let name: ChainName = text.parse().map_err(serde::de::Error::custom)?;
+    match name.as_str() {
+        "" => Err(serde::de::Error::custom(
+            "a host's name is not empty; leave `host_name` out to take the machine's",
+        )),
+        _ => Ok(Some(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn parse(text: &str) -> Result<StorageUrl, InvalidStorageUrl> {
+        text.parse()
+    }
+
+    #[test]
+    fn both_stores_have_a_url() {
+        let path = PathBuf::from("/var/lib/tavora.db");
+        assert_eq!(
+            parse("sqlite:///var/lib/tavora.db"),
+            Ok(StorageUrl::Sqlite(path))
+        );
+        for scheme in ["postgres", "postgresql"] {
+            let url = parse(&format!("{scheme}://me:s3cret@db.example.com/vault")).expect("valid");
+            assert!(matches!(&url, StorageUrl::Postgres(url) if url.has_password()));
+            for shown in [url.to_string(), format!("{url:?}")] {
+                assert!(
+                    shown.contains("postgres://me@db.example.com/vault"),
+                    "{shown}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistyped_scheme_is_told_the_right_one_and_nothing_of_the_text() {
+        for (text, scheme) in [
+            ("postgre://me:s3cret@db/vault", Some("postgres")),
+            ("postgress://me:s3cret@db/vault", Some("postgres")),
+            ("POSTGRES://me:s3cret@db/vault", Some("postgres")),
+            ("postgres:/me:s3cret@db/vault", Some("postgres")),
+            ("postgresq://me:s3cret@db/vault", Some("postgresql")),
+            ("sqlite3:///vault.db", Some("sqlite")),
+            ("sqlite://", Some("sqlite")),
+            ("mysql://me:s3cret@db/vault", None),
+            ("me:s3cret@db/vault", None),
+            ("", None),
+        ] {
+            let refusal = parse(text).expect_err(text);
+            assert_eq!(
+                refusal,
+                InvalidStorageUrl::Scheme { meant: scheme },
+                "{text}"
+            );
+            let sentence = refusal.to_string();
+            assert!(sentence.contains("sqlite://PATH or postgres://USER@HOST:PORT/DATABASE"));
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+        }
+        let toml = "[storage]\nurl = \"postgre://me:s3cret@db/vault\"";
+        assert_eq!(
+            Config::parse(toml).expect_err("a typo"),
+            "line 2, column 7: a storage URL must read sqlite://PATH or postgres://USER@HOST:PORT/DATABASE; did you mean postgres://?"
+        );
+    }
+
+    #[test]
+    fn a_url_with_any_other_fault_is_refused_without_its_password() {
+        for text in [
+            "postgres://me:s3cret@/vault",
+            "postgres://me:s3cret@db",
+            "postgres://me:s3cret@db:port/vault",
+            "postgres://me:s3cret@db/vault?sslmode=prefer",
+            "postgres://me:s3cret@db/vault?sslrootcert=ca.pem",
+            "postgres://me:s3cret@db/vault?nonsense=1",
+        ] {
+            let toml = format!("[storage]\nurl = {text:?}");
+            let sentence = Config::parse(&toml).expect_err(text);
+            assert!(sentence.starts_with("line 2, column 7: "), "{sentence}");
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_hosts_name_is_one_that_a_chain_can_have() {
+        let read = |name: &str| Config::parse(&format!("[storage.postgres]\nhost_name = {name:?}"));
+        let config = read("host-1.example").expect("valid");
+        let name = config.storage.postgres.host_name.expect("it was given");
+        assert_eq!(name.as_str(), "host-1.example");
+        for name in ["", "a b", "höst", &"h".repeat(65)] {
+            let sentence = read(name).expect_err(name);
+            assert!(sentence.starts_with("line 2, column 13: "), "{sentence}");
+        }
+    }
+}
