@@ -4,14 +4,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
+use crate::process::Process;
 use crate::wire::{Answer, Request};
 
 /// What the binary prints before the scheme and the address that it listens on.
@@ -30,7 +29,7 @@ const SHOWN_LINES: usize = 50;
 pub struct Daemon {
     /// Where it listens.
     pub address: SocketAddr,
-    child: Child,
+    process: Process,
     log: Arc<Log>,
 }
 
@@ -52,7 +51,7 @@ impl Daemon {
         log.follow(child.stderr.take().expect("it is piped"));
         let mut daemon = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            child,
+            process: child.into(),
             log,
         };
         // What it logged is shown when it goes, if that is a failure.
@@ -70,7 +69,7 @@ impl Daemon {
 
     /// The id of its process.
     pub fn process_id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Everything that it printed and logged so far.
@@ -80,16 +79,12 @@ impl Daemon {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("process ids are small");
-        // It may have ended by itself.
-        let _ = kill(Pid::from_raw(id), signal);
+        self.process.signal(signal);
     }
 
     /// Whether its process has not ended yet.
     pub fn is_running(&self) -> bool {
-        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"));
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        matches!(waitid(Id::Pid(id), flags), Ok(WaitStatus::StillAlive))
+        self.process.is_running()
     }
 
     /// Asks it to end, and waits for that.
@@ -112,24 +107,17 @@ impl Daemon {
 
     /// `None` when it had to be killed.
     fn ended(&mut self) -> Option<ExitStatus> {
-        let started = Instant::now();
-        while started.elapsed() < END {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let ended = self.process.ended_within(END);
+        if ended.is_none() {
+            self.process.kill();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        None
+        ended
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.signal(Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM);
         let ended = self.ended();
         if std::thread::panicking() {
             let log = self.log();

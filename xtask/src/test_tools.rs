@@ -1,6 +1,6 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, strace, and the servers and the token of KEK providers. What is there
-//! already is kept.
+//! and npm packages, Python packages, Chromium, strace, PostgreSQL, and the servers and the token of KEK providers. What
+//! is there already is kept.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 7] = [
+const TOOLS: [(&[&str], &str); 8] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -25,6 +25,14 @@ const TOOLS: [(&[&str], &str); 7] = [
     (&["chromium", "--version"], "chromium"),
     (&["strace", "--version"], "strace"),
     (&["softhsm2-util", "--version"], "softhsm2"),
+    (
+        &[
+            "sh",
+            "-c",
+            "ls /usr/lib/postgresql/*/bin/initdb || initdb --version",
+        ],
+        "postgresql",
+    ),
 ];
 
 const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];

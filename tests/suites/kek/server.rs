@@ -1,12 +1,12 @@
 //! A server of another project, as a process on loopback: started, waited for, stopped as with a debugger, and ended.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use tavora_tests::process::{Process, free_address};
 use tavora_tests::wire::{Answer, Request};
 use tempfile::TempDir;
 
@@ -15,19 +15,17 @@ const START: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub address: SocketAddr,
+    // Before its folder: it ends before that goes.
+    process: Process,
     /// Its home, with what it printed in `log`.
     pub folder: TempDir,
-    child: Child,
 }
 
 impl Server {
     /// Starts what `command` makes for an address, and waits until `path` is answered with success.
     pub fn start(command: impl FnOnce(SocketAddr) -> Command, path: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Free now; that nobody takes it in between is likely enough for a test.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let address = free_address();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = command(address)
             .env("HOME", folder.path())
@@ -39,8 +37,8 @@ impl Server {
             .unwrap();
         let server = Self {
             address,
+            process: child.into(),
             folder,
-            child,
         };
         let started = Instant::now();
         while !Request::new("GET", path)
@@ -69,28 +67,16 @@ impl Server {
 
     /// Lets it hang: connections are taken and nothing is answered.
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        self.process.signal(Signal::SIGSTOP);
     }
 
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Ends it for good.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn signal(&self, signal: Signal) {
-        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(id, signal).unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
+        self.process.kill();
     }
 }
 

@@ -1,0 +1,354 @@
+//! A PostgreSQL of the tests' own: a throw-away cluster on loopback that is an ordinary user's, with databases for tests,
+//! and everything that may happen to one: ended, killed, paused, set up otherwise, followed by a standby.
+//!
+//! It has the durability of PostgreSQL's defaults. Where no PostgreSQL is installed, the tests say so and do without.
+
+mod database;
+mod installation;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+
+pub use database::{Database, PASSWORD, PASSWORD_IN_URL, USER};
+use installation::Installation;
+
+use crate::process::{LastWill, Process, free_address};
+use crate::requirement;
+
+/// How long PostgreSQL may take to be ready, to end, or to do what it was told.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much of its log is shown when a test failed, in lines.
+const SHOWN_LINES: usize = 30;
+
+/// A cluster. It is stopped and removed when this goes, and when the tests' process ends in whichever way.
+pub struct Postgres {
+    /// Where it listens, and will again after a new start.
+    pub address: SocketAddr,
+    installation: Installation,
+    // Before the process, which ends by it.
+    _last_will: LastWill,
+    process: Option<Process>,
+    folder: PathBuf,
+    databases: AtomicU32,
+}
+
+/// How a cluster is asked to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Shutdown {
+    /// It ends what clients do, and closes properly.
+    Fast,
+    /// It stops at once, and recovers at its next start.
+    Immediate,
+}
+
+impl Postgres {
+    /// The cluster that the tests of this process share, who leave it as it is; nothing where they may do without.
+    ///
+    /// # Panics
+    /// There is no PostgreSQL, and `TAVORA_TEST_REQUIRE_ALL` is set.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        let installation = found()?;
+        Some(SHARED.get_or_init(|| Self::make(installation)))
+    }
+
+    /// A cluster of a test's own, which may break it; nothing where the test may do without.
+    ///
+    /// # Panics
+    /// There is no PostgreSQL, and `TAVORA_TEST_REQUIRE_ALL` is set.
+    pub fn start() -> Option<Self> {
+        found().map(Self::make)
+    }
+
+    fn make(installation: Installation) -> Self {
+        let cluster = Self::started(installation, |installation, folder| {
+            let password = folder.join("password");
+            installation.write(&password, database::ADMIN_PASSWORD);
+            // What is acknowledged later is what has to survive; the cluster itself does not.
+            installation.run(
+                installation
+                    .command("initdb")
+                    .args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"])
+                    .args(["--no-sync", "--username", database::ADMIN, "--pwfile"])
+                    .arg(password)
+                    .arg("--pgdata")
+                    .arg(folder.join("data")),
+            );
+        });
+        // No superuser: no extension is theirs to make.
+        cluster.query(&format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'"));
+        cluster
+    }
+
+    /// A cluster whose `data` is made in a folder.
+    fn started(installation: Installation, make: impl FnOnce(&Installation, &Path)) -> Self {
+        let folder = installation.make_folder();
+        // Whoever is paused would not hear of the end.
+        let lines = format!(
+            "kill -CONT $(head -n 1 data/postmaster.pid)\n\
+             {:?} stop --mode immediate --pgdata data\n\
+             rm -rf \"$PWD\"",
+            installation.program("pg_ctl"),
+        );
+        let last_will = LastWill::leave(&lines, |sh| {
+            installation.be_its_user(sh.current_dir(&folder));
+        });
+        make(&installation, &folder);
+        let mut cluster = Self {
+            address: free_address(),
+            installation,
+            _last_will: last_will,
+            process: None,
+            folder,
+            databases: AtomicU32::new(0),
+        };
+        cluster.start_again();
+        cluster
+    }
+
+    /// A new, empty database of the hosts' user.
+    pub fn database(&self) -> Database {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{number}");
+        self.query(&format!(
+            "CREATE DATABASE {name} OWNER {USER} TEMPLATE template0"
+        ));
+        self.database_named(&name)
+    }
+
+    /// A database that is there: of a standby, say, which has those of the cluster that it follows.
+    pub fn database_named(&self, name: &str) -> Database {
+        Database {
+            name: name.to_owned(),
+            address: self.address,
+            psql: self.installation.program("psql"),
+        }
+    }
+
+    /// What its superuser is answered, beside all tests' databases.
+    #[track_caller]
+    pub fn query(&self, sql: &str) -> String {
+        self.database_named("postgres").query(sql)
+    }
+
+    /// A URL that reaches a database over the cluster's socket.
+    pub fn socket_url(&self, database: &Database) -> String {
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        let (port, name) = (self.address.port(), &database.name);
+        format!("postgres://{USER}:{PASSWORD_IN_URL}@{folder}:{port}/{name}")
+    }
+
+    /// Everything that it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// The id of its first process; `None` while it is stopped.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn stop(&mut self, how: Shutdown) {
+        let mut process = self.process.take().expect("it runs");
+        process.signal(match how {
+            Shutdown::Fast => Signal::SIGINT,
+            Shutdown::Immediate => Signal::SIGQUIT,
+        });
+        let ended = process.ended_within(PATIENCE);
+        assert!(ended.is_some(), "PostgreSQL did not end: {}", self.log());
+    }
+
+    /// Kills all of its processes at once, as when the machine goes down.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        // Nobody is born any more.
+        process.signal(Signal::SIGSTOP);
+        signal_backends(&process, Signal::SIGKILL);
+        process.kill();
+    }
+
+    /// Starts it again after it was stopped or killed, on its data and at its address, and waits until it answers.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))
+            .expect("the cluster's folder is writable");
+        let child = self
+            .installation
+            .command("postgres")
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .args(["-h", &self.address.ip().to_string()])
+            .args(["-p", &self.address.port().to_string()])
+            .arg("-k")
+            .arg(&self.folder)
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("PostgreSQL starts");
+        let process = Process::from(child);
+        let mut is_ready = self.installation.command("pg_isready");
+        is_ready
+            .args(["--quiet", "--host", &self.address.ip().to_string()])
+            .args(["--port", &self.address.port().to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.wait_until("is ready", || {
+            assert!(process.is_running(), "PostgreSQL ended: {}", self.log());
+            is_ready.status().is_ok_and(|status| status.success())
+        });
+        self.process = Some(process);
+    }
+
+    /// Lets all of its processes hang: connections are taken, and nothing is answered.
+    pub fn pause(&mut self) {
+        let process = self.process.as_ref().expect("it runs");
+        process.signal(Signal::SIGSTOP);
+        signal_backends(process, Signal::SIGSTOP);
+    }
+
+    /// Lets them go on.
+    pub fn resume(&mut self) {
+        let process = self.process.as_ref().expect("it runs");
+        signal_backends(process, Signal::SIGCONT);
+        process.signal(Signal::SIGCONT);
+    }
+
+    /// Sets a parameter for good. Some want a new start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.query(&format!("ALTER SYSTEM SET {name} = '{value}'"));
+        const LOADED: &str = "SELECT pg_conf_load_time()";
+        let before = self.query(LOADED);
+        self.query("SELECT pg_reload_conf()");
+        // Which only asks for it.
+        self.wait_until("reads its parameters", || self.query(LOADED) != before);
+    }
+
+    /// Lets it talk TLS too, with a certificate for these names and addresses; where the certificate of the authority is
+    /// that vouches for it.
+    pub fn turn_on_tls(&mut self, names: &[&str]) -> PathBuf {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        // Not the name that certificates are given by themselves: one that is its own issuer is another thing.
+        let name = &mut authority.distinguished_name;
+        name.push(DnType::CommonName, "the tests' authority");
+        let authority = CertifiedIssuer::self_signed(authority, make_key()).expect("it is valid");
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let key = make_key();
+        let certificate = CertificateParams::new(names)
+            .and_then(|parameters| parameters.signed_by(&key, &authority))
+            .expect("the names are valid");
+        let file = |name: &str, text: &str| {
+            let path = self.folder.join(name);
+            self.installation.write(&path, text);
+            path
+        };
+        let root = file("authority.pem", &authority.pem());
+        let certificate = file("server.pem", &certificate.pem());
+        let key = file("server.key", &key.serialize_pem());
+        self.set("ssl_cert_file", &certificate.display().to_string());
+        self.set("ssl_key_file", &key.display().to_string());
+        self.set("ssl", "on");
+        root
+    }
+
+    /// A hot standby that follows it from now on.
+    pub fn standby(&self) -> Self {
+        static STANDBYS: AtomicU32 = AtomicU32::new(0);
+        let slot = format!("standby_{}", STANDBYS.fetch_add(1, Ordering::Relaxed));
+        Self::started(self.installation.clone(), |installation, folder| {
+            installation.run(
+                installation
+                    .command("pg_basebackup")
+                    .args(["--write-recovery-conf", "--wal-method=stream", "--no-sync"])
+                    .args(["--checkpoint=fast", "--create-slot", "--slot", &slot])
+                    .args(["--dbname", &self.database_named("postgres").admin_url()])
+                    .arg("--pgdata")
+                    .arg(folder.join("data")),
+            );
+        })
+    }
+
+    /// Waits until it has everything that the cluster which it follows has committed by now.
+    pub fn catch_up(&self, with: &Self) {
+        let place = with.query("SELECT pg_current_wal_lsn()");
+        let is_there = format!("SELECT pg_last_wal_replay_lsn() >= '{place}'");
+        self.wait_until("catches up", || self.query(&is_there) == "t");
+    }
+
+    /// Makes a standby a cluster that takes writes.
+    pub fn promote(&mut self) {
+        self.installation.run(
+            self.installation
+                .command("pg_ctl")
+                .args(["promote", "--wait", "--pgdata"])
+                .arg(self.folder.join("data")),
+        );
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !is_so() {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "PostgreSQL never {what}: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.resume();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(SHOWN_LINES);
+            eprintln!("--- PostgreSQL\n{}\n---", lines[last..].join("\n"));
+        }
+    }
+}
+
+fn found() -> Option<Installation> {
+    let installation = Installation::find();
+    requirement::are_there(&[("PostgreSQL", installation.is_some())])
+        .then_some(installation)
+        .flatten()
+}
+
+fn make_key() -> KeyPair {
+    KeyPair::generate().expect("the machine has randomness")
+}
+
+/// Sends every process that a cluster's first one has started a signal: they are no group.
+fn signal_backends(process: &Process, signal: Signal) {
+    let id = process.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
+        .expect("Linux tells the children of a process");
+    for child in children.split_whitespace() {
+        let child = child.parse().expect("ids are numbers");
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(child), signal);
+    }
+}

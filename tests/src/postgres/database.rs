@@ -1,0 +1,81 @@
+//! A database of a test: its URLs, as hosts are given them, and a way to look into it, and to spoil it, beside them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Whom hosts come as.
+pub const USER: &str = "tavora";
+
+/// Their password. It is to be found nowhere else.
+pub const PASSWORD: &str = "of the tests/7f3d:9ab2@100%";
+
+/// The same as it is in a URL.
+pub const PASSWORD_IN_URL: &str = "of%20the%20tests%2F7f3d%3A9ab2%40100%25";
+
+pub(super) const ADMIN: &str = "admin";
+pub(super) const ADMIN_PASSWORD: &str = "of-the-tests-superuser";
+
+/// A database of a cluster.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its name in its cluster.
+    pub name: String,
+    pub(super) address: SocketAddr,
+    pub(super) psql: PathBuf,
+}
+
+impl Database {
+    /// A URL for hosts, with the password.
+    pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The same by way of another address, of a relay say.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        self.url_of(USER, PASSWORD_IN_URL, address)
+    }
+
+    /// What a superuser is answered: a line per row, with `|` between columns.
+    ///
+    /// # Panics
+    /// It is refused.
+    #[track_caller]
+    pub fn query(&self, sql: &str) -> String {
+        self.try_query(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The same, or what PostgreSQL says against it.
+    pub fn try_query(&self, sql: &str) -> Result<String, String> {
+        psql(&self.psql, &self.admin_url(), sql)
+    }
+
+    /// What PostgreSQL's own client is answered that uses this URL, or what is said against it.
+    pub fn query_at(&self, url: &str, sql: &str) -> Result<String, String> {
+        psql(&self.psql, url, sql)
+    }
+
+    pub(super) fn admin_url(&self) -> String {
+        self.url_of(ADMIN, ADMIN_PASSWORD, self.address)
+    }
+
+    fn url_of(&self, user: &str, password: &str, address: SocketAddr) -> String {
+        format!("postgres://{user}:{password}@{address}/{}", self.name)
+    }
+}
+
+fn psql(program: &Path, url: &str, sql: &str) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
+        .args(["--dbname", url, "--command", sql])
+        .stdin(Stdio::null());
+    let ended = command.output().expect("psql starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    match ended.status.success() {
+        true => Ok(text(&ended.stdout)),
+        false => Err(text(&ended.stderr)),
+    }
+}

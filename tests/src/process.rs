@@ -1,0 +1,129 @@
+//! A program that runs beside a test: signalled, looked after, and killed at the latest when the test lets go of it.
+//!
+//! When it is ready, what it prints and how it is asked to end are up to who starts it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+/// A running program.
+pub struct Process {
+    child: Child,
+}
+
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self { child }
+    }
+}
+
+impl Process {
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // What has ended keeps its id until it was waited for; after that the id may be another's.
+        if self.is_running() {
+            let _ = kill(self.pid(), signal);
+        }
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        matches!(
+            waitid(Id::Pid(self.pid()), flags),
+            Ok(WaitStatus::StillAlive)
+        )
+    }
+
+    /// How it ended; `None` when it did not within this time.
+    pub fn ended_within(&mut self, most: Duration) -> Option<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < most {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    /// Ends it for good.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Lines of `sh` that run when this goes, and also when the tests' process ends, in whichever way: what is to be put
+/// away even if nobody is left to do so.
+pub struct LastWill {
+    sh: Child,
+}
+
+impl LastWill {
+    /// Leaves these lines to be run by a `sh` that `change` has had its way with (its user, say).
+    pub fn leave(lines: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new("sh");
+        // Nobody writes to the pipe that it reads, which ends with the tests' process. It has no output, so that who reads
+        // that of the tests does not wait for it; and a terminal's Ctrl-C is for the tests alone.
+        command
+            .args(["-c", &format!("read -r nothing\n{lines}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        change(&mut command);
+        let sh = command.spawn().expect("there is a shell");
+        Self { sh }
+    }
+}
+
+impl Drop for LastWill {
+    fn drop(&mut self) {
+        drop(self.sh.stdin.take());
+        let _ = self.sh.wait();
+    }
+}
+
+/// An address of loopback for a server that cannot choose one itself, and that may take the next port too.
+///
+/// Nobody else is given it by chance while that server is down: it is below the ports that systems hand out, and each is
+/// handed out here once.
+pub fn free_address() -> SocketAddr {
+    const FIRST: u32 = 20_000;
+    const PAIRS: u32 = 5_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Processes at once start at places of their own.
+    let start = std::process::id().wrapping_mul(101);
+    loop {
+        let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+        assert!(taken < PAIRS, "loopback has a free port");
+        let port = FIRST + 2 * (start.wrapping_add(taken) % PAIRS);
+        let port = u16::try_from(port).expect("the range is below 65536");
+        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if free(port) && free(port + 1) {
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Several hosts on one PostgreSQL, and what may happen to it: against a real server, which the tests start, break and
+//! start again.
+//!
+//! What a store does whichever it is, is the vault's suite.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
+
+mod cluster;
+mod relay;
