@@ -71,8 +71,12 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl},
-        sqlite::{SqliteFile, SqliteOptions, SqliteStore},
+        postgres::{
+            InvalidPostgresUrl, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget,
+            PostgresUrl,
+        },
+        sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget},
+        transfer::{TableCount, TableDigest, TransferError, TransferProgress},
     },
     vault::{
         AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,

@@ -9,6 +9,7 @@ mod release;
 pub mod rewrap;
 pub mod sqlite;
 mod tally;
+pub mod transfer;
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
@@ -113,6 +114,26 @@ pub enum StoreError {
         found: i64,
         /// The newest version that is known here.
         known: i64,
+    },
+    /// An older program wrote the schema, and this needs the newest one.
+    #[error(
+        "the database has schema version {found} and version {known} is needed; run any command of this program on it, which migrates it"
+    )]
+    Unmigrated {
+        /// The version that was found.
+        found: i64,
+        /// The version that is needed.
+        known: i64,
+    },
+    /// A row has text that the database has no way to keep.
+    #[error(
+        "the {row} has in {column} what PostgreSQL cannot keep as text: a zero character, or bytes that are no UTF-8"
+    )]
+    Unkeepable {
+        /// Which row.
+        row: String,
+        /// In which column.
+        column: &'static str,
     },
     /// The file is no vault database.
     #[error("{path} is not a vault database; choose another file")]

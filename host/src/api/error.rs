@@ -281,6 +281,8 @@ impl From<StoreError> for ApiError {
             | StoreError::NewerSchema { .. }
             | StoreError::OlderSchema { .. }
             | StoreError::NotOurs
+            | StoreError::Unmigrated { .. }
+            | StoreError::Unkeepable { .. }
             | StoreError::NotAVault { .. }
             | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),
