@@ -72,7 +72,8 @@ pub use self::{
     store::{
         Store, StoreError, StoreStats,
         postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl},
-        sqlite::{SqliteFile, SqliteOptions, SqliteStore},
+        sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget},
+        transfer::{TableCount, TableDigest, TransferError, TransferProgress},
     },
     vault::{
         AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,

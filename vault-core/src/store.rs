@@ -9,6 +9,7 @@ mod release;
 pub mod rewrap;
 pub mod sqlite;
 mod tally;
+pub mod transfer;
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
@@ -112,6 +113,16 @@ pub enum StoreError {
         /// The version that was found.
         found: i64,
         /// The newest version that is known here.
+        known: i64,
+    },
+    /// An older program wrote the schema, and this needs the newest one.
+    #[error(
+        "the database has schema version {found} and version {known} is needed; run any command of this program on it, which migrates it"
+    )]
+    Unmigrated {
+        /// The version that was found.
+        found: i64,
+        /// The version that is needed.
         known: i64,
     },
     /// The file is no vault database.

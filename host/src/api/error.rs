@@ -281,6 +281,7 @@ impl From<StoreError> for ApiError {
             | StoreError::NewerSchema { .. }
             | StoreError::OlderSchema { .. }
             | StoreError::NotOurs
+            | StoreError::Unmigrated { .. }
             | StoreError::NotAVault { .. }
             | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),

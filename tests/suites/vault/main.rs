@@ -12,3 +12,4 @@ mod published;
 mod residue;
 mod rewrap;
 mod tampering;
+mod transfer;

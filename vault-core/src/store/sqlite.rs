@@ -14,6 +14,7 @@ mod reader;
 mod rewrap;
 mod schema;
 mod secrets;
+mod transfer;
 mod vaults;
 mod writer;
 
@@ -21,7 +22,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::file::SqliteFile;
+pub use self::{
+    file::SqliteFile,
+    transfer::{SqliteSource, SqliteTarget},
+};
 use self::{
     reader::Readers,
     writer::{Effect, Writer},

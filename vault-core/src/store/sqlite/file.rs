@@ -50,6 +50,16 @@ impl SqliteFile {
         schema::is_current(&connection)
     }
 
+    /// Refuses an older program's schema, and a newer one's.
+    ///
+    /// # Errors
+    /// The schema is not the one that this program writes, or it is no vault database.
+    pub(super) fn require_current(&self) -> Result<(), StoreError> {
+        let connection = self.reader()?;
+        schema::require_vault(&connection, &self.path)?;
+        schema::require_current(&connection)
+    }
+
     /// How many bytes a copy will have, about.
     ///
     /// # Errors

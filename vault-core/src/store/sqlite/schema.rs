@@ -217,12 +217,20 @@ fn switch_to_wal(connection: &Connection, busy_timeout: Duration) -> Result<(), 
 
 /// Whether the schema is the newest one; one that is newer than this program knows is refused.
 pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
-    let known = MIGRATIONS.len() as i64;
-    let found = version(connection)?;
-    if found > known {
-        return Err(StoreError::NewerSchema { found, known });
+    match require_current(connection) {
+        Err(StoreError::Unmigrated { .. }) => Ok(false),
+        other => other.map(|()| true),
     }
-    Ok(found == known)
+}
+
+/// Refuses any other schema than the newest one.
+pub(super) fn require_current(connection: &Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(connection)? {
+        found if found > known => Err(StoreError::NewerSchema { found, known }),
+        found if found < known => Err(StoreError::Unmigrated { found, known }),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.

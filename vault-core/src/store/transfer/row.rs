@@ -1,0 +1,373 @@
+//! What is moved: tables, their columns in one order, and rows as they stand there; and what a table is recognised by.
+//!
+//! The columns are those of every store. A store that keeps something in another way shows it in this one.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+const DOMAIN: &[u8] = b"tavora/transfer/v1";
+
+/// A table as it is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The team.
+    Teams,
+    /// The apps, without the vaults that they designate.
+    Apps,
+    /// The API keys.
+    ApiKeys,
+    /// The vaults.
+    Vaults,
+    /// Which vaults the apps designate. It is no table in stores; apart from the apps, it can come after the vaults.
+    Designations,
+    /// The KEKs, each with all wraps that were counted.
+    Keks,
+    /// The sealed secrets.
+    Secrets,
+    /// The audit entries of all chains.
+    Audit,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What stands in it.
+    pub kind: Kind,
+}
+
+/// What stands in a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A signed number of 64 bits.
+    Integer,
+    /// Text.
+    Text,
+    /// Bytes.
+    Bytes,
+}
+
+/// What stands in a column of a row.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// A number.
+    Integer(i64),
+    /// Text, as its bytes: tampering can have left some that are no text.
+    Text(Vec<u8>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// A row: a cell for each of [`Table::columns`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Row(pub Vec<Cell>);
+
+/// What the rows of a table are recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableDigest {
+    /// Which table.
+    pub table: Table,
+    /// How many rows.
+    pub rows: u64,
+    /// SHA-256 over all rows in order, in hex.
+    pub sha256: String,
+}
+
+const fn integer(name: &'static str) -> Column {
+    let kind = Kind::Integer;
+    Column { name, kind }
+}
+
+const fn text(name: &'static str) -> Column {
+    let kind = Kind::Text;
+    Column { name, kind }
+}
+
+const fn bytes(name: &'static str) -> Column {
+    let kind = Kind::Bytes;
+    Column { name, kind }
+}
+
+impl Table {
+    /// All of them, each after those that it refers to.
+    pub const ALL: [Self; 8] = [
+        Self::Teams,
+        Self::Apps,
+        Self::ApiKeys,
+        Self::Vaults,
+        Self::Designations,
+        Self::Keks,
+        Self::Secrets,
+        Self::Audit,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Teams => "teams",
+            Self::Apps => "apps",
+            Self::ApiKeys => "api_keys",
+            Self::Vaults => "vaults",
+            Self::Designations => "designations",
+            Self::Keks => "keks",
+            Self::Secrets => "secrets",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// What so many of its rows are called.
+    pub fn noun(self, rows: u64) -> &'static str {
+        match (self, rows) {
+            (Self::Teams, 1) => "team",
+            (Self::Teams, _) => "teams",
+            (Self::Apps, 1) => "app",
+            (Self::Apps, _) => "apps",
+            (Self::ApiKeys, 1) => "API key",
+            (Self::ApiKeys, _) => "API keys",
+            (Self::Vaults, 1) => "vault",
+            (Self::Vaults, _) => "vaults",
+            (Self::Designations, 1) => "designation",
+            (Self::Designations, _) => "designations",
+            (Self::Keks, 1) => "KEK",
+            (Self::Keks, _) => "KEKs",
+            (Self::Secrets, 1) => "secret",
+            (Self::Secrets, _) => "secrets",
+            (Self::Audit, 1) => "audit entry",
+            (Self::Audit, _) => "audit entries",
+        }
+    }
+
+    /// Its columns, those of the key first.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Teams => const { &[bytes("id")] },
+            Self::Apps => {
+                const {
+                    &[
+                        bytes("id"),
+                        bytes("team_id"),
+                        text("name"),
+                        text("slug"),
+                        text("description"),
+                        integer("created_at"),
+                        integer("updated_at"),
+                    ]
+                }
+            }
+            Self::ApiKeys => {
+                const {
+                    &[
+                        bytes("id"),
+                        bytes("app_id"),
+                        text("name"),
+                        bytes("secret_hash"),
+                        integer("created_at"),
+                        integer("expires_at"),
+                        integer("revoked_at"),
+                    ]
+                }
+            }
+            Self::Vaults => {
+                const {
+                    &[
+                        bytes("id"),
+                        bytes("app_id"),
+                        text("name"),
+                        text("metadata"),
+                        integer("created_at"),
+                        integer("updated_at"),
+                    ]
+                }
+            }
+            Self::Designations => const { &[bytes("app_id"), bytes("vault_id")] },
+            Self::Keks => {
+                const {
+                    &[
+                        bytes("id"),
+                        bytes("canary"),
+                        integer("wraps"),
+                        integer("created_at"),
+                    ]
+                }
+            }
+            Self::Secrets => {
+                const {
+                    &[
+                        bytes("vault_id"),
+                        text("name"),
+                        integer("version"),
+                        bytes("kek_id"),
+                        integer("created_at"),
+                        integer("updated_at"),
+                        bytes("wrapped"),
+                        bytes("payload"),
+                    ]
+                }
+            }
+            Self::Audit => {
+                const {
+                    &[
+                        integer("place"),
+                        text("chain"),
+                        integer("seq"),
+                        bytes("id"),
+                        integer("created_at"),
+                        bytes("app_id"),
+                        text("actor"),
+                        bytes("api_key_id"),
+                        text("tool"),
+                        text("tool_digest"),
+                        text("action"),
+                        text("subject_kind"),
+                        text("subject_id"),
+                        text("session_id"),
+                        text("request_id"),
+                        text("outcome"),
+                        text("detail"),
+                        integer("secret_version"),
+                        bytes("payload_digest"),
+                        bytes("prev_hash"),
+                        bytes("hash"),
+                    ]
+                }
+            }
+        }
+    }
+
+    /// The columns that tell a row from all others and give the order.
+    pub fn key(self) -> &'static [Column] {
+        let columns = match self {
+            Self::Secrets => 2,
+            _ => 1,
+        };
+        &self.columns()[..columns]
+    }
+}
+
+/// The names of columns, as in a query.
+pub(in crate::store) fn names(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    names.join(", ")
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Row {
+    /// The cells of the key.
+    pub fn key(&self, table: Table) -> Self {
+        let cells = self.0.iter().take(table.key().len());
+        Self(cells.cloned().collect())
+    }
+
+    /// How many bytes it takes, about.
+    pub fn size_bytes(&self) -> usize {
+        let size = |cell: &Cell| match cell {
+            Cell::Null => 0,
+            Cell::Integer(_) => 8,
+            Cell::Text(bytes) | Cell::Bytes(bytes) => bytes.len(),
+        };
+        self.0.iter().map(size).sum()
+    }
+}
+
+/// A digest on its way.
+pub(super) struct Tally {
+    table: Table,
+    rows: u64,
+    hash: Sha256,
+}
+
+impl Tally {
+    pub(super) fn of(table: Table) -> Self {
+        let mut hash = Sha256::new();
+        for text in [DOMAIN, table.name().as_bytes()] {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        Self {
+            table,
+            rows: 0,
+            hash,
+        }
+    }
+
+    /// Each cell is a byte that says what it is, then its length and its content: no two tables are hashed alike.
+    pub(super) fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        for cell in &row.0 {
+            let number;
+            let (kind, content) = match cell {
+                Cell::Null => (0, [].as_slice()),
+                Cell::Integer(value) => {
+                    number = value.to_be_bytes();
+                    (1, number.as_slice())
+                }
+                Cell::Text(text) => (2, text.as_slice()),
+                Cell::Bytes(bytes) => (3, bytes.as_slice()),
+            };
+            self.hash.update([kind]);
+            self.hash.update((content.len() as u64).to_be_bytes());
+            self.hash.update(content);
+        }
+    }
+
+    pub(super) fn finish(self) -> TableDigest {
+        TableDigest {
+            table: self.table,
+            rows: self.rows,
+            sha256: hex::encode(self.hash.finalize()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(table: Table, rows: &[&[Cell]]) -> TableDigest {
+        let mut tally = Tally::of(table);
+        rows.iter()
+            .for_each(|cells| tally.add(&Row(cells.to_vec())));
+        tally.finish()
+    }
+
+    #[test]
+    fn whatever_is_different_has_another_digest() {
+        let text = |text: &str| Cell::Text(text.into());
+        let bytes = |text: &str| Cell::Bytes(text.into());
+        let rows: [&[&[Cell]]; 11] = [
+            &[],
+            &[&[Cell::Null]],
+            &[&[text("")]],
+            &[&[bytes("")]],
+            &[&[Cell::Integer(0)]],
+            &[&[bytes("\0\0\0\0\0\0\0\0")]],
+            &[&[text("a"), text("b")]],
+            &[&[text("ab"), text("")]],
+            &[&[text("b"), text("a")]],
+            &[&[text("a")], &[text("b")], &[text("c")]],
+            &[&[text("b")], &[text("a")], &[text("c")]],
+        ];
+        let digests = rows.map(|rows| digest(Table::Apps, rows).sha256);
+        for (at, one) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(one), "{at}");
+        }
+        assert_ne!(digest(Table::Apps, &[]), digest(Table::Vaults, &[]));
+        assert_eq!(digest(Table::Apps, rows[9]), digest(Table::Apps, rows[9]));
+    }
+}
