@@ -221,7 +221,7 @@ async fn everything_arrives_as_it_was_and_goes_on() {
     let vault = &filled.platform.vault;
     put(&vaults, app, vault, "KEY_1", "third").await;
     assert!(delete(&vaults, app, vault, "LARGE").await.unwrap());
-    let report = vaults.audit_verify(report.head).await.unwrap();
+    let report = vaults.audit_verify(report.head()).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     vaults.close().await.unwrap();
 }

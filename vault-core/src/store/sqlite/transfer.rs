@@ -232,9 +232,9 @@ fn relation(table: Table) -> &'static str {
             "(SELECT id AS app_id, vault_id FROM apps WHERE vault_id IS NOT NULL)"
         }
         Table::Audit => {
-            "(SELECT seq AS place, '' AS chain, seq, id, created_at, app_id, actor, api_key_id, tool, tool_digest,
-                action, subject_kind, subject_id, session_id, request_id, outcome, detail, secret_version,
-                payload_digest, prev_hash, hash FROM audit)"
+            "(SELECT place, coalesce(chain, '') AS chain, coalesce(seq, place) AS seq, id, created_at, app_id, actor,
+                api_key_id, tool, tool_digest, action, subject_kind, subject_id, session_id, request_id, outcome, detail,
+                secret_version, payload_digest, prev_hash, hash FROM audit)"
         }
         table => table.name(),
     }
@@ -254,7 +254,8 @@ fn select(table: Table, after_key: bool) -> String {
 }
 
 fn parameters(columns: &[Column]) -> String {
-    vec!["?"; columns.len()].join(", ")
+    let parameters: Vec<_> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+    parameters.join(", ")
 }
 
 fn counts(tx: &Connection) -> Result<Vec<TableCount>, StoreError> {
@@ -323,14 +324,9 @@ fn add(tx: &Connection, table: Table, rows: Vec<Row>) -> Result<(), StoreError> 
             insert(table)
         }
         Table::Designations => "UPDATE apps SET vault_id = ?2 WHERE id = ?1".to_owned(),
+        // The file's own chain has no name here, and no second number where one will do.
         Table::Audit => {
-            let columns = &table.columns()[3..];
-            let values: Vec<_> = (4..4 + columns.len()).map(|n| format!("?{n}")).collect();
-            format!(
-                "INSERT INTO audit (seq, {}) VALUES (?1, {})",
-                names(columns),
-                values.join(", ")
-            )
+            insert(table).replacen("?1, ?2, ?3", "?1, nullif(?2, ''), nullif(?3, ?1)", 1)
         }
         table => insert(table),
     };
