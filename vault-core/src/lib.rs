@@ -71,7 +71,10 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl},
+        postgres::{
+            InvalidPostgresUrl, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget,
+            PostgresUrl,
+        },
         sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget},
         transfer::{TableCount, TableDigest, TransferError, TransferProgress},
     },

@@ -125,6 +125,16 @@ pub enum StoreError {
         /// The version that is needed.
         known: i64,
     },
+    /// A row has text that the database has no way to keep.
+    #[error(
+        "the {row} has in {column} what PostgreSQL cannot keep as text: a zero character, or bytes that are no UTF-8"
+    )]
+    Unkeepable {
+        /// Which row.
+        row: String,
+        /// In which column.
+        column: &'static str,
+    },
     /// The file is no vault database.
     #[error("{path} is not a vault database; choose another file")]
     NotAVault {

@@ -282,6 +282,7 @@ impl From<StoreError> for ApiError {
             | StoreError::OlderSchema { .. }
             | StoreError::NotOurs
             | StoreError::Unmigrated { .. }
+            | StoreError::Unkeepable { .. }
             | StoreError::NotAVault { .. }
             | StoreError::LogWithoutDatabase { .. }
             | StoreError::Corrupt => Self::internal(),

@@ -14,6 +14,7 @@ mod keks;
 mod rewrap;
 mod schema;
 mod secrets;
+mod transfer;
 mod url;
 mod vaults;
 mod writer;
@@ -24,11 +25,14 @@ use async_trait::async_trait;
 use tokio::time;
 use tokio_postgres::{IsolationLevel, Row};
 
-pub use self::url::{InvalidPostgresUrl, PostgresUrl};
 use self::{
     connections::{Connections, Param},
     group::{Change, Group},
     writer::Writer,
+};
+pub use self::{
+    transfer::{PostgresSource, PostgresTarget},
+    url::{InvalidPostgresUrl, PostgresUrl},
 };
 use super::{Store, StoreError, StoreStats};
 use crate::audit::{

@@ -348,8 +348,8 @@ impl Ask for Group<'_> {
     }
 }
 
-const HEAD: &str = "SELECT seq, hash FROM chains WHERE name = $1 FOR UPDATE";
-const ADVANCE: &str = "UPDATE chains SET seq = $2, hash = $3 WHERE name = $1";
+pub(super) const HEAD: &str = "SELECT seq, hash FROM chains WHERE name = $1 FOR UPDATE";
+pub(super) const ADVANCE: &str = "UPDATE chains SET seq = $2, hash = $3 WHERE name = $1";
 
 /// In the order of the keys.
 const LOCK: &str = "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key)::text

@@ -50,6 +50,16 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses any other schema than the newest one.
+pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(client).await? {
+        found if found > known => Err(StoreError::NewerSchema { found, known }),
+        found if found < known => Err(StoreError::Unmigrated { found, known }),
+        _ => Ok(()),
+    }
+}
+
 /// The version of the schema; 0 when there is none.
 async fn version(client: &Client) -> Result<i64, StoreError> {
     let exists = format!("SELECT to_regclass('{HISTORY}') IS NOT NULL");

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 const DOMAIN: &[u8] = b"tavora/transfer/v1";
 
@@ -272,6 +273,21 @@ impl Row {
     pub fn key(&self, table: Table) -> Self {
         let cells = self.0.iter().take(table.key().len());
         Self(cells.cloned().collect())
+    }
+
+    /// Which one it is, for people.
+    pub fn describe(&self, table: Table) -> String {
+        let show = |cell: &Cell| match cell {
+            Cell::Null => "-".to_owned(),
+            Cell::Integer(number) => number.to_string(),
+            Cell::Text(text) => String::from_utf8_lossy(text).escape_debug().to_string(),
+            Cell::Bytes(bytes) => match Uuid::from_slice(bytes) {
+                Ok(id) => id.to_string(),
+                Err(_) => hex::encode(bytes),
+            },
+        };
+        let key: Vec<_> = self.key(table).0.iter().map(show).collect();
+        format!("{} {}", table.noun(1), key.join("/"))
     }
 
     /// How many bytes it takes, about.
