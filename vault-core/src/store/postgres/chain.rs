@@ -101,12 +101,12 @@ impl Entries {
 
     /// All of them, column by column.
     pub(super) fn columns<'a>(&'a self, chain: &'a ChainName) -> EntryColumns<'a> {
-        fn each<'a, T: ToSql + Sync + 'a>(
+        fn each<'a, T>(
             rows: &'a [EntryRow],
             field: impl Fn(&'a EntryRow) -> T,
         ) -> Box<dyn ToSql + Sync + Send + 'a>
         where
-            T: Send,
+            T: ToSql + Send + Sync + 'a,
         {
             Box::new(rows.iter().map(field).collect::<Vec<T>>())
         }
