@@ -19,7 +19,7 @@ use tokio::task;
 
 use super::{SqliteFile, chain, schema};
 use crate::{
-    audit::AuditDraft,
+    audit::{AuditDraft, ChainHash, ChainName},
     store::{
         StoreError,
         transfer::{
@@ -63,6 +63,10 @@ impl TransferSource for SqliteSource {
                 source(path, access)
             })
             .await
+    }
+
+    async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
