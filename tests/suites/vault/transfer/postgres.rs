@@ -162,7 +162,8 @@ async fn more_than_a_batch_and_odd_rows_arrive() {
     ))
     .unwrap();
     drop(raw);
-    let findings = findings(&filled.platform.path(), filled.keyring()).await;
+    let mut findings = findings(&filled.platform.path(), filled.keyring()).await;
+    findings.sort();
     let there = moved(&mut filled.source(), &mut *target(&database))
         .await
         .unwrap();
@@ -253,6 +254,7 @@ async fn hosts_on_the_source_are_seen_and_nobody_writes_meanwhile() {
         .await
         .unwrap();
     let host = database.store("web").await.unwrap();
+    host.probe().await.unwrap();
     let outcome = moved(&mut *source(&database), &mut back.target()).await;
     assert!(
         matches!(outcome, Err(TransferError::SourceInUse)),

@@ -155,6 +155,8 @@ impl Opened {
         &mut self,
         open: impl FnOnce(&Path) -> Result<Connection, StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
+        // There is one at a time.
+        self.connection = None;
         let path = self.path.clone();
         self.connection = Some(blocking(move || open(&path)).await?);
         Ok(())
