@@ -206,7 +206,6 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
         idle_transaction_timeout: ms(config.idle_transaction_timeout_ms),
         operation_timeout: ms(config.operation_timeout_ms),
         verify_timeout: ms(config.verify_timeout_ms),
-        close_timeout: ms(config.close_timeout_ms),
         connections_max: config.max_connections.get(),
         attempts_max: config.max_attempts.get(),
         group_max_jobs: config.max_writes_per_commit.get(),
