@@ -96,7 +96,10 @@ impl TransferSource for PostgresSource {
     }
 
     async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError> {
-        let heads = self.0.opened()?.rows("SELECT name, hash FROM chains WHERE seq > 0", &[]);
+        let heads = self
+            .0
+            .opened()?
+            .rows("SELECT name, hash FROM chains WHERE seq > 0", &[]);
         // One that cannot be read is none that an entry could be compared with.
         let head = |row: &Found| {
             let name: ChainName = column::<&str>(row, 0).ok()?.parse().ok()?;
