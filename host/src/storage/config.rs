@@ -61,6 +61,16 @@ pub enum InvalidStorageUrl {
     RelativeRoots,
 }
 
+impl StorageUrl {
+    /// Which kind of store it is of.
+    pub fn scheme(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
 impl FromStr for StorageUrl {
     type Err = InvalidStorageUrl;
 

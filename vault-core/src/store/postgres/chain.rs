@@ -272,7 +272,10 @@ pub(super) async fn verify(
             Err(_) => verifier.damaged_entry(),
         }
     }
-    for row in tx.query("SELECT name, hash FROM chains", &[]).await? {
+    for row in tx
+        .query("SELECT name, hash FROM chains WHERE seq > 0", &[])
+        .await?
+    {
         let name: Result<ChainName, _> = column::<&str>(&row, 0)?.parse();
         let hash = ChainHash::try_from(column::<&[u8]>(&row, 1)?);
         if let (Ok(name), Ok(hash)) = (name, hash) {
