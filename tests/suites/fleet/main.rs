@@ -7,4 +7,6 @@
 
 mod bad_input;
 mod cluster;
+mod pair;
 mod relay;
+mod revocation;
