@@ -8,4 +8,6 @@
 mod bad_input;
 mod cluster;
 mod limits;
+mod pair;
 mod relay;
+mod revocation;
