@@ -7,6 +7,8 @@
 
 mod bad_input;
 mod cluster;
+mod limits;
 mod pair;
 mod relay;
 mod revocation;
+mod rewrap;
