@@ -11,3 +11,4 @@ mod limits;
 mod pair;
 mod relay;
 mod revocation;
+mod rewrap;
