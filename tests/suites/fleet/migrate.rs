@@ -161,7 +161,7 @@ next: [storage] url = \"URL\" in tavora.toml of every host, with the same KEKs; 
     let tail: Value = serde_json::from_str(&folder.ok(&["audit", "tail", "--json"])).unwrap();
     let moved = tail.as_array().unwrap().last().unwrap();
     assert_eq!(moved["action"], "platform.moved");
-    assert_eq!(moved["detail"]["entries"], 5);
+    assert_eq!(moved["metadata"]["entries"], 5);
     folder.ok(&["vault", "create", "second"]);
     fs::remove_file(folder.path().join("tavora.toml")).unwrap();
 
