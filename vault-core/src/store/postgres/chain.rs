@@ -101,13 +101,10 @@ impl Entries {
 
     /// All of them, column by column.
     pub(super) fn columns<'a>(&'a self, chain: &'a ChainName) -> EntryColumns<'a> {
-        fn each<'a, T: ToSql + Sync + 'a>(
+        fn each<'a, T: ToSql + Sync + Send + 'a>(
             rows: &'a [EntryRow],
             field: impl Fn(&'a EntryRow) -> T,
-        ) -> Box<dyn ToSql + Sync + Send + 'a>
-        where
-            T: Send,
-        {
+        ) -> Box<dyn ToSql + Sync + Send + 'a> {
             Box::new(rows.iter().map(field).collect::<Vec<T>>())
         }
         let rows = self.rows.as_slice();
