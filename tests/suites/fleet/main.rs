@@ -8,6 +8,7 @@
 mod bad_input;
 mod cluster;
 mod limits;
+mod migrate;
 mod pair;
 mod relay;
 mod revocation;

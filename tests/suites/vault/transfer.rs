@@ -3,6 +3,7 @@
 mod postgres;
 
 use std::{
+    collections::BTreeSet,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -84,10 +85,9 @@ impl Filled {
             .unwrap();
         assert_eq!(platform.release("KEY_1").await.unwrap(), "second");
         // More than one batch of entries.
-        for _ in 0..BATCH_MAX_ROWS {
-            let entry = AuditDraft::new(&operator(), "host.said").detail("n", 1);
-            vaults.record(entry).await.unwrap();
-        }
+        let said = (0..BATCH_MAX_ROWS)
+            .map(|n| vaults.record(AuditDraft::new(&operator(), "host.said").detail("n", n)));
+        futures::future::try_join_all(said).await.unwrap();
         vaults.close().await.unwrap();
         Self {
             platform,
@@ -638,6 +638,39 @@ async fn another_programs_schema_is_refused() {
         }
         target.assert_still_empty();
     }
+}
+
+/// A column or a table that is added and not moved would be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_column_of_every_table_is_moved() {
+    let platform = Platform::new().await;
+    let raw = platform.raw();
+    let columns = "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+    let mut statement = raw.prepare(columns).unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_all_are_moved(columns.unwrap().map(Result::unwrap), &[]);
+}
+
+/// Of all columns, those are moved that are not `derived` in the store.
+fn assert_all_are_moved(found: impl Iterator<Item = (String, String)>, derived: &[(&str, &str)]) {
+    let found: BTreeSet<_> = found.collect();
+    let own = |(table, column): (&str, &str)| (table.to_owned(), column.to_owned());
+    let moved = Table::ALL.into_iter().flat_map(|table| {
+        let columns = table.columns().iter();
+        columns.map(move |column| match table {
+            Table::Designations => (
+                "apps",
+                if column.name == "app_id" {
+                    "id"
+                } else {
+                    column.name
+                },
+            ),
+            table => (table.name(), column.name),
+        })
+    });
+    let moved: BTreeSet<_> = moved.chain(derived.iter().copied()).map(own).collect();
+    assert_eq!(found, moved);
 }
 
 /// Sealed rows are bound to where they stand and not to the store.
