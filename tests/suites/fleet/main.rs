@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod audit;
 mod bad_input;
 mod cluster;
 mod limits;
