@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tavora_host::config::Config;
 use tavora_host::storage;
-use vault_core::store::transfer::transfer;
+use vault_core::store::transfer::{TransferProgress, Transferred, transfer};
 use vault_core::{
     AppId, AuditDraft, Caller, Keyring, LocalKek, Metadata, PostgresOptions, PostgresTarget,
     ReleaseContext, RewrapOptions, SecretName, SecretValue, SecretVaults, SqliteSource, VaultId,
@@ -105,8 +105,8 @@ impl Filled {
         let options = PostgresOptions::of("bench-1".parse()?);
         let mut source = SqliteSource::at(self.file());
         let mut target = PostgresTarget::at(&url.parse()?, Arc::new(tls), options)?;
-        let entry = |_: &[_]| AuditDraft::new(&Caller::operator(), "bench.moved");
-        let go_on = |_: &_| ControlFlow::Continue(());
+        let entry = |_: &Transferred| AuditDraft::new(&Caller::operator(), "bench.moved");
+        let go_on = |_: &TransferProgress| ControlFlow::Continue(());
         transfer(&mut source, &mut target, entry, go_on).await?;
         Ok(())
     }

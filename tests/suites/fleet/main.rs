@@ -5,8 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod audit;
 mod bad_input;
 mod cluster;
 mod limits;
 mod migrate;
+mod pair;
 mod relay;
+mod revocation;
+mod rewrap;

@@ -272,6 +272,7 @@ pub(super) async fn verify(
             Err(_) => verifier.damaged_entry(),
         }
     }
+    verifier.all_heads_are_kept();
     for row in tx
         .query("SELECT name, hash FROM chains WHERE seq > 0", &[])
         .await?
