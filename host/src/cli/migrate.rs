@@ -102,15 +102,11 @@ impl Migrate {
             .await
             .map_err(refused)?;
         drop((source, target));
-        let new_findings =
-            new_findings(&to, password, &config, &moved)
-                .await
-                .map_err(|failure| {
-                    print_error_line(
-                        "everything was moved, and the audit was not checked once more",
-                    );
-                    failure
-                })?;
+        let new_findings = new_findings(&to, password, &config, &moved)
+            .await
+            .inspect_err(|_| {
+                print_error_line("everything was moved, and the audit was not checked once more");
+            })?;
         let moved = Moved {
             from,
             to,

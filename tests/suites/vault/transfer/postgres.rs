@@ -147,6 +147,8 @@ async fn more_than_a_batch_and_odd_rows_arrive() {
         return;
     };
     let (filled, database, back) = (Filled::new().await, postgres.database(), Empty::new());
+    drop(database.store("one").await.unwrap());
+    database.query(r#"ALTER TABLE secrets ALTER COLUMN name TYPE text COLLATE "en-x-icu""#);
     let raw = filled.platform.raw();
     let many = BATCH_MAX_ROWS + 10;
     // Names in an order that depends on the collation.
