@@ -7,4 +7,5 @@
 
 mod bad_input;
 mod cluster;
+mod faults;
 mod relay;
