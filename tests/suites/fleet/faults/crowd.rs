@@ -39,6 +39,7 @@ pub struct Record {
     /// The secret that it alone writes.
     pub name: String,
     what: What,
+    host: usize,
     pub acknowledged: u64,
     pub failed: u64,
     /// How many of those the host did not even refuse.
@@ -73,6 +74,8 @@ pub struct Seen {
     pub gone: u64,
     /// The longest that a request took.
     pub longest: Duration,
+    /// The same by host.
+    pub longest_at: Vec<Duration>,
     /// The longest that a client had no success.
     pub outage: Duration,
     /// How long after the end of the fault every client had a success.
@@ -91,6 +94,7 @@ impl Crowd {
                 let record = Arc::new(Mutex::new(Record {
                     name: format!("secret_{crowd}_{host}_{number}"),
                     what,
+                    host,
                     acknowledged: 0,
                     failed: 0,
                     gone: 0,
@@ -251,14 +255,22 @@ impl Record {
 impl Seen {
     fn of(records: &[Record], recovered: Duration) -> Self {
         let sum = |count: fn(&Record) -> u64| records.iter().map(count).sum();
-        let laps = records.iter().flat_map(|record| &record.laps);
+        let hosts = 1 + records.iter().map(|record| record.host).max().unwrap();
+        let longest_at: Vec<_> = (0..hosts)
+            .map(|host| {
+                let laps = records.iter().filter(|it| it.host == host);
+                let laps = laps.flat_map(|record| &record.laps);
+                laps.map(|lap| lap.ended - lap.begun).max().unwrap()
+            })
+            .collect();
         let not_ready = records.iter().filter(|it| it.what == What::Ready);
         Self {
             acknowledged: sum(|record| record.acknowledged),
             failed: sum(|record| record.failed),
             not_ready: not_ready.map(|record| record.failed).sum(),
             gone: sum(|record| record.gone),
-            longest: laps.map(|lap| lap.ended - lap.begun).max().unwrap(),
+            longest: longest_at.iter().copied().max().unwrap(),
+            longest_at,
             outage: records.iter().map(Record::outage).max().unwrap(),
             recovered,
         }

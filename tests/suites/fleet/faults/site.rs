@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -17,10 +18,15 @@ use tokio::runtime::Runtime;
 
 use super::crowd::Record;
 
-/// The limits of the hosts: smaller than the defaults, so that tests are quicker, and in about the same proportion.
+/// The limits of the hosts: smaller than the defaults, so that tests are quicker, and in the same proportion.
 pub const OPERATION: Duration = Duration::from_millis(2_000);
 pub const IDLE_TRANSACTION: Duration = Duration::from_millis(800);
-const STATEMENT: Duration = Duration::from_millis(1_600);
+
+/// What a machine that does something else may add to any time.
+pub const SLACK: Duration = Duration::from_millis(1_500);
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Site {
     pub hosts: Vec<Serving>,
@@ -71,6 +77,11 @@ impl Doors {
 impl Site {
     /// So many hosts on a database of their own, with a secret that a tool uses.
     pub fn start(postgres: &Postgres, hosts: usize) -> Self {
+        Self::start_with(postgres, hosts, OPERATION)
+    }
+
+    /// The same, with another limit for what they do.
+    pub fn start_with(postgres: &Postgres, hosts: usize, operation: Duration) -> Self {
         let runtime = Runtime::new().unwrap();
         let upstream = runtime.block_on(Upstream::start(|_| search_results(&["found"])));
         let database = postgres.database();
@@ -79,7 +90,7 @@ impl Site {
             .collect();
         let mut serving: Vec<Serving> = Vec::new();
         for (number, relay) in relays.iter().enumerate() {
-            let config = config(number, &database.url_at(relay.address), upstream.url());
+            let config = config(number, operation, &database.url_at(relay.address), upstream.url());
             // All of them have the first one's KEK.
             let kek = serving.first().map(|host| host.folder.path().join("kek"));
             let host = Serving::start_with(&config, |command: &mut Command| {
@@ -143,6 +154,11 @@ impl Site {
         *self.doors.addresses[host].lock().unwrap() = self.hosts[host].address;
     }
 
+    /// How many entries of the audit tell of this.
+    pub fn entries(&self, action: &str) -> u64 {
+        self.count(&format!("SELECT count(*) FROM audit WHERE action = '{action}'"))
+    }
+
     /// A number that the database says.
     pub fn count(&self, sql: &str) -> u64 {
         self.database.query(sql).parse().unwrap()
@@ -168,16 +184,11 @@ impl Site {
                 unreleased += record.failed;
             }
         }
-        let entries = |action: &str| {
-            self.count(&format!(
-                "SELECT count(*) FROM audit WHERE action = '{action}'"
-            ))
-        };
-        let puts = entries("secret.put");
+        let puts = self.entries("secret.put");
         assert!((done..=done + failed).contains(&puts), "{puts}, {done}");
         let versions = self.count("SELECT sum(version) FROM secrets");
         assert_eq!(puts, versions, "each put has one entry");
-        let releases = entries("secret.released");
+        let releases = self.entries("secret.released");
         let possible = released..=released + unreleased;
         assert!(possible.contains(&releases), "{releases}, {possible:?}");
         for host in &self.hosts {
@@ -190,9 +201,9 @@ impl Site {
     }
 }
 
-fn config(number: usize, url: &str, upstream: &str) -> String {
-    let (operation, idle) = (OPERATION.as_millis(), IDLE_TRANSACTION.as_millis());
-    let statement = STATEMENT.as_millis();
+fn config(number: usize, operation: Duration, url: &str, upstream: &str) -> String {
+    let (statement, idle) = (operation * 4 / 5, IDLE_TRANSACTION.as_millis());
+    let (operation, statement) = (operation.as_millis(), statement.as_millis());
     format!(
         "[egress]\nallow_private_origins = [{upstream:?}]\n\
          [tools.brave-search.config]\nbase_url = {upstream:?}\n\
@@ -201,4 +212,66 @@ fn config(number: usize, url: &str, upstream: &str) -> String {
          statement_timeout_ms = {statement}\noperation_timeout_ms = {operation}\n\
          idle_transaction_timeout_ms = {idle}\n"
     )
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "it never {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A table that nobody else can write to, so that a host waits in the middle of a transaction.
+pub struct Held {
+    database: Database,
+    session: Option<JoinHandle<()>>,
+}
+
+impl Held {
+    /// Holds a table.
+    pub fn table(database: &Database, table: &str) -> Self {
+        let sql = format!("LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT pg_sleep(60)");
+        let of_it = database.clone();
+        let session = std::thread::spawn(move || drop(of_it.try_query(&sql)));
+        let held = Self {
+            database: database.clone(),
+            session: Some(session),
+        };
+        wait_until("is held", || held.sessions("state = 'active'") == "1");
+        held
+    }
+
+    /// Waits until a host waits for it.
+    pub fn wait_for_a_host(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tavora' AND wait_event_type = 'Lock'";
+        wait_until("waits", || self.database.query(waiting) != "0");
+    }
+
+    /// Ends the connections of hosts that wait for it, and does not let go.
+    pub fn end_those_who_wait(&self) {
+        self.database.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tavora' AND wait_event_type = 'Lock'",
+        );
+    }
+
+    fn sessions(&self, which: &str) -> String {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database() AND {which}"
+        );
+        self.database.query(&sql)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.database.try_query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+        ));
+        if let Some(session) = self.session.take() {
+            let _ = session.join();
+        }
+    }
 }
