@@ -4,6 +4,7 @@
 //! Each test prints what clients saw.
 
 mod crowd;
+mod disk;
 mod doubt;
 mod hosts;
 mod site;
@@ -87,7 +88,11 @@ fn a_server_that_takes_no_more_connections_is_told() {
     let said = "the database server takes no more connections";
     let refused = site.doors.put(0, "refused", "a value").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
-    assert!(site.hosts[0].log().contains(said), "{}", site.hosts[0].log());
+    assert!(
+        site.hosts[0].log().contains(said),
+        "{}",
+        site.hosts[0].log()
+    );
     drop(taken);
     // Whose connections end with it.
     drop(runtime);
@@ -131,7 +136,11 @@ fn a_failover_loses_nothing_that_was_acknowledged() {
     let refused = site.doors.put(0, "refused", "a value").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
     let said = "the database is a read-only replica";
-    assert!(site.hosts[0].log().contains(said), "{}", site.hosts[0].log());
+    assert!(
+        site.hosts[0].log().contains(said),
+        "{}",
+        site.hosts[0].log()
+    );
     standby.promote();
     let name = site.database.name.clone();
     site.database = standby.database_named(&name);

@@ -137,9 +137,15 @@ impl Crowd {
                     None => std::thread::sleep(Duration::from_millis(5)),
                 }
                 let name = &record.lock().unwrap().name;
-                assert!(healed.elapsed() < PATIENCE, "{fault}: {name} never recovers");
+                assert!(
+                    healed.elapsed() < PATIENCE,
+                    "{fault}: {name} never recovers"
+                );
                 let has_ended = self.threads.iter().any(JoinHandle::is_finished);
-                assert!(!has_ended, "{fault}: a client was told something wrong, see above");
+                assert!(
+                    !has_ended,
+                    "{fault}: a client was told something wrong, see above"
+                );
             };
             recovered = recovered.max(success - healed);
         }
@@ -161,7 +167,8 @@ impl Crowd {
             seen.outage.as_millis(),
             seen.recovered.as_millis(),
         );
-        site.records.extend(records.into_iter().filter(|it| it.what != What::Ready));
+        site.records
+            .extend(records.into_iter().filter(|it| it.what != What::Ready));
         seen
     }
 }
@@ -280,7 +287,10 @@ impl Seen {
     #[track_caller]
     pub fn is_bounded(&self, longest: Duration, recovered: Duration) {
         assert!(self.longest <= longest, "at most {longest:?}: {self:?}");
-        assert!(self.recovered <= recovered, "at most {recovered:?}: {self:?}");
+        assert!(
+            self.recovered <= recovered,
+            "at most {recovered:?}: {self:?}"
+        );
         assert_eq!(self.gone, 0, "{self:?}");
     }
 }

@@ -32,7 +32,7 @@ fn a_commit_whose_answer_is_lost_is_done_once() {
     let Some(postgres) = Postgres::start() else {
         return;
     };
-    let mut site = Site::start(&postgres, 1);
+    let mut site = Site::start_with(&postgres, 1, OPERATION * 5);
     for (name, is_committed) in [("committed", true), ("undone", false), ("again", true)] {
         let before = site.entries("secret.put");
         let held = Held::table(&site.database, "audit");
@@ -127,5 +127,37 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     let seen = crowd.end(&mut site, "network silent for 3 s");
     assert!(seen.not_ready > 0, "{seen:?}");
     seen.is_bounded(OPERATION + SLACK, OPERATION + SLACK);
+    site.reckon();
+}
+
+/// Nor is it said that nothing was changed when nobody knows.
+#[test]
+fn a_commit_that_stays_in_doubt_is_not_denied() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let mut site = Site::start_with(&postgres, 1, OPERATION * 2);
+    for is_cut in [true, false] {
+        let name = if is_cut { "cut" } else { "silent" };
+        // So that the connection knows all statements already, and sends the commit without waiting for anything.
+        let (first, _) = site.put(0, "first", "a value");
+        assert_eq!(first.status, 200, "{}", first.text());
+        let before = site.entries("secret.put");
+        let held = Held::table(&site.database, "audit");
+        let put = put(&site, name);
+        held.wait_for_a_host();
+        site.relays[0].withhold_answers();
+        drop(held);
+        wait_until("is committed", || site.entries("secret.put") == before + 1);
+        if is_cut {
+            site.relays[0].cut();
+        }
+        let put = put.join().unwrap();
+        assert_eq!(put.status, 503, "{name}: {}", put.text());
+        let told = put.json()["message"].to_string();
+        assert!(told.contains("look whether it was made"), "{name}: {told}");
+        site.unclear_puts += 1;
+        site.relays[0].pass();
+    }
     site.reckon();
 }

@@ -29,7 +29,10 @@ fn a_host_that_is_killed_loses_nothing_and_holds_nobody_up() {
         // Another moment each time.
         std::thread::sleep(Duration::from_millis(40 + number as u64 * 37 % 100));
     }
-    let seen = crowd.end(&mut site, &format!("a host killed {} times", KILLS * factor));
+    let seen = crowd.end(
+        &mut site,
+        &format!("a host killed {} times", KILLS * factor),
+    );
     assert!(seen.gone > 0, "{seen:?}");
     assert!(seen.longest_at[1] <= IDLE_TRANSACTION + SLACK, "{seen:?}");
     assert!(seen.recovered <= SLACK, "{seen:?}");
@@ -50,7 +53,10 @@ fn a_host_that_is_paused_in_a_transaction_holds_nobody_up() {
     site.signal(0, Signal::SIGSTOP);
     drop(held);
     let (second, took) = site.put(1, "of_the_other", "a value");
-    println!("a host paused in a transaction: a put at the other one took {} ms", took.as_millis());
+    println!(
+        "a host paused in a transaction: a put at the other one took {} ms",
+        took.as_millis()
+    );
     assert_eq!(second.status, 200, "{}", second.text());
     assert!(took <= IDLE_TRANSACTION + SLACK, "{took:?}");
     assert!(took >= IDLE_TRANSACTION / 4, "nothing was held: {took:?}");

@@ -85,12 +85,15 @@ impl Site {
         let runtime = Runtime::new().unwrap();
         let upstream = runtime.block_on(Upstream::start(|_| search_results(&["found"])));
         let database = postgres.database();
-        let relays: Vec<_> = (0..hosts)
-            .map(|_| Relay::start(postgres.address))
-            .collect();
+        let relays: Vec<_> = (0..hosts).map(|_| Relay::start(postgres.address)).collect();
         let mut serving: Vec<Serving> = Vec::new();
         for (number, relay) in relays.iter().enumerate() {
-            let config = config(number, operation, &database.url_at(relay.address), upstream.url());
+            let config = config(
+                number,
+                operation,
+                &database.url_at(relay.address),
+                upstream.url(),
+            );
             // All of them have the first one's KEK.
             let kek = serving.first().map(|host| host.folder.path().join("kek"));
             let host = Serving::start_with(&config, |command: &mut Command| {
@@ -102,7 +105,10 @@ impl Site {
         }
         let app = serving[0].make_app("shop");
         let mut doors = Doors {
-            addresses: serving.iter().map(|host| Mutex::new(host.address)).collect(),
+            addresses: serving
+                .iter()
+                .map(|host| Mutex::new(host.address))
+                .collect(),
             key: app.key,
             vault: String::new(),
         };
@@ -156,7 +162,9 @@ impl Site {
 
     /// How many entries of the audit tell of this.
     pub fn entries(&self, action: &str) -> u64 {
-        self.count(&format!("SELECT count(*) FROM audit WHERE action = '{action}'"))
+        self.count(&format!(
+            "SELECT count(*) FROM audit WHERE action = '{action}'"
+        ))
     }
 
     /// A number that the database says.
