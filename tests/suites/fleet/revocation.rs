@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// The values that the upstream was shown, by the number of the request.
 type Shown = Arc<Mutex<HashMap<usize, usize>>>;
 
+/// What happens to the relay.
+type Mood = fn(&Relay);
+
 /// A request at host `b`.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -336,8 +339,7 @@ async fn a_host_that_was_cut_off_gives_nothing_old() {
     let trial = Trial::start(&database, Some(&relay)).await;
     // Longer than anybody waits, and shorter.
     let (long, short) = (Duration::from_secs(6), Duration::from_millis(300));
-    type Mood = (fn(&Relay), Duration);
-    let moods: [Mood; 5] = [
+    let moods: [(Mood, Duration); 5] = [
         (Relay::cut, short),
         (Relay::keep_silent, long),
         (Relay::keep_silent, short),

@@ -68,6 +68,8 @@ pub(super) trait Job: Send + Sync {
     fn only_appends(&self) -> bool;
     /// Makes the change and keeps its outcome; a panic is one, so that none ends the writer.
     async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Forgets what it found: it is no longer true for sure.
+    fn expire(&mut self);
     /// Tells whoever waits, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -124,6 +126,10 @@ impl<C: Change> Job for Task<C> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.clone()),
         }
+    }
+
+    fn expire(&mut self) {
+        self.outcome = Some(Err(StoreError::Disconnected));
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
