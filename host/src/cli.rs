@@ -12,6 +12,7 @@ mod demo;
 mod dev;
 mod kek;
 mod key;
+mod migrate;
 mod output;
 mod private_file;
 mod progress;
@@ -112,6 +113,7 @@ enum Command {
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Migrate(migrate::Migrate),
     /// Print a shell's completion script.
     Completions(completions::Completions),
 }
@@ -222,6 +224,7 @@ async fn execute(cli: Cli) -> Outcome {
         Command::Audit(audit) => audit.execute(&global, &output).await,
         Command::Backup(backup) => backup.execute(&global, &output).await,
         Command::Restore(restore) => restore.execute(&global, &output).await,
+        Command::Migrate(migrate) => migrate.execute(&global, &output).await,
         Command::Completions(completions) => completions.execute::<Cli>(),
     }
 }

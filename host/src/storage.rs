@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use vault_core::{
-    ChainName, PostgresOptions, PostgresStore, PostgresUrl, SqliteOptions, SqliteStore, Store,
-    StoreError,
+    ChainName, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget, PostgresUrl,
+    SqliteOptions, SqliteSource, SqliteStore, SqliteTarget, Store, StoreError, TransferSource,
+    TransferTarget,
 };
 use zeroize::Zeroizing;
 
@@ -100,10 +101,58 @@ pub async fn open(
 /// # Errors
 /// As of [`open`].
 pub async fn open_postgres(
-    mut url: PostgresUrl,
+    url: PostgresUrl,
     password: Option<&str>,
     config: &Config,
 ) -> Result<PostgresStore, StorageError> {
+    let (url, tls, options) = prepared(url, password, config)?;
+    PostgresStore::open(&url, tls, options)
+        .await
+        .map_err(|source| StorageError::Postgres { url, source })
+}
+
+/// The same, to move everything from it. Nothing is opened yet.
+///
+/// # Errors
+/// The configuration does not fit together.
+pub fn source(
+    url: StorageUrl,
+    password: Option<&str>,
+    config: &Config,
+) -> Result<Box<dyn TransferSource>, StorageError> {
+    Ok(match url {
+        StorageUrl::Sqlite(file) => Box::new(SqliteSource::at(file)),
+        StorageUrl::Postgres(url) => {
+            let (url, tls, options) = prepared(url, password, config)?;
+            Box::new(PostgresSource::at(&url, tls, &options)?)
+        }
+    })
+}
+
+/// The same, to move everything to it. Nothing is opened or made yet.
+///
+/// # Errors
+/// The configuration does not fit together.
+pub fn target(
+    url: StorageUrl,
+    password: Option<&str>,
+    config: &Config,
+) -> Result<Box<dyn TransferTarget>, StorageError> {
+    Ok(match url {
+        StorageUrl::Sqlite(file) => Box::new(SqliteTarget::at(file)),
+        StorageUrl::Postgres(url) => {
+            let (url, tls, options) = prepared(url, password, config)?;
+            Box::new(PostgresTarget::at(&url, tls, options)?)
+        }
+    })
+}
+
+/// What a connection to a PostgreSQL database is made with.
+fn prepared(
+    mut url: PostgresUrl,
+    password: Option<&str>,
+    config: &Config,
+) -> Result<(PostgresUrl, Arc<ClientConfig>, PostgresOptions), StorageError> {
     if let Some(reference) = password {
         if url.has_password() {
             return Err(StorageError::TwoPasswords { url });
@@ -112,9 +161,7 @@ pub async fn open_postgres(
     }
     let options = options(&config.storage.postgres)?;
     let tls = Arc::new(tls(&url, config)?);
-    PostgresStore::open(&url, tls, options)
-        .await
-        .map_err(|source| StorageError::Postgres { url, source })
+    Ok((url, tls, options))
 }
 
 /// What the audit calls this host: its name in the configuration, else the machine's.
@@ -159,7 +206,6 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
         idle_transaction_timeout: ms(config.idle_transaction_timeout_ms),
         operation_timeout: ms(config.operation_timeout_ms),
         verify_timeout: ms(config.verify_timeout_ms),
-        close_timeout: ms(config.close_timeout_ms),
         connections_max: config.max_connections.get(),
         attempts_max: config.max_attempts.get(),
         group_max_jobs: config.max_writes_per_commit.get(),

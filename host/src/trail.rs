@@ -29,9 +29,11 @@ const SIGNED_OUT: &str = "admin.signed_out";
 const DATABASE_COPIED: &str = "database.backed_up";
 /// The database is a backup that was restored: everything before this entry was, everything after it is new.
 const DATABASE_RESTORED: &str = "database.restored";
+/// Everything was moved here from another store: what is before this entry was recorded there.
+const PLATFORM_MOVED: &str = "platform.moved";
 
 /// Every action that the host records beside the vault's own.
-pub(crate) const ACTIONS: [&str; 8] = [
+pub(crate) const ACTIONS: [&str; 9] = [
     RELEASE_DENIED,
     EGRESS_DENIED,
     LEAK_BLOCKED,
@@ -40,6 +42,7 @@ pub(crate) const ACTIONS: [&str; 8] = [
     SIGNED_OUT,
     DATABASE_COPIED,
     DATABASE_RESTORED,
+    PLATFORM_MOVED,
 ];
 use crate::telemetry::Metrics;
 
@@ -191,8 +194,25 @@ pub(crate) fn database_copied(caller: &Caller) -> AuditDraft {
 
 /// The database was restored from a backup whose audit ended as this report says.
 pub(crate) fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
+    ended_as(AuditDraft::new(caller, DATABASE_RESTORED), backup)
+}
+
+/// Everything was moved here from another kind of store, where the audit ended as this report says.
+pub(crate) fn platform_moved(
+    caller: &Caller,
+    source: &VerifyReport,
+    from: &'static str,
+    to: &'static str,
+) -> AuditDraft {
+    ended_as(AuditDraft::new(caller, PLATFORM_MOVED), source)
+        .detail("from", from)
+        .detail("to", to)
+        .detail("secrets", source.secrets)
+}
+
+fn ended_as(entry: AuditDraft, backup: &VerifyReport) -> AuditDraft {
     let head = backup.head().map(|head| head.to_string());
-    let entry = AuditDraft::new(caller, DATABASE_RESTORED)
+    let entry = entry
         .detail("head", head)
         .detail("entries", backup.entries)
         .detail("findings", backup.findings_total);

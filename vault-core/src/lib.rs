@@ -76,7 +76,10 @@ pub use self::{
             PostgresUrl,
         },
         sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget},
-        transfer::{TableCount, TableDigest, TransferError, TransferProgress},
+        transfer::{
+            TableCount, TableDigest, TransferError, TransferPhase, TransferProgress,
+            TransferSource, TransferTarget, Transferred,
+        },
     },
     vault::{
         AuditExport, BatchSize, EnvelopeStats, InvalidBatchSize, KekRows, KekState, KekStatus,

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::{guests, step, test_tools};
 
 /// What is measured, each a bench that prints one JSON object a line.
-const BENCHES: [&str; 4] = ["vault", "runtime", "http", "chat"];
+const BENCHES: [&str; 5] = ["vault", "fleet", "runtime", "http", "chat"];
 
 /// `arguments` go to the benches: `--quick` measures shorter, `--long` fills the large database.
 pub fn run(project: &Project, arguments: &[String]) -> Result<()> {

@@ -25,14 +25,14 @@ const TOOLS: [(&[&str], &str); 8] = [
     (&["chromium", "--version"], "chromium"),
     (&["strace", "--version"], "strace"),
     (&["softhsm2-util", "--version"], "softhsm2"),
-    (
-        &[
-            "sh",
-            "-c",
-            "ls /usr/lib/postgresql/*/bin/initdb || initdb --version",
-        ],
-        "postgresql",
-    ),
+    (POSTGRESQL, "postgresql"),
+];
+
+/// Debian keeps its programs away from where programs are looked for.
+const POSTGRESQL: &[&str] = &[
+    "sh",
+    "-c",
+    "ls /usr/lib/postgresql/*/bin/initdb || initdb --version",
 ];
 
 const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];
@@ -95,8 +95,14 @@ pub fn run(project: &Project) -> Result<bool> {
     Ok(true)
 }
 
-/// Installs what the benches compare with, if there is a Python; without it they leave that out.
+/// Installs what the benches measure on and compare with, PostgreSQL and, if there is a Python, LiteLLM; what is missing
+/// they leave out.
 pub fn install_for_benches(project: &Project) -> Result<()> {
+    match answers(POSTGRESQL) {
+        false if debian::can_install() => debian::install(&["postgresql"])?,
+        false => step::say("There is no PostgreSQL: what is measured on one is left out"),
+        true => {}
+    }
     if !answers(PYTHON) {
         step::say("There is no python3 with venv: what is compared with LiteLLM is left out");
         return Ok(());

@@ -61,6 +61,16 @@ pub enum InvalidStorageUrl {
     RelativeRoots,
 }
 
+impl StorageUrl {
+    /// Which kind of store it is of.
+    pub fn scheme(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
 impl FromStr for StorageUrl {
     type Err = InvalidStorageUrl;
 
@@ -122,8 +132,6 @@ pub struct PostgresConfig {
     pub operation_timeout_ms: NonZeroU64,
     /// How long a check of the whole audit may take, in milliseconds.
     pub verify_timeout_ms: NonZeroU64,
-    /// How long the end of the host waits for writes that are under way, in milliseconds.
-    pub close_timeout_ms: NonZeroU64,
     /// Connections at once.
     pub max_connections: NonZeroUsize,
     /// How often a transaction is tried that the server undid because of others.
@@ -145,7 +153,6 @@ impl Default for PostgresConfig {
             idle_transaction_timeout_ms: ms(2_000),
             operation_timeout_ms: ms(5_000),
             verify_timeout_ms: ms(600_000),
-            close_timeout_ms: ms(2_000),
             max_connections: count(8),
             max_attempts: NonZeroU32::new(5).expect("it is above zero"),
             max_writes_per_commit: count(256),

@@ -52,10 +52,22 @@ impl Database {
         address: SocketAddr,
         host: &str,
     ) -> Result<PostgresStore, StorageError> {
+        let settings = format!("host_name = {host:?}");
+        self.store_with(address, &settings).await
+    }
+
+    /// The same with these lines of `[storage.postgres]`.
+    ///
+    /// # Errors
+    /// The database does not open.
+    pub async fn store_with(
+        &self,
+        address: SocketAddr,
+        settings: &str,
+    ) -> Result<PostgresStore, StorageError> {
         let url = self.url_at(address).parse().expect("it is a URL");
-        let mut config = Config::default();
-        config.storage.postgres.host_name = Some(host.parse().expect("it is a host's name"));
-        storage::open_postgres(url, None, &config).await
+        let config = Config::parse(&format!("[storage.postgres]\n{settings}"));
+        storage::open_postgres(url, None, &config.expect("the settings are valid")).await
     }
 
     /// A URL by way of another address, of a relay say.

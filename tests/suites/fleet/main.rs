@@ -5,7 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod audit;
 mod bad_input;
 mod cluster;
 mod faults;
+mod limits;
+mod migrate;
+mod pair;
 mod relay;
+mod revocation;
+mod rewrap;

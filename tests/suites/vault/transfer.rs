@@ -1,6 +1,9 @@
 //! Moving everything from one store to another: what arrives, and what is left where it did not.
 
+mod postgres;
+
 use std::{
+    collections::BTreeSet,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -13,9 +16,9 @@ use rusqlite::{Connection, types::Value};
 use serde_json::json;
 use tempfile::TempDir;
 use vault_core::{
-    AuditDraft, Keyring, LocalKek, Metadata, SecretVaults, SqliteOptions, SqliteSource,
-    SqliteStore, SqliteTarget, StoreError, TableCount, TableDigest, TransferError,
-    TransferProgress,
+    AuditDraft, ChainHash, ChainName, Keyring, LocalKek, Metadata, SecretVaults, SqliteOptions,
+    SqliteSource, SqliteStore, SqliteTarget, StoreError, TableCount, TransferError,
+    TransferProgress, Transferred,
     store::transfer::{
         Access, BATCH_MAX_ROWS, Cell, RawRows, Row, Table, TransferPhase, TransferSource,
         TransferTarget, survey, transfer,
@@ -82,10 +85,9 @@ impl Filled {
             .unwrap();
         assert_eq!(platform.release("KEY_1").await.unwrap(), "second");
         // More than one batch of entries.
-        for _ in 0..BATCH_MAX_ROWS {
-            let entry = AuditDraft::new(&operator(), "host.said").detail("n", 1);
-            vaults.record(entry).await.unwrap();
-        }
+        let said = (0..BATCH_MAX_ROWS)
+            .map(|n| vaults.record(AuditDraft::new(&operator(), "host.said").detail("n", n)));
+        futures::future::try_join_all(said).await.unwrap();
         vaults.close().await.unwrap();
         Self {
             platform,
@@ -141,12 +143,12 @@ impl Empty {
 async fn moved(
     source: &mut dyn TransferSource,
     target: &mut dyn TransferTarget,
-) -> Result<Vec<TableDigest>, TransferError> {
+) -> Result<Transferred, TransferError> {
     transfer(source, target, recorded, |_| ControlFlow::Continue(())).await
 }
 
-fn recorded(moved: &[TableDigest]) -> AuditDraft {
-    let rows: u64 = moved.iter().map(|table| table.rows).sum();
+fn recorded(moved: &Transferred) -> AuditDraft {
+    let rows: u64 = moved.tables.iter().map(|table| table.rows).sum();
     AuditDraft::new(&operator(), MOVED).detail("rows", rows)
 }
 
@@ -194,11 +196,12 @@ async fn open(path: &Path, keyring: Keyring) -> SecretVaults {
 async fn everything_arrives_as_it_was_and_goes_on() {
     let (filled, target) = (Filled::new().await, Empty::new());
     let before = dump(&filled.platform.path());
-    let digests = moved(&mut filled.source(), &mut target.target())
+    let moved = moved(&mut filled.source(), &mut target.target())
         .await
         .unwrap();
-    assert_eq!(digests.len(), Table::ALL.len());
-    for digest in &digests {
+    assert!(moved.audit.is_clean(), "{:?}", moved.audit.findings);
+    assert_eq!(moved.tables.len(), Table::ALL.len());
+    for digest in &moved.tables {
         assert!(digest.rows > 0, "{} was not tried", digest.table);
     }
 
@@ -226,6 +229,22 @@ async fn everything_arrives_as_it_was_and_goes_on() {
     vaults.close().await.unwrap();
 }
 
+/// The entry about the first move makes the difference.
+fn assert_same(first: &Transferred, again: &mut Transferred) {
+    let audit = |moved: &Transferred| {
+        let mut tables = moved.tables.iter();
+        tables
+            .position(|table| table.table == Table::Audit)
+            .unwrap()
+    };
+    let before = &first.tables[audit(first)];
+    let at = audit(again);
+    assert_eq!(again.tables[at].rows, before.rows + 1);
+    assert_ne!(again.tables[at].sha256, before.sha256);
+    again.tables[at] = before.clone();
+    assert_eq!(again.tables, first.tables);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_digests_are_those_of_the_content_wherever_it_is() {
     let (filled, second, third) = (Filled::new().await, Empty::new(), Empty::new());
@@ -235,12 +254,7 @@ async fn the_digests_are_those_of_the_content_wherever_it_is() {
     let mut again = moved(&mut SqliteSource::at(second.path()), &mut third.target())
         .await
         .unwrap();
-    // The entry about the first move makes the difference.
-    let (audit, grown) = (first.last().unwrap(), again.last_mut().unwrap());
-    assert_eq!(grown.rows, audit.rows + 1);
-    assert_ne!(grown.sha256, audit.sha256);
-    *grown = audit.clone();
-    assert_eq!(again, first);
+    assert_same(&first, &mut again);
 }
 
 /// Batches end in the middle of a vault, by rows and by bytes.
@@ -312,6 +326,10 @@ impl TransferSource for Forgetful {
     async fn begin(&mut self, access: Access) -> Result<(), StoreError> {
         self.source.begin(access).await
     }
+
+    async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError> {
+        self.source.heads().await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,9 +368,16 @@ async fn what_is_odd_arrives_as_odd() {
     let before = dump(&filled.platform.path());
     let findings = findings(&filled.platform.path(), filled.keyring()).await;
     assert!(!findings.is_empty());
-    moved(&mut filled.source(), &mut target.target())
+    let moved = moved(&mut filled.source(), &mut target.target())
         .await
         .unwrap();
+    let found: Vec<_> = moved
+        .audit
+        .findings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(found, findings);
     let mut after = dump(&target.path());
     after.last_mut().unwrap().1.pop();
     assert_eq!(after, before);
@@ -613,6 +638,39 @@ async fn another_programs_schema_is_refused() {
         }
         target.assert_still_empty();
     }
+}
+
+/// A column or a table that is added and not moved would be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_column_of_every_table_is_moved() {
+    let platform = Platform::new().await;
+    let raw = platform.raw();
+    let columns = "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+    let mut statement = raw.prepare(columns).unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_all_are_moved(columns.unwrap().map(Result::unwrap), &[]);
+}
+
+/// Of all columns, those are moved that are not `derived` in the store.
+fn assert_all_are_moved(found: impl Iterator<Item = (String, String)>, derived: &[(&str, &str)]) {
+    let found: BTreeSet<_> = found.collect();
+    let own = |(table, column): (&str, &str)| (table.to_owned(), column.to_owned());
+    let moved = Table::ALL.into_iter().flat_map(|table| {
+        let columns = table.columns().iter();
+        columns.map(move |column| match table {
+            Table::Designations => (
+                "apps",
+                if column.name == "app_id" {
+                    "id"
+                } else {
+                    column.name
+                },
+            ),
+            table => (table.name(), column.name),
+        })
+    });
+    let moved: BTreeSet<_> = moved.chain(derived.iter().copied()).map(own).collect();
+    assert_eq!(found, moved);
 }
 
 /// Sealed rows are bound to where they stand and not to the store.

@@ -72,6 +72,12 @@ pub enum Finding {
         /// The last entry that is there.
         found: Option<ChainHash>,
     },
+    /// The store remembers the last entry of each chain, and not that of this one.
+    HeadForgotten {
+        /// Which chain.
+        #[serde(skip_serializing_if = "ChainName::is_local")]
+        chain: ChainName,
+    },
     /// A secret's sealed value is not the one that the audit saw written.
     SecretEdited {
         /// `<vault id>/<name>`.
@@ -145,6 +151,10 @@ impl fmt::Display for Finding {
                     f,
                     "the last entry{chain} is not {expected}, which the store remembers as the last"
                 )
+            }
+            Self::HeadForgotten { chain } => {
+                let chain = InChain(chain);
+                write!(f, "the store does not remember the last entry{chain}")
             }
             Self::SecretEdited { secret, version } => {
                 write!(f, "secret {secret} version {version} was edited")

@@ -16,6 +16,7 @@ use crate::envelope::PayloadDigest;
 pub struct Verifier {
     expected_heads: Vec<ChainHash>,
     remembered: Vec<(ChainName, ChainHash)>,
+    remembers_all: bool,
     chains: BTreeMap<ChainName, Walked>,
     /// Where the last readable entry of all is.
     last: (ChainName, u64),
@@ -49,6 +50,7 @@ impl Verifier {
         Self {
             expected_heads,
             remembered: Vec::new(),
+            remembers_all: false,
             chains: BTreeMap::new(),
             last: (ChainName::LOCAL, 0),
             secrets: HashMap::new(),
@@ -59,6 +61,11 @@ impl Verifier {
     /// Takes in the hash that the store itself has as that of a chain's last entry.
     pub fn chain_head(&mut self, chain: &ChainName, hash: ChainHash) {
         self.remembered.push((chain.clone(), hash));
+    }
+
+    /// Takes in that the store remembers the last entry of every chain.
+    pub fn all_heads_are_kept(&mut self) {
+        self.remembers_all = true;
     }
 
     /// Takes in the next entry.
@@ -147,6 +154,14 @@ impl Verifier {
         }
         for expected in std::mem::take(&mut self.expected_heads) {
             self.find(Finding::HeadNotFound { expected });
+        }
+        if self.remembers_all {
+            let is_forgotten =
+                |chain: &&ChainName| self.remembered.iter().all(|it| it.0 != **chain);
+            let forgotten: Vec<_> = self.chains.keys().filter(is_forgotten).cloned().collect();
+            for chain in forgotten {
+                self.find(Finding::HeadForgotten { chain });
+            }
         }
         for (chain, expected) in std::mem::take(&mut self.remembered) {
             let found = self.chains.get(&chain).map(|walked| walked.hash);

@@ -55,8 +55,6 @@ pub struct PostgresOptions {
     pub operation_timeout: Duration,
     /// How long a check of the whole audit may take. 10 min.
     pub verify_timeout: Duration,
-    /// How long closing waits for what is under way. 2 s.
-    pub close_timeout: Duration,
     /// How many connections there are at the most; one of them writes. 8.
     pub connections_max: usize,
     /// How often something is tried that a lost connection, a deadlock or a serialization failure ended. 5.
@@ -77,7 +75,6 @@ impl PostgresOptions {
             idle_transaction_timeout: Duration::from_secs(2),
             operation_timeout: Duration::from_secs(5),
             verify_timeout: Duration::from_secs(600),
-            close_timeout: Duration::from_secs(2),
             connections_max: 8,
             attempts_max: 5,
             group_max_jobs: 256,

@@ -93,6 +93,8 @@ pub struct Swapped {
 /// Moving secrets from one KEK to another, and forgetting KEKs.
 #[async_trait]
 pub trait RewrapStore: Send + Sync {
+    /// The first place that a secret has, and the last; nothing when there are none.
+    async fn secret_places(&self) -> Result<Option<(i64, i64)>, StoreError>;
     /// The next rows, in one snapshot.
     async fn scan_secrets(&self, scan: SecretScan) -> Result<ScannedSecrets, StoreError>;
     /// Swaps rows in one transaction and counts a wrap for each, those that were overtaken included. Refused with

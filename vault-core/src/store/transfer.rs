@@ -5,6 +5,7 @@
 //! source is only read, and kept from changing until then. Which rows there are is in `row`; how to read and write them
 //! is each store's.
 
+mod check;
 mod row;
 
 use std::{fmt, ops::ControlFlow};
@@ -16,7 +17,7 @@ use self::row::Tally;
 pub(in crate::store) use self::row::names;
 pub use self::row::{Cell, Column, Kind, Row, Table, TableDigest};
 use super::StoreError;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditDraft, ChainHash, ChainName, Verifier, VerifyReport};
 
 /// How many rows a batch has at the most.
 pub const BATCH_MAX_ROWS: u32 = 500;
@@ -85,6 +86,15 @@ pub enum Access {
     Alone,
 }
 
+/// What was moved.
+#[derive(Debug, Clone, Serialize)]
+pub struct Transferred {
+    /// Each table, as both sides have it.
+    pub tables: Vec<TableDigest>,
+    /// What the check of the audit found in it, in the target, before anything else was written there.
+    pub audit: VerifyReport,
+}
+
 /// How far a move has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransferProgress {
@@ -126,6 +136,8 @@ pub trait TransferSource: RawRows {
     /// [`StoreError::Busy`] when it is to be [`Access::Alone`] and is not, [`StoreError::Unmigrated`] where a program
     /// of now never worked.
     async fn begin(&mut self, access: Access) -> Result<(), StoreError>;
+    /// The heads of audit chains that it remembers beside the entries. They are not moved.
+    async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError>;
 }
 
 /// What is moved to. Dropped before the commit, it is as it was.
@@ -167,9 +179,9 @@ pub async fn survey(
 pub async fn transfer(
     source: &mut dyn TransferSource,
     target: &mut dyn TransferTarget,
-    entry: impl FnOnce(&[TableDigest]) -> AuditDraft + Send,
+    entry: impl FnOnce(&Transferred) -> AuditDraft + Send,
     mut watch: impl FnMut(&TransferProgress) -> ControlFlow<()> + Send,
-) -> Result<Vec<TableDigest>, TransferError> {
+) -> Result<Transferred, TransferError> {
     source
         .begin(Access::Alone)
         .await
@@ -208,6 +220,7 @@ pub async fn transfer(
         }
         moved.push(digest);
     }
+    let mut verifier = Verifier::new(Vec::new());
     done = 0;
     for given in &moved {
         let mut tally = Tally::of(given.table);
@@ -219,13 +232,23 @@ pub async fn transfer(
                 break;
             }
             done += rows.len() as u64;
-            rows.iter().for_each(|row| tally.add(row));
+            for row in rows {
+                tally.add(&row);
+                check::show(&mut verifier, given.table, row);
+            }
             progress(TransferPhase::Checking, done)?;
         }
         if tally.finish() != *given {
             return Err(TransferError::Differs { table: given.table });
         }
     }
+    for (chain, head) in source.heads().await.map_err(TransferError::Source)? {
+        verifier.chain_head(&chain, head);
+    }
+    let moved = Transferred {
+        tables: moved,
+        audit: verifier.finish(),
+    };
     let entry = entry(&moved);
     target.commit(entry).await.map_err(TransferError::Target)?;
     Ok(moved)

@@ -3,9 +3,10 @@
 //! A rewrap walks the secrets in batches. Reading and cryptography are done outside any write transaction; a batch is
 //! then swapped in one, row by row on the condition that the row is still the one that was read. So a put always wins,
 //! and a rewrap can be stopped, started again, and run twice at once. How a batch is worked on is in `worker`, the walk
-//! in `walk`. Forgetting a KEK is `vault::kek`'s business.
+//! in `walk`, its way in `route`. Forgetting a KEK is `vault::kek`'s business.
 
 mod report;
+mod route;
 mod walk;
 mod worker;
 

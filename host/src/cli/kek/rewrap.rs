@@ -1,8 +1,6 @@
 //! `tavora-host kek rewrap` and `kek verify`: a walk over every secret, beside a running host.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use vault_core::{
@@ -11,7 +9,7 @@ use vault_core::{
 
 use super::unreadable;
 use crate::cli::output::{Output, table};
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Interrupt, Progress};
 use crate::cli::session::{Session, operator, refused};
 use crate::cli::{Failure, Outcome};
 
@@ -81,23 +79,11 @@ fn ended(outcome: RewrapOutcome) -> Outcome {
 
 /// Shows the progress, and stops after a batch when the user wants it to.
 fn watched(what: &'static str) -> impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    tokio::spawn(async move {
-        // The second time it is meant at once; what a rewrap does can be cut off anywhere.
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if asked.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        }
-    });
+    let interrupt = Interrupt::watched();
     let mut progress = Progress::new(what);
     move |now| {
         progress.show(now.seen, now.total);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        interrupt.flow()
     }
 }
 

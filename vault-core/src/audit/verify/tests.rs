@@ -293,6 +293,26 @@ fn a_chain_cannot_be_passed_off_as_another() {
 }
 
 #[test]
+fn a_chain_whose_end_should_be_remembered_is() {
+    let forgotten = |all: bool| {
+        let mut verifier = Verifier::new(Vec::new());
+        let rows = chain_of("host-a", [put("v/a", 1)]);
+        verifier.chain_head(&named("host-b"), named("host-b").genesis());
+        if all {
+            verifier.all_heads_are_kept();
+        }
+        rows.into_iter().for_each(|row| verifier.entry(row));
+        verifier.secret("v/a".to_owned(), 1, digest(1));
+        verifier.finish().findings
+    };
+    let finding = Finding::HeadForgotten {
+        chain: named("host-a"),
+    };
+    assert!(forgotten(true).contains(&finding));
+    assert!(!forgotten(false).contains(&finding));
+}
+
+#[test]
 fn a_chain_ends_where_the_store_remembers_its_end() {
     let ends = |remembered: &[(&str, ChainHash)], rows: Vec<EntryRow>| {
         let mut verifier = Verifier::new(Vec::new());

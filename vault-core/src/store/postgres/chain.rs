@@ -101,13 +101,10 @@ impl Entries {
 
     /// All of them, column by column.
     pub(super) fn columns<'a>(&'a self, chain: &'a ChainName) -> EntryColumns<'a> {
-        fn each<'a, T: ToSql + Sync + 'a>(
+        fn each<'a, T: ToSql + Sync + Send + 'a>(
             rows: &'a [EntryRow],
             field: impl Fn(&'a EntryRow) -> T,
-        ) -> Box<dyn ToSql + Sync + Send + 'a>
-        where
-            T: Send,
-        {
+        ) -> Box<dyn ToSql + Sync + Send + 'a> {
             Box::new(rows.iter().map(field).collect::<Vec<T>>())
         }
         let rows = self.rows.as_slice();
@@ -275,7 +272,11 @@ pub(super) async fn verify(
             Err(_) => verifier.damaged_entry(),
         }
     }
-    for row in tx.query("SELECT name, hash FROM chains", &[]).await? {
+    verifier.all_heads_are_kept();
+    for row in tx
+        .query("SELECT name, hash FROM chains WHERE seq > 0", &[])
+        .await?
+    {
         let name: Result<ChainName, _> = column::<&str>(&row, 0)?.parse();
         let hash = ChainHash::try_from(column::<&[u8]>(&row, 1)?);
         if let (Ok(name), Ok(hash)) = (name, hash) {

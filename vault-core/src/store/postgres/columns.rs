@@ -150,7 +150,8 @@ impl From<Error> for StoreError {
             &SqlState::FOREIGN_KEY_VIOLATION => Self::NotFound,
             &SqlState::DISK_FULL => Self::Full,
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::Standby,
-            &SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
+            // A statement that takes longer than it may nearly always waits for a lock.
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::QUERY_CANCELED => Self::Busy,
             &SqlState::TOO_MANY_CONNECTIONS => Self::OutOfConnections,
             &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
                 Self::AccessDenied
@@ -169,8 +170,6 @@ impl From<Error> for StoreError {
                 );
                 Self::Disconnected
             }
-            // Statements end earlier than whoever waits for them.
-            &SqlState::QUERY_CANCELED => Self::Disconnected,
             &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Self::Disconnected,
             _ => Self::Backend(Arc::new(error)),
         }

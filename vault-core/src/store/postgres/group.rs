@@ -381,6 +381,7 @@ fn ends_everything(error: &StoreError) -> bool {
         StoreError::Conflict
             | StoreError::Disconnected
             | StoreError::Standby
+            | StoreError::Busy
             | StoreError::Full
             | StoreError::Panicked
     )

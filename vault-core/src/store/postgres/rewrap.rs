@@ -31,6 +31,15 @@ use crate::{
 
 #[async_trait]
 impl RewrapStore for PostgresStore {
+    async fn secret_places(&self) -> Result<Option<(i64, i64)>, StoreError> {
+        let sql = "SELECT min(place), max(place) FROM secrets";
+        let Some(row) = self.readers.row(sql, &[]).await? else {
+            return Ok(None);
+        };
+        let (first, last): (Option<i64>, Option<i64>) = (column(&row, 0)?, column(&row, 1)?);
+        Ok(first.zip(last))
+    }
+
     async fn scan_secrets(&self, query: SecretScan) -> Result<ScannedSecrets, StoreError> {
         // The row that exceeds the bytes is the last one.
         let sql = "SELECT place, app_id, vault_id, name, version, kek_id, wrapped,

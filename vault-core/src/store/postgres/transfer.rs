@@ -17,7 +17,7 @@ use super::{
     group, schema,
 };
 use crate::{
-    audit::{AuditDraft, ChainHash},
+    audit::{AuditDraft, ChainHash, ChainName},
     store::{
         StoreError,
         transfer::{
@@ -93,6 +93,22 @@ impl TransferSource for PostgresSource {
         }
         self.0.connection = Some(connection);
         Ok(())
+    }
+
+    async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError> {
+        let heads = self
+            .0
+            .opened()?
+            .rows("SELECT name, hash FROM chains WHERE seq > 0", &[]);
+        // One that cannot be read is none that an entry could be compared with.
+        let head = |row: &Found| {
+            let name: ChainName = column::<&str>(row, 0).ok()?.parse().ok()?;
+            Some((
+                name,
+                ChainHash::try_from(column::<&[u8]>(row, 1).ok()?).ok()?,
+            ))
+        };
+        Ok(heads.await?.iter().filter_map(head).collect())
     }
 }
 

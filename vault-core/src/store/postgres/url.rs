@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 /// Where a PostgreSQL database is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    config: Config,
+    // It is large, and goes with errors.
+    config: Box<Config>,
     root_certificate: Option<PathBuf>,
     shown: String,
 }
@@ -130,7 +131,7 @@ impl FromStr for PostgresUrl {
             config.application_name("tavora-host");
         }
         Ok(Self {
-            config,
+            config: Box::new(config),
             root_certificate: root_certificate.map(PathBuf::from),
             shown: redacted(place, query),
         })

@@ -23,7 +23,6 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     tally: Arc<Tally>,
     operation_timeout: Duration,
-    close_timeout: Duration,
     queue_max_jobs: usize,
 }
 
@@ -40,7 +39,6 @@ impl Writer {
             queue,
             tally: Arc::clone(&tally),
             operation_timeout: options.operation_timeout,
-            close_timeout: options.close_timeout,
             queue_max_jobs: options.queue_max_jobs,
         };
         let work = Work {
@@ -68,7 +66,8 @@ impl Writer {
     /// Ends the task after what is waiting.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        let limit = self.operation_timeout + self.close_timeout;
+        // The group that is being made, and one that had gathered by then.
+        let limit = self.operation_timeout * 2;
         let closed = async {
             // Who cannot be told, or does not answer, has ended.
             if self.queue.send(Message::Close(reply)).await.is_ok() {

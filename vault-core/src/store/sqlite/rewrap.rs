@@ -23,6 +23,17 @@ use crate::{
 
 #[async_trait]
 impl RewrapStore for SqliteStore {
+    async fn secret_places(&self) -> Result<Option<(i64, i64)>, StoreError> {
+        // Together, minimum and maximum would read the whole table.
+        let sql = "SELECT (SELECT min(rowid) FROM secrets), (SELECT max(rowid) FROM secrets)";
+        self.readers
+            .read(move |tx| {
+                let (first, last) = tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok(Option::zip(first, last))
+            })
+            .await
+    }
+
     async fn scan_secrets(&self, query: SecretScan) -> Result<ScannedSecrets, StoreError> {
         self.readers.read(move |tx| scan(tx, &query)).await
     }

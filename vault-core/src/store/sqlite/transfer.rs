@@ -19,7 +19,7 @@ use tokio::task;
 
 use super::{SqliteFile, chain, schema};
 use crate::{
-    audit::AuditDraft,
+    audit::{AuditDraft, ChainHash, ChainName},
     store::{
         StoreError,
         transfer::{
@@ -63,6 +63,10 @@ impl TransferSource for SqliteSource {
                 source(path, access)
             })
             .await
+    }
+
+    async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
@@ -151,6 +155,8 @@ impl Opened {
         &mut self,
         open: impl FnOnce(&Path) -> Result<Connection, StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
+        // There is one at a time.
+        self.connection = None;
         let path = self.path.clone();
         self.connection = Some(blocking(move || open(&path)).await?);
         Ok(())

@@ -95,7 +95,7 @@ const fn bytes(name: &'static str) -> Column {
 }
 
 impl Table {
-    /// All of them, each after those that it refers to.
+    /// All of them, each after those that it refers to, and the secrets after the audit that they are compared with.
     pub const ALL: [Self; 8] = [
         Self::Teams,
         Self::Apps,
@@ -103,8 +103,8 @@ impl Table {
         Self::Vaults,
         Self::Designations,
         Self::Keks,
-        Self::Secrets,
         Self::Audit,
+        Self::Secrets,
     ];
 
     /// Its name.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::{
     RewrapProgress, UNREADABLE_NAMED_MAX, UnreadableSecret,
+    route::Route,
     worker::{Prepared, Worker},
 };
 use crate::{key::KekId, vault::VaultError};
@@ -36,14 +37,13 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
         &mut self,
         other_than: Option<KekId>,
     ) -> Result<ControlFlow<()>, VaultError> {
-        let first = self.worker.prepare(other_than, None).await?;
-        self.walk(other_than, first, Self::find).await
+        let route = self.worker.route(self.progress.total).await?;
+        self.walk(other_than, route, Self::find).await
     }
 
     /// The same once more, for what others wrote meanwhile. What does not open was found the first time.
     pub(super) async fn run_again(&mut self, to: KekId) -> Result<ControlFlow<()>, VaultError> {
-        let first = self.worker.prepare(Some(to), None).await?;
-        self.walk(Some(to), first, |walk, prepared| {
+        self.walk(Some(to), Route::straight(), |walk, prepared| {
             walk.progress.seen += prepared.swaps.len() as u64;
             walk.progress.total = walk.progress.total.max(walk.progress.seen);
         })
@@ -61,17 +61,23 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
     async fn walk(
         &mut self,
         other_than: Option<KekId>,
-        first: Prepared,
+        mut route: Route,
         find: fn(&mut Self, &mut Prepared),
     ) -> Result<ControlFlow<()>, VaultError> {
-        let mut prepared = first;
-        loop {
+        let mut here = route.next();
+        let mut prepared = match here {
+            Some(stretch) => self.worker.prepare(other_than, stretch).await?,
+            None => return Ok(ControlFlow::Continue(())),
+        };
+        while let Some(stretch) = here {
             find(self, &mut prepared);
-            let worker = &self.worker;
+            let rest = prepared.next.map(|after| stretch.rest(after));
+            let mut onward = rest.or_else(|| route.next());
+            let (tried, worker) = (prepared.swaps.len() as u64, &self.worker);
             let following = async {
-                match prepared.next {
-                    Some(after) => worker.prepare(other_than, Some(after)).await.map(Some),
-                    None => Ok(None),
+                match onward {
+                    Some(stretch) => worker.prepare(other_than, stretch).await,
+                    None => Ok(Prepared::default()),
                 }
             };
             let (following, committed) =
@@ -83,11 +89,18 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
             if (self.tell)(&self.progress).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            match following? {
-                Some(following) => prepared = following,
-                None => return Ok(ControlFlow::Continue(())),
+            prepared = following?;
+            if 2 * committed.overtaken > tried
+                && let Some(rest) = rest
+                && let Some(elsewhere) = route.instead_of(rest)
+            {
+                // Another walk is here, and would be met in every batch.
+                prepared = worker.prepare(other_than, elsewhere).await?;
+                onward = Some(elsewhere);
             }
+            here = onward;
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn find(&mut self, prepared: &mut Prepared) {

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, task, time};
 
-use super::{BatchSize, RewrapOptions, UnreadableCause, UnreadableSecret};
+use super::{
+    BatchSize, RewrapOptions, UnreadableCause, UnreadableSecret,
+    route::{Route, Stretch},
+};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action},
     envelope::{self, Depth, OpenError, PayloadDigest, RewrapError, SealedSecret},
@@ -31,7 +34,7 @@ const BREATH: Duration = Duration::from_millis(1);
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a secret is tried again that others write all the time.
+/// How often a secret is tried again that others write all the time, before it is left to a later walk.
 const ROUNDS: usize = 10;
 
 /// What to do with each secret.
@@ -99,15 +102,25 @@ impl Worker {
         }
     }
 
-    /// Reads the next secrets after a place and does the cryptography.
+    /// The way over all secrets, of which there are about so many. Who moves none goes straight on.
+    pub(super) async fn route(&self, secrets: u64) -> Result<Route, VaultError> {
+        let store = &self.vaults.0.store;
+        let places = match self.to() {
+            Some(_) => patiently(|| store.secret_places()).await?,
+            None => None,
+        };
+        Ok(Route::over(places, secrets, self.batch))
+    }
+
+    /// Reads the first secrets of a stretch and does the cryptography.
     pub(super) async fn prepare(
         &self,
         other_than: Option<KekId>,
-        after: Option<i64>,
+        stretch: Stretch,
     ) -> Result<Prepared, VaultError> {
         self.prepare_scan(SecretScan {
-            after,
-            through: None,
+            after: stretch.after,
+            through: stretch.through,
             other_than,
             whole: self.task.needs_whole_payloads(),
             max_rows: self.batch.rows(),
@@ -148,10 +161,8 @@ impl Worker {
                 swaps.extend(self.prepare_scan(scan).await?.swaps);
             }
         }
-        match swaps.is_empty() {
-            true => Ok(committed),
-            false => Err(VaultError::Contended),
-        }
+        // Somebody writes it all the time; a later walk finds it, if it is still to be moved.
+        Ok(committed)
     }
 
     fn to(&self) -> Option<KekId> {

@@ -1,0 +1,149 @@
+//! The way of a walk over all secrets: stretch after stretch, in an order of its own.
+//!
+//! Two walks that began at the same end would meet the same secrets in every batch. On ways of their own each finds most
+//! of its stretches either untouched or done, and so they share the work without knowing of each other. A stretch knows
+//! only between which places it is, not how many secrets are there.
+
+use std::collections::VecDeque;
+
+use super::BatchSize;
+use crate::key;
+
+/// How many batches a stretch has at the least, as far as secrets are spread evenly over the places.
+const STRETCH_BATCHES: u64 = 4;
+
+/// How many stretches there are at the most: each costs a question, even if everything there is done.
+const STRETCHES_MAX: u64 = 256;
+
+/// The stretches that are left to go to.
+pub(super) struct Route(VecDeque<Stretch>);
+
+/// The secrets after one place and up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// From the first one on, without.
+    pub(super) after: Option<i64>,
+    /// To the last one, without.
+    pub(super) through: Option<i64>,
+    /// Whether it was left to another walk before.
+    was_left: bool,
+}
+
+impl Stretch {
+    fn between(after: Option<i64>, through: Option<i64>) -> Self {
+        Self {
+            after,
+            through,
+            was_left: false,
+        }
+    }
+
+    /// What of it comes after a place.
+    pub(super) fn rest(self, after: i64) -> Self {
+        Self {
+            after: Some(after),
+            ..self
+        }
+    }
+}
+
+impl Route {
+    /// From the first secret to the last.
+    pub(super) fn straight() -> Self {
+        Self([Stretch::between(None, None)].into())
+    }
+
+    /// Over about so many secrets between these places, in an order that chance decides.
+    pub(super) fn over(places: Option<(i64, i64)>, secrets: u64, batch: BatchSize) -> Self {
+        let stretches = secrets / (STRETCH_BATCHES * u64::from(batch.rows()));
+        let stretches = i128::from(stretches.clamp(1, STRETCHES_MAX));
+        let Some((first, last)) = places else {
+            return Self::straight();
+        };
+        let (first, width) = (i128::from(first), i128::from(last) - i128::from(first));
+        let ends = (1..stretches).filter_map(|number| {
+            let end = first + width * number / stretches;
+            i64::try_from(end).ok()
+        });
+        let ends: Vec<i64> = ends.collect();
+        // Whatever was stored before the first place or comes after the last one belongs to the stretch there.
+        let starts = std::iter::once(None).chain(ends.iter().copied().map(Some));
+        let ends = ends.iter().copied().map(Some).chain([None]);
+        let mut stretches: Vec<_> = starts
+            .zip(ends)
+            .map(|(after, through)| Stretch::between(after, through))
+            .collect();
+        stretches.sort_by_cached_key(|_| {
+            let mut lot = [0; 8];
+            key::fill_random(&mut lot);
+            lot
+        });
+        Self(stretches.into())
+    }
+
+    /// Where to go next, if anything is left.
+    pub(super) fn next(&mut self) -> Option<Stretch> {
+        self.0.pop_front()
+    }
+
+    /// Where to go instead of what is left of a stretch, which comes last then. Nowhere, when nothing else is left or it
+    /// was left once before.
+    pub(super) fn instead_of(&mut self, rest: Stretch) -> Option<Stretch> {
+        if rest.was_left {
+            return None;
+        }
+        let elsewhere = self.0.pop_front()?;
+        self.0.push_back(Stretch {
+            was_left: true,
+            ..rest
+        });
+        Some(elsewhere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn over(places: (i64, i64), secrets: u64) -> Vec<Stretch> {
+        let batch = BatchSize::try_from(10).unwrap();
+        let mut route = Route::over(Some(places), secrets, batch);
+        std::iter::from_fn(|| route.next()).collect()
+    }
+
+    #[test]
+    fn a_way_covers_every_place_once() {
+        for (places, secrets, stretches) in [
+            ((1, 1_000), 1_000, 25),
+            ((1, 39), 39, 1),
+            ((-5, 5), 1_000, 25),
+            ((i64::MIN, i64::MAX), 10_000_000, 256),
+            ((7, 7), 1_000, 25),
+        ] {
+            let mut way = over(places, secrets);
+            assert_eq!(way.len(), stretches, "{places:?}");
+            way.sort_by_key(|stretch| (stretch.after, stretch.through.unwrap_or(i64::MAX)));
+            assert_eq!((way[0].after, way[stretches - 1].through), (None, None));
+            for both in way.windows(2) {
+                assert_eq!(both[0].through, both[1].after, "{places:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_ways_are_not_the_same() {
+        assert_ne!(over((1, 1_000), 10_000), over((1, 1_000), 10_000));
+    }
+
+    #[test]
+    fn what_was_left_comes_last_and_is_not_left_again() {
+        let mut route = Route::over(Some((1, 100)), 80, BatchSize::try_from(10).unwrap());
+        let (first, second) = (route.next().unwrap(), route.0[0]);
+        assert_eq!(route.instead_of(first.rest(3)), Some(second));
+        let last = route.next().unwrap();
+        assert_eq!((last.after, last.through), (Some(3), first.through));
+        assert_eq!(route.instead_of(last), None);
+        assert_eq!(route.next(), None);
+        assert_eq!(route.instead_of(first), None, "there is nowhere else");
+    }
+}
