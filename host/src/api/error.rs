@@ -248,15 +248,19 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store does not work");
         match error {
+            // Nobody heard how it ended.
+            StoreError::TimedOut { .. } | StoreError::Disconnected => unavailable(
+                "vault_unavailable",
+                "the vault's store did not answer; if this was a change, look whether it was made, and try again later",
+            )
+            .retry_after(1),
             StoreError::Busy
             | StoreError::Full
             | StoreError::ReadOnly
-            | StoreError::TimedOut { .. }
             | StoreError::Overloaded { .. }
             | StoreError::Closed
             | StoreError::Open { .. }
             | StoreError::Unreachable { .. }
-            | StoreError::Disconnected
             | StoreError::OutOfConnections
             | StoreError::Conflict
             | StoreError::AccessDenied

@@ -8,6 +8,7 @@
 mod audit;
 mod bad_input;
 mod cluster;
+mod faults;
 mod limits;
 mod migrate;
 mod pair;

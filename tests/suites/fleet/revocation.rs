@@ -336,7 +336,8 @@ async fn a_host_that_was_cut_off_gives_nothing_old() {
     let trial = Trial::start(&database, Some(&relay)).await;
     // Longer than anybody waits, and shorter.
     let (long, short) = (Duration::from_secs(6), Duration::from_millis(300));
-    let moods: [(fn(&Relay), Duration); 5] = [
+    type Mood = (fn(&Relay), Duration);
+    let moods: [Mood; 5] = [
         (Relay::cut, short),
         (Relay::keep_silent, long),
         (Relay::keep_silent, short),

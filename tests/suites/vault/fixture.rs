@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tavora_tests::postgres::Postgres;
+use tavora_tests::postgres::{Database, Postgres};
 use tempfile::TempDir;
 use vault_core::{
     App, Caller, Keyring, LocalKek, Metadata, RedactedSecret, ReleaseContext, ReleaseError,
@@ -41,13 +41,47 @@ pub async fn postgres() -> Option<EmptyStore> {
     })
 }
 
-/// A SQLite database with one app that designates one vault.
+/// The kinds of database that a [`Platform`] can be on.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// A test that is an async function of a [`Kind`], once for each.
+macro_rules! on_every_kind {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::fixture::Kind::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                if tavora_tests::postgres::Postgres::shared().is_some() {
+                    super::$test(crate::fixture::Kind::Postgres).await;
+                }
+            })*
+        }
+    };
+}
+
+pub(crate) use on_every_kind;
+
+/// A database with one app that designates one vault; a SQLite file, where nothing else is said.
 pub struct Platform {
     pub vaults: SecretVaults,
     pub app: App,
     pub vault: VaultView,
     pub kek: String,
-    folder: TempDir,
+    home: Home,
+}
+
+enum Home {
+    Folder(TempDir),
+    Database(Database),
 }
 
 impl Platform {
@@ -55,10 +89,26 @@ impl Platform {
         Self::with(SqliteOptions::default()).await
     }
 
+    pub async fn on(kind: Kind) -> Self {
+        match kind {
+            Kind::Sqlite => Self::new().await,
+            Kind::Postgres => {
+                let postgres = Postgres::shared().expect("the test asked whether there is one");
+                let database = postgres.database();
+                let store = Arc::new(database.store("one").await.unwrap());
+                Self::at(Home::Database(database), store).await
+            }
+        }
+    }
+
     pub async fn with(options: SqliteOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let kek = LocalKek::make_text().to_string();
         let store = Arc::new(SqliteStore::open(folder.path().join("vault.db"), options).unwrap());
+        Self::at(Home::Folder(folder), store).await
+    }
+
+    async fn at(home: Home, store: Arc<dyn Store>) -> Self {
+        let kek = LocalKek::make_text().to_string();
         let vaults = SecretVaults::open(store, Some(keyring(&kek)))
             .await
             .unwrap();
@@ -68,12 +118,16 @@ impl Platform {
             app,
             vault,
             kek,
-            folder,
+            home,
         }
     }
 
+    /// Where the SQLite file is.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("vault.db")
+        match &self.home {
+            Home::Folder(folder) => folder.path().join("vault.db"),
+            Home::Database(_) => panic!("it is no file"),
+        }
     }
 
     /// The database as another process would see it.
@@ -81,12 +135,16 @@ impl Platform {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
-    /// The same database opened once more, as another process with its own keyring would.
+    /// The same database opened once more, as another process with its own keyring would; as another host, where each
+    /// has a name.
     pub async fn beside(&self, keyring: Keyring) -> SecretVaults {
-        let store = SqliteStore::open(self.path(), SqliteOptions::default()).unwrap();
-        SecretVaults::open(Arc::new(store), Some(keyring))
-            .await
-            .unwrap()
+        let store: Arc<dyn Store> = match &self.home {
+            Home::Folder(_) => {
+                Arc::new(SqliteStore::open(self.path(), SqliteOptions::default()).unwrap())
+            }
+            Home::Database(database) => Arc::new(database.store("another").await.unwrap()),
+        };
+        SecretVaults::open(store, Some(keyring)).await.unwrap()
     }
 
     pub async fn put(&self, name: &str, value: &str) -> RedactedSecret {

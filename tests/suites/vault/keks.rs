@@ -7,11 +7,20 @@ use vault_core::{
     VaultError, VaultOptions,
 };
 
-use crate::fixture::{Platform, app_with_vault, fresh_keyring, keyring, put, release, try_put};
+use crate::fixture::{
+    Kind, Platform, app_with_vault, fresh_keyring, keyring, on_every_kind, put, release, try_put,
+};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
-    let platform = Platform::new().await;
+on_every_kind! {
+    another_kek_does_not_fit_data_that_it_never_wrapped
+    a_canary_without_secrets_binds_nobody
+    the_first_secret_decides_which_kek_fits
+    a_kek_whose_secrets_are_gone_has_no_claim
+    a_mismatch_ends_without_a_restart
+}
+
+async fn another_kek_does_not_fit_data_that_it_never_wrapped(kind: Kind) {
+    let platform = Platform::on(kind).await;
     let written = platform.put("A", "v").await;
     let other = LocalKek::make_text();
     let vaults = platform.beside(keyring(&other)).await;
@@ -61,9 +70,8 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped() {
     assert_eq!(status.primary, Some(keyring(&other).primary().kek_id()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_canary_without_secrets_binds_nobody() {
-    let platform = Platform::new().await;
+async fn a_canary_without_secrets_binds_nobody(kind: Kind) {
+    let platform = Platform::on(kind).await;
     platform.put("A", "v").await;
     assert!(platform.delete("A").await);
     let vaults = platform.beside(fresh_keyring()).await;
@@ -73,9 +81,8 @@ async fn a_canary_without_secrets_binds_nobody() {
 }
 
 /// Two processes that began on an empty database with different keys: the first secret decides.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_secret_decides_which_kek_fits() {
-    let platform = Platform::new().await;
+async fn the_first_secret_decides_which_kek_fits(kind: Kind) {
+    let platform = Platform::on(kind).await;
     let other = platform.beside(fresh_keyring()).await;
     assert_eq!(
         (platform.vaults.kek_state(), other.kek_state()),
@@ -90,9 +97,8 @@ async fn the_first_secret_decides_which_kek_fits() {
 }
 
 /// The same when the first process knew the store already: what it once wrote is gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kek_whose_secrets_are_gone_has_no_claim() {
-    let platform = Platform::new().await;
+async fn a_kek_whose_secrets_are_gone_has_no_claim(kind: Kind) {
+    let platform = Platform::on(kind).await;
     platform.put("A", "v").await;
     assert!(platform.delete("A").await);
     let other = platform.beside(fresh_keyring()).await;
@@ -102,9 +108,8 @@ async fn a_kek_whose_secrets_are_gone_has_no_claim() {
     assert_eq!(listed.unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mismatch_ends_without_a_restart() {
-    let platform = Platform::new().await;
+async fn a_mismatch_ends_without_a_restart(kind: Kind) {
+    let platform = Platform::on(kind).await;
     platform.put("A", "v").await;
     let other = platform.beside(fresh_keyring()).await;
     assert!(matches!(other.kek_state(), KekState::Mismatch { .. }));

@@ -20,18 +20,29 @@ use vault_core::{
 };
 
 use self::fixture::{Rotation, between, go_on, kek_id};
-use crate::fixture::{delete, keyring, operator, put, release, value};
+use crate::fixture::{Kind, delete, keyring, on_every_kind, operator, put, release, value};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_secret_moves_and_stays_what_it_was() {
-    let rotation = Rotation::new(40).await;
+on_every_kind! {
+    every_secret_moves_and_stays_what_it_was
+    puts_win_whatever_a_rewrap_does
+    what_comes_between_reading_and_swapping_wins
+    two_rewraps_at_once_do_the_work_of_one
+    a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was
+    a_target_that_cannot_be_is_refused_with_what_to_do
+}
+
+async fn every_secret_moves_and_stays_what_it_was(kind: Kind) {
+    let rotation = Rotation::on(kind, 40).await;
     let platform = &rotation.platform;
     let before = platform.vaults.secrets(platform.app.id, platform.vault.id);
     let before = before.await.unwrap();
     let report = rotation.rewrap(RewrapOptions::default()).await.unwrap();
     assert_eq!(report.outcome, RewrapOutcome::Complete);
     assert_eq!((report.progress.seen, report.progress.moved), (40, 40));
-    assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 40)]));
+    assert_eq!(
+        rotation.rows().await,
+        HashMap::from([(rotation.new_id, 40)])
+    );
     rotation.all_open().await;
     // To clients nothing happened but that the kek id is another.
     let after = rotation.vaults.secrets(platform.app.id, platform.vault.id);
@@ -63,10 +74,9 @@ async fn every_secret_moves_and_stays_what_it_was() {
 }
 
 /// A value on a condition, too, that was read before the rewrap began.
-#[tokio::test(flavor = "multi_thread")]
-async fn puts_win_whatever_a_rewrap_does() {
+async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
     const WRITERS: usize = 8;
-    let rotation = Arc::new(Rotation::new(200).await);
+    let rotation = Arc::new(Rotation::on(kind, 200).await);
     let laggard = rotation.laggard().await;
     let is_over = Arc::new(AtomicBool::new(false));
     let writers = (0..WRITERS).map(|writer| {
@@ -120,16 +130,18 @@ async fn puts_win_whatever_a_rewrap_does() {
         let opened = release(&rotation.vaults, &rotation.platform.app, name.as_str()).await;
         assert_eq!(&opened.unwrap(), text);
     }
-    assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 200)]));
+    assert_eq!(
+        rotation.rows().await,
+        HashMap::from([(rotation.new_id, 200)])
+    );
     let verified = rotation.vaults.audit_verify(None).await.unwrap();
     assert!(verified.is_clean(), "{:?}", verified.findings);
 }
 
 /// When it is told of a batch, the next one has been read and is about to be swapped: what happens then comes between.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_comes_between_reading_and_swapping_wins() {
+async fn what_comes_between_reading_and_swapping_wins(kind: Kind) {
     for reencrypt in [false, true] {
-        let rotation = Rotation::new(20).await;
+        let rotation = Rotation::on(kind, 20).await;
         let (vaults, platform) = (&rotation.vaults, &rotation.platform);
         let laggard = rotation.laggard().await;
         let mut told = 0;
@@ -161,7 +173,10 @@ async fn what_comes_between_reading_and_swapping_wins() {
             .unwrap();
         assert_eq!(report.outcome, RewrapOutcome::Complete, "{report:?}");
         assert_eq!(report.progress.overtaken, 3, "{report:?}");
-        assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 19)]));
+        assert_eq!(
+            rotation.rows().await,
+            HashMap::from([(rotation.new_id, 19)])
+        );
         let mut expected = rotation.values.clone();
         expected.remove(&Rotation::name(7));
         for (number, text) in [(6, "put between"), (8, "put again"), (0, "put behind it")] {
@@ -176,9 +191,8 @@ async fn what_comes_between_reading_and_swapping_wins() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_rewraps_at_once_do_the_work_of_one() {
-    let rotation = Rotation::new(300).await;
+async fn two_rewraps_at_once_do_the_work_of_one(kind: Kind) {
+    let rotation = Rotation::on(kind, 300).await;
     let second = rotation.another_process().await;
     let options = || RewrapOptions {
         batch: 10.try_into().unwrap(),
@@ -194,14 +208,16 @@ async fn two_rewraps_at_once_do_the_work_of_one() {
     for report in [&one, &other] {
         assert_eq!(report.outcome, RewrapOutcome::Complete, "{report:?}");
     }
-    assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 300)]));
+    assert_eq!(
+        rotation.rows().await,
+        HashMap::from([(rotation.new_id, 300)])
+    );
     rotation.all_open().await;
     assert!(second.audit_verify(None).await.unwrap().is_clean());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
-    let rotation = Rotation::new(100).await;
+async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was(kind: Kind) {
+    let rotation = Rotation::on(kind, 100).await;
     let options = || RewrapOptions {
         batch: 10.try_into().unwrap(),
         ..RewrapOptions::default()
@@ -217,7 +233,7 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
         (report.outcome, report.progress.moved),
         (RewrapOutcome::Stopped, 30)
     );
-    assert_eq!(rotation.rows()[&rotation.new_id], 30);
+    assert_eq!(rotation.rows().await[&rotation.new_id], 30);
     rotation.all_open().await;
     assert_eq!(
         rotation.audited("kek.rewrap_ended").await,
@@ -243,12 +259,15 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was() {
     dropped.abort();
     assert!(dropped.await.unwrap_err().is_cancelled());
     rotation.all_open().await;
-    let left = 100 - rotation.rows()[&rotation.new_id];
+    let left = 100 - rotation.rows().await[&rotation.new_id];
     assert!((1..=50).contains(&left), "{left}");
     let report = rotation.rewrap(options()).await.unwrap();
     assert_eq!(report.outcome, RewrapOutcome::Complete);
     assert!(report.progress.moved <= left, "{report:?} {left}");
-    assert_eq!(rotation.rows(), HashMap::from([(rotation.new_id, 100)]));
+    assert_eq!(
+        rotation.rows().await,
+        HashMap::from([(rotation.new_id, 100)])
+    );
     rotation.all_open().await;
     assert!(rotation.vaults.audit_verify(None).await.unwrap().is_clean());
 }
@@ -337,9 +356,8 @@ async fn what_does_not_open_is_named_skipped_and_counted() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_cannot_be_is_refused_with_what_to_do() {
-    let rotation = Rotation::new(3).await;
+async fn a_target_that_cannot_be_is_refused_with_what_to_do(kind: Kind) {
+    let rotation = Rotation::on(kind, 3).await;
     let unknown = KekId::from_bytes([7; 16]);
     let to = |to| RewrapOptions {
         to: Some(to),
@@ -371,7 +389,7 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do() {
     for target in [kek_id(&third), rotation.old_id] {
         let report = vaults.rewrap(&operator(), to(target), go_on).await.unwrap();
         assert_eq!((report.to, report.progress.moved), (target, 3));
-        assert_eq!(rotation.rows(), HashMap::from([(target, 3)]));
+        assert_eq!(rotation.rows().await, HashMap::from([(target, 3)]));
     }
 }
 

@@ -8,7 +8,7 @@ use vault_core::{
     SecretVaults, VaultError,
 };
 
-use crate::fixture::{Platform, keyring, operator, release};
+use crate::fixture::{Kind, Platform, keyring, operator, release};
 
 pub struct Rotation {
     /// The host with the old key alone.
@@ -24,7 +24,11 @@ pub struct Rotation {
 impl Rotation {
     /// With so many secrets, `S0` the first.
     pub async fn new(secrets: usize) -> Self {
-        let platform = Platform::new().await;
+        Self::on(Kind::Sqlite, secrets).await
+    }
+
+    pub async fn on(kind: Kind, secrets: usize) -> Self {
+        let platform = Platform::on(kind).await;
         let mut values = HashMap::new();
         for number in 0..secrets {
             let (name, text) = (Self::name(number), format!("value {number}"));
@@ -66,14 +70,12 @@ impl Rotation {
         self.vaults.rewrap(&operator(), options, go_on).await
     }
 
-    /// How many rows each KEK wraps, as they are in the file.
-    pub fn rows(&self) -> HashMap<KekId, u64> {
-        let raw = self.platform.raw();
-        let mut statement = raw
-            .prepare("SELECT kek_id, count(*) FROM secrets GROUP BY kek_id")
-            .unwrap();
-        let rows = statement.query_map([], |row| Ok((KekId::from_bytes(row.get(0)?), row.get(1)?)));
-        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    /// How many rows each KEK wraps.
+    pub async fn rows(&self) -> HashMap<KekId, u64> {
+        let keks = self.vaults.kek_status().await.unwrap().keks.into_iter();
+        keks.filter(|kek| kek.rows > 0)
+            .map(|kek| (kek.kek_id, kek.rows))
+            .collect()
     }
 
     /// All rows of all tables.

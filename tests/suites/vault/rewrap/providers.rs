@@ -76,7 +76,7 @@ impl Faulty {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_moved_to_a_kek_that_is_not_true() {
     let rotation = Rotation::new(20).await;
-    let before = rotation.rows();
+    let before = rotation.rows().await;
     for fault in [Fault::WrapsAnother, Fault::Lies, Fault::Garbles] {
         for reencrypt in [false, true] {
             let vaults = faulty(&rotation, Some(fault), None).await;
@@ -89,7 +89,7 @@ async fn nothing_is_moved_to_a_kek_that_is_not_true() {
                 matches!(refused, Err(VaultError::KekUntrue { kek_id }) if kek_id == rotation.new_id),
                 "{refused:?}"
             );
-            assert_eq!(rotation.rows(), before);
+            assert_eq!(rotation.rows().await, before);
         }
     }
     rotation.all_open().await;

@@ -3,11 +3,14 @@
 use vault_core::{ReleaseContext, RewrapOptions, VaultError};
 
 use super::fixture::{Rotation, go_on};
-use crate::fixture::{operator, put, try_put};
+use crate::fixture::{Kind, on_every_kind, operator, put, try_put};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kek_is_retired_once_nothing_needs_it() {
-    let rotation = Rotation::new(5).await;
+on_every_kind! {
+    a_kek_is_retired_once_nothing_needs_it
+}
+
+async fn a_kek_is_retired_once_nothing_needs_it(kind: Kind) {
+    let rotation = Rotation::on(kind, 5).await;
     let vaults = &rotation.vaults;
     let caller = operator();
     let in_use = vaults.retire_kek(&caller, rotation.old_id).await;
@@ -50,6 +53,6 @@ async fn a_kek_is_retired_once_nothing_needs_it() {
         .unwrap();
     vaults.retire_kek(&caller, rotation.old_id).await.unwrap();
     put(&laggard, &platform.app, &platform.vault, "LATER", "v").await;
-    assert_eq!(rotation.rows()[&rotation.old_id], 1);
+    assert_eq!(rotation.rows().await[&rotation.old_id], 1);
     assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }

@@ -184,10 +184,10 @@ impl<'a> Group<'a> {
         if let Some(last) = unclear {
             // The chain is ours now, so the transaction of then has ended, one way or the other.
             if group.was_committed(last).await.map_err(still_unclear)? {
-                return Ok(connection
-                    .batch_execute("ROLLBACK")
-                    .await
-                    .map_err(StoreError::from)?);
+                // This commit writes something, if only that the chain was ours: it waits for what the one of then may
+                // not have waited for, a synchronous standby. Until it is through, nothing is more certain than before.
+                let committed = group.execute("COMMIT").await;
+                return committed.map_err(still_unclear);
             }
         }
         let is_alone = jobs.len() == 1;
@@ -245,7 +245,7 @@ impl<'a> Group<'a> {
         let find = connection.prepare_cached(secrets::FIND).await?;
         let name = chain.as_str();
         let ((), head, _, found) = try_join4(
-            connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
+            connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
             connection.query_opt(&head, &[&name]),
             all(connection, &lock, !keys.is_empty(), &[&keys, &alone]),
             all(connection, &find, !apps.is_empty(), &[&apps, &names]),

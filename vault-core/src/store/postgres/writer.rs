@@ -172,7 +172,8 @@ impl Work {
                 };
                 unclear = failed.unclear;
                 if !attempts.again_after(&failed.error).await {
-                    return Err(failed.error);
+                    // Whatever it failed with last: it may have been done.
+                    return Err(unclear.map_or(failed.error, |_| StoreError::Disconnected));
                 }
             }
         };

@@ -1,0 +1,151 @@
+//! What may happen to PostgreSQL while several hosts use it: whoever asks is refused clearly and soon, all is well again
+//! without a restart of any host, and nothing acknowledged is lost.
+//!
+//! Each test prints what clients saw.
+
+mod crowd;
+mod disk;
+mod doubt;
+mod hosts;
+mod site;
+
+use std::time::Duration;
+
+use tavora_tests::postgres::{Postgres, Shutdown};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls};
+
+use self::crowd::Crowd;
+use self::site::{OPERATION, SLACK, Site};
+
+#[test]
+fn a_restart_is_an_interruption() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    let mut site = Site::start(&postgres, 2);
+    for how in [Shutdown::Fast, Shutdown::Immediate] {
+        let crowd = Crowd::start(&site);
+        postgres.stop(how);
+        postgres.start_again();
+        let seen = crowd.end(&mut site, &format!("restarted ({how:?})"));
+        seen.is_bounded(OPERATION + SLACK, SLACK);
+    }
+    site.reckon();
+}
+
+#[test]
+fn a_kill_is_an_interruption() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    let mut site = Site::start(&postgres, 2);
+    let crowd = Crowd::start(&site);
+    postgres.kill();
+    std::thread::sleep(Duration::from_millis(500));
+    postgres.start_again();
+    let seen = crowd.end(&mut site, "killed, and started again after 500 ms");
+    assert!(seen.not_ready > 0, "{seen:?}");
+    seen.is_bounded(OPERATION + SLACK, SLACK);
+    site.reckon();
+}
+
+#[test]
+fn a_pause_is_told_in_time() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    let mut site = Site::start(&postgres, 2);
+    let crowd = Crowd::start(&site);
+    postgres.pause();
+    std::thread::sleep(OPERATION * 3 / 2);
+    postgres.resume();
+    let seen = crowd.end(&mut site, "paused for 3 s");
+    assert!(seen.not_ready > 0, "{seen:?}");
+    seen.is_bounded(OPERATION + SLACK, SLACK);
+    site.reckon();
+}
+
+#[test]
+fn a_server_that_takes_no_more_connections_is_told() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    postgres.set("max_connections", "30");
+    postgres.stop(Shutdown::Fast);
+    postgres.start_again();
+    let mut site = Site::start(&postgres, 2);
+    let crowd = Crowd::start(&site);
+    for relay in &site.relays {
+        relay.cut();
+    }
+    let runtime = Runtime::new().unwrap();
+    let taken = runtime.block_on(all_connections(&site.database.url()));
+    for relay in &site.relays {
+        relay.pass();
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    let said = "the database server takes no more connections";
+    let refused = site.doors.put(0, "refused", "a value").unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(
+        site.hosts[0].log().contains(said),
+        "{}",
+        site.hosts[0].log()
+    );
+    drop(taken);
+    // Whose connections end with it.
+    drop(runtime);
+    let seen = crowd.end(&mut site, "out of connections");
+    assert!(seen.not_ready > 0, "{seen:?}");
+    seen.is_bounded(SLACK, SLACK);
+    site.reckon();
+}
+
+/// Takes connections as long as there are any.
+async fn all_connections(url: &str) -> Vec<Client> {
+    let mut taken = Vec::new();
+    // Those of the hosts may end a moment later.
+    for _ in 0..3 {
+        while let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await {
+            tokio::spawn(connection);
+            taken.push(client);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(taken.len() > 10, "{}", taken.len());
+    taken
+}
+
+#[test]
+fn a_failover_loses_nothing_that_was_acknowledged() {
+    let Some(mut primary) = Postgres::start() else {
+        return;
+    };
+    let mut site = Site::start(&primary, 2);
+    let mut standby = primary.standby();
+    primary.set("synchronous_standby_names", "*");
+    let crowd = Crowd::start(&site);
+    primary.kill();
+    // To the new place, which is none yet.
+    for relay in &site.relays {
+        relay.go_to(standby.address);
+        relay.reset();
+    }
+    std::thread::sleep(Duration::from_millis(400));
+    let refused = site.doors.put(0, "refused", "a value").unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let said = "the database is a read-only replica";
+    assert!(
+        site.hosts[0].log().contains(said),
+        "{}",
+        site.hosts[0].log()
+    );
+    standby.promote();
+    let name = site.database.name.clone();
+    site.database = standby.database_named(&name);
+    let seen = crowd.end(&mut site, "failed over to a synchronous standby");
+    assert!(seen.not_ready > 0, "{seen:?}");
+    seen.is_bounded(OPERATION + SLACK, SLACK);
+    site.reckon();
+}
