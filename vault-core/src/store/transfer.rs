@@ -242,7 +242,11 @@ pub async fn transfer(
             return Err(TransferError::Differs { table: given.table });
         }
     }
-    for (chain, head) in source.heads().await.map_err(TransferError::Source)? {
+    let heads = source.heads().await.map_err(TransferError::Source)?;
+    if !heads.is_empty() {
+        verifier.all_heads_are_kept();
+    }
+    for (chain, head) in heads {
         verifier.chain_head(&chain, head);
     }
     let moved = Transferred {

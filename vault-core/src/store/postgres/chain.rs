@@ -277,7 +277,7 @@ pub(super) async fn verify(
         .query("SELECT name, hash FROM chains WHERE seq > 0", &[])
         .await?
     {
-        let name: Result<ChainName, _> = column::<&str>(&row, 0)?.parse();
+        let name = ChainName::from_stored(column(&row, 0)?);
         let hash = ChainHash::try_from(column::<&[u8]>(&row, 1)?);
         if let (Ok(name), Ok(hash)) = (name, hash) {
             verifier.chain_head(&name, hash);

@@ -102,7 +102,7 @@ impl TransferSource for PostgresSource {
             .rows("SELECT name, hash FROM chains WHERE seq > 0", &[]);
         // One that cannot be read is none that an entry could be compared with.
         let head = |row: &Found| {
-            let name: ChainName = column::<&str>(row, 0).ok()?.parse().ok()?;
+            let name = ChainName::from_stored(column(row, 0).ok()?).ok()?;
             Some((
                 name,
                 ChainHash::try_from(column::<&[u8]>(row, 1).ok()?).ok()?,
