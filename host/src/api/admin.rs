@@ -55,15 +55,17 @@ struct CreateApp {
 /// The longest description of an app, in characters.
 pub const DESCRIPTION_MAX_CHARS: usize = 1_024;
 
-/// Refuses a description that is too long.
+/// Refuses a description that is too long, or that not every store can keep.
 pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
-    match description.map_or(0, |text| text.chars().count()) {
-        ..=DESCRIPTION_MAX_CHARS => Ok(()),
-        _ => Err(ApiError::invalid_field(
-            "description",
-            format!("a description has at most {DESCRIPTION_MAX_CHARS} characters; shorten it"),
-        )),
-    }
+    let text = description.unwrap_or_default();
+    let problem = if text.chars().count() > DESCRIPTION_MAX_CHARS {
+        format!("a description has at most {DESCRIPTION_MAX_CHARS} characters; shorten it")
+    } else if text.contains('\0') {
+        "a description holds no zero character; take it out".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::invalid_field("description", problem))
 }
 
 #[utoipa::path(get, path = "/api/admin/apps", tag = "Operator", operation_id = "admin_apps",

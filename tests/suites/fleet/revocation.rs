@@ -11,11 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tavora_tests::fixture::operator;
 use tavora_tests::measure::{milliseconds, percentile};
 use tavora_tests::postgres::{Database, Postgres};
 use tavora_tests::relay::Relay;
 use tavora_tests::upstream::{Upstream, search_results};
 use tavora_tests::wire::Request;
+use tokio_postgres::NoTls;
+use vault_core::{
+    Keyring, LocalKek, Metadata, ReleaseContext, ReleaseError, SecretName, SecretValue,
+    SecretVaults,
+};
 
 use crate::pair::{Pair, secret};
 
@@ -410,4 +416,81 @@ fn in_order(database: &Database) {
         }
     }
     assert!(released > 0, "something was released");
+}
+
+/// A release that was committed while the connection was lost gives nothing: what it found may have been taken away before
+/// the store learns that it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_in_doubt_gives_nothing() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let database = postgres.database();
+    let relay = Relay::start(postgres.address);
+    let store = database.store_at(relay.address, "b").await.unwrap();
+    let keyring = Keyring::local(&LocalKek::make_text(), None).unwrap();
+    let vaults = SecretVaults::open(Arc::new(store), Some(keyring))
+        .await
+        .unwrap();
+    let app = vaults
+        .create_app(&operator(), "Shop".parse().unwrap(), None, None)
+        .await
+        .unwrap();
+    let vault = vaults
+        .create_vault(
+            &operator(),
+            app.id,
+            "main".parse().unwrap(),
+            Metadata::default(),
+        )
+        .await
+        .unwrap();
+    vaults
+        .designate(&operator(), app.id, Some(vault.id))
+        .await
+        .unwrap();
+    let name: SecretName = "A".parse().unwrap();
+    let value = SecretValue::new("v".to_owned()).unwrap();
+    vaults
+        .put_secret(&operator(), app.id, vault.id, &name, &value)
+        .await
+        .unwrap();
+    let context = ReleaseContext::new(app.id, "tool", "sha256:00");
+
+    let (other, connection) = tokio_postgres::connect(&database.url(), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    other
+        .batch_execute("BEGIN; LOCK TABLE audit IN SHARE MODE")
+        .await
+        .unwrap();
+    let wait_until = async |sql: &str| {
+        let begun = Instant::now();
+        while database.query(sql) == "0" {
+            assert!(begun.elapsed() < RECOVERY, "{sql}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let release = tokio::spawn({
+        let (vaults, context, name) = (vaults.clone(), context.clone(), name.clone());
+        async move { vaults.release(&context, &name).await.map(drop) }
+    });
+    wait_until("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit'::regclass")
+        .await;
+    relay.withhold_answers();
+    other.batch_execute("COMMIT").await.unwrap();
+    let released = "SELECT count(*) FROM audit WHERE action = 'secret.released'";
+    wait_until(released).await;
+    assert!(!release.is_finished(), "the answer is withheld");
+    relay.reset();
+    relay.pass();
+    let outcome = release.await.unwrap();
+    assert!(
+        matches!(outcome, Err(ReleaseError::Unavailable { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(database.query(released), "1");
+    vaults.release(&context, &name).await.unwrap();
+    assert_eq!(database.query(released), "2");
 }

@@ -54,6 +54,7 @@ on_every_store! {
     audit::the_host_records_its_own_and_not_the_vaults
     audit::an_api_key_acts_on_its_own_behalf_too
     audit::what_cannot_be_read_back_is_not_recorded
+    audit::a_zero_character_harms_no_entry
 }
 
 async fn open(store: Arc<dyn Store>) -> SecretVaults {

@@ -116,9 +116,15 @@ impl EntryRow {
             Actor::Host => ("host", None, None),
             Actor::Tool { name, digest } => ("tool", Some(name), Some(digest)),
         };
+        // Guests and clients choose some of these. PostgreSQL keeps no zero character, and an entry that it refused would
+        // take those of others with it.
+        let kept = |text: String| match text.contains('\0') {
+            true => text.replace('\0', "\u{fffd}"),
+            false => text,
+        };
         let (subject_kind, subject_id) = draft
             .subject
-            .map(|subject| (subject.kind.into_owned(), subject.id))
+            .map(|subject| (kept(subject.kind.into_owned()), kept(subject.id)))
             .unzip();
         let mut row = Self {
             chain: chain.as_str().to_owned(),
@@ -128,14 +134,14 @@ impl EntryRow {
             app_id: draft.app_id.map(|id| id.as_bytes().to_vec()),
             actor: actor.to_owned(),
             api_key_id: draft.api_key_id.map(|id| id.as_bytes().to_vec()),
-            tool,
-            tool_digest,
-            action: draft.action.into_owned(),
+            tool: tool.map(kept),
+            tool_digest: tool_digest.map(kept),
+            action: kept(draft.action.into_owned()),
             subject_kind,
             subject_id,
-            session_id: draft.caller.session_id,
-            request_id: draft.caller.request_id,
-            outcome: draft.outcome.into_owned(),
+            session_id: draft.caller.session_id.map(kept),
+            request_id: draft.caller.request_id.map(kept),
+            outcome: kept(draft.outcome.into_owned()),
             detail: serde_json::Value::Object(draft.detail).to_string(),
             secret_version: draft.secret_version.map(u64::cast_signed),
             payload_digest: draft.payload_digest.map(|digest| digest.0.to_vec()),

@@ -7,7 +7,8 @@ use futures::future::join_all;
 use serde_json::json;
 use vault_core::{
     Actor, ApiKeyId, AppId, AuditDraft, AuditQuery, Caller, Keyring, LocalKek, Metadata,
-    ReleaseContext, RewrapOptions, RewrapProgress, SecretVaults, Store, StoreError, VaultError,
+    ReleaseContext, RewrapOptions, RewrapProgress, SecretVaults, Store, StoreError, Subject,
+    VaultError,
     audit::{AUDIT_PAGE_MAX, action, subject_kind},
 };
 
@@ -285,4 +286,33 @@ pub async fn what_cannot_be_read_back_is_not_recorded(store: Arc<dyn Store>) {
     let page = vaults.audit_entries(AuditQuery::default()).await.unwrap();
     assert_eq!((page.total, page.entries), (0, vec![]));
     assert_eq!(vaults.audit_verify(None).await.unwrap().entries, 0);
+}
+
+pub async fn a_zero_character_harms_no_entry(store: Arc<dyn Store>) {
+    let vaults = open(store).await;
+    let caller = Caller {
+        session_id: Some("s\0".to_owned()),
+        ..Caller::host().in_request("r\0")
+    };
+    let odd = || AuditDraft::new(&caller, "release.denied").about(Subject::new("secret", "A\0B"));
+    // Others that are committed with it are not harmed either.
+    let recorded = join_all((0..8).map(|_| vaults.record(odd()))).await;
+    for entry in recorded {
+        let entry = entry.unwrap();
+        assert_eq!(entry.subject.unwrap().id, "A\u{fffd}B");
+        assert_eq!(entry.request_id.unwrap(), "r\u{fffd}");
+    }
+    for query in [
+        AuditQuery {
+            action: Some("release\0".to_owned()),
+            ..AuditQuery::default()
+        },
+        AuditQuery {
+            subject_kind: Some("\0".to_owned()),
+            ..AuditQuery::default()
+        },
+    ] {
+        assert_eq!(vaults.audit_entries(query).await.unwrap().total, 0);
+    }
+    assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }

@@ -197,8 +197,8 @@ impl Filter {
             values: Vec::new(),
         };
         filter.and("app_id = ", query.app_id);
-        filter.and("action = ", query.action.clone());
-        filter.and("subject_kind = ", query.subject_kind.clone());
+        filter.and_text("action = ", query.action.as_deref());
+        filter.and_text("subject_kind = ", query.subject_kind.as_deref());
         filter.and("created_at >= ", query.from.map(milliseconds));
         filter.and("created_at < ", query.to.map(milliseconds));
         filter.and("place < ", before_place);
@@ -210,6 +210,14 @@ impl Filter {
             self.values.push(Box::new(value));
             let number = self.values.len();
             self.sql.push_str(&format!(" AND {condition}${number}"));
+        }
+    }
+
+    fn and_text(&mut self, condition: &str, value: Option<&str>) {
+        match value {
+            // PostgreSQL would refuse the question. No entry has a zero character.
+            Some(text) if text.contains('\0') => self.sql.push_str(" AND FALSE"),
+            text => self.and(condition, text.map(str::to_owned)),
         }
     }
 

@@ -190,6 +190,10 @@ impl<'a> Group<'a> {
         if let Some(last) = unclear {
             // The chain is ours now, so the transaction of then has ended, one way or the other.
             if group.was_committed(last).await.map_err(still_unclear)? {
+                // Its releases were recorded, and what they found may have been taken away since.
+                for job in jobs.iter_mut().filter(|job| job.released().is_some()) {
+                    job.expire();
+                }
                 // This commit writes something, if only that the chain was ours: it waits for what the one of then may
                 // not have waited for, a synchronous standby. Until it is through, nothing is more certain than before.
                 let committed = group.execute("COMMIT").await;
