@@ -88,11 +88,7 @@ fn a_server_that_takes_no_more_connections_is_told() {
     let said = "the database server takes no more connections";
     let refused = site.doors.put(0, "refused", "a value").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
-    assert!(
-        site.hosts[0].log().contains(said),
-        "{}",
-        site.hosts[0].log()
-    );
+    site.is_logged(said);
     drop(taken);
     // Whose connections end with it.
     drop(runtime);
@@ -136,11 +132,7 @@ fn a_failover_loses_nothing_that_was_acknowledged() {
     let refused = site.doors.put(0, "refused", "a value").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
     let said = "the database is a read-only replica";
-    assert!(
-        site.hosts[0].log().contains(said),
-        "{}",
-        site.hosts[0].log()
-    );
+    site.is_logged(said);
     standby.promote();
     let name = site.database.name.clone();
     site.database = standby.database_named(&name);

@@ -71,8 +71,7 @@ fn with_a_full_disk() {
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert_eq!(refused.json()["code"], "vault_unavailable");
     assert!(longest <= OPERATION + SLACK, "{longest:?}");
-    let log = site.hosts[0].log();
-    assert!(log.contains("the disk is full"), "{log}");
+    site.is_logged("the disk is full");
 
     std::fs::remove_file(filler).unwrap();
     let (put, took) = site.put(0, "after", &value);

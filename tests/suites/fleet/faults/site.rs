@@ -172,6 +172,12 @@ impl Site {
         self.database.query(sql).parse().unwrap()
     }
 
+    /// The first host logs this. Its answer may come before that is read.
+    #[track_caller]
+    pub fn is_logged(&self, said: &str) {
+        wait_until("logged it", || self.hosts[0].log().contains(said));
+    }
+
     /// Holds what is there against what was acknowledged, and verifies the audit.
     pub fn reckon(&self) {
         let (mut done, mut failed) = (self.lone_puts, self.unclear_puts);
