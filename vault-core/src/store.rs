@@ -4,6 +4,7 @@
 //! are committed in one transaction or neither is; an acknowledged change is durable. Everything ends in bounded time:
 //! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
 
+mod error;
 pub mod postgres;
 mod release;
 pub mod rewrap;
@@ -11,11 +12,12 @@ pub mod sqlite;
 mod tally;
 pub mod transfer;
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::error::StoreError;
 use self::rewrap::RewrapStore;
 use crate::{
     app::{ApiKeyView, App, VaultView},
@@ -28,204 +30,6 @@ use crate::{
     revision::{Condition, Revision},
     secret::{RedactedSecret, SecretName},
 };
-
-/// Why a store did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The app, vault or API key that this is about is not there.
-    #[error("what this is about is not in the store")]
-    NotFound,
-    /// The name is taken by another one.
-    #[error("the name is taken")]
-    Taken,
-    /// The condition of a change is not met; nothing was changed.
-    #[error("the condition of the change is not met")]
-    PreconditionFailed,
-    /// The data belongs to other KEKs than those at hand.
-    #[error("{rows} secrets need the KEK {wanted}, which is not in the keyring")]
-    KekMismatch {
-        /// The KEK that most rows need.
-        wanted: KekId,
-        /// How many rows need it.
-        rows: u64,
-    },
-    /// The KEK is not known here: it never wrapped anything, or it was retired.
-    #[error("the KEK {kek_id} is not known to the database")]
-    UnknownKek {
-        /// Which KEK.
-        kek_id: KekId,
-    },
-    /// Secrets are still wrapped with the KEK.
-    #[error("{rows} secrets are wrapped with the KEK {kek_id}")]
-    KekInUse {
-        /// Which KEK.
-        kek_id: KekId,
-        /// How many secrets.
-        rows: u64,
-    },
-    /// A row does not hold what it must.
-    #[error("{what} is damaged; restore it from a backup")]
-    Damaged {
-        /// What it should have been.
-        what: &'static str,
-    },
-    /// Someone else holds the database for longer than the busy timeout.
-    #[error("the database is locked by another process; try again, or end that process")]
-    Busy,
-    /// The disk is full.
-    #[error("the disk is full; make room and try again")]
-    Full,
-    /// The database cannot be written.
-    #[error(
-        "the database is read-only; check the permissions of the file, its folder and the disk"
-    )]
-    ReadOnly,
-    /// It took too long.
-    #[error("the store did not answer within {limit_ms} ms; check the disk and the load")]
-    TimedOut {
-        /// The limit that was exceeded.
-        limit_ms: u64,
-    },
-    /// More writes are waiting than may.
-    #[error("more than {queue_max_jobs} writes are waiting; try again later")]
-    Overloaded {
-        /// The limit that was exceeded.
-        queue_max_jobs: usize,
-    },
-    /// An audit entry that no list could show.
-    #[error(
-        "the audit entry could not be read back and was not recorded; record fewer or simpler details"
-    )]
-    Unrecordable,
-    /// What the store was doing panicked, and was undone.
-    #[error(
-        "the store came upon a defect of this program and undid what it was doing; report it with the log"
-    )]
-    Panicked,
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-    /// A newer program wrote the schema.
-    #[error(
-        "the database has schema version {found} and this program knows versions up to {known}; use a newer program"
-    )]
-    NewerSchema {
-        /// The version that was found.
-        found: i64,
-        /// The newest version that is known here.
-        known: i64,
-    },
-    /// An older program wrote the schema, and this needs the newest one.
-    #[error(
-        "the database has schema version {found} and version {known} is needed; run any command of this program on it, which migrates it"
-    )]
-    Unmigrated {
-        /// The version that was found.
-        found: i64,
-        /// The version that is needed.
-        known: i64,
-    },
-    /// A row has text that the database has no way to keep.
-    #[error(
-        "the {row} has in {column} what PostgreSQL cannot keep as text: a zero character, or bytes that are no UTF-8"
-    )]
-    Unkeepable {
-        /// Which row.
-        row: String,
-        /// In which column.
-        column: &'static str,
-    },
-    /// The file is no vault database.
-    #[error("{path} is not a vault database; choose another file")]
-    NotAVault {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The log of a database is there, and the database is not.
-    #[error(
-        "{path} is the log of a database that is not there; move it away, or its database back to it"
-    )]
-    LogWithoutDatabase {
-        /// The log.
-        path: PathBuf,
-    },
-    /// The file cannot be opened or created.
-    #[error(
-        "the database {path} cannot be opened; check that the folder exists and that this user may write there"
-    )]
-    Open {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: Arc<dyn Error + Send + Sync>,
-    },
-    /// Nothing answers where the database should be.
-    #[error(
-        "the database cannot be reached ({cause}); check that its server runs, and the host and port in the storage URL"
-    )]
-    Unreachable {
-        /// What the system said.
-        cause: String,
-    },
-    /// The connection was lost, or the server ended it. What was under way may have been done.
-    #[error("the connection to the database was lost; try again")]
-    Disconnected,
-    /// The server takes no more connections.
-    #[error(
-        "the database server takes no more connections; lower max_connections of the hosts or raise it at the server"
-    )]
-    OutOfConnections,
-    /// Others changed the same things at the same time, again and again.
-    #[error("others changed the same at the same time; try again")]
-    Conflict,
-    /// The server does not let this user in.
-    #[error(
-        "the database server refuses the user; check user and password (TAVORA_STORAGE_PASSWORD or the storage URL)"
-    )]
-    AccessDenied,
-    /// The server has no database of that name.
-    #[error(
-        "the database server has no database of that name; create it, or correct the storage URL"
-    )]
-    NoDatabase,
-    /// TLS is demanded and the server has none.
-    #[error(
-        "the database server speaks no TLS, and the storage URL demands it; enable it there, or add sslmode=disable on a network that nobody else is on"
-    )]
-    TlsMissing,
-    /// The server could not prove who it is.
-    #[error(
-        "the database server could not be verified ({cause}); check the host in the storage URL, or name its authority with sslrootcert=FILE"
-    )]
-    TlsRefused {
-        /// What is wrong.
-        cause: String,
-    },
-    /// The server only follows another one.
-    #[error(
-        "the database is a read-only replica or was made read-only; point the storage URL at the primary server"
-    )]
-    Standby,
-    /// The schema is older, and this user may not change it.
-    #[error(
-        "the database has schema version {found} and this program needs {known}, and its user may not change tables; start once as the owner of the tables"
-    )]
-    OlderSchema {
-        /// The version that was found.
-        found: i64,
-        /// The version that is needed.
-        known: i64,
-    },
-    /// There are tables of something else.
-    #[error("the database holds tables of something else; choose an empty one")]
-    NotOurs,
-    /// The database is structurally broken.
-    #[error("the database is corrupt; restore it from a backup")]
-    Corrupt,
-    /// Anything else that the database said.
-    #[error("the database reports an error")]
-    Backend(#[source] Arc<dyn Error + Send + Sync>),
-}
 
 /// An app to create.
 #[derive(Debug, Clone)]

@@ -134,7 +134,7 @@ pub struct PostgresConfig {
     pub verify_timeout_ms: NonZeroU64,
     /// Connections at once.
     pub max_connections: NonZeroUsize,
-    /// How often a transaction is tried that the server undid because of others.
+    /// How often a read or a write is tried that a lost connection, or what others did, has ended.
     pub max_attempts: NonZeroU32,
     /// How many writes one commit takes.
     pub max_writes_per_commit: NonZeroUsize,

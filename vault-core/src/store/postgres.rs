@@ -105,13 +105,7 @@ impl PostgresStore {
         let writing = connections(1)?;
         let mut connection = writing.one().await?;
         schema::migrate(&mut connection).await?;
-        let begin =
-            "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
-        let genesis = options.host.genesis();
-        let genesis = genesis.as_bytes().as_slice();
-        connection
-            .change(begin, &[&options.host.as_str(), &genesis])
-            .await?;
+        chain::begin(&connection, &options.host).await?;
         drop(connection);
         Ok(Self {
             readers: Readers {

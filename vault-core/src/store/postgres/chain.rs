@@ -10,7 +10,7 @@ use tokio_postgres::{Row, Transaction, types::ToSql};
 use super::{
     Ask,
     columns::{column, count},
-    connections::Param,
+    connections::{Connection, Param},
 };
 use crate::{
     audit::{
@@ -154,6 +154,18 @@ impl EntryColumns<'_> {
     pub(super) fn params(&self) -> Vec<Param<'_>> {
         self.0.iter().map(|column| &**column as Param<'_>).collect()
     }
+}
+
+/// Makes a chain known that has no entries yet; one that is known is left alone.
+pub(super) async fn begin(connection: &Connection, chain: &ChainName) -> Result<(), StoreError> {
+    let insert =
+        "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
+    let genesis = chain.genesis();
+    let genesis = genesis.as_bytes().as_slice();
+    connection
+        .change(insert, &[&chain.as_str(), &genesis])
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn page(database: &impl Ask, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -11,7 +11,7 @@ use tokio_postgres::{Row as Found, types::ToSql};
 
 use super::{
     Ask, PostgresOptions, PostgresUrl,
-    chain::Entries,
+    chain::{self, Entries},
     columns::{column, count},
     connections::{Connection, Connections, Param},
     group, schema,
@@ -167,13 +167,7 @@ impl TransferTarget for PostgresTarget {
         let connection = self.opened.opened()?;
         connection.batch_execute(GO_ON).await?;
         let chain = &self.options.host;
-        let begin =
-            "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
-        let genesis = chain.genesis();
-        let genesis = genesis.as_bytes().as_slice();
-        connection
-            .change(begin, &[&chain.as_str(), &genesis])
-            .await?;
+        chain::begin(connection, chain).await?;
         let damaged = StoreError::Damaged {
             what: "the head of the audit",
         };
