@@ -8,5 +8,6 @@ mod doors;
 mod fixture;
 mod foreign_servers;
 mod grants;
+mod modules;
 mod revisions;
 mod scripted;
