@@ -69,7 +69,7 @@ pub fn for_missing(name: &str) -> String {
         "WebAssembly" | "Worker" | "SharedArrayBuffer" => {
             "a program is one JavaScript program".to_owned()
         }
-        name => match near(name, OWN_GLOBALS).as_slice() {
+        name => match near(name, OWN_GLOBALS, false).as_slice() {
             [] => String::new(),
             names => format!("{}?", proposal(names)),
         },
@@ -120,11 +120,34 @@ pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
         "export" => return Some(format!("there is no export: {RESULT}")),
         _ => {}
     }
-    let lines = std::iter::once(line).chain(code.lines());
-    let is_typescript = lines.into_iter().any(looks_like_typescript);
-    is_typescript.then(|| {
+    looks_like_typescript(&without_texts(line)).then(|| {
         "this looks like TypeScript; programs are JavaScript: leave the types out".to_owned()
     })
+}
+
+/// A line without what it quotes and without its comment.
+fn without_texts(line: &str) -> String {
+    let mut code = String::new();
+    let mut quote = None;
+    let mut signs = line.chars().peekable();
+    while let Some(sign) = signs.next() {
+        match quote {
+            None if sign == '/' && signs.peek() == Some(&'/') => break,
+            None => {
+                quote = ['"', '\'', '`'].contains(&sign).then_some(sign);
+                code.push(sign);
+            }
+            Some(_) if sign == '\\' => {
+                signs.next();
+            }
+            Some(open) if sign == open => {
+                quote = None;
+                code.push(sign);
+            }
+            Some(_) => {}
+        }
+    }
+    code
 }
 
 fn fence_in(line: usize) -> String {
@@ -193,13 +216,18 @@ fn has_annotation(line: &str) -> bool {
         let rest = after[word.len()..].trim_start();
         is_in_list && is_type(&word) && rest.starts_with([')', ',', '=', '[', '<', '|'])
     });
+    let asserted = ["!.", "![", "!;", "!)"].iter().any(|sign| {
+        line.match_indices(sign).any(|(at, _)| {
+            line[..at].ends_with(|it: char| it.is_alphanumeric() || "_$)]".contains(it))
+        })
+    });
     let generic = [
         "<string", "<number", "<boolean", "<any", "<unknown", "<T>", "Record<", "Array<",
         "Promise<",
     ]
     .iter()
     .any(|sign| line.contains(sign));
-    declared || returned || parameter || generic
+    declared || returned || parameter || asserted || generic
 }
 
 fn is_type(word: &str) -> bool {
@@ -268,7 +296,7 @@ pub fn listed(known: &[String]) -> String {
 
 /// A question in brackets, where names are near.
 pub fn proposed(name: &str, known: &[String]) -> String {
-    match near(name, known.iter().map(String::as_str)).as_slice() {
+    match near(name, known.iter().map(String::as_str), true).as_slice() {
         [] => String::new(),
         names => format!(" ({}?)", proposal(names)),
     }
@@ -278,8 +306,12 @@ fn proposal(names: &[&str]) -> String {
     format!("did you mean {}", names.join(" or "))
 }
 
-/// The names that may be meant, the nearest first.
-fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+/// The names that may be meant, the nearest first; with those of which `name` is a part, or that are a part of it.
+fn near<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    with_parts: bool,
+) -> Vec<&'a str> {
     let plain = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|it| it.is_alphanumeric());
         letters.flat_map(char::to_lowercase).take(64).collect()
@@ -291,8 +323,9 @@ fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
             let other = plain(known);
             let shorter = wanted.len().min(other.len());
             let distance = distance(&wanted, &other);
-            let is_part = shorter > 3 && distance == wanted.len().abs_diff(other.len());
-            let is_near = distance <= shorter / 3 || (distance == 1 && shorter > 1) || is_part;
+            let is_part =
+                with_parts && shorter > 3 && (holds(&wanted, &other) || holds(&other, &wanted));
+            let is_near = distance <= shorter / 3 || is_part;
             is_near.then_some((distance, known))
         })
         .collect();
@@ -302,6 +335,10 @@ fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
         .map(|(_, name)| name)
         .take(MAX_PROPOSED)
         .collect()
+}
+
+fn holds(long: &[char], short: &[char]) -> bool {
+    short.len() <= long.len() && long.windows(short.len()).any(|part| part == short)
 }
 
 /// How many letters are to be changed, put in or left out (Levenshtein).
@@ -371,6 +408,7 @@ mod tests {
             ),
             ("const f = (a): Promise<void> => {}", 1, "TypeScript"),
             ("return x as any", 1, "TypeScript"),
+            ("return rows.find(f)!.id", 1, "TypeScript"),
             ("return {a: 1} satisfies Row", 1, "TypeScript"),
             ("class A { private x = 1 }\nprivate y", 2, "TypeScript"),
             ("const m = new Map<string, number>()", 1, "TypeScript"),
@@ -389,6 +427,8 @@ mod tests {
             "switch (a) { case 1: return f() case 2: return",
             "const a = ];",
             "return `a: ${b}",
+            "return 'known as Paris' // read as JSON\" +",
+            "return !a || b != c && (!d.e",
         ] {
             assert_eq!(for_syntax(code, Some(1)), None, "{code}");
         }

@@ -5,7 +5,7 @@ use crate::bindings::tavora::platform::tools::{ToolCall, ToolError};
 use crate::run_error::{self, PLATFORM_FILE};
 use crate::{well_formed, words};
 use rquickjs::context::EvalOptions;
-use rquickjs::{Coerced, Ctx, Function, IntoJs, Object, Persistent, Value};
+use rquickjs::{Ctx, Function, IntoJs, Object, Persistent, Value};
 use std::rc::Rc;
 
 const SCRIPT: &str = include_str!("../platform/platform.js");
@@ -144,10 +144,10 @@ impl<'js> Door<'_, 'js> {
         self.add("random", random.with_name("random")?)?;
         let state = Rc::clone(self.state);
         // The program's own reading of JSON rounds, as the language says.
-        let read = move |text: Value<'js>| {
-            if let Ok(Coerced(text)) = text.get::<Coerced<String>>() {
-                state.settle_read(&text);
-            }
+        let read = move |ctx: Ctx<'js>, text: Value<'js>| match text.get::<String>() {
+            Ok(text) => state.settle_read(&text),
+            // Half of a surrogate pair, or no memory for a copy: the language reads it all the same.
+            Err(_) => drop(ctx.catch()),
         };
         self.add("read", Function::new(ctx.clone(), read)?)?;
         let state = Rc::clone(self.state);

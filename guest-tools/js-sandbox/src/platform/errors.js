@@ -81,11 +81,17 @@
     return message;
   }
 
+  // How many errors of a run are told with more words: a loop that catches them has read them by then.
+  let left = 100;
+
   PlainError.prepareStackTrace = function (error, sites) {
     const message = getOwnPropertyDescriptor(error, 'message')?.value;
-    if (typeof message === 'string') {
+    if (typeof message === 'string' && left > 0) {
       const more = better(message, textOf(error, 'name'), sites);
-      if (more !== message) define(error, 'message', more);
+      if (more !== message) {
+        left -= 1;
+        define(error, 'message', more);
+      }
     }
     return stackOf(sites);
   };
