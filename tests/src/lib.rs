@@ -1,4 +1,4 @@
-//! What the suites share: an upstream and a trace collector on loopback, a platform on a database of its own, the host's
+//! What the suites share: the way to wait for something, an upstream and a trace collector on loopback, a platform on a database of its own, the host's
 //! binary, alone and serving, a wire to it, PostgreSQL, what may stand in between, and what benches print.
 //!
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod collector;
 pub mod daemon;
+pub mod eventually;
 pub mod fixture;
 pub mod load;
 pub mod measure;

@@ -4,12 +4,10 @@
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long one read or write may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::eventually::PATIENCE;
 
 /// A request.
 #[derive(Clone, Debug)]

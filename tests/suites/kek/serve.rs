@@ -1,9 +1,8 @@
 //! The binary with a key that is not its own: what it serves, how it moves there from the environment's, and how it
 //! starts while the key's provider is away.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
+use tavora_tests::eventually::wait_until;
 use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::upstream::{Upstream, search_results};
 use tavora_tests::wire::{Answer, Request};
@@ -155,15 +154,9 @@ async fn the_host_starts_while_the_provider_is_away_and_recovers_by_itself() {
     assert_eq!(status(&host)["state"], "unavailable");
 
     bao.unseal();
-    let unsealed = Instant::now();
-    while host.send(&Request::new("GET", "/readyz")).status != 200 {
-        assert!(
-            unsealed.elapsed() < Duration::from_secs(10),
-            "{}",
-            host.log()
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("is ready again", || {
+        host.send(&Request::new("GET", "/readyz")).status == 200
+    });
     assert!(put(&host, &app, &vault, "B").status < 300);
 }
 

@@ -1,9 +1,10 @@
 //! A platform with a folder of agents.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tavora_host::platform::{AgentRun, RunError, RunReport, RunTools};
+use tavora_tests::eventually::PATIENCE;
 use tavora_tests::fixture::Fixture;
 use tempfile::TempDir;
 
@@ -64,7 +65,7 @@ impl WithAgents {
     pub(crate) async fn tool_error(&self, code: &str) -> (String, String) {
         let started = Instant::now();
         let outcome = self.run_as(AGENT, code).await.outcome;
-        assert!(started.elapsed() < Duration::from_secs(20), "{code}");
+        assert!(started.elapsed() < PATIENCE, "{code}");
         match outcome {
             Err(RunError::Threw {
                 code: Some(code),

@@ -1,6 +1,7 @@
 //! Connections that are too many, resets that are too many, and what a connection tells a handler.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::served::{PATIENCE, Served, answer, rest};
+use super::stopping::{Slow, ask};
 
 fn hello() -> Router {
     Router::new()
@@ -50,8 +52,7 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
     }
     assert!(served.get("/").await.ends_with("hello"));
     let took = first.elapsed();
-    let expected = Duration::from_millis(200)..Duration::from_secs(3);
-    assert!(expected.contains(&took), "{took:?}");
+    assert!(took >= Duration::from_millis(200), "{took:?}");
     assert_eq!(rest(&mut held[0]).await, "", "the oldest was not closed");
     // The others are as they were.
     held[2]
@@ -63,19 +64,26 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_connection_waits_where_all_are_busy() {
-    let served = Served::start("[server.limits]\nmax_connections = 1", hello()).await;
-    let mut busy = served.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("it reads");
-    sleep(Duration::from_millis(100)).await;
-    let begun = Instant::now();
-    let (first, second) = tokio::join!(served.get("/"), served.get("/"));
-    assert!(first.ends_with("hello") && second.ends_with("hello"));
-    let waited = begun.elapsed();
-    let expected = Duration::from_millis(500)..Duration::from_secs(5);
-    assert!(expected.contains(&waited), "{waited:?}");
-    assert!(rest(&mut busy).await.ends_with("slow"), "it was cut");
+    let slow = Slow::new();
+    let settings = "[server.limits]\nmax_connections = 1";
+    let served = Arc::new(Served::start(settings, slow.router()).await);
+    let mut busy = ask(&served, "/slow").await;
+    slow.are_under_way(1).await;
+    let waiting = [(); 2].map(|()| {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move { served.get("/").await })
+    });
+    // Time in which they would be answered.
+    sleep(Duration::from_millis(200)).await;
+    assert!(
+        waiting.iter().all(|it| !it.is_finished()),
+        "it waited for none"
+    );
+    slow.let_go();
+    assert!(answer(&mut busy).await.ends_with("done"), "it was cut");
+    for waiting in waiting {
+        assert!(waiting.await.expect("no panic").ends_with("hello"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,8 +158,10 @@ async fn a_client_that_does_not_answer_pings_is_cut() {
         .await
         .expect("a ping");
     rest(&mut stream).await;
-    let expected = Duration::from_millis(400)..Duration::from_secs(4);
-    assert!(expected.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(400),
+        "it was cut too soon"
+    );
 }
 
 /// A client may read the answer only when it has sent everything, and forget it when the stream is reset first.

@@ -10,9 +10,10 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tavora_tests::binary::{built, host, run};
 use tavora_tests::daemon::Daemon;
+use tavora_tests::eventually::{PATIENCE, eventually, wait_until};
 use tavora_tests::wire::{Answer, Request, connect};
 
-const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
+pub const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
 
 /// `serve` on the data folder `.tavora` of `folder`, with these variables.
 pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
@@ -227,7 +228,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
         let _ = trickling.write_all(b" ");
         match trickling.read(&mut answer) {
             Ok(read) => break read,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(5), "{error}"),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
     };
     let answer = String::from_utf8_lossy(&answer[..read]);
@@ -269,15 +270,15 @@ fn requests_of_a_key_are_limited_if_the_operator_says_so() {
         let request = Request::new("GET", "/api/sdk/app");
         daemon.send(&request.header("x-api-key", key.as_str().expect("a key")))
     };
-    let begun = Instant::now();
-    let statuses = [(); 3].map(|()| ask(&one).status);
-    if begun.elapsed() < Duration::from_secs(1) {
-        assert_eq!(statuses, [200, 200, 429]);
-        assert_eq!(ask(&one).json()["code"], "too_many_requests");
-    }
+    assert_eq!([(); 2].map(|()| ask(&one).status), [200, 200]);
+    let refused = eventually("is refused", || {
+        let answer = ask(&one);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.json()["code"], "too_many_requests");
     assert_eq!(ask(&other).status, 200);
-    std::thread::sleep(Duration::from_millis(1_100));
-    assert_eq!(ask(&one).status, 200);
+    wait_until("may ask again", || ask(&one).status == 200);
 }
 
 #[test]
@@ -290,10 +291,7 @@ fn running_out_of_open_files_ends_waiting_connections_and_not_the_host() {
         .arg(built("tavora-host"));
     let daemon = Daemon::spawn(&mut command);
     let held = [(); 100].map(|()| connect(daemon.address).expect("it listens"));
-    let begun = Instant::now();
     assert_eq!(get(&daemon, "/healthz").status, 200);
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(15), "{took:?}");
     drop(held);
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");

