@@ -18,15 +18,23 @@
 //! construction would cost more than the scrubbing. The texts that are scrubbed
 //! belong to the caller.
 
-mod form;
+mod alias;
+mod find;
+mod needle;
 mod pattern;
+mod public;
+mod spelling;
 mod stream;
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 
+use self::find::{Piece, Scan};
 use self::pattern::Patterns;
 pub use self::stream::{Leak, SecretDetector, StreamScrubber};
+
+/// So many characters of a value in a row are a find, whatever stands around them.
+pub const RUN_CHARS: usize = 8;
 
 /// A secret of fewer bytes is matched only as a whole token (not next to a
 /// letter, a digit, `_` or `-`), to keep ordinary text intact.
@@ -73,7 +81,15 @@ impl Scrubber {
     /// ```
     pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
-            patterns: Patterns::new(secrets),
+            patterns: Patterns::new(secrets, false),
+        }
+    }
+
+    /// The same for texts in which upper and lower case are one, such as names of hosts and of headers. In them
+    /// base64 says nothing and is not looked for.
+    pub fn ignoring_case<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        Self {
+            patterns: Patterns::new(secrets, true),
         }
     }
 
@@ -105,35 +121,39 @@ impl Scrubber {
     /// `bytes` with every secret replaced.
     pub fn scrub_bytes<'t>(&self, bytes: &'t [u8]) -> ScrubbedBytes<'t> {
         let mut clean = Vec::new();
-        let mut copied = 0;
-        let mut blocked = Vec::new();
-        self.patterns.scan(bytes, None, false, |range, secret| {
-            clean.extend_from_slice(&bytes[copied..range.start]);
-            clean.extend_from_slice(self.patterns.replacement(secret));
-            copied = range.end;
-            blocked.push(secret);
-            ControlFlow::Continue(())
+        let mut blocked = BTreeSet::new();
+        Scan::default().run(&self.patterns, bytes, false, |piece| match piece {
+            Piece::Clean(range) if range.len() == bytes.len() => {}
+            Piece::Clean(range) => clean.extend_from_slice(&bytes[range]),
+            Piece::Secret(name) => {
+                write_marker(&mut clean, name);
+                if !blocked.contains(name) {
+                    blocked.insert(name.to_owned());
+                }
+            }
         });
         ScrubbedBytes {
             bytes: if blocked.is_empty() {
                 Cow::Borrowed(bytes)
             } else {
-                clean.extend_from_slice(&bytes[copied..]);
                 Cow::Owned(clean)
             },
-            blocked: self.patterns.names_of(blocked),
+            blocked: blocked.into_iter().collect(),
         }
     }
 
-    /// The name of the first secret that is in `bytes`, in any form.
+    /// The name of the first secret that is in `bytes`, in any spelling.
     pub fn contains(&self, bytes: &[u8]) -> Option<&str> {
-        let mut found = None;
-        self.patterns.scan(bytes, None, false, |_, secret| {
-            found = Some(self.patterns.name(secret));
-            ControlFlow::Break(())
-        });
-        found
+        let name = Scan::default().first(&self.patterns, bytes, false).err()?;
+        self.patterns.names().find(|known| **known == *name)
     }
+}
+
+/// What stands in a secret's place.
+fn write_marker(clean: &mut Vec<u8>, name: &str) {
+    clean.extend_from_slice(b"[redacted:");
+    clean.extend_from_slice(name.as_bytes());
+    clean.push(b']');
 }
 
 #[cfg(test)]
