@@ -3,6 +3,7 @@
 //!
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
+mod answer;
 mod served;
 
 use std::borrow::Cow;
@@ -262,7 +263,21 @@ impl Run {
             }
         };
         let outcome = match outcome {
-            Ok(json) => Ok(clean(json)),
+            Ok(json) if serde_json::from_str::<&RawValue>(&json).is_err() => {
+                clean(json).zeroize();
+                Err(ToolError {
+                    code: "tool_failed".to_owned(),
+                    message: format!("the answer of the tool {:?} is not JSON", tool.name),
+                })
+            }
+            Ok(mut json) => match answer::scrub(&scrubber, &json) {
+                None => Ok(json),
+                Some((clean, blocked)) => {
+                    json.zeroize();
+                    leaked.extend(blocked);
+                    Ok(clean)
+                }
+            },
             Err(error) => Err(ToolError {
                 code: clean(error.code),
                 message: clean(error.message),
@@ -277,14 +292,7 @@ impl Run {
             );
             self.trail.leak_blocked(&self.context(tool), &secret).await;
         }
-        let json = outcome?;
-        match serde_json::from_str::<&RawValue>(&json) {
-            Ok(_) => Ok(json),
-            Err(_) => Err(ToolError {
-                code: "tool_failed".to_owned(),
-                message: format!("the answer of the tool {:?} is not JSON", tool.name),
-            }),
-        }
+        outcome
     }
 
     /// What an agent reads when a tool did not answer by itself. The cause is the operator's business.

@@ -19,6 +19,7 @@
 //! belong to the caller.
 
 mod alias;
+mod context;
 mod find;
 mod needle;
 mod pattern;
@@ -29,6 +30,7 @@ mod stream;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use self::context::Context;
 use self::find::{Piece, Scan};
 use self::pattern::Patterns;
 pub use self::stream::{Leak, SecretDetector, StreamScrubber};
@@ -105,13 +107,22 @@ impl Scrubber {
 
     /// `text` with every secret replaced.
     pub fn scrub<'t>(&self, text: &'t str) -> Scrubbed<'t> {
-        let scrubbed = self.scrub_bytes(text.as_bytes());
+        self.scrub_text(text, Context::Text)
+    }
+
+    /// The same without short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which a key or a number can be by accident.
+    pub fn scrub_name<'t>(&self, name: &'t str) -> Scrubbed<'t> {
+        self.scrub_text(name, Context::Name)
+    }
+
+    fn scrub_text<'t>(&self, text: &'t str, context: Context) -> Scrubbed<'t> {
+        let scrubbed = self.scrub_in(text.as_bytes(), context);
         Scrubbed {
             text: match scrubbed.bytes {
                 Cow::Borrowed(_) => Cow::Borrowed(text),
                 Cow::Owned(bytes) => Cow::Owned(
                     String::from_utf8(bytes)
-                        .expect("forms are UTF-8, so cutting them out of UTF-8 leaves UTF-8"),
+                        .expect("whole characters are cut out of UTF-8, and that leaves UTF-8"),
                 ),
             },
             blocked: scrubbed.blocked,
@@ -120,9 +131,13 @@ impl Scrubber {
 
     /// `bytes` with every secret replaced.
     pub fn scrub_bytes<'t>(&self, bytes: &'t [u8]) -> ScrubbedBytes<'t> {
+        self.scrub_in(bytes, Context::Text)
+    }
+
+    fn scrub_in<'t>(&self, bytes: &'t [u8], context: Context) -> ScrubbedBytes<'t> {
         let mut clean = Vec::new();
         let mut blocked = BTreeSet::new();
-        Scan::default().run(&self.patterns, bytes, false, |piece| match piece {
+        Scan::of(context).run(&self.patterns, bytes, false, |piece| match piece {
             Piece::Clean(range) if range.len() == bytes.len() => {}
             Piece::Clean(range) => clean.extend_from_slice(&bytes[range]),
             Piece::Secret(name) => {

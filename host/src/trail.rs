@@ -95,7 +95,12 @@ impl Trail {
         for denied in kept {
             let full = denied.origin.map(|origin| origin.to_string());
             let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
-                scrubbed(&self.released, origin)
+                // An origin is in lower case, whatever the value was in.
+                let names = self.released.scrubber_of_names();
+                names
+                    .scrub(&scrubbed(&self.released, origin))
+                    .text
+                    .into_owned()
             });
             // The address that a secret leads to is as secret.
             let reason = if full.is_some_and(|full| full != origin) {

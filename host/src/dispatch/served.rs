@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
@@ -69,8 +70,13 @@ impl Dispatch {
         } else {
             "refused"
         };
+        let scrubber = call.dispatch.0.released.scrubber();
         let body = AnswerBody {
-            scrubber: StreamScrubber::new(call.dispatch.0.released.scrubber()),
+            scrubber: if is_json(&parts.headers) {
+                StreamScrubber::of_json(scrubber)
+            } else {
+                StreamScrubber::new(scrubber)
+            },
             revision: call.dispatch.0.released.revision(),
             idle,
             silence: Box::pin(tokio::time::sleep(idle)),
@@ -286,7 +292,23 @@ struct ServedCall {
 impl ServedCall {
     /// Takes the secrets out of the head.
     fn scrub(&mut self, headers: &mut HeaderMap) {
-        let scrubber = self.dispatch.0.released.scrubber();
+        let released = &self.dispatch.0.released;
+        let names: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| !is_ordinary(name))
+            .cloned()
+            .collect();
+        for name in names {
+            // Names are in lower case, whatever the value was in.
+            if let Some(secret) = released
+                .scrubber_of_names()
+                .contains(name.as_str().as_bytes())
+            {
+                self.leaked.push(secret.to_owned());
+                headers.remove(name);
+            }
+        }
+        let scrubber = released.scrubber();
         for value in headers.values_mut() {
             let scrubbed = scrubber.scrub_bytes(value.as_bytes());
             if scrubbed.blocked.is_empty() {
@@ -338,6 +360,32 @@ impl Drop for ServedCall {
             spawn(self.record());
         }
     }
+}
+
+/// Whether a body is JSON, or events, which carry it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
+}
+
+/// A name that most answers have. To look for secrets in the others takes longer than to compare these.
+fn is_ordinary(name: &HeaderName) -> bool {
+    const RATES: [&str; 6] = [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+    ];
+    [CONTENT_TYPE, CONTENT_LENGTH, RETRY_AFTER].contains(name) || RATES.contains(&name.as_str())
 }
 
 /// Goes on with work whose caller has gone; where there is no runtime any more, the process ends.

@@ -26,6 +26,14 @@ pub(super) fn aliases(value: &str) -> Vec<Zeroizing<String>> {
         .flatten();
     if let Some(url) = url.filter(Url::has_host) {
         let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+        // As it was written; the others are as the host writes an origin.
+        let written = value.split_once("://").map_or("", |(_, rest)| rest);
+        let written = written
+            .split(['/', '?', '#', '\\'])
+            .next()
+            .unwrap_or_default();
+        let written = written.rsplit('@').next().unwrap_or_default();
+        add(Zeroizing::new(format!("{scheme}://{written}")));
         add(Zeroizing::new(format!("{scheme}://{host}")));
         if let Some(port) = url.port_or_known_default() {
             add(Zeroizing::new(format!("{scheme}://{host}:{port}")));
@@ -56,13 +64,14 @@ mod tests {
             all("HTTP://Ollama.Example/v1/"),
             [
                 "HTTP://Ollama.Example/v1/",
+                "http://Ollama.Example",
                 "http://ollama.example",
                 "http://ollama.example:80"
             ]
         );
         assert_eq!(
             all("https://me:p%40ss@h.example:8443")[2..],
-            ["https://h.example", "https://h.example:8443", "me:p@ss"]
+            ["https://h.example:8443", "https://h.example", "me:p@ss"]
         );
         assert_eq!(all("mailto:a@b.example"), ["mailto:a@b.example"]);
     }

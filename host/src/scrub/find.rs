@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::context::Context;
 use super::pattern::{Found, Patterns, Place};
 use super::spelling::MAX_SPELLING_BYTES;
 
@@ -24,6 +25,7 @@ pub(super) struct Scan {
     before: Zeroizing<Vec<u8>>,
     /// What is found and may go on.
     open: Option<Open>,
+    context: Context,
 }
 
 struct Open {
@@ -65,6 +67,14 @@ impl Open {
 }
 
 impl Scan {
+    /// Of a text of this kind.
+    pub(super) fn of(context: Context) -> Self {
+        Self {
+            context,
+            ..Self::default()
+        }
+    }
+
     /// Tells the pieces of `text`, and gives the place up to which they are settled: its end, unless `more`
     /// may follow and could change what is found from there on.
     pub(super) fn run(
@@ -75,8 +85,9 @@ impl Scan {
         mut each: impl FnMut(Piece<'_>),
     ) -> usize {
         let (mut at, mut passed) = (0, 0);
+        let start = self.context.walk();
         let settled = loop {
-            let next = patterns.next(text, at, &self.before, more);
+            let next = patterns.next(text, at, &self.before, more, &mut self.context);
             let (place_at, place) = next.unwrap_or((text.len(), Place::Nothing));
             if let Some(open) = self.open.take_if(|open| open.end <= place_at) {
                 each(Piece::Secret(open.name()));
@@ -114,6 +125,7 @@ impl Scan {
             Some(open) => open.end -= settled,
             None => each(Piece::Clean(passed..settled.max(passed))),
         }
+        self.context.settle(start, text, settled);
         self.remember(&text[..settled]);
         settled
     }
@@ -125,7 +137,7 @@ impl Scan {
         text: &[u8],
         more: bool,
     ) -> Result<usize, Arc<str>> {
-        let settled = match patterns.next(text, 0, &self.before, more) {
+        let settled = match patterns.next(text, 0, &self.before, more, &mut self.context) {
             None | Some((_, Place::Nothing)) => text.len(),
             Some((at, Place::Unfinished)) => at,
             Some((_, Place::Found(found))) => {

@@ -17,6 +17,7 @@ use self::look::Look;
 use self::sieve::{ESCAPE, Sieve, TOKEN, bit, gram};
 use super::WHOLE_TOKEN_BELOW_BYTES;
 use super::alias::aliases;
+use super::context::Context;
 use super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, runs};
 use super::spelling::MAX_SPELLING_BYTES;
 
@@ -145,13 +146,15 @@ impl Patterns {
     }
 
     /// The first place from `at` on where something is found or unfinished, and what; none where there is
-    /// nothing up to the end. `before` is what stood before the text; `more` tells that more may follow.
+    /// nothing up to the end. `before` is what stood before the text; `more` tells that more may follow;
+    /// `context` where short values may be.
     pub(super) fn next(
         &self,
         text: &[u8],
         mut at: usize,
         before: &[u8],
         more: bool,
+        context: &mut Context,
     ) -> Option<(usize, Place)> {
         if self.is_empty() {
             return None;
@@ -161,7 +164,10 @@ impl Patterns {
         while at < text.len() {
             let is_let_through = sieve.lets_through(at);
             let mut place = Place::Nothing;
-            if has_tokens && self.classes[usize::from(text[at])] & (TOKEN | ESCAPE) != 0 {
+            if has_tokens
+                && self.classes[usize::from(text[at])] & (TOKEN | ESCAPE) != 0
+                && context.allows(text, at)
+            {
                 place = look::token(self, text, at, before, more);
             }
             if is_let_through && matches!(place, Place::Nothing) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::Scrubber;
+use super::context::{Context, Walk};
 use super::find::{Piece, Scan};
 
 /// Replaces secrets in a stream of bytes.
@@ -26,6 +27,14 @@ impl StreamScrubber {
             window: Window::default(),
             blocked: BTreeSet::new(),
         }
+    }
+
+    /// The same for JSON and for events that carry it: a short value is taken out of texts alone, so that what
+    /// comes out is still JSON.
+    pub fn of_json(scrubber: Arc<Scrubber>) -> Self {
+        let mut stream = Self::new(scrubber);
+        stream.window.scan = Scan::of(Context::Json(Walk::default()));
+        stream
     }
 
     /// Looks for other secrets from here on: when one more was released since.
