@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 
 use self::context::Context;
 use self::find::{Piece, Scan};
-use self::pattern::Patterns;
+use self::pattern::{Patterns, Sought};
 pub use self::stream::{Leak, SecretDetector, StreamScrubber};
 
 /// So many characters of a value in a row are a find, whatever stands around them.
@@ -83,7 +83,7 @@ impl Scrubber {
     /// ```
     pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
-            patterns: Patterns::new(secrets, false),
+            patterns: Patterns::new(secrets, Sought::Runs),
         }
     }
 
@@ -91,7 +91,14 @@ impl Scrubber {
     /// base64 says nothing and is not looked for.
     pub fn ignoring_case<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
-            patterns: Patterns::new(secrets, true),
+            patterns: Patterns::new(secrets, Sought::RunsInAnyCase),
+        }
+    }
+
+    /// The same for values that must be there as a whole to be found.
+    pub fn of_whole_values<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        Self {
+            patterns: Patterns::new(secrets, Sought::Values),
         }
     }
 

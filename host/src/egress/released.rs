@@ -101,7 +101,7 @@ impl ReleasedSecrets {
             .map(|secret| (secret.name.as_str(), secret.value.as_str()))
             .peekable();
         elsewhere.peek()?;
-        Some(Scrubber::new(elsewhere))
+        Some(Scrubber::of_whole_values(elsewhere))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

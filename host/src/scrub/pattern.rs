@@ -14,7 +14,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use self::look::Look;
-use self::sieve::{ESCAPE, Sieve, TOKEN, bit, gram};
+use self::sieve::{ESCAPE, Sieve, TOKEN};
 use super::WHOLE_TOKEN_BELOW_BYTES;
 use super::alias::aliases;
 use super::context::Context;
@@ -24,6 +24,17 @@ use super::spelling::MAX_SPELLING_BYTES;
 /// Bits of the sieve for each run, at least; more of them let less through.
 const BITS_PER_RUN: usize = 64;
 const SIEVE_BITS: Range<usize> = 1 << 16..1 << 20;
+
+/// What of a value is a find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Any run of it.
+    Runs,
+    /// The same, where upper and lower case are one.
+    RunsInAnyCase,
+    /// All of it.
+    Values,
+}
 
 /// Something found at a place of a text.
 #[derive(Debug)]
@@ -67,8 +78,9 @@ pub(super) struct Patterns {
 impl Patterns {
     pub(super) fn new<'s>(
         secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
-        ignores_case: bool,
+        sought: Sought,
     ) -> Self {
+        let ignores_case = sought == Sought::RunsInAnyCase;
         let mut names = Vec::new();
         let (mut needles, mut tokens) = (Vec::new(), Vec::new());
         let mut all_runs = Vec::new();
@@ -82,7 +94,10 @@ impl Patterns {
                     tokens.extend(short.into_iter().filter(|it| !it.symbols.is_empty()));
                     continue;
                 }
-                let runs = Rc::new(runs(&value));
+                let runs = Rc::new(match sought {
+                    Sought::Values => vec![0..value.len()],
+                    Sought::Runs | Sought::RunsInAnyCase => runs(&value),
+                });
                 for needle in Needle::all(value.as_bytes(), secret, ignores_case) {
                     all_runs.push((needles.len() as u32, Rc::clone(&runs)));
                     needles.push(needle);
@@ -112,15 +127,8 @@ impl Patterns {
             shelves,
             tokens,
         };
-        for shelf in &patterns.shelves {
-            for run in shelf.runs.iter() {
-                let symbols = run.symbols(&patterns.needles);
-                let Some(first) = symbols.first_chunk() else {
-                    continue;
-                };
-                let bit = bit(gram(first), patterns.sieve.len());
-                patterns.sieve[bit / 64] |= 1 << (bit % 64);
-            }
+        for needle in &patterns.needles {
+            sieve::put(&mut patterns.sieve, needle);
         }
         patterns
     }
@@ -131,6 +139,10 @@ impl Patterns {
 
     pub(super) fn is_empty(&self) -> bool {
         self.needles.is_empty() && self.tokens.is_empty()
+    }
+
+    fn class(&self, byte: u8) -> u8 {
+        self.classes[usize::from(byte)]
     }
 
     /// The most bytes that a place can be unfinished for: the longest run, each character of it in its longest
@@ -161,22 +173,24 @@ impl Patterns {
         }
         let has_tokens = !self.tokens.is_empty();
         let mut sieve = Sieve::new(self, text, at);
+        let mut let_through = sieve.next(at);
         while at < text.len() {
-            let is_let_through = sieve.lets_through(at);
-            let mut place = Place::Nothing;
             if has_tokens
-                && self.classes[usize::from(text[at])] & (TOKEN | ESCAPE) != 0
+                && self.class(text[at]) & (TOKEN | ESCAPE) != 0
                 && context.allows(text, at)
             {
-                place = look::token(self, text, at, before, more);
+                match look::token(self, text, at, before, more) {
+                    Place::Nothing => {}
+                    place => return Some((at, place)),
+                }
             }
-            if is_let_through && matches!(place, Place::Nothing) {
-                place = Look::at(self, text, at, more);
+            if at == let_through {
+                match Look::at(self, text, at, more) {
+                    Place::Nothing => let_through = sieve.next(at + 1),
+                    place => return Some((at, place)),
+                }
             }
-            match place {
-                Place::Nothing => at += 1,
-                place => return Some((at, place)),
-            }
+            at = if has_tokens { at + 1 } else { let_through };
         }
         None
     }

@@ -101,6 +101,13 @@ pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     found
 }
 
+/// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what follows.
+pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
+    let mut found = false;
+    let deepest = read(text, at, MAX_DEPTH, |spelled| found |= is_of_kind(&spelled));
+    found || deepest.is_err()
+}
+
 /// The deepest meaning of what stands at `at`, where escapes are read `depth` deep. Each meaning on the way
 /// there is told; the plain byte is not.
 fn read(
@@ -306,7 +313,27 @@ fn ascii(text: &[u8], at: usize, depth: usize) -> Result<(u8, usize), Failure> {
         Some(&byte) if !begins_escape(byte) => return Ok((byte, at + 1)),
         _ => read(text, at, depth, |_| ())?,
     };
-    Ok((spelled.ascii().ok_or(Failure::No)?, spelled.end))
+    match spelled.ascii().ok_or(Failure::No)? {
+        // These are characters of no escape, unless they begin one that is.
+        b'%' | b'&' | b'=' | b'+' if !can_begin(&text[at..]) => Err(Failure::No),
+        byte => Ok((byte, spelled.end)),
+    }
+}
+
+/// Whether an escape can begin here, by its first two bytes.
+pub(super) fn can_begin(text: &[u8]) -> bool {
+    let (first, next) = match text {
+        [first, next, ..] => (*first, *next),
+        _ => return true,
+    };
+    match first {
+        b'+' | b'\\' => true,
+        _ if begins_escape(next) => true,
+        b'%' => next.is_ascii_hexdigit(),
+        b'=' => next.is_ascii_hexdigit() || next == b'\n',
+        b'&' => matches!(next, b'#' | b'a' | b'l' | b'g' | b'q'),
+        _ => next == b'\n',
+    }
 }
 
 fn refused(byte: u8) -> Failure {

@@ -35,6 +35,8 @@ struct Step {
     read: usize,
     /// How many characters were read since the last symbol.
     gap: usize,
+    /// A line break is among them. There is one at most: an empty line ends an event, and a text.
+    has_break: bool,
 }
 
 impl<'p> Look<'p> {
@@ -73,6 +75,7 @@ impl<'p> Look<'p> {
                 runs,
                 read: 0,
                 gap: 0,
+                has_break: false,
             });
         }
         if more && look.is_cut {
@@ -101,7 +104,8 @@ impl<'p> Look<'p> {
         }
         self.seen.push(state);
         let here = spellings(self.text, step.at);
-        self.is_cut |= here.is_cut;
+        // One digit at the end of a line is not waited for: too many lines would be.
+        self.is_cut |= here.is_cut && !(step.has_break && step.read == 1);
         for spelled in here.as_slice() {
             self.take(&step, spelled);
         }
@@ -122,9 +126,14 @@ impl<'p> Look<'p> {
                 Symbol::Digit(symbol) => {
                     self.after_a_prefix(byte, &next);
                     next.gap = 0;
+                    next.has_break = false;
                     self.narrow(&mut next, symbol);
                 }
-                Symbol::Gap if spelled.bytes().len() == 1 => return self.skip(&next),
+                Symbol::Gap if byte == b'\n' && step.has_break => return,
+                Symbol::Gap if spelled.bytes().len() == 1 => {
+                    next.has_break |= byte == b'\n';
+                    return self.skip(&next);
+                }
                 Symbol::Gap | Symbol::Other => return,
             }
         }
