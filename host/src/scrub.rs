@@ -1,22 +1,23 @@
 //! Takes released secrets out of text and byte streams, and finds them in what
 //! goes out.
 //!
-//! A [`Scrubber`] knows a set of secrets in the forms in which they usually come
-//! back: raw, percent-encoded, base64 in its three alignments and both
-//! alphabets, hex, JSON-escaped (once and twice), and so `Basic` credentials
-//! too. Each is replaced by `[redacted:<name>]`.
+//! A [`Scrubber`] compares decoded characters. Each character of a secret may be spelled as itself or as an
+//! escape: of JSON, of a URL, of HTML, of a mail (quoted-printable), of a program's string. Escapes may be inside
+//! escapes, some levels deep. On top of that a secret is known as it is, in hex (with separators) and in base64
+//! (three alignments, both alphabets, line breaks), and so in `Basic` credentials too.
 //!
-//! It is a backstop and not the isolation: it does not decompress, does not
-//! decrypt, does not follow a value that is split over several messages, and
-//! promises nothing about forms that it does not list. At the edges of a base64
-//! text, the one character that mixes the secret's first or last byte with its
-//! neighbour (at most four bits of that byte) is left alone.
+//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that was cut in the middle of one gives
+//! nothing away. What everybody knows of a value, such as how keys of one vendor begin, is no find on its own.
+//! Each find is replaced by `[redacted:<name>]`.
 //!
-//! Memory: every form is held in memory that is zeroed when the scrubber is
-//! dropped. That is why the forms are matched here and not by an automaton of a
-//! library, which would copy them into tables that cannot be zeroed, and whose
-//! construction would cost more than the scrubbing. The texts that are scrubbed
-//! belong to the caller.
+//! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not decode base64 or
+//! hex to look for escapes inside, and does not follow a value that is split over several messages. At the edges
+//! of a base64 text, the one character that mixes the secret's first or last byte with its neighbour (at most four
+//! bits of that byte) is left alone.
+//!
+//! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber is dropped.
+//! That is why it is matched here and not by an automaton of a library, which would copy it into tables that
+//! cannot be zeroed. The texts that are scrubbed belong to the caller.
 
 mod alias;
 mod context;

@@ -195,7 +195,7 @@ fn any_split_of_a_stream_gives_the_same_as_the_whole() {
     let expected = scrubber.scrub_bytes(&whole);
     assert_eq!(expected.blocked, ["key", "odd", "pem", "token"]);
     let mut random = 1_u64;
-    for round in 0..12 {
+    for round in 0..4 {
         let mut stream = StreamScrubber::new(scrubber.clone());
         let mut out = Vec::new();
         let mut rest = whole.as_slice();
