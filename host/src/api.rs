@@ -31,8 +31,8 @@ mod tools;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -138,11 +138,12 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
     routes
         .merge(openapi::route(document))
         .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn(unbuffered))
         .nest(ui::ROOT, page)
         .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
         .fallback(async |uri: Uri| {
-            let message = "there is nothing at this path; /openapi.json lists what there is";
-            shaped_for(&uri, ApiError::not_found(message))
+            // Any path can be what a client of OpenAI's makes of a wrong base URL.
+            ApiError::not_found(nothing_at(uri.path())).for_openai()
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, server::check_head))
@@ -176,13 +177,13 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(described).merge(routes.into())
 }
 
-async fn method_not_allowed(uri: Uri) -> ApiError {
-    let error = ApiError::new(
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "this path does not take this method; the header Allow lists those that it takes",
-    );
-    shaped_for(&uri, error)
+    )
+    .for_openai()
 }
 
 /// Names of secrets, ids and API keys are nothing for a cache.
@@ -195,13 +196,48 @@ async fn no_store(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
-/// An error as the clients of a path read it: below `/v1` they are OpenAI's.
-fn shaped_for(uri: &Uri, error: ApiError) -> ApiError {
-    if uri.path().starts_with("/v1/") {
-        error.for_openai()
-    } else {
-        error
+/// Tells proxies to pass a stream of events on as it comes: nginx holds it back otherwise.
+async fn unbuffered(request: axum::extract::Request, next: Next) -> Response {
+    const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let is_stream = headers.get(CONTENT_TYPE).is_some_and(|it| {
+        let essence = it.as_bytes().split(|&byte| byte == b';').next();
+        essence
+            .unwrap_or_default()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"text/event-stream")
+    });
+    if is_stream {
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
+    response
+}
+
+/// What to tell someone at a path where there is nothing.
+fn nothing_at(path: &str) -> String {
+    const OPENAI: [&str; 12] = [
+        "/v1/",
+        "/openai/",
+        "/audio",
+        "/batches",
+        "/completions",
+        "/embeddings",
+        "/engines",
+        "/files",
+        "/images",
+        "/models",
+        "/moderations",
+        "/responses",
+    ];
+    let is_openai = OPENAI.iter().any(|part| path.contains(part));
+    let advice = match is_openai {
+        true => {
+            "clients of OpenAI's have the base URL http://HOST/v1, where there are /chat/completions and /models"
+        }
+        false => "/openapi.json lists what there is",
+    };
+    format!("there is nothing at this path; {advice}")
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

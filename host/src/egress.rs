@@ -7,8 +7,10 @@
 //! Every refusal is told to an [`EgressLog`] and reaches the tool as
 //! `HTTP-request-denied`.
 //!
+//! A request is sent again only where a connection of the pool turns out to be dead.
+//!
 //! It does not decide which origins a tool is granted, does not add credentials
-//! to requests, does not retry, and does not scrub: what an upstream answers is
+//! to requests, and does not scrub: what an upstream answers is
 //! the tool's to read, and is scrubbed when the tool passes it on.
 //!
 //! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
@@ -16,7 +18,9 @@
 
 mod address;
 mod body;
+mod coding;
 mod connect;
+mod counted;
 mod denial;
 mod exchange;
 mod failure;
@@ -26,6 +30,7 @@ mod opened;
 mod origin;
 mod pool;
 mod released;
+mod resend;
 mod resolve;
 mod tls;
 mod watch;
@@ -172,8 +177,9 @@ impl WasiHttpHooks for Egress {
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Finishing)),
                 Err(Failure::Failed(error)) => Err(error),
                 Err(Failure::Denied(reason)) => {
+                    let error = reason.error();
                     reporter.report(reason);
-                    Err(WasiError::HttpRequestDenied)
+                    Err(error)
                 }
             }
         })

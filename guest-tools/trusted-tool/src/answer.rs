@@ -23,6 +23,11 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         first_text(&self.headers, name)
     }
+
+    /// Every header, its name in lower case.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
 }
 
 /// An answer whose body is still to be read. Dropped before its end, it closes the

@@ -35,7 +35,9 @@
 pub mod answer;
 pub mod credential;
 pub mod request;
+pub mod retry;
 pub mod setting;
+pub mod wait;
 
 /// The bindings of the world `trusted-tool`, generated from `wit/`.
 #[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]

@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +19,7 @@ use super::Api;
 use super::auth::AppCaller;
 use super::body::{self, StreamedBody};
 use super::error::ApiError;
-use super::schema::{BadBody, BadUpstream, Error, Invalid, Refused};
+use super::schema::{BadBody, BadUpstream, Error, Invalid, Missing, Refused};
 use crate::platform::{RunIdentity, ServeError};
 
 /// The routes.
@@ -27,6 +28,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(complete))
         .routes(routes!(complete_for_sdks))
         .routes(routes!(models))
+        .routes(routes!(model))
+        .route("/v1/models/{id}/{*rest}", get(models))
 }
 
 /// A chat completion; what else stands in it goes to the model's provider as it is.
@@ -65,6 +68,14 @@ async fn complete_for_sdks(State(api): State<Api>, request: Request) -> Response
 #[utoipa::path(get, path = "/v1/models", tag = "Models", operation_id = "models",
     responses((status = 200, description = "A list, as OpenAI has it.", body = Object), Refused, BadUpstream))]
 async fn models(State(api): State<Api>, request: Request) -> Response {
+    answer(&api, request).await
+}
+
+/// One of these models. A slash in its id may be written as it is, or as `%2F`.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "Models", operation_id = "model",
+    params(("id" = String, Path, description = "The model, as the list has it")),
+    responses((status = 200, description = "The model, as OpenAI has it.", body = Object), Refused, Missing, Invalid, BadUpstream))]
+async fn model(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
 

@@ -1,7 +1,7 @@
 //! Headers that belong to one connection and so to the host, in both directions.
 //! What a header means to an upstream is not its concern.
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
 use http::header::{TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime_wasi_http::Error as WasiError;
@@ -66,6 +66,15 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in forbidden {
         headers.remove(name);
     }
+}
+
+/// Dates a response that has no date, as whoever gets one has to (RFC 9110, section 6.6.1):
+/// a time in another header is then a duration.
+pub(super) fn date(headers: &mut HeaderMap) {
+    headers.entry(DATE).or_insert_with(|| {
+        HeaderValue::try_from(httpdate::fmt_http_date(std::time::SystemTime::now()))
+            .expect("a date is text")
+    });
 }
 
 /// The one length that a message declares.
