@@ -64,12 +64,12 @@ impl Quota {
         };
         let of_windows = of_windows.map(|secs| secs.saturating_mul(1_000));
         let longest = used_up.iter().filter_map(|&index| {
-            let window = windows.get(index).copied().flatten();
-            window.or(Some(Window {
-                limit: at(&limits, index)?,
-                // Without a policy it is at least as long as what is left of it.
-                secs: at(&resets, index)?,
-            }))
+            // Without a policy a window is at least as long as what is left of it.
+            let from_lists = || {
+                let (limit, secs) = (at(&limits, index)?, at(&resets, index)?);
+                Some(Window { limit, secs })
+            };
+            windows.get(index).copied().flatten().or_else(from_lists)
         });
         Self {
             wait_ms: of_windows.max(retry_after_ms),

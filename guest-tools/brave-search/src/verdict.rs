@@ -40,8 +40,13 @@ fn refusal(status: u16, code: Option<&str>, quota: &Quota, secret: &str) -> Tool
         Some(code) => format!("HTTP {status}, {code}"),
         None => format!("HTTP {status}"),
     };
-    // Brave answers 422 with this code to a token that it does not know.
-    if matches!(status, 401 | 403) || code == Some("SUBSCRIPTION_TOKEN_INVALID") {
+    // Brave answers 422 with this code to a token that it does not know; of a 403 the code says what
+    // is not allowed, where there is one.
+    let is_about_token = |code: &str| code.contains("TOKEN") || code.contains("AUTH");
+    if status == 401
+        || status == 403 && code.is_none_or(is_about_token)
+        || code == Some("SUBSCRIPTION_TOKEN_INVALID")
+    {
         return tool_error(
             "upstream_auth",
             format!(

@@ -70,11 +70,7 @@ fn completion(body: &[u8]) -> Result<String, Option<Value>> {
     let json = words::parsed(text).ok_or(None)?;
     match is_error(&json) {
         false => Ok(words::mended(text).into_owned()),
-        true => Err(Some(raised(&json)).filter(|error| {
-            words::read("application/json", error.to_string().as_bytes())
-                .message
-                .is_some()
-        })),
+        true => Err(raised(&json)),
     }
 }
 

@@ -67,6 +67,19 @@ impl ProviderError {
         headers: &[(String, Vec<u8>)],
         body: &[u8],
     ) -> Self {
+        let mut error = Self::parsed(provider, status, headers, body);
+        if error.blames_the_key() {
+            error.auth = Some(error.refused(credential));
+        }
+        error
+    }
+
+    fn parsed(
+        provider: &'static Provider,
+        status: u16,
+        headers: &[(String, Vec<u8>)],
+        body: &[u8],
+    ) -> Self {
         let content_type = content_type(headers);
         let words = words::read(&content_type, body);
         let status = match status {
@@ -88,9 +101,6 @@ impl ProviderError {
             words,
         };
         error.wait_ms = error.wait_of(headers);
-        if error.blames_the_key() {
-            error.auth = Some(error.refused(credential));
-        }
         error
     }
 
@@ -283,14 +293,14 @@ impl ProviderError {
         // Limits of an answer that is no 429 are those of other requests.
         let of_limits = || wait::from_headers(headers).filter(|_| self.status == 429);
         wait::retry_after(headers)
-            .or_else(|| self.wait_in_fields())
+            .or_else(|| self.wait_in_fields(headers))
             .or_else(in_words)
             .or_else(of_limits)
     }
 
     /// What the error's own fields say: Gemini's `RetryInfo`, OpenRouter's headers of the
     /// provider behind it, and the names that others use.
-    fn wait_in_fields(&self) -> Option<u64> {
+    fn wait_in_fields(&self, of_answer: &[(String, Vec<u8>)]) -> Option<u64> {
         let error = self.object()?;
         let details = error.get("details").and_then(Value::as_array);
         let of_details = details
@@ -330,12 +340,7 @@ impl ProviderError {
                     .iter()
                     .map(|(name, value)| (name.to_ascii_lowercase(), text(value).into_bytes()))
                     .collect();
-                headers.extend(
-                    self.passed
-                        .iter()
-                        .filter(|(name, _)| name == "date")
-                        .cloned(),
-                );
+                headers.extend(of_answer.iter().filter(|(name, _)| name == "date").cloned());
                 headers
             });
         of_details
@@ -472,8 +477,9 @@ pub fn is_error(json: &Value) -> bool {
     is_said(json.get("error")) || choices.iter().any(|choice| is_said(choice.get("error")))
 }
 
-/// The error of a body under a success, which may be that of a choice.
-pub fn raised(json: &Value) -> Value {
+/// The error that a body under a success is, which may be that of a choice; `None` when it
+/// says nothing.
+pub fn raised(json: &Value) -> Option<Value> {
     let error = json.get("error").filter(|error| !error.is_null());
     let choices = json.get("choices").and_then(Value::as_array);
     let of_choice = || {
@@ -483,10 +489,11 @@ pub fn raised(json: &Value) -> Value {
             .filter_map(|choice| choice.get("error"));
         errors.find(|error| !error.is_null()).cloned()
     };
-    match (error, of_choice()) {
+    let raised = match (error, of_choice()) {
         (None, Some(error)) => json!({ "error": error }),
         _ => json.clone(),
-    }
+    };
+    words::told(&raised).is_some().then_some(raised)
 }
 
 /// The status that an error under a success means.
@@ -542,4 +549,276 @@ pub fn passes(name: &str) -> bool {
         "content-type" | "retry-after" | "retry-after-ms" | "x-should-retry"
     ) || name.starts_with("x-ratelimit-")
         || name.starts_with("ratelimit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::PROVIDERS;
+
+    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
+        let mut headers: Vec<_> = headers.iter().map(owned).collect();
+        headers.push(("content-type".to_owned(), b"application/json".to_vec()));
+        ProviderError::parsed(&PROVIDERS[1], status, &headers, body.as_bytes())
+    }
+
+    #[test]
+    fn a_client_gets_one_object_with_the_providers_words_and_status() {
+        for (status, body, expected) in [
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"Unknown name","status":"INVALID_ARGUMENT"}}]"#,
+                json!({ "code": "INVALID_ARGUMENT", "message": "Unknown name", "error": {
+                    "message": "Unknown name", "type": "invalid_request_error", "param": null,
+                    "code": "INVALID_ARGUMENT", "status": "INVALID_ARGUMENT" } }),
+            ),
+            (
+                403,
+                r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["violence"]}},"user_id":"u"}"#,
+                json!({ "code": "403", "message": "flagged", "user_id": "u", "error": {
+                    "message": "flagged", "type": "invalid_request_error", "param": null,
+                    "code": "403", "metadata": { "reasons": ["violence"] } } }),
+            ),
+            (
+                429,
+                r#"{"error":{"message":"slow","type":"tokens","param":"n","code":"rate_limit_exceeded"}}"#,
+                json!({ "code": "rate_limit_exceeded", "message": "slow", "error": {
+                    "message": "slow", "type": "tokens", "param": "n", "code": "rate_limit_exceeded" } }),
+            ),
+            (
+                404,
+                r#"{"detail":"Not Found"}"#,
+                json!({ "code": "upstream_error", "message": "Not Found", "detail": "Not Found", "error": {
+                    "message": "Not Found", "type": "invalid_request_error", "param": null,
+                    "code": "upstream_error" } }),
+            ),
+            (
+                500,
+                r#"{"object":"error","message":"down","code":500}"#,
+                json!({ "code": "500", "message": "down", "object": "error", "error": {
+                    "message": "down", "type": "server_error", "param": null, "code": "500" } }),
+            ),
+        ] {
+            let (refusal, _) = error(status, &[], body).refusal();
+            assert_eq!((refusal.status, refusal.body()), (status, expected));
+        }
+        for (status, body, part) in [
+            (
+                502,
+                "<html><h1>Bad gateway</h1></html>",
+                "(\"Bad gateway\")",
+            ),
+            (500, "", "instead of JSON; try again later"),
+            (404, "404 page not found", "404 page not found"),
+            (400, "{}", "says nothing"),
+        ] {
+            let (refusal, _) = error(status, &[], body).refusal();
+            assert_eq!(refusal.status, status, "{body}");
+            assert!(refusal.message.contains(part), "{}", refusal.message);
+        }
+        let long = format!(
+            r#"{{"error":{{"message":"why","more":"{}"}}}}"#,
+            "x".repeat(MAX_FIELDS_BYTES)
+        );
+        let (refusal, _) = error(400, &[], &long).refusal();
+        assert!(refusal.body().to_string().len() < 1_000);
+    }
+
+    #[test]
+    fn an_error_under_a_success_has_the_status_that_it_names() {
+        for (body, status) in [
+            (r#"{"error":{"message":"x","code":429}}"#, 429),
+            (r#"{"error":{"message":"x","code":"503"}}"#, 503),
+            (
+                r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
+                429,
+            ),
+            (
+                r#"{"error":{"message":"x","type":"invalid_request_error"}}"#,
+                400,
+            ),
+            (r#"{"error":{"message":"x","code":7}}"#, 502),
+            (r#"{"error":"x"}"#, 502),
+        ] {
+            assert_eq!(error(200, &[], body).status(), status, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_blamed_only_where_the_answer_does() {
+        let says = |status, body: &str| error(status, &[], body).blames_the_key();
+        for (status, body) in [
+            (401, r#"{"error":"x"}"#),
+            (401, ""),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"x","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"API key expired. Please renew the API key."}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Your API key was reported as leaked. Please use another API key."}}"#,
+            ),
+            (403, r#"{"error":{"message":"x","code":"invalid_api_key"}}"#),
+            (
+                403,
+                r#"{"type":"error","error":{"type":"authentication_error","message":"x"}}"#,
+            ),
+        ] {
+            assert!(says(status, body), "{status} {body}");
+        }
+        for (status, body) in [
+            (
+                403,
+                r#"{"error":{"code":403,"message":"Your chosen model requires moderation and your input was flagged"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Country, region, or territory not supported","code":"unsupported_country_region_territory"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Project does not have access to model gpt-x","code":"model_not_found"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"You have insufficient permissions. Missing scopes: model.request, if your API key is restricted"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Generative Language API has not been used in project 1 or it is disabled","status":"PERMISSION_DENIED"}}"#,
+            ),
+            (403, "<html>error code: 1010</html>"),
+            (403, ""),
+            (
+                400,
+                r#"{"error":{"message":"Invalid value for max_tokens"}}"#,
+            ),
+            (429, r#"{"error":{"message":"the API key is invalid"}}"#),
+            (500, r#"{"error":{"message":"authentication failed"}}"#),
+        ] {
+            assert!(!says(status, body), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_wait_is_found_wherever_it_stands_and_never_made_up() {
+        const DATE: (&str, &str) = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+        for (status, headers, body, wait_ms) in [
+            (429, &[("retry-after", "0.5")][..], "{}", Some(500)),
+            (429, &[("x-ratelimit-reset-requests", "6ms")], "{}", Some(6)),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x","details":[{"@type":"x"},{"@type":"RetryInfo","retryDelay":"17s"}]}}"#,
+                Some(17_000),
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"Please try again in 1m30s."}}"#,
+                Some(90_000),
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x","retry_after":1.5}}"#,
+                Some(1_500),
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x","metadata":{"retry_after_ms":250}}}"#,
+                Some(250),
+            ),
+            (
+                429,
+                &[DATE],
+                r#"{"error":{"message":"x","metadata":{"headers":{"X-RateLimit-Reset":"1792567681000"}}}}"#,
+                Some(1_000),
+            ),
+            (
+                429,
+                &[],
+                "Rate limited, retry after 26 seconds",
+                Some(26_000),
+            ),
+            (503, &[("retry-after", "2")], "", Some(2_000)),
+            (503, &[("x-ratelimit-reset-requests", "6ms")], "", None),
+            (400, &[("retry-after", "2")], "{}", None),
+            (
+                429,
+                &[("retry-after", "1")],
+                r#"{"error":{"message":"x","code":"insufficient_quota"}}"#,
+                None,
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProject"}]},{"retryDelay":"17s"}]}}"#,
+                None,
+            ),
+            (429, &[], r#"{"error":{"message":"slow down"}}"#, None),
+        ] {
+            let error = error(status, headers, body);
+            assert_eq!(error.wait_ms(), wait_ms, "{body} {headers:?}");
+            let (_, headers) = error.refusal();
+            let said = headers.iter().find(|(name, _)| name == "retry-after-ms");
+            let said = said.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+            assert_eq!(said, wait_ms.map(|ms| ms.to_string()), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_agent_is_told_the_words_and_what_to_do() {
+        for (status, headers, body, parts) in [
+            (
+                429,
+                &[("retry-after", "7")][..],
+                r#"{"error":{"message":"Rate limit"}}"#,
+                &["HTTP 429, \"Rate limit\"", "try again in 7 s"][..],
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x","code":"insufficient_quota"}}"#,
+                &["quota is used up"],
+            ),
+            (
+                400,
+                &[],
+                r#"[{"error":{"message":"bad schema"}}]"#,
+                &["\"bad schema\"", "change the input"],
+            ),
+            (
+                403,
+                &[],
+                r#"{"error":{"message":"flagged"}}"#,
+                &["(HTTP 403, \"flagged\")", "words say why"],
+            ),
+            (500, &[], "<html>", &["(HTTP 500)", "try again later"]),
+            (
+                302,
+                &[],
+                "",
+                &["redirects are not followed", "openai_base_url"],
+            ),
+        ] {
+            let error = error(status, headers, body).tool_error();
+            assert_eq!(error.code, "upstream_error");
+            for part in parts {
+                assert!(error.message.contains(part), "{}", error.message);
+            }
+        }
+        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "x".repeat(10_000));
+        assert!(error(400, &[], &long).tool_error().message.len() < 500);
+    }
 }

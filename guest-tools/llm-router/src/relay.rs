@@ -103,10 +103,16 @@ fn whole(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
             Ok(Ready::Events(as_events(json).into_bytes()))
         }
         Some(json) if !is_error(&json) => Ok(Ready::Whole(body)),
-        Some(json) => Err(exchange
-            .error_in(raised(&json).to_string().as_bytes())
-            .into()),
-        None => Err(exchange.error_in(&body).into()),
+        json => Err(match json.as_ref().and_then(raised) {
+            Some(error) => exchange.error_in(error.to_string().as_bytes()).into(),
+            None => {
+                let said = words::read("", &body).message.filter(|_| json.is_none());
+                let said = said.map_or(String::new(), |said| format!(" ({said:?})"));
+                let what =
+                    format!("answered with something that is no completion{said}; try again later");
+                exchange.unreadable(what).into()
+            }
+        }),
     }
 }
 
@@ -208,7 +214,10 @@ fn first_event(stream: &[u8], has_ended: bool) -> First {
     let data = event.lines().filter_map(|line| line.strip_prefix("data:"));
     let data = data.collect::<Vec<_>>().join("\n");
     match words::parsed(data.trim()) {
-        Some(json) if names_an_error(&json) => First::Error(raised(&json).to_string().into_bytes()),
+        Some(json) if names_an_error(&json) => match raised(&json) {
+            Some(error) => First::Error(error.to_string().into_bytes()),
+            None => First::Passes,
+        },
         _ => First::Passes,
     }
 }

@@ -29,7 +29,7 @@ pub fn read(content_type: &str, body: &[u8]) -> Words {
     let text = decoded(content_type, body);
     let text = text.trim();
     if let Some(json) = parsed(text) {
-        let message = told(&json, 0).map(|message| bounded(&message, MAX_WORDS_CHARS));
+        let message = told(&json).map(|message| bounded(&message, MAX_WORDS_CHARS));
         return Words { message, json };
     }
     let is_page = content_type.to_ascii_lowercase().contains("html") || text.starts_with('<');
@@ -100,7 +100,11 @@ pub fn mended(text: &str) -> Cow<'_, str> {
 }
 
 /// The first words for people in a JSON value.
-fn told(json: &Value, depth: usize) -> Option<String> {
+pub fn told(json: &Value) -> Option<String> {
+    told_at(json, 0)
+}
+
+fn told_at(json: &Value, depth: usize) -> Option<String> {
     if depth > MAX_DEPTH {
         return None;
     }
@@ -109,13 +113,13 @@ fn told(json: &Value, depth: usize) -> Option<String> {
             let text = text.trim();
             let inner = text
                 .starts_with(['{', '['])
-                .then(|| parsed(text).and_then(|inner| told(&inner, depth + 1)));
+                .then(|| parsed(text).and_then(|inner| told_at(&inner, depth + 1)));
             inner
                 .flatten()
                 .or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
         }
         Value::Array(list) => {
-            let all = list.iter().filter_map(|error| told(error, depth + 1));
+            let all = list.iter().filter_map(|error| told_at(error, depth + 1));
             let some: Vec<_> = all.take(MAX_ERRORS).collect();
             (!some.is_empty()).then(|| some.join("; "))
         }
@@ -145,11 +149,11 @@ fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
         "title",
         "body",
     ];
-    let of = |name: &str| object.get(name).and_then(|value| told(value, depth + 1));
+    let of = |name: &str| object.get(name).and_then(|value| told_at(value, depth + 1));
     let nested = |name: &str| {
         let value = object.get(name)?;
         (value.is_object() || value.is_array())
-            .then(|| told(value, depth + 1))
+            .then(|| told_at(value, depth + 1))
             .flatten()
     };
     let message = nested("error")
@@ -159,7 +163,7 @@ fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
         .or_else(|| of("errors"))?;
     // OpenRouter says "Provider returned error", and what that said beside it.
     let raw = object.get("metadata").and_then(|it| it.get("raw"));
-    match raw.and_then(|raw| told(raw, depth + 1)) {
+    match raw.and_then(|raw| told_at(raw, depth + 1)) {
         Some(raw) if !message.contains(&raw) => Some(format!("{message}: {raw}")),
         _ => Some(message),
     }

@@ -4,7 +4,11 @@
 
 mod bad_upstreams;
 mod clients;
+mod copied_secrets;
+mod errors;
 mod fixture;
+mod paths;
 mod refusals;
 mod routing;
 mod streams;
+mod waits;
