@@ -12,6 +12,7 @@ mod kek_commands;
 mod limits;
 mod sandbox;
 mod scrubbing;
+mod search_limits;
 mod telemetry;
 mod template;
 mod tool_log;
