@@ -215,6 +215,8 @@ impl Config {
 
     /// Reads the text of a file; an error is one line with its place.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let place = error.span().map_or(String::new(), |span| {
                 let before = &text[..span.start];
@@ -248,6 +250,14 @@ fn suggest(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        let config = Config::parse("\u{feff}[limits.agent]\r\ncpu_ms = 7\r\n").expect("valid");
+        assert_eq!(config.limits.agent.cpu_ms, 7);
+        let error = Config::parse("\u{feff}listn = 1").expect_err("unknown");
+        assert!(error.starts_with("line 1, column 1: "), "{error}");
+    }
 
     #[test]
     fn an_empty_file_gives_the_defaults() {

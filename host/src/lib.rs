@@ -16,6 +16,7 @@ pub mod config;
 mod credential;
 mod dispatch;
 pub mod egress;
+mod guard;
 pub mod kek;
 pub mod platform;
 pub mod rotation;

@@ -5,6 +5,7 @@
 mod body;
 mod connection;
 mod head;
+mod listener;
 mod pace;
 mod settings;
 mod socket;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -26,6 +27,8 @@ use tokio::time::{sleep, timeout};
 pub use self::body::BodyError;
 use self::connection::{Shared, Wire};
 pub use self::head::check_head;
+use self::listener::Listener;
+pub use self::listener::{InvalidListenAddress, ListenAddress};
 use self::pace::Pace;
 pub use self::settings::{ServerConfig, ServerLimits};
 pub use self::tls::{Tls, TlsError};
@@ -37,7 +40,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     config: ServerConfig,
     tls: Option<Arc<Tls>>,
@@ -50,7 +53,7 @@ pub enum BindError {
     #[error("cannot listen on {address}: {source}")]
     Address {
         /// Where.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -67,7 +70,7 @@ impl Server {
             address: config.listen,
             source,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let listener = Listener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
             listener,
@@ -135,7 +138,7 @@ impl Connections {
         }
     }
 
-    async fn accept_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+    async fn accept_until(&mut self, listener: &Listener, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut newcomer = None;
         loop {

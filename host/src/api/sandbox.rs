@@ -33,8 +33,8 @@ struct Execute {
     code: String,
     /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP server.
     agent: Option<String>,
-    /// What the program sees as `input`: any JSON.
-    #[schema(value_type = Option<Object>)]
+    /// What the program sees as `input`: any JSON value, null without it.
+    #[schema(value_type = Value, required = false)]
     input: Option<Box<RawValue>>,
     /// A shorter wall clock than the operator's, in milliseconds.
     #[schema(minimum = 1)]

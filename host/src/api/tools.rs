@@ -114,7 +114,7 @@ async fn list(
 /// The agent of that id. What is wrong with its file is the operator's business, and in the log.
 pub(super) async fn agent(api: &Api, id: &str) -> Result<Arc<Agent>, ApiError> {
     api.platform().agent(id).await.map_err(|error| match error {
-        AgentError::Unknown(_) => ApiError::not_found(format!(
+        AgentError::Unknown(_) | AgentError::NoFolder(_) => ApiError::not_found(format!(
             "{error}; leave `agent` out for every tool of the platform"
         )),
         AgentError::Broken(id, _) => ApiError::new(

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::{Failure, Outcome};
+
 /// Where a command's result goes.
 pub(crate) struct Output {
     json: bool,
@@ -39,6 +41,26 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
 /// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else here.
 pub(crate) fn print_error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Asks, on a terminal; elsewhere `--yes` is needed.
+pub(crate) fn confirm(yes: bool, what: &str) -> Outcome {
+    use std::io::{IsTerminal, stdin};
+    if yes {
+        return Ok(());
+    }
+    if !stdin().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "to {what} without a terminal to ask on, add --yes"
+        )));
+    }
+    eprint!("Really {what}? [y/N] ");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Usage("nothing was deleted".to_owned())),
+    }
 }
 
 /// Columns as wide as their widest cell. Control characters are made visible.

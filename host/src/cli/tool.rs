@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::chosen_app::AppOption;
 use super::output::{Output, print_error_line, print_line, table, visible};
-use super::session::{Session, config, usage};
+use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
 use crate::platform::{AgentRun, GrantedBy, ToolView};
@@ -32,9 +33,8 @@ pub(crate) enum ToolCommand {
         /// The input, a JSON object.
         #[arg(long, default_value = "{}", value_name = "JSON")]
         input: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
 }
 
@@ -49,8 +49,9 @@ impl ToolCommand {
                 .await
             }
             Self::Inspect { file } => {
-                let limits = config(global)?.limits.component;
-                let bytes = component_file::read(&file, limits.max_bytes)
+                let limits = global.config()?.limits.component;
+                let bytes = std::fs::File::open(&file)
+                    .and_then(|file| component_file::read(file, limits.max_bytes))
                     .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
                 let inspection = inspection::inspect(&bytes, &limits)
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
@@ -68,7 +69,7 @@ impl ToolCommand {
                 app,
             } => {
                 Session::with(global, async |session| {
-                    let app = session.app(app.as_deref()).await?;
+                    let app = session.app(app.name()).await?;
                     let platform = session.platform().await?;
                     let identity = AgentRun::new(app.id, "").identity;
                     match platform

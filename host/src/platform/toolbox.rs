@@ -95,12 +95,14 @@ impl Platform {
             .as_ref()
             .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
         let max_bytes = self.limits.component.max_bytes;
-        let bytes =
-            component_file::read(path, max_bytes).map_err(|source| StartError::Unreadable {
+        let bytes = component_file::read_listed(path, max_bytes).map_err(|source| {
+            StartError::Unreadable {
                 tool: name.as_str().to_owned(),
-                path: path.clone(),
+                // The whole path says in which folder it was looked for.
+                path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 source,
-            })?;
+            }
+        })?;
         let by = GrantedBy::Manifest;
         self.load(name.as_str(), &bytes, tool, Vec::new(), by).await
     }

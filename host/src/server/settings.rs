@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::listener::ListenAddress;
 use crate::api::throttle::{AuthFailureLimits, RequestRateLimits};
 use crate::egress::Origin;
 
@@ -16,8 +17,8 @@ use crate::egress::Origin;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
+    /// An IP address and a port, or `localhost` and a port.
+    pub listen: ListenAddress,
     /// How long requests may go on after the host was told to stop, in milliseconds.
     pub shutdown_grace_ms: u64,
     /// A PEM file of the host's certificate and those above it. With it and the key, the host talks TLS only.
@@ -37,7 +38,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
             shutdown_grace_ms: 5_000,
             tls_cert_file: None,
             tls_key_file: None,

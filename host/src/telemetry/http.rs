@@ -12,6 +12,8 @@
 //!     .layer(middleware::from_fn_with_state(Metrics::new(), observe));
 //! ```
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -40,9 +42,16 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         status = Empty,
     );
     continue_trace(&span, request.headers());
+    let place = match &route {
+        Some(route) => route.as_str().to_owned(),
+        None => format!("{} (no such route)", known_beginning(request.uri().path())),
+    };
     request.extensions_mut().insert(id.clone());
+    let status = Arc::new(OnceLock::new());
+    let answered = Arc::clone(&status);
     let answer = async move {
         let mut response = next.run(request).await;
+        let _ = answered.set(response.status().as_u16());
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID_HEADER, id.header_value());
         Span::current().record("status", response.status().as_u16());
@@ -52,9 +61,24 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
     activity::observe(span, answer, class, move |class, took| {
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
         metrics.request_ended(route, method, class, took);
-        tracing::info!(duration_ms = took.as_secs_f64() * 1e3, "{class}");
+        // Nobody reads nanoseconds.
+        let duration_ms = took.as_micros() as f64 / 1e3;
+        match status.get() {
+            Some(status) => tracing::info!(duration_ms, "{method} {place} {status}"),
+            None => tracing::info!(duration_ms, "{method} {place} {class}"),
+        }
     })
     .await
+}
+
+/// As much of a path without a route as is this program's own, and not what a client chose.
+fn known_beginning(path: &str) -> &'static str {
+    let known = ["/api/sdk/…", "/api/admin/…", "/api/…", "/v1/…", "/admin/…"];
+    let begins = |known: &&str| path.starts_with(known.trim_end_matches('…'));
+    match path {
+        "/" => "/",
+        _ => known.into_iter().find(begins).unwrap_or("/…"),
+    }
 }
 
 /// Notes for whom the current request is, once that is known.
@@ -158,7 +182,7 @@ mod tests {
         let lines = logged("info", vec![request("GET", target)]).await;
         assert_eq!(lines.len(), 2, "{lines:?}");
         let (line, span) = (&lines[1], &lines[1]["spans"][0]);
-        assert_eq!(line["fields"]["message"], "2xx");
+        assert_eq!(line["fields"]["message"], "GET /secrets/{name} 200");
         assert!(line["fields"]["duration_ms"].as_f64() > Some(0.0), "{line}");
         for (field, value) in [
             ("request_id", "from-the-client"),
@@ -172,6 +196,37 @@ mod tests {
         for line in lines.iter().map(ToString::to_string) {
             assert!(
                 !line.contains("my_own_key") && !line.contains("mine"),
+                "{line}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_route_is_told_by_what_is_known_of_its_path() {
+        let targets = [
+            "/",
+            "/made-up",
+            "/api/sdk/made-up",
+            "/v1/made-up?filter=mine",
+        ];
+        let requests = targets.map(|target| request("GET", target)).into();
+        let lines = logged("info", requests).await;
+        let messages: Vec<_> = lines
+            .iter()
+            .map(|line| &line["fields"]["message"])
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "GET / (no such route) 404",
+                "GET /… (no such route) 404",
+                "GET /api/sdk/… (no such route) 404",
+                "GET /v1/… (no such route) 404",
+            ]
+        );
+        for line in lines.iter().map(ToString::to_string) {
+            assert!(
+                !line.contains("made-up") && !line.contains("mine"),
                 "{line}"
             );
         }
