@@ -142,7 +142,7 @@ async fn with_a_read_only_disk() {
     remount(disk.path(), "remount,ro");
     for arguments in [
         &["serve", "--listen", "127.0.0.1:0"][..],
-        &["secret", "delete", "a"],
+        &["secret", "delete", "a", "--yes"],
         &["app", "create", "Another"],
     ] {
         let started = Instant::now();

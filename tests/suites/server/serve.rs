@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tavora_tests::binary::{built, host, run};
 use tavora_tests::daemon::Daemon;
+use tavora_tests::serving::share_component_cache;
 use tavora_tests::wire::{Answer, Request, connect};
 
 const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
@@ -52,6 +53,48 @@ fn refused(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Str
 
 fn kek(folder: &Path) -> String {
     run(folder, &["kek", "generate"]).stdout.trim().to_owned()
+}
+
+#[test]
+fn localhost_is_an_address_to_listen_on_and_other_names_are_told_what_is_wanted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    share_component_cache(&path.join(".tavora"));
+    let mut command = host(path);
+    command.args(["serve", "--listen", "localhost:0"]);
+    let daemon = Daemon::spawn(&mut command);
+    let port = daemon.address.port();
+    for ip in ["127.0.0.1", "[::1]"] {
+        let address: std::net::SocketAddr = format!("{ip}:{port}").parse().expect("an address");
+        // A machine without IPv6 has no such address.
+        if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
+            let answer = Request::new("GET", "/healthz")
+                .send(address)
+                .expect("an answer");
+            assert_eq!(answer.status, 200, "{address}");
+        }
+    }
+    drop(daemon);
+    for wrong in ["8080", "example.com:8080", "localhost"] {
+        let refused = run(path, &["serve", "--listen", wrong]);
+        assert_eq!(refused.status, 2, "{refused:?}");
+        assert!(
+            refused.stderr.contains("for example 127.0.0.1:8080"),
+            "{refused:?}"
+        );
+        std::fs::write(
+            path.join("tavora.toml"),
+            format!("[server]\nlisten = {wrong:?}\n"),
+        )
+        .expect("writable");
+        let refused = run(path, &["serve"]);
+        assert_eq!(refused.status, 2, "{refused:?}");
+        assert!(
+            refused.stderr.contains("for example 127.0.0.1:8080"),
+            "{refused:?}"
+        );
+        std::fs::remove_file(path.join("tavora.toml")).expect("it is there");
+    }
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn what_is_wrong_with_the_files_is_said() {
 async fn an_address_that_cannot_be_had_is_an_error_and_so_is_a_bad_certificate() {
     let taken = Served::start("", hello()).await;
     let mut config = Config::default().server;
-    config.listen = taken.address;
+    config.listen = taken.address.into();
     let error = Server::bind(config.clone())
         .await
         .err()
