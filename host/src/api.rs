@@ -25,17 +25,19 @@ mod sandbox;
 mod schema;
 mod secret_vaults;
 mod secrets;
+mod stopping;
 pub mod throttle;
 mod tools;
+mod unknown;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use vault_core::SecretVaults;
@@ -44,11 +46,12 @@ use self::admin_token::AdminToken;
 use self::app_runs::AppRuns;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
+use self::unknown::Parameters;
 use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::rotation::Rotation;
-use crate::server;
+use crate::server::{self, HostNames};
 use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
@@ -65,6 +68,7 @@ struct Shared {
     rotation: Rotation,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
+    host_names: HostNames,
 }
 
 impl Api {
@@ -80,6 +84,7 @@ impl Api {
             request_rate: RequestRate::new(&server.rate_limit),
             limits: server.limits,
             cors_allowed_origins: server.cors_allowed_origins.clone(),
+            host_names: HostNames::of(server),
         }))
     }
 
@@ -106,6 +111,11 @@ impl Api {
     /// The walk over all secrets that goes on, or the last one.
     pub fn rotation(&self) -> &Rotation {
         &self.0.rotation
+    }
+
+    /// The names that the host answers to.
+    pub(crate) fn host_names(&self) -> &HostNames {
+        &self.0.host_names
     }
 
     fn app_runs(&self) -> &AppRuns {
@@ -135,17 +145,24 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
             .merge(kek::routes())
             .merge(health::routes()),
     );
+    let parameters = Parameters::of(&document);
     routes
         .merge(openapi::route(document))
+        .layer(Extension(parameters))
         .layer(middleware::from_fn(no_store))
         .nest(ui::ROOT, page)
         .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
         .fallback(async |uri: Uri| {
             let message = "there is nothing at this path; /openapi.json lists what there is";
-            shaped_for(&uri, ApiError::not_found(message))
+            ApiError::not_found(message).for_path(&uri)
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, server::check_head))
+        .layer(middleware::from_fn_with_state(
+            api.host_names().clone(),
+            server::check_host,
+        ))
+        .layer(middleware::from_fn(stopping::answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(
             metrics,
@@ -182,26 +199,22 @@ async fn method_not_allowed(uri: Uri) -> ApiError {
         "method_not_allowed",
         "this path does not take this method; the header Allow lists those that it takes",
     );
-    shaped_for(&uri, error)
+    error.for_path(&uri)
 }
 
-/// Names of secrets, ids and API keys are nothing for a cache.
+/// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an `ETag` would change
+/// that too.
 async fn no_store(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
+    let headers = response.headers_mut();
+    let said = match headers.contains_key(ETAG) {
+        true => "no-store, no-transform",
+        false => "no-store",
+    };
+    headers
         .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+        .or_insert(HeaderValue::from_static(said));
     response
-}
-
-/// An error as the clients of a path read it: below `/v1` they are OpenAI's.
-fn shaped_for(uri: &Uri, error: ApiError) -> ApiError {
-    if uri.path().starts_with("/v1/") {
-        error.for_openai()
-    } else {
-        error
-    }
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

@@ -11,6 +11,7 @@ use vault_core::SecretName;
 
 use crate::egress::{EgressLimits, Origin};
 use crate::kek::config::KekConfig;
+use crate::nearest::nearest;
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
 pub use crate::server::{ServerConfig, ServerLimits};
@@ -238,11 +239,7 @@ fn suggest(message: &str) -> Option<&str> {
         .skip(1)
         .step_by(2);
     let unknown = quoted.next()?;
-    quoted
-        .map(|known| (strsim::jaro_winkler(unknown, known), known))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    nearest(unknown, quoted)
 }
 
 #[cfg(test)]
@@ -287,7 +284,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `hosts`, `drain_delay_ms`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),

@@ -17,6 +17,7 @@ mod credential;
 mod dispatch;
 pub mod egress;
 pub mod kek;
+mod nearest;
 pub mod platform;
 pub mod rotation;
 pub mod runtime;

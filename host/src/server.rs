@@ -5,9 +5,11 @@
 mod body;
 mod connection;
 mod head;
+mod host_names;
 mod pace;
 mod settings;
 mod socket;
+mod stopping;
 mod tls;
 
 use std::collections::HashMap;
@@ -26,14 +28,19 @@ use tokio::time::{sleep, timeout};
 pub use self::body::BodyError;
 use self::connection::{Shared, Wire};
 pub use self::head::check_head;
+pub use self::host_names::{HostName, HostNames, check_host};
 use self::pace::Pace;
 pub use self::settings::{ServerConfig, ServerLimits};
+use self::stopping::Stage;
+pub use self::stopping::Stopping;
 pub use self::tls::{Tls, TlsError};
 
 /// How long nothing is accepted after the system refused to: without a pause the loop would spin on the same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How often room is looked for while a new connection waits for some.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests whose time is up may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A socket that listens.
 pub struct Server {
@@ -88,8 +95,9 @@ impl Server {
         self.tls.clone()
     }
 
-    /// Serves `router` until `stop` ends; then accepts nothing, lets requests that are under way finish within
-    /// `shutdown_grace_ms`, and cuts what is left. Cuts at once when `cut` ends meanwhile.
+    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that; then accepts nothing, lets requests that are
+    /// under way finish within `shutdown_grace_ms`, lets the others say that they do not, and cuts what is left. Cuts at
+    /// once when `cut` ends meanwhile.
     pub async fn serve(
         self,
         router: Router,
@@ -105,9 +113,28 @@ impl Server {
         } = self;
         tracing::info!(%url, "listening");
         let mut connections = Connections::new(Shared::new(config.limits, tls, router));
-        connections.accept_until(&listener, stop).await;
+        let stage = connections.stage.clone();
+        let leave = async {
+            stop.await;
+            stage.send_replace(Stage::Leaving);
+            let delay_ms = config.drain_delay_ms;
+            if delay_ms > 0 {
+                tracing::info!(delay_ms, "leaving; requests are still taken");
+                sleep(Duration::from_millis(delay_ms)).await;
+            }
+        };
+        let mut cut = pin!(cut);
+        let is_cut = tokio::select! {
+            () = connections.accept_until(&listener, leave) => false,
+            () = cut.as_mut() => true,
+        };
         // From here on the system refuses new ones.
         drop(listener);
+        let cut = async {
+            if !is_cut {
+                cut.await;
+            }
+        };
         connections.drain(config.shutdown_grace(), cut).await;
     }
 }
@@ -117,7 +144,7 @@ struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
-    draining: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
 }
 
 struct Open {
@@ -131,7 +158,7 @@ impl Connections {
             shared,
             tasks: JoinSet::new(),
             open: HashMap::new(),
-            draining: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Serving),
         }
     }
 
@@ -176,7 +203,7 @@ impl Connections {
         let wire = Wire {
             pace: Arc::clone(&pace),
             closing: Arc::clone(&closing),
-            draining: self.draining.subscribe(),
+            stage: self.stage.subscribe(),
         };
         let task = self.tasks.spawn(connection::serve(
             Arc::clone(&self.shared),
@@ -220,28 +247,39 @@ impl Connections {
     async fn drain(mut self, grace: Duration, cut: impl Future<Output = ()>) {
         let begun = Instant::now();
         tracing::info!(connections = self.open.len(), "stopping");
-        self.draining.send_replace(true);
-        let all_end = async {
-            while let Some(ended) = self.tasks.join_next_with_id().await {
-                self.forget(ended);
-            }
-        };
-        let is_drained = tokio::select! {
-            ended = timeout(grace, all_end) => ended.is_ok(),
-            () = cut => false,
+        self.stage.send_replace(Stage::Draining);
+        let late = tokio::select! {
+            late = self.drain_within(grace) => late,
+            () = cut => self.open.len(),
         };
         let took_ms = begun.elapsed().as_millis();
-        if is_drained {
-            tracing::info!(took_ms, "stopped");
-        } else {
-            let connections = self.open.len();
-            tracing::warn!(
+        match late {
+            0 => tracing::info!(took_ms, "stopped"),
+            connections => tracing::warn!(
                 took_ms,
                 connections,
                 "stopped; what was still under way is cut off"
-            );
+            ),
         }
         self.tasks.shutdown().await;
+    }
+
+    /// Waits for the connections to end, and makes them when their time is up; how many that concerned.
+    async fn drain_within(&mut self, grace: Duration) -> usize {
+        if timeout(grace, self.all_ended()).await.is_ok() {
+            return 0;
+        }
+        let late = self.open.len();
+        self.stage.send_replace(Stage::Closing);
+        // Whoever says nothing within this time is cut without a word.
+        let _ = timeout(LAST_WORDS, self.all_ended()).await;
+        late
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.forget(ended);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod fields;
 mod form;
 mod kek;
 mod layout;
+mod origin;
 mod overview;
 mod paging;
 mod problem;

@@ -1,5 +1,5 @@
 //! What the suites share: an upstream and a trace collector on loopback, a platform on a database of its own, the host's
-//! binary, alone and serving, a wire to it, PostgreSQL, what may stand in between, and what benches print.
+//! binary, alone and serving, a wire to it, PostgreSQL, nginx, what may stand in between, and what benches print.
 //!
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
 
@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod fixture;
 pub mod load;
 pub mod measure;
+pub mod nginx;
 pub mod postgres;
 pub mod process;
 pub mod relay;

@@ -61,10 +61,20 @@ impl Request {
             .body(body.to_string())
     }
 
-    /// The request as it goes over the wire; the connection is closed after it.
+    /// Whether its answer has no body.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// The request as it goes over the wire, for `localhost` unless it names another host; the connection is closed after
+    /// it.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = [self.method.as_bytes(), b" ", &self.target].concat();
-        bytes.extend(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        bytes.extend(b" HTTP/1.1\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            bytes.extend(b"host: localhost\r\n");
+        }
+        bytes.extend(b"connection: close\r\n");
         for (name, value) in &self.headers {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
@@ -84,7 +94,7 @@ impl Request {
 
     /// Sends it over a connection of its own.
     pub fn send(&self, to: SocketAddr) -> Result<Answer> {
-        exchange(to, &self.bytes(), self.method == "HEAD")
+        exchange(to, &self.bytes(), self.is_head())
     }
 }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, strace, PostgreSQL, and the servers and the token of KEK providers. What
+//! and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and the servers and the token of KEK providers. What
 //! is there already is kept.
 
 use crate::project::Project;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 8] = [
+const TOOLS: [(&[&str], &str); 9] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -25,8 +25,12 @@ const TOOLS: [(&[&str], &str); 8] = [
     (&["chromium", "--version"], "chromium"),
     (&["strace", "--version"], "strace"),
     (&["softhsm2-util", "--version"], "softhsm2"),
+    (NGINX, "nginx-light"),
     (POSTGRESQL, "postgresql"),
 ];
+
+/// Only root looks for programs where Debian keeps this one.
+const NGINX: &[&str] = &["/usr/sbin/nginx", "-v"];
 
 /// Debian keeps its programs away from where programs are looked for.
 const POSTGRESQL: &[&str] = &[

@@ -10,6 +10,8 @@ use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde::Serialize;
 
+use crate::nearest::nearest;
+
 /// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
@@ -147,12 +149,8 @@ impl<'a> Document<'a> {
     /// Every key that was not asked for is unknown.
     pub(super) fn end(&mut self, fields: Fields<'_>) {
         for field in &fields.left {
-            let known = fields.known.iter();
-            let suggestion = known
-                .map(|known| (strsim::jaro_winkler(&field.name, known), known))
-                .filter(|(likeness, _)| *likeness > 0.75)
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, known)| format!("; did you mean \"{known}\"?"))
+            let suggestion = nearest(&field.name, fields.known.iter().copied())
+                .map(|known| format!("; did you mean \"{known}\"?"))
                 .unwrap_or_else(|| format!("; it has {}", quoted(&fields.known)));
             let message = format!(
                 "{} has no key \"{}\"{suggestion}",

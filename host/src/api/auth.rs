@@ -15,6 +15,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request_id::RequestId;
 use super::throttle::TooManyRequests;
+use super::unknown::Parameters;
 use crate::telemetry;
 
 /// An app, by one of its API keys.
@@ -41,6 +42,7 @@ impl FromRequestParts<Api> for AppCaller {
                 let metrics = api.platform().metrics();
                 let counted = api.request_rate().count(key.id);
                 counted.inspect_err(|_| metrics.limit_hit("server.rate_limit"))?;
+                check_query(parts)?;
                 Ok(Self {
                     app: key.app_id,
                     api_key: key.id,
@@ -93,6 +95,7 @@ impl FromRequestParts<Api> for Operator {
                 "this is not the admin token of this host; see TAVORA_ADMIN_TOKEN or the file admin-token in its data folder",
             ));
         }
+        check_query(parts)?;
         let request_id = request_id(parts);
         Ok(Self {
             caller: Caller::operator().in_request(request_id.as_str()),
@@ -104,6 +107,12 @@ impl From<TooManyRequests> for ApiError {
     fn from(refusal: TooManyRequests) -> Self {
         Self::too_many_requests(refusal.to_string(), refusal.retry_after_secs)
     }
+}
+
+/// Refuses parameters of the query that the operation does not know; without a list it knows none.
+fn check_query(parts: &Parts) -> Result<(), ApiError> {
+    let known = parts.extensions.get::<Parameters>();
+    known.unwrap_or(&Parameters::default()).check(parts)
 }
 
 /// The peer's address. A server that does not say it shares one throttle among all its peers.

@@ -9,8 +9,8 @@ use std::error::Error as _;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -56,12 +56,33 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
+/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no bound.
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("unreadable").split(',');
+        codings
+            .map(str::trim)
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let error = ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_content_encoding",
+        "the header Content-Encoding says that the body is compressed, which this host does not take; send it as it is, without that header",
+    );
+    let identity = HeaderValue::from_static("identity");
+    Err(error.header(ACCEPT_ENCODING, identity))
+}
+
 /// The whole body, or why not. What is left of one that is refused is the server's to drop.
 pub(crate) async fn collect(
     headers: &HeaderMap,
     mut body: Body,
     max_bytes: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    refuse_compressed(headers)?;
     let declared = declared_bytes(headers);
     if declared > max_bytes {
         return Err(too_long(max_bytes));

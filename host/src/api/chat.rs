@@ -18,8 +18,10 @@ use super::Api;
 use super::auth::AppCaller;
 use super::body::{self, StreamedBody};
 use super::error::ApiError;
-use super::schema::{BadBody, BadUpstream, Error, Invalid, Refused};
+use super::schema::{BadBody, BadUpstream, Error, Refused};
+use super::stopping::Events;
 use crate::platform::{RunIdentity, ServeError};
+use crate::server::Stopping;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -47,7 +49,7 @@ struct ChatCompletionRequest {
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "Models", operation_id = "chat_completions",
     request_body = ChatCompletionRequest,
     responses((status = 200, description = "The provider's answer, as it is.", content((Object = "application/json"), (String = "text/event-stream"))),
-        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, Invalid, BadBody, BadUpstream))]
+        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, BadBody, BadUpstream))]
 async fn complete(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
@@ -56,7 +58,7 @@ async fn complete(State(api): State<Api>, request: Request) -> Response {
 #[utoipa::path(post, path = "/api/sdk/chat/completions", tag = "Models", operation_id = "sdk_chat_completions",
     request_body = ChatCompletionRequest,
     responses((status = 200, description = "The provider's answer, as it is.", content((Object = "application/json"), (String = "text/event-stream"))),
-        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, Invalid, BadBody, BadUpstream))]
+        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, BadBody, BadUpstream))]
 async fn complete_for_sdks(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
@@ -113,7 +115,12 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
     // Scrubbing can change it.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.body_mut().keep(place);
-    Ok(response.map(Body::new))
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    Ok(match parts.extensions.remove::<Stopping>() {
+        Some(stopping) if is_stream => response.map(|it| Body::new(Events::new(it, stopping))),
+        _ => response.map(Body::new),
+    })
 }
 
 impl From<ServeError> for ApiError {

@@ -132,12 +132,22 @@ enum Step {
     Whole,
     Broken,
     Silent,
+    /// The caller wants no more.
+    Cut,
 }
 
 impl AnswerBody {
     /// Keeps something until the body goes.
     pub fn keep(&mut self, guard: impl Send + 'static) {
         self.kept = Some(Box::new(guard));
+    }
+
+    /// Ends the answer where it is, if it is not whole yet; what is left of it is to be polled to the end, which records
+    /// how it ended.
+    pub fn cut(&mut self) -> bool {
+        let is_streaming = matches!(self.phase, Phase::Streaming { .. });
+        self.end(&Step::Cut);
+        is_streaming
     }
 
     fn step(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
@@ -189,8 +199,12 @@ impl AnswerBody {
             .extend(self.scrubber.blocked().map(str::to_owned));
         let has_ended = matches!(how, Step::Whole);
         let is_silent = matches!(how, Step::Silent);
+        let is_cut = matches!(how, Step::Cut);
         let end = async move {
-            let failure = if is_silent {
+            let failure = if is_cut {
+                drop(running);
+                None
+            } else if is_silent {
                 drop(running);
                 call.dispatch.0.metrics.limit_hit("limits.stream.idle_ms");
                 tracing::warn!(

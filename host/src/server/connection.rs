@@ -25,6 +25,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::pace::{Late, Pace, at};
 use super::settings::ServerLimits;
 use super::socket::{Socket, Stream, close_gently};
+use super::stopping::{Stage, Stopping};
 use super::tls::Tls;
 
 /// What all connections share.
@@ -52,8 +53,8 @@ pub(super) struct Wire {
     pub pace: Arc<Pace>,
     /// To close now, because another connection needs the room.
     pub closing: Arc<Notify>,
-    /// To take no request after those in flight.
-    pub draining: watch::Receiver<bool>,
+    /// To take no request after those in flight, and to end them.
+    pub stage: watch::Receiver<Stage>,
 }
 
 /// Serves one connection until it ends.
@@ -83,7 +84,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
             );
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
-                _ = wire.draining.wait_for(|draining| *draining) => return,
+                _ = wire.stage.wait_for(|stage| *stage >= Stage::Draining) => return,
             };
             match shaken {
                 Ok(Ok(stream)) => Box::new(stream),
@@ -106,9 +107,14 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
 async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
     let limits = &shared.limits;
     let pace = &wire.pace;
-    let answer = service_fn(|request| answer(Arc::clone(shared), Arc::clone(pace), peer, request));
+    let stopping = Stopping(wire.stage.clone());
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(stopping.clone());
+        answer(Arc::clone(shared), Arc::clone(pace), peer, request)
+    });
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(socket), answer));
     let mut look_again = pin!(sleep_until(at(Instant::now())));
+    let mut closing = wire.stage.clone();
     let mut is_draining = false;
     let mut is_idle = false;
     loop {
@@ -123,9 +129,13 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
                 });
                 return was_refused || pace.has_unread_body();
             }
-            _ = wire.draining.wait_for(|draining| *draining), if !is_draining => {
+            _ = wire.stage.wait_for(|stage| *stage >= Stage::Draining), if !is_draining => {
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            // Requests in flight hear of it and end; where there is none, nothing is waited for.
+            _ = closing.wait_for(|stage| *stage >= Stage::Closing), if pace.waiting_since().is_some() => {
+                return false;
             }
             () = look_again.as_mut() => match pace.verdict(Instant::now(), limits) {
                 Ok(moment) => look_again.as_mut().reset(at(moment)),

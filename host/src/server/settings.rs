@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::host_names::HostName;
 use crate::api::throttle::{AuthFailureLimits, RequestRateLimits};
 use crate::egress::Origin;
 
@@ -18,7 +19,12 @@ use crate::egress::Origin;
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// How long requests may go on after the host was told to stop, in milliseconds.
+    /// The names that it answers to; without any, on loopback those of loopback, else every name.
+    pub hosts: Vec<HostName>,
+    /// How long requests are still taken after the host was told to stop, while `/readyz` sends them elsewhere, in
+    /// milliseconds.
+    pub drain_delay_ms: u64,
+    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say that they were cut.
     pub shutdown_grace_ms: u64,
     /// A PEM file of the host's certificate and those above it. With it and the key, the host talks TLS only.
     pub tls_cert_file: Option<PathBuf>,
@@ -38,6 +44,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            hosts: Vec::new(),
+            drain_delay_ms: 0,
             shutdown_grace_ms: 5_000,
             tls_cert_file: None,
             tls_key_file: None,

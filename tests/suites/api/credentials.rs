@@ -235,7 +235,7 @@ fn two_requests_in_one_are_never_two() {
     let before = platform.state();
     let key = &platform.app.key;
     let inner = format!(
-        "DELETE {} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n",
+        "DELETE {} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\n\r\n",
         platform.in_vault("")
     );
     for framing in [
@@ -247,7 +247,7 @@ fn two_requests_in_one_are_never_two() {
         "content-length : 4\r\n",
     ] {
         let request = format!(
-            "PUT /api/sdk/app/vault HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-api-key: wrong\r\n{framing}\r\n0\r\n\r\n{inner}"
+            "PUT /api/sdk/app/vault HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-api-key: wrong\r\n{framing}\r\n0\r\n\r\n{inner}"
         );
         // A refusal, or the end of the connection; never a second answer, and never what the inner request asks for.
         if let Ok(answer) = exchange(platform.serving.address, request.as_bytes(), false) {

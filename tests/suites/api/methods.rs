@@ -171,9 +171,9 @@ fn what_is_no_http_is_refused_and_the_host_goes_on() {
         b"GET\r\n\r\n",
         b"GET /healthz HTTP/9.9\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET /api/sdk/app HTTP/1.1\r\nhost: a\r\nx-api-key: a\0b\r\nconnection: close\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: a\r\nno colon\r\nconnection: close\r\n\r\n",
-        b"GET /a b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        b"GET /api/sdk/app HTTP/1.1\r\nhost: localhost\r\nx-api-key: a\0b\r\nconnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nno colon\r\nconnection: close\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     ] {
         let mut stream = tavora_tests::wire::connect(platform.serving.address).expect("it listens");
         let _ = std::io::Write::write_all(&mut stream, bytes);

@@ -3,8 +3,10 @@
 //! What the component decides by itself is tested beside it; here is what crosses the host.
 
 mod bad_upstreams;
+mod behind_nginx;
 mod clients;
 mod fixture;
 mod refusals;
 mod routing;
+mod stopping;
 mod streams;

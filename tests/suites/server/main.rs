@@ -5,6 +5,7 @@
 mod bodies;
 mod connections;
 mod heads;
+mod host_names;
 mod serve;
 mod served;
 mod stopping;

@@ -12,7 +12,8 @@ use tavora_tests::binary::{built, host, run};
 use tavora_tests::daemon::Daemon;
 use tavora_tests::wire::{Answer, Request, connect};
 
-const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
+/// The admin token of [`configured`].
+pub const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
 
 /// `serve` on the data folder `.tavora` of `folder`, with these variables.
 pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
@@ -21,7 +22,8 @@ pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
     Daemon::spawn(command.envs(variables.iter().copied()))
 }
 
-fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
+/// The same with a configuration and [`OWN_TOKEN`].
+pub fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tavora.toml"), text).expect("writable");
     let daemon = serve(folder.path(), &[("TAVORA_ADMIN_TOKEN", OWN_TOKEN)]);
@@ -215,7 +217,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
     let mut trickling = connect(daemon.address).expect("it listens");
     write!(
         trickling,
-        "POST /api/admin/apps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
+        "POST /api/admin/apps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
          Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     )
     .expect("it reads");

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use nix::sys::signal::Signal;
-use tavora_tests::wire::connect;
+use tavora_tests::daemon::Daemon;
+use tavora_tests::wire::{Request, connect};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::bodies::http2;
-use super::serve::serve;
-use super::served::{Served, answer, rest};
+use super::serve::{OWN_TOKEN, configured, serve};
+use super::served::{PATIENCE, Served, answer, rest};
 
 fn slow(ms: u64) -> Router {
     let wait = async move || {
@@ -105,6 +106,48 @@ async fn a_second_wish_cuts_at_once() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// The status of `/readyz`, asked by somebody new.
+fn readiness(daemon: &Daemon) -> (u16, String) {
+    let answer = daemon.send(&Request::new("GET", "/readyz"));
+    let code = answer.json()["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    (answer.status, code)
+}
+
+#[test]
+fn a_host_that_leaves_says_so_and_still_takes_requests() {
+    let settings = "[server]\ndrain_delay_ms = 600_000\nshutdown_grace_ms = 600_000\n";
+    let (_folder, daemon) = configured(settings);
+    let draining = (503, "draining".to_owned());
+    assert_ne!(readiness(&daemon), draining);
+    daemon.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    while readiness(&daemon) != draining {
+        assert!(begun.elapsed() < PATIENCE, "it does not leave");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(daemon.send(&Request::new("GET", "/healthz")).status, 200);
+    let apps = Request::new("GET", "/api/admin/apps")
+        .header("authorization", format!("Bearer {OWN_TOKEN}"));
+    assert_eq!(daemon.send(&apps).status, 200);
+    daemon.signal(Signal::SIGTERM);
+    let (status, said) = daemon.wait();
+    assert!(status.success(), "{said}");
+}
+
+#[test]
+fn a_host_that_has_left_takes_nothing_more_and_ends() {
+    let (_folder, daemon) = configured("[server]\ndrain_delay_ms = 300\n");
+    daemon.signal(Signal::SIGTERM);
+    let (status, said) = daemon.wait();
+    assert!(status.success(), "{said}");
+    let order = ["leaving; requests are still taken", "stopping", "stopped"];
+    let places: Vec<_> = order.map(|line| said.find(line)).into_iter().collect();
+    assert!(places.is_sorted() && !places.contains(&None), "{said}");
 }
 
 #[test]

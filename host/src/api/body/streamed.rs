@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use http_body::Frame;
 
-use super::{ApiError, declared_bytes, incomplete, too_long};
+use super::{ApiError, declared_bytes, incomplete, refuse_compressed, too_long};
 
 /// The body.
 pub struct StreamedBody {
@@ -30,12 +30,13 @@ pub struct Incomplete;
 
 impl StreamedBody {
     /// # Errors
-    /// The body declares to be longer than it may be.
+    /// The body declares to be compressed, or longer than it may be.
     pub fn new(
         headers: &HeaderMap,
         inner: Body,
         max_bytes: usize,
     ) -> Result<(Self, Fault), ApiError> {
+        refuse_compressed(headers)?;
         if declared_bytes(headers) > max_bytes {
             return Err(too_long(max_bytes));
         }
