@@ -31,6 +31,7 @@ mod tls;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use http::{HeaderName, Request, Response};
@@ -80,6 +81,13 @@ impl Egress {
     /// configuration opens for one call.
     pub fn grant(&mut self, origin: Origin) {
         self.granted.insert(origin);
+    }
+
+    /// Waits for an upstream's next byte as long as this, whatever the limits for other tools are.
+    pub(crate) fn waiting(mut self, idle_ms: NonZeroU64) -> Self {
+        self.limits.first_byte_timeout_ms = idle_ms;
+        self.limits.idle_timeout_ms = idle_ms;
+        self
     }
 
     /// What secrets open besides, call by call.

@@ -25,7 +25,7 @@ pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
-use crate::dispatch::{Dispatch, Tools};
+use crate::dispatch::{Dispatch, KnownServers, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
@@ -221,6 +221,7 @@ pub struct Platform {
     egress: Arc<EgressPool>,
     tools: Tools,
     mcp_client: Option<Arc<ToolComponent>>,
+    servers: Arc<KnownServers>,
     agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
@@ -265,6 +266,7 @@ impl Platform {
             metrics,
             tools: Tools::new(),
             mcp_client: None,
+            servers: Arc::default(),
             agents: Arc::new(Agents::none()),
             vaults,
             runtime,
@@ -402,6 +404,7 @@ impl Platform {
             agent,
             self.vaults.clone(),
             Arc::clone(&self.egress),
+            Arc::clone(&self.servers),
             &self.limits.tool,
             self.metrics.clone(),
         )

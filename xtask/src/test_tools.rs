@@ -50,12 +50,15 @@ const NPM_FOLDERS: [&str; 4] = [
 const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
 
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 6] = [
+const PYTHONS: [(&str, &str); 9] = [
     (
         "componentize-py",
         "../guest-tools/template/python/requirements.txt",
     ),
     ("schemathesis", "contract/schemathesis/requirements.txt"),
+    ("mcp-1.12", "mcp/python/mcp-1.12.txt"),
+    ("mcp-1.26", "mcp/python/mcp-1.26.txt"),
+    ("mcp-1.30", "mcp/python/mcp-1.30.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
     ("openbao", "kek/openbao-requirements.txt"),

@@ -49,10 +49,6 @@ impl Exchange {
             ("accept", plain(accept)),
             ("accept-encoding", plain("identity")),
             ("content-type", plain("application/json")),
-            (
-                "user-agent",
-                plain(concat!("tavora-llm-router/", env!("CARGO_PKG_VERSION"))),
-            ),
         ];
         if provider.has_key() {
             headers.push(("authorization", credential.header_value("Bearer ")?));

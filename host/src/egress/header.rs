@@ -2,11 +2,15 @@
 //! What a header means to an upstream is not its concern.
 
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER};
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::DenialReason;
+
+/// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
+const OWN_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tavora-host/", env!("CARGO_PKG_VERSION")));
 
 /// Whether a tool can neither send nor receive this header: it names the host,
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
@@ -43,6 +47,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReaso
     refuse_forbidden(headers)?;
     // A compressed answer could carry a credential past the scrubber.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(USER_AGENT).or_insert(OWN_USER_AGENT);
     Ok(())
 }
 
@@ -135,6 +140,17 @@ mod tests {
         prepare_request(&mut headers).expect("allowed");
         assert_eq!(headers["accept-encoding"], "identity");
         assert_eq!(headers["authorization"], "Bearer x");
+    }
+
+    #[test]
+    fn every_request_says_who_asks() {
+        let mut silent = headers(&[("accept", "*/*")]);
+        prepare_request(&mut silent).expect("allowed");
+        let expected = format!("tavora-host/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(silent["user-agent"], expected);
+        let mut own = headers(&[("user-agent", "mine/1")]);
+        prepare_request(&mut own).expect("allowed");
+        assert_eq!(own["user-agent"], "mine/1");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
 //! What a tool's outbound requests may use is the egress policy's business, not this file's.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -37,6 +37,8 @@ pub struct Limits {
     pub tool: ToolLimits,
     /// Limits of requests that trusted tools answer over HTTP.
     pub stream: StreamLimits,
+    /// Limits of calls to MCP servers.
+    pub mcp: McpLimits,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             agent: AgentLimits::default(),
             tool: ToolLimits::default(),
             stream: StreamLimits::default(),
+            mcp: McpLimits::default(),
         }
     }
 }
@@ -168,6 +171,29 @@ impl Default for StreamLimits {
             max_per_app: 64,
             idle_ms: 120_000,
             wall_clock_ms: 1_800_000,
+        }
+    }
+}
+
+/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall clock.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpLimits {
+    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the egress policy's
+    /// `first_byte_timeout_ms` and `idle_timeout_ms`.
+    pub idle_ms: NonZeroU64,
+    /// From start to end, in milliseconds.
+    pub wall_clock_ms: u64,
+    /// For the word to a server that a session has ended, in milliseconds; no run waits for it.
+    pub end_ms: u64,
+}
+
+impl Default for McpLimits {
+    fn default() -> Self {
+        Self {
+            idle_ms: NonZeroU64::new(60_000).expect("it is above zero"),
+            wall_clock_ms: 600_000,
+            end_ms: 5_000,
         }
     }
 }

@@ -75,6 +75,10 @@ impl Target {
         }
     }
 
+    pub(crate) fn too_late(&self) -> ToolError {
+        self.error(&ErrorCode::HttpResponseTimeout)
+    }
+
     pub(crate) fn too_long(&self, max_bytes: u64) -> ToolError {
         too_long(&self.upstream, max_bytes)
     }
