@@ -117,40 +117,39 @@ fn send(
 pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> {
     let kind = media_type(&incoming);
     let max_bytes = server.bounds.max_response_bytes;
-    let too_long = || request::too_long(&server.called, max_bytes);
-    let mut begun = Vec::new();
-    let is_whole = loop {
-        if begun.len() as u64 > max_bytes {
-            return Err(too_long());
-        }
-        let start = beginning(&begun);
-        if start.first().is_some_and(|it| b"{[".contains(it)) || start.len() >= TELLING_BYTES {
-            break false;
-        }
-        match incoming.next_piece()? {
-            Some(piece) => begun.extend_from_slice(&piece),
-            None => break true,
+    let mut read = 0;
+    let mut next_piece = || {
+        let piece = incoming.next_piece()?;
+        read += piece.as_ref().map_or(0, Vec::len) as u64;
+        match read > max_bytes {
+            true => Err(request::too_long(&server.called, max_bytes)),
+            false => Ok(piece),
         }
     };
-    let start = beginning(&begun);
-    let is_json = start.first().is_some_and(|it| b"{[".contains(it));
-    let is_event = FIELDS.iter().any(|field| start.starts_with(field));
+    let mut begun = Vec::new();
+    let (is_json, is_whole) = loop {
+        // What stands before the beginning is dropped, so that no piece is looked at twice.
+        begun.drain(..begun.len() - beginning(&begun).len());
+        let is_json = begun.first().is_some_and(|it| b"{[".contains(it));
+        if is_json || begun.len() >= TELLING_BYTES {
+            break (is_json, false);
+        }
+        match next_piece()? {
+            Some(piece) => begun.extend_from_slice(&piece),
+            None => break (is_json, true),
+        }
+    };
+    let is_event = FIELDS.iter().any(|field| begun.starts_with(field));
     if !is_json && (is_event || kind == "text/event-stream") {
         return Ok(Body::Events(Box::new(Messages::after(incoming, &begun))));
     }
     if !is_json && kind != "application/json" {
         return Ok(Body::Neither(begun));
     }
-    while !is_whole && begun.len() as u64 <= max_bytes {
-        match incoming.next_piece()? {
-            Some(piece) => begun.extend_from_slice(&piece),
-            None => break,
-        }
+    while !is_whole && let Some(piece) = next_piece()? {
+        begun.extend_from_slice(&piece);
     }
-    match begun.len() as u64 > max_bytes {
-        true => Err(too_long()),
-        false => Ok(Body::Json(begun)),
-    }
+    Ok(Body::Json(begun))
 }
 
 /// What follows a byte order mark and white space.

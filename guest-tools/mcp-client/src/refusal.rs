@@ -8,8 +8,6 @@ use crate::message::{self, Message, Reply, RpcError};
 
 /// How much of a body is read for its words.
 const MAX_READ_BYTES: usize = 64 * 1024;
-/// How long a body may take for that.
-const MAX_READ_MS: u64 = 5_000;
 /// How much of a body that is no message is shown.
 const MAX_SHOWN_CHARS: usize = 500;
 /// Where JSON keeps its words, the best place first.
@@ -45,8 +43,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Reads an answer to the request `awaited`. A body that does not come has no words.
-    pub fn read(mut incoming: Incoming, awaited: u64) -> Self {
+    /// Reads an answer to the request `awaited`, whose body has so many milliseconds. One that
+    /// does not come has no words.
+    pub fn read(mut incoming: Incoming, awaited: u64, within_ms: u64) -> Self {
         let header = |name: &str| incoming.header(name).map(message::shown);
         let mut refusal = Self {
             status: incoming.status,
@@ -56,7 +55,7 @@ impl Refusal {
             ..Self::default()
         };
         let mut body = Vec::new();
-        incoming.end_within(MAX_READ_MS);
+        incoming.end_within(within_ms);
         while let Ok(Some(piece)) = incoming.next_piece() {
             body.extend_from_slice(&piece);
             if body.len() >= MAX_READ_BYTES {

@@ -23,7 +23,11 @@ impl Link {
     pub fn open(server: &Server) -> Result<Self, ToolError> {
         let incoming = exchange::listen(server, &Extra::new())?;
         if incoming.status != 200 {
-            return Err(server.refusal(&Refusal::read(incoming, 0)));
+            return Err(server.refusal(&Refusal::read(
+                incoming,
+                0,
+                server.brief.between_bytes_timeout_ms,
+            )));
         }
         if exchange::media_type(&incoming) != "text/event-stream" {
             return Err(server
@@ -67,7 +71,11 @@ impl Link {
         let extra = Extra::new();
         let answer = exchange::post(server, &self.path, message, &extra, &server.bounds)?;
         if !(200..=299).contains(&answer.status) {
-            return Ok(Outcome::Refused(Refusal::read(answer, id)));
+            return Ok(Outcome::Refused(Refusal::read(
+                answer,
+                id,
+                server.brief.between_bytes_timeout_ms,
+            )));
         }
         let path = &self.path;
         let answer = |answer: Value| exchange::notify(server, path, &answer, &Extra::new());

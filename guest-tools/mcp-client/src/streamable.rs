@@ -68,7 +68,11 @@ fn post_within(
     let mut incoming = exchange::post(server, &server.path, message, extra, bounds)?;
     let status = incoming.status;
     if !(200..=299).contains(&status) {
-        return Ok(Outcome::Refused(Refusal::read(incoming, id)));
+        return Ok(Outcome::Refused(Refusal::read(
+            incoming,
+            id,
+            server.brief.between_bytes_timeout_ms,
+        )));
     }
     if let Some(count) = body_within_ms {
         incoming.end_within(count);

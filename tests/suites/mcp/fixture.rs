@@ -60,19 +60,6 @@ impl WithAgents {
         }
     }
 
-    /// What a program of an agent logs, a line each.
-    pub(crate) async fn logs_of(&self, id: &str, code: &str) -> String {
-        let agent = self.host.platform.agent(id).await;
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let mut run = AgentRun::new(self.host.app.id, code);
-        run.tools = RunTools::Of(agent.unwrap_or_else(|error| panic!("{error}")));
-        run.log = Box::new(move |line| {
-            let _ = sender.send(line.to_owned());
-        });
-        self.host.platform.run(run).await;
-        receiver.try_iter().collect::<Vec<_>>().join("\n")
-    }
-
     /// The code and the message of the `ToolError` that a program of the one agent must throw.
     pub(crate) async fn tool_error(&self, code: &str) -> (String, String) {
         match self.run_as(AGENT, code).await.outcome {
