@@ -153,8 +153,10 @@ fn install_python_packages(project: &Project, name: &str, requirements: &Path) -
     let folder = test_tools(project)?.join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
-        Command::new(folder.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check"])
+        // Not `bin/pip`: that names the place where it was made, and a build's folder may have been copied.
+        Command::new(folder.join("bin/python"))
+            .args(["-m", "pip", "install"])
+            .args(["--quiet", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(requirements),
     )
