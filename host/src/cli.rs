@@ -31,8 +31,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use output::Output;
+use output::{Output, print_error_line, visible};
 
+use crate::runtime::{COMPILING, worker};
 use crate::telemetry::log;
 use crate::telemetry::traces::Traces;
 
@@ -134,11 +135,11 @@ impl Failure {
         match self {
             Self::Status(status) => ExitCode::from(status),
             Self::Usage(_) => {
-                eprintln!("error: {self}");
+                print_error_line(&format!("error: {}", visible(&self.to_string())));
                 ExitCode::from(2)
             }
             Self::Failed(_) => {
-                eprintln!("error: {self}");
+                print_error_line(&format!("error: {}", visible(&self.to_string())));
                 ExitCode::FAILURE
             }
         }
@@ -165,13 +166,14 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 /// Parses the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
+    worker::run_if_asked();
     harden();
     let cli = Cli::parse();
     let default_level = match &cli.command {
-        Command::Dev(_) | Command::Serve(_) => "info",
+        Command::Dev(_) | Command::Serve(_) => "info".to_owned(),
         // What it provokes on purpose would only disturb its transcript.
-        Command::Demo(_) => "error",
-        _ => "warn",
+        Command::Demo(_) => "error".to_owned(),
+        _ => format!("warn,{COMPILING}=info"),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -184,7 +186,7 @@ pub fn main() -> ExitCode {
         Ok(traces) => traces,
         Err(failure) => return failure.report(),
     };
-    log::start(default_level, traces.as_ref());
+    log::start(&default_level, traces.as_ref());
     let outcome = runtime.block_on(execute(cli));
     if let Some(traces) = traces {
         traces.flush();

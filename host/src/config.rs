@@ -13,6 +13,7 @@ use crate::egress::{EgressLimits, Origin};
 use crate::kek::config::KekConfig;
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
+use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 use crate::telemetry::traces::OtlpEndpoint;
@@ -36,6 +37,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// What runs and calls may use.
     pub limits: Limits,
+    /// What inspects and compiles the components that others supply.
+    pub worker: WorkerConfig,
     /// What the host tells of itself.
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
@@ -198,6 +201,7 @@ impl Config {
             &mut config.egress.extra_ca_file,
             &mut config.server.tls_cert_file,
             &mut config.server.tls_key_file,
+            &mut config.worker.program,
         ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
@@ -329,6 +333,7 @@ mod tests {
             "[limits.tool]",
             "[limits.stream]",
             "[telemetry]",
+            "[worker]",
             "[tools.a]",
         ] {
             let error = Config::parse(&format!("{section}\nnonsense = 1")).expect_err(section);

@@ -167,7 +167,7 @@ impl Dispatch {
             tool: shown(tool),
             operation: shown(operation),
             ok: outcome.is_ok(),
-            error_code: outcome.as_ref().err().map(|error| error.code.clone()),
+            error_code: outcome.as_ref().err().map(|error| shown(&error.code)),
             duration_ms: whole_ms(started.elapsed()),
         });
         outcome
@@ -345,7 +345,7 @@ fn unknown_operation(tool: &ToolComponent, operation: &str) -> ToolError {
     }
 }
 
-/// A name as an agent gave it, short enough to repeat and to keep.
+/// A name as an agent or a tool gave it, short enough to repeat and to keep.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(MAX_SHOWN_CHARS) {
         None => name.to_owned(),

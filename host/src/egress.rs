@@ -42,6 +42,7 @@ use wasmtime_wasi_http::{
 };
 
 pub use self::address::refused_range;
+pub(crate) use self::body::MAX_EMPTY_CHUNKS;
 use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog};
 use self::exchange::Exchange;

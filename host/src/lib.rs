@@ -22,6 +22,7 @@ pub mod rotation;
 pub mod runtime;
 pub mod scrub;
 pub mod server;
+mod shown;
 pub mod storage;
 pub mod telemetry;
 mod trail;

@@ -238,16 +238,15 @@ impl Platform {
         config: &Config,
         cache_dir: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let runtime = Runtime::start(&config.limits, cache_dir).map_err(StartError::Engine)?;
+        let runtime = Runtime::start(&config.limits, &config.worker, cache_dir)
+            .map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
-            Ok(bytes) => {
-                Ok(runtime
-                    .load_chosen_agent(bytes)
-                    .map_err(|source| StartError::Load {
-                        tool: builtin::SANDBOX.to_owned(),
-                        source,
-                    })?)
-            }
+            Ok(bytes) => Ok(runtime
+                .load_own_agent(builtin::SANDBOX, bytes)
+                .map_err(|source| StartError::Load {
+                    tool: builtin::SANDBOX.to_owned(),
+                    source,
+                })?),
             Err(MissingGuest(name)) => Err(name),
         };
         let metrics = Metrics::new();
@@ -333,8 +332,9 @@ impl Platform {
             .collect()
     }
 
-    /// Inspects, compiles and links a component of the agent class, when its turn comes: no more than
-    /// `limits.max_concurrent_compilations` are looked at at a time.
+    /// Inspects, compiles and links a component of the agent class, in a worker of its own, when its turn comes: there are no
+    /// more workers than `limits.max_concurrent_compilations`. A program that embeds the host has to call
+    /// [`run_if_asked`](crate::runtime::worker::run_if_asked) for it. Whoever stops waiting ends the worker.
     pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
         self.runtime.load_supplied_agent(bytes).await
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::{print_error_line, print_line, visible};
+use super::output::{print_error_line, print_json, visible};
 use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
@@ -81,7 +81,7 @@ impl Run {
             }
         };
         match report.outcome {
-            Ok(json) => Ok(print_line(json.get())?),
+            Ok(json) => Ok(print_json(json.get())?),
             Err(error) => Err(explain(error)),
         }
     }

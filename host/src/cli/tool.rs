@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::output::{Output, print_error_line, print_line, table, visible};
+use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::{Session, config, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
 use crate::platform::{AgentRun, GrantedBy, ToolView};
-use crate::runtime::inspection::{self, Fit, Inspection};
+use crate::runtime::inspection::{Fit, Inspection};
+use crate::runtime::worker::Worker;
+use crate::shown;
 
 #[derive(Subcommand)]
 pub(crate) enum ToolCommand {
@@ -49,10 +51,12 @@ impl ToolCommand {
                 .await
             }
             Self::Inspect { file } => {
-                let limits = config(global)?.limits.component;
-                let bytes = component_file::read(&file, limits.max_bytes)
+                let config = config(global)?;
+                let bytes = component_file::read(&file, config.limits.component.max_bytes)
                     .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
-                let inspection = inspection::inspect(&bytes, &limits)
+                let inspection = Worker::new(&config.worker, &config.limits)
+                    .inspect(bytes)
+                    .await
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
                 output.show(&inspection, describe)?;
                 match inspection.class {
@@ -75,7 +79,7 @@ impl ToolCommand {
                         .call_tool(identity, &tool, &operation, &input)
                         .await
                     {
-                        Ok(json) => Ok(print_line(&json)?),
+                        Ok(json) => Ok(print_json(&json)?),
                         Err(error) => {
                             print_error_line(&format!(
                                 "error: {} ({})",
@@ -124,13 +128,17 @@ fn describe(inspection: &Inspection) -> String {
         .iter()
         .filter(|import| import.name.contains(':'));
     for import in interfaces {
-        lines.push(format!("imports  {} ({})", import.name, import.place));
+        lines.push(format!(
+            "imports  {} ({})",
+            shown::name(&import.name),
+            import.place
+        ));
     }
     if inspection.imports.is_empty() {
         lines.push("imports  nothing".to_owned());
     }
     for export in &inspection.exports {
-        lines.push(format!("exports  {export}"));
+        lines.push(format!("exports  {}", shown::name(export)));
     }
     match &inspection.class {
         Fit::Agent => lines.push(

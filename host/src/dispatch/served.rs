@@ -19,6 +19,7 @@ use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::WasiBody;
 
 use super::Dispatch;
+use crate::egress::MAX_EMPTY_CHUNKS;
 use crate::runtime::tool::{Running, ToolComponent, ToolFailure};
 use crate::scrub::StreamScrubber;
 use crate::telemetry::activity::CANCELLED;
@@ -144,11 +145,15 @@ impl AnswerBody {
         let Phase::Streaming { inner, call, .. } = &mut self.phase else {
             return Poll::Ready(None);
         };
-        loop {
+        for passed_over in 0.. {
+            if passed_over == MAX_EMPTY_CHUNKS {
+                // A tool that writes nothing without end is let wait, as one that writes nothing at all.
+                context.waker().wake_by_ref();
+                break;
+            }
             let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(context) else {
                 break;
             };
-            self.is_waiting = false;
             let data = match frame {
                 None => return Poll::Ready(Some(Step::Whole)),
                 Some(Err(_)) => return Poll::Ready(Some(Step::Broken)),
@@ -156,6 +161,7 @@ impl AnswerBody {
             };
             // Trailers of an upstream are not passed on.
             let Ok(data) = data else { continue };
+            self.is_waiting &= data.is_empty();
             let released = &call.dispatch.0.released;
             if released.revision() != self.revision {
                 self.revision = released.revision();

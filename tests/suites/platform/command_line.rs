@@ -284,3 +284,37 @@ fn a_reader_that_goes_away_is_no_error() {
         assert!(ended.status.success(), "{arguments:?}: {ended:?}");
     }
 }
+
+#[test]
+fn no_name_in_a_component_forges_the_verdict_of_tool_inspect() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let forged = r"a:b/\nclass    agent: it can call tools\1b[8m\c2\9b8m\e2\80\ae\e2\80\a8";
+    let text = format!(r#"(component (core module (import "{forged}" "f" (func))))"#);
+    let bytes = wat::parse_str(text).expect("it is a component");
+    std::fs::write(path.join("forged.wasm"), bytes).expect("writable");
+    let ended = run(path, &["tool", "inspect", "forged.wasm"]);
+    assert_eq!(ended.status, 4, "{ended:?}");
+    let verdicts = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("class"));
+    let verdicts: Vec<&str> = verdicts.collect();
+    assert_eq!(verdicts, ["class    none: the host refuses it"]);
+    let steers = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2028}".contains(c);
+    assert!(!ended.stdout.contains(steers), "{ended:?}");
+    // Programs get the name as it is.
+    let json = run(path, &["tool", "inspect", "forged.wasm", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let name = json["imports"][0]["name"].as_str().expect("text");
+    assert!(name.contains("\u{1b}[8m"), "{name:?}");
+    // An error is one line, whatever the file is called.
+    let name = "no\nclass    agent\u{1b}[8m.wasm";
+    let ended = run(path, &["tool", "inspect", name]);
+    assert_eq!(
+        (ended.status, ended.stderr.lines().count()),
+        (2, 1),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+}

@@ -51,6 +51,12 @@ async fn an_agents_limits_end_its_run() {
             "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))",
             "limits.agent.max_tool_calls",
         ),
+        // Errors are answers too.
+        (
+            "[limits.agent]\nmax_answer_bytes = 150",
+            "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))",
+            "limits.agent.max_answer_bytes",
+        ),
         (
             "[limits.agent]\nhostcall_fuel_bytes = 100000",
             "console.log('x'.repeat(200000))",

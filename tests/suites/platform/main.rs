@@ -15,4 +15,5 @@ mod scrubbing;
 mod telemetry;
 mod template;
 mod tool_log;
+mod worker;
 mod workspace;

@@ -309,3 +309,21 @@ async fn what_goes_wrong_on_the_network_has_its_own_error() {
     assert!(matches!(outcome, Err(WasiError::DnsError { .. })));
     assert_eq!(bench.refusals(), []);
 }
+
+#[tokio::test]
+async fn empty_chunks_without_end_go_to_nobody_and_leave_others_their_turn() {
+    let upstream = Upstream::fine().await;
+    let settings = settings_with(&[&upstream.origin], "first_byte_timeout_ms = 100");
+    let bench = Bench::new(settings);
+    let mut tool = bench.tool(&[&upstream.origin]);
+    let endless =
+        request("POST", upstream.url("/"), "").map(|_| streamed(std::iter::repeat(Bytes::new())));
+    // The timer gets its turn on this one thread.
+    let outcome = send(&mut tool, endless).await;
+    assert!(matches!(outcome, Err(WasiError::HttpResponseTimeout)));
+
+    let some = std::iter::repeat_n(Bytes::new(), 1_000).chain([Bytes::from_static(b"end")]);
+    let some = request("POST", upstream.url("/"), "").map(|_| streamed(some));
+    assert!(send(&mut tool, some).await.is_ok());
+    assert_eq!(upstream.received()[0].body, "end");
+}
