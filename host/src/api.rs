@@ -38,10 +38,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
-use vault_core::SecretVaults;
+use vault_core::{KekStatus, SecretVaults};
 
 use self::admin_token::AdminToken;
 use self::app_runs::AppRuns;
+use self::body::BodyBudgets;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
@@ -49,6 +50,8 @@ use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::rotation::Rotation;
 use crate::server;
+use crate::telemetry::metrics::Counted;
+use crate::trail::Refusals;
 use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
@@ -59,10 +62,13 @@ struct Shared {
     platform: Platform,
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
+    refusals: Refusals,
     request_rate: RequestRate,
     app_runs: AppRuns,
     app_streams: AppRuns,
     rotation: Rotation,
+    bodies: BodyBudgets,
+    kek_counts: Counted<KekStatus>,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
 }
@@ -73,11 +79,18 @@ impl Api {
         Self(Arc::new(Shared {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
             app_streams: AppRuns::new(platform.limits().stream.max_per_app),
+            refusals: Refusals::new(
+                platform.vaults().clone(),
+                platform.metrics().clone(),
+                server.auth_failures.max_audited_per_minute,
+            ),
             platform,
             rotation: Rotation::default(),
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
+            bodies: BodyBudgets::new(&server.limits),
+            kek_counts: Counted::new(server.limits.kek_counts_max_age()),
             limits: server.limits,
             cors_allowed_origins: server.cors_allowed_origins.clone(),
         }))
@@ -103,6 +116,10 @@ impl Api {
         &self.0.auth_failures
     }
 
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
     /// The walk over all secrets that goes on, or the last one.
     pub fn rotation(&self) -> &Rotation {
         &self.0.rotation
@@ -118,6 +135,14 @@ impl Api {
 
     fn request_rate(&self) -> &RequestRate {
         &self.0.request_rate
+    }
+
+    pub(crate) fn bodies(&self) -> &BodyBudgets {
+        &self.0.bodies
+    }
+
+    pub(crate) fn kek_counts(&self) -> &Counted<KekStatus> {
+        &self.0.kek_counts
     }
 
     pub(crate) fn limits(&self) -> &ServerLimits {

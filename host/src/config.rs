@@ -287,7 +287,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `trusted_proxies`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -298,6 +298,10 @@ mod tests {
             ),
             ("[tools.a]\norigins = [\"https://a/b\"]", "line 2, column 1"),
             ("[server]\nlisten = 3", "line 2, column 10: "),
+            (
+                "[server]\ntrusted_proxies = [\"nginx\"]",
+                "line 2, column 19: \"nginx\" is no address and no network of trusted_proxies; write 192.0.2.1",
+            ),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");

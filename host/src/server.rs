@@ -3,14 +3,20 @@
 //! A router is served as it is given; routes, credentials and the words of refusals are `api`'s business.
 
 mod body;
+mod budget;
+mod claim;
 mod connection;
+mod framing;
 mod head;
 mod pace;
+mod peer;
+mod places;
+mod proxies;
 mod settings;
 mod socket;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -24,9 +30,14 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 pub use self::body::BodyError;
+pub use self::budget::{ByteBudget, ByteShare, UsedUp};
+pub use self::claim::Claim;
 use self::connection::{Shared, Wire};
 pub use self::head::check_head;
 use self::pace::Pace;
+pub use self::peer::Peer;
+use self::places::{Full, Places};
+pub use self::proxies::{Arrival, TrustedProxies};
 pub use self::settings::{ServerConfig, ServerLimits};
 pub use self::tls::{Tls, TlsError};
 
@@ -104,7 +115,7 @@ impl Server {
             ..
         } = self;
         tracing::info!(%url, "listening");
-        let mut connections = Connections::new(Shared::new(config.limits, tls, router));
+        let mut connections = Connections::new(Shared::new(&config, tls, router));
         connections.accept_until(&listener, stop).await;
         // From here on the system refuses new ones.
         drop(listener);
@@ -116,50 +127,42 @@ impl Server {
 struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
-    open: HashMap<Id, Open>,
+    places: Places,
+    /// Those that were accepted and have no place yet, the oldest first.
+    newcomers: VecDeque<(TcpStream, SocketAddr)>,
     draining: watch::Sender<bool>,
-}
-
-struct Open {
-    pace: Arc<Pace>,
-    closing: Arc<Notify>,
 }
 
 impl Connections {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
+            places: Places::new(shared.limits, shared.proxies.clone()),
             shared,
             tasks: JoinSet::new(),
-            open: HashMap::new(),
+            newcomers: VecDeque::new(),
             draining: watch::Sender::new(false),
         }
     }
 
     async fn accept_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut newcomer = None;
         loop {
-            if let Some((stream, peer)) = newcomer.take() {
-                if self.open.len() < self.shared.limits.max_connections.get() {
-                    self.start(stream, peer);
-                } else {
-                    self.make_room(1);
-                    newcomer = Some((stream, peer));
-                }
-            }
+            self.place_newcomers();
+            let is_full = self.newcomers.len() >= self.shared.limits.max_connections_per_peer.get();
             tokio::select! {
                 () = stop.as_mut() => return,
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
-                () = sleep(ROOM_PAUSE), if newcomer.is_some() => {}
-                accepted = listener.accept(), if newcomer.is_none() => match accepted {
-                    Ok(accepted) => newcomer = Some(accepted),
+                () = sleep(ROOM_PAUSE), if !self.newcomers.is_empty() => {}
+                accepted = listener.accept(), if !is_full => match accepted {
+                    Ok(accepted) => self.newcomers.push_back(accepted),
                     Err(error) if concerns_one_connection(&error) => {
                         tracing::debug!(%error, "a connection was gone before it was accepted");
                     }
                     Err(error) => {
-                        tracing::error!(%error, connections = self.open.len(), "no connection can be accepted");
+                        let connections = self.places.taken();
+                        tracing::error!(%error, connections, "no connection can be accepted");
                         // The database and the tools need files too.
-                        self.make_room(self.open.len().div_ceil(4));
+                        self.places.make_room(Full::All, connections.div_ceil(4));
                         tokio::select! {
                             () = stop.as_mut() => return,
                             () = sleep(ACCEPT_PAUSE) => {}
@@ -168,6 +171,40 @@ impl Connections {
                 },
             }
         }
+    }
+
+    /// Starts those for whom there is a place, the latest first: who has waited long may have gone. For the others
+    /// room is made, and where very many of one peer wait, the oldest of them are turned away.
+    fn place_newcomers(&mut self) {
+        let mut waiting = VecDeque::new();
+        let mut shortages: Vec<(Full, usize)> = Vec::new();
+        while let Some((stream, address)) = self.newcomers.pop_back() {
+            let Err(full) = self.places.check(address.ip()) else {
+                self.start(stream, address);
+                continue;
+            };
+            match shortages.iter_mut().find(|(of, _)| *of == full) {
+                Some((_, wanted)) => *wanted += 1,
+                None => shortages.push((full, 1)),
+            }
+            waiting.push_front((stream, address, full));
+        }
+        for (full, wanted) in shortages {
+            self.places.make_room(full, wanted);
+        }
+        let too_many = waiting.len() >= self.shared.limits.max_connections_per_peer.get();
+        let of_a_peer = |full: &Full| matches!(full, Full::Peer(_));
+        let turned_away = waiting
+            .iter()
+            .position(|(_, _, full)| too_many && of_a_peer(full));
+        if let Some((_, address, _)) = turned_away.and_then(|index| waiting.remove(index)) {
+            let limit = "server.limits.max_connections_per_peer";
+            tracing::debug!(peer = %address, limit, "a connection is turned away");
+        }
+        self.newcomers = waiting
+            .into_iter()
+            .map(|(stream, address, _)| (stream, address))
+            .collect();
     }
 
     fn start(&mut self, stream: TcpStream, peer: SocketAddr) {
@@ -184,24 +221,7 @@ impl Connections {
             peer,
             wire,
         ));
-        self.open.insert(task.id(), Open { pace, closing });
-    }
-
-    /// Closes up to so many connections that wait for a request, those first that have waited longest: so nobody keeps
-    /// others out by holding connections and asking nothing. Those that have not waited long are left alone, or new
-    /// ones would displace each other before they are heard.
-    fn make_room(&mut self, wanted: usize) {
-        let patience = self.shared.limits.displace_after();
-        let mut waiting: Vec<_> = self
-            .open
-            .values()
-            .filter_map(|open| Some((open.pace.waiting_since()?, &open.closing)))
-            .filter(|(since, _)| since.elapsed() >= patience)
-            .collect();
-        waiting.sort_by_key(|(since, _)| *since);
-        for (_, closing) in waiting.into_iter().take(wanted) {
-            closing.notify_one();
-        }
+        self.places.take(task.id(), peer.ip(), pace, closing);
     }
 
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
@@ -214,12 +234,12 @@ impl Connections {
                 failed.id()
             }
         };
-        self.open.remove(&id);
+        self.places.leave(id);
     }
 
     async fn drain(mut self, grace: Duration, cut: impl Future<Output = ()>) {
         let begun = Instant::now();
-        tracing::info!(connections = self.open.len(), "stopping");
+        tracing::info!(connections = self.places.taken(), "stopping");
         self.draining.send_replace(true);
         let all_end = async {
             while let Some(ended) = self.tasks.join_next_with_id().await {
@@ -234,7 +254,7 @@ impl Connections {
         if is_drained {
             tracing::info!(took_ms, "stopped");
         } else {
-            let connections = self.open.len();
+            let connections = self.places.taken();
             tracing::warn!(
                 took_ms,
                 connections,

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod collector;
 pub mod daemon;
 pub mod fixture;
+pub mod flood;
 pub mod load;
 pub mod measure;
 pub mod postgres;

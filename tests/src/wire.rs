@@ -3,10 +3,11 @@
 //! It follows no redirect, keeps no cookie, tries nothing twice and knows no TLS.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 /// How long one read or write may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,6 +87,12 @@ impl Request {
     pub fn send(&self, to: SocketAddr) -> Result<Answer> {
         exchange(to, &self.bytes(), self.method == "HEAD")
     }
+
+    /// Sends it over a connection of its own that comes from this address.
+    pub fn send_from(&self, from: IpAddr, to: SocketAddr) -> Result<Answer> {
+        let stream = connect_from(from, to)?;
+        converse(stream, &self.bytes(), self.method == "HEAD")
+    }
 }
 
 /// A response.
@@ -121,7 +128,24 @@ impl Answer {
 
 /// A connection with the patience of a test.
 pub fn connect(to: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(to)?;
+    patient(TcpStream::connect(to)?)
+}
+
+/// The same from an address of this machine: all of 127.0.0.0/8 are, so that one test can be many peers.
+pub fn connect_from(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    patient(stream)
+}
+
+fn patient(stream: TcpStream) -> Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -133,7 +157,10 @@ pub fn connect(to: SocketAddr) -> Result<TcpStream> {
 /// A server that answers before it has read everything may close its side; the bytes that could not be written any more
 /// are no failure if there is an answer.
 pub fn exchange(to: SocketAddr, bytes: &[u8], is_head: bool) -> Result<Answer> {
-    let mut stream = connect(to)?;
+    converse(connect(to)?, bytes, is_head)
+}
+
+fn converse(mut stream: TcpStream, bytes: &[u8], is_head: bool) -> Result<Answer> {
     let written = stream.write_all(bytes);
     match read_answer(&mut BufReader::new(stream), is_head) {
         Err(unread) => Err(written.err().unwrap_or(unread)),

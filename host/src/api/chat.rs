@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::AppCaller;
-use super::body::{self, StreamedBody};
+use super::body::{self, LengthLimit, StreamedBody};
 use super::error::ApiError;
 use super::schema::{BadBody, BadUpstream, Error, Invalid, Refused};
 use crate::platform::{RunIdentity, ServeError};
@@ -81,7 +81,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
     if parts.method == Method::POST {
         body::require_json(&parts.headers)?;
     }
-    let (body, fault) = StreamedBody::new(&parts.headers, body, api.limits().max_body_bytes)?;
+    let (body, fault) = StreamedBody::new(&parts.headers, body, LengthLimit::of_any(api.limits()))?;
     let asked = http::Request::builder()
         .method(parts.method)
         // The component must not learn how the host is reached.

@@ -51,7 +51,8 @@ async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
 async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
     let metrics = api.platform().metrics();
-    let text = metrics.render(api.vaults(), &api.rotation().view()).await;
+    let walk = api.rotation().view();
+    let text = metrics.render(api.vaults(), api.kek_counts(), &walk).await;
     ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], text)
 }
 

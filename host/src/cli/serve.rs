@@ -107,7 +107,7 @@ impl Serving {
             &session.config.admin,
             self.server.tls().is_some(),
         );
-        let rotation = api.rotation().clone();
+        let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
         let router = api::router(api, page);
         let (stop, cut) = (signals(1)?, signals(2)?);
         print_line(&format!(
@@ -116,6 +116,7 @@ impl Serving {
         ))?;
         self.server.serve(router, stop, cut).await;
         rotation.stop().await;
+        refusals.write_count().await;
         Ok(())
     }
 }

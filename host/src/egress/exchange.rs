@@ -44,15 +44,14 @@ impl Exchange {
         reporter: Reporter,
     ) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
-        for refused in [Method::CONNECT, Method::TRACE] {
-            if parts.method == refused {
-                let method = if refused == Method::TRACE {
-                    "TRACE"
-                } else {
-                    "CONNECT"
-                };
-                return Err(DenialReason::MethodRefused { method }.into());
-            }
+        // Some servers do not tell `trace` from `TRACE`.
+        let method = parts.method.as_str();
+        let refused = ["CONNECT", "TRACE"];
+        if let Some(method) = refused
+            .into_iter()
+            .find(|it| it.eq_ignore_ascii_case(method))
+        {
+            return Err(DenialReason::MethodRefused { method }.into());
         }
         header::prepare_request(&mut parts.headers)?;
         let watch = SecretWatch::new(released, origin.clone());

@@ -23,12 +23,14 @@ use vault_core::AppId;
 use super::traces::continue_trace;
 use super::{Metrics, activity};
 use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
+use crate::server::Arrival;
 
 /// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of it.
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let method = known_method(request.method());
     let route: Option<MatchedPath> = request.extensions().get().cloned();
+    let client = Arrival::of(request.extensions()).client;
     // At the level of errors, so that whatever is logged about the request has its id.
     let span = tracing::error_span!(
         "http_request",
@@ -52,7 +54,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
     activity::observe(span, answer, class, move |class, took| {
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
         metrics.request_ended(route, method, class, took);
-        tracing::info!(duration_ms = took.as_secs_f64() * 1e3, "{class}");
+        tracing::info!(%client, duration_ms = took.as_secs_f64() * 1e3, "{class}");
     })
     .await
 }
@@ -160,6 +162,7 @@ mod tests {
         let (line, span) = (&lines[1], &lines[1]["spans"][0]);
         assert_eq!(line["fields"]["message"], "2xx");
         assert!(line["fields"]["duration_ms"].as_f64() > Some(0.0), "{line}");
+        assert_eq!(line["fields"]["client"], "0.0.0.0", "nobody said who it is");
         for (field, value) in [
             ("request_id", "from-the-client"),
             ("method", "GET"),

@@ -21,8 +21,8 @@ use super::layout::{self, Section};
 use super::problem::{Problem, sentence};
 use super::session::{FormToken, Notice, SessionKey};
 use super::{ROOT, Ui};
-use crate::api::auth::{peer, request_id};
-use crate::api::body;
+use crate::api::auth::{admit, client, request_id};
+use crate::api::body::{self, LengthLimit};
 
 /// The name of the field that proves where a form comes from.
 pub(super) const FORM_TOKEN_FIELD: &str = "form_token";
@@ -81,11 +81,14 @@ impl FromRequestParts<Ui> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, ui: &Ui) -> Result<Self, Response> {
         let now = Instant::now();
-        let mut tokens = ui.cookies().tokens(&parts.headers, Kind::Session);
-        let token = tokens.find(|token| ui.sessions().touch(token.key(), now));
+        let token = ui
+            .cookies()
+            .tokens(&parts.headers, Kind::Session)
+            .find(|token| ui.sessions().touch(token.key(), now));
         let Some(token) = token else {
             return Err(see_other(&format!("{ROOT}/sign-in")));
         };
+        admit(parts);
         let kek = ui.api().vaults().require_kek().await;
         Ok(Self {
             caller: Caller::operator().in_request(request_id(parts).as_str()),
@@ -101,7 +104,7 @@ impl FromRequestParts<Ui> for Visit {
 pub(super) struct Change {
     pub(super) visit: Visit,
     pub(super) fields: Fields,
-    pub(super) peer: IpAddr,
+    pub(super) client: IpAddr,
 }
 
 impl FromRequest<Ui> for Change {
@@ -110,7 +113,8 @@ impl FromRequest<Ui> for Change {
     async fn from_request(request: Request, ui: &Ui) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, ui).await?;
-        let fields = read_form(&parts, body, ui)
+        let limit = LengthLimit::of_any(ui.api().limits());
+        let fields = read_form(&parts, body, limit, ui)
             .await
             .map_err(IntoResponse::into_response)?;
         if !visit.form_token.matches(fields.text(FORM_TOKEN_FIELD)) {
@@ -119,7 +123,7 @@ impl FromRequest<Ui> for Change {
         Ok(Self {
             visit,
             fields,
-            peer: peer(&parts),
+            client: client(&parts),
         })
     }
 }
@@ -150,14 +154,13 @@ impl FromRequestParts<Ui> for Query {
     }
 }
 
-/// The fields of a form, if a page of this host sent it.
+/// The fields of a form, if a page of this host sent it. Nothing of the body is read before its head is looked at.
 pub(super) async fn read_form(
     parts: &Parts,
     body: axum::body::Body,
+    limit: LengthLimit,
     ui: &Ui,
 ) -> Result<Fields, Problem> {
-    // Read first: a browser that still sends would show a broken connection and not the refusal.
-    let bytes = body::collect(&parts.headers, body, ui.api().limits().max_body_bytes).await?;
     if !is_from_here(parts) {
         return Err(Problem::forged());
     }
@@ -165,6 +168,7 @@ pub(super) async fn read_form(
     if !content_type.is_some_and(|it| it.starts_with(b"application/x-www-form-urlencoded")) {
         return Err(Problem::bad_form("it is not encoded as a form"));
     }
+    let bytes = body::collect(parts, body, limit, ui.api()).await?;
     Fields::parse(&bytes)
 }
 

@@ -8,4 +8,5 @@ mod heads;
 mod serve;
 mod served;
 mod stopping;
+mod strangers;
 mod tls;

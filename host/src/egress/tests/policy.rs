@@ -235,8 +235,14 @@ async fn smuggled_headers_methods_and_targets_are_refused() {
         let header = name.to_string();
         assert_eq!(bench.refusals(), [DenialReason::HeaderRefused { header }]);
     }
-    for method in ["CONNECT", "TRACE"] {
-        assert_denied(send(&mut tool, request(method, upstream.url("/"), "")).await);
+    for (spelled, method) in [
+        ("CONNECT", "CONNECT"),
+        ("connect", "CONNECT"),
+        ("TRACE", "TRACE"),
+        ("trace", "TRACE"),
+        ("TrAcE", "TRACE"),
+    ] {
+        assert_denied(send(&mut tool, request(spelled, upstream.url("/"), "")).await);
         assert_eq!(bench.refusals(), [DenialReason::MethodRefused { method }]);
     }
     let authority = upstream.origin.authority();
