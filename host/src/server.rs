@@ -7,6 +7,7 @@ mod budget;
 mod claim;
 mod connection;
 mod framing;
+mod gate;
 mod head;
 mod pace;
 mod peer;

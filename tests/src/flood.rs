@@ -122,7 +122,7 @@ struct Post {
 enum Event {
     Settings(Option<u32>),
     Window { stream: u32, more: u32 },
-    Answered(u32),
+    Answered,
     Reset(u32),
     Ping(Vec<u8>),
 }
@@ -209,7 +209,7 @@ impl<'a> Posts<'a> {
                 }
             }
             // It goes on posting.
-            Event::Answered(_) => {
+            Event::Answered => {
                 flooded.answers.fetch_add(1, Ordering::Relaxed);
             }
             Event::Reset(stream) => {
@@ -248,7 +248,7 @@ async fn read(mut reader: OwnedReadHalf, events: UnboundedSender<Event>) -> Resu
                 stream,
                 more: number(&payload),
             },
-            HEADERS => Event::Answered(stream),
+            HEADERS => Event::Answered,
             RST_STREAM => Event::Reset(stream),
             PING if flags & 1 == 0 => Event::Ping(payload),
             GOAWAY => return Ok(()),

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, timeout};
 
 use super::connection::Shared;
+use super::gate::Turn;
 use super::pace::{InFlight, Pace, at};
 use super::settings::ServerLimits;
 
@@ -46,18 +47,23 @@ pub(super) struct RequestBody {
     has_ended: bool,
     /// The pace knows that the client is waited for.
     is_awaited: bool,
+    /// Until the client is waited for.
+    turn: Option<Turn>,
     shared: Arc<Shared>,
     pace: Arc<Pace>,
 }
 
 impl RequestBody {
+    /// The request with its body, and the turn where it has none.
     pub(super) fn of(
         request: Request<Incoming>,
         shared: &Arc<Shared>,
         pace: &Arc<Pace>,
-    ) -> Request<axum::body::Body> {
+        turn: Option<Turn>,
+    ) -> (Request<axum::body::Body>, Option<Turn>) {
         let is_multiplexed = request.version() == Version::HTTP_2;
-        request.map(|incoming| {
+        let mut turn = turn;
+        let request = request.map(|incoming| {
             if incoming.is_end_stream() {
                 return axum::body::Body::empty();
             }
@@ -68,10 +74,12 @@ impl RequestBody {
                 timer: None,
                 has_ended: false,
                 is_awaited: false,
+                turn: turn.take(),
                 shared: Arc::clone(shared),
                 pace: Arc::clone(pace),
             })
-        })
+        });
+        (request, turn)
     }
 
     fn incoming(&self) -> &Incoming {
@@ -80,6 +88,9 @@ impl RequestBody {
     }
 
     fn await_client(&mut self, is_awaited: bool) {
+        if is_awaited {
+            self.turn = None;
+        }
         match (self.is_awaited, is_awaited) {
             (false, true) => self.pace.body_awaited(),
             (true, false) => self.pace.body_settled(),

@@ -23,7 +23,8 @@ use tower::ServiceExt;
 
 use super::body::{RequestBody, ResponseBody};
 use super::claim::Claim;
-use super::pace::{Late, Pace, at};
+use super::gate::{Gate, Turn};
+use super::pace::{InFlight, Late, Pace, at};
 use super::proxies::TrustedProxies;
 use super::settings::{ServerConfig, ServerLimits};
 use super::socket::{Socket, Stream, close_gently};
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub tls: Option<Arc<Tls>>,
     pub router: Router,
     pub http: Builder<TokioExecutor>,
+    /// Requests of strangers that are worked at.
+    pub gate: Arc<Gate>,
     /// Places for bodies of HTTP/2 that are read and dropped.
     pub discards: Arc<Semaphore>,
 }
@@ -45,6 +48,7 @@ impl Shared {
         let limits = config.limits;
         Arc::new(Self {
             http: http(&limits),
+            gate: Gate::new(limits.max_stranger_requests.get()),
             discards: Arc::new(Semaphore::new(limits.http2_max_discards)),
             limits,
             proxies: config.trusted_proxies.clone(),
@@ -102,7 +106,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
             }
         }
     };
-    let (socket, returned) = Socket::new(stream, &wire.pace, head_bytes(limits));
+    let (socket, returned) = Socket::new(stream, &wire.pace, &shared.gate, head_bytes(limits));
     let may_have_more = speak(&shared, socket, peer, &mut wire).await;
     if may_have_more && let Ok(stream) = returned.await {
         close_gently(stream, limits).await;
@@ -113,7 +117,12 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
 async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
     let limits = &shared.limits;
     let pace = &wire.pace;
-    let answer = service_fn(|request| answer(Arc::clone(shared), Arc::clone(pace), peer, request));
+    let answer = service_fn(|request: Request<Incoming>| {
+        // Now, and not when it is first worked at: until then, it takes memory already.
+        let in_flight = pace.request(request.version() == Version::HTTP_2);
+        let turn = (!pace.is_known()).then(|| shared.gate.turn());
+        answer(Arc::clone(shared), in_flight, turn, peer, request)
+    });
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(socket), answer));
     let mut look_again = pin!(sleep_until(at(Instant::now())));
     let mut is_draining = false;
@@ -152,12 +161,14 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
 
 async fn answer(
     shared: Arc<Shared>,
-    pace: Arc<Pace>,
+    in_flight: InFlight,
+    turn: Option<Turn>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = pace.request(request.version() == Version::HTTP_2);
-    let mut request = RequestBody::of(request, &shared, &pace);
+    let pace = Arc::clone(in_flight.pace());
+    // The turn of a request with a body ends where that is waited for or left.
+    let (mut request, _turn) = RequestBody::of(request, &shared, &pace, turn);
     let arrival = shared.proxies.arrival(peer.ip(), request.headers());
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(peer));

@@ -133,6 +133,16 @@ impl Pace {
         self.state().has_unread_body
     }
 
+    /// Whether a right credential was seen.
+    pub(super) fn is_known(&self) -> bool {
+        self.state().is_known
+    }
+
+    /// Whether there was a request.
+    pub(super) fn has_asked(&self) -> bool {
+        self.state().next_response > 0
+    }
+
     /// A right credential was seen.
     pub(super) fn prove(&self, now: Instant) {
         let mut state = self.state();
@@ -205,6 +215,11 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    /// The pace of its connection.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
     /// The client was given a piece of the body.
     pub(super) fn gave(&self, now: Instant) {
         self.pace.state().given.insert(self.response, now);

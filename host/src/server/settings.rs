@@ -68,6 +68,9 @@ pub struct ServerLimits {
     pub max_connections: NonZeroUsize,
     /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
+    /// Requests at once on connections that have shown no right credential. Where there are more, nothing more is read
+    /// from such connections.
+    pub max_stranger_requests: NonZeroUsize,
     /// How long a connection must have waited for its client before it is closed for a new one, in milliseconds. One
     /// that was answered without a right credential has to wait no longer.
     pub displace_after_ms: u64,
@@ -121,6 +124,7 @@ impl Default for ServerLimits {
         Self {
             max_connections: NonZeroUsize::new(1_024).expect("a default is not zero"),
             max_connections_per_peer: NonZeroUsize::new(256).expect("a default is not zero"),
+            max_stranger_requests: NonZeroUsize::new(128).expect("a default is not zero"),
             displace_after_ms: 500,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,

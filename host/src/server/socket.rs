@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::framing::{Framing, Malformed};
+use super::gate::Gate;
 use super::pace::Pace;
 use super::settings::ServerLimits;
 
@@ -27,6 +28,9 @@ pub(super) struct Socket {
     /// `None` only while it is dropped.
     stream: Option<Box<dyn Stream>>,
     pace: Arc<Pace>,
+    gate: Arc<Gate>,
+    /// Its place among those that wait at the gate.
+    ticket: Option<u64>,
     intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
@@ -38,12 +42,15 @@ impl Socket {
     pub(super) fn new(
         stream: Box<dyn Stream>,
         pace: &Arc<Pace>,
+        gate: &Arc<Gate>,
         max_head_bytes: usize,
     ) -> (Self, Returned) {
         let (back, returned) = oneshot::channel();
         let socket = Self {
             stream: Some(stream),
             pace: Arc::clone(pace),
+            gate: Arc::clone(gate),
+            ticket: None,
             intake: Intake::new(max_head_bytes),
             back: Some(back),
         };
@@ -55,6 +62,33 @@ impl Socket {
         Pin::new(stream.expect("it is there until it is dropped"))
     }
 }
+
+impl Socket {
+    /// Reads from the stream, if the gate is open for this connection.
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_open =
+            self.pace.is_known() || self.gate.poll_open(&mut self.ticket, context).is_ready();
+        if is_open {
+            return self.stream().poll_read(context, buffer);
+        }
+        if self.pace.has_asked() {
+            return Poll::Pending;
+        }
+        let mut bytes = [0; FIRST_BYTES];
+        let room = buffer.remaining().min(FIRST_BYTES);
+        let mut first = ReadBuf::new(&mut bytes[..room]);
+        ready!(self.stream().poll_read(context, &mut first))?;
+        buffer.put_slice(first.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a connection that has not asked for anything yet may say whatever the gate says.
+const FIRST_BYTES: usize = 512;
 
 const DISCARD_BUFFER_BYTES: usize = 8_192;
 
@@ -93,7 +127,7 @@ impl AsyncRead for Socket {
                 return Poll::Pending;
             }
             let before = buffer.filled().len();
-            ready!(socket.stream().poll_read(context, buffer))?;
+            ready!(socket.poll_more(context, buffer))?;
             let came = &buffer.filled()[before..];
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -218,6 +252,9 @@ impl AsyncWrite for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.gate.give_up(ticket);
+        }
         if let (Some(back), Some(stream)) = (self.back.take(), self.stream.take()) {
             // Where nobody waits for it, it is closed.
             let _ = back.send(stream);
