@@ -48,22 +48,20 @@ pub(super) struct RequestBody {
     /// The pace knows that the client is waited for.
     is_awaited: bool,
     /// Until the client is waited for.
-    turn: Option<Turn>,
+    turn: Option<Arc<Turn>>,
     shared: Arc<Shared>,
     pace: Arc<Pace>,
 }
 
 impl RequestBody {
-    /// The request with its body, and the turn where it has none.
     pub(super) fn of(
         request: Request<Incoming>,
         shared: &Arc<Shared>,
         pace: &Arc<Pace>,
-        turn: Option<Turn>,
-    ) -> (Request<axum::body::Body>, Option<Turn>) {
+        turn: Option<Arc<Turn>>,
+    ) -> Request<axum::body::Body> {
         let is_multiplexed = request.version() == Version::HTTP_2;
-        let mut turn = turn;
-        let request = request.map(|incoming| {
+        request.map(|incoming| {
             if incoming.is_end_stream() {
                 return axum::body::Body::empty();
             }
@@ -74,12 +72,11 @@ impl RequestBody {
                 timer: None,
                 has_ended: false,
                 is_awaited: false,
-                turn: turn.take(),
+                turn,
                 shared: Arc::clone(shared),
                 pace: Arc::clone(pace),
             })
-        });
-        (request, turn)
+        })
     }
 
     fn incoming(&self) -> &Incoming {
@@ -88,8 +85,8 @@ impl RequestBody {
     }
 
     fn await_client(&mut self, is_awaited: bool) {
-        if is_awaited {
-            self.turn = None;
+        if let Some(turn) = self.turn.take_if(|_| is_awaited) {
+            turn.end();
         }
         match (self.is_awaited, is_awaited) {
             (false, true) => self.pace.body_awaited(),

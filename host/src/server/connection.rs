@@ -162,24 +162,26 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
 async fn answer(
     shared: Arc<Shared>,
     in_flight: InFlight,
-    turn: Option<Turn>,
+    turn: Option<Arc<Turn>>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let pace = Arc::clone(in_flight.pace());
-    // The turn of a request with a body ends where that is waited for or left.
-    let (mut request, _turn) = RequestBody::of(request, &shared, &pace, turn);
+    let mut request = RequestBody::of(request, &shared, &pace, turn.clone());
     let arrival = shared.proxies.arrival(peer.ip(), request.headers());
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(peer));
     extensions.insert(arrival);
-    extensions.insert(Claim::new(&pace));
+    extensions.insert(Claim::new(&pace, turn.clone()));
     if let Some(malformed) = in_flight.refused_head() {
         extensions.insert(malformed);
         // What follows it is not read, and the connection is closed with care.
         pace.body_left();
     }
     let mut response = shared.router.clone().oneshot(request).await?;
+    if let Some(turn) = turn {
+        turn.end();
+    }
     // Hyper ends such a connection and does not say so; a client that used it again would lose its next request.
     if pace.has_unread_body() {
         let headers = response.headers_mut();

@@ -81,7 +81,7 @@ struct Body {
 /// What the bytes that were read are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Read {
-    /// So many of them can be given to the library: those of bodies and of whole heads.
+    /// So many of them can be given to the library: those of bodies and of whole lines.
     pub passed: usize,
     /// How many heads ended among them.
     pub heads: u64,
@@ -106,6 +106,11 @@ impl Framing {
     /// Whether it may be that nothing has to be read any more.
     pub(super) fn is_over(&self) -> bool {
         self.place == Place::Over
+    }
+
+    /// Whether a head has begun and not ended.
+    pub(super) fn is_amid_head(&self) -> bool {
+        self.place == Place::Header
     }
 
     /// Reads on. `bytes` follow those that were read, and begin with those that were not passed.
@@ -152,7 +157,6 @@ impl Framing {
                     let end = bytes[at..].iter().position(|byte| *byte == b'\n');
                     at = end.map_or(bytes.len(), |end| at + end + 1);
                     let line = &bytes[line_at..at];
-                    let was_in_head = self.is_in_head();
                     self.check_length(line.len())
                         .map_err(|malformed| (malformed, read))?;
                     if end.is_none() {
@@ -160,9 +164,7 @@ impl Framing {
                     }
                     let ended = self.end_line(line).map_err(|malformed| (malformed, read))?;
                     read.heads += u64::from(ended);
-                    if ended || !was_in_head {
-                        read.passed = at;
-                    }
+                    read.passed = at;
                 }
             }
             line_at = at;
@@ -374,8 +376,11 @@ mod tests {
             let before = "GET / HTTP/1.1\r\n\r\n";
             let text = format!("{before}{head}{rest}");
             for size in 1..=text.len() {
-                let expected = (before.as_bytes().to_vec(), 1, Some(malformed));
-                assert_eq!(read(text.as_bytes(), size), expected, "{size}: {text:?}");
+                let (passed, heads, found) = read(text.as_bytes(), size);
+                assert_eq!((heads, found), (1, Some(malformed)), "{size}: {text:?}");
+                assert!(text.as_bytes().starts_with(&passed), "{size}: {text:?}");
+                // The line before the malformed one is the last.
+                assert!(passed.ends_with(b"\r\n") && passed.len() < text.len());
             }
         }
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -396,13 +401,16 @@ mod tests {
     #[test]
     fn what_goes_on_too_long_is_refused() {
         let long = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(1_100));
-        let expected = (Vec::new(), 0, Some(Malformed::TooLong));
-        assert_eq!(read(long.as_bytes(), 100), expected);
+        let expected = (0, Some(Malformed::TooLong));
+        let refused = |text: &str, size| {
+            let (_, heads, malformed) = read(text.as_bytes(), size);
+            (heads, malformed)
+        };
+        assert_eq!(refused(&long, 100), expected);
         let many = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(200));
-        assert_eq!(read(many.as_bytes(), 7), expected);
+        assert_eq!(refused(&many, 7), expected);
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         let long = format!("{chunked}1;{}", "x".repeat(9_000));
-        let (_, heads, malformed) = read(long.as_bytes(), 1_000);
-        assert_eq!((heads, malformed), (1, Some(Malformed::Chunk)));
+        assert_eq!(refused(&long, 1_000), (1, Some(Malformed::Chunk)));
     }
 }

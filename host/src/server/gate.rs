@@ -4,6 +4,7 @@
 //! A connection that was not heard yet may say a little in any case: so a new one is not behind all the others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -30,11 +31,14 @@ impl Gate {
         })
     }
 
-    /// A request is worked at until the turn is dropped. There may be more of them than the limit: what was read
-    /// must be answered.
-    pub(super) fn turn(self: &Arc<Self>) -> Turn {
+    /// A request is worked at until the turn ends. There may be more of them than the limit: what was read must be
+    /// answered.
+    pub(super) fn turn(self: &Arc<Self>) -> Arc<Turn> {
         self.state().turns += 1;
-        Turn(Arc::clone(self))
+        Arc::new(Turn {
+            gate: Arc::clone(self),
+            is_over: AtomicBool::new(false),
+        })
     }
 
     /// Whether more can be read. Who has to wait is woken.
@@ -64,18 +68,26 @@ impl Gate {
     }
 }
 
-/// A request of a stranger that is worked at.
+/// A request of a stranger that is worked at: until it is answered, waits for its client, or shows a right credential,
+/// and no longer than somebody knows of it.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Gate>);
+pub(super) struct Turn {
+    gate: Arc<Gate>,
+    is_over: AtomicBool,
+}
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
+impl Turn {
+    /// Ends it, if it has not ended yet.
+    pub(super) fn end(&self) {
+        if self.is_over.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut state = self.gate.state();
         state.turns -= 1;
         // One for each that ends, and all of them where nothing would wake them later.
         let woken = match state.turns {
             0 => std::mem::take(&mut state.waiting),
-            turns if turns < self.0.max_turns => state.waiting.pop_first().into_iter().collect(),
+            turns if turns < self.gate.max_turns => state.waiting.pop_first().into_iter().collect(),
             _ => BTreeMap::new(),
         };
         drop(state);
@@ -83,9 +95,15 @@ impl Drop for Turn {
     }
 }
 
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     use super::*;
@@ -116,6 +134,7 @@ mod tests {
         let count = || woken.0.load(Ordering::SeqCst);
         drop(first);
         assert_eq!(count(), 0, "it is still full");
+        second.end();
         drop(second);
         assert_eq!(count(), 1);
         assert!(gate.poll_open(&mut tickets[0], &context).is_ready());

@@ -152,8 +152,10 @@ struct Intake {
     is_over: bool,
 }
 
-/// Stands for a head that is malformed, so that the router answers in its own words. That it does so is in `pace`.
-const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+/// What a head that is malformed begins with for the library, if nothing of it was given yet.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n";
+/// How it ends. The router answers in its own words, because `pace` has what is wrong.
+const STAND_IN_END: &[u8] = b"connection: close\r\n\r\n";
 
 impl Intake {
     fn new(max_head_bytes: usize) -> Self {
@@ -202,7 +204,10 @@ impl Intake {
             Err((Malformed::Chunk, _)) => return Err(io::ErrorKind::InvalidData.into()),
             Err((malformed, read)) => {
                 self.ready.extend(&bytes[..read.passed]);
-                self.ready.extend(STAND_IN);
+                if !self.framing.is_amid_head() {
+                    self.ready.extend(STAND_IN);
+                }
+                self.ready.extend(STAND_IN_END);
                 self.held = Vec::new();
                 self.is_over = true;
                 pace.refuse_head(self.heads + read.heads + 1, malformed);

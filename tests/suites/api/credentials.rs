@@ -87,7 +87,7 @@ fn what_is_no_key_of_an_app_opens_nothing() {
     for request in changes(&platform) {
         platform.refused("no credential", &request, 401, "unauthorized");
         let twice = request.header("x-api-key", key).header("x-api-key", key);
-        platform.refused("two keys", &twice, 401, "unauthorized");
+        platform.refused("two keys", &twice, 400, "invalid_head");
     }
     let in_query = Request::new("GET", format!("/api/sdk/app?api_key={key}&x-api-key={key}"));
     platform.refused("a key in the query", &in_query, 401, "unauthorized");

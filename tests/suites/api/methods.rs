@@ -54,7 +54,7 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
     let platform = Platform::start();
     for (path, taken) in routes(&platform) {
         for method in [
-            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get",
+            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND",
         ] {
             if taken.contains(&method) {
                 continue;
@@ -75,6 +75,11 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
             allowed.sort_unstable();
             assert_eq!(allowed, taken, "{what}");
             assert_eq!(platform.state(), before, "{what}");
+        }
+        for method in ["get", "delete", "trace", "Post"] {
+            let request = credential(&platform, Request::new(method, &path), &path);
+            let what = format!("{method} {path}");
+            is_refusal(&what, &platform.send(&request), 400, "invalid_head");
         }
     }
 }

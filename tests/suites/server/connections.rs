@@ -259,8 +259,8 @@ async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {
     request.extend(head(1));
     request.extend(frame(0x0, 0, 1, b"the beginning of a body"));
     let mut stream = served.connect().await;
-    stream.write_all(&request).await.expect("it reads");
     let begun = Instant::now();
+    stream.write_all(&request).await.expect("it reads");
     let ends = |(kind, flags): &(u8, u8)| *kind == 0x0 && flags & 1 == 1;
     let answered = frames_until(&mut stream, ends).await.expect("it answers");
     assert!(
