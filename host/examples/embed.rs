@@ -6,12 +6,18 @@ use std::sync::Arc;
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
+use tavora_host::runtime::worker;
 use vault_core::{
     Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions, SqliteStore,
 };
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    // Components that others supply are compiled in a child process of this program.
+    worker::run_if_asked();
+    tokio::runtime::Runtime::new()?.block_on(embed())
+}
+
+async fn embed() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let operator = Caller::operator();
 

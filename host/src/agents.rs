@@ -10,16 +10,20 @@ mod document;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::libc;
 
 pub use self::agent::{Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport};
 pub use self::declaration::AgentRules;
 pub use self::document::Fault;
 use crate::config::AgentsConfig;
+use crate::guard;
+pub use crate::guard::WritableByAll;
 
 /// The name of the file that declares an agent.
 pub const FILE: &str = "agent.jsonc";
@@ -30,6 +34,11 @@ pub enum AgentError {
     /// There is no such folder, or no file in it.
     #[error("there is no agent {0:?}")]
     Unknown(String),
+    /// No folder of agents is configured.
+    #[error(
+        "there is no agent {0:?}: this host has no agents, as `dir` in [agents] of tavora.toml is not set"
+    )]
+    NoFolder(String),
     /// Its file cannot be used, and never could since the host started.
     #[error("the agent \"{0}\" cannot be used: {1}")]
     Broken(AgentId, AgentFileError),
@@ -46,6 +55,15 @@ pub enum AgentFileError {
         /// Why.
         source: io::Error,
     },
+    /// It is a folder, a pipe, a device or a socket.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// Every user can change what the agent may do.
+    #[error(transparent)]
+    Exposed(#[from] WritableByAll),
     /// It has more bytes than it may.
     #[error("{} has more bytes than agents.max_file_bytes ({allowed}) allows", path.display())]
     TooLong {
@@ -83,6 +101,9 @@ pub enum AgentsError {
         /// Why.
         source: io::Error,
     },
+    /// Every user can put agents into it.
+    #[error("[agents] dir: {0}")]
+    Exposed(#[from] WritableByAll),
     /// It has more folders than it may.
     #[error("[agents] dir: {} has more agents than agents.max_agents ({allowed}) allows", path.display())]
     TooMany {
@@ -120,6 +141,13 @@ struct Reading {
     good: Option<Arc<Agent>>,
 }
 
+impl Reading {
+    /// The agent, if its file still looks like this.
+    fn unchanged(&self, stamp: Stamp) -> Option<Arc<Agent>> {
+        self.good.clone().filter(|_| self.stamp == stamp)
+    }
+}
+
 /// What a file looked like; another one, and it is read again. The time is that of the last change of the file or of
 /// what is known of it, which no program sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -143,13 +171,15 @@ impl Agents {
     /// The agents that `config` names; reads none of them yet.
     ///
     /// # Errors
-    /// There is no such folder.
+    /// There is no such folder, or every user can write to it.
     pub fn open(config: AgentsConfig, rules: AgentRules) -> Result<Self, AgentsError> {
         if let Some(folder) = &config.dir {
-            fs::read_dir(folder).map_err(|source| AgentsError::Unreadable {
+            let found = fs::read_dir(folder).and_then(|_| folder.metadata());
+            let found = found.map_err(|source| AgentsError::Unreadable {
                 path: folder.clone(),
                 source,
             })?;
+            guard::check(folder, &found)?;
         }
         Ok(Self {
             config,
@@ -173,33 +203,36 @@ impl Agents {
     /// # Errors
     /// There is no such agent, or its file was broken from the start.
     pub fn find(&self, id: &str) -> Result<Arc<Agent>, AgentError> {
-        let unknown = || AgentError::Unknown(id.chars().take(64).collect());
-        let id = AgentId::try_from(id.to_owned()).map_err(|_| unknown())?;
+        let shown: String = id.chars().take(64).collect();
         let Some(folder) = self.config.dir.as_ref() else {
-            return Err(unknown());
+            return Err(AgentError::NoFolder(shown));
+        };
+        let Ok(id) = AgentId::try_from(id.to_owned()) else {
+            return Err(AgentError::Unknown(shown));
         };
         let path = folder.join(id.as_str()).join(FILE);
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match fs::metadata(&path) {
             Ok(found) => Stamp::of(&found),
             Err(error) if is_missing(&error) => {
-                read.remove(&id);
-                return Err(unknown());
+                self.readings().remove(&id);
+                return Err(AgentError::Unknown(shown));
             }
             Err(source) => {
                 let error = AgentFileError::Unreadable { path, source };
                 return Err(AgentError::Broken(id, error));
             }
         };
-        let before = read.get(&id);
-        if let Some(reading) = before.filter(|reading| reading.stamp == found)
-            && let Some(agent) = &reading.good
-        {
-            return Ok(Arc::clone(agent));
+        let known = self.readings().get(&id).and_then(|it| it.unchanged(found));
+        if let Some(agent) = known {
+            return Ok(agent);
         }
+        // Nobody waits for a file that somebody else asked for.
+        let parsed = self.parse(&id, path);
+        let mut read = self.readings();
+        let before = read.get(&id);
         let is_new = before.is_none_or(|reading| reading.stamp != found);
         let last_good = before.and_then(|reading| reading.good.clone());
-        let (good, error) = match self.parse(&id, path) {
+        let (good, error) = match parsed {
             Ok(agent) => (Some(Arc::new(agent)), None),
             Err(error) => (last_good, Some(error)),
         };
@@ -220,6 +253,10 @@ impl Agents {
             (None, Some(error)) => Err(AgentError::Broken(id, error)),
             (None, None) => unreachable!("a file that is not good has an error"),
         }
+    }
+
+    fn readings(&self) -> MutexGuard<'_, BTreeMap<AgentId, Reading>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads every agent afresh, by the names of their folders. Files beside the folders, and what is hidden, are left
@@ -260,22 +297,41 @@ impl Agents {
 
     fn parse(&self, id: &AgentId, path: PathBuf) -> Result<Agent, AgentFileError> {
         let allowed = self.config.max_file_bytes.get();
-        let mut bytes = Vec::new();
-        let read = fs::File::open(&path)
-            .and_then(|file| file.take(allowed + 1).read_to_end(&mut bytes))
-            .and_then(|_| match bytes.len() as u64 > allowed {
-                true => Ok(None),
-                false => String::from_utf8(bytes).map(Some).map_err(|error| {
-                    let at = error.utf8_error().valid_up_to();
-                    io::Error::new(io::ErrorKind::InvalidData, format!("byte {at} is no UTF-8"))
-                }),
-            });
-        match read {
-            Err(source) => Err(AgentFileError::Unreadable { path, source }),
-            Ok(None) => Err(AgentFileError::TooLong { path, allowed }),
-            Ok(Some(text)) => Agent::parse(id, &text, &self.rules)
-                .map_err(|faults| AgentFileError::Faults { path, faults }),
+        let unreadable = |source| AgentFileError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        // Without waiting: a pipe in its place would be waited for.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?;
+        if !found.is_file() {
+            return Err(AgentFileError::NotAFile { path });
         }
+        if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+            guard::check(folder, &folder.metadata().map_err(unreadable)?)?;
+        }
+        guard::check(&path, &found)?;
+        let mut bytes = Vec::new();
+        file.take(allowed + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > allowed {
+            return Err(AgentFileError::TooLong { path, allowed });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            let error =
+                io::Error::new(io::ErrorKind::InvalidData, format!("byte {at} is no UTF-8"));
+            unreadable(error)
+        })?;
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Agent::parse(id, text, &self.rules)
+            .map_err(|faults| AgentFileError::Faults { path, faults })
     }
 }
 
@@ -367,6 +423,85 @@ mod tests {
         assert!(said.contains(&place), "{said}");
         folder.write("one", r#"{"id": "one", "name": "first"}"#);
         assert_eq!(folder.name("one"), "first");
+    }
+
+    #[test]
+    fn what_is_no_file_is_said_at_once_and_keeps_nobody_waiting() {
+        let folder = folder();
+        folder.write("one", r#"{"id": "one", "name": "first"}"#);
+        let path = folder.folder.path().join("two");
+        fs::create_dir(&path).expect("writable");
+        nix::unistd::mkfifo(&path.join(FILE), nix::sys::stat::Mode::S_IRWXU).expect("writable");
+        let said = folder.name("two");
+        assert!(said.ends_with("agent.jsonc is not a file"), "{said}");
+        fs::create_dir_all(folder.folder.path().join("three").join(FILE)).expect("writable");
+        let said = folder.name("three");
+        assert!(said.ends_with("agent.jsonc is not a file"), "{said}");
+        assert_eq!(folder.name("one"), "first");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        let folder = folder();
+        folder.write("one", "\u{feff}{\"id\": \"one\", \"name\": \"first\"}");
+        assert_eq!(folder.name("one"), "first");
+    }
+
+    #[test]
+    fn a_key_is_shown_and_begins_no_line_of_its_own() {
+        let folder = folder();
+        folder.write(
+            "one",
+            r#"{"id": "one", "name": "x", "a\n2026 ERROR forged\u001b[8m": 1}"#,
+        );
+        let said = folder.name("one");
+        assert!(
+            said.contains(r#"no key "a\n2026 ERROR forged\u{1b}[8m""#),
+            "{said}"
+        );
+        assert!(!said.contains(['\n', '\u{1b}']), "{said}");
+        folder.write("two", r#"{"id": "two", "a\nb": 1, "a\nb": 2}"#);
+        let said = folder.name("two");
+        assert!(said.contains(r#"the key "a\nb" is here twice"#), "{said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+
+    #[test]
+    fn what_every_user_can_write_to_declares_no_agent() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = folder();
+        folder.write("one", r#"{"id": "one", "name": "first"}"#);
+        let top = folder.folder.path().to_owned();
+        let set_mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own");
+        };
+        for path in [top.join("one").join(FILE), top.join("one")] {
+            let before = path.metadata().expect("it is there").permissions().mode();
+            set_mode(&path, before | 0o002);
+            let agents = Agents::open(folder.agents.config.clone(), AgentRules::default());
+            let said = agents
+                .expect("it is there")
+                .find("one")
+                .expect_err("exposed");
+            let words = format!("{} can be written by every user", path.display());
+            assert!(said.to_string().contains(&words), "{said}");
+            set_mode(&path, before);
+        }
+        assert_eq!(folder.name("one"), "first");
+        set_mode(&top, 0o777);
+        let refused = Agents::open(folder.agents.config.clone(), AgentRules::default());
+        let said = refused.err().expect("exposed").to_string();
+        assert!(said.contains("can be written by every user"), "{said}");
+    }
+
+    #[test]
+    fn without_a_folder_of_agents_that_is_said() {
+        let said = Agents::none()
+            .find("one")
+            .err()
+            .expect("there is none")
+            .to_string();
+        assert!(said.contains("`dir` in [agents]"), "{said}");
     }
 
     #[test]

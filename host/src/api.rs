@@ -25,30 +25,36 @@ mod sandbox;
 mod schema;
 mod secret_vaults;
 mod secrets;
+mod stopping;
 pub mod throttle;
 mod tools;
+mod unknown;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
-use vault_core::SecretVaults;
+use vault_core::{KekStatus, SecretVaults};
 
 use self::admin_token::AdminToken;
 use self::app_runs::AppRuns;
+use self::body::BodyBudgets;
 pub use self::error::ApiError;
 use self::throttle::{FailureThrottle, RequestRate};
+use self::unknown::Parameters;
 use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::rotation::Rotation;
-use crate::server;
+use crate::server::{self, HostNames};
+use crate::telemetry::metrics::Counted;
+use crate::trail::Refusals;
 use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
@@ -59,12 +65,16 @@ struct Shared {
     platform: Platform,
     admin_token: AdminToken,
     auth_failures: FailureThrottle,
+    refusals: Refusals,
     request_rate: RequestRate,
     app_runs: AppRuns,
     app_streams: AppRuns,
     rotation: Rotation,
+    bodies: BodyBudgets,
+    kek_counts: Counted<KekStatus>,
     limits: ServerLimits,
     cors_allowed_origins: Vec<Origin>,
+    host_names: HostNames,
 }
 
 impl Api {
@@ -73,13 +83,21 @@ impl Api {
         Self(Arc::new(Shared {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
             app_streams: AppRuns::new(platform.limits().stream.max_per_app),
+            refusals: Refusals::new(
+                platform.vaults().clone(),
+                platform.metrics().clone(),
+                server.auth_failures.max_audited_per_minute,
+            ),
             platform,
             rotation: Rotation::default(),
             admin_token,
             auth_failures: FailureThrottle::new(&server.auth_failures),
             request_rate: RequestRate::new(&server.rate_limit),
+            bodies: BodyBudgets::new(&server.limits),
+            kek_counts: Counted::new(server.limits.kek_counts_max_age()),
             limits: server.limits,
             cors_allowed_origins: server.cors_allowed_origins.clone(),
+            host_names: HostNames::of(server),
         }))
     }
 
@@ -103,9 +121,18 @@ impl Api {
         &self.0.auth_failures
     }
 
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
     /// The walk over all secrets that goes on, or the last one.
     pub fn rotation(&self) -> &Rotation {
         &self.0.rotation
+    }
+
+    /// The names that the host answers to.
+    pub(crate) fn host_names(&self) -> &HostNames {
+        &self.0.host_names
     }
 
     fn app_runs(&self) -> &AppRuns {
@@ -118,6 +145,14 @@ impl Api {
 
     fn request_rate(&self) -> &RequestRate {
         &self.0.request_rate
+    }
+
+    pub(crate) fn bodies(&self) -> &BodyBudgets {
+        &self.0.bodies
+    }
+
+    pub(crate) fn kek_counts(&self) -> &Counted<KekStatus> {
+        &self.0.kek_counts
     }
 
     pub(crate) fn limits(&self) -> &ServerLimits {
@@ -135,17 +170,25 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
             .merge(kek::routes())
             .merge(health::routes()),
     );
+    let parameters = Parameters::of(&document);
     routes
         .merge(openapi::route(document))
+        .layer(Extension(parameters))
         .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn(unbuffered))
         .nest(ui::ROOT, page)
         .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
         .fallback(async |uri: Uri| {
-            let message = "there is nothing at this path; /openapi.json lists what there is";
-            shaped_for(&uri, ApiError::not_found(message))
+            // Any path can be what a client of OpenAI's makes of a wrong base URL.
+            ApiError::not_found(nothing_at(uri.path())).for_openai()
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, server::check_head))
+        .layer(middleware::from_fn_with_state(
+            api.host_names().clone(),
+            server::check_host,
+        ))
+        .layer(middleware::from_fn(stopping::answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(
             metrics,
@@ -176,32 +219,72 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(described).merge(routes.into())
 }
 
-async fn method_not_allowed(uri: Uri) -> ApiError {
-    let error = ApiError::new(
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "this path does not take this method; the header Allow lists those that it takes",
-    );
-    shaped_for(&uri, error)
+    )
+    .for_openai()
 }
 
-/// Names of secrets, ids and API keys are nothing for a cache.
+/// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an `ETag` would change
+/// that too.
 async fn no_store(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
+    let headers = response.headers_mut();
+    let said = match headers.contains_key(ETAG) {
+        true => "no-store, no-transform",
+        false => "no-store",
+    };
+    headers
         .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+        .or_insert(HeaderValue::from_static(said));
     response
 }
 
-/// An error as the clients of a path read it: below `/v1` they are OpenAI's.
-fn shaped_for(uri: &Uri, error: ApiError) -> ApiError {
-    if uri.path().starts_with("/v1/") {
-        error.for_openai()
-    } else {
-        error
+/// Tells proxies to pass a stream of events on as it comes: nginx holds it back otherwise.
+async fn unbuffered(request: axum::extract::Request, next: Next) -> Response {
+    const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let is_stream = headers.get(CONTENT_TYPE).is_some_and(|it| {
+        let essence = it.as_bytes().split(|&byte| byte == b';').next();
+        essence
+            .unwrap_or_default()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"text/event-stream")
+    });
+    if is_stream {
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
+    response
+}
+
+/// What to tell someone at a path where there is nothing.
+fn nothing_at(path: &str) -> String {
+    const OPENAI: [&str; 12] = [
+        "/v1/",
+        "/openai/",
+        "/audio",
+        "/batches",
+        "/completions",
+        "/embeddings",
+        "/engines",
+        "/files",
+        "/images",
+        "/models",
+        "/moderations",
+        "/responses",
+    ];
+    let is_openai = OPENAI.iter().any(|part| path.contains(part));
+    let advice = match is_openai {
+        true => {
+            "clients of OpenAI's have the base URL http://HOST/v1, where there are /chat/completions and /models"
+        }
+        false => "/openapi.json lists what there is",
+    };
+    format!("there is nothing at this path; {advice}")
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

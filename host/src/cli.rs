@@ -7,13 +7,17 @@ mod agent;
 mod app;
 mod audit;
 mod backup;
+mod chosen_app;
 mod completions;
 mod demo;
 mod dev;
+mod early;
+mod input_file;
 mod kek;
 mod key;
 mod migrate;
 mod output;
+mod owner;
 mod private_file;
 mod progress;
 mod restore;
@@ -26,13 +30,18 @@ mod tool;
 mod vault;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use output::Output;
+use early::Early;
+use input_file::InputFile;
+use output::{Output, print_error_line, visible};
+use owner::Owner;
 
+use crate::config::StorageUrl;
+use crate::runtime::{COMPILING, worker};
 use crate::telemetry::log;
 use crate::telemetry::traces::Traces;
 
@@ -75,6 +84,8 @@ pub(crate) struct Global {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
+    #[arg(skip)]
+    early: Early,
 }
 
 #[derive(Subcommand)]
@@ -118,6 +129,62 @@ enum Command {
     Completions(completions::Completions),
 }
 
+/// Where a command's data is.
+struct DataPlace {
+    folder: PathBuf,
+    database: Option<PathBuf>,
+}
+
+impl Command {
+    /// The data that this works on; `None` where it works on none.
+    fn data(&self, global: &Global) -> Result<Option<DataPlace>, Failure> {
+        let url = match self {
+            Self::Demo(_)
+            | Self::Completions(_)
+            | Self::Kek(kek::KekCommand::Generate { .. })
+            | Self::Tool(tool::ToolCommand::Inspect { .. }) => return Ok(None),
+            Self::Migrate(migrate) => return Ok(migrate.database().and_then(DataPlace::of)),
+            _ => global.config()?.storage.url_in(&global.data),
+        };
+        Ok(Some(DataPlace {
+            folder: global.data.clone(),
+            database: match url {
+                StorageUrl::Sqlite(file) => Some(file),
+                StorageUrl::Postgres(_) => None,
+            },
+        }))
+    }
+
+    /// The files that the user named to be read.
+    fn input_files(&mut self) -> Vec<&mut InputFile> {
+        match self {
+            Self::Restore(restore) => vec![&mut restore.file],
+            Self::Secret(secret) => secret.input_file().into_iter().collect(),
+            Self::Run(run) => run.input_files().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl DataPlace {
+    /// The folder, else that of the database, by its own path.
+    fn canonical(&self) -> std::io::Result<PathBuf> {
+        self.folder.canonicalize().or_else(|error| {
+            let parent = self.database.as_deref().and_then(Path::parent);
+            parent.map_or(Err(error), Path::canonicalize)
+        })
+    }
+
+    /// The folder of a database.
+    fn of(database: PathBuf) -> Option<Self> {
+        let folder = std::path::absolute(&database).ok()?.parent()?.to_owned();
+        Some(Self {
+            folder,
+            database: Some(database),
+        })
+    }
+}
+
 /// How a command ends.
 pub(crate) enum Failure {
     /// The user asked for something that cannot be: exit status 2.
@@ -134,11 +201,11 @@ impl Failure {
         match self {
             Self::Status(status) => ExitCode::from(status),
             Self::Usage(_) => {
-                eprintln!("error: {self}");
+                print_error_line(&format!("error: {}", visible(&self.to_string())));
                 ExitCode::from(2)
             }
             Self::Failed(_) => {
-                eprintln!("error: {self}");
+                print_error_line(&format!("error: {}", visible(&self.to_string())));
                 ExitCode::FAILURE
             }
         }
@@ -165,13 +232,17 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 /// Parses the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
+    worker::run_if_asked();
     harden();
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if let Err(failure) = log::early(|| become_owner(&mut cli)) {
+        return failure.report();
+    }
     let default_level = match &cli.command {
-        Command::Dev(_) | Command::Serve(_) => "info",
+        Command::Dev(_) | Command::Serve(_) => "info".to_owned(),
         // What it provokes on purpose would only disturb its transcript.
-        Command::Demo(_) => "error",
-        _ => "warn",
+        Command::Demo(_) => "error".to_owned(),
+        _ => format!("warn,{COMPILING}=info"),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -180,11 +251,11 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let traces = match traces(&cli, &runtime) {
+    let traces = match log::early(|| traces(&cli, &runtime)) {
         Ok(traces) => traces,
         Err(failure) => return failure.report(),
     };
-    log::start(default_level, traces.as_ref());
+    log::start(&default_level, traces.as_ref());
     let outcome = runtime.block_on(execute(cli));
     if let Some(traces) = traces {
         traces.flush();
@@ -195,11 +266,50 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Takes the rights of the user to whom the data belongs, where root works on another user's. What root alone may read is
+/// read before.
+fn become_owner(cli: &mut Cli) -> Outcome {
+    let Some(place) = cli.command.data(&cli.global)? else {
+        return Ok(());
+    };
+    let Some(owner) = Owner::to_become(&place.folder, place.database.as_deref()) else {
+        return Ok(());
+    };
+    cli.global.early = Early::read(&cli.global);
+    cli.global.early.owner = Some(owner.user);
+    for file in cli.command.input_files() {
+        file.open_early();
+    }
+    let (has_folder, folder) = (place.folder.exists(), place.canonical());
+    let done = folder.and_then(|folder| {
+        owner.become_for(&folder)?;
+        Ok(folder)
+    });
+    let folder = done.map_err(|error| {
+        Failure::Usage(format!(
+            "{} belongs to another user (id {}), whose rights this process cannot take: {error}; run the command as that user",
+            place.folder.display(),
+            owner.user
+        ))
+    })?;
+    if has_folder {
+        cli.global.data.clone_from(&folder);
+    }
+    // What the change of user may have turned on again.
+    harden();
+    print_error_line(&format!(
+        "note: this works as the user {}, to whom {} belongs",
+        owner.user,
+        folder.display()
+    ));
+    Ok(())
+}
+
 /// Starts the export of traces for the commands that have any.
 fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>, Failure> {
     match &cli.command {
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
-            let config = session::config(&cli.global)?;
+            let config = cli.global.config()?;
             Traces::start(&config, runtime.handle().clone()).map_err(session::usage)
         }
         _ => Ok(None),

@@ -11,8 +11,10 @@ use vault_core::SecretName;
 
 use crate::egress::{EgressLimits, Origin};
 use crate::kek::config::KekConfig;
+use crate::nearest::nearest;
 use crate::runtime::inspection::Digest;
 use crate::runtime::limits::Limits;
+use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 use crate::telemetry::traces::OtlpEndpoint;
@@ -36,6 +38,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// What runs and calls may use.
     pub limits: Limits,
+    /// What inspects and compiles the components that others supply.
+    pub worker: WorkerConfig,
     /// What the host tells of itself.
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
@@ -198,6 +202,7 @@ impl Config {
             &mut config.egress.extra_ca_file,
             &mut config.server.tls_cert_file,
             &mut config.server.tls_key_file,
+            &mut config.worker.program,
         ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
@@ -215,6 +220,8 @@ impl Config {
 
     /// Reads the text of a file; an error is one line with its place.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let place = error.span().map_or(String::new(), |span| {
                 let before = &text[..span.start];
@@ -238,16 +245,20 @@ fn suggest(message: &str) -> Option<&str> {
         .skip(1)
         .step_by(2);
     let unknown = quoted.next()?;
-    quoted
-        .map(|known| (strsim::jaro_winkler(unknown, known), known))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    nearest(unknown, quoted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        let config = Config::parse("\u{feff}[limits.agent]\r\ncpu_ms = 7\r\n").expect("valid");
+        assert_eq!(config.limits.agent.cpu_ms, 7);
+        let error = Config::parse("\u{feff}listn = 1").expect_err("unknown");
+        assert!(error.starts_with("line 1, column 1: "), "{error}");
+    }
 
     #[test]
     fn an_empty_file_gives_the_defaults() {
@@ -287,7 +298,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlistn = \"127.0.0.1:1\"",
-                "line 2, column 1: unknown field `listn`, expected one of `listen`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
+                "line 2, column 1: unknown field `listn`, expected one of `listen`, `hosts`, `drain_delay_ms`, `shutdown_grace_ms`, `tls_cert_file`, `tls_key_file`, `cors_allowed_origins`, `trusted_proxies`, `limits`, `auth_failures`, `rate_limit`; did you mean `listen`?",
             ),
             ("[tools.a]\nsecrets = [\"a/b\"]", "line 2, column 11: "),
             ("[tools.a]\n[tools.a]", "duplicate key"),
@@ -298,6 +309,10 @@ mod tests {
             ),
             ("[tools.a]\norigins = [\"https://a/b\"]", "line 2, column 1"),
             ("[server]\nlisten = 3", "line 2, column 10: "),
+            (
+                "[server]\ntrusted_proxies = [\"nginx\"]",
+                "line 2, column 19: \"nginx\" is no address and no network of trusted_proxies; write 192.0.2.1",
+            ),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");
@@ -329,6 +344,7 @@ mod tests {
             "[limits.tool]",
             "[limits.stream]",
             "[telemetry]",
+            "[worker]",
             "[tools.a]",
         ] {
             let error = Config::parse(&format!("{section}\nnonsense = 1")).expect_err(section);

@@ -2,16 +2,11 @@
 //! It is read when it is needed, so that whoever replaces it need not start the host again, and nothing keeps it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use vault_core::{Credential, CredentialError, file_of};
 use zeroize::Zeroizing;
-
-/// The longest credential that is read, in bytes.
-const MAX_BYTES: usize = 16 * 1024;
 
 /// `file:///absolute/path`, or `env:VARIABLE`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -23,61 +18,36 @@ pub enum CredentialSource {
     Variable(String),
 }
 
-/// Why there is no credential. It names the place and never what was found there.
+/// Why there is no credential at a source.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// The file cannot be read.
-    #[error("the credential's file {} cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is empty, or not set.
-    #[error("there is no credential in {place}")]
-    Empty {
-        /// Where.
-        place: CredentialSource,
-    },
-    /// It is longer than any credential.
-    #[error("what is in {place} is longer than {MAX_BYTES} bytes, and no credential")]
-    TooLong {
-        /// Where.
-        place: CredentialSource,
+pub enum CredentialSourceError {
+    /// The file gives none.
+    #[error(transparent)]
+    File(CredentialError),
+    /// The variable gives none.
+    #[error("the variable {name}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: CredentialError,
     },
 }
 
 impl CredentialSource {
-    /// The credential as it is now, without blanks and line ends around it.
-    pub(crate) fn read(&self) -> Result<Zeroizing<String>, CredentialError> {
-        let text = match self {
-            Self::File(path) => {
-                let unreadable = |source| CredentialError::Unreadable {
-                    path: path.clone(),
+    /// The credential as it is now. A variable may name a file in its turn.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, CredentialSourceError> {
+        let read = match self {
+            Self::File(path) => Credential::read_file(path).map_err(CredentialSourceError::File),
+            Self::Variable(name) => {
+                let text = Zeroizing::new(std::env::var(name).unwrap_or_default());
+                Credential::read(&text).map_err(|source| CredentialSourceError::Variable {
+                    name: name.clone(),
                     source,
-                };
-                let file = File::open(path).map_err(unreadable)?;
-                let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read this credential; chmod 600 it");
-                }
-                // The whole size at once: a buffer that grew would leave a copy behind.
-                let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES + 1));
-                let most = MAX_BYTES as u64 + 1;
-                file.take(most)
-                    .read_to_string(&mut text)
-                    .map_err(unreadable)?;
-                text
+                })
             }
-            Self::Variable(name) => Zeroizing::new(std::env::var(name).unwrap_or_default()),
         };
-        let place = || self.clone();
-        match text.trim() {
-            "" => Err(CredentialError::Empty { place: place() }),
-            long if long.len() > MAX_BYTES => Err(CredentialError::TooLong { place: place() }),
-            credential => Ok(Zeroizing::new(credential.to_owned())),
-        }
+        Ok(read?.text)
     }
 }
 
@@ -85,11 +55,12 @@ impl TryFrom<String> for CredentialSource {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = text.trim();
         let is_name = |name: &str| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         };
-        match (text.strip_prefix("file://"), text.strip_prefix("env:")) {
-            (Some(path), _) if path.starts_with('/') => Ok(Self::File(path.into())),
+        match (file_of(text), text.strip_prefix("env:")) {
+            (Ok(Some(path)), _) => Ok(Self::File(path)),
             (_, Some(name)) if is_name(name) => Ok(Self::Variable(name.to_owned())),
             // Not repeated: it may be the credential.
             _ => Err(
@@ -127,20 +98,31 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("token");
         let source = parse(&format!("file://{}", path.display())).expect("valid");
-        assert!(matches!(
-            source.read(),
-            Err(CredentialError::Unreadable { .. })
-        ));
-        for (content, credential) in [("first\n", "first"), (" second ", "second")] {
+        let refused = source.read().expect_err("it is not there").to_string();
+        assert!(refused.contains("cannot be read"), "{refused}");
+        for (content, credential) in [
+            ("first\n", "first"),
+            (" second ", "second"),
+            ("\u{feff}third\r\n", "third"),
+        ] {
             std::fs::write(&path, content).expect("writable");
             assert_eq!(*source.read().expect("there"), credential);
         }
         std::fs::write(&path, "\n").expect("writable");
-        assert!(matches!(source.read(), Err(CredentialError::Empty { .. })));
-        std::fs::write(&path, "x".repeat(MAX_BYTES + 1)).expect("writable");
-        let error = source.read().expect_err("too long");
-        assert!(matches!(error, CredentialError::TooLong { .. }));
-        assert!(!format!("{error} {error:?}").contains("xxx"));
+        let refused = source.read().expect_err("it is empty").to_string();
+        assert!(refused.contains("there is no credential in /"), "{refused}");
+    }
+
+    #[test]
+    fn every_way_to_name_a_file_is_the_same_source() {
+        let expected = CredentialSource::File("/run/token".into());
+        for text in [
+            "file:///run/token",
+            "file:/run/token",
+            "file://localhost/run/token",
+        ] {
+            assert_eq!(parse(text), Ok(expected.clone()), "{text}");
+        }
     }
 
     #[test]

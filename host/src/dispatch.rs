@@ -3,7 +3,9 @@
 //!
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
+mod answer;
 mod served;
+mod servers;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -17,11 +19,12 @@ use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
 
 pub use self::served::{AnswerBody, BrokenOff};
+pub(crate) use self::servers::{KnownServers, URL};
 use crate::agents::AgentId;
 use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
 use crate::runtime::bindings::ToolError;
 use crate::runtime::limits::ToolLimits;
-use crate::runtime::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
+use crate::runtime::tool::{GrantedBy, ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 use crate::telemetry::{Metrics, activity};
 use crate::trail::Trail;
 
@@ -76,6 +79,9 @@ pub struct CallRecord {
 /// The tools of a host, by name.
 pub(crate) type Tools = BTreeMap<Arc<str>, Arc<ToolComponent>>;
 
+/// Instances by the name of their tool.
+type Instances = HashMap<Arc<str>, Vec<ToolInstance>>;
+
 /// The calls of one run. A clone is the same run.
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Run>);
@@ -86,10 +92,11 @@ struct Run {
     agent: Option<AgentId>,
     vaults: SecretVaults,
     egress: Arc<EgressPool>,
+    servers: Arc<KnownServers>,
     released: Arc<ReleasedSecrets>,
     trail: Arc<Trail>,
     /// Instances that wait for their next call, so that a tool can keep a session within a run.
-    idle: Mutex<HashMap<Arc<str>, Vec<ToolInstance>>>,
+    idle: Mutex<Instances>,
     calls: Mutex<Vec<CallRecord>>,
     metrics: Metrics,
 }
@@ -101,6 +108,7 @@ impl Dispatch {
         agent: Option<AgentId>,
         vaults: SecretVaults,
         egress: Arc<EgressPool>,
+        servers: Arc<KnownServers>,
         limits: &ToolLimits,
         metrics: Metrics,
     ) -> Self {
@@ -118,6 +126,7 @@ impl Dispatch {
             trail: Arc::new(trail),
             vaults,
             egress,
+            servers,
             released,
             idle: Mutex::default(),
             calls: Mutex::default(),
@@ -133,9 +142,16 @@ impl Dispatch {
     /// Ends the run: writes what is still to be written in the audit, and gives the calls in the order in which they
     /// ended. A call that a time limit cut off is not among them.
     pub(crate) async fn end(self) -> Vec<CallRecord> {
-        lock(&self.0.idle).clear();
+        let mut clients = std::mem::take(&mut *lock(&self.0.idle));
+        clients.retain(|name, _| self.0.is_client(name));
+        self.0.remember(&mut clients).await;
         for tool in self.0.granted.values() {
             self.0.trail.write_denials(&self.0.context(tool)).await;
+        }
+        if !clients.is_empty() {
+            let run = Arc::clone(&self.0);
+            // The run is over: nobody waits for what is still said to MCP servers.
+            tokio::spawn(async move { run.end_sessions(clients).await });
         }
         std::mem::take(&mut lock(&self.0.calls))
     }
@@ -167,7 +183,7 @@ impl Dispatch {
             tool: shown(tool),
             operation: shown(operation),
             ok: outcome.is_ok(),
-            error_code: outcome.as_ref().err().map(|error| error.code.clone()),
+            error_code: outcome.as_ref().err().map(|error| shown(&error.code)),
             duration_ms: whole_ms(started.elapsed()),
         });
         outcome
@@ -211,6 +227,40 @@ impl Run {
         Ok(outcome)
     }
 
+    /// Whether the tool of that name is the client of an MCP server.
+    fn is_client(&self, name: &str) -> bool {
+        let tool = self.granted.get(name);
+        tool.is_some_and(|tool| tool.grants.by == GrantedBy::AgentFile)
+    }
+
+    /// Keeps what clients of MCP servers found out, for the runs after this one.
+    async fn remember(&self, clients: &mut Instances) {
+        for (name, instances) in clients {
+            let Some(tool) = self.granted.get(name) else {
+                continue;
+            };
+            for instance in instances {
+                if let Ok(found) = instance.found().await {
+                    self.servers.remember(&tool.grants, &found);
+                }
+            }
+        }
+    }
+
+    /// Ends the sessions with MCP servers.
+    async fn end_sessions(&self, clients: Instances) {
+        let ends = clients.into_iter().map(|(name, instances)| async move {
+            let Some(tool) = self.granted.get(&name) else { return };
+            for mut instance in instances {
+                if let Err(failure) = instance.end().await {
+                    tracing::debug!(tool = &*tool.name, error = %failure, "a session was not ended");
+                }
+            }
+            self.trail.write_denials(&self.context(tool)).await;
+        });
+        futures::future::join_all(ends).await;
+    }
+
     fn context(&self, tool: &ToolComponent) -> ReleaseContext {
         ReleaseContext {
             app_id: self.identity.app,
@@ -228,15 +278,19 @@ impl Run {
             app: self.identity.app.to_string(),
             tool: tool.name.to_string(),
         };
+        let egress = self.egress.open(
+            scope,
+            tool.grants.origins.iter().cloned(),
+            Arc::clone(&self.released),
+            self.trail.clone(),
+        );
         ToolBinding {
             vaults: self.vaults.clone(),
             context: self.context(tool),
-            egress: self.egress.open(
-                scope,
-                tool.grants.origins.iter().cloned(),
-                Arc::clone(&self.released),
-                self.trail.clone(),
-            ),
+            egress: match tool.grants.by {
+                GrantedBy::Manifest => egress,
+                GrantedBy::AgentFile => egress.waiting(tool.limits().mcp.idle_ms),
+            },
             released: Arc::clone(&self.released),
             metrics: self.metrics.clone(),
         }
@@ -262,7 +316,21 @@ impl Run {
             }
         };
         let outcome = match outcome {
-            Ok(json) => Ok(clean(json)),
+            Ok(json) if serde_json::from_str::<&RawValue>(&json).is_err() => {
+                clean(json).zeroize();
+                Err(ToolError {
+                    code: "tool_failed".to_owned(),
+                    message: format!("the answer of the tool {:?} is not JSON", tool.name),
+                })
+            }
+            Ok(mut json) => match answer::scrub(&scrubber, &json) {
+                None => Ok(json),
+                Some((clean, blocked)) => {
+                    json.zeroize();
+                    leaked.extend(blocked);
+                    Ok(clean)
+                }
+            },
             Err(error) => Err(ToolError {
                 code: clean(error.code),
                 message: clean(error.message),
@@ -277,14 +345,7 @@ impl Run {
             );
             self.trail.leak_blocked(&self.context(tool), &secret).await;
         }
-        let json = outcome?;
-        match serde_json::from_str::<&RawValue>(&json) {
-            Ok(_) => Ok(json),
-            Err(_) => Err(ToolError {
-                code: "tool_failed".to_owned(),
-                message: format!("the answer of the tool {:?} is not JSON", tool.name),
-            }),
-        }
+        outcome
     }
 
     /// What an agent reads when a tool did not answer by itself. The cause is the operator's business.
@@ -345,7 +406,7 @@ fn unknown_operation(tool: &ToolComponent, operation: &str) -> ToolError {
     }
 }
 
-/// A name as an agent gave it, short enough to repeat and to keep.
+/// A name as an agent or a tool gave it, short enough to repeat and to keep.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(MAX_SHOWN_CHARS) {
         None => name.to_owned(),

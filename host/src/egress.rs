@@ -7,8 +7,10 @@
 //! Every refusal is told to an [`EgressLog`] and reaches the tool as
 //! `HTTP-request-denied`.
 //!
+//! A request is sent again only where a connection of the pool turns out to be dead.
+//!
 //! It does not decide which origins a tool is granted, does not add credentials
-//! to requests, does not retry, and does not scrub: what an upstream answers is
+//! to requests, and does not scrub: what an upstream answers is
 //! the tool's to read, and is scrubbed when the tool passes it on.
 //!
 //! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
@@ -16,7 +18,9 @@
 
 mod address;
 mod body;
+mod coding;
 mod connect;
+mod counted;
 mod denial;
 mod exchange;
 mod failure;
@@ -26,11 +30,13 @@ mod opened;
 mod origin;
 mod pool;
 mod released;
+mod resend;
 mod resolve;
 mod tls;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use http::{HeaderName, Request, Response};
@@ -42,6 +48,7 @@ use wasmtime_wasi_http::{
 };
 
 pub use self::address::refused_range;
+pub(crate) use self::body::MAX_EMPTY_CHUNKS;
 use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog};
 use self::exchange::Exchange;
@@ -80,6 +87,13 @@ impl Egress {
     /// configuration opens for one call.
     pub fn grant(&mut self, origin: Origin) {
         self.granted.insert(origin);
+    }
+
+    /// Waits for an upstream's next byte as long as this, whatever the limits for other tools are.
+    pub(crate) fn waiting(mut self, idle_ms: NonZeroU64) -> Self {
+        self.limits.first_byte_timeout_ms = idle_ms;
+        self.limits.idle_timeout_ms = idle_ms;
+        self
     }
 
     /// What secrets open besides, call by call.
@@ -172,8 +186,9 @@ impl WasiHttpHooks for Egress {
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Finishing)),
                 Err(Failure::Failed(error)) => Err(error),
                 Err(Failure::Denied(reason)) => {
+                    let error = reason.error();
                     reporter.report(reason);
-                    Err(WasiError::HttpRequestDenied)
+                    Err(error)
                 }
             }
         })

@@ -25,7 +25,7 @@ pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
-use crate::dispatch::{Dispatch, Tools};
+use crate::dispatch::{Dispatch, KnownServers, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
@@ -221,6 +221,7 @@ pub struct Platform {
     egress: Arc<EgressPool>,
     tools: Tools,
     mcp_client: Option<Arc<ToolComponent>>,
+    servers: Arc<KnownServers>,
     agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
@@ -238,16 +239,15 @@ impl Platform {
         config: &Config,
         cache_dir: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let runtime = Runtime::start(&config.limits, cache_dir).map_err(StartError::Engine)?;
+        let runtime = Runtime::start(&config.limits, &config.worker, cache_dir)
+            .map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
-            Ok(bytes) => {
-                Ok(runtime
-                    .load_chosen_agent(bytes)
-                    .map_err(|source| StartError::Load {
-                        tool: builtin::SANDBOX.to_owned(),
-                        source,
-                    })?)
-            }
+            Ok(bytes) => Ok(runtime
+                .load_own_agent(builtin::SANDBOX, bytes)
+                .map_err(|source| StartError::Load {
+                    tool: builtin::SANDBOX.to_owned(),
+                    source,
+                })?),
             Err(MissingGuest(name)) => Err(name),
         };
         let metrics = Metrics::new();
@@ -265,6 +265,7 @@ impl Platform {
             metrics,
             tools: Tools::new(),
             mcp_client: None,
+            servers: Arc::default(),
             agents: Arc::new(Agents::none()),
             vaults,
             runtime,
@@ -333,8 +334,9 @@ impl Platform {
             .collect()
     }
 
-    /// Inspects, compiles and links a component of the agent class, when its turn comes: no more than
-    /// `limits.max_concurrent_compilations` are looked at at a time.
+    /// Inspects, compiles and links a component of the agent class, in a worker of its own, when its turn comes: there are no
+    /// more workers than `limits.max_concurrent_compilations`. A program that embeds the host has to call
+    /// [`run_if_asked`](crate::runtime::worker::run_if_asked) for it. Whoever stops waiting ends the worker.
     pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
         self.runtime.load_supplied_agent(bytes).await
     }
@@ -402,6 +404,7 @@ impl Platform {
             agent,
             self.vaults.clone(),
             Arc::clone(&self.egress),
+            Arc::clone(&self.servers),
             &self.limits.tool,
             self.metrics.clone(),
         )

@@ -5,23 +5,28 @@
 
 pub(crate) mod agent;
 pub(crate) mod bindings;
+mod compiled;
 mod engine;
 pub mod inspection;
 pub mod limits;
 pub(crate) mod tool;
+pub mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 
 use agent::{AgentComponent, AgentState};
 use bindings::TrustedToolPre;
+use compiled::{CompiledComponents, CompiledKey};
 use engine::{Compiles, TickingEngine};
-use inspection::{Class, Digest, Inspection, InspectionLimits, NotAComponent, Refusal};
+use inspection::{Class, Digest, Inspection, NotAComponent, Refusal};
 use limits::Limits;
 use tool::ToolState;
+use worker::{Worker, WorkerConfig, WorkerError};
+
+use crate::shown;
 
 /// Why a component was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -41,28 +46,22 @@ pub enum LoadError {
         found: Digest,
     },
     /// A type of an import or export is not the one in `wit/`, or the engine cannot run it.
-    #[error("the component does not fit its class: {0:#}")]
-    DoesNotFit(wasmtime::Error),
-    /// It is made of too many core instances.
-    #[error(
-        "the component holds more core instances than limits.max_core_instances ({allowed}) allows: compose it of fewer or raise the limit"
-    )]
-    TooManyCoreInstances {
-        /// How many there may be.
-        allowed: u32,
-    },
-    /// The compiler panicked.
-    #[error("the component could not be compiled: the compiler stopped unexpectedly")]
-    CompilerStopped,
+    #[error("the component does not fit its class: {0}")]
+    DoesNotFit(String),
+    /// The worker that inspects and compiles gave no verdict.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The folder of compiled components cannot be used.
+    #[error("the folder of compiled components cannot be used: {0}")]
+    Cache(#[from] std::io::Error),
 }
 
 /// The engines of a host, with a linker for each of the two classes.
 pub(crate) struct Runtime {
     agents: Loader<AgentState>,
-    tools: Loader<ToolState>,
+    tools: Arc<Loader<ToolState>>,
     supplied: Arc<Loader<AgentState>>,
-    /// Of compilations of what agents supplied.
-    turns: Arc<Semaphore>,
+    worker: Worker,
     /// Advances the epoch of `agents` and `tools`.
     _chosen: TickingEngine,
     /// Advances the epoch of `supplied`.
@@ -73,122 +72,209 @@ pub(crate) struct Runtime {
 struct Loader<T: 'static> {
     class: Class,
     linker: Linker<T>,
-    inspection: InspectionLimits,
-    max_core_instances: u32,
+    compiled: Arc<CompiledComponents>,
+    limits: Arc<Limits>,
 }
 
 impl Runtime {
-    pub(crate) fn start(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
-        let chosen = TickingEngine::start(Compiles::Chosen, limits, cache_dir)?;
-        let supplied = TickingEngine::start(Compiles::Supplied, limits, cache_dir)?;
+    pub(crate) fn start(
+        limits: &Limits,
+        worker: &WorkerConfig,
+        cache_dir: Option<&Path>,
+    ) -> wasmtime::Result<Self> {
+        let compiled = Arc::new(CompiledComponents::open(cache_dir)?);
+        let cache = compiled.engine();
+        let chosen = TickingEngine::start(Compiles::Chosen, limits, &cache)?;
+        let supplied = TickingEngine::start(Compiles::Supplied, limits, &cache)?;
+        let limits = Arc::new(limits.clone());
         let agents = |engine: &TickingEngine| -> wasmtime::Result<_> {
-            let linker = agent::linker(engine.engine())?;
-            Ok(Loader::new(Class::Agent, linker, limits))
+            Ok(Loader {
+                class: Class::Agent,
+                linker: agent::linker(engine.engine())?,
+                compiled: Arc::clone(&compiled),
+                limits: Arc::clone(&limits),
+            })
         };
-        let turns = limits.max_concurrent_compilations.get();
         Ok(Self {
             agents: agents(&chosen)?,
-            tools: Loader::new(Class::Tool, tool::linker(chosen.engine())?, limits),
             supplied: Arc::new(agents(&supplied)?),
-            turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
+            tools: Arc::new(Loader {
+                class: Class::Tool,
+                linker: tool::linker(chosen.engine())?,
+                compiled: Arc::clone(&compiled),
+                limits: Arc::clone(&limits),
+            }),
+            worker: Worker::new(worker, &limits),
             _chosen: chosen,
             _supplied: supplied,
         })
     }
 
-    /// Loads the sandbox, or another agent component that the operator chose.
-    pub(crate) fn load_chosen_agent(&self, bytes: &[u8]) -> Result<AgentComponent, LoadError> {
-        self.agents.load_agent(bytes)
+    /// Loads the sandbox, which is part of this program.
+    pub(crate) fn load_own_agent(
+        &self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<AgentComponent, LoadError> {
+        let (inspection, component) = self.agents.load_own(name, bytes)?;
+        self.agents.link_agent(inspection, &component)
     }
 
-    /// Loads something that an agent supplied, when its turn comes.
-    ///
-    /// It has a thread of its own: the workers of the asynchronous runtime go on with what others wait for, and the
-    /// end of the process does not wait for the compiler. Whoever stops waiting does not stop the compiler, which
-    /// keeps its turn until it is done.
+    /// Loads a tool that is part of this program.
+    pub(crate) fn load_own_tool(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        expected: Option<Digest>,
+    ) -> Result<(Inspection, TrustedToolPre<ToolState>), LoadError> {
+        self.tools.expect(bytes, expected)?;
+        let (inspection, component) = self.tools.load_own(name, bytes)?;
+        self.tools.link_tool(inspection, &component)
+    }
+
+    /// Loads something that an agent supplied, when a worker is free.
     pub(crate) async fn load_supplied_agent(
         &self,
         bytes: Vec<u8>,
     ) -> Result<AgentComponent, LoadError> {
-        let turn = Arc::clone(&self.turns)
-            .acquire_owned()
-            .await
-            .expect("nothing closes the semaphore");
         let loader = Arc::clone(&self.supplied);
-        let (report, outcome) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name("compiler".to_owned())
-            .spawn(move || {
-                let _turn = turn;
-                // Nobody may be waiting any more.
-                let _ = report.send(loader.load_agent(&bytes));
-            })
-            .map_err(|error| LoadError::DoesNotFit(error.into()))?;
-        outcome.await.unwrap_or(Err(LoadError::CompilerStopped))
+        let load = move |worker: &Worker, is_wanted: &dyn Fn() -> bool| {
+            let name = Digest::of(&bytes).to_string();
+            let (inspection, component) = loader.load_foreign(&name, &bytes, worker, is_wanted)?;
+            loader.link_agent(inspection, &component)
+        };
+        self.worker.in_turn(load).await
     }
 
-    /// Loads something that the operator listed.
-    pub(crate) fn load_tool(
+    /// Loads something that the operator listed, when a worker is free.
+    pub(crate) async fn load_listed_tool(
         &self,
-        bytes: &[u8],
+        name: String,
+        bytes: Vec<u8>,
         expected: Option<Digest>,
     ) -> Result<(Inspection, TrustedToolPre<ToolState>), LoadError> {
-        let (inspection, component) = self.tools.compile(bytes, expected)?;
-        let pre = tool::prepare(&self.tools.linker, &component)
-            .map_err(|error| self.tools.unfit(error))?;
-        Ok((inspection, pre))
+        let loader = Arc::clone(&self.tools);
+        let load = move |worker: &Worker, is_wanted: &dyn Fn() -> bool| {
+            loader.expect(&bytes, expected)?;
+            let (inspection, component) = loader.load_foreign(&name, &bytes, worker, is_wanted)?;
+            loader.link_tool(inspection, &component)
+        };
+        self.worker.in_turn(load).await
     }
 }
 
 impl Loader<AgentState> {
-    fn load_agent(&self, bytes: &[u8]) -> Result<AgentComponent, LoadError> {
-        let (inspection, component) = self.compile(bytes, None)?;
-        agent::prepare(&self.linker, &component, inspection).map_err(|error| self.unfit(error))
+    fn link_agent(
+        &self,
+        inspection: Inspection,
+        component: &Component,
+    ) -> Result<AgentComponent, LoadError> {
+        let pre = agent::prepare(&self.linker, component).map_err(|error| self.unfit(&error))?;
+        Ok(AgentComponent::new(pre, inspection))
+    }
+}
+
+impl Loader<ToolState> {
+    fn link_tool(
+        &self,
+        inspection: Inspection,
+        component: &Component,
+    ) -> Result<(Inspection, TrustedToolPre<ToolState>), LoadError> {
+        let pre = tool::prepare(&self.linker, component).map_err(|error| self.unfit(&error))?;
+        Ok((inspection, pre))
     }
 }
 
 impl<T> Loader<T> {
-    fn new(class: Class, linker: Linker<T>, limits: &Limits) -> Self {
-        Self {
-            class,
-            linker,
-            inspection: limits.component,
-            max_core_instances: limits.max_core_instances,
+    /// Refuses another component than the one that is `expected`.
+    fn expect(&self, bytes: &[u8], expected: Option<Digest>) -> Result<(), LoadError> {
+        let found = Digest::of(bytes);
+        match expected.filter(|expected| *expected != found) {
+            Some(expected) => Err(LoadError::DigestDiffers { expected, found }),
+            None => Ok(()),
         }
     }
 
-    /// Compiles `bytes` after, and only after, inspection has found that they fit the class.
-    fn compile(
-        &self,
-        bytes: &[u8],
-        expected: Option<Digest>,
-    ) -> Result<(Inspection, Component), LoadError> {
-        let inspection = inspection::inspect(bytes, &self.inspection)?;
-        if let Some(expected) = expected.filter(|expected| *expected != inspection.digest) {
-            return Err(LoadError::DigestDiffers {
-                expected,
-                found: inspection.digest,
-            });
-        }
+    /// Compiles a component of this program, in this process.
+    fn load_own(&self, name: &str, bytes: &[u8]) -> Result<(Inspection, Component), LoadError> {
+        let inspection = inspection::inspect(bytes, &self.limits.component)?;
         if let Some(refusal) = inspection.refusal_for(self.class) {
             return Err(refusal.into());
         }
-        let component =
-            Component::new(self.linker.engine(), bytes).map_err(|error| self.unfit(error))?;
+        let key = CompiledKey::new(inspection.digest, self.linker.engine());
+        let is_new = !self.compiled.has(&key);
+        if is_new {
+            announce(name);
+        }
+        let component = self.compile(bytes)?;
+        if is_new {
+            self.compiled.note(&key)?;
+        }
         Ok((inspection, component))
     }
 
-    fn unfit(&self, error: wasmtime::Error) -> LoadError {
-        // The engine has no type for this error.
-        if error
-            .root_cause()
-            .to_string()
-            .contains("core module instances")
-        {
-            return LoadError::TooManyCoreInstances {
-                allowed: self.max_core_instances,
-            };
-        }
-        LoadError::DoesNotFit(error)
+    /// Has a worker inspect the component and, unless that was done before, compile it; then takes over its code.
+    ///
+    /// What a worker has compiled within its limits is in the engine's cache, from which it is read here.
+    fn load_foreign(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        worker: &Worker,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<(Inspection, Component), LoadError> {
+        let key = CompiledKey::new(Digest::of(bytes), self.linker.engine());
+        let inspection = if self.compiled.has(&key) {
+            worker.load(self.class, bytes, None, is_wanted)?
+        } else {
+            announce(name);
+            let staged = self.compiled.stage()?;
+            let inspection = worker.load(self.class, bytes, Some(staged.path()), is_wanted)?;
+            self.compiled.adopt(&key, staged.path())?;
+            inspection
+        };
+        Ok((inspection, self.compile(bytes)?))
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        Component::new(self.linker.engine(), bytes).map_err(|error| self.unfit(&error))
+    }
+
+    fn unfit(&self, error: &wasmtime::Error) -> LoadError {
+        LoadError::DoesNotFit(unfit_words(error, &self.limits))
+    }
+}
+
+/// Says that somebody has to wait, and that it is only for once.
+fn announce(component: &str) {
+    tracing::info!(
+        target: COMPILING,
+        component,
+        "compiling a component that is new here: this may take a while, and the result is kept"
+    );
+}
+
+/// What [`announce`] logs under, for commands that log little else.
+pub(crate) const COMPILING: &str = "tavora_host::compiling";
+
+/// Why the engine does not take a component, with the limit's key where it has one.
+fn unfit_words(error: &wasmtime::Error, limits: &Limits) -> String {
+    // The engine has no types for these errors.
+    let words = error.root_cause().to_string();
+    let over = |what: &str, key: &str, allowed: u32| {
+        format!(
+            "it has more {what} than {key} ({allowed}) allows: compose it of fewer or raise the limit"
+        )
+    };
+    let is_about = |part: &str| words.contains(part);
+    if is_about("core module instances") {
+        let key = "limits.max_core_instances";
+        over("core instances", key, limits.max_core_instances)
+    } else if is_about("defined memories count") || is_about("Wasm linear memories") {
+        over("memories", "limits.max_memories", limits.max_memories)
+    } else if is_about("defined tables count") || is_about("contains") && is_about(" tables") {
+        over("tables", "limits.max_tables", limits.max_tables)
+    } else {
+        shown::visible(&format!("{error:#}"))
     }
 }

@@ -1,32 +1,43 @@
 //! Takes released secrets out of text and byte streams, and finds them in what
 //! goes out.
 //!
-//! A [`Scrubber`] knows a set of secrets in the forms in which they usually come
-//! back: raw, percent-encoded, base64 in its three alignments and both
-//! alphabets, hex, JSON-escaped (once and twice), and so `Basic` credentials
-//! too. Each is replaced by `[redacted:<name>]`.
+//! A [`Scrubber`] compares decoded characters. Each character of a secret may be spelled as itself or as an
+//! escape: of JSON, of a URL, of HTML, of a mail (quoted-printable), of a program's string. Escapes may be inside
+//! escapes, some levels deep. On top of that a secret is known as it is, in hex (with separators) and in base64
+//! (three alignments, both alphabets, line breaks), and so in `Basic` credentials too.
 //!
-//! It is a backstop and not the isolation: it does not decompress, does not
-//! decrypt, does not follow a value that is split over several messages, and
-//! promises nothing about forms that it does not list. At the edges of a base64
-//! text, the one character that mixes the secret's first or last byte with its
-//! neighbour (at most four bits of that byte) is left alone.
+//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that was cut in the middle of one gives
+//! nothing away. What everybody knows of a value, such as how keys of one vendor begin, is no find on its own.
+//! Each find is replaced by `[redacted:<name>]`.
 //!
-//! Memory: every form is held in memory that is zeroed when the scrubber is
-//! dropped. That is why the forms are matched here and not by an automaton of a
-//! library, which would copy them into tables that cannot be zeroed, and whose
-//! construction would cost more than the scrubbing. The texts that are scrubbed
-//! belong to the caller.
+//! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not decode base64 or
+//! hex to look for escapes inside, and does not follow a value that is split over several messages. At the edges
+//! of a base64 text, the one character that mixes the secret's first or last byte with its neighbour (at most four
+//! bits of that byte) is left alone.
+//!
+//! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber is dropped.
+//! That is why it is matched here and not by an automaton of a library, which would copy it into tables that
+//! cannot be zeroed. The texts that are scrubbed belong to the caller.
 
-mod form;
+mod alias;
+mod context;
+mod find;
+mod needle;
 mod pattern;
+mod public;
+mod spelling;
 mod stream;
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 
-use self::pattern::Patterns;
+use self::context::Context;
+use self::find::{Piece, Scan};
+use self::pattern::{Patterns, Sought};
 pub use self::stream::{Leak, SecretDetector, StreamScrubber};
+
+/// So many characters of a value in a row are a find, whatever stands around them.
+pub const RUN_CHARS: usize = 8;
 
 /// A secret of fewer bytes is matched only as a whole token (not next to a
 /// letter, a digit, `_` or `-`), to keep ordinary text intact.
@@ -73,7 +84,22 @@ impl Scrubber {
     /// ```
     pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
-            patterns: Patterns::new(secrets),
+            patterns: Patterns::new(secrets, Sought::Runs),
+        }
+    }
+
+    /// The same for texts in which upper and lower case are one, such as names of hosts and of headers. In them
+    /// base64 says nothing and is not looked for.
+    pub fn ignoring_case<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        Self {
+            patterns: Patterns::new(secrets, Sought::RunsInAnyCase),
+        }
+    }
+
+    /// The same for values that must be there as a whole to be found.
+    pub fn of_whole_values<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        Self {
+            patterns: Patterns::new(secrets, Sought::Values),
         }
     }
 
@@ -89,13 +115,22 @@ impl Scrubber {
 
     /// `text` with every secret replaced.
     pub fn scrub<'t>(&self, text: &'t str) -> Scrubbed<'t> {
-        let scrubbed = self.scrub_bytes(text.as_bytes());
+        self.scrub_text(text, Context::Text)
+    }
+
+    /// The same without short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which a key or a number can be by accident.
+    pub fn scrub_name<'t>(&self, name: &'t str) -> Scrubbed<'t> {
+        self.scrub_text(name, Context::Name)
+    }
+
+    fn scrub_text<'t>(&self, text: &'t str, context: Context) -> Scrubbed<'t> {
+        let scrubbed = self.scrub_in(text.as_bytes(), context);
         Scrubbed {
             text: match scrubbed.bytes {
                 Cow::Borrowed(_) => Cow::Borrowed(text),
                 Cow::Owned(bytes) => Cow::Owned(
                     String::from_utf8(bytes)
-                        .expect("forms are UTF-8, so cutting them out of UTF-8 leaves UTF-8"),
+                        .expect("whole characters are cut out of UTF-8, and that leaves UTF-8"),
                 ),
             },
             blocked: scrubbed.blocked,
@@ -104,36 +139,44 @@ impl Scrubber {
 
     /// `bytes` with every secret replaced.
     pub fn scrub_bytes<'t>(&self, bytes: &'t [u8]) -> ScrubbedBytes<'t> {
+        self.scrub_in(bytes, Context::Text)
+    }
+
+    fn scrub_in<'t>(&self, bytes: &'t [u8], context: Context) -> ScrubbedBytes<'t> {
         let mut clean = Vec::new();
-        let mut copied = 0;
-        let mut blocked = Vec::new();
-        self.patterns.scan(bytes, None, false, |range, secret| {
-            clean.extend_from_slice(&bytes[copied..range.start]);
-            clean.extend_from_slice(self.patterns.replacement(secret));
-            copied = range.end;
-            blocked.push(secret);
-            ControlFlow::Continue(())
+        let mut blocked = BTreeSet::new();
+        Scan::of(context).run(&self.patterns, bytes, false, |piece| match piece {
+            Piece::Clean(range) if range.len() == bytes.len() => {}
+            Piece::Clean(range) => clean.extend_from_slice(&bytes[range]),
+            Piece::Secret(name) => {
+                write_marker(&mut clean, name);
+                if !blocked.contains(name) {
+                    blocked.insert(name.to_owned());
+                }
+            }
         });
         ScrubbedBytes {
             bytes: if blocked.is_empty() {
                 Cow::Borrowed(bytes)
             } else {
-                clean.extend_from_slice(&bytes[copied..]);
                 Cow::Owned(clean)
             },
-            blocked: self.patterns.names_of(blocked),
+            blocked: blocked.into_iter().collect(),
         }
     }
 
-    /// The name of the first secret that is in `bytes`, in any form.
+    /// The name of the first secret that is in `bytes`, in any spelling.
     pub fn contains(&self, bytes: &[u8]) -> Option<&str> {
-        let mut found = None;
-        self.patterns.scan(bytes, None, false, |_, secret| {
-            found = Some(self.patterns.name(secret));
-            ControlFlow::Break(())
-        });
-        found
+        let name = Scan::default().first(&self.patterns, bytes, false).err()?;
+        self.patterns.names().find(|known| **known == *name)
     }
+}
+
+/// What stands in a secret's place.
+fn write_marker(clean: &mut Vec<u8>, name: &str) {
+    clean.extend_from_slice(b"[redacted:");
+    clean.extend_from_slice(name.as_bytes());
+    clean.push(b']');
 }
 
 #[cfg(test)]

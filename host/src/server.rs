@@ -3,14 +3,24 @@
 //! A router is served as it is given; routes, credentials and the words of refusals are `api`'s business.
 
 mod body;
+mod budget;
+mod claim;
 mod connection;
+mod framing;
+mod gate;
 mod head;
+mod host_names;
+mod listener;
 mod pace;
+mod peer;
+mod places;
+mod proxies;
 mod settings;
 mod socket;
+mod stopping;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -18,26 +28,38 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 pub use self::body::BodyError;
+pub use self::budget::{ByteBudget, ByteShare, UsedUp};
+pub use self::claim::Claim;
 use self::connection::{Shared, Wire};
 pub use self::head::check_head;
+pub use self::host_names::{HostName, HostNames, check_host};
+use self::listener::Listener;
+pub use self::listener::{InvalidListenAddress, ListenAddress};
 use self::pace::Pace;
+pub use self::peer::Peer;
+use self::places::{Full, Places};
+pub use self::proxies::{Arrival, TrustedProxies};
 pub use self::settings::{ServerConfig, ServerLimits};
+use self::stopping::Stage;
+pub use self::stopping::Stopping;
 pub use self::tls::{Tls, TlsError};
 
 /// How long nothing is accepted after the system refused to: without a pause the loop would spin on the same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How often room is looked for while a new connection waits for some.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests whose time is up may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A socket that listens.
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     config: ServerConfig,
     tls: Option<Arc<Tls>>,
@@ -50,7 +72,7 @@ pub enum BindError {
     #[error("cannot listen on {address}: {source}")]
     Address {
         /// Where.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -67,7 +89,7 @@ impl Server {
             address: config.listen,
             source,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let listener = Listener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
             listener,
@@ -88,8 +110,9 @@ impl Server {
         self.tls.clone()
     }
 
-    /// Serves `router` until `stop` ends; then accepts nothing, lets requests that are under way finish within
-    /// `shutdown_grace_ms`, and cuts what is left. Cuts at once when `cut` ends meanwhile.
+    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that; then accepts nothing, lets requests that are
+    /// under way finish within `shutdown_grace_ms`, lets the others say that they do not, and cuts what is left. Cuts at
+    /// once when `cut` ends meanwhile.
     pub async fn serve(
         self,
         router: Router,
@@ -104,10 +127,29 @@ impl Server {
             ..
         } = self;
         tracing::info!(%url, "listening");
-        let mut connections = Connections::new(Shared::new(config.limits, tls, router));
-        connections.accept_until(&listener, stop).await;
+        let mut connections = Connections::new(Shared::new(&config, tls, router));
+        let stage = connections.stage.clone();
+        let leave = async {
+            stop.await;
+            stage.send_replace(Stage::Leaving);
+            let delay_ms = config.drain_delay_ms;
+            if delay_ms > 0 {
+                tracing::info!(delay_ms, "leaving; requests are still taken");
+                sleep(Duration::from_millis(delay_ms)).await;
+            }
+        };
+        let mut cut = pin!(cut);
+        let is_cut = tokio::select! {
+            () = connections.accept_until(&listener, leave) => false,
+            () = cut.as_mut() => true,
+        };
         // From here on the system refuses new ones.
         drop(listener);
+        let cut = async {
+            if !is_cut {
+                cut.await;
+            }
+        };
         connections.drain(config.shutdown_grace(), cut).await;
     }
 }
@@ -116,50 +158,42 @@ impl Server {
 struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
-    open: HashMap<Id, Open>,
-    draining: watch::Sender<bool>,
-}
-
-struct Open {
-    pace: Arc<Pace>,
-    closing: Arc<Notify>,
+    places: Places,
+    /// Those that were accepted and have no place yet, the oldest first.
+    newcomers: VecDeque<(TcpStream, SocketAddr)>,
+    stage: watch::Sender<Stage>,
 }
 
 impl Connections {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
+            places: Places::new(shared.limits, shared.proxies.clone()),
             shared,
             tasks: JoinSet::new(),
-            open: HashMap::new(),
-            draining: watch::Sender::new(false),
+            newcomers: VecDeque::new(),
+            stage: watch::Sender::new(Stage::Serving),
         }
     }
 
-    async fn accept_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+    async fn accept_until(&mut self, listener: &Listener, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut newcomer = None;
         loop {
-            if let Some((stream, peer)) = newcomer.take() {
-                if self.open.len() < self.shared.limits.max_connections.get() {
-                    self.start(stream, peer);
-                } else {
-                    self.make_room(1);
-                    newcomer = Some((stream, peer));
-                }
-            }
+            self.place_newcomers();
+            let is_full = self.newcomers.len() >= self.shared.limits.max_connections_per_peer.get();
             tokio::select! {
                 () = stop.as_mut() => return,
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
-                () = sleep(ROOM_PAUSE), if newcomer.is_some() => {}
-                accepted = listener.accept(), if newcomer.is_none() => match accepted {
-                    Ok(accepted) => newcomer = Some(accepted),
+                () = sleep(ROOM_PAUSE), if !self.newcomers.is_empty() => {}
+                accepted = listener.accept(), if !is_full => match accepted {
+                    Ok(accepted) => self.newcomers.push_back(accepted),
                     Err(error) if concerns_one_connection(&error) => {
                         tracing::debug!(%error, "a connection was gone before it was accepted");
                     }
                     Err(error) => {
-                        tracing::error!(%error, connections = self.open.len(), "no connection can be accepted");
+                        let connections = self.places.taken();
+                        tracing::error!(%error, connections, "no connection can be accepted");
                         // The database and the tools need files too.
-                        self.make_room(self.open.len().div_ceil(4));
+                        self.places.make_room(Full::All, connections.div_ceil(4));
                         tokio::select! {
                             () = stop.as_mut() => return,
                             () = sleep(ACCEPT_PAUSE) => {}
@@ -170,13 +204,47 @@ impl Connections {
         }
     }
 
+    /// Starts those for whom there is a place, the latest first: who has waited long may have gone. For the others
+    /// room is made, and where very many of one peer wait, the oldest of them are turned away.
+    fn place_newcomers(&mut self) {
+        let mut waiting = VecDeque::new();
+        let mut shortages: Vec<(Full, usize)> = Vec::new();
+        while let Some((stream, address)) = self.newcomers.pop_back() {
+            let Err(full) = self.places.check(address.ip()) else {
+                self.start(stream, address);
+                continue;
+            };
+            match shortages.iter_mut().find(|(of, _)| *of == full) {
+                Some((_, wanted)) => *wanted += 1,
+                None => shortages.push((full, 1)),
+            }
+            waiting.push_front((stream, address, full));
+        }
+        for (full, wanted) in shortages {
+            self.places.make_room(full, wanted);
+        }
+        let too_many = waiting.len() >= self.shared.limits.max_connections_per_peer.get();
+        let of_a_peer = |full: &Full| matches!(full, Full::Peer(_));
+        let turned_away = waiting
+            .iter()
+            .position(|(_, _, full)| too_many && of_a_peer(full));
+        if let Some((_, address, _)) = turned_away.and_then(|index| waiting.remove(index)) {
+            let limit = "server.limits.max_connections_per_peer";
+            tracing::debug!(peer = %address, limit, "a connection is turned away");
+        }
+        self.newcomers = waiting
+            .into_iter()
+            .map(|(stream, address, _)| (stream, address))
+            .collect();
+    }
+
     fn start(&mut self, stream: TcpStream, peer: SocketAddr) {
         let pace = Pace::new(Instant::now());
         let closing = Arc::new(Notify::new());
         let wire = Wire {
             pace: Arc::clone(&pace),
             closing: Arc::clone(&closing),
-            draining: self.draining.subscribe(),
+            stage: self.stage.subscribe(),
         };
         let task = self.tasks.spawn(connection::serve(
             Arc::clone(&self.shared),
@@ -184,24 +252,7 @@ impl Connections {
             peer,
             wire,
         ));
-        self.open.insert(task.id(), Open { pace, closing });
-    }
-
-    /// Closes up to so many connections that wait for a request, those first that have waited longest: so nobody keeps
-    /// others out by holding connections and asking nothing. Those that have not waited long are left alone, or new
-    /// ones would displace each other before they are heard.
-    fn make_room(&mut self, wanted: usize) {
-        let patience = self.shared.limits.displace_after();
-        let mut waiting: Vec<_> = self
-            .open
-            .values()
-            .filter_map(|open| Some((open.pace.waiting_since()?, &open.closing)))
-            .filter(|(since, _)| since.elapsed() >= patience)
-            .collect();
-        waiting.sort_by_key(|(since, _)| *since);
-        for (_, closing) in waiting.into_iter().take(wanted) {
-            closing.notify_one();
-        }
+        self.places.take(task.id(), peer.ip(), pace, closing);
     }
 
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
@@ -214,34 +265,45 @@ impl Connections {
                 failed.id()
             }
         };
-        self.open.remove(&id);
+        self.places.leave(id);
     }
 
     async fn drain(mut self, grace: Duration, cut: impl Future<Output = ()>) {
         let begun = Instant::now();
-        tracing::info!(connections = self.open.len(), "stopping");
-        self.draining.send_replace(true);
-        let all_end = async {
-            while let Some(ended) = self.tasks.join_next_with_id().await {
-                self.forget(ended);
-            }
-        };
-        let is_drained = tokio::select! {
-            ended = timeout(grace, all_end) => ended.is_ok(),
-            () = cut => false,
+        tracing::info!(connections = self.places.taken(), "stopping");
+        self.stage.send_replace(Stage::Draining);
+        let late = tokio::select! {
+            late = self.drain_within(grace) => late,
+            () = cut => self.places.taken(),
         };
         let took_ms = begun.elapsed().as_millis();
-        if is_drained {
-            tracing::info!(took_ms, "stopped");
-        } else {
-            let connections = self.open.len();
-            tracing::warn!(
+        match late {
+            0 => tracing::info!(took_ms, "stopped"),
+            connections => tracing::warn!(
                 took_ms,
                 connections,
                 "stopped; what was still under way is cut off"
-            );
+            ),
         }
         self.tasks.shutdown().await;
+    }
+
+    /// Waits for the connections to end, and makes them when their time is up; how many that concerned.
+    async fn drain_within(&mut self, grace: Duration) -> usize {
+        if timeout(grace, self.all_ended()).await.is_ok() {
+            return 0;
+        }
+        let late = self.places.taken();
+        self.stage.send_replace(Stage::Closing);
+        // Whoever says nothing within this time is cut without a word.
+        let _ = timeout(LAST_WORDS, self.all_ended()).await;
+        late
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.forget(ended);
+        }
     }
 }
 

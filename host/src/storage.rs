@@ -11,15 +11,13 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use vault_core::{
-    ChainName, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget, PostgresUrl,
-    SqliteOptions, SqliteSource, SqliteStore, SqliteTarget, Store, StoreError, TransferSource,
-    TransferTarget,
+    ChainName, Credential, CredentialError, PostgresOptions, PostgresSource, PostgresStore,
+    PostgresTarget, PostgresUrl, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget, Store,
+    StoreError, TransferSource, TransferTarget,
 };
-use zeroize::Zeroizing;
 
 use self::config::{PostgresConfig, StorageUrl};
 use crate::config::{Config, ConfigError};
-use crate::credential::{CredentialError, CredentialSource};
 use crate::egress::{TrustError, client_config, client_config_of};
 
 /// The environment's name for the database's password.
@@ -36,9 +34,6 @@ pub enum StorageError {
         /// Which database.
         url: PostgresUrl,
     },
-    /// The password's file cannot be named so.
-    #[error("{PASSWORD_VARIABLE}: a file is given as file:///absolute/path; correct the reference")]
-    PasswordReference,
     /// The password cannot be read.
     #[error("{PASSWORD_VARIABLE}")]
     Password(#[from] CredentialError),
@@ -157,7 +152,7 @@ fn prepared(
         if url.has_password() {
             return Err(StorageError::TwoPasswords { url });
         }
-        url.set_password(&read_password(reference)?);
+        url.set_password(&Credential::read(reference)?.text);
     }
     let options = options(&config.storage.postgres)?;
     let tls = Arc::new(tls(&url, config)?);
@@ -186,14 +181,6 @@ pub fn host_name(config: &PostgresConfig) -> Result<ChainName, StorageError> {
     match name.parse::<ChainName>() {
         Ok(name) if !name.as_str().is_empty() => Ok(name),
         _ => Err(StorageError::HostName),
-    }
-}
-
-fn read_password(reference: &str) -> Result<Zeroizing<String>, StorageError> {
-    match reference.strip_prefix("file://") {
-        None => Ok(Zeroizing::new(reference.to_owned())),
-        Some(path) if path.starts_with('/') => Ok(CredentialSource::File(path.into()).read()?),
-        Some(_) => Err(StorageError::PasswordReference),
     }
 }
 
@@ -260,22 +247,9 @@ mod tests {
     #[tokio::test]
     async fn a_passwords_file_must_be_there() {
         let refused = refusal(URL, Some("file://relative")).await;
-        assert!(matches!(refused, StorageError::PasswordReference));
+        assert!(matches!(refused, StorageError::Password(_)), "{refused:?}");
         let refused = refusal(URL, Some("file:///nothing/here")).await;
         assert!(matches!(refused, StorageError::Password(_)), "{refused:?}");
-    }
-
-    #[test]
-    fn a_password_is_a_text_or_in_a_file() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("password");
-        std::fs::write(&path, "from the file\n").expect("writable");
-        let reference = format!("file://{}", path.display());
-        for (reference, password) in [(" as it is ", " as it is "), (&*reference, "from the file")]
-        {
-            let read = read_password(reference);
-            assert!(read.is_ok_and(|read| *read == password), "{reference}");
-        }
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
+mod refusals;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,8 @@ use vault_core::audit::outcome;
 use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
 use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
+use crate::telemetry::Metrics;
+pub(crate) use refusals::Refusals;
 
 /// A tool's answer held a secret, and it was taken out.
 const LEAK_BLOCKED: &str = "leak.blocked";
@@ -44,7 +48,6 @@ pub(crate) const ACTIONS: [&str; 9] = [
     DATABASE_RESTORED,
     PLATFORM_MOVED,
 ];
-use crate::telemetry::Metrics;
 
 /// Writes the entries of one run.
 pub(crate) struct Trail {
@@ -95,7 +98,12 @@ impl Trail {
         for denied in kept {
             let full = denied.origin.map(|origin| origin.to_string());
             let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
-                scrubbed(&self.released, origin)
+                // An origin is in lower case, whatever the value was in.
+                let names = self.released.scrubber_of_names();
+                names
+                    .scrub(&scrubbed(&self.released, origin))
+                    .text
+                    .into_owned()
             });
             // The address that a secret leads to is as secret.
             let reason = if full.is_some_and(|full| full != origin) {
@@ -160,30 +168,28 @@ pub(crate) async fn release_denied(
     record(vaults, entry).await;
 }
 
-/// How somebody came to the page, or left it.
+/// How the operator came to the page, or left it.
 #[derive(Clone, Copy)]
 pub(crate) enum PageVisit {
     SignedIn,
-    Refused,
     SignedOut,
 }
 
 /// Records a visit to the page. It goes on when the audit cannot be written: the page is where the operator sees why.
+/// Who was refused is recorded by [`Refusals`].
 pub(crate) async fn page_visit(
     vaults: &SecretVaults,
     visit: PageVisit,
-    peer: IpAddr,
+    client: IpAddr,
     request_id: &str,
 ) {
-    // Who was refused is nobody that is known, so the host tells of it.
-    let (caller, action, outcome) = match visit {
-        PageVisit::SignedIn => (Caller::operator(), SIGNED_IN, outcome::OK),
-        PageVisit::Refused => (Caller::host(), SIGN_IN_REFUSED, outcome::DENIED),
-        PageVisit::SignedOut => (Caller::operator(), SIGNED_OUT, outcome::OK),
+    let action = match visit {
+        PageVisit::SignedIn => SIGNED_IN,
+        PageVisit::SignedOut => SIGNED_OUT,
     };
-    let entry = AuditDraft::new(&caller.in_request(request_id), action)
-        .outcome(outcome)
-        .detail("peer", peer.to_string());
+    let entry = AuditDraft::new(&Caller::operator().in_request(request_id), action)
+        .outcome(outcome::OK)
+        .detail("peer", client.to_string());
     record(vaults, entry).await;
 }
 

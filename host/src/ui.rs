@@ -13,6 +13,7 @@ mod fields;
 mod form;
 mod kek;
 mod layout;
+mod origin;
 mod overview;
 mod paging;
 mod problem;
@@ -39,6 +40,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use crate::api::Api;
+use crate::api::body::LengthLimit;
 use cookies::Cookies;
 use problem::Problem;
 use session::Sessions;
@@ -56,6 +58,8 @@ pub struct AdminConfig {
     pub session_lifetime_ms: u64,
     /// How many sessions there are at once; one more ends the one that was unused for longest.
     pub max_sessions: NonZeroUsize,
+    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known yet.
+    pub max_sign_in_bytes: usize,
     /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate of its own it
     /// knows that by itself.
     pub https_in_front: bool,
@@ -67,6 +71,7 @@ impl Default for AdminConfig {
             session_idle_timeout_ms: 1_800_000,
             session_lifetime_ms: 43_200_000,
             max_sessions: NonZeroUsize::new(64).expect("it is not zero"),
+            max_sign_in_bytes: 4_096,
             https_in_front: false,
         }
     }
@@ -80,6 +85,7 @@ struct Shared {
     api: Api,
     sessions: Sessions,
     cookies: Cookies,
+    sign_in_limit: LengthLimit,
 }
 
 impl Ui {
@@ -94,6 +100,10 @@ impl Ui {
     fn cookies(&self) -> Cookies {
         self.0.cookies
     }
+
+    fn sign_in_limit(&self) -> LengthLimit {
+        self.0.sign_in_limit
+    }
 }
 
 /// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
@@ -102,6 +112,10 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
         api,
         sessions: Sessions::new(settings),
         cookies: Cookies::new(is_tls || settings.https_in_front),
+        sign_in_limit: LengthLimit {
+            key: "admin.max_sign_in_bytes",
+            bytes: settings.max_sign_in_bytes,
+        },
     }));
     Router::new()
         .route("/", get(overview::show))

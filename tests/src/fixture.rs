@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, RunReport};
+use tavora_host::runtime::worker::WorkerConfig;
 use tempfile::TempDir;
 use vault_core::{
     App, Caller, Keyring, LocalKek, Metadata, SecretValue, SecretVaults, SqliteOptions,
     SqliteStore, VaultView,
 };
 
-use crate::binary::profile_folder;
+use crate::binary::{built, profile_folder};
 
 /// The credential that tests plant and then look for.
 pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
@@ -41,6 +42,13 @@ pub fn component_cache() -> PathBuf {
     let cache = profile_folder().join("component-cache");
     std::fs::create_dir_all(&cache).expect("the build's folder is writable");
     cache
+}
+
+/// The worker of a platform in a test: tests are no program that can be started as one.
+pub fn worker() -> WorkerConfig {
+    WorkerConfig {
+        program: Some(built("tavora-host")),
+    }
 }
 
 impl Fixture {
@@ -85,7 +93,8 @@ impl Fixture {
             .designate(&operator(), app.id, Some(vault.id))
             .await
             .expect("the app's own vault");
-        let config = Config::parse(config).expect("the test's configuration is valid");
+        let mut config = Config::parse(config).expect("the test's configuration is valid");
+        config.worker = worker();
         let platform = Platform::start(vaults, &config, Some(&component_cache()))
             .await
             .expect("the built-in tools load");

@@ -1,14 +1,18 @@
-//! What the suites share: an upstream and a trace collector on loopback, a platform on a database of its own, the host's
-//! binary, alone and serving, a wire to it, PostgreSQL, what may stand in between, and what benches print.
+//! What the suites share: the way to wait for something, an upstream and a trace collector on loopback, a platform on a
+//! database of its own, the host's binary, alone and serving, a wire to it, PostgreSQL, nginx, what may stand in between,
+//! and what benches print.
 //!
 //! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
 
 pub mod binary;
 pub mod collector;
 pub mod daemon;
+pub mod eventually;
 pub mod fixture;
+pub mod flood;
 pub mod load;
 pub mod measure;
+pub mod nginx;
 pub mod postgres;
 pub mod process;
 pub mod relay;

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,11 +22,9 @@ use rcgen::{
 pub use database::{Database, PASSWORD, PASSWORD_IN_URL, USER};
 use installation::Installation;
 
+use crate::eventually::{PATIENCE, wait_until};
 use crate::process::{LastWill, Process, free_address};
 use crate::requirement;
-
-/// How long PostgreSQL may take to be ready, to end, or to do what it was told.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much of its log is shown when a test failed, in lines.
 const SHOWN_LINES: usize = 30;
@@ -176,8 +173,12 @@ impl Postgres {
         let mut process = self.process.take().expect("it runs");
         // Nobody is born any more.
         process.signal(Signal::SIGSTOP);
-        signal_backends(&process, Signal::SIGKILL);
+        let backends = signal_backends(&process, Signal::SIGKILL);
         process.kill();
+        // A new start finds the old one's memory in use as long as one of them is there.
+        wait_until("is gone", || {
+            !backends.iter().any(|backend| is_running(*backend))
+        });
     }
 
     /// Starts it again after it was stopped or killed, on its data and at its address, and waits until it answers.
@@ -208,7 +209,7 @@ impl Postgres {
             .args(["--port", &self.address.port().to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        self.wait_until("is ready", || {
+        wait_until("is ready", || {
             assert!(process.is_running(), "PostgreSQL ended: {}", self.log());
             is_ready.status().is_ok_and(|status| status.success())
         });
@@ -236,7 +237,7 @@ impl Postgres {
         let before = self.query(LOADED);
         self.query("SELECT pg_reload_conf()");
         // Which only asks for it.
-        self.wait_until("reads its parameters", || self.query(LOADED) != before);
+        wait_until("reads its parameters", || self.query(LOADED) != before);
     }
 
     /// Lets it talk TLS too, with a certificate for these names and addresses; where the certificate of the authority is
@@ -289,7 +290,7 @@ impl Postgres {
     pub fn catch_up(&self, with: &Self) {
         let place = with.query("SELECT pg_current_wal_lsn()");
         let is_there = format!("SELECT pg_last_wal_replay_lsn() >= '{place}'");
-        self.wait_until("catches up", || self.query(&is_there) == "t");
+        wait_until("catches up", || self.query(&is_there) == "t");
     }
 
     /// Makes a standby a cluster that takes writes.
@@ -300,19 +301,6 @@ impl Postgres {
                 .args(["promote", "--wait", "--pgdata"])
                 .arg(self.folder.join("data")),
         );
-    }
-
-    #[track_caller]
-    fn wait_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let started = Instant::now();
-        while !is_so() {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "PostgreSQL never {what}: {}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 
@@ -342,13 +330,26 @@ fn make_key() -> KeyPair {
 }
 
 /// Sends every process that a cluster's first one has started a signal: they are no group.
-fn signal_backends(process: &Process, signal: Signal) {
+/// Signals the processes that a server made for its connections and its own work; which those are.
+fn signal_backends(process: &Process, signal: Signal) -> Vec<Pid> {
     let id = process.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
         .expect("Linux tells the children of a process");
-    for child in children.split_whitespace() {
-        let child = child.parse().expect("ids are numbers");
+    let children = children.split_whitespace();
+    let children = children.map(|child| Pid::from_raw(child.parse().expect("ids are numbers")));
+    let children: Vec<Pid> = children.collect();
+    for child in &children {
         // It may have ended by itself.
-        let _ = kill(Pid::from_raw(child), signal);
+        let _ = kill(*child, signal);
     }
+    children
+}
+
+/// Whether a process is there and has not ended, as a zombie has.
+fn is_running(process: Pid) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat"));
+    state.is_ok_and(|state| {
+        let rest = state.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        !rest.starts_with(['Z', 'X'])
+    })
 }

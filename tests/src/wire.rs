@@ -3,13 +3,12 @@
 //! It follows no redirect, keeps no cookie, tries nothing twice and knows no TLS.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
-/// How long one read or write may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::eventually::PATIENCE;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -61,10 +60,20 @@ impl Request {
             .body(body.to_string())
     }
 
-    /// The request as it goes over the wire; the connection is closed after it.
+    /// Whether its answer has no body.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// The request as it goes over the wire, for `localhost` unless it names another host; the connection is closed after
+    /// it.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = [self.method.as_bytes(), b" ", &self.target].concat();
-        bytes.extend(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        bytes.extend(b" HTTP/1.1\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            bytes.extend(b"host: localhost\r\n");
+        }
+        bytes.extend(b"connection: close\r\n");
         for (name, value) in &self.headers {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
@@ -84,7 +93,13 @@ impl Request {
 
     /// Sends it over a connection of its own.
     pub fn send(&self, to: SocketAddr) -> Result<Answer> {
-        exchange(to, &self.bytes(), self.method == "HEAD")
+        exchange(to, &self.bytes(), self.is_head())
+    }
+
+    /// Sends it over a connection of its own that comes from this address.
+    pub fn send_from(&self, from: IpAddr, to: SocketAddr) -> Result<Answer> {
+        let stream = connect_from(from, to)?;
+        converse(stream, &self.bytes(), self.method == "HEAD")
     }
 }
 
@@ -121,7 +136,24 @@ impl Answer {
 
 /// A connection with the patience of a test.
 pub fn connect(to: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(to)?;
+    patient(TcpStream::connect(to)?)
+}
+
+/// The same from an address of this machine: all of 127.0.0.0/8 are, so that one test can be many peers.
+pub fn connect_from(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    patient(stream)
+}
+
+fn patient(stream: TcpStream) -> Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -133,7 +165,10 @@ pub fn connect(to: SocketAddr) -> Result<TcpStream> {
 /// A server that answers before it has read everything may close its side; the bytes that could not be written any more
 /// are no failure if there is an answer.
 pub fn exchange(to: SocketAddr, bytes: &[u8], is_head: bool) -> Result<Answer> {
-    let mut stream = connect(to)?;
+    converse(connect(to)?, bytes, is_head)
+}
+
+fn converse(mut stream: TcpStream, bytes: &[u8], is_head: bool) -> Result<Answer> {
     let written = stream.write_all(bytes);
     match read_answer(&mut BufReader::new(stream), is_head) {
         Err(unread) => Err(written.err().unwrap_or(unread)),

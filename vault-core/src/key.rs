@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::{
     keyring::{Keyring, KeyringError},
-    local::{InvalidKek, KEK_FILE_MAX_BYTES, LocalKek},
+    local::{InvalidKek, LocalKek},
     trouble::KekTrouble,
 };
 use crate::{aead::NotAuthentic, blob::FormatError};

@@ -35,12 +35,15 @@ pub mod aead;
 mod app;
 pub mod audit;
 mod blob;
+mod credential;
 pub mod envelope;
 mod id;
 mod key;
 mod metadata;
 mod name;
+mod oddity;
 mod revision;
+mod rights;
 mod secret;
 pub mod store;
 mod vault;
@@ -53,18 +56,23 @@ pub use self::{
         VerifyReport,
     },
     blob::FormatError,
+    credential::{
+        CREDENTIAL_MAX_BYTES, Credential, CredentialError, Place, file_of, looks_like_a_place,
+    },
     envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},
     id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
     key::{
-        Dek, InvalidKek, InvalidKekId, KEK_FILE_MAX_BYTES, KekError, KekId, KekProvider,
-        KekTrouble, Keyring, KeyringError, LocalKek,
+        Dek, InvalidKek, InvalidKekId, KekError, KekId, KekProvider, KekTrouble, Keyring,
+        KeyringError, LocalKek,
     },
     metadata::{InvalidMetadata, METADATA_MAX_BYTES, Metadata},
     name::{
         ApiKeyName, AppName, AppSlug, InvalidAppSlug, InvalidName, NAME_MAX_CHARS, SLUG_MAX_BYTES,
         VaultName,
     },
+    oddity::{Oddity, SECRET_VALUE_SHORT_BYTES, is_invisible, oddities, without_surroundings},
     revision::{Condition, InvalidRevision, Revision},
+    rights::Rights,
     secret::{
         InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,
         SECRET_VALUE_MAX_BYTES, SecretName, SecretValue,

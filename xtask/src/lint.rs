@@ -1,13 +1,12 @@
 //! The checks that run no code: form, clippy's findings, and what the project depends on. They are part of
 //! `cargo xtask test`. A tool that is not installed is skipped, and that is said.
 
-use anyhow::Result;
-
 use crate::project::Project;
 use crate::step;
+use crate::test::Report;
 
-/// Fails at the first check that does not pass.
-pub fn run(project: &Project) -> Result<()> {
+/// Adds a row for each check and workspace.
+pub fn run(project: &Project, report: &mut Report) {
     // Each check, and where it runs: the project's two workspaces.
     let checks: [(&str, &[&str]); 3] = [
         ("fmt", &["--all", "--check"]),
@@ -26,21 +25,27 @@ pub fn run(project: &Project) -> Result<()> {
         ("deny", &["check", "bans", "licenses", "sources"]),
     ];
     for (tool, arguments) in checks {
+        let of_the_guests = format!("{tool} of the guests");
         if step::answer(project.cargo().args([tool, "--version"])).is_none() {
             step::say(&format!("Skipping cargo {tool}: it is not installed"));
+            report.skip(tool);
+            report.skip(&of_the_guests);
             continue;
         }
         step::say(&format!("Checking with cargo {tool}"));
-        step::run(project.cargo().arg(tool).args(arguments))?;
+        report.step(tool, || {
+            step::run(project.cargo().arg(tool).args(arguments))
+        });
         let folder = project.guest_tools();
-        step::run(
-            project
-                .cargo()
-                .current_dir(&folder)
-                .env("CARGO_TARGET_DIR", folder.join("target"))
-                .arg(tool)
-                .args(arguments),
-        )?;
+        report.step(&of_the_guests, || {
+            step::run(
+                project
+                    .cargo()
+                    .current_dir(&folder)
+                    .env("CARGO_TARGET_DIR", folder.join("target"))
+                    .arg(tool)
+                    .args(arguments),
+            )
+        });
     }
-    Ok(())
 }

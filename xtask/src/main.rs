@@ -29,7 +29,8 @@ usage: cargo xtask TASK [ARGUMENTS]
   tool     build a tool of your own, a crate in the folder FOLDER, into a component
   demo     build everything and show it, end to end, on loopback
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
-  test     build everything, run every test and every lint (--long kills longer; other arguments go to `cargo test`)
+  test     build everything, run every test and every lint (--long kills longer; with other arguments,
+           run what `cargo test` runs with them)
   test-tools
            install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)
@@ -56,7 +57,7 @@ fn run() -> Result<ExitCode> {
         "tool" => tool::run(&project, &rest).map(|()| ExitCode::SUCCESS),
         "demo" => demo::run(&project, &rest),
         "dev" => dev::run(&project, &rest),
-        "test" => test::run(&project, &rest).map(|()| ExitCode::SUCCESS),
+        "test" => test::run(&project, &rest),
         "test-tools" => test_tools::run(&project).map(|complete| match complete {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(2),

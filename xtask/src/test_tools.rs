@@ -1,5 +1,5 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, strace, PostgreSQL, and the servers and the token of KEK providers. What
+//! and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and the servers and the token of KEK providers. What
 //! is there already is kept.
 
 use crate::project::Project;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What shows that a tool is there, and the package that brings it.
-const TOOLS: [(&[&str], &str); 8] = [
+const TOOLS: [(&[&str], &str); 9] = [
     (&["go", "version"], "golang-go"),
     (
         &[
@@ -25,8 +25,12 @@ const TOOLS: [(&[&str], &str); 8] = [
     (&["chromium", "--version"], "chromium"),
     (&["strace", "--version"], "strace"),
     (&["softhsm2-util", "--version"], "softhsm2"),
+    (NGINX, "nginx-light"),
     (POSTGRESQL, "postgresql"),
 ];
+
+/// Only root looks for programs where Debian keeps this one.
+const NGINX: &[&str] = &["/usr/sbin/nginx", "-v"];
 
 /// Debian keeps its programs away from where programs are looked for.
 const POSTGRESQL: &[&str] = &[
@@ -50,12 +54,15 @@ const NPM_FOLDERS: [&str; 4] = [
 const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
 
 /// Pythons of their own in the build's folder, and the pinned packages of each.
-const PYTHONS: [(&str, &str); 6] = [
+const PYTHONS: [(&str, &str); 9] = [
     (
         "componentize-py",
         "../guest-tools/template/python/requirements.txt",
     ),
     ("schemathesis", "contract/schemathesis/requirements.txt"),
+    ("mcp-1.12", "mcp/python/mcp-1.12.txt"),
+    ("mcp-1.26", "mcp/python/mcp-1.26.txt"),
+    ("mcp-1.30", "mcp/python/mcp-1.30.txt"),
     ("mcp", "mcp/python/requirements.txt"),
     ("openai", "clients/openai/requirements.txt"),
     ("openbao", "kek/openbao-requirements.txt"),
@@ -150,8 +157,10 @@ fn install_python_packages(project: &Project, name: &str, requirements: &Path) -
     let folder = test_tools(project)?.join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
-        Command::new(folder.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check"])
+        // Not `bin/pip`: that names the place where it was made, and a build's folder may have been copied.
+        Command::new(folder.join("bin/python"))
+            .args(["-m", "pip", "install"])
+            .args(["--quiet", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(requirements),
     )

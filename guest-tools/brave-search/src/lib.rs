@@ -4,16 +4,21 @@
 //! It keeps nothing between calls and passes on no free text of an error that
 //! Brave answers, because such a text may repeat the credential.
 //!
-//! Settings, all optional: `base_url` (default `https://api.search.brave.com`) and
-//! the bounds of [`trusted_tool::request::Bounds`].
+//! Where Brave limits how often it is asked, the tool waits itself and asks again.
+//!
+//! Settings, all optional: `base_url` (default `https://api.search.brave.com`), `max_retries`,
+//! `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].
 
 mod query;
+mod quota;
 mod results;
 mod verdict;
 
 use query::Query;
+use quota::Quota;
 use trusted_tool::credential::Credential;
 use trusted_tool::request::{self, BaseUrl, Bounds};
+use trusted_tool::retry::Retries;
 use trusted_tool::{Guest, Operation, ToolError, setting, tool_error};
 
 /// The name of the secret that this tool resolves.
@@ -22,6 +27,12 @@ const SECRET: &str = "brave_api_key";
 const UPSTREAM: &str = "Brave Search";
 const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";
 const WEB_SEARCH_PATH: &str = "/res/v1/web/search";
+/// The bounds of [`Retries`] without settings: of the plan with one request a second, some
+/// searches can run at once.
+const MAX_RETRIES: u64 = 5;
+const MAX_RETRY_WAIT_MS: u64 = 8_000;
+/// What is waited longer than Brave says, whose seconds are whole.
+const MARGIN_MS: u64 = 100;
 
 struct BraveSearch;
 
@@ -52,13 +63,23 @@ fn search(query: &Query) -> Result<String, ToolError> {
     let bounds = Bounds::from_settings()?;
     let credential = Credential::resolve(SECRET)?;
     let plain = |text: &str| text.as_bytes().to_vec().into();
-    let headers = vec![
-        ("accept", plain("application/json")),
-        ("accept-encoding", plain("identity")),
-        ("x-subscription-token", credential.header_value("")?),
-    ];
     let path_and_query = format!("{WEB_SEARCH_PATH}?{}", query.to_url_query());
-    let answer = request::get(UPSTREAM, &base, &path_and_query, headers, &bounds)?;
+    let mut retries = Retries::from_settings(MAX_RETRIES, MAX_RETRY_WAIT_MS)?;
+    let answer = loop {
+        let headers = vec![
+            ("accept", plain("application/json")),
+            ("accept-encoding", plain("identity")),
+            ("x-subscription-token", credential.header_value("")?),
+        ];
+        let answer = request::get(UPSTREAM, &base, &path_and_query, headers, &bounds)?;
+        let wait_ms = Quota::of(&answer).wait_ms;
+        if !retries.after_answer(
+            answer.status,
+            wait_ms.map(|ms| ms.saturating_add(MARGIN_MS)),
+        ) {
+            break answer;
+        }
+    };
     verdict::check(&answer, &credential)?;
     results::from_body(query, &answer.body)
 }

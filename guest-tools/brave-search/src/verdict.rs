@@ -3,12 +3,15 @@
 //! which may repeat the credential.
 
 use crate::UPSTREAM;
+use crate::quota::Quota;
 use serde_json::Value;
 use trusted_tool::answer::Answer;
 use trusted_tool::credential::Credential;
-use trusted_tool::{ToolError, tool_error};
+use trusted_tool::{ToolError, tool_error, wait};
 
 const MAX_CODE_CHARS: usize = 48;
+/// From here on a window is one that no program waits for, in seconds.
+const LONG_WINDOW_SECS: u64 = 3_600;
 
 /// Passes an answer that holds results.
 ///
@@ -20,25 +23,30 @@ pub fn check(answer: &Answer, credential: &Credential) -> Result<(), ToolError> 
         return Ok(());
     }
     let code = error_code(&answer.body).filter(|code| !credential.holds(code));
-    let wait = answer
-        .header("retry-after")
-        .or_else(|| answer.header("x-ratelimit-reset"))
-        .and_then(first_seconds);
-    Err(refusal(
+    let mut error = refusal(
         answer.status,
         code.as_deref(),
-        wait,
+        &Quota::of(answer),
         credential.name(),
-    ))
+    );
+    if error.code == "upstream_auth" {
+        error.message.push_str(&credential.oddity());
+    }
+    Err(error)
 }
 
-fn refusal(status: u16, code: Option<&str>, wait_secs: Option<u64>, secret: &str) -> ToolError {
+fn refusal(status: u16, code: Option<&str>, quota: &Quota, secret: &str) -> ToolError {
     let shown = match code {
         Some(code) => format!("HTTP {status}, {code}"),
         None => format!("HTTP {status}"),
     };
-    // Brave answers 422 with this code to a token that it does not know.
-    if matches!(status, 401 | 403) || code == Some("SUBSCRIPTION_TOKEN_INVALID") {
+    // Brave answers 422 with this code to a token that it does not know; of a 403 the code says what
+    // is not allowed, where there is one.
+    let is_about_token = |code: &str| code.contains("TOKEN") || code.contains("AUTH");
+    if status == 401
+        || status == 403 && code.is_none_or(is_about_token)
+        || code == Some("SUBSCRIPTION_TOKEN_INVALID")
+    {
         return tool_error(
             "upstream_auth",
             format!(
@@ -47,8 +55,15 @@ fn refusal(status: u16, code: Option<&str>, wait_secs: Option<u64>, secret: &str
             ),
         );
     }
-    let advice = match (status, wait_secs) {
-        (429, Some(secs)) => format!("it limits how often it is asked; try again in {secs} s"),
+    let is_long = quota
+        .used_up
+        .is_some_and(|window| window.secs >= LONG_WINDOW_SECS);
+    let advice = match (status, quota.wait_ms) {
+        (429 | 402, _) if is_long || code == Some("QUOTA_LIMITED") => used_up(quota),
+        (429, Some(ms)) => format!(
+            "it limits how often it is asked; try again in {}",
+            wait::shown(ms)
+        ),
         (429, None) => "it limits how often it is asked; try again later".to_owned(),
         (300..=399, _) => {
             "redirects are not followed; the operator must correct base_url".to_owned()
@@ -73,14 +88,26 @@ fn error_code(body: &[u8]) -> Option<String> {
     is_word.then(|| code.to_owned())
 }
 
-/// `Retry-After: 30`, or the shortest window in `X-RateLimit-Reset: 1, 1419704`.
-fn first_seconds(value: &str) -> Option<u64> {
-    value.split(',').next()?.trim().parse().ok()
+/// What to say of a quota that is not there again in a moment.
+fn used_up(quota: &Quota) -> String {
+    let of = match quota.used_up {
+        Some(window) => format!(
+            "the quota of {} requests in {} is used up",
+            window.limit,
+            wait::shown(window.secs.saturating_mul(1_000))
+        ),
+        None => "the quota is used up".to_owned(),
+    };
+    match (quota.used_up, quota.wait_ms) {
+        (Some(_), Some(ms)) => format!("{of}; it is there again in {}", wait::shown(ms)),
+        _ => format!("{of}; the account's owner can raise it"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::Window;
 
     #[test]
     fn a_refused_credential_is_told_by_the_name_of_the_secret() {
@@ -89,7 +116,7 @@ mod tests {
             (403, None),
             (422, Some("SUBSCRIPTION_TOKEN_INVALID")),
         ] {
-            let error = refusal(status, code, None, "brave_api_key");
+            let error = refusal(status, code, &Quota::default(), "brave_api_key");
             assert_eq!(error.code, "upstream_auth");
             assert!(
                 error.message.contains("\"brave_api_key\""),
@@ -105,16 +132,20 @@ mod tests {
             (
                 429,
                 Some("RATE_LIMITED"),
-                Some(3),
+                Some(3_000),
                 "HTTP 429, RATE_LIMITED): it limits how often it is asked; try again in 3 s",
             ),
             (429, None, None, "try again later"),
             (302, None, None, "redirects are not followed"),
-            (503, None, Some(9), "a problem of its own"),
+            (503, None, Some(9_000), "a problem of its own"),
             (422, Some("VALIDATION"), None, "change the input"),
             (204, None, None, "HTTP 204"),
         ] {
-            let error = refusal(status, code, wait, "brave_api_key");
+            let quota = Quota {
+                wait_ms: wait,
+                used_up: None,
+            };
+            let error = refusal(status, code, &quota, "brave_api_key");
             assert_eq!(error.code, "upstream_error");
             assert!(error.message.contains(part), "{}", error.message);
         }
@@ -132,9 +163,45 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_the_first_number() {
-        assert_eq!(first_seconds("30"), Some(30));
-        assert_eq!(first_seconds("1, 1419704"), Some(1));
-        assert_eq!(first_seconds("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    fn a_quota_that_is_used_up_is_told_with_its_window() {
+        let month = Window {
+            limit: 2_000,
+            secs: 2_592_000,
+        };
+        for (quota, code, parts) in [
+            (
+                Quota {
+                    wait_ms: Some(1_419_704_000),
+                    used_up: Some(month),
+                },
+                Some("RATE_LIMITED"),
+                &[
+                    "2000 requests in 30 days is used up",
+                    "there again in 16.5 days",
+                ][..],
+            ),
+            (
+                Quota {
+                    wait_ms: None,
+                    used_up: Some(month),
+                },
+                None,
+                &["is used up; the account's owner"],
+            ),
+            (
+                Quota {
+                    wait_ms: Some(1_000),
+                    used_up: None,
+                },
+                Some("QUOTA_LIMITED"),
+                &["the quota is used up; the account's owner"],
+            ),
+        ] {
+            let message = refusal(429, code, &quota, "k").message;
+            for part in parts {
+                assert!(message.contains(part), "{message}");
+            }
+            assert!(!message.contains("try again"), "{message}");
+        }
     }
 }

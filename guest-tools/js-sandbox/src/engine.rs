@@ -1,19 +1,19 @@
 //! A QuickJS engine that runs one program. What a program can call beyond
-//! ECMAScript is in `platform.js` and, below it, the [`Platform`]; this file knows
-//! no tool and decides no grant.
+//! ECMAScript is in the scripts of `platform/` and, below them, the [`Platform`]; this
+//! file knows no tool and decides no grant.
+
+mod compile;
+mod door;
 
 use crate::bindings::exports::tavora::platform::agent::{RunError, RunInput};
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
-use crate::clock;
 use crate::random::Random;
-use crate::run_error::{self, PLATFORM_FILE};
-use rquickjs::context::EvalOptions;
+use crate::{clock, numbers, run_error};
 use rquickjs::promise::PromiseState;
-use rquickjs::{
-    Coerced, Context, Ctx, Error, Exception, Function, Object, Persistent, Promise, Runtime, Value,
-    qjs,
-};
+use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// How much of the stack JavaScript may use. Native frames of the engine are up
@@ -25,10 +25,8 @@ const MAX_STACK_BYTES: usize = 128 * 1024;
 /// that, a program gets an error that it can catch.
 const MAX_MEMORY_BYTES: usize = 100 * 1024 * 1024;
 
-/// The name that frames and syntax errors of the program carry.
-const PROGRAM_FILE: &std::ffi::CStr = c"agent.js";
-
-const PLATFORM_SCRIPT: &str = include_str!("platform.js");
+/// How much of a number is repeated in the log.
+const MAX_SHOWN_DIGITS: usize = 64;
 
 /// All that a program can do to the world.
 pub trait Platform {
@@ -55,7 +53,12 @@ pub struct Engine {
 
 /// What the run leaves behind while it goes on.
 struct State {
+    platform: Rc<dyn Platform>,
     random: Random,
+    /// The program, for errors that say what it wrote.
+    program: RefCell<String>,
+    /// The lines about numbers that are in the log already.
+    told: RefCell<BTreeSet<String>>,
     outcome: RefCell<Option<Result<String, RunError>>>,
     /// Rejected promises that nothing handles so far, with what they were
     /// rejected with.
@@ -73,13 +76,16 @@ impl Engine {
         runtime.set_memory_limit(MAX_MEMORY_BYTES);
         let context = Context::full(&runtime).expect("an empty memory has room for the context");
         let state = Rc::new(State {
+            platform,
             random: Random::new(0),
+            program: RefCell::default(),
+            told: RefCell::default(),
             outcome: RefCell::new(None),
             unhandled: RefCell::new(Vec::new()),
         });
         track_rejections(&runtime, &state);
         let (start, report) = context
-            .with(|ctx| install_platform(&ctx, platform, &state))
+            .with(|ctx| door::install(&ctx, &state))
             .expect("the platform's own script runs in a fresh context");
         Self {
             runtime,
@@ -106,7 +112,10 @@ impl Engine {
         self.state.random.begin(input.seed);
         let started = self.context.with(|ctx| -> rquickjs::Result<SavedPromise> {
             let start = self.start.clone().restore(&ctx)?;
-            let ended: Promise = start.call((input.code.as_str(), input.input.as_str()))?;
+            let given = self
+                .state
+                .settle(&input.input, || "the input of the run".to_owned());
+            let ended: Promise = start.call((input.code.as_str(), &*given))?;
             Ok(Persistent::save(&ctx, ended))
         });
         self.drain_jobs();
@@ -164,6 +173,56 @@ impl Engine {
     }
 }
 
+impl State {
+    /// JSON that comes in, as JavaScript can hold it; the log says what is another than it was.
+    fn settle<'a>(&self, json: &'a str, from: impl Fn() -> String) -> Cow<'a, str> {
+        let settled = numbers::settle(json);
+        if let Some(number) = settled.as_text {
+            self.tell(
+                &from(),
+                number,
+                "they are texts here, with all their digits",
+            );
+        }
+        if let Some(number) = settled.rounded {
+            self.tell(&from(), number, "they are rounded here");
+        }
+        settled.json
+    }
+
+    /// JSON that a program parses by itself, which rounds as the language says: the log says so.
+    fn settle_read(&self, json: &str) {
+        let settled = numbers::settle(json);
+        if let Some(number) = settled.as_text.or(settled.rounded) {
+            self.tell(
+                "a text that JSON.parse read",
+                number,
+                "they are rounded here",
+            );
+        }
+    }
+
+    /// Logs once for each source that it has numbers which JavaScript does not hold.
+    fn tell(&self, from: &str, number: &str, consequence: &str) {
+        let first = number.chars().take(MAX_SHOWN_DIGITS);
+        let shown: String = first.collect();
+        let more = if shown.len() < number.len() {
+            "…"
+        } else {
+            ""
+        };
+        if self
+            .told
+            .borrow_mut()
+            .insert(format!("{from}: {consequence}"))
+        {
+            self.platform.log(&format!(
+                "{from} has numbers that JavaScript does not hold exactly, such as {shown}{more}: {consequence}"
+            ));
+        }
+    }
+}
+
 fn track_rejections(runtime: &Runtime, state: &Rc<State>) {
     let state = Rc::clone(state);
     runtime.set_host_promise_rejection_tracker(Some(Box::new(
@@ -177,177 +236,6 @@ fn track_rejections(runtime: &Runtime, state: &Rc<State>) {
             }
         },
     )));
-}
-
-type Entry = (Persistent<Function<'static>>, Persistent<Function<'static>>);
-
-/// Runs `platform.js` with the functions that it builds upon; gives the function
-/// that starts a program and the one that reports an error no one waits for.
-fn install_platform(
-    ctx: &Ctx<'_>,
-    platform: Rc<dyn Platform>,
-    state: &Rc<State>,
-) -> rquickjs::Result<Entry> {
-    let host = Object::new(ctx.clone())?;
-    add_tool_functions(ctx, &host, platform)?;
-    add_run_functions(ctx, &host, state)?;
-
-    let mut options = EvalOptions::default();
-    options.filename = Some(PLATFORM_FILE.to_owned());
-    let install: Function = ctx.eval_with_options(PLATFORM_SCRIPT, options)?;
-    let entry: Object = install.call((host,))?;
-    let function = |name: &str| entry.get::<_, Function>(name);
-    Ok((
-        Persistent::save(ctx, function("start")?),
-        Persistent::save(ctx, function("report")?),
-    ))
-}
-
-fn add_tool_functions<'js>(
-    ctx: &Ctx<'js>,
-    host: &Object<'js>,
-    platform: Rc<dyn Platform>,
-) -> rquickjs::Result<()> {
-    let listing = Rc::clone(&platform);
-    host.set(
-        "list",
-        Function::new(ctx.clone(), move || {
-            // One row an operation: tool, operation, description, schema; a
-            // tool without operations is a row of its name alone.
-            let mut rows = Vec::new();
-            for tool in listing.list() {
-                if tool.operations.is_empty() {
-                    rows.push(vec![tool.name.clone()]);
-                }
-                for operation in tool.operations {
-                    rows.push(vec![
-                        tool.name.clone(),
-                        operation.name,
-                        operation.description,
-                        operation.input_schema,
-                    ]);
-                }
-            }
-            rows
-        })?,
-    )?;
-    let calling = Rc::clone(&platform);
-    host.set(
-        "call",
-        Function::new(
-            ctx.clone(),
-            move |tool: String, operation: String, input: String| {
-                parts(calling.call(&ToolCall {
-                    tool,
-                    operation,
-                    input,
-                }))
-            },
-        )?,
-    )?;
-    let calling_all = Rc::clone(&platform);
-    host.set(
-        "all",
-        Function::new(ctx.clone(), move |calls: Vec<Vec<String>>| {
-            let calls: Vec<ToolCall> = calls.into_iter().filter_map(tool_call).collect();
-            let outcomes = calling_all.call_all(&calls).into_iter();
-            outcomes.map(parts).collect::<Vec<_>>()
-        })?,
-    )?;
-    host.set(
-        "log",
-        Function::new(ctx.clone(), move |text: String| {
-            text.split('\n').for_each(|line| platform.log(line));
-        })?,
-    )
-}
-
-fn add_run_functions<'js>(
-    ctx: &Ctx<'js>,
-    host: &Object<'js>,
-    state: &Rc<State>,
-) -> rquickjs::Result<()> {
-    host.set("compile", Function::new(ctx.clone(), compile)?)?;
-    let frames = |stack: String| run_error::frames_of_the_program(&stack);
-    host.set("frames", Function::new(ctx.clone(), frames)?)?;
-    let numbers = Rc::clone(state);
-    let random = Function::new(ctx.clone(), move || numbers.random.next_fraction())?;
-    host.set("random", random.with_name("random")?)?;
-    let succeeding = Rc::clone(state);
-    host.set(
-        "succeed",
-        Function::new(ctx.clone(), move |result: String| {
-            succeeding.outcome.replace(Some(Ok(result)));
-        })?,
-    )?;
-    let failing = Rc::clone(state);
-    host.set(
-        "fail",
-        Function::new(
-            ctx.clone(),
-            move |name: String, code: Option<String>, message: String, stack: String| {
-                let error = run_error::thrown(name, code, message, &stack);
-                failing.outcome.replace(Some(Err(error)));
-            },
-        )?,
-    )
-}
-
-/// The program as a function: its text is the body of an async function in strict
-/// mode. Lines and columns in errors are those of the text.
-#[allow(unsafe_code)]
-fn compile<'js>(ctx: Ctx<'js>, code: String) -> rquickjs::Result<Function<'js>> {
-    let function = format!("async function () {{\n\n{code}\n}}");
-    let source = format!("({function})\0");
-    let mut options = qjs::JSEvalOptions {
-        version: qjs::JS_EVAL_OPTIONS_VERSION as i32,
-        eval_flags: (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_STRICT) as i32,
-        filename: PROGRAM_FILE.as_ptr(),
-        // The text begins two lines further down; 0 would mean 1 here.
-        line_num: -1,
-    };
-    // SAFETY: the context is alive as long as `ctx`; the source ends with a NUL
-    // that its length does not count, as the engine asks; the options outlive the
-    // call; and the value that it gives is owned here, from then on by `Value`.
-    let compiled = unsafe {
-        let value = qjs::JS_Eval2(
-            ctx.as_raw().as_ptr(),
-            source.as_ptr().cast(),
-            (source.len() - 1) as _,
-            &raw mut options,
-        );
-        Value::from_raw(ctx.clone(), value)
-    };
-    if compiled.is_exception() {
-        return Err(Error::Exception);
-    }
-    // A text that closes the function and opens another is no body of one.
-    let Coerced::<String>(text) = compiled.get()?;
-    match compiled.into_function() {
-        Some(program) if text == function => Ok(program),
-        _ => Err(Exception::throw_syntax(
-            &ctx,
-            "the program closes a bracket that it did not open",
-        )),
-    }
-}
-
-/// An outcome as the script takes it: `[json]`, or `[code, message]`.
-fn parts(outcome: Result<String, ToolError>) -> Vec<String> {
-    match outcome {
-        Ok(result) => vec![result],
-        Err(ToolError { code, message }) => vec![code, message],
-    }
-}
-
-/// A call as the script gives it: `[tool, operation, input]`.
-fn tool_call(parts: Vec<String>) -> Option<ToolCall> {
-    let [tool, operation, input] = parts.try_into().ok()?;
-    Some(ToolCall {
-        tool,
-        operation,
-        input,
-    })
 }
 
 #[cfg(test)]

@@ -11,8 +11,12 @@
 
 mod clock;
 mod engine;
+mod numbers;
+mod program;
 mod random;
 mod run_error;
+mod well_formed;
+mod words;
 
 use bindings::exports::tavora::platform::agent::{Guest, RunError, RunInput};
 use bindings::tavora::platform::tools::{self, ToolCall, ToolError, ToolInfo};

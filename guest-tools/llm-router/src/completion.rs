@@ -3,12 +3,11 @@
 
 use crate::chat_request::{ChatRequest, Invalid};
 use crate::endpoint;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{Exchange, Unanswered};
+use crate::provider_error::{is_error, raised};
+use crate::words;
 use serde_json::{Value, json};
 use trusted_tool::{ToolError, tool_error};
-
-/// How much of a provider's own words an error repeats.
-const MAX_SAID_CHARS: usize = 300;
 
 /// A JSON Schema of the input.
 pub fn schema() -> Value {
@@ -39,58 +38,40 @@ pub fn complete(input: &str) -> Result<String, ToolError> {
         ));
     }
     let bounds = endpoint::bounds()?;
-    let Exchange { provider, response } = Exchange::begin(&chat, &bounds)?;
-    let status = response.status;
-    if !(200..=299).contains(&status) {
-        let retry_after = response.header("retry-after").map(str::to_owned);
-        let body = exchange::error_body(response);
-        return Err(if exchange::says_key_is_invalid(provider, status, &body) {
-            exchange::refused(provider, status)
-        } else {
-            upstream_error(provider.shown, status, retry_after.as_deref(), &body)
-        });
-    }
-    let body = response.whole(bounds.max_response_bytes)?.body;
-    completion(provider.shown, body)
-}
-
-fn completion(shown: &str, body: Vec<u8>) -> Result<String, ToolError> {
-    let is_completion =
-        serde_json::from_slice::<Value>(&body).is_ok_and(|it| it["choices"].is_array());
-    String::from_utf8(body)
-        .ok()
-        .filter(|_| is_completion)
-        .ok_or_else(|| {
-            tool_error(
-                "upstream_error",
-                format!("{shown} answered with something that is no completion; try again later"),
-            )
-        })
-}
-
-fn upstream_error(shown: &str, status: u16, retry_after: Option<&str>, body: &[u8]) -> ToolError {
-    let said = serde_json::from_slice::<Value>(body).ok().and_then(|body| {
-        // Gemini puts its error into a list.
-        let error = body.get(0).unwrap_or(&body);
-        let text = error["error"]["message"]
-            .as_str()
-            .or_else(|| error["error"].as_str())?;
-        Some(text.chars().take(MAX_SAID_CHARS).collect::<String>())
-    });
-    let said = said.map_or(String::new(), |said| format!(", {said:?}"));
-    let secs = retry_after.and_then(|value| value.trim().parse::<u64>().ok());
-    let advice = match (status, secs) {
-        (429 | 503, Some(secs)) => format!("try again in {secs} s"),
-        (429 | 500..=599, _) => "try again later".to_owned(),
-        (300..=399, _) => {
-            "redirects are not followed, the operator must correct the base URL".to_owned()
-        }
-        _ => "change the input".to_owned(),
+    let told = |unanswered| match unanswered {
+        Unanswered::Failed(error) => error,
+        Unanswered::Error(error) => error.tool_error(),
     };
-    tool_error(
-        "upstream_error",
-        format!("{shown} answered with an error (HTTP {status}{said}): {advice}"),
-    )
+    let mut exchange = Exchange::begin(&chat, &bounds).map_err(told)?;
+    let mut body = Vec::new();
+    while let Some(piece) = exchange.response.next_piece()? {
+        body.extend_from_slice(&piece);
+        if body.len() as u64 > bounds.max_response_bytes {
+            let shown = exchange.provider.shown;
+            return Err(trusted_tool::request::too_long(
+                shown,
+                bounds.max_response_bytes,
+            ));
+        }
+    }
+    completion(&body).map_err(|error| match error {
+        Some(error) => exchange.error_in(error.to_string().as_bytes()).tool_error(),
+        None => {
+            exchange.unreadable("answered with something that is no completion; try again later")
+        }
+    })
+}
+
+/// A completion as it is, but for halves of surrogate pairs; the error that the body is instead,
+/// if it says something.
+fn completion(body: &[u8]) -> Result<String, Option<Value>> {
+    let text = std::str::from_utf8(body).map_err(|_| None)?;
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let json = words::parsed(text).ok_or(None)?;
+    match is_error(&json) {
+        false => Ok(words::mended(text).into_owned()),
+        true => Err(raised(&json)),
+    }
 }
 
 #[cfg(test)]
@@ -98,51 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_has_the_providers_words_and_advice() {
-        for (status, retry_after, body, parts) in [
-            (
-                429,
-                Some("7"),
-                r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#,
-                &["HTTP 429, \"Rate limit reached\"", "try again in 7 s"][..],
-            ),
-            (
-                400,
-                None,
-                r#"[{"error":{"message":"bad schema"}}]"#,
-                &["\"bad schema\"", "change the input"],
-            ),
-            (
-                404,
-                None,
-                r#"{"error":"model \"x\" not found"}"#,
-                &["not found", "change the input"],
-            ),
-            (500, None, "<html>", &["(HTTP 500)", "try again later"]),
-            (302, None, "", &["redirects are not followed"]),
-        ] {
-            let error = upstream_error("OpenAI", status, retry_after, body.as_bytes());
-            assert_eq!(error.code, "upstream_error");
-            for part in parts {
-                assert!(error.message.contains(part), "{}", error.message);
-            }
-        }
-        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "x".repeat(10_000));
-        assert!(
-            upstream_error("OpenAI", 400, None, long.as_bytes())
-                .message
-                .len()
-                < 500
-        );
-    }
-
-    #[test]
     fn only_a_completion_is_one() {
-        let text = r#"{"choices": [{"message": {"content": "hi"}}]}"#;
-        assert_eq!(
-            completion("X", text.as_bytes().to_vec()).expect("one"),
-            text
-        );
+        for text in [
+            r#"{"choices": [{"message": {"content": "hi"}}]}"#,
+            r#"{"choices": [{"message": {"content": "hi"}}], "error": null}"#,
+            r#"{"choices": [{"message": {"content": null, "tool_calls": []}}], "error": {}}"#,
+            r#"{"choices": []}"#,
+        ] {
+            assert_eq!(completion(text.as_bytes()), Ok(text.to_owned()));
+        }
         for other in [
             "",
             "<html>",
@@ -151,8 +96,41 @@ mod tests {
             r#"{"choices":{}}"#,
             "{\"choices\":[\"\u{0}\"]}",
         ] {
-            let error = completion("X", other.as_bytes().to_vec()).expect_err(other);
-            assert_eq!(error.code, "upstream_error", "{other}");
+            assert_eq!(completion(other.as_bytes()), Err(None), "{other}");
         }
+        let cut = br#"{"choices":[{"message":{"content":"cut \ud83d"}}]}"#;
+        assert_eq!(
+            completion(cut).expect("one"),
+            r#"{"choices":[{"message":{"content":"cut \ufffd"}}]}"#
+        );
+    }
+
+    #[test]
+    fn an_error_under_a_success_is_told_apart() {
+        let said = json!({ "error": { "message": "why" } });
+        for error in [
+            json!({ "id": "gen-1", "error": { "message": "why" } }),
+            json!({ "choices": [], "error": { "message": "why" } }),
+            json!({ "choices": null, "error": "why" }),
+            json!({ "choices": [{ "message": { "content": "" } }], "error": { "message": "why" } }),
+            json!([{ "error": { "message": "why" } }]),
+            json!({ "object": "error", "message": "why" }),
+            json!({ "detail": "why" }),
+            json!("why"),
+        ] {
+            assert_eq!(
+                completion(error.to_string().as_bytes()),
+                Err(Some(error.clone())),
+                "{error}"
+            );
+        }
+        let of_choice = json!({ "choices": [{ "finish_reason": "error", "message": { "content": "" }, "error": { "message": "why" } }] });
+        assert_eq!(
+            completion(of_choice.to_string().as_bytes()),
+            Err(Some(said))
+        );
+        // What was answered before something failed is an answer.
+        let partly = json!({ "choices": [{ "message": { "content": "so far" } }], "error": { "message": "why" } });
+        assert!(completion(partly.to_string().as_bytes()).is_ok());
     }
 }

@@ -4,7 +4,7 @@
 //! of a length that it allows.
 
 use crate::chat_request::ChatRequest;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Unanswered};
 use crate::models;
 use crate::refusal::Refusal;
 use crate::relay;
@@ -38,6 +38,14 @@ pub fn answer(request: IncomingRequest, response: ResponseOutparam) {
             Ok(list) => reply.whole(200, json_type(), list.to_string().as_bytes()),
             Err(error) => reply.refuse(&error.into()),
         },
+        (Method::Get, path) if path.contains("/models/") => {
+            let (_, id) = path.split_once("/models/").unwrap_or_default();
+            match models::find(id) {
+                Ok(Ok(model)) => reply.whole(200, json_type(), model.to_string().as_bytes()),
+                Ok(Err(id)) => reply.refuse(&Refusal::unlisted(&id)),
+                Err(error) => reply.refuse(&error.into()),
+            }
+        }
         _ => reply.refuse(&Refusal::not_found()),
     }
 }
@@ -51,12 +59,16 @@ pub fn bounds() -> Result<Bounds, trusted_tool::ToolError> {
 }
 
 fn chat(body: &[u8], reply: Reply) {
-    let begun = ChatRequest::parse(body)
-        .map_err(Refusal::from)
-        .and_then(|chat| Ok(Exchange::begin(&chat, &bounds()?)?));
+    let chat = match ChatRequest::parse(body) {
+        Ok(chat) => chat,
+        Err(invalid) => return reply.refuse(&invalid.into()),
+    };
+    let begun = bounds()
+        .map_err(Unanswered::from)
+        .and_then(|bounds| Exchange::begin(&chat, &bounds));
     match begun {
         Ok(exchange) => relay::relay(exchange, reply),
-        Err(refusal) => reply.refuse(&refusal),
+        Err(unanswered) => reply.fail(unanswered),
     }
 }
 
@@ -83,8 +95,19 @@ impl Reply {
         self.refuse_with(refusal, Vec::new());
     }
 
+    /// Why there is no answer of a provider's.
+    pub fn fail(self, unanswered: Unanswered) {
+        match unanswered {
+            Unanswered::Failed(error) => self.refuse(&error.into()),
+            Unanswered::Error(error) => {
+                let (refusal, headers) = error.refusal();
+                self.refuse_with(&refusal, headers);
+            }
+        }
+    }
+
     /// The same, with headers of the provider's; not their type.
-    pub fn refuse_with(self, refusal: &Refusal, headers: Vec<(String, Vec<u8>)>) {
+    fn refuse_with(self, refusal: &Refusal, headers: Vec<(String, Vec<u8>)>) {
         let mut all = json_type();
         all.extend(
             headers

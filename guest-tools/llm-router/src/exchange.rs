@@ -4,22 +4,48 @@
 use crate::chat_request::ChatRequest;
 use crate::models;
 use crate::provider::{Provider, route};
-use crate::retry::Retries;
+use crate::provider_error::ProviderError;
 use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
 use trusted_tool::request::{self, Ask, Bounds};
+use trusted_tool::retry::Retries;
 use trusted_tool::{ToolError, tool_error};
 
 const PATH: &str = "/chat/completions";
-/// How much of an error's body is looked at, in bytes.
-const MAX_ERROR_BYTES: u64 = 64 * 1024;
+/// The bounds of [`Retries`] without settings.
+const MAX_RETRIES: u64 = 2;
+const MAX_RETRY_WAIT_MS: u64 = 5_000;
 
-/// A provider's answer that is no refusal of the credential.
+/// A provider's answer under a success.
 pub struct Exchange {
     /// Who answered.
     pub provider: &'static Provider,
+    /// With which credential.
+    pub credential: Credential,
     /// What.
     pub response: Incoming,
+    /// Whether events were asked for.
+    pub is_streamed: bool,
+}
+
+/// Why there is no such answer.
+pub enum Unanswered {
+    /// The provider was not asked, or cannot be.
+    Failed(ToolError),
+    /// It answered with an error.
+    Error(Box<ProviderError>),
+}
+
+impl From<ToolError> for Unanswered {
+    fn from(error: ToolError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ProviderError> for Unanswered {
+    fn from(error: ProviderError) -> Self {
+        Self::Error(Box::new(error))
+    }
 }
 
 impl Exchange {
@@ -28,17 +54,23 @@ impl Exchange {
     ///
     /// # Errors
     /// `unknown_model`; the errors of [`Credential::resolve`] and of
-    /// [`request::open`]; `upstream_auth` when the provider refuses the credential.
-    pub fn begin(chat: &ChatRequest<'_>, bounds: &Bounds) -> Result<Self, ToolError> {
+    /// [`request::open`]; what the provider answers, if it is no success.
+    pub fn begin(chat: &ChatRequest<'_>, bounds: &Bounds) -> Result<Self, Unanswered> {
         let default = models::default_model()?;
         let asked = chat.model().unwrap_or(&default);
         let Some((provider, model)) = route(asked) else {
-            return Err(models::unknown_model(asked)?);
+            return Err(models::unknown_model(asked)?.into());
         };
-        let mut retries = Retries::from_settings()?;
-        let credential = Credential::resolve(provider.secret)?;
+        let mut retries = Retries::from_settings(MAX_RETRIES, MAX_RETRY_WAIT_MS)?;
+        let credential = match Credential::resolve(provider.secret) {
+            Ok(credential) => credential,
+            Err(error) if chat.model().is_none() && error.code == "secret_not_found" => {
+                return Err(models::default_is_out_of_reach(&default, &error)?.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let base = provider.base_url(&credential)?;
-        let body = chat.for_model(model);
+        let body = chat.for_model(&model);
         let plain = |text: &str| text.as_bytes().to_vec().into();
         let accept = if chat.is_streamed() {
             "text/event-stream"
@@ -49,100 +81,47 @@ impl Exchange {
             ("accept", plain(accept)),
             ("accept-encoding", plain("identity")),
             ("content-type", plain("application/json")),
-            (
-                "user-agent",
-                plain(concat!("tavora-llm-router/", env!("CARGO_PKG_VERSION"))),
-            ),
         ];
         if provider.has_key() {
             headers.push(("authorization", credential.header_value("Bearer ")?));
         }
         let response = loop {
-            let response = match request::open(
-                provider.shown,
-                &base,
-                PATH,
-                Ask::Post(&body),
-                &headers,
-                bounds,
-            ) {
-                Ok(response) => response,
-                Err(failure) if retries.after_failure(failure.stage) => continue,
-                Err(failure) => return Err(failure.error),
-            };
-            let retry_after = response.header("retry-after");
-            if !retries.after_answer(response.status, retry_after) {
-                break response;
+            let ask = Ask::Post(&body);
+            match request::open(provider.shown, &base, PATH, ask, &headers, bounds) {
+                Ok(response) if (200..=299).contains(&response.status) => break response,
+                Ok(response) => {
+                    let error = ProviderError::read(provider, &credential, response);
+                    if !retries.after_answer(error.status(), error.wait_ms()) {
+                        return Err(error.into());
+                    }
+                }
+                Err(failure) if retries.after_failure(failure.stage) => {}
+                Err(failure) => return Err(failure.error.into()),
             }
         };
-        match response.status {
-            401 | 403 => Err(refused(provider, response.status)),
-            _ => Ok(Self { provider, response }),
-        }
-    }
-}
-
-/// The error of a provider that does not take the credential.
-pub fn refused(provider: &Provider, status: u16) -> ToolError {
-    let Provider { shown, secret, .. } = provider;
-    tool_error(
-        "upstream_auth",
-        format!(
-            "{shown} refused the credential in secret \"{secret}\" (HTTP {status}); \
-             the app's owner must store a valid one"
-        ),
-    )
-}
-
-/// The body of an answer that is no success; cut off where it is very long.
-pub fn error_body(mut response: Incoming) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(piece)) = response.next_piece() {
-        let room = MAX_ERROR_BYTES as usize - body.len();
-        body.extend_from_slice(&piece[..piece.len().min(room)]);
-        if piece.len() >= room {
-            break;
-        }
-    }
-    body
-}
-
-/// Whether an error says that the key is not valid, though its status does not:
-/// Gemini answers 400 then.
-pub fn says_key_is_invalid(provider: &Provider, status: u16, body: &[u8]) -> bool {
-    const REASON: &[u8] = b"API_KEY_INVALID";
-    const SENTENCE: &[u8] = b"API key not valid";
-    let says = |words: &[u8]| body.windows(words.len()).any(|window| window == words);
-    provider.name == "gemini" && status == 400 && (says(REASON) || says(SENTENCE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::provider::PROVIDERS;
-
-    #[test]
-    fn a_refused_credential_is_told_by_the_name_of_the_secret() {
-        let error = refused(&PROVIDERS[0], 403);
-        assert_eq!(error.code, "upstream_auth");
-        assert!(
-            error.message.contains("\"gemini_api_key\""),
-            "{}",
-            error.message
-        );
+        Ok(Self {
+            provider,
+            credential,
+            response,
+            is_streamed: chat.is_streamed(),
+        })
     }
 
-    #[test]
-    fn geminis_400_for_a_key_is_told_from_its_others() {
-        let [gemini, openai, ..] = &PROVIDERS;
-        let body = br#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}]"#;
-        assert!(says_key_is_invalid(gemini, 400, body));
-        assert!(!says_key_is_invalid(gemini, 500, body));
-        assert!(!says_key_is_invalid(openai, 400, body));
-        assert!(!says_key_is_invalid(
-            gemini,
-            400,
-            br#"[{"error":{"message":"bad schema"}}]"#
-        ));
+    /// The error that a body under the answer's success is.
+    pub fn error_in(&self, body: &[u8]) -> ProviderError {
+        let Incoming { status, .. } = self.response;
+        ProviderError::new(
+            self.provider,
+            &self.credential,
+            status,
+            self.response.headers(),
+            body,
+        )
+    }
+
+    /// The error of an answer that nobody can read.
+    pub fn unreadable(&self, what: impl AsRef<str>) -> ToolError {
+        let shown = self.provider.shown;
+        tool_error("upstream_error", format!("{shown} {}", what.as_ref()))
     }
 }

@@ -16,9 +16,10 @@ mod endpoint;
 mod exchange;
 mod models;
 mod provider;
+mod provider_error;
 mod refusal;
 mod relay;
-mod retry;
+mod words;
 
 use bindings::exports::wasi::http::incoming_handler;
 use trusted_tool::bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};

@@ -2,6 +2,7 @@
 //! app has a credential for. No provider is asked, and no credential is resolved.
 
 use crate::provider::{PROVIDERS, Provider, route};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use trusted_tool::{ToolError, setting, tool_error};
 
@@ -24,6 +25,37 @@ pub fn default_model() -> Result<String, ToolError> {
 /// # Errors
 /// `vault_unavailable` when the host does not know what the vault holds.
 pub fn list() -> Result<Value, ToolError> {
+    Ok(json!({ "object": "list", "data": models()? }))
+}
+
+/// The model of the list that a path names, however that is written; else its id as it is read.
+///
+/// # Errors
+/// As [`list`].
+pub fn find(path: &str) -> Result<Result<Value, String>, ToolError> {
+    let models = models()?;
+    let mut id = path.trim_matches('/').to_owned();
+    let known = |id: &str| {
+        let bare = match route(id) {
+            Some((provider, model)) => format!("{}/{}", provider.name, short(provider, &model)),
+            None => String::new(),
+        };
+        let mut models = models.iter();
+        models
+            .find(|model| model["id"] == id || model["id"] == bare)
+            .cloned()
+    };
+    // Some clients encode what is encoded.
+    for _ in 0..2 {
+        if let Some(model) = known(&id) {
+            return Ok(Ok(model));
+        }
+        id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
+    }
+    Ok(known(&id).ok_or(id))
+}
+
+fn models() -> Result<Vec<Value>, ToolError> {
     let default = default_model()?;
     let mut models = Vec::new();
     for provider in with_credentials()? {
@@ -32,7 +64,7 @@ pub fn list() -> Result<Value, ToolError> {
             |id| json!({ "id": id, "object": "model", "created": 0, "owned_by": provider.name }),
         ));
     }
-    Ok(json!({ "object": "list", "data": models }))
+    Ok(models)
 }
 
 /// What to tell someone whose model means no provider.
@@ -44,10 +76,41 @@ pub fn unknown_model(model: &str) -> Result<ToolError, ToolError> {
     Ok(unknown(model, &providers))
 }
 
+/// What to tell someone who named no model, where the default one has no credential.
+///
+/// # Errors
+/// `vault_unavailable` when the host does not know what the vault holds.
+pub fn default_is_out_of_reach(model: &str, error: &ToolError) -> Result<ToolError, ToolError> {
+    let providers: Vec<_> = with_credentials()?.map(|provider| provider.name).collect();
+    let others = match providers.as_slice() {
+        [] => "store it".to_owned(),
+        some => format!(
+            "store it, name a model of a provider that the app has a credential for ({}), or let the operator change default_model",
+            some.join(", ")
+        ),
+    };
+    Ok(tool_error(
+        &error.code,
+        format!(
+            "{}, and the request names no model, so that the default_model {model:?} was taken: {others}",
+            error.message
+        ),
+    ))
+}
+
 fn unknown(model: &str, providers: &[&str]) -> ToolError {
     let model: String = model.chars().take(64).collect();
     let advice = match providers {
-        [] => "the app has a credential for no provider: its owner must store one".to_owned(),
+        [] => {
+            let all: Vec<_> = PROVIDERS
+                .iter()
+                .map(|provider| format!("{} ({})", provider.name, provider.secret))
+                .collect();
+            format!(
+                "write provider/model, and let the app's owner store the provider's secret; there are: {}",
+                all.join(", ")
+            )
+        }
         some => format!(
             "write provider/model; the app has credentials for: {}",
             some.join(", ")
@@ -69,20 +132,29 @@ fn with_credentials() -> Result<impl Iterator<Item = &'static Provider>, ToolErr
     }))
 }
 
+/// The model as it stands behind the prefix that leads to its provider.
+fn short<'m>(provider: &Provider, model: &'m str) -> &'m str {
+    let own = model
+        .strip_prefix(provider.name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    own.filter(|rest| provider.has_own_models && !rest.contains('/'))
+        .unwrap_or(model)
+}
+
 /// The names of a provider's models, the default one among them, each once and
 /// with the prefix that leads to it.
 fn ids(provider: &Provider, listed: &str, default: &str) -> Vec<String> {
     let is_own = |default: &&str| route(default).is_some_and(|(its, _)| its == provider);
     let default = Some(default).filter(is_own).map(|default| {
         let (_, model) = route(default).expect("it has a provider");
-        model
+        short(provider, &model).to_owned()
     });
     let mut ids: Vec<String> = Vec::new();
     let listed = listed
         .split(',')
         .map(str::trim)
         .filter(|model| !model.is_empty());
-    for model in default.into_iter().chain(listed) {
+    for model in default.as_deref().into_iter().chain(listed) {
         let id = format!("{}/{model}", provider.name);
         if !ids.contains(&id) {
             ids.push(id);
@@ -113,6 +185,10 @@ mod tests {
         for id in gemini.iter().chain(&openrouter) {
             assert!(route(id).is_some(), "{id}");
         }
+        assert_eq!(
+            ids(provider("openrouter"), "auto", "openrouter/auto"),
+            ["openrouter/auto"]
+        );
         assert!(ids(provider("ollama"), "", DEFAULT_MODEL).is_empty());
         assert_eq!(
             ids(provider("ollama"), "", "ollama/llama3.2"),
@@ -131,6 +207,10 @@ mod tests {
             "{}",
             error.message
         );
-        assert!(unknown(&"x".repeat(1000), &[]).message.len() < 200);
+        let message = unknown(&"x".repeat(1000), &[]).message;
+        assert!(message.len() < 500, "{message}");
+        for provider in &PROVIDERS {
+            assert!(message.contains(provider.secret), "{message}");
+        }
     }
 }

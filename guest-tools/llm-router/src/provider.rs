@@ -22,6 +22,8 @@ pub struct Provider {
     default_base_url: Option<&'static str>,
     /// How the models begin that are its without a prefix.
     bare: &'static [&'static str],
+    /// Whether models of its own have its name before them, as all of its models have a maker's.
+    pub has_own_models: bool,
 }
 
 /// All of them, in the order in which they are listed.
@@ -32,6 +34,7 @@ pub const PROVIDERS: [Provider; 5] = [
         secret: "gemini_api_key",
         default_base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
         bare: &["gemini-"],
+        has_own_models: false,
     },
     Provider {
         name: "openai",
@@ -39,6 +42,7 @@ pub const PROVIDERS: [Provider; 5] = [
         secret: "openai_api_key",
         default_base_url: Some("https://api.openai.com/v1"),
         bare: &["gpt-", "chatgpt-", "o1", "o3", "o4"],
+        has_own_models: false,
     },
     Provider {
         name: "openrouter",
@@ -46,6 +50,7 @@ pub const PROVIDERS: [Provider; 5] = [
         secret: "openrouter_api_key",
         default_base_url: Some("https://openrouter.ai/api/v1"),
         bare: &[],
+        has_own_models: true,
     },
     Provider {
         name: "edenai",
@@ -53,6 +58,7 @@ pub const PROVIDERS: [Provider; 5] = [
         secret: "edenai_api_key",
         default_base_url: Some("https://api.edenai.run/v3/llm"),
         bare: &[],
+        has_own_models: false,
     },
     Provider {
         name: "ollama",
@@ -60,6 +66,7 @@ pub const PROVIDERS: [Provider; 5] = [
         secret: "ollama_base_url",
         default_base_url: None,
         bare: &[],
+        has_own_models: false,
     },
 ];
 
@@ -67,7 +74,9 @@ pub const PROVIDERS: [Provider; 5] = [
 pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
     if let Some((first, rest)) = model.split_once('/') {
         let named = PROVIDERS.iter().find(|provider| provider.name == first)?;
-        return (!rest.is_empty()).then_some((named, rest));
+        let is_own = named.has_own_models && !rest.contains('/');
+        let name = if is_own { model } else { rest };
+        return (!rest.is_empty()).then_some((named, name));
     }
     let is_bare = |provider: &&Provider| provider.bare.iter().any(|start| model.starts_with(start));
     PROVIDERS
@@ -90,11 +99,12 @@ impl Provider {
     pub fn base_url(&self, credential: &Credential) -> Result<BaseUrl, ToolError> {
         const EXPECTED: &str = "an http or https URL without user, query and fragment";
         let Some(default) = self.default_base_url else {
-            return credential.base_url("/v1").ok_or_else(|| {
+            let address = address(credential.place());
+            return BaseUrl::parse(&format!("{address}/v1")).ok_or_else(|| {
                 tool_error(
                     "unusable_secret",
                     format!(
-                        "secret \"{}\" is not {EXPECTED}; store it again",
+                        "secret \"{}\" is not {EXPECTED}, such as http://host:11434; store it again",
                         self.secret
                     ),
                 )
@@ -105,6 +115,27 @@ impl Provider {
         BaseUrl::parse(text.as_deref().unwrap_or(default))
             .ok_or_else(|| setting::invalid(&key, EXPECTED))
     }
+}
+
+/// An address without what other programs want behind it: `/v1`, `/api`, the path of a request.
+fn address(place: &str) -> &str {
+    const PATHS: [&str; 9] = [
+        "/chat/completions",
+        "/completions",
+        "/embeddings",
+        "/models",
+        "/chat",
+        "/generate",
+        "/tags",
+        "/v1",
+        "/api",
+    ];
+    let mut address = place.trim_end_matches('/');
+    for path in PATHS {
+        let shorter = address.strip_suffix(path).filter(|it| !it.ends_with('/'));
+        address = shorter.unwrap_or(address).trim_end_matches('/');
+    }
+    address
 }
 
 #[cfg(test)]
@@ -121,6 +152,18 @@ mod tests {
                 "openrouter",
                 "anthropic/claude-sonnet-4",
             ),
+            ("openrouter/auto", "openrouter", "openrouter/auto"),
+            (
+                "openrouter/auto:online",
+                "openrouter",
+                "openrouter/auto:online",
+            ),
+            (
+                "openrouter/openrouter/auto",
+                "openrouter",
+                "openrouter/auto",
+            ),
+            ("openrouter/@preset/mine", "openrouter", "@preset/mine"),
             ("edenai/openai/gpt-4o", "edenai", "openai/gpt-4o"),
             ("ollama/llama3.2:1b", "ollama", "llama3.2:1b"),
             ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
@@ -132,6 +175,35 @@ mod tests {
         ] {
             let (found, name) = route(model).expect(model);
             assert_eq!((found.name, name), (provider, stripped), "{model}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_taken_with_any_path_that_a_program_wants() {
+        for place in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1//",
+            "http://h:1/v1",
+            "http://h:1/v1/",
+            "http://h:1/api",
+            "http://h:1/api/",
+            "http://h:1/api/chat",
+            "http://h:1/api/generate",
+            "http://h:1/v1/chat/completions",
+            "http://h:1/v1/models",
+        ] {
+            assert_eq!(address(place), "http://h:1", "{place}");
+        }
+        assert_eq!(address("http://h/ollama/v1/"), "http://h/ollama");
+        assert_eq!(address("http://h/myapi"), "http://h/myapi");
+        // Not the host.
+        assert_eq!(address("http://api"), "http://api");
+        for wrong in ["127.0.0.1:11434", "localhost:11434/v1", "h", "", "ftp://h"] {
+            assert!(
+                BaseUrl::parse(&format!("{}/v1", address(wrong))).is_none(),
+                "{wrong}"
+            );
         }
     }
 

@@ -1,10 +1,10 @@
 //! The router's own errors as HTTP: a status, the platform's `code` and `message`,
 //! and beside them the `error` object that OpenAI's clients read.
 //!
-//! What a provider answers is not made here; it passes.
+//! What a provider says is put into the same form.
 
 use crate::chat_request::Invalid;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use trusted_tool::ToolError;
 
 /// An error that a client gets.
@@ -20,74 +20,95 @@ pub struct Refusal {
     pub field: Option<&'static str>,
     /// Whether the same request can go well a moment later.
     pub can_retry: bool,
+    /// What a provider calls the kind of error, and the parameter at fault.
+    pub kind: Option<String>,
+    /// The same.
+    pub param: Option<String>,
+    /// The other members of a provider's body.
+    pub beside: Map<String, Value>,
+    /// The other members of its `error`.
+    pub within: Map<String, Value>,
 }
 
 impl Refusal {
+    fn new(status: u16, code: &str, message: impl Into<String>, can_retry: bool) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            field: None,
+            can_retry,
+            kind: None,
+            param: None,
+            beside: Map::new(),
+            within: Map::new(),
+        }
+    }
+
     /// A path or a method that there is not.
     pub fn not_found() -> Self {
+        Self::new(404, "not_found", "there is nothing at this path", false)
+    }
+
+    /// A model that is not in the list.
+    pub fn unlisted(id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        let message =
+            format!("the model {id:?} is not in the list; GET /v1/models has those that are");
         Self {
-            status: 404,
-            code: "not_found".to_owned(),
-            message: "there is nothing at this path".to_owned(),
-            field: None,
-            can_retry: false,
+            field: Some("model"),
+            ..Self::new(404, "model_not_found", message, false)
         }
     }
 
     /// The request's body did not come whole. The host knows more, and says it instead.
     pub fn incomplete_body() -> Self {
-        Self {
-            status: 400,
-            code: "incomplete_body".to_owned(),
-            message: "the body ended before it was whole; send it again".to_owned(),
-            field: None,
-            can_retry: true,
-        }
-    }
-
-    /// The same error under another status.
-    pub fn with_status(self, status: u16) -> Self {
-        Self { status, ..self }
+        let message = "the body ended before it was whole; send it again";
+        Self::new(400, "incomplete_body", message, true)
     }
 
     /// What stands in the body, and in an event of a stream that broke.
     pub fn body(&self) -> Value {
-        let Self {
-            code,
-            message,
-            field,
-            ..
-        } = self;
         let kind = match self.status {
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        let mut body = json!({
-            "code": code,
+        let Self { code, message, .. } = self;
+        let mut error = json!({
             "message": message,
-            "error": { "message": message, "type": kind, "param": field, "code": code },
+            "type": self.kind.as_deref().unwrap_or(kind),
+            "param": self.param.as_deref().or(self.field),
+            "code": code,
         });
-        if let Some(field) = field {
-            body["field"] = (*field).into();
+        add(&mut error, &self.within);
+        let mut body = json!({ "code": code, "message": message, "error": error });
+        if let Some(field) = self.field {
+            body["field"] = field.into();
         }
+        add(&mut body, &self.beside);
         body
+    }
+}
+
+/// Adds the members that are not there.
+fn add(object: &mut Value, others: &Map<String, Value>) {
+    if let Value::Object(object) = object {
+        for (name, value) in others {
+            object.entry(name).or_insert_with(|| value.clone());
+        }
     }
 }
 
 impl From<Invalid> for Refusal {
     fn from(Invalid { field, message }: Invalid) -> Self {
+        let code = match field {
+            Some(_) => "invalid_field",
+            None => "invalid_json",
+        };
         Self {
-            status: 400,
-            code: if field.is_some() {
-                "invalid_field"
-            } else {
-                "invalid_json"
-            }
-            .to_owned(),
-            message,
             field,
-            can_retry: false,
+            ..Self::new(400, code, message, false)
         }
     }
 }
@@ -106,11 +127,8 @@ impl From<ToolError> for Refusal {
         };
         let field = (code == "unknown_model").then_some("model");
         Self {
-            status,
-            code,
-            message,
             field,
-            can_retry,
+            ..Self::new(status, &code, message, can_retry)
         }
     }
 }

@@ -1,86 +1,253 @@
 //! From a provider's answer to the client's: what passes as it comes, and what is
 //! told as an error instead because no client could read it.
 //!
-//! A body is never collected and an event never parsed. A stream's head waits for its
-//! first piece, so that one that brings nothing, or no events, is an error with a status.
+//! A whole answer is looked at before it passes, as it can be an error under a success; a very
+//! long one is none. Of a stream only the first event is looked at, where that is there.
 //! A stream that breaks later ends with an event that says so, where the client is between
 //! two events; elsewhere it ends without its end, so that nobody takes it for whole.
 
 use crate::endpoint::Reply;
-use crate::exchange::{self, Exchange};
-use crate::provider::Provider;
+use crate::exchange::{Exchange, Unanswered};
+use crate::provider_error::{is_error, passes, raised, unreadable};
 use crate::refusal::Refusal;
+use crate::words;
+use serde_json::{Value, json};
 use trusted_tool::answer::Incoming;
 use trusted_tool::{ToolError, tool_error};
 
+/// How much of an answer is looked at, in bytes; what is longer is a completion.
+const MAX_LOOKED_AT_BYTES: usize = 1024 * 1024;
+/// How long a first event may be that is looked at, in bytes.
+const MAX_FIRST_EVENT_BYTES: usize = 64 * 1024;
+
+type Headers = Vec<(String, Vec<u8>)>;
+
 /// Passes an answer on.
 pub fn relay(exchange: Exchange, reply: Reply) {
-    let Exchange { provider, response } = exchange;
-    let status = response.status;
-    let content_type = response
-        .header("content-type")
-        .unwrap_or_default()
-        .to_owned();
-    let form = Form::of(&content_type);
-    let passed: Vec<_> = response
+    let headers: Headers = exchange
+        .response
         .headers()
         .iter()
         .filter(|(name, _)| passes(name))
         .cloned()
         .collect();
-    match (status, form) {
-        (200..=299, Form::Json) => stream(passed, Vec::new(), response, form, reply),
-        (200..=299, Form::Events) => match first_events(provider, response) {
-            Ok((first, response)) => stream(passed, first, response, form, reply),
-            Err(error) => reply.refuse(&error.into()),
-        },
-        (200..=299, Form::Other) => reply.refuse(&unreadable(provider.shown, status, &content_type)),
-        (400..=599, Form::Json) => {
-            let body = exchange::error_body(response);
-            if exchange::says_key_is_invalid(provider, status, &body) {
-                reply.refuse(&exchange::refused(provider, status).into());
-            } else {
-                reply.whole(status, passed, &body);
-            }
+    match judge(exchange) {
+        Ok(Ready::Whole(body)) => reply.whole(200, headers, &body),
+        Ok(Ready::Events(body)) => reply.whole(200, with_type(headers, "text/event-stream"), &body),
+        Ok(Ready::Begun { first, rest, form }) => {
+            let headers = match form {
+                Form::Events => with_type(headers, ""),
+                _ => headers,
+            };
+            stream(headers, first, rest, form, reply);
         }
-        (400..=599, _) => {
-            reply.refuse_with(&unreadable(provider.shown, status, &content_type).with_status(status), passed);
-        }
-        _ => reply.refuse(
-            &tool_error(
-                "upstream_error",
-                format!(
-                    "{} answered HTTP {status}; redirects are not followed, the operator must correct {}_base_url",
-                    provider.shown, provider.name
-                ),
-            )
-            .into(),
-        ),
+        Err(unanswered) => reply.fail(unanswered),
     }
 }
 
-/// The beginning of a stream of events, and the rest of it.
-fn first_events(
-    provider: &Provider,
-    mut answer: Incoming,
-) -> Result<(Vec<u8>, Incoming), ToolError> {
-    let shown = provider.shown;
+/// What a client can be given.
+enum Ready {
+    /// A completion.
+    Whole(Vec<u8>),
+    /// A completion as events, for a client that reads nothing else.
+    Events(Vec<u8>),
+    /// The beginning of an answer, and the rest of it.
+    Begun {
+        first: Vec<u8>,
+        rest: Incoming,
+        form: Form,
+    },
+}
+
+fn judge(mut exchange: Exchange) -> Result<Ready, Unanswered> {
+    let content_type = exchange
+        .response
+        .header("content-type")
+        .unwrap_or_default()
+        .to_owned();
     let mut first = Vec::new();
-    while let Some(piece) = answer.next_piece()? {
-        first.extend(piece);
+    let form = match Form::of(&content_type) {
+        Form::Other => {
+            // The body can be better than its type.
+            first = exchange.response.next_piece()?.unwrap_or_default();
+            Form::of_body(&first)
+        }
+        form => form,
+    };
+    match form {
+        Form::Json => whole(exchange, first),
+        Form::Events => events(exchange, first),
+        Form::Other => {
+            let body = collected(&mut exchange.response, first)?;
+            let said = words::read(&content_type, &body).message;
+            let (shown, status) = (exchange.provider.shown, exchange.response.status);
+            let message = unreadable(shown, status, &content_type, said.as_deref());
+            Err(tool_error("upstream_error", message).into())
+        }
+    }
+}
+
+/// An answer of JSON: a completion or an error.
+fn whole(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
+    let body = collected(&mut exchange.response, first)?;
+    if body.len() > MAX_LOOKED_AT_BYTES {
+        return Ok(Ready::Begun {
+            first: body,
+            rest: exchange.response,
+            form: Form::Json,
+        });
+    }
+    let json = String::from_utf8_lossy(&body);
+    match words::parsed(json.trim_start_matches('\u{feff}').trim()) {
+        Some(json) if !is_error(&json) && exchange.is_streamed => {
+            Ok(Ready::Events(as_events(json).into_bytes()))
+        }
+        Some(json) if !is_error(&json) => Ok(Ready::Whole(body)),
+        json => Err(match json.as_ref().and_then(raised) {
+            Some(error) => exchange.error_in(error.to_string().as_bytes()).into(),
+            None => {
+                let said = words::read("", &body).message.filter(|_| json.is_none());
+                let said = said.map_or(String::new(), |said| format!(" ({said:?})"));
+                let what =
+                    format!("answered with something that is no completion{said}; try again later");
+                exchange.unreadable(what).into()
+            }
+        }),
+    }
+}
+
+/// The answer as far as it is looked at.
+fn collected(response: &mut Incoming, first: Vec<u8>) -> Result<Vec<u8>, ToolError> {
+    let mut body = first;
+    while body.len() <= MAX_LOOKED_AT_BYTES {
+        match response.next_piece()? {
+            Some(piece) => body.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    Ok(body)
+}
+
+/// A completion as the events of a stream.
+fn as_events(mut completion: Value) -> String {
+    completion["object"] = "chat.completion.chunk".into();
+    let choices = completion["choices"].as_array_mut();
+    for choice in choices.into_iter().flatten() {
+        let Some(choice) = choice.as_object_mut() else {
+            continue;
+        };
+        let mut delta = choice.remove("message").unwrap_or_else(|| json!({}));
+        let calls = delta.get_mut("tool_calls").and_then(Value::as_array_mut);
+        for (index, call) in calls.into_iter().flatten().enumerate() {
+            if let Some(call) = call.as_object_mut() {
+                call.insert("index".to_owned(), index.into());
+            }
+        }
+        choice.insert("delta".to_owned(), delta);
+    }
+    format!("data: {completion}\n\ndata: [DONE]\n\n")
+}
+
+/// A stream of events: its beginning, unless that is an error.
+fn events(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
+    let mut first = first;
+    let mut has_ended = false;
+    loop {
         match begins_with_an_event(&first) {
-            Some(true) => return Ok((first, answer)),
+            Some(true) => match first_event(&first, has_ended) {
+                First::Error(data) => return Err(exchange.error_in(&data).into()),
+                First::Unknown if !has_ended && first.len() < MAX_FIRST_EVENT_BYTES => {}
+                First::Unknown | First::Passes => break,
+            },
+            Some(false) if Form::of_body(&first) == Form::Json => return whole(exchange, first),
             Some(false) => {
-                let message = format!(
-                    "{shown} announced a stream of events and sent something else; try again later, or tell the operator"
-                );
-                return Err(tool_error("upstream_error", message));
+                let what = "announced a stream of events and sent something else; try again later, or tell the operator";
+                return Err(exchange.unreadable(what).into());
+            }
+            None if has_ended => {
+                let what = "ended its stream before the first event; try again";
+                return Err(exchange.unreadable(what).into());
             }
             None => {}
         }
+        match exchange.response.next_piece()? {
+            Some(piece) => first.extend(piece),
+            None => has_ended = true,
+        }
     }
-    let message = format!("{shown} ended its stream before the first event; try again");
-    Err(tool_error("upstream_error", message))
+    Ok(Ready::Begun {
+        first,
+        rest: exchange.response,
+        form: Form::Events,
+    })
+}
+
+/// What the first event of a stream is.
+#[derive(Debug, PartialEq, Eq)]
+enum First {
+    /// An error, with these data.
+    Error(Vec<u8>),
+    /// It could become one.
+    Unknown,
+    /// Something else, or there is too little of it to wait for the rest.
+    Passes,
+}
+
+fn first_event(stream: &[u8], has_ended: bool) -> First {
+    let text = String::from_utf8_lossy(stream);
+    let text = text
+        .trim_start_matches('\u{feff}')
+        .replace("\r\n", "\n")
+        .replace('\r', "\n");
+    // Comments keep a connection alive: who sends them has begun.
+    if text.starts_with([':', '\n']) {
+        return First::Passes;
+    }
+    let event = match text.split_once("\n\n") {
+        Some((event, _)) => event,
+        None if has_ended => &text,
+        None if text.contains("\"error\"") || text.starts_with("event: error") => {
+            return First::Unknown;
+        }
+        None => return First::Passes,
+    };
+    let data = event.lines().filter_map(|line| line.strip_prefix("data:"));
+    let data = data.collect::<Vec<_>>().join("\n");
+    match words::parsed(data.trim()) {
+        Some(json) if names_an_error(&json) => match raised(&json) {
+            Some(error) => First::Error(error.to_string().into_bytes()),
+            None => First::Passes,
+        },
+        _ => First::Passes,
+    }
+}
+
+/// Whether an event's data are an error: other than a whole answer, they may be anything else.
+fn names_an_error(json: &Value) -> bool {
+    let first = match json {
+        Value::Array(list) => list.first().unwrap_or(json),
+        json => json,
+    };
+    let is_named = first.get("error").is_some() || first["object"] == "error" || {
+        let mut choices = first["choices"].as_array().into_iter().flatten();
+        choices.any(|choice| choice.get("error").is_some())
+    };
+    is_named && is_error(first)
+}
+
+fn with_type(mut headers: Headers, content_type: &str) -> Headers {
+    let is_events = |(name, value): &(String, Vec<u8>)| {
+        name == "content-type" && Form::of(&String::from_utf8_lossy(value)) == Form::Events
+    };
+    if !headers.iter().any(is_events) {
+        let content_type = match content_type {
+            "" => "text/event-stream",
+            some => some,
+        };
+        headers.retain(|(name, _)| name != "content-type");
+        headers.push(("content-type".to_owned(), content_type.into()));
+    }
+    headers
 }
 
 /// Whether a stream begins as one of events does (HTML, section 9.2.5): with a comment, a
@@ -135,32 +302,6 @@ fn stream(
     }
 }
 
-fn unreadable(shown: &str, status: u16, content_type: &str) -> Refusal {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/+.-".contains(&b);
-    let said = match essence {
-        "" => "something without a type".to_owned(),
-        essence if essence.len() <= 64 && essence.bytes().all(is_plain) => essence.to_owned(),
-        _ => "something of no known type".to_owned(),
-    };
-    tool_error(
-        "upstream_error",
-        format!("{shown} answered HTTP {status} with {said} instead of JSON; try again later, or tell the operator"),
-    )
-    .into()
-}
-
-/// Headers of an answer that mean something to the client: its type, and how much
-/// more the provider would take.
-fn passes(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    matches!(
-        name.as_str(),
-        "content-type" | "retry-after" | "retry-after-ms" | "x-should-retry"
-    ) || name.starts_with("x-ratelimit-")
-        || name.starts_with("ratelimit")
-}
-
 /// What kind of body a `Content-Type` announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -180,6 +321,17 @@ impl Form {
             Self::Json
         } else {
             Self::Other
+        }
+    }
+
+    /// What a body is that has no such type.
+    fn of_body(body: &[u8]) -> Self {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        match body.trim_ascii_start() {
+            [b'{' | b'[', ..] => Self::Json,
+            rest if begins_with_an_event(rest) == Some(true) => Self::Events,
+            _ => Self::Other,
         }
     }
 }
@@ -263,18 +415,9 @@ mod tests {
         for other in ["", "text/html", "application/jsonp"] {
             assert_eq!(Form::of(other), Form::Other, "{other}");
         }
-        let refusal = unreadable("OpenAI", 200, "text/html; charset=x");
-        assert_eq!(refusal.status, 502);
-        assert!(
-            refusal.message.contains("with text/html instead"),
-            "{}",
-            refusal.message
-        );
-        assert!(
-            !unreadable("OpenAI", 200, "text/<b>")
-                .message
-                .contains("<b>")
-        );
+        let message = unreadable("OpenAI", 200, "text/html; charset=x", None);
+        assert!(message.contains("with text/html instead"), "{message}");
+        assert!(!unreadable("OpenAI", 200, "text/<b>", None).contains("<b>"));
     }
 
     #[test]
@@ -297,5 +440,62 @@ mod tests {
         ] {
             assert!(!passes(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_body_can_be_better_than_its_type() {
+        for (body, form) in [
+            ("{}", Form::Json),
+            (" \n[", Form::Json),
+            ("\u{feff}{", Form::Json),
+            ("data: 1", Form::Events),
+            ("<html>", Form::Other),
+            ("data", Form::Other),
+            ("", Form::Other),
+        ] {
+            assert_eq!(Form::of_body(body.as_bytes()), form, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_first_event_is_found_and_nothing_else_is_held_back() {
+        let error = |stream: &str, has_ended| first_event(stream.as_bytes(), has_ended);
+        let said = First::Error(br#"{"error":{"message":"why"}}"#.to_vec());
+        for stream in [
+            "data: {\"error\":{\"message\":\"why\"}}\n\n",
+            "event: error\r\ndata: {\"error\":{\"message\":\"why\"}}\r\n\r\n",
+            "data: {\"choices\":[{\"delta\":{},\"error\":{\"message\":\"why\"}}]}\n\ndata: [DONE]\n\n",
+        ] {
+            assert_eq!(error(stream, false), said, "{stream}");
+        }
+        assert_eq!(error("data: {\"error\":{\"message\":\"why\"}}", true), said);
+        assert_eq!(error("data: {\"error\":{\"mess", false), First::Unknown);
+        for stream in [
+            "data: {\"half\":",
+            "data: {\"id\":1,\"error\":null,\"choices\":[]}\n\n",
+            "data: {\"id\":1}\n\n",
+            "data: [DONE]\n\n",
+            ": PROCESSING\n\ndata: {\"error\":{\"message\":\"why\"}}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"error\":{\"message\":\"why\"}}\n\n",
+        ] {
+            assert_eq!(error(stream, false), First::Passes, "{stream}");
+        }
+    }
+
+    #[test]
+    fn a_completion_becomes_events_for_who_asked_for_them() {
+        let completion = json!({ "id": "c", "object": "chat.completion", "choices": [
+            { "index": 0, "message": { "role": "assistant", "content": null, "tool_calls": [{ "id": "t" }] }, "finish_reason": "tool_calls" },
+        ], "usage": { "total_tokens": 1 } });
+        let events = as_events(completion);
+        let chunk = events
+            .strip_prefix("data: ")
+            .and_then(|it| it.strip_suffix("\n\ndata: [DONE]\n\n"));
+        let chunk: Value = serde_json::from_str(chunk.expect("two events")).expect("JSON");
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        let delta = json!({ "role": "assistant", "content": null, "tool_calls": [{ "id": "t", "index": 0 }] });
+        assert_eq!(chunk["choices"][0]["delta"], delta);
+        assert_eq!(chunk["choices"][0]["finish_reason"], "tool_calls");
+        assert_eq!(chunk["usage"]["total_tokens"], 1);
     }
 }

@@ -6,12 +6,17 @@ use std::collections::VecDeque;
 use serde_json::Value;
 use trusted_tool::ToolError;
 use trusted_tool::answer::Incoming;
-use trusted_tool::request::{self, Ask, Header};
+use trusted_tool::request::{self, Ask, Bounds, Failure, Header};
 use zeroize::Zeroizing;
 
 use crate::event_stream::{Event, EventStream};
 use crate::message::{self, Message, Reply};
 use crate::server::Server;
+
+/// The fields of an event, one of which begins a stream; a comment has none.
+const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
+/// As many bytes tell each of them.
+const TELLING_BYTES: usize = 6;
 
 /// Headers beside those of the transport, not secret.
 pub type Extra = Vec<(String, String)>;
@@ -24,68 +29,168 @@ pub struct Messages {
     bytes: u64,
 }
 
+/// A body, by what it is rather than by what its header calls it.
+pub enum Body {
+    /// A whole JSON text.
+    Json(Vec<u8>),
+    /// A stream of events.
+    Events(Box<Messages>),
+    /// Something else, or nothing; its beginning.
+    Neither(Vec<u8>),
+}
+
+/// What a JSON body is to a request.
+pub enum Found {
+    /// Its reply.
+    Reply(Reply),
+    /// Messages, none of which replies to it.
+    Others,
+    /// No message.
+    Nothing,
+}
+
 /// Posts a message to `path`, and gives the answer's head and body.
 pub fn post(
     server: &Server,
     path: &str,
     message: &Value,
     extra: &Extra,
-) -> Result<Incoming, ToolError> {
+    bounds: &Bounds,
+) -> Result<Incoming, Failure> {
     let mut headers = headers(server, extra)?;
     headers.push(("content-type", plain("application/json")));
     headers.push(("accept", plain("application/json, text/event-stream")));
     let body = message.to_string();
-    Ok(request::open(
-        &server.called,
-        &server.base,
-        path,
-        Ask::Post(body.as_bytes()),
-        &headers,
-        &server.bounds,
-    )?)
+    send(server, path, Ask::Post(body.as_bytes()), &headers, bounds)
 }
 
 /// Opens a stream of events at the server's endpoint.
-pub fn listen(server: &Server, extra: &Extra) -> Result<Incoming, ToolError> {
+pub fn listen(server: &Server, extra: &Extra) -> Result<Incoming, Failure> {
     let mut headers = headers(server, extra)?;
     headers.push(("accept", plain("text/event-stream")));
-    Ok(request::open(
-        &server.called,
-        &server.base,
-        &server.path,
-        Ask::Get,
-        &headers,
-        &server.bounds,
-    )?)
+    send(server, &server.path, Ask::Get, &headers, &server.bounds)
 }
 
-/// The reply in a JSON body, when there is one.
-pub fn reply_in(server: &Server, body: &[u8], awaited: u64) -> Result<Option<Reply>, ToolError> {
-    let Some(messages) = message::parse(body, awaited) else {
-        return Ok(None);
+/// Posts what has no reply. What becomes of it is not waited for any longer than is polite,
+/// and changes nothing.
+pub fn notify(server: &Server, path: &str, message: &Value, extra: &Extra) {
+    let _ = post(server, path, message, extra, &server.brief);
+}
+
+/// Ends what these headers name, as far as the server takes part.
+pub fn end(server: &Server, extra: &Extra) {
+    if let Ok(headers) = headers(server, extra) {
+        let _ = send(server, &server.path, Ask::Delete, &headers, &server.brief);
+    }
+}
+
+/// Follows a redirect that keeps the method and stays within the server's origin.
+fn send(
+    server: &Server,
+    path: &str,
+    ask: Ask<'_>,
+    headers: &[Header<'_>],
+    bounds: &Bounds,
+) -> Result<Incoming, Failure> {
+    let mut path = path.to_owned();
+    let mut left = server.max_redirects;
+    loop {
+        let incoming = request::open(&server.called, &server.base, &path, ask, headers, bounds)?;
+        let is_kept = match incoming.status {
+            307 | 308 => true,
+            301..=303 => matches!(ask, Ask::Get),
+            _ => false,
+        };
+        let location = incoming.header("location").filter(|_| is_kept && left > 0);
+        match location.and_then(|location| server.resolve(&path, location)) {
+            Some(next) => path = next,
+            None => return Ok(incoming),
+        }
+        left -= 1;
+    }
+}
+
+/// What a body is. Its header is believed where its beginning does not tell.
+///
+/// # Errors
+/// It broke off, or has more than a request may bring.
+pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> {
+    let kind = media_type(&incoming);
+    let max_bytes = server.bounds.max_response_bytes;
+    let mut read = 0;
+    let mut next_piece = || {
+        let piece = incoming.next_piece()?;
+        read += piece.as_ref().map_or(0, Vec::len) as u64;
+        match read > max_bytes {
+            true => Err(request::too_long(&server.called, max_bytes)),
+            false => Ok(piece),
+        }
     };
-    let mut others = false;
+    let mut begun = Vec::new();
+    let (is_json, is_whole) = loop {
+        // What stands before the beginning is dropped, so that no piece is looked at twice.
+        begun.drain(..begun.len() - beginning(&begun).len());
+        let is_json = begun.first().is_some_and(|it| b"{[".contains(it));
+        if is_json || begun.len() >= TELLING_BYTES {
+            break (is_json, false);
+        }
+        match next_piece()? {
+            Some(piece) => begun.extend_from_slice(&piece),
+            None => break (is_json, true),
+        }
+    };
+    let is_event = FIELDS.iter().any(|field| begun.starts_with(field));
+    if !is_json && (is_event || kind == "text/event-stream") {
+        return Ok(Body::Events(Box::new(Messages::after(incoming, &begun))));
+    }
+    if !is_json && kind != "application/json" {
+        return Ok(Body::Neither(begun));
+    }
+    while !is_whole && let Some(piece) = next_piece()? {
+        begun.extend_from_slice(&piece);
+    }
+    Ok(Body::Json(begun))
+}
+
+/// What follows a byte order mark and white space.
+fn beginning(body: &[u8]) -> &[u8] {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start()
+}
+
+/// What a JSON body is to the request `awaited`. An answer is to one request, so a reply in it
+/// that names none is that request's.
+pub fn reply_in(body: &[u8], awaited: u64) -> Found {
+    let Some(messages) = message::parse(body, awaited) else {
+        return Found::Nothing;
+    };
+    let mut found = Found::Others;
     for message in messages {
         match message {
-            Message::Reply(reply) => return Ok(Some(reply)),
-            Message::Request { .. } | Message::Other => others = true,
+            Message::Reply(reply) => return Found::Reply(reply),
+            Message::Unaddressed(reply) => found = Found::Reply(reply),
+            Message::Request { .. } | Message::Other => {}
         }
     }
-    match others {
-        true => Err(server.failed("answered something that it was not asked; tell its owner")),
-        false => Ok(None),
-    }
+    found
 }
 
 impl Messages {
     /// The messages in the body of an answer.
     pub fn new(incoming: Incoming) -> Self {
-        Self {
+        Self::after(incoming, &[])
+    }
+
+    /// The messages in a body of which this is the beginning.
+    fn after(incoming: Incoming, begun: &[u8]) -> Self {
+        let mut messages = Self {
             incoming,
             events: EventStream::default(),
             waiting: VecDeque::new(),
             bytes: 0,
-        }
+        };
+        messages.take(begun);
+        messages
     }
 
     /// The next event; `None` at the end of the stream.
@@ -109,32 +214,37 @@ impl Messages {
     }
 
     /// Reads on up to the reply to a request. The server's own requests on the way are
-    /// given to `answer` with their answers. `None` where the stream ends before.
+    /// given to `answer` with their answers, and what is no message is passed over. `None`
+    /// where the stream ends before.
     ///
     /// # Errors
-    /// Those of [`Self::next`] and of `answer`; an event is no message of the protocol.
+    /// Those of [`Self::next`].
     pub fn reply(
         &mut self,
         server: &Server,
         awaited: u64,
-        mut answer: impl FnMut(Value) -> Result<(), ToolError>,
+        mut answer: impl FnMut(Value),
     ) -> Result<Option<Reply>, ToolError> {
         while let Some(event) = self.next(server)? {
-            if event.kind != "message" || event.data.is_empty() {
-                continue;
-            }
-            let found = message::parse(event.data.as_bytes(), awaited).ok_or_else(|| {
-                server.failed("sent an event that is no message of the protocol; tell its owner")
-            })?;
-            for message in found {
+            for message in message::parse(event.data.as_bytes(), awaited).unwrap_or_default() {
                 match message {
                     Message::Reply(reply) => return Ok(Some(reply)),
-                    Message::Request { id, method } => answer(message::answer_to(&id, &method))?,
-                    Message::Other => {}
+                    Message::Unaddressed(reply @ Reply::Error(_)) => return Ok(Some(reply)),
+                    Message::Request { id, method } => answer(message::answer_to(&id, &method)),
+                    Message::Unaddressed(Reply::Result(_)) | Message::Other => {}
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The stream must have brought what is wanted in so many milliseconds, or may take its
+    /// time again.
+    pub fn end_within(&mut self, count: Option<u64>) {
+        match count {
+            Some(count) => self.incoming.end_within(count),
+            None => self.incoming.end_at_leisure(),
+        }
     }
 
     /// What is to be counted begins anew: another request reads on in this stream.

@@ -5,7 +5,8 @@
 //! name of its credential as settings; an agent gives the name of a tool and its
 //! arguments, and nothing else. It speaks the protocol's revisions 2025-03-26 to
 //! 2026-07-28 over Streamable HTTP, and the transport of 2024-11-05. It offers a server
-//! no sampling, no elicitation and no roots, and it follows no redirect.
+//! no sampling, no elicitation and no roots, and it follows redirects within the server's
+//! origin alone.
 //!
 //! What the revision 2026-07-28 and those before it say was read in the public
 //! specification. The crate `rmcp` has a client, but for an asynchronous runtime and
@@ -16,11 +17,13 @@ mod exchange;
 mod message;
 mod mirror;
 mod pause;
+mod refusal;
 mod server;
 mod session;
 mod sse;
 mod streamable;
 mod tools;
+mod value;
 
 use std::cell::RefCell;
 
@@ -67,6 +70,15 @@ impl Guest for McpClient {
             "call_tool" => {
                 let call = Call::parse(&input)?;
                 with_tools(|tools| tools.call(&call))
+            }
+            // Not described, so that no agent can ask for them: the host does when a run ends.
+            "found" => Ok(TOOLS.with_borrow(|tools| match tools {
+                Some(tools) => tools.found(),
+                None => "null".to_owned(),
+            })),
+            "end" => {
+                TOOLS.with_borrow_mut(|tools| tools.iter_mut().for_each(Tools::end));
+                Ok("{}".to_owned())
             }
             other => Err(tool_error(
                 "unknown_operation",

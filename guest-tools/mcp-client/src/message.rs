@@ -19,8 +19,8 @@ pub enum Reply {
 /// An error of the protocol, in the server's words.
 #[derive(Debug, PartialEq)]
 pub struct RpcError {
-    /// The number of its kind.
-    pub code: i64,
+    /// The number of its kind, where it has one.
+    pub code: Option<i64>,
     /// What the server says of it.
     pub message: String,
     /// What else it says.
@@ -32,6 +32,8 @@ pub struct RpcError {
 pub enum Message {
     /// The reply to the request of this client that was asked about.
     Reply(Reply),
+    /// A reply that names no request of this client's.
+    Unaddressed(Reply),
     /// A request of the server's own, with its id.
     Request {
         /// Its id, to be repeated.
@@ -39,7 +41,7 @@ pub enum Message {
         /// What it asks.
         method: String,
     },
-    /// A notification, or the reply to something else.
+    /// A notification, the reply to something else, or no message at all.
     Other,
 }
 
@@ -65,62 +67,128 @@ pub fn answer_to(id: &Value, method: &str) -> Value {
 }
 
 /// The messages in `text`: one, or, in the revision 2025-03-26, a list of them. `None`
-/// where it holds something else.
+/// where there is none.
 pub fn parse(text: &[u8], awaited: u64) -> Option<Vec<Message>> {
-    match serde_json::from_slice(text).ok()? {
-        Value::Array(list) => list.into_iter().map(|one| sort(one, awaited)).collect(),
-        one => Some(vec![sort(one, awaited)?]),
-    }
+    let list = match trusted_tool::json::read(text).ok()? {
+        Value::Array(list) => list,
+        one => vec![one],
+    };
+    let found: Vec<Option<Message>> = list.into_iter().map(|it| sort(it, awaited)).collect();
+    let is_any = found.iter().any(Option::is_some);
+    is_any.then(|| {
+        let messages = found.into_iter();
+        messages.map(|it| it.unwrap_or(Message::Other)).collect()
+    })
 }
 
+/// Null is as good as nothing, and `jsonrpc` is not asked for: what a message is for can be
+/// told without it.
 fn sort(message: Value, awaited: u64) -> Option<Message> {
     let Value::Object(mut message) = message else {
         return None;
     };
-    if message.get("jsonrpc") != Some(&Value::from("2.0")) {
-        return None;
-    }
-    let id = message.remove("id").unwrap_or(Value::Null);
+    message.retain(|_, value| !value.is_null());
+    let id = message.remove("id");
     if let Some(method) = message.get("method") {
         let method = method.as_str()?.to_owned();
         return Some(match id {
-            Value::Null => Message::Other,
-            id => Message::Request { id, method },
+            None => Message::Other,
+            Some(id) => Message::Request { id, method },
         });
     }
-    let is_awaited = id == awaited;
-    match (message.remove("result"), message.remove("error")) {
-        (Some(Value::Object(result)), None) if is_awaited => {
-            Some(Message::Reply(Reply::Result(result)))
+    let reply = reply(&mut message, id.is_some())?;
+    Some(match id.as_ref().map(number) {
+        Some(Some(id)) if id == awaited => Message::Reply(reply),
+        Some(Some(_)) => Message::Other,
+        // This client's ids are numbers, so this is the id of no request.
+        Some(None) | None => Message::Unaddressed(reply),
+    })
+}
+
+fn reply(message: &mut Map<String, Value>, has_id: bool) -> Option<Reply> {
+    let error = message.remove("error").filter(says_something);
+    match (message.remove("result"), error) {
+        (_, Some(error))
+            if has_id || message.contains_key("jsonrpc") || error.get("code").is_some() =>
+        {
+            Some(Reply::Error(RpcError::read(&error)))
         }
-        // An error about a request that could not be read has no id to repeat.
-        (None, Some(error)) if is_awaited || id.is_null() => {
-            Some(Message::Reply(Reply::Error(RpcError {
-                code: error.get("code")?.as_i64()?,
-                message: error.get("message")?.as_str()?.to_owned(),
-                data: error.get("data").cloned().unwrap_or_default(),
-            })))
-        }
-        (Some(_), None) | (None, Some(_)) if !is_awaited => Some(Message::Other),
+        (Some(Value::Object(result)), None) => Some(Reply::Result(result)),
+        (Some(other), None) => Some(Reply::Error(RpcError {
+            code: None,
+            message: format!("a result that is no object: {other}"),
+            data: Value::Null,
+        })),
         _ => None,
     }
 }
 
+/// Some servers write an `error` beside each result, which then holds nothing.
+fn says_something(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+/// The id of a request of this client, in the forms in which it comes back.
+fn number(id: &Value) -> Option<u64> {
+    let text = match id {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let is_whole = fraction.bytes().all(|digit| digit == b'0');
+    is_whole.then(|| whole.parse().ok())?
+}
+
 impl RpcError {
+    /// What can be read of an error, above all its words.
+    fn read(error: &Value) -> Self {
+        let code = error.get("code");
+        let code = code.and_then(|code| match code {
+            Value::String(text) => text.trim().parse().ok(),
+            #[expect(clippy::cast_possible_truncation, reason = "a code is a small number")]
+            code => code.as_i64().or_else(|| code.as_f64().map(|it| it as i64)),
+        });
+        let message = match (error.get("message"), error) {
+            (Some(Value::String(message)), _) | (None, Value::String(message)) => message.clone(),
+            (Some(message), _) if says_something(message) => message.to_string(),
+            _ => error.to_string(),
+        };
+        Self {
+            code,
+            message,
+            data: error.get("data").cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, code: i64) -> bool {
+        self.code == Some(code)
+    }
+
     /// The error as the agent sees it. What the server says is passed on: the host
     /// takes out of it what it released.
     pub fn to_tool_error(&self, server: &str) -> ToolError {
         let said = shown(&self.message);
-        let code = self.code;
-        match code {
+        let code = self
+            .code
+            .map(|code| format!(" ({code})"))
+            .unwrap_or_default();
+        match self.code {
             // Invalid params; in earlier revisions also a tool that is not there.
-            -32602 => tool_error(
+            Some(-32602) => tool_error(
                 "invalid_input",
-                format!("{server} does not accept this call ({code}): {said}"),
+                format!("{server} does not accept this call{code}: {said}"),
             ),
             _ => tool_error(
                 "upstream_error",
-                format!("{server} answered with an error ({code}): {said}"),
+                format!("{server} answered with an error{code}: {said}"),
             ),
         }
     }
@@ -128,12 +196,17 @@ impl RpcError {
 
 /// A server's words, on one line and no longer than a message may be.
 pub fn shown(text: &str) -> String {
+    bounded(text, MAX_SHOWN_CHARS)
+}
+
+/// A server's words, on one line and no longer than this.
+pub fn bounded(text: &str, max_chars: usize) -> String {
     let mut shown: String = text
         .chars()
-        .take(MAX_SHOWN_CHARS)
+        .take(max_chars)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
+    if text.chars().nth(max_chars).is_some() {
         shown.push('…');
     }
     shown
@@ -148,32 +221,103 @@ mod tests {
     }
 
     #[test]
-    fn only_the_reply_to_the_request_is_the_reply() {
-        assert!(matches!(
-            one(r#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#),
-            Some(Message::Reply(Reply::Result(_)))
-        ));
+    fn the_reply_is_known_by_its_id_in_any_form() {
+        for id in ["7", "7.0", r#""7""#, r#"" 7 ""#, r#""7.0""#] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"a":1}}}}"#);
+            let found = one(&text);
+            assert!(
+                matches!(found, Some(Message::Reply(Reply::Result(_)))),
+                "{id}"
+            );
+        }
         for other in [
             r#"{"jsonrpc":"2.0","id":8,"result":{}}"#,
-            r#"{"jsonrpc":"2.0","id":"7","result":{}}"#,
-            r#"{"jsonrpc":"2.0","id":7.5,"result":{}}"#,
-            r#"{"jsonrpc":"2.0","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"8","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":-7,"result":{}}"#,
             r#"{"jsonrpc":"2.0","id":8,"error":{"code":-1,"message":"x"}}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"notifications/progress"}"#,
         ] {
-            assert_eq!(one(other), Some(Message::Other), "{other}");
+            assert!(
+                matches!(one(other), Some(Message::Other | Message::Unaddressed(_))),
+                "{other}"
+            );
         }
     }
 
     #[test]
-    fn an_error_is_the_reply_also_without_an_id() {
-        for id in [r#""id":7,"#, r#""id":null,"#, ""] {
+    fn an_error_that_names_no_request_of_this_client_is_told_apart() {
+        for id in [
+            r#""id":null,"#,
+            "",
+            r#""id":"server-error","#,
+            r#""id":[7],"#,
+        ] {
             let text =
                 format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32022,"message":"no"}}}}"#);
-            let Some(Message::Reply(Reply::Error(error))) = one(&text) else {
+            let Some(Message::Unaddressed(Reply::Error(error))) = one(&text) else {
                 panic!("{text}")
             };
-            assert_eq!((error.code, &*error.message), (-32022, "no"));
+            assert_eq!((error.code, &*error.message), (Some(-32022), "no"));
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_reply_is_used() {
+        let result = |rest: &str| {
+            let found = one(&format!(r#"{{"jsonrpc":"2.0","id":7,{rest}}}"#));
+            matches!(found, Some(Message::Reply(Reply::Result(_))))
+        };
+        for rest in [
+            r#""result":{},"error":null"#,
+            r#""result":{},"error":{}"#,
+            r#""result":{},"error":"""#,
+            r#""result":{},"error":false"#,
+            r#""result":{},"method":null"#,
+        ] {
+            assert!(result(rest), "{rest}");
+        }
+        assert!(matches!(
+            one(r#"{"id":7,"result":{}}"#),
+            Some(Message::Reply(Reply::Result(_)))
+        ));
+        let error = |rest: &str| {
+            let found = one(&format!(r#"{{"jsonrpc":"2.0","id":7,{rest}}}"#));
+            let Some(Message::Reply(Reply::Error(error))) = found else {
+                panic!("{rest}: {found:?}")
+            };
+            (error.code, error.message)
+        };
+        let said = |code, message: &str| (code, message.to_owned());
+        for (rest, expected) in [
+            (
+                r#""result":null,"error":{"code":5,"message":"no"}"#,
+                said(Some(5), "no"),
+            ),
+            (
+                r#""error":{"code":"-32000","message":"no"}"#,
+                said(Some(-32000), "no"),
+            ),
+            (
+                r#""error":{"code":-32000.0,"message":"no"}"#,
+                said(Some(-32000), "no"),
+            ),
+            (r#""error":{"message":"no"}"#, said(None, "no")),
+            (r#""error":"no""#, said(None, "no")),
+            (
+                r#""error":{"code":1,"message":{"a":"no"}}"#,
+                said(Some(1), r#"{"a":"no"}"#),
+            ),
+            (
+                r#""error":{"code":1,"detail":"no"}"#,
+                said(Some(1), r#"{"code":1,"detail":"no"}"#),
+            ),
+            (
+                r#""result":[1]"#,
+                said(None, "a result that is no object: [1]"),
+            ),
+        ] {
+            assert_eq!(error(rest), expected, "{rest}");
         }
     }
 
@@ -197,14 +341,13 @@ mod tests {
             "<html>",
             "7",
             "{}",
-            r#"{"id":7,"result":{}}"#,
-            r#"{"jsonrpc":"1.0","id":7,"result":{}}"#,
+            "[]",
+            "[7]",
             r#"{"jsonrpc":"2.0","id":7}"#,
-            r#"{"jsonrpc":"2.0","id":7,"result":[]}"#,
-            r#"{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1,"message":"x"}}"#,
-            r#"{"jsonrpc":"2.0","id":7,"error":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":7,"result":null}"#,
             r#"{"jsonrpc":"2.0","id":7,"method":1}"#,
-            r#"[{"jsonrpc":"2.0","id":7,"result":{}},7]"#,
+            r#"{"type":"heartbeat","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"{"error":"unauthorized"}"#,
         ] {
             assert_eq!(one(wrong), None, "{wrong}");
         }
@@ -212,9 +355,9 @@ mod tests {
 
     #[test]
     fn a_list_is_its_messages() {
-        let list = r#"[{"jsonrpc":"2.0","method":"a"},{"jsonrpc":"2.0","id":7,"result":{}}]"#;
+        let list = r#"[{"jsonrpc":"2.0","method":"a"},7,{"jsonrpc":"2.0","id":7,"result":{}}]"#;
         let messages = parse(list.as_bytes(), 7).expect("messages");
-        assert_eq!(messages[1], Message::Reply(Reply::Result(Map::new())));
+        assert_eq!(messages[2], Message::Reply(Reply::Result(Map::new())));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use trusted_tool::credential::Credential;
 use trusted_tool::request::{BaseUrl, Bounds, Header};
 use trusted_tool::{ToolError, setting, tool_error};
 
+use crate::refusal::Refusal;
+
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -13,6 +15,27 @@ pub enum Transport {
     StreamableHttp,
     /// A stream of events, and an endpoint beside it.
     Sse,
+}
+
+/// What a server speaks, as the revision 2026-07-28 tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// Each request stands for itself.
+    Modern,
+    /// A session begins with `initialize`.
+    Legacy,
+}
+
+impl Era {
+    const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
+
+    /// Its word between the host and this component.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Modern => "modern",
+            Self::Legacy => "legacy",
+        }
+    }
 }
 
 /// The server.
@@ -27,10 +50,19 @@ pub struct Server {
     pub transport: Transport,
     /// The bounds of each request.
     pub bounds: Bounds,
+    /// The bounds of what is not waited for any longer: the probe for the newest revision,
+    /// and messages that have no reply.
+    pub brief: Bounds,
+    /// What this host found out about the server before, if it did.
+    pub era: Option<Era>,
     /// How many tools it may list.
     pub max_tools: u64,
     /// How often a broken stream is taken up again for one request.
     pub max_resumptions: u64,
+    /// How many redirects within its origin are followed for one message.
+    pub max_redirects: u64,
+    /// How often it may ask for more input before it gives a result.
+    pub max_input_rounds: u64,
     auth: Option<Auth>,
 }
 
@@ -71,21 +103,33 @@ impl Server {
                 },
             }),
         };
-        // A tool may work for long; the host's own limit is a little above.
+        // The host sets these two to limits.mcp.idle_ms.
         let bounds = Bounds {
-            first_byte_timeout_ms: 25_000,
-            between_bytes_timeout_ms: 25_000,
+            first_byte_timeout_ms: 60_000,
+            between_bytes_timeout_ms: 60_000,
             max_response_bytes: 4 * 1024 * 1024,
             ..Bounds::default()
         };
+        let bounds = bounds.overridden()?;
+        let probe_timeout_ms = setting::number("probe_timeout_ms", 5_000, 1..=600_000)?;
+        let era = setting::text("era")?;
         Ok(Self {
             called: format!("the MCP server \"{name}\""),
             base,
             path,
             transport,
-            bounds: bounds.overridden()?,
+            brief: Bounds {
+                connect_timeout_ms: bounds.connect_timeout_ms.min(probe_timeout_ms),
+                first_byte_timeout_ms: probe_timeout_ms,
+                between_bytes_timeout_ms: probe_timeout_ms,
+                ..bounds
+            },
+            bounds,
+            era: era.and_then(|era| Era::ALL.into_iter().find(|known| known.word() == era)),
             max_tools: setting::number("max_tools", 1_000, 1..=100_000)?,
             max_resumptions: setting::number("max_resumptions", 5, 0..=100)?,
+            max_redirects: setting::number("max_redirects", 3, 0..=20)?,
+            max_input_rounds: setting::number("max_input_rounds", 8, 0..=100)?,
             auth,
         })
     }
@@ -110,45 +154,74 @@ impl Server {
         )
     }
 
-    /// What a status says that is no success, whatever the body holds.
-    pub fn refusal(&self, status: u16) -> ToolError {
+    /// What an answer means that is no success, with the server's own words.
+    pub fn refusal(&self, refusal: &Refusal) -> ToolError {
         let called = &self.called;
-        match (status, &self.auth) {
-            (401 | 403, Some(auth)) => tool_error(
+        let status = refusal.status;
+        let (code, sentence) = match (status, &self.auth) {
+            (401, Some(auth)) => (
                 "upstream_auth",
                 format!(
-                    "{called} refused the credential in secret \"{}\" (HTTP {status}); \
+                    "{called} refused the credential in secret \"{}\" (HTTP 401); \
                      the app's owner must store a valid one",
                     auth.secret
                 ),
             ),
-            (401 | 403, None) => tool_error(
+            (401, None) => (
                 "upstream_auth",
                 format!(
-                    "{called} wants a credential (HTTP {status}); \
+                    "{called} wants a credential (HTTP 401); \
                      the agent's owner must declare \"auth\" for it in agent.jsonc"
                 ),
             ),
-            (300..=399, _) => self.failed(format!(
-                "answered with a redirect (HTTP {status}), which is not followed; \
-                 the agent's owner must correct its url"
-            )),
-            (404 | 405, _) => self.failed(format!(
-                "has nothing for this client at its url (HTTP {status}); \
-                 the agent's owner must correct url or transport"
-            )),
-            (429, _) => self.failed("limits how often it is asked (HTTP 429); try again later"),
-            (500..=599, _) => self.failed(format!(
-                "has a problem of its own (HTTP {status}); try again later"
-            )),
-            _ => self.failed(format!("answered with an error (HTTP {status})")),
-        }
+            (403, _) => (
+                match refusal.challenge {
+                    Some(_) => "upstream_auth",
+                    None => "upstream_error",
+                },
+                format!("{called} does not allow this (HTTP 403)"),
+            ),
+            (300..=399, _) => (
+                "upstream_error",
+                format!(
+                    "{called} answered with a redirect (HTTP {status}) to {}, which is not followed; \
+                     the agent's owner must correct its url",
+                    refusal.location.as_deref().unwrap_or("nowhere")
+                ),
+            ),
+            (404 | 405, _) => (
+                "upstream_error",
+                format!(
+                    "{called} has nothing for this client at its url (HTTP {status}); \
+                     the agent's owner must correct url or transport"
+                ),
+            ),
+            (429, _) => (
+                "upstream_error",
+                format!(
+                    "{called} limits how often it is asked (HTTP 429); try again {}",
+                    refusal.when()
+                ),
+            ),
+            (500..=599, _) => (
+                "upstream_error",
+                format!(
+                    "{called} has a problem of its own (HTTP {status}); try again {}",
+                    refusal.when()
+                ),
+            ),
+            _ => (
+                "upstream_error",
+                format!("{called} answered with an error (HTTP {status})"),
+            ),
+        };
+        tool_error(code, refusal.with_words(sentence))
     }
 
-    /// Path and query of the endpoint that an event stream names, which must be of
-    /// this server's origin.
-    pub fn resolve(&self, endpoint: &str) -> Option<String> {
-        resolve(&self.base.origin(), &self.path, endpoint)
+    /// Path and query of what the answer at `path` refers to, which must be of this
+    /// server's origin.
+    pub fn resolve(&self, path: &str, reference: &str) -> Option<String> {
+        resolve(&self.base.origin(), path, reference)
     }
 }
 
@@ -164,8 +237,8 @@ fn split(url: &str) -> Option<(BaseUrl, String)> {
     Some((BaseUrl::parse(&origin)?, path.to_owned()))
 }
 
-/// A reference as it stands in an `endpoint` event (RFC 3986 section 5), without the
-/// forms that no server has a reason for.
+/// A reference as it stands in an `endpoint` event or a redirect (RFC 3986 section 5),
+/// without the forms that no server has a reason for.
 fn resolve(origin: &str, path: &str, reference: &str) -> Option<String> {
     let reference = reference.trim();
     let plain = |c: char| c.is_ascii_graphic() && c != '\\' && c != '#';

@@ -7,13 +7,15 @@
 //! mean is `tools`' business.
 
 use serde_json::{Map, Value, json};
+use trusted_tool::request::{Failure, Stage};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::{self, Extra};
 use crate::message::{self, Reply, RpcError};
-use crate::server::{Server, Transport};
+use crate::refusal::Refusal;
+use crate::server::{Era, Server, Transport};
 use crate::sse::Link;
-use crate::streamable::{Outcome, post};
+use crate::streamable::{self, Outcome};
 
 /// The revision that has no sessions.
 const MODERN: &str = "2026-07-28";
@@ -21,6 +23,8 @@ const MODERN: &str = "2026-07-28";
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 /// The first of them whose requests name it in a header.
 const FIRST_WITH_HEADER: &str = "2025-06-18";
+/// What a server speaks that does not say so: the revision of a request without the header.
+const UNNAMED: &str = "2025-03-26";
 /// The longest session id that is kept, in bytes.
 const MAX_SESSION_ID_BYTES: usize = 1024;
 
@@ -28,12 +32,19 @@ const MAX_SESSION_ID_BYTES: usize = 1024;
 const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
+const MODERN_ERRORS: [i64; 3] = [HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION];
+/// Under 404 it replies to nothing: the session is unknown.
+const INVALID_REQUEST: i64 = -32600;
 
 /// A session that may not have begun yet.
 pub struct Session {
     /// Whom it is with.
     pub server: Server,
     state: Option<State>,
+    /// What is known of the server, if anything is.
+    era: Option<Era>,
+    /// Whether it is known from before this session, and the server has not confirmed it.
+    is_assumed: bool,
     last_id: u64,
 }
 
@@ -51,6 +62,8 @@ impl Session {
     /// With this server; nothing is sent yet.
     pub fn new(server: Server) -> Self {
         Self {
+            era: server.era,
+            is_assumed: server.era.is_some(),
             server,
             state: None,
             last_id: 0,
@@ -66,6 +79,29 @@ impl Session {
         Ok(matches!(self.state, Some(State::Modern)))
     }
 
+    /// What this session found out about the server: what it speaks, or, with the inner
+    /// `None`, that it does not speak what was known. Over the transport that tells it there
+    /// is nothing to find out.
+    pub fn found(&self) -> Option<Option<Era>> {
+        let is_told = matches!(self.state, Some(State::Modern | State::Legacy { .. }));
+        match self.era {
+            Some(era) if is_told && !self.is_assumed => Some(Some(era)),
+            None if self.server.era.is_some() => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Ends the session: the server need not keep it.
+    pub fn end(&mut self) {
+        if let Some(State::Legacy {
+            version,
+            session_id: Some(id),
+        }) = self.state.take()
+        {
+            exchange::end(&self.server, &legacy_headers(version, Some(&id)));
+        }
+    }
+
     /// One request, with headers that mirror some of its parameters. A session that the
     /// server has forgotten is begun anew, once.
     ///
@@ -77,55 +113,115 @@ impl Session {
         params: &Map<String, Value>,
         mirrored: &Extra,
     ) -> Result<Result<Map<String, Value>, RpcError>, ToolError> {
-        for is_last in [false, true] {
+        let mut is_begun_anew = false;
+        loop {
             self.begin()?;
-            let id = self.next_id();
-            let outcome = match &mut self.state {
-                Some(State::Linked(link)) => {
-                    let message = message::request(id, method, params);
-                    match link.exchange(&self.server, &message, id)? {
-                        Some(reply) => Outcome::Reply(reply, None),
-                        None => Outcome::Refused(404),
+            let outcome = self.send(method, params, mirrored).inspect_err(|_| {
+                if std::mem::take(&mut self.is_assumed) {
+                    // The call may have been done, so it is not tried again.
+                    (self.state, self.era) = (None, None);
+                }
+            })?;
+            if !matches!(outcome, Outcome::Reply(Reply::Result(_), _))
+                && std::mem::take(&mut self.is_assumed)
+            {
+                // The server may have changed since.
+                (self.state, self.era) = (None, None);
+                continue;
+            }
+            match outcome {
+                Outcome::Reply(Reply::Result(result), _) => {
+                    self.is_assumed = false;
+                    return Ok(Ok(result));
+                }
+                Outcome::Reply(Reply::Error(error), _) => {
+                    if is_begun_anew || !self.can_change_revision(&error) {
+                        return Ok(Err(error));
                     }
                 }
-                Some(State::Modern) => {
-                    let mut extra = modern_headers(method, params);
-                    extra.extend(mirrored.iter().cloned());
-                    let message = message::request(id, method, &with_meta(params));
-                    post(&self.server, &message, id, &extra, false)?
-                }
-                Some(State::Legacy {
-                    version,
-                    session_id,
-                }) => {
-                    let extra = legacy_headers(version, session_id.as_deref());
-                    let message = message::request(id, method, params);
-                    post(&self.server, &message, id, &extra, true)?
-                }
-                None => return Err(self.server.failed("has no session")),
-            };
-            match outcome {
-                Outcome::Reply(Reply::Result(result), _) => return Ok(Ok(result)),
-                Outcome::Reply(Reply::Error(error), _) => return Ok(Err(error)),
-                Outcome::Refused(404) if self.has_session() && !is_last => self.state = None,
-                Outcome::Refused(404) if self.has_session() => {
+                Outcome::Refused(refusal) if self.is_forgotten(&refusal) => {
                     self.state = None;
-                    return Err(self
-                        .server
-                        .failed("forgets each session as soon as it has begun; tell its owner"));
+                    if is_begun_anew {
+                        let sentence =
+                            "forgets each session as soon as it has begun; tell its owner";
+                        return Err(self.server.failed(refusal.with_words(sentence.to_owned())));
+                    }
                 }
-                Outcome::Refused(status) => return Err(self.server.refusal(status)),
+                Outcome::Refused(mut refusal) => match definite(&mut refusal) {
+                    Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
+                        return Ok(Err(error));
+                    }
+                    Some(_) => {}
+                    None => return Err(self.server.refusal(&refusal)),
+                },
             }
+            is_begun_anew = true;
         }
-        Err(self.server.failed("has no session"))
     }
 
-    fn has_session(&self) -> bool {
-        match &self.state {
+    fn send(
+        &mut self,
+        method: &str,
+        params: &Map<String, Value>,
+        mirrored: &Extra,
+    ) -> Result<Outcome, ToolError> {
+        let id = self.next_id();
+        let mut meta = Map::new();
+        if method == "tools/call" {
+            // Whoever works for long tells of it under this token, and is seen to live.
+            meta.insert("progressToken".to_owned(), id.into());
+        }
+        match &mut self.state {
+            Some(State::Linked(link)) => {
+                let message = message::request(id, method, &with_meta(params, meta));
+                link.exchange(&self.server, &message, id)
+            }
+            Some(State::Modern) => {
+                let mut extra = modern_headers(method, params);
+                extra.extend(mirrored.iter().cloned());
+                let params = with_meta(params, modern_meta(meta));
+                let message = message::request(id, method, &params);
+                streamable::post(&self.server, &message, id, &extra, Era::Modern)
+            }
+            Some(State::Legacy {
+                version,
+                session_id,
+            }) => {
+                let extra = legacy_headers(version, session_id.as_deref());
+                let message = message::request(id, method, &with_meta(params, meta));
+                streamable::post(&self.server, &message, id, &extra, Era::Legacy)
+            }
+            None => Err(self.server.failed("has no session")),
+        }
+    }
+
+    /// Whether the server does not know the session any more, and so has done nothing.
+    fn is_forgotten(&self, refusal: &Refusal) -> bool {
+        let has_session = match &self.state {
             Some(State::Legacy { session_id, .. }) => session_id.is_some(),
             Some(State::Linked(_)) => true,
             Some(State::Modern) | None => false,
+        };
+        has_session
+            && match refusal.status {
+                404 => true,
+                400 => refusal.reply.is_none(),
+                _ => false,
+            }
+    }
+
+    /// Whether the server wants another revision, and names one that this client speaks.
+    fn can_change_revision(&mut self, error: &RpcError) -> bool {
+        if !error.is(UNSUPPORTED_VERSION) || !matches!(self.state, Some(State::Modern)) {
+            return false;
         }
+        let supported = texts(error.data.get("supported"));
+        if !supported.iter().any(|it| it == MODERN) {
+            (self.state, self.era) = (None, Some(Era::Legacy));
+        }
+        supported
+            .iter()
+            .any(|it| it == MODERN || LEGACY.contains(&it.as_str()))
     }
 
     fn next_id(&mut self) -> u64 {
@@ -140,49 +236,70 @@ impl Session {
             self.state = None;
         }
         if self.state.is_none() {
-            self.state = Some(match self.server.transport {
-                Transport::Sse => self.link()?,
-                Transport::StreamableHttp => self.negotiate()?,
+            self.state = Some(match (self.server.transport, self.era) {
+                (Transport::Sse, _) => self.link()?,
+                (Transport::StreamableHttp, Some(Era::Modern)) => State::Modern,
+                (Transport::StreamableHttp, Some(Era::Legacy)) => match self.initialize() {
+                    Err(_) if std::mem::take(&mut self.is_assumed) => self.negotiate()?,
+                    state => {
+                        self.is_assumed = false;
+                        state?
+                    }
+                },
+                (Transport::StreamableHttp, None) => self.negotiate()?,
+            });
+            self.era = Some(match self.state {
+                Some(State::Modern) => Era::Modern,
+                _ => Era::Legacy,
             });
         }
         Ok(())
     }
 
-    /// Asks in the modern way; a server that does not know it is asked in the old one.
+    /// Asks in the modern way. Whatever does not answer in that way within a short time is a
+    /// server of the legacy era.
     fn negotiate(&mut self) -> Result<State, ToolError> {
-        let id = self.next_id();
-        let params = with_meta(&Map::new());
-        let message = message::request(id, "server/discover", &params);
-        let extra = modern_headers("server/discover", &Map::new());
-        match post(&self.server, &message, id, &extra, false)? {
-            Outcome::Reply(Reply::Result(result), _) => {
-                let supported = texts(result.get("supportedVersions"));
-                match supported.iter().any(|version| version == MODERN) {
-                    true => Ok(State::Modern),
-                    false => self.fall_back(&supported),
+        for is_last in [false, true] {
+            let id = self.next_id();
+            let params = with_meta(&Map::new(), modern_meta(Map::new()));
+            let message = message::request(id, "server/discover", &params);
+            let extra = modern_headers("server/discover", &Map::new());
+            let error = match streamable::probe(&self.server, &message, id, &extra) {
+                Ok(Outcome::Reply(Reply::Result(result), _)) => {
+                    let supported = texts(result.get("supportedVersions"));
+                    match supported.iter().any(|version| version == MODERN) {
+                        true => return Ok(State::Modern),
+                        false => return self.fall_back(&supported),
+                    }
                 }
-            }
-            Outcome::Reply(Reply::Error(error), _) => match error.code {
-                UNSUPPORTED_VERSION => {
+                Ok(Outcome::Reply(Reply::Error(error), _)) => Some(error),
+                Ok(Outcome::Refused(refusal)) => refusal.reply.or(refusal.unaddressed),
+                // Another message would come as far as this one.
+                Err(failure) if !is_answered(&failure) => return Err(failure.error),
+                Err(_) => None,
+            };
+            match error {
+                Some(error) if error.is(UNSUPPORTED_VERSION) => {
                     let supported = texts(error.data.get("supported"));
-                    self.fall_back(&supported)
+                    match (supported.iter().any(|it| it == MODERN), is_last) {
+                        (true, false) => {}
+                        (true, true) => return Err(error.to_tool_error(&self.server.called)),
+                        (false, _) => return self.fall_back(&supported),
+                    }
                 }
-                HEADER_MISMATCH | MISSING_CAPABILITY => {
-                    Err(error.to_tool_error(&self.server.called))
+                Some(error) if error.is(HEADER_MISMATCH) || error.is(MISSING_CAPABILITY) => {
+                    return Err(error.to_tool_error(&self.server.called));
                 }
-                _ => self.initialize(),
-            },
-            Outcome::Refused(status @ (300..=399 | 401 | 403 | 429 | 502..=504)) => {
-                Err(self.server.refusal(status))
+                _ => return self.initialize(),
             }
-            Outcome::Refused(_) => self.initialize(),
         }
+        self.initialize()
     }
 
-    /// A server that names the revisions it knows, the newest of this client's not among
-    /// them.
+    /// A server that does not name the newest of this client's revisions.
     fn fall_back(&mut self, supported: &[String]) -> Result<State, ToolError> {
-        match supported.iter().any(|it| LEGACY.contains(&it.as_str())) {
+        let is_known = |it: &String| LEGACY.contains(&it.as_str());
+        match supported.is_empty() || supported.iter().any(is_known) {
             true => self.initialize(),
             false => Err(self.unknown_version(&supported.join(", "))),
         }
@@ -191,24 +308,30 @@ impl Session {
     fn initialize(&mut self) -> Result<State, ToolError> {
         let id = self.next_id();
         let message = message::request(id, "initialize", &initialize_params());
-        match post(&self.server, &message, id, &Extra::new(), true)? {
+        let outcome = streamable::post(&self.server, &message, id, &Extra::new(), Era::Legacy)?;
+        let error = match outcome {
             Outcome::Reply(Reply::Result(result), session_id) => {
                 let version = self.version(&result)?;
                 let session_id = self.session_id(session_id)?;
                 let extra = legacy_headers(version, session_id.as_deref());
                 let notification = message::notification("notifications/initialized");
-                let answer =
-                    exchange::post(&self.server, &self.server.path, &notification, &extra)?;
-                match answer.status {
-                    200..=299 => Ok(State::Legacy {
-                        version,
-                        session_id,
-                    }),
-                    status => Err(self.server.refusal(status)),
-                }
+                exchange::notify(&self.server, &self.server.path, &notification, &extra);
+                return Ok(State::Legacy {
+                    version,
+                    session_id,
+                });
             }
-            Outcome::Reply(Reply::Error(error), _) => Err(error.to_tool_error(&self.server.called)),
-            Outcome::Refused(status) => Err(self.server.refusal(status)),
+            Outcome::Reply(Reply::Error(error), _) => error,
+            Outcome::Refused(mut refusal) => match definite(&mut refusal) {
+                Some(error) => error,
+                None => return Err(self.server.refusal(&refusal)),
+            },
+        };
+        // A server of the modern era alone that did not answer the probe in its time.
+        let supported = texts(error.data.get("supported"));
+        match error.is(UNSUPPORTED_VERSION) && supported.iter().any(|it| it == MODERN) {
+            true => Ok(State::Modern),
+            false => Err(error.to_tool_error(&self.server.called)),
         }
     }
 
@@ -217,20 +340,20 @@ impl Session {
         let id = self.next_id();
         let message = message::request(id, "initialize", &initialize_params());
         match link.exchange(&self.server, &message, id)? {
-            Some(Reply::Result(result)) => {
+            Outcome::Reply(Reply::Result(result), _) => {
                 self.version(&result)?;
                 let notification = message::notification("notifications/initialized");
-                link.send(&self.server, &notification)?;
+                link.notify(&self.server, &notification);
                 Ok(State::Linked(Box::new(link)))
             }
-            Some(Reply::Error(error)) => Err(error.to_tool_error(&self.server.called)),
-            None => Err(self.server.refusal(404)),
+            Outcome::Reply(Reply::Error(error), _) => Err(error.to_tool_error(&self.server.called)),
+            Outcome::Refused(refusal) => Err(self.server.refusal(&refusal)),
         }
     }
 
     fn version(&self, result: &Map<String, Value>) -> Result<&'static str, ToolError> {
         let named = result.get("protocolVersion").and_then(Value::as_str);
-        let named = named.unwrap_or("none");
+        let named = named.unwrap_or(UNNAMED);
         LEGACY
             .into_iter()
             .find(|version| *version == named)
@@ -263,7 +386,7 @@ impl Session {
 
 /// Whether a modern server wants other parameters in headers than it got.
 pub fn is_header_mismatch(error: &RpcError) -> bool {
-    error.code == HEADER_MISMATCH
+    error.is(HEADER_MISMATCH)
 }
 
 fn initialize_params() -> Map<String, Value> {
@@ -274,16 +397,47 @@ fn initialize_params() -> Map<String, Value> {
     }))
 }
 
-/// The parameters with what each modern request says of its sender.
-fn with_meta(params: &Map<String, Value>) -> Map<String, Value> {
+/// The error that replies to a request under a status that is no success. What the status
+/// says of a credential or a redirect comes first, and so do the errors that servers of the
+/// legacy era use for the transport: no session, not acceptable.
+fn definite(refusal: &mut Refusal) -> Option<RpcError> {
+    let is_modern = |error: &RpcError| MODERN_ERRORS.iter().any(|code| error.is(*code));
+    let is_of_the_status = matches!(refusal.status, 300..=399 | 401 | 403);
+    let is_of_the_transport = |error: &RpcError| match error.code {
+        Some(-32019..=-32000) => true,
+        Some(INVALID_REQUEST) => refusal.status == 404,
+        _ => false,
+    };
+    match (&refusal.reply, &refusal.unaddressed) {
+        _ if is_of_the_status => None,
+        (Some(error), _) if !is_of_the_transport(error) => refusal.reply.take(),
+        (None, Some(error)) if is_modern(error) => refusal.unaddressed.take(),
+        _ => None,
+    }
+}
+
+/// Whether a probe that failed came as far as the server.
+fn is_answered(failure: &Failure) -> bool {
+    let is_of_the_server = ["upstream_error", "upstream_unreachable"];
+    failure.stage != Stage::Connecting && is_of_the_server.contains(&&*failure.error.code)
+}
+
+fn with_meta(params: &Map<String, Value>, meta: Map<String, Value>) -> Map<String, Value> {
     let mut params = params.clone();
-    let meta = json!({
+    if !meta.is_empty() {
+        params.insert("_meta".to_owned(), Value::Object(meta));
+    }
+    params
+}
+
+/// With what each modern request says of its sender.
+fn modern_meta(mut meta: Map<String, Value>) -> Map<String, Value> {
+    meta.extend(object(json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
         "io.modelcontextprotocol/clientInfo": client_info(),
         "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    params.insert("_meta".to_owned(), meta);
-    params
+    })));
+    meta
 }
 
 fn client_info() -> Value {
@@ -343,12 +497,40 @@ mod tests {
         assert_eq!(headers[0].1, MODERN);
         assert_eq!(headers[1].1, "tools/call");
         assert_eq!(headers[2].1, "=?base64?w6k=?=");
-        let params = with_meta(&params);
+        let params = with_meta(&params, modern_meta(Map::new()));
         let meta = &params["_meta"];
         assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], MODERN);
         assert_eq!(
             meta["io.modelcontextprotocol/clientCapabilities"],
             json!({})
         );
+    }
+
+    #[test]
+    fn errors_of_the_transport_are_told_from_those_of_the_protocol() {
+        let error = |code| RpcError {
+            code: Some(code),
+            message: String::new(),
+            data: Value::Null,
+        };
+        let is_definite = |status, reply: Option<i64>, unaddressed: Option<i64>| {
+            let mut refusal = Refusal {
+                status,
+                reply: reply.map(error),
+                unaddressed: unaddressed.map(error),
+                ..Refusal::default()
+            };
+            definite(&mut refusal).is_some()
+        };
+        for code in [-32602, -32601, -32022, 1] {
+            assert!(is_definite(400, Some(code), None), "{code}");
+            assert!(!is_definite(401, Some(code), None), "{code}");
+        }
+        assert!(is_definite(400, Some(-32600), None));
+        assert!(!is_definite(404, Some(-32600), None));
+        assert!(!is_definite(400, Some(-32000), None));
+        assert!(!is_definite(400, Some(-32001), None));
+        assert!(is_definite(400, None, Some(-32020)));
+        assert!(!is_definite(400, None, Some(-32602)));
     }
 }

@@ -5,8 +5,9 @@ use serde_json::Value;
 use trusted_tool::ToolError;
 
 use crate::exchange::{self, Extra, Messages};
-use crate::message::Reply;
+use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::streamable::Outcome;
 
 /// An open stream and the endpoint beside it.
 pub struct Link {
@@ -22,18 +23,24 @@ impl Link {
     pub fn open(server: &Server) -> Result<Self, ToolError> {
         let incoming = exchange::listen(server, &Extra::new())?;
         if incoming.status != 200 {
-            return Err(server.refusal(incoming.status));
+            return Err(server.refusal(&Refusal::read(
+                incoming,
+                0,
+                server.brief.between_bytes_timeout_ms,
+            )));
         }
         if exchange::media_type(&incoming) != "text/event-stream" {
             return Err(server
                 .failed("answered with no events: is its url the event stream of an MCP server?"));
         }
         let mut messages = Messages::new(incoming);
+        messages.end_within(Some(server.bounds.first_byte_timeout_ms));
         while let Some(event) = messages.next(server)? {
             if event.kind == "endpoint" {
-                let path = server.resolve(&event.data).ok_or_else(|| {
+                let path = server.resolve(&server.path, &event.data).ok_or_else(|| {
                     server.failed("names an endpoint that is not of its own origin; tell its owner")
                 })?;
+                messages.end_within(None);
                 return Ok(Self { messages, path });
             }
         }
@@ -45,43 +52,36 @@ impl Link {
         self.messages.is_open()
     }
 
-    /// Sends a message that has no reply. `false` when the server knows no such session.
-    ///
-    /// # Errors
-    /// The server refused it.
-    pub fn send(&mut self, server: &Server, message: &Value) -> Result<bool, ToolError> {
-        send(server, &self.path, message)
+    /// Sends a message that has no reply.
+    pub fn notify(&self, server: &Server, message: &Value) {
+        exchange::notify(server, &self.path, message, &Extra::new());
     }
 
-    /// Sends a request and waits for its reply. `None` when the server knows no such
-    /// session and so has done nothing.
+    /// Sends a request and waits for its reply.
     ///
     /// # Errors
-    /// The server refused it, or its stream ended before the reply.
+    /// The server cannot be asked, or its stream ended before the reply.
     pub fn exchange(
         &mut self,
         server: &Server,
         message: &Value,
         id: u64,
-    ) -> Result<Option<Reply>, ToolError> {
+    ) -> Result<Outcome, ToolError> {
         self.messages.start_request();
-        if !self.send(server, message)? {
-            return Ok(None);
+        let extra = Extra::new();
+        let answer = exchange::post(server, &self.path, message, &extra, &server.bounds)?;
+        if !(200..=299).contains(&answer.status) {
+            return Ok(Outcome::Refused(Refusal::read(
+                answer,
+                id,
+                server.brief.between_bytes_timeout_ms,
+            )));
         }
         let path = &self.path;
-        let answer = |answer: Value| send(server, path, &answer).map(drop);
-        if let Some(reply) = self.messages.reply(server, id, answer)? {
-            return Ok(Some(reply));
+        let answer = |answer: Value| exchange::notify(server, path, &answer, &Extra::new());
+        match self.messages.reply(server, id, answer)? {
+            Some(reply) => Ok(Outcome::Reply(reply, None)),
+            None => Err(server.failed("ended its stream before it replied; try again")),
         }
-        Err(server.failed("ended its stream before it replied; try again"))
-    }
-}
-
-fn send(server: &Server, path: &str, message: &Value) -> Result<bool, ToolError> {
-    let answer = exchange::post(server, path, message, &Extra::new())?;
-    match answer.status {
-        200..=299 => Ok(true),
-        404 => Ok(false),
-        status => Err(server.refusal(status)),
     }
 }

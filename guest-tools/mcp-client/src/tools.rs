@@ -1,5 +1,5 @@
-//! The two operations: listing a server's tools and calling one, with what their results
-//! mean. How messages travel is `session`'s business.
+//! The two operations: listing a server's tools and calling one. What a result means is in
+//! `value`; how messages travel is `session`'s business.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,9 @@ use trusted_tool::{ToolError, tool_error};
 use crate::exchange::Extra;
 use crate::message;
 use crate::mirror::{self, Mirrored};
+use crate::server::Era;
 use crate::session::{Session, is_header_mismatch};
+use crate::value::{self, Failure};
 
 /// What a tool's definition is passed on with.
 const SHOWN_KEYS: [&str; 6] = [
@@ -20,6 +22,10 @@ const SHOWN_KEYS: [&str; 6] = [
     "outputSchema",
     "annotations",
 ];
+/// How many notes a list comes with.
+const MAX_NOTES: usize = 20;
+/// How much of a name is shown in one.
+const MAX_NOTED_CHARS: usize = 100;
 
 /// The server's tools, in one session.
 pub struct Tools {
@@ -72,52 +78,99 @@ impl Tools {
         }
     }
 
-    /// Lists every tool, page by page.
+    /// What is worth knowing in the next session.
+    pub fn found(&self) -> String {
+        let found = self.session.found();
+        let found = found.map(|era| json!({ "era": era.map(Era::word) }));
+        found.unwrap_or_default().to_string()
+    }
+
+    /// Ends the session.
+    pub fn end(&mut self) {
+        self.session.end();
+    }
+
+    /// Lists every tool, page by page, with notes about what is not in the list and why.
     ///
     /// # Errors
     /// The server does not answer as the protocol says, or lists too many.
     pub fn list(&mut self) -> Result<String, ToolError> {
         let is_modern = self.session.is_modern()?;
         let mut listed = Vec::new();
+        let mut notes = Vec::new();
         let mut cursors = HashSet::new();
         let mut params = Map::new();
         self.mirrored.clear();
         loop {
             let page = self.session.request("tools/list", &params, &Extra::new())?;
             let server = &self.session.server;
-            let mut page = page.map_err(|error| error.to_tool_error(&server.called))?;
-            check_complete(&page).map_err(|what| server.failed(what))?;
-            let Some(Value::Array(tools)) = page.remove("tools") else {
-                return Err(server.failed("listed its tools in a way that is not the protocol's"));
+            let mut page = match page {
+                Ok(page) => page,
+                Err(error) if cursors.is_empty() => {
+                    return Err(error.to_tool_error(&server.called));
+                }
+                Err(error) => {
+                    let error = error.to_tool_error(&server.called);
+                    notes.push(format!(
+                        "the list of its tools broke off: {}",
+                        error.message
+                    ));
+                    break;
+                }
             };
-            if (listed.len() + tools.len()) as u64 > server.max_tools {
+            let tools = match page.remove("tools") {
+                Some(Value::Array(tools)) => tools,
+                _ if !cursors.is_empty() => Vec::new(),
+                _ if is_input_required(&page) => return Err(server.failed(NOT_FOR_A_LIST)),
+                _ => {
+                    let what = "listed its tools in a way that is not the protocol's";
+                    return Err(server.failed(what));
+                }
+            };
+            for tool in tools {
+                match definition(tool, is_modern) {
+                    // A server that turns in a circle lists the same ones again.
+                    Ok((name, ..)) if self.mirrored.contains_key(&name) => {}
+                    Ok((name, mirrored, tool)) => {
+                        self.mirrored.insert(name, mirrored);
+                        listed.push(tool);
+                    }
+                    Err(why) => notes.push(why),
+                }
+            }
+            if listed.len() as u64 > server.max_tools {
                 return Err(server.failed(format!(
                     "lists more tools than max_tools ({}) allows",
                     server.max_tools
                 )));
             }
-            for tool in tools {
-                match definition(tool, is_modern) {
-                    Ok((name, mirrored, tool)) => {
-                        self.mirrored.insert(name, mirrored);
-                        listed.push(tool);
-                    }
-                    Err(why) => println!("{} lists a tool that is left out: {why}", server.called),
-                }
+            let Some(cursor) = page.remove("nextCursor").filter(leads_on) else {
+                break;
+            };
+            if cursors.len() as u64 > server.max_tools || !cursors.insert(cursor.to_string()) {
+                notes.push("the list of its tools has no end; this is what came of it".to_owned());
+                break;
             }
-            match page.remove("nextCursor") {
-                None | Some(Value::Null) => break,
-                // A server that turns in a circle would never end.
-                Some(Value::String(cursor))
-                    if cursors.len() as u64 <= server.max_tools
-                        && cursors.insert(cursor.clone()) =>
-                {
-                    params.insert("cursor".to_owned(), Value::String(cursor));
-                }
-                Some(_) => return Err(server.failed("lists its tools without an end")),
-            }
+            params.insert("cursor".to_owned(), cursor);
         }
-        Ok(json!({ "tools": listed }).to_string())
+        Ok(self.with_notes(&listed, notes))
+    }
+
+    fn with_notes(&self, listed: &[Value], mut notes: Vec<String>) -> String {
+        let more = notes.len().saturating_sub(MAX_NOTES);
+        notes.truncate(MAX_NOTES);
+        if more > 0 {
+            notes.push(format!("{more} more tools are left out"));
+        }
+        let called = &self.session.server.called;
+        let notes: Vec<String> = notes.iter().map(|it| format!("{called}: {it}")).collect();
+        for note in &notes {
+            println!("{note}");
+        }
+        match notes.is_empty() {
+            true => json!({ "tools": listed }).to_string(),
+            false => json!({ "tools": listed, "notes": notes }).to_string(),
+        }
     }
 
     /// Calls a tool.
@@ -132,20 +185,24 @@ impl Tools {
             "arguments".to_owned(),
             Value::Object(call.arguments.clone()),
         );
-        let mut reply = self
-            .session
-            .request("tools/call", &params, &self.headers(call))?;
-        // The server wants parameters in headers that it has not been seen to want.
-        if reply.as_ref().is_err_and(is_header_mismatch) {
-            self.list()?;
-            reply = self
-                .session
-                .request("tools/call", &params, &self.headers(call))?;
-        }
+        let mut rounds = 0;
+        let result = loop {
+            let result = self.call_once(call, &params)?;
+            if !is_input_required(&result) {
+                break result;
+            }
+            let server = &self.session.server;
+            if rounds >= server.max_input_rounds {
+                return Err(server.failed(
+                    "asks for input of a person, which an agent cannot give, and asks again \
+                     when that is declined (max_input_rounds)",
+                ));
+            }
+            rounds += 1;
+            decline(&result, &mut params).map_err(|what| server.failed(what))?;
+        };
         let server = &self.session.server;
-        let result = reply.map_err(|error| error.to_tool_error(&server.called))?;
-        check_complete(&result).map_err(|what| server.failed(what))?;
-        outcome(result).map_err(|failure| match failure {
+        value::outcome(result).map_err(|failure| match failure {
             Failure::OfTheTool(words) => tool_error(
                 "mcp_tool_error",
                 format!(
@@ -158,6 +215,22 @@ impl Tools {
         })
     }
 
+    fn call_once(
+        &mut self,
+        call: &Call,
+        params: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, ToolError> {
+        let headers = self.headers(call);
+        let mut reply = self.session.request("tools/call", params, &headers)?;
+        // The server wants parameters in headers that it has not been seen to want.
+        if reply.as_ref().is_err_and(is_header_mismatch) {
+            self.list()?;
+            let headers = self.headers(call);
+            reply = self.session.request("tools/call", params, &headers)?;
+        }
+        reply.map_err(|error| error.to_tool_error(&self.session.server.called))
+    }
+
     fn headers(&self, call: &Call) -> Extra {
         let mirrored = self.mirrored.get(&call.name).into_iter().flatten();
         let header = |it: &Mirrored| Some((it.header.clone(), it.value(&call.arguments)?));
@@ -165,74 +238,93 @@ impl Tools {
     }
 }
 
+const NOT_FOR_A_LIST: &str = "asks for input of a person before it lists its tools";
+
+/// Whether a cursor leads to another page.
+fn leads_on(cursor: &Value) -> bool {
+    match cursor {
+        Value::String(cursor) => !cursor.is_empty(),
+        Value::Number(_) => true,
+        _ => false,
+    }
+}
+
 /// A tool's name, its mirrored parameters, and its definition as it is passed on.
-fn definition(
-    tool: Value,
-    is_modern: bool,
-) -> Result<(String, Vec<Mirrored>, Value), &'static str> {
+///
+/// # Errors
+/// Why it is left out.
+fn definition(tool: Value, is_modern: bool) -> Result<(String, Vec<Mirrored>, Value), String> {
     let Value::Object(mut tool) = tool else {
-        return Err("it is no object");
+        return Err("what is no object is left out of its tools".to_owned());
     };
     let name = tool.get("name").and_then(Value::as_str);
-    let name = name
-        .filter(|name| !name.is_empty())
-        .ok_or("it has no name")?;
-    let name = name.to_owned();
-    let schema = tool.get("inputSchema").filter(|schema| schema.is_object());
-    let schema = schema.ok_or("it has no input schema")?;
+    let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else {
+        return Err("a tool without a name is left out".to_owned());
+    };
+    let left_out = |why: &str| {
+        let name = message::bounded(&name, MAX_NOTED_CHARS);
+        format!("the tool \"{name}\" is left out: {why}")
+    };
+    let task = tool.get("execution").and_then(|it| it.get("taskSupport"));
+    if task.is_some_and(|task| task == "required") {
+        return Err(left_out(
+            "it runs as a task alone, which this client does not support",
+        ));
+    }
+    let schema = tool
+        .entry("inputSchema")
+        .and_modify(|schema| {
+            if !schema.is_object() {
+                *schema = json!({ "type": "object" });
+            }
+        })
+        .or_insert_with(|| json!({ "type": "object" }));
     let mirrored = match is_modern {
-        true => mirror::mirrored(schema)?,
+        true => mirror::mirrored(schema).map_err(|why| left_out(why))?,
         false => Vec::new(),
     };
-    tool.retain(|key, _| SHOWN_KEYS.contains(&key.as_str()));
+    tool.retain(|key, value| SHOWN_KEYS.contains(&key.as_str()) && !value.is_null());
     Ok((name, mirrored, Value::Object(tool)))
 }
 
-/// Whether a result is final. Without a word for it, it is: earlier revisions have none.
-fn check_complete(result: &Map<String, Value>) -> Result<(), &'static str> {
-    match result.get("resultType").map(Value::as_str) {
-        None | Some(Some("complete")) => Ok(()),
-        Some(Some("input_required")) => {
-            Err("asks for input of a person, which an agent cannot give")
-        }
-        Some(_) => Err("gave a result of a kind that this client does not know"),
-    }
+fn is_input_required(result: &Map<String, Value>) -> bool {
+    result
+        .get("resultType")
+        .is_some_and(|kind| kind == "input_required")
 }
 
-/// Why a call gave nothing.
-#[derive(Debug, PartialEq)]
-enum Failure {
-    OfTheTool(String),
-    OfTheServer(&'static str),
-}
-
-/// `content` and, where there is some, `structuredContent`, as they came.
-fn outcome(mut result: Map<String, Value>) -> Result<String, Failure> {
-    let structured = result.remove("structuredContent");
-    let content = match result.remove("content") {
-        Some(Value::Array(content)) => content,
-        None if structured.is_some() => Vec::new(),
-        _ => return Err(Failure::OfTheServer("gave a result without content")),
-    };
-    if result.get("isError") == Some(&Value::Bool(true)) {
-        let words: Vec<&str> = content.iter().filter_map(text).collect();
-        let words = match (words.is_empty(), &structured) {
-            (true, Some(structured)) => message::shown(&structured.to_string()),
-            (true, None) => "it failed and said nothing".to_owned(),
-            (false, _) => message::shown(&words.join(" ")),
+/// Puts into the parameters what a server that wants more input gets: its state, and a word
+/// for each of its requests that nobody is there to answer.
+fn decline(
+    result: &Map<String, Value>,
+    params: &mut Map<String, Value>,
+) -> Result<(), &'static str> {
+    let requests = result.get("inputRequests").and_then(Value::as_object);
+    let state = result.get("requestState").filter(|state| !state.is_null());
+    let mut responses = Map::new();
+    for (key, request) in requests.into_iter().flatten() {
+        let response = match request.get("method").and_then(Value::as_str) {
+            Some("sampling/createMessage") => {
+                return Err("asks for a model's answer, which this client does not offer");
+            }
+            Some("roots/list") => json!({ "roots": [] }),
+            _ => json!({ "action": "decline" }),
         };
-        return Err(Failure::OfTheTool(words));
+        responses.insert(key.clone(), response);
     }
-    let mut passed = Map::new();
-    passed.insert("content".to_owned(), Value::Array(content));
-    if let Some(structured) = structured {
-        passed.insert("structuredContent".to_owned(), structured);
+    for (key, value) in [
+        ("requestState", state.cloned()),
+        (
+            "inputResponses",
+            (!responses.is_empty()).then_some(Value::Object(responses)),
+        ),
+    ] {
+        match value {
+            Some(value) => params.insert(key.to_owned(), value),
+            None => params.remove(key),
+        };
     }
-    Ok(Value::Object(passed).to_string())
-}
-
-fn text(content: &Value) -> Option<&str> {
-    (content.get("type")? == "text").then(|| content.get("text")?.as_str())?
+    Ok(())
 }
 
 #[cfg(test)]
@@ -268,71 +360,51 @@ mod tests {
     }
 
     #[test]
-    fn content_and_structure_are_passed_on_as_they_came() {
-        let content = json!([{ "type": "text", "text": "a" }, { "type": "image", "data": "AA==" }]);
-        let passed = outcome(object(json!({ "content": content, "_meta": {} })));
-        assert_eq!(passed, Ok(json!({ "content": content }).to_string()));
-        let passed = outcome(object(json!({ "content": [], "structuredContent": [1] })));
+    fn a_server_that_wants_input_gets_its_state_and_a_word_for_each_request() {
+        let mut params = object(json!({ "name": "a" }));
+        let asked = object(json!({ "requestState": "s1", "inputRequests": {
+            "q": { "method": "elicitation/create", "params": {} },
+            "r": { "method": "roots/list" },
+        }}));
+        assert_eq!(decline(&asked, &mut params), Ok(()));
         assert_eq!(
-            passed,
-            Ok(r#"{"content":[],"structuredContent":[1]}"#.to_owned())
+            Value::Object(params.clone()),
+            json!({ "name": "a", "requestState": "s1", "inputResponses": {
+                "q": { "action": "decline" }, "r": { "roots": [] },
+            }})
         );
-        let passed = outcome(object(json!({ "structuredContent": null })));
+        // What was said in one round is not said again in the next.
+        let asked = object(json!({ "requestState": "s2" }));
+        assert_eq!(decline(&asked, &mut params), Ok(()));
         assert_eq!(
-            passed,
-            Ok(r#"{"content":[],"structuredContent":null}"#.to_owned())
+            Value::Object(params.clone()),
+            json!({ "name": "a", "requestState": "s2" })
         );
+        let asked = json!({ "inputRequests": { "q": { "method": "sampling/createMessage" } } });
+        assert!(decline(&object(asked), &mut params).is_err());
     }
 
     #[test]
-    fn an_error_of_the_tool_keeps_its_words() {
-        for (result, words) in [
-            (
-                json!({ "isError": true, "content": [{ "type": "text", "text": "no\nroom" }, { "type": "text", "text": "left" }] }),
-                "no room left",
-            ),
-            (
-                json!({ "isError": true, "content": [], "structuredContent": { "why": 1 } }),
-                "{\"why\":1}",
-            ),
-            (
-                json!({ "isError": true, "content": [{ "type": "image" }] }),
-                "it failed and said nothing",
-            ),
-        ] {
-            assert_eq!(
-                outcome(object(result)),
-                Err(Failure::OfTheTool(words.to_owned()))
-            );
+    fn a_cursor_leads_on_where_it_says_something() {
+        for cursor in [json!("a"), json!(2)] {
+            assert!(leads_on(&cursor), "{cursor}");
+        }
+        for cursor in [json!(""), json!(null), json!(false), json!({}), json!([])] {
+            assert!(!leads_on(&cursor), "{cursor}");
         }
     }
 
     #[test]
-    fn a_result_without_content_is_none() {
-        for wrong in [
-            json!({}),
-            json!({ "content": "text" }),
-            json!({ "content": null }),
+    fn a_tool_without_a_usable_schema_takes_an_object() {
+        for tool in [
+            json!({ "name": "a" }),
+            json!({ "name": "a", "inputSchema": null }),
+            json!({ "name": "a", "inputSchema": true }),
+            json!({ "name": "a", "inputSchema": "object", "outputSchema": null }),
         ] {
-            assert!(matches!(
-                outcome(object(wrong)),
-                Err(Failure::OfTheServer(_))
-            ));
-        }
-    }
-
-    #[test]
-    fn only_a_complete_result_is_one() {
-        for kind in [json!({}), json!({ "resultType": "complete" })] {
-            assert_eq!(check_complete(&object(kind)), Ok(()));
-        }
-        for kind in [
-            json!("input_required"),
-            json!("task"),
-            json!(7),
-            json!(null),
-        ] {
-            assert!(check_complete(&object(json!({ "resultType": kind }))).is_err());
+            let (_, _, shown) = definition(tool.clone(), true).expect("usable");
+            let expected = json!({ "name": "a", "inputSchema": { "type": "object" } });
+            assert_eq!(shown, expected, "{tool}");
         }
     }
 
@@ -345,11 +417,13 @@ mod tests {
         let annotated = json!({ "name": "a", "inputSchema": { "x-mcp-header": "A" } });
         assert!(definition(annotated.clone(), true).is_err());
         assert!(definition(annotated, false).is_ok());
+        let task = json!({ "name": "a", "execution": { "taskSupport": "optional" } });
+        assert!(definition(task, false).is_ok());
         for wrong in [
             json!(7),
             json!({}),
             json!({ "name": "" }),
-            json!({ "name": "a" }),
+            json!({ "name": "a", "execution": { "taskSupport": "required" } }),
         ] {
             assert!(definition(wrong.clone(), true).is_err(), "{wrong}");
         }

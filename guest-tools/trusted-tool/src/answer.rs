@@ -2,7 +2,9 @@
 //! piece. What a status means is up to the tool.
 
 use crate::ToolError;
+use crate::bindings::wasi::clocks::monotonic_clock::{self, Instant};
 use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse, http_error_code};
+use crate::bindings::wasi::io::poll;
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::request::Target;
 
@@ -23,6 +25,11 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         first_text(&self.headers, name)
     }
+
+    /// Every header, its name in lower case.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
 }
 
 /// An answer whose body is still to be read. Dropped before its end, it closes the
@@ -32,6 +39,7 @@ pub struct Incoming {
     pub status: u16,
     target: Target,
     headers: Vec<(String, Vec<u8>)>,
+    deadline: Option<Instant>,
     // Each is a child of the next; children go first.
     stream: InputStream,
     _body: IncomingBody,
@@ -47,6 +55,7 @@ impl Incoming {
             target,
             status: response.status(),
             headers: response.headers().entries(),
+            deadline: None,
             stream,
             _body: body,
             _response: response,
@@ -63,12 +72,31 @@ impl Incoming {
         &self.headers
     }
 
+    /// The body must have come to its end in so many milliseconds, however steadily it comes.
+    pub fn end_within(&mut self, count: u64) {
+        self.deadline = Some(monotonic_clock::now() + count.saturating_mul(1_000_000));
+    }
+
+    /// However long the body takes in all.
+    pub fn end_at_leisure(&mut self) {
+        self.deadline = None;
+    }
+
     /// Waits for the next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, or
-    /// has become longer than the host allows.
+    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, took
+    /// too long, or has become longer than the host allows.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ToolError> {
+        if let Some(deadline) = self.deadline {
+            let (piece, late) = (
+                self.stream.subscribe(),
+                monotonic_clock::subscribe_instant(deadline),
+            );
+            if !poll::poll(&[&piece, &late]).contains(&0) {
+                return Err(self.target.too_late());
+            }
+        }
         match self.stream.blocking_read(READ_BYTES) {
             Ok(piece) => Ok(Some(piece)),
             Err(StreamError::Closed) => Ok(None),

@@ -35,19 +35,26 @@ impl Credential {
     }
 
     /// A header value: `prefix` (such as `Bearer `, or nothing) and the
-    /// credential, wiped when it is dropped.
+    /// credential, wiped when it is dropped. What can never be meant is left out: blanks
+    /// and invisible characters around the value, and the prefix where the value was stored
+    /// together with it.
     ///
     /// # Errors
-    /// `unusable_secret` when the value holds a character that no HTTP header
-    /// can carry (RFC 9110 section 5.5), most often a line break at its end.
+    /// `unusable_secret` when the value holds a character that no such header
+    /// can carry (RFC 9110 section 5.5, RFC 6750 section 2.1), and which kind of one.
     pub fn header_value(&self, prefix: &str) -> Result<Zeroizing<Vec<u8>>, ToolError> {
         header_value(&self.name, prefix, &self.value)
+    }
+
+    /// The value without what is around it: for a secret that says where something is.
+    pub fn place(&self) -> &str {
+        plain(&self.value)
     }
 
     /// The credential as a base URL with `path` at its end; for a secret that says
     /// where something is. `None` when it is none.
     pub fn base_url(&self, path: &str) -> Option<BaseUrl> {
-        let url = Zeroizing::new(format!("{}{path}", self.value.trim_end_matches('/')));
+        let url = Zeroizing::new(format!("{}{path}", self.place().trim_end_matches('/')));
         BaseUrl::parse(&url)
     }
 
@@ -55,25 +62,151 @@ impl Credential {
     pub fn holds(&self, text: &str) -> bool {
         self.value.contains(text)
     }
+
+    /// An upstream's words without parts of the credential, as in "Incorrect key: sk-a***4f".
+    /// The whole of it is the host's to take out, which records that.
+    pub fn hidden_in(&self, words: &str) -> String {
+        hidden_in(&self.value, words)
+    }
+
+    /// What is odd about the value, for the words of a refusal: `; look at the value: …`, or
+    /// nothing. It never shows the value.
+    pub fn oddity(&self) -> String {
+        match oddity(&self.value) {
+            Some(odd) => format!("; look at the value: it {odd}"),
+            None => String::new(),
+        }
+    }
+}
+
+/// Characters that nobody sees and that come along when text is copied: byte order marks,
+/// characters without width, marks of direction, control characters.
+fn is_invisible(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffc}')
+}
+
+/// The value without blanks and invisible characters around it.
+fn plain(value: &str) -> &str {
+    value.trim_matches(|char: char| char.is_whitespace() || is_invisible(char))
+}
+
+/// The value without `prefix`, which is a scheme and a blank, and without the name of its header.
+fn without_scheme<'v>(prefix: &str, value: &'v str) -> &'v str {
+    let scheme = prefix.trim();
+    let mut value = value;
+    if scheme.is_empty() {
+        return value;
+    }
+    for start in ["authorization:", scheme, scheme] {
+        let Some((head, rest)) = value.split_at_checked(start.len()) else {
+            continue;
+        };
+        let is_apart = start.ends_with(':') || rest.starts_with(char::is_whitespace);
+        if head.eq_ignore_ascii_case(start) && is_apart && !plain(rest).is_empty() {
+            value = plain(rest);
+        }
+    }
+    value
 }
 
 fn header_value(name: &str, prefix: &str, value: &str) -> Result<Zeroizing<Vec<u8>>, ToolError> {
-    let printable = value
-        .bytes()
-        .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
-    if !printable || value.trim() != value {
-        return Err(tool_error(
+    let value = without_scheme(prefix, plain(value));
+    let unusable = |what: &str| {
+        Err(tool_error(
             "unusable_secret",
             format!(
-                "secret \"{name}\" cannot be sent in an HTTP header: it begins or ends with a \
-                 space, or holds a line break or another control character; store it again without"
+                "secret \"{name}\" cannot be sent in an HTTP header: it {what}; store it again without"
             ),
-        ));
+        ))
+    };
+    let is_lost = |char: char| char != '\t' && char.is_ascii_control();
+    if value.is_empty() {
+        return unusable("holds nothing that can be seen");
+    }
+    if value.contains(is_lost) {
+        return unusable("holds a line break or another control character");
+    }
+    if !prefix.is_empty() && !value.is_ascii() {
+        return unusable(
+            "holds a character that is not ASCII, such as an invisible one or a typographic dash",
+        );
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(prefix.len() + value.len()));
     bytes.extend_from_slice(prefix.as_bytes());
     bytes.extend_from_slice(value.as_bytes());
     Ok(bytes)
+}
+
+/// What about a value is unlike a credential.
+fn oddity(value: &str) -> Option<&'static str> {
+    let value = plain(value);
+    let is_quote =
+        |char: char| "\"'`\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\u{ab}\u{bb}".contains(char);
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-. ".contains(&b))
+    };
+    let starts_with = |start: &str| {
+        value
+            .split_at_checked(start.len())
+            .is_some_and(|(head, rest)| {
+                head.eq_ignore_ascii_case(start) && rest.starts_with(char::is_whitespace)
+            })
+    };
+    let assigned = value.split_once('=').filter(|(name, rest)| {
+        is_name(name) && name.contains('_') && !rest.trim_matches('=').is_empty()
+    });
+    if value.is_empty() {
+        Some("holds nothing that can be seen")
+    } else if value.starts_with(is_quote) || value.ends_with(is_quote) {
+        Some("begins or ends with a quote")
+    } else if ["bearer", "basic", "token"].into_iter().any(starts_with) {
+        Some("begins with the name of a scheme, such as \"Bearer \"")
+    } else if assigned.is_some() {
+        Some("has the form NAME=value; the part after the sign is the credential")
+    } else if value
+        .split_once(": ")
+        .is_some_and(|(name, _)| is_name(name))
+    {
+        Some("has the form \"Name: value\"; the part after the colon is the credential")
+    } else if value.contains(is_invisible) {
+        Some("holds an invisible character")
+    } else if value.contains(char::is_whitespace) {
+        Some("holds white space")
+    } else if !value.is_ascii() {
+        Some("holds a character that is not ASCII")
+    } else if value.ends_with([',', ';']) {
+        Some("ends with a comma or a semicolon")
+    } else if value.contains("***") || value.ends_with("...") {
+        Some("looks like a credential that was shortened to be shown")
+    } else {
+        None
+    }
+}
+
+fn hidden_in(value: &str, words: &str) -> String {
+    /// Shorter parts are words that may stand in any sentence.
+    const SHORTEST: usize = 4;
+    let is_part = |part: &str| {
+        part.len() >= SHORTEST && value.contains(part) && part != plain(value) && part != value
+    };
+    let is_between = |char: char| !(char.is_ascii_alphanumeric() || "_-".contains(char));
+    let mut clean = String::with_capacity(words.len());
+    for piece in words.split_inclusive(is_between) {
+        let part = piece.trim_end_matches(is_between);
+        match is_part(part) {
+            true => {
+                clean.push('\u{2026}');
+                clean.push_str(&piece[part.len()..]);
+            }
+            false => clean.push_str(piece),
+        }
+    }
+    clean
 }
 
 /// The words that the contract gives for each cause, in `wit/secrets.wit` and
@@ -118,25 +251,115 @@ mod tests {
         }
     }
 
+    fn sent(prefix: &str, value: &str) -> String {
+        let bytes = header_value("k", prefix, value).expect(value);
+        String::from_utf8(bytes.to_vec()).expect("ASCII")
+    }
+
     #[test]
     fn a_header_value_carries_prefix_and_value() {
-        let value = header_value("k", "Bearer ", "abc").expect("printable");
-        assert_eq!(value.as_slice(), b"Bearer abc");
+        assert_eq!(sent("Bearer ", "abc"), "Bearer abc");
+        assert_eq!(sent("", "abc"), "abc");
+        assert_eq!(sent("", "caf\u{e9}"), "caf\u{e9}");
+    }
+
+    #[test]
+    fn what_came_along_with_a_credential_is_not_sent() {
+        for value in [
+            "\u{feff}abc",
+            "abc\u{200b}",
+            "\u{2060}\u{200e} abc\t",
+            "abc\n",
+            "abc\r\n",
+            " abc ",
+            "\u{a0}abc\u{ad}",
+            "\0abc\u{7f}\u{85}",
+        ] {
+            assert_eq!(sent("", value), "abc", "{value:?}");
+            assert_eq!(sent("Bearer ", value), "Bearer abc", "{value:?}");
+        }
+        for value in [
+            "Bearer abc",
+            "bearer  abc",
+            "\u{feff}BEARER\tabc\n",
+            "Bearer Bearer abc",
+            "Authorization: Bearer abc",
+            "authorization:abc",
+        ] {
+            assert_eq!(sent("Bearer ", value), "Bearer abc", "{value:?}");
+        }
+        // Another header may want it just so, and a credential may begin with any letters.
+        assert_eq!(sent("", "Bearer abc"), "Bearer abc");
+        assert_eq!(sent("Bearer ", "bearerabc"), "Bearer bearerabc");
+        assert_eq!(sent("Bearer ", "Bearer"), "Bearer Bearer");
     }
 
     #[test]
     fn what_no_header_can_carry_is_named_and_not_shown() {
-        for value in [
-            "canary\n",
-            "can\nary",
-            " canary",
-            "canary\u{7f}",
-            "can\0ary",
+        for (prefix, value, named) in [
+            ("", "can\nary", "line break"),
+            ("", "can\0ary", "control character"),
+            ("", "\u{feff}\n ", "nothing that can be seen"),
+            ("Bearer ", "can\u{200b}ary", "not ASCII"),
+            ("Bearer ", "can\u{2013}ary", "not ASCII"),
         ] {
-            let error = header_value("brave_api_key", "", value).expect_err(value);
+            let error = header_value("brave_api_key", prefix, value).expect_err(value);
             assert_eq!(error.code, "unusable_secret");
-            assert!(error.message.contains("\"brave_api_key\""));
-            assert!(!error.message.contains("canary"), "{}", error.message);
+            for part in ["\"brave_api_key\"", named] {
+                assert!(error.message.contains(part), "{}", error.message);
+            }
+            assert!(!error.message.contains("ary"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn what_is_odd_about_a_value_is_told_without_it() {
+        for (value, told) in [
+            ("\"canary\"", "quote"),
+            ("\u{201c}canary\u{201d}", "quote"),
+            ("Bearer canary", "scheme"),
+            ("OPENAI_API_KEY=canary", "NAME=value"),
+            ("export OPENAI_API_KEY=canary", "NAME=value"),
+            ("x-api-key: canary", "Name: value"),
+            ("can\u{200b}ary", "invisible"),
+            ("can ary", "white space"),
+            ("can\u{430}ry", "not ASCII"),
+            ("canary,", "comma"),
+            ("sk-***ary", "shortened"),
+            ("\u{feff}", "nothing"),
+        ] {
+            let odd = oddity(value).expect(value);
+            assert!(odd.contains(told) && !odd.contains("ary"), "{value}: {odd}");
+        }
+        for value in [
+            "sk-proj-abc_123",
+            "YWJj=",
+            "YWJjZA==",
+            "a=b",
+            "abc.def.ghi",
+            "\u{feff}abc\n",
+        ] {
+            assert_eq!(oddity(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_credential_are_hidden_and_the_whole_is_the_hosts() {
+        let value = "sk-canary-0123456789";
+        for (words, clean) in [
+            (
+                "Incorrect API key: sk-canary***6789.",
+                "Incorrect API key: \u{2026}***\u{2026}.",
+            ),
+            (
+                "bad key sk-canary-0123456789",
+                "bad key sk-canary-0123456789",
+            ),
+            ("the key is not valid", "the key is not valid"),
+            ("0123456789", "\u{2026}"),
+            ("", ""),
+        ] {
+            assert_eq!(hidden_in(value, words), clean);
         }
     }
 }

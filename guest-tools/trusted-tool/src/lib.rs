@@ -1,6 +1,6 @@
 //! What every trusted tool component needs besides its own subject: the bindings
-//! of the world `trusted-tool`, a credential by name, its settings, and one
-//! bounded HTTP request, each failing with the `tool-error` that the user sees.
+//! of the world `trusted-tool`, a credential by name, its settings, a reader of JSON, and
+//! one bounded HTTP request, each failing with the `tool-error` that the user sees.
 //!
 //! It knows no upstream and no operation, it keeps no credential, and it never
 //! decides what a tool may reach: the host does.
@@ -34,8 +34,11 @@
 
 pub mod answer;
 pub mod credential;
+pub mod json;
 pub mod request;
+pub mod retry;
 pub mod setting;
+pub mod wait;
 
 /// The bindings of the world `trusted-tool`, generated from `wit/`.
 #[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]

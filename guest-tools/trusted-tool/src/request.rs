@@ -19,6 +19,9 @@ pub use failure::{Failure, Stage, too_long};
 use http::Uri;
 use zeroize::Zeroizing;
 
+/// The longest wait that can be set: a day.
+const MAX_TIMEOUT_MS: u64 = 86_400_000;
+
 /// Where a tool's upstream is: scheme, host, port and the start of the path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -62,7 +65,7 @@ impl BaseUrl {
 /// The bounds of a request. The settings `connect_timeout_ms`,
 /// `first_byte_timeout_ms`, `between_bytes_timeout_ms` and
 /// `max_response_bytes` override the defaults.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Until a connection stands, TLS included. Default 5,000.
     pub connect_timeout_ms: u64,
@@ -105,7 +108,7 @@ impl Bounds {
             between_bytes_timeout_ms,
             max_response_bytes,
         } = self;
-        let timeout_ms = |key, default| setting::number(key, default, 1..=600_000);
+        let timeout_ms = |key, default| setting::number(key, default, 1..=MAX_TIMEOUT_MS);
         Ok(Self {
             connect_timeout_ms: timeout_ms("connect_timeout_ms", connect_timeout_ms)?,
             first_byte_timeout_ms: timeout_ms("first_byte_timeout_ms", first_byte_timeout_ms)?,
@@ -126,11 +129,14 @@ impl Bounds {
 pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
 
 /// What a request asks for, besides where.
+#[derive(Clone, Copy)]
 pub enum Ask<'a> {
     /// `GET`
     Get,
     /// `POST` with this body.
     Post(&'a [u8]),
+    /// `DELETE`
+    Delete,
 }
 
 /// `GET <base><path_and_query>`, and the whole answer.
@@ -206,6 +212,7 @@ fn request(
     }
     let method = match ask {
         Ask::Get => Method::Get,
+        Ask::Delete => Method::Delete,
         Ask::Post(body) => {
             let length = body.len().to_string();
             fields
@@ -227,7 +234,7 @@ fn request(
         .and_then(|()| request.set_authority(Some(&base.authority)))
         .and_then(|()| request.set_path_with_query(Some(&path)));
     let body = addressed.and_then(|()| match ask {
-        Ask::Get => Ok(None),
+        Ask::Get | Ask::Delete => Ok(None),
         Ask::Post(_) => request.body().map(Some),
     });
     let body = body.map_err(|()| {

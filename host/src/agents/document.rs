@@ -10,6 +10,9 @@ use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde::Serialize;
 
+use super::agent::shortened;
+use crate::nearest::nearest;
+
 /// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
@@ -147,15 +150,11 @@ impl<'a> Document<'a> {
     /// Every key that was not asked for is unknown.
     pub(super) fn end(&mut self, fields: Fields<'_>) {
         for field in &fields.left {
-            let known = fields.known.iter();
-            let suggestion = known
-                .map(|known| (strsim::jaro_winkler(&field.name, known), known))
-                .filter(|(likeness, _)| *likeness > 0.75)
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, known)| format!("; did you mean \"{known}\"?"))
+            let suggestion = nearest(&field.name, fields.known.iter().copied())
+                .map(|known| format!("; did you mean \"{known}\"?"))
                 .unwrap_or_else(|| format!("; it has {}", quoted(&fields.known)));
             let message = format!(
-                "{} has no key \"{}\"{suggestion}",
+                "{} has no key {}{suggestion}",
                 fields.what,
                 shown(&field.name)
             );
@@ -204,7 +203,7 @@ impl<'a> Document<'a> {
             let name = property.name.as_str().to_owned();
             let place = property.name.range();
             if distinct.iter().any(|field| field.name == name) {
-                self.fault(place, format!("the key \"{}\" is here twice", shown(&name)));
+                self.fault(place, format!("the key {} is here twice", shown(&name)));
             } else {
                 distinct.push(Field {
                     name,
@@ -245,9 +244,10 @@ impl<'a> Document<'a> {
     }
 }
 
-/// As much of a name as a message repeats.
+/// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would begin another line of a
+/// log, is written out.
 fn shown(name: &str) -> String {
-    name.chars().take(64).collect()
+    format!("{:?}", shortened(name))
 }
 
 fn quoted(names: &[&str]) -> String {

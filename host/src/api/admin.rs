@@ -19,7 +19,7 @@ use super::auth::Operator;
 use super::body::JsonBody;
 use super::error::ApiError;
 use super::path::{Id, IdPair};
-use super::schema::{self, BadBody, Invalid, Missing, Refused};
+use super::schema::{self, BadBody, Missing, Refused};
 use crate::platform::ToolView;
 
 /// The routes.
@@ -40,6 +40,7 @@ struct Apps {
 
 /// An app to create.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct CreateApp {
     /// 1 to 128 printable characters.
     #[schema(value_type = schema::Name)]
@@ -79,7 +80,7 @@ async fn apps(State(api): State<Api>, _: Operator) -> Result<Json<Apps>, ApiErro
 #[utoipa::path(post, path = "/api/admin/apps", tag = "Operator", operation_id = "admin_create_app",
     request_body = CreateApp,
     responses((status = 201, body = schema::App), (status = 409, description = "Another app has this slug.", body = schema::Error),
-        Refused, Invalid, BadBody))]
+        Refused, BadBody))]
 /// Creates an app.
 async fn create_app(
     State(api): State<Api>,
@@ -114,6 +115,7 @@ struct ApiKeys {
 
 /// An API key to create.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct CreateApiKey {
     /// 1 to 128 printable characters.
     #[schema(value_type = schema::Name)]
@@ -155,7 +157,7 @@ async fn api_keys(
 #[utoipa::path(post, path = "/api/admin/apps/{id}/api-keys", tag = "Operator", operation_id = "admin_create_api_key",
     params(("id" = uuid::Uuid, Path, description = "The app")),
     request_body = CreateApiKey,
-    responses((status = 201, body = CreatedApiKey), Refused, Missing, Invalid, BadBody))]
+    responses((status = 201, body = CreatedApiKey), Refused, Missing, BadBody))]
 /// Creates an API key, which is shown this once.
 async fn create_api_key(
     State(api): State<Api>,

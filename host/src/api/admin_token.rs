@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use vault_core::looks_like_a_place;
 use zeroize::Zeroizing;
 
 /// What a made token begins with, so that a scanner for leaked credentials can know it.
@@ -30,6 +31,11 @@ pub enum InvalidAdminToken {
         /// How long it is.
         chars: usize,
     },
+    /// It says where a token is, and could be guessed.
+    #[error(
+        "the admin token looks like the place of one, which could be guessed; a file is given as file:///absolute/path, and a token is made at random"
+    )]
+    Place,
     /// It does not fit into `Authorization: Bearer …`.
     #[error(
         "the admin token has a character at position {position} that a header cannot carry; take visible ASCII without spaces"
@@ -46,6 +52,9 @@ impl AdminToken {
 
     /// Takes a text that an operator chose, or that [`make_text`](Self::make_text) made.
     pub fn parse(text: &str) -> Result<Self, InvalidAdminToken> {
+        if looks_like_a_place(text) {
+            return Err(InvalidAdminToken::Place);
+        }
         let chars = text.chars().count();
         if chars < Self::MIN_CHARS {
             return Err(InvalidAdminToken::TooShort { chars });
@@ -121,6 +130,14 @@ mod tests {
             refused(&format!("{}\n", "x".repeat(32))),
             InvalidAdminToken::Unsendable { position: 33 }
         );
+        for place in [
+            "/run/secrets/tavora-admin-token",
+            "file:///run/secrets/tavora-admin-token",
+            "https://vault.example.com/v1/secret/admin",
+            "${TAVORA_ADMIN_TOKEN_OF_PRODUCTION}",
+        ] {
+            assert_eq!(refused(place), InvalidAdminToken::Place);
+        }
         assert!(AdminToken::parse(&"x".repeat(32)).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use vault_core::{App, VaultId};
 use super::auth::{AppCaller, VaultCaller};
 use super::body::JsonBody;
 use super::error::ApiError;
-use super::schema::{self, BadBody, Invalid, Missing, Refused};
+use super::schema::{self, BadBody, Missing, Refused};
 use super::{Api, json};
 
 /// The routes, to be nested.
@@ -37,6 +37,7 @@ struct Designation {
 
 /// Which vault the app is to designate; null for none.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Designate {
     #[serde(deserialize_with = "json::nullable")]
     #[schema(value_type = Option<uuid::Uuid>, required)]
@@ -57,7 +58,7 @@ async fn designated(
 /// Designates a vault, or clears the designation.
 #[utoipa::path(put, path = "/vault", tag = "App", operation_id = "designate_vault",
     request_body = Designate,
-    responses((status = 200, body = schema::Designation), Refused, Missing, Invalid, BadBody))]
+    responses((status = 200, body = schema::Designation), Refused, Missing, BadBody))]
 async fn designate(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,

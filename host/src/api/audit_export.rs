@@ -13,6 +13,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use vault_core::{AuditEntry, AuditQuery, SecretVaults, VaultError};
 
+use crate::shown;
+
 /// What kind of file.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -145,10 +147,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text,
-    }
+    shown::cell(text)
 }
 
 #[cfg(test)]
@@ -157,10 +156,8 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn no_cell_is_a_formula() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert_eq!(cell(&json!(formula)), format!("'{formula}"));
-        }
+    fn a_cell_holds_its_value_and_no_formula() {
+        assert_eq!(cell(&json!("\n＝1+1")), "'\n＝1+1");
         assert_eq!(cell(&json!("plain=text")), "plain=text");
         assert_eq!(cell(&Value::Null), "");
         assert_eq!(cell(&json!({ "a": 1 })), r#"{"a":1}"#);

@@ -21,7 +21,7 @@ use super::audit_export::{self, ExportFormat};
 use super::auth::AppCaller;
 use super::error::ApiError;
 use super::query::Query;
-use super::schema::{self, Invalid, Refused};
+use super::schema::{self, Refused};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -78,7 +78,7 @@ struct Page {
 /// A page of the app's audit, newest entry first.
 #[utoipa::path(get, path = "/api/sdk/audit-log", tag = "Audit", operation_id = "audit_log",
     params(Filter, Page),
-    responses((status = 200, body = schema::AuditPage), Refused, Invalid))]
+    responses((status = 200, body = schema::AuditPage), Refused))]
 async fn page(
     State(api): State<Api>,
     caller: AppCaller,
@@ -128,7 +128,7 @@ struct Export {
 #[utoipa::path(get, path = "/api/sdk/audit-log/export", tag = "Audit", operation_id = "export_audit_log",
     params(Filter, Export),
     responses((status = 200, description = "An array of entries, or CSV with a header line.",
-        content((Vec<schema::AuditEntry> = "application/json"), (String = "text/csv"))), Refused, Invalid))]
+        content((Vec<schema::AuditEntry> = "application/json"), (String = "text/csv"))), Refused))]
 async fn export(
     State(api): State<Api>,
     caller: AppCaller,

@@ -3,18 +3,20 @@
 //! These extractors come first in every handler, so that nothing about a request is looked at before its credential.
 //! What an API key opens is its own app and nothing else; no route takes the id of an app from such a request.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::HeaderMap;
+use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use vault_core::{ApiKeyId, AppId, Caller, VaultError};
 
 use super::Api;
 use super::error::ApiError;
 use super::request_id::RequestId;
 use super::throttle::TooManyRequests;
+use super::unknown::Parameters;
+use crate::server::{Arrival, Claim};
 use crate::telemetry;
 
 /// An app, by one of its API keys.
@@ -37,10 +39,12 @@ impl FromRequestParts<Api> for AppCaller {
         let token = api_key_of(&parts.headers)?;
         match api.vaults().authenticate(token).await {
             Ok(key) => {
+                admit(parts);
                 telemetry::http::identify(key.app_id);
                 let metrics = api.platform().metrics();
                 let counted = api.request_rate().count(key.id);
                 counted.inspect_err(|_| metrics.limit_hit("server.rate_limit"))?;
+                check_query(parts)?;
                 Ok(Self {
                     app: key.app_id,
                     api_key: key.id,
@@ -49,7 +53,7 @@ impl FromRequestParts<Api> for AppCaller {
                 })
             }
             Err(VaultError::ApiKeyRefused) => {
-                api.auth_failures().failed(peer(parts))?;
+                api.auth_failures().failed(client(parts))?;
                 Err(VaultError::ApiKeyRefused.into())
             }
             Err(unavailable) => Err(unavailable.into()),
@@ -80,19 +84,21 @@ impl FromRequestParts<Api> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let peer = peer(parts);
-        api.auth_failures().check(peer)?;
+        let client = client(parts);
+        api.auth_failures().check(client)?;
         let token = bearer(&parts.headers).ok_or_else(|| {
             ApiError::unauthorized(
                 "the operator API needs the header Authorization: Bearer, with the admin token",
             )
         })?;
         if !api.admin_token().matches(token) {
-            api.auth_failures().failed(peer)?;
+            api.auth_failures().failed(client)?;
             return Err(ApiError::unauthorized(
                 "this is not the admin token of this host; see TAVORA_ADMIN_TOKEN or the file admin-token in its data folder",
             ));
         }
+        admit(parts);
+        check_query(parts)?;
         let request_id = request_id(parts);
         Ok(Self {
             caller: Caller::operator().in_request(request_id.as_str()),
@@ -106,12 +112,33 @@ impl From<TooManyRequests> for ApiError {
     }
 }
 
-/// The peer's address. A server that does not say it shares one throttle among all its peers.
-pub fn peer(parts: &Parts) -> IpAddr {
-    match parts.extensions.get::<ConnectInfo<SocketAddr>>() {
-        Some(ConnectInfo(address)) => address.ip(),
-        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+/// Refuses parameters of the query that the operation does not know; without a list it knows none.
+fn check_query(parts: &Parts) -> Result<(), ApiError> {
+    let known = parts.extensions.get::<Parameters>();
+    known.unwrap_or(&Parameters::default()).check(parts)
+}
+
+/// A right credential was seen; an extension of the request.
+#[derive(Clone)]
+struct Admitted;
+
+/// Notes that the request has a right credential.
+pub fn admit(parts: &mut Parts) {
+    if let Some(claim) = parts.extensions.get::<Claim>() {
+        claim.prove();
     }
+    parts.extensions.insert(Admitted);
+}
+
+/// Whether the request has a right credential, as far as is known yet.
+pub fn is_admitted(parts: &Parts) -> bool {
+    parts.extensions.get::<Admitted>().is_some()
+}
+
+/// The client's address: whom a trusted proxy names, or the peer. A server that does not say it shares one throttle
+/// among all its clients.
+pub fn client(parts: &Parts) -> IpAddr {
+    Arrival::of(&parts.extensions).client
 }
 
 /// The id that the request was given when it came in.
@@ -134,7 +161,12 @@ fn api_key_of(headers: &HeaderMap) -> Result<&str, ApiError> {
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    bearer_of(headers.get(AUTHORIZATION)?)
+}
+
+/// The token of `Authorization: Bearer TOKEN`.
+pub fn bearer_of(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim_matches(' '))

@@ -9,15 +9,17 @@ use std::error::Error as _;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::error::ApiError;
-use super::{Api, json};
-use crate::server::BodyError;
+use super::{Api, auth, json};
+use crate::config::ServerLimits;
+use crate::server::{BodyError, ByteBudget, ByteShare};
 pub use streamed::StreamedBody;
 
 /// A JSON body.
@@ -29,8 +31,43 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        let text = collect(&parts.headers, body, api.limits().max_body_bytes).await?;
+        let limit = LengthLimit::of_any(api.limits());
+        let text = collect(&parts, body, limit, api).await?;
         json::parse(&text).map(Self)
+    }
+}
+
+/// How long a body may be, and the setting that says so.
+#[derive(Clone, Copy)]
+pub(crate) struct LengthLimit {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// Its value.
+    pub bytes: usize,
+}
+
+impl LengthLimit {
+    /// That of every body without one of its own.
+    pub(crate) fn of_any(limits: &ServerLimits) -> Self {
+        Self {
+            key: "server.limits.max_body_bytes",
+            bytes: limits.max_body_bytes,
+        }
+    }
+}
+
+/// What bodies that are being collected may take in the whole process.
+pub(crate) struct BodyBudgets {
+    strangers: ByteBudget,
+    admitted: ByteBudget,
+}
+
+impl BodyBudgets {
+    pub(crate) fn new(limits: &ServerLimits) -> Self {
+        Self {
+            strangers: ByteBudget::new(limits.max_stranger_body_bytes),
+            admitted: ByteBudget::new(limits.max_collected_bytes),
+        }
     }
 }
 
@@ -56,28 +93,125 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
-/// The whole body, or why not. What is left of one that is refused is the server's to drop.
-pub(crate) async fn collect(
-    headers: &HeaderMap,
-    mut body: Body,
-    max_bytes: usize,
-) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-    let declared = declared_bytes(headers);
-    if declared > max_bytes {
-        return Err(too_long(max_bytes));
+/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no bound.
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("unreadable").split(',');
+        codings
+            .map(str::trim)
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(declared));
+    let error = ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_content_encoding",
+        "the header Content-Encoding says that the body is compressed, which this host does not take; send it as it is, without that header",
+    );
+    let identity = HeaderValue::from_static("identity");
+    Err(error.header(ACCEPT_ENCODING, identity))
+}
+
+/// The whole body, or why not. What is left of one that is refused is the server's to drop.
+///
+/// What it takes meanwhile counts in the budget of all bodies; of a stranger's, the head counts as well, because it is
+/// kept for as long.
+pub(crate) async fn collect(
+    parts: &Parts,
+    mut body: Body,
+    limit: LengthLimit,
+    api: &Api,
+) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    refuse_compressed(&parts.headers)?;
+    let declared = check_declared(&parts.headers, limit)?;
+    let mut share = Share::take(parts, api)?;
+    let mut text = Zeroizing::new(Vec::new());
+    share.enlarge(&mut text, declared.min(FIRST_BYTES))?;
+    let most = if declared > 0 { declared } else { limit.bytes };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| incomplete(&error))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if text.len() + data.len() > max_bytes {
-            return Err(too_long(max_bytes));
+        let length = text.len() + data.len();
+        if length > limit.bytes {
+            return Err(too_long(limit));
         }
-        append(&mut text, &data);
+        if length > text.capacity() {
+            share.enlarge(&mut text, (2 * length).min(most.max(length)))?;
+        }
+        text.extend_from_slice(&data);
     }
     Ok(text)
+}
+
+/// What is set aside for a body before any of it is there, whatever it says of its length.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// One body's share of a budget.
+struct Share<'a> {
+    bytes: ByteShare,
+    key: &'static str,
+    api: &'a Api,
+}
+
+impl<'a> Share<'a> {
+    fn take(parts: &Parts, api: &'a Api) -> Result<Self, ApiError> {
+        let (budget, key, head) = match auth::is_admitted(parts) {
+            true => (
+                &api.bodies().admitted,
+                "server.limits.max_collected_bytes",
+                0,
+            ),
+            false => {
+                let key = "server.limits.max_stranger_body_bytes";
+                (&api.bodies().strangers, key, head_bytes(parts))
+            }
+        };
+        let bytes = budget.take(0).map_err(|_| ApiError::internal())?;
+        let mut share = Self { bytes, key, api };
+        share.grow(head)?;
+        Ok(share)
+    }
+
+    /// Gives the text more room, without leaving a copy behind where it lay before.
+    fn enlarge(&mut self, text: &mut Zeroizing<Vec<u8>>, capacity: usize) -> Result<(), ApiError> {
+        self.grow(capacity.saturating_sub(text.capacity()))?;
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(text);
+        *text = larger;
+        Ok(())
+    }
+
+    fn grow(&mut self, more: usize) -> Result<(), ApiError> {
+        self.bytes.grow(more).map_err(|used_up| {
+            self.api.platform().metrics().limit_hit(self.key);
+            let message = format!(
+                "the host is collecting as many bodies as {} ({}) allows; try again in a second",
+                self.key, used_up.bytes
+            );
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
+        })
+    }
+}
+
+fn head_bytes(parts: &Parts) -> usize {
+    let headers = parts.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let target = parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    headers + target
+}
+
+/// How long the body says it is, within the limit.
+pub(crate) fn check_declared(headers: &HeaderMap, limit: LengthLimit) -> Result<usize, ApiError> {
+    let declared = declared_bytes(headers);
+    match declared > limit.bytes {
+        true => Err(too_long(limit)),
+        false => Ok(declared),
+    }
 }
 
 /// How long the body says it is; 0 when it does not.
@@ -103,22 +237,10 @@ fn incomplete(error: &axum::Error) -> ApiError {
     }
 }
 
-/// Appends without leaving a copy behind where the text lay before.
-fn append(text: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
-    if text.capacity() - text.len() < data.len() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (text.len() + data.len())));
-        larger.extend_from_slice(text);
-        *text = larger;
-    }
-    text.extend_from_slice(data);
-}
-
-fn too_long(max_bytes: usize) -> ApiError {
+fn too_long(LengthLimit { key, bytes }: LengthLimit) -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
-        format!(
-            "the body has more bytes than server.limits.max_body_bytes ({max_bytes}) allows; send less",
-        ),
+        format!("the body has more bytes than {key} ({bytes}) allows; send less"),
     )
 }

@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,10 +17,12 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::AppCaller;
-use super::body::{self, StreamedBody};
+use super::body::{self, LengthLimit, StreamedBody};
 use super::error::ApiError;
-use super::schema::{BadBody, BadUpstream, Error, Invalid, Refused};
+use super::schema::{BadBody, BadUpstream, Error, Missing, Refused};
+use super::stopping::Events;
 use crate::platform::{RunIdentity, ServeError};
+use crate::server::Stopping;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -27,6 +30,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(complete))
         .routes(routes!(complete_for_sdks))
         .routes(routes!(models))
+        .routes(routes!(model))
+        .route("/v1/models/{id}/{*rest}", get(models))
 }
 
 /// A chat completion; what else stands in it goes to the model's provider as it is.
@@ -47,7 +52,7 @@ struct ChatCompletionRequest {
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "Models", operation_id = "chat_completions",
     request_body = ChatCompletionRequest,
     responses((status = 200, description = "The provider's answer, as it is.", content((Object = "application/json"), (String = "text/event-stream"))),
-        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, Invalid, BadBody, BadUpstream))]
+        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, BadBody, BadUpstream))]
 async fn complete(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
@@ -56,7 +61,7 @@ async fn complete(State(api): State<Api>, request: Request) -> Response {
 #[utoipa::path(post, path = "/api/sdk/chat/completions", tag = "Models", operation_id = "sdk_chat_completions",
     request_body = ChatCompletionRequest,
     responses((status = 200, description = "The provider's answer, as it is.", content((Object = "application/json"), (String = "text/event-stream"))),
-        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, Invalid, BadBody, BadUpstream))]
+        (status = "default", description = "The provider's refusal, as it is.", body = Error), Refused, BadBody, BadUpstream))]
 async fn complete_for_sdks(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
@@ -65,6 +70,14 @@ async fn complete_for_sdks(State(api): State<Api>, request: Request) -> Response
 #[utoipa::path(get, path = "/v1/models", tag = "Models", operation_id = "models",
     responses((status = 200, description = "A list, as OpenAI has it.", body = Object), Refused, BadUpstream))]
 async fn models(State(api): State<Api>, request: Request) -> Response {
+    answer(&api, request).await
+}
+
+/// One of these models. A slash in its id may be written as it is, or as `%2F`.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "Models", operation_id = "model",
+    params(("id" = String, Path, description = "The model, as the list has it")),
+    responses((status = 200, description = "The model, as OpenAI has it.", body = Object), Refused, Missing, BadUpstream))]
+async fn model(State(api): State<Api>, request: Request) -> Response {
     answer(&api, request).await
 }
 
@@ -81,7 +94,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
     if parts.method == Method::POST {
         body::require_json(&parts.headers)?;
     }
-    let (body, fault) = StreamedBody::new(&parts.headers, body, api.limits().max_body_bytes)?;
+    let (body, fault) = StreamedBody::new(&parts.headers, body, LengthLimit::of_any(api.limits()))?;
     let asked = http::Request::builder()
         .method(parts.method)
         // The component must not learn how the host is reached.
@@ -113,7 +126,12 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
     // Scrubbing can change it.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.body_mut().keep(place);
-    Ok(response.map(Body::new))
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    Ok(match parts.extensions.remove::<Stopping>() {
+        Some(stopping) if is_stream => response.map(|it| Body::new(Events::new(it, stopping))),
+        _ => response.map(Body::new),
+    })
 }
 
 impl From<ServeError> for ApiError {

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,6 +23,7 @@ pub struct ApiError {
     /// Boxed, so that a `Result` stays small.
     details: Box<Map<String, Value>>,
     retry_after_secs: Option<u64>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     is_permanent: bool,
     is_for_openai: bool,
 }
@@ -36,6 +37,16 @@ struct Body {
     details: Map<String, Value>,
 }
 
+impl From<ApiError> for Body {
+    fn from(error: ApiError) -> Self {
+        Self {
+            code: error.code,
+            message: error.message,
+            details: *error.details,
+        }
+    }
+}
+
 impl ApiError {
     /// A refusal with a code and one sentence that a person can act on.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
@@ -45,6 +56,7 @@ impl ApiError {
             message: message.into(),
             details: Box::default(),
             retry_after_secs: None,
+            header: None,
             is_permanent: status.is_client_error()
                 && ![StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status),
             is_for_openai: false,
@@ -98,6 +110,12 @@ impl ApiError {
         self
     }
 
+    /// With a header that belongs to the status.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
     /// Another try does not help, whatever the status.
     pub fn permanent(self) -> Self {
         Self {
@@ -126,6 +144,20 @@ impl ApiError {
         }
     }
 
+    /// As the clients of a path read it: below `/v1`, and of completions everywhere, they are OpenAI's.
+    pub fn for_path(self, uri: &Uri) -> Self {
+        let path = uri.path();
+        match path.starts_with("/v1/") || path.ends_with("/chat/completions") {
+            true => self.for_openai(),
+            false => self,
+        }
+    }
+
+    /// The body, as it goes out.
+    pub(crate) fn into_json(self) -> String {
+        serde_json::to_string(&Body::from(self)).expect("a refusal is JSON")
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -141,28 +173,29 @@ impl ApiError {
         &self.message
     }
 
-    /// After how many seconds another try makes sense, if that is known.
-    pub fn retry_after_secs(&self) -> Option<u64> {
-        self.retry_after_secs
+    /// Headers that an answer in another form has too.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if let Some((name, value)) = self.header.as_deref() {
+            headers.insert(name, value.clone());
+        }
+        headers
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body {
-            code: self.code,
-            message: self.message,
-            details: *self.details,
-        };
-        let mut response = (self.status, Json(body)).into_response();
+        let headers = self.headers();
+        let (status, is_permanent) = (self.status, self.is_permanent && self.is_for_openai);
+        let mut response = (status, headers, Json(Body::from(self))).into_response();
         let headers = response.headers_mut();
-        if let Some(secs) = self.retry_after_secs {
-            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
-        }
-        if self.is_for_openai && self.is_permanent {
+        if is_permanent {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

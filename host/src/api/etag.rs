@@ -1,6 +1,7 @@
 //! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1) in terms of the vault's revisions and conditions.
 //!
-//! Tags are strong: a revision never comes back. A weak tag in `If-Match` matches nothing, as the RFC has it.
+//! Tags are strong: a revision never comes back. A proxy that compresses an answer makes its tag weak, or adds the name of
+//! the coding; what the client then sends back still names the revision, and is taken as that.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, IF_MATCH};
@@ -54,18 +55,25 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The well-formed tag that the text begins with, as the revision that it names if it is a strong one of this host's
-/// making, and what follows it. A tag may have commas in it.
+/// The codings that proxies name in a tag: `"…-gzip"` by Apache and Caddy, `"…--gzip"` by Jetty, `"…;gzip"` by others.
+const CODINGS: [&str; 5] = ["gzip", "br", "zstd", "deflate", "compress"];
+
+/// The well-formed tag that the text begins with, as the revision that it names if it is one of this host's making, and
+/// what follows it. A tag may have commas in it.
 fn first_tag(text: &str) -> Option<(Option<Revision>, &str)> {
-    let (is_weak, quoted) = match text.strip_prefix("W/") {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
+    let quoted = text.strip_prefix("W/").unwrap_or(text);
     let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
     if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    Some((opaque.parse().ok().filter(|_| !is_weak), after))
+    Some((opaque.parse().ok().or_else(|| uncoded(opaque)), after))
+}
+
+/// The revision in front of a coding's name.
+fn uncoded(opaque: &str) -> Option<Revision> {
+    let coded = CODINGS.iter().find_map(|it| opaque.strip_suffix(it))?;
+    let revision = coded.trim_end_matches(['-', ';', ':', '+']);
+    (revision != coded).then(|| revision.parse().ok())?
 }
 
 #[cfg(test)]
@@ -92,6 +100,8 @@ mod tests {
         let revision: Revision = known.parse().expect("valid");
         let tag = format!("\"{known}\"");
         let weak = format!("W/{tag}");
+        let apache = format!("\"{known}-gzip\"");
+        let jetty = format!("W/\"{known}--br\"");
         let list = format!("\"other\", {tag}");
         for (values, expected) in [
             (vec![], Condition::Always),
@@ -99,7 +109,15 @@ mod tests {
             (vec![&*tag], Condition::AnyOf(vec![revision])),
             (vec![&*list], Condition::AnyOf(vec![revision])),
             (vec!["\"other\"", &*tag], Condition::AnyOf(vec![revision])),
-            (vec![&*weak], Condition::AnyOf(vec![])),
+            (vec![&*weak], Condition::AnyOf(vec![revision])),
+            (
+                vec!["\"other\", W/\"x\"", &*weak],
+                Condition::AnyOf(vec![revision]),
+            ),
+            (vec![&*apache], Condition::AnyOf(vec![revision])),
+            (vec![&*jetty], Condition::AnyOf(vec![revision])),
+            (vec!["W/\"other\""], Condition::AnyOf(vec![])),
+            (vec!["\"gzip\"", "\"-gzip\""], Condition::AnyOf(vec![])),
             (vec!["\"other\""], Condition::AnyOf(vec![])),
             (vec!["\"a,b\" ,\t\"c\""], Condition::AnyOf(vec![])),
         ] {

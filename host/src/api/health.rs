@@ -2,7 +2,7 @@
 //! needed, and nothing is told that would need one.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use vault_core::SecretVaults;
 use super::Api;
 use super::error::ApiError;
 use super::schema;
+use crate::server::Stopping;
 use crate::telemetry;
 
 /// The routes.
@@ -38,10 +39,18 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether the store, the audit and the KEK work.
+/// Whether the store, the audit and the KEK work, and the host goes on.
 #[utoipa::path(get, path = "/readyz", tag = "Health", operation_id = "readyz",
     responses((status = 200, body = Health), (status = 503, description = "Why it is not ready.", body = schema::Error)))]
-async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
+async fn readyz(State(api): State<Api>, request: Request) -> Result<Json<Health>, ApiError> {
+    let stopping = request.extensions().get::<Stopping>();
+    if stopping.is_some_and(Stopping::has_begun) {
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "draining",
+            "the host was told to stop; send requests elsewhere",
+        ));
+    }
     ready(api.vaults()).await?;
     Ok(Json(Health { status: "ready" }))
 }
@@ -51,7 +60,8 @@ async fn readyz(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
 async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
     let metrics = api.platform().metrics();
-    let text = metrics.render(api.vaults(), &api.rotation().view()).await;
+    let walk = api.rotation().view();
+    let text = metrics.render(api.vaults(), api.kek_counts(), &walk).await;
     ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], text)
 }
 

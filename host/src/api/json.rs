@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use super::unknown::{self, Place};
 
 /// Parses a whole body, which must be an object.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
@@ -57,6 +58,10 @@ fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
             format!("the body is not JSON at line {line}, column {column}; correct it"),
         ),
         Category::Data => {
+            if let Some((name, known)) = unknown::parse(said) {
+                let field = if path == "." { name } else { path };
+                return unknown::unknown(Place::Body, field, name, &known);
+            }
             if let Some(field) = quoted(said, "missing field `") {
                 return ApiError::invalid_field(
                     field,
@@ -169,12 +174,21 @@ mod tests {
     use vault_core::VaultName;
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     #[allow(dead_code)]
     struct Sample {
         name: VaultName,
         count: Option<u32>,
         #[serde(default)]
         metadata: Option<UniqueKeys>,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Inner {
+        agent: Option<String>,
     }
 
     fn message(text: &str) -> (String, String) {
@@ -232,6 +246,16 @@ mod tests {
                 r#"{"name": ""}"#,
                 "invalid_field",
                 "the field name is refused: a vault name cannot be blank; use 1 to 128 printable characters",
+            ),
+            (
+                r#"{"nam": "hunter2"}"#,
+                "unknown_field",
+                "the body takes no field nam; did you mean name?",
+            ),
+            (
+                r#"{"name": "a", "inner": {"agnt": "hunter2"}}"#,
+                "unknown_field",
+                "the body takes no field inner.agnt; did you mean agent?",
             ),
             (
                 r#"{"name": "a", "metadata": {"a": [{"b": 1, "b": 2}]}}"#,

@@ -16,7 +16,7 @@ use super::auth::Operator;
 use super::body::JsonBody;
 use super::error::ApiError;
 use super::path::Id;
-use super::schema::{self, BadBody, Invalid, Missing, Refused};
+use super::schema::{self, BadBody, Missing, Refused};
 use crate::rotation::{NotStarted, WalkView, Work};
 
 /// The routes.
@@ -38,6 +38,7 @@ async fn kek(State(api): State<Api>, _: Operator) -> Result<Json<KekStatus>, Api
 
 /// A rewrap.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Rewrap {
     /// The KEK to move to, one of the keyring; the primary one, when absent.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{32}$")]
@@ -60,7 +61,7 @@ struct Rewrap {
     request_body = Rewrap,
     responses((status = 202, body = schema::Walk),
         (status = 409, description = "A walk goes on, or the KEK is not in the keyring.", body = schema::Error),
-        Refused, Invalid, BadBody))]
+        Refused, BadBody))]
 /// Begins to move every secret to one KEK, while everything else goes on. `/api/admin/kek/walk` tells how far it is.
 async fn rewrap(
     State(api): State<Api>,

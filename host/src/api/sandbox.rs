@@ -17,7 +17,7 @@ use super::Api;
 use super::auth::AppCaller;
 use super::body::JsonBody;
 use super::error::ApiError;
-use super::schema::{BadBody, Invalid, Missing, Refused};
+use super::schema::{BadBody, Missing, Refused};
 use crate::platform::{AgentRun, CallRecord, RunError, RunIdentity, RunReport, RunTools};
 use crate::runtime::agent::AgentFailure;
 
@@ -28,13 +28,14 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// A program to run.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Execute {
     /// The body of an async function in JavaScript.
     code: String,
     /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP server.
     agent: Option<String>,
-    /// What the program sees as `input`: any JSON.
-    #[schema(value_type = Option<Object>)]
+    /// What the program sees as `input`: any JSON value, null without it.
+    #[schema(value_type = Value, required = false)]
     input: Option<Box<RawValue>>,
     /// A shorter wall clock than the operator's, in milliseconds.
     #[schema(minimum = 1)]
@@ -89,7 +90,7 @@ struct CallSchema {
 /// Runs a program in the agent sandbox.
 #[utoipa::path(post, path = "/api/sdk/sandbox/execute", tag = "Tools", operation_id = "execute",
     request_body = Execute,
-    responses((status = 200, body = Executed), Refused, Missing, Invalid, BadBody))]
+    responses((status = 200, body = Executed), Refused, Missing, BadBody))]
 async fn execute(
     State(api): State<Api>,
     caller: AppCaller,

@@ -255,6 +255,9 @@ pub struct UnreadableSecret {
 /// What any operation that needs a credential may answer instead.
 #[derive(IntoResponses)]
 pub enum Refused {
+    /// Something in the request is not what it must be, or unknown; `field` names it where it is one.
+    #[response(status = 400)]
+    BadRequest(Error),
     /// The credential is missing, malformed, unknown, expired or revoked.
     #[response(status = 401)]
     Unauthorized(Error),
@@ -277,14 +280,6 @@ pub enum Missing {
     NotFound(Error),
 }
 
-/// What an operation whose path, query or body can be wrong answers besides.
-#[derive(IntoResponses)]
-pub enum Invalid {
-    /// Something in the request is not what it must be; `field` names it where it is one.
-    #[response(status = 400)]
-    BadRequest(Error),
-}
-
 /// What an operation with a body answers besides.
 #[derive(IntoResponses)]
 pub enum BadBody {
@@ -294,7 +289,7 @@ pub enum BadBody {
     /// The body is too long.
     #[response(status = 413)]
     TooLong(Error),
-    /// The body is not declared to be JSON.
+    /// The body is not declared to be JSON, or is compressed.
     #[response(status = 415)]
     NotJson(Error),
 }

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::etag::{IfMatch, etag};
 use super::json::UniqueKeys;
 use super::path::Id;
-use super::schema::{self, BadBody, Invalid, Missing, Refused, Stale};
+use super::schema::{self, BadBody, Missing, Refused, Stale};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -36,6 +36,7 @@ struct Vaults {
 
 /// A vault to create.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct CreateVault {
     /// Unique in the app; 1 to 128 printable characters.
     #[schema(value_type = schema::Name)]
@@ -47,6 +48,7 @@ struct CreateVault {
 
 /// What of a vault can change.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct UpdateVault {
     /// Replaces the metadata as a whole; absent, it stays.
     #[schema(value_type = Option<Object>)]
@@ -68,7 +70,7 @@ async fn list(
 #[utoipa::path(post, path = "/api/sdk/secret-vaults", tag = "Secret vaults", operation_id = "create_vault",
     request_body = CreateVault,
     responses((status = 201, body = schema::Vault), (status = 409, description = "The app has a vault of this name.", body = schema::Error),
-        Refused, Invalid, BadBody))]
+        Refused, BadBody))]
 async fn create(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,
@@ -103,7 +105,7 @@ async fn show(
 #[utoipa::path(patch, path = "/api/sdk/secret-vaults/{id}", tag = "Secret vaults", operation_id = "update_vault",
     params(("id" = uuid::Uuid, Path, description = "The vault"), schema::IfMatch),
     request_body = UpdateVault,
-    responses((status = 200, body = schema::Vault), Refused, Missing, Invalid, BadBody, Stale))]
+    responses((status = 200, body = schema::Vault), Refused, Missing, BadBody, Stale))]
 async fn update(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,
@@ -132,7 +134,7 @@ async fn update(
 /// Deletes a vault with its secrets, and clears a designation of it.
 #[utoipa::path(delete, path = "/api/sdk/secret-vaults/{id}", tag = "Secret vaults", operation_id = "delete_vault",
     params(("id" = uuid::Uuid, Path, description = "The vault"), schema::IfMatch),
-    responses((status = 204), Refused, Missing, Invalid, Stale))]
+    responses((status = 204), Refused, Missing, Stale))]
 async fn delete(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,

@@ -16,7 +16,7 @@ use super::body::JsonBody;
 use super::error::ApiError;
 use super::etag::{IfMatch, etag};
 use super::path::{Id, SecretPath};
-use super::schema::{self, BadBody, Invalid, Missing, Refused, Stale};
+use super::schema::{self, BadBody, Missing, Refused, Stale};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -33,6 +33,7 @@ struct Secrets {
 
 /// A secret to store.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct PutSecret {
     /// The credential: 1 byte to 64 KiB of UTF-8.
     #[schema(value_type = String, min_length = 1, max_length = 65536, write_only)]
@@ -59,7 +60,7 @@ async fn list(
         schema::IfMatch),
     request_body = PutSecret,
     responses((status = 200, body = schema::RedactedSecret), (status = 409, description = "Other writes came first, again and again.", body = schema::Error),
-        Refused, Missing, Invalid, BadBody, Stale))]
+        Refused, Missing, BadBody, Stale))]
 async fn put(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,
@@ -88,7 +89,7 @@ async fn put(
     params(("id" = uuid::Uuid, Path, description = "The vault"),
         ("name" = String, Path, description = "The secret", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$"),
         schema::IfMatch),
-    responses((status = 204), Refused, Missing, Invalid, Stale))]
+    responses((status = 204), Refused, Missing, Stale))]
 async fn delete(
     State(api): State<Api>,
     VaultCaller(caller): VaultCaller,

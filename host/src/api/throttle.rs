@@ -6,13 +6,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use vault_core::ApiKeyId;
+
+use crate::server::Peer;
 
 /// `[server.auth_failures]`
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +26,8 @@ pub struct AuthFailureLimits {
     pub per_minute: NonZeroU32,
     /// How many peers are remembered.
     pub max_peers: NonZeroUsize,
+    /// How many refused sign-ins have an audit entry each in a minute, of all peers. Those beyond are counted in one.
+    pub max_audited_per_minute: u32,
 }
 
 impl Default for AuthFailureLimits {
@@ -32,6 +36,7 @@ impl Default for AuthFailureLimits {
             burst: at_least_one(20),
             per_minute: at_least_one(20),
             max_peers: TABLE_ENTRIES,
+            max_audited_per_minute: 60,
         }
     }
 }
@@ -127,20 +132,6 @@ const TABLE_ENTRIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 
 
 const fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("a default is not zero")
-}
-
-/// Whose failures are counted together: one IPv4 address, or the /64 that one IPv6 customer has all of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Peer(IpAddr);
-
-impl From<IpAddr> for Peer {
-    fn from(address: IpAddr) -> Self {
-        // A socket that listens on `::` sees IPv4 peers as ::ffff:a.b.c.d, which are all in one /64.
-        match address.to_canonical() {
-            IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into()),
-            v4 => Self(v4),
-        }
-    }
 }
 
 /// A bucket for each key, as the time at which it is full again: one that would be full now needs no entry.
@@ -313,6 +304,7 @@ mod tests {
                     burst,
                     per_minute: rate,
                     max_peers: NonZeroUsize::MIN,
+                    ..AuthFailureLimits::default()
                 });
                 let peer = IpAddr::from([192, 0, 2, 1]);
                 assert_eq!(throttle.failed(peer), Ok(()));

@@ -18,7 +18,7 @@ use super::Api;
 use super::auth::AppCaller;
 use super::error::ApiError;
 use super::query::Query;
-use super::schema::{Invalid, Missing, Refused};
+use super::schema::{Missing, Refused};
 use crate::agents::{Agent, AgentError};
 use crate::platform::{OperationView, ToolView};
 
@@ -77,7 +77,7 @@ struct OperationSchema {
 /// What the app's agents can call.
 #[utoipa::path(get, path = "/api/sdk/tools", tag = "Tools", operation_id = "tools",
     params(Whose),
-    responses((status = 200, body = Tools), Refused, Missing, Invalid))]
+    responses((status = 200, body = Tools), Refused, Missing))]
 async fn list(
     State(api): State<Api>,
     caller: AppCaller,
@@ -114,7 +114,7 @@ async fn list(
 /// The agent of that id. What is wrong with its file is the operator's business, and in the log.
 pub(super) async fn agent(api: &Api, id: &str) -> Result<Arc<Agent>, ApiError> {
     api.platform().agent(id).await.map_err(|error| match error {
-        AgentError::Unknown(_) => ApiError::not_found(format!(
+        AgentError::Unknown(_) | AgentError::NoFolder(_) => ApiError::not_found(format!(
             "{error}; leave `agent` out for every tool of the platform"
         )),
         AgentError::Broken(id, _) => ApiError::new(

@@ -14,6 +14,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 use zeroize::Zeroize;
 
+use super::copied;
 use crate::egress::{OpenedOrigins, Origin, ReleasedSecrets};
 use crate::runtime::bindings::ResolveError;
 use crate::telemetry::{Metrics, activity};
@@ -134,15 +135,16 @@ impl SecretsCapability {
         if self.grants.opens.contains(name) {
             bound_to = Some(self.open(name, released.value.expose(), bound_to));
         }
-        self.released
-            .add(name.as_str(), released.value.expose(), bound_to.as_deref());
+        for form in copied::sent_as(released.value.expose()) {
+            self.released.add(name.as_str(), form, bound_to.as_deref());
+        }
         self.in_this_call.insert(name.clone(), released.sealed);
         Ok(released.value)
     }
 
     /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives where it may go.
     fn open(&self, name: &SecretName, url: &str, bound_to: Option<Vec<Origin>>) -> Vec<Origin> {
-        let Ok(origin) = Origin::of_url(url.trim()) else {
+        let Ok(origin) = Origin::of_url(copied::plain(url).trim()) else {
             return Vec::new();
         };
         // Errors and refusals speak of origins: those are the secret in another form. A host alone is a word.
@@ -159,7 +161,7 @@ impl SecretsCapability {
 
     /// A copy that the runtime may read while it writes the value into the guest's memory.
     fn lend(&mut self, value: &SecretValue) -> Arc<str> {
-        let lent: Arc<str> = Arc::from(value.expose());
+        let lent: Arc<str> = Arc::from(copied::plain(value.expose()));
         self.lent.push(Arc::clone(&lent));
         lent
     }

@@ -104,7 +104,10 @@ impl Host for ToolsCapability {
             .buffered(self.limits.max_concurrent_calls.max(1));
         let (mut outcomes, mut answer_bytes) = (Vec::new(), 0usize);
         while let Some(outcome) = running.next().await {
-            answer_bytes += outcome.as_ref().map_or(0, String::len);
+            answer_bytes += match &outcome {
+                Ok(json) => json.len(),
+                Err(error) => error.code.len() + error.message.len(),
+            };
             within_limit(
                 answer_bytes,
                 "limits.agent.max_answer_bytes",

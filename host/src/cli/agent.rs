@@ -9,8 +9,9 @@ use clap::Subcommand;
 use serde::Serialize;
 use vault_core::SecretName;
 
+use super::chosen_app::AppOption;
 use super::output::{Output, visible};
-use super::session::{Session, config, usage};
+use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::agents::{self, Agent, AgentFileError, AgentRules, Agents};
 use crate::config::StorageUrl;
@@ -26,9 +27,8 @@ Exit status: 0 nothing but warnings, 2 an error.")]
     Check {
         /// The folder of agents, or of one agent [default: `[agents] dir`].
         dir: Option<PathBuf>,
-        /// The app whose designated vault should hold the secrets [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
 }
 
@@ -60,7 +60,7 @@ enum Severity {
 impl AgentCommand {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         let Self::Check { dir, app } = self;
-        let report = check(global, dir, app.as_deref()).await?;
+        let report = check(global, dir, app.name()).await?;
         output.show(&report, text)?;
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         match report.problems.iter().any(is_error) {
@@ -75,7 +75,7 @@ async fn check(
     dir: Option<PathBuf>,
     app: Option<&str>,
 ) -> Result<Report, Failure> {
-    let config = config(global)?;
+    let config = global.config()?;
     let rules = AgentRules::of(&config);
     let mut folder = config.agents;
     folder.dir = dir.or(folder.dir);
@@ -133,7 +133,7 @@ async fn held(
     global: &Global,
     app: Option<&str>,
 ) -> Result<Result<HashSet<SecretName>, String>, Failure> {
-    let url = config(global)?.storage.url_in(&global.data);
+    let url = global.config()?.storage.url_in(&global.data);
     if matches!(url, StorageUrl::Sqlite(file) if !file.exists()) {
         return Ok(Err("there is no database yet".to_owned()));
     }
@@ -175,6 +175,12 @@ fn errors(error: AgentFileError) -> Vec<Problem> {
             .collect(),
         AgentFileError::Unreadable { path, source } => {
             vec![problem(&path, None, format!("cannot read it: {source}"))]
+        }
+        AgentFileError::NotAFile { path } => {
+            vec![problem(&path, None, "it is not a file".to_owned())]
+        }
+        AgentFileError::Exposed(exposed) => {
+            vec![problem(&exposed.path, None, exposed.to_string())]
         }
         AgentFileError::NoId { path, message } => vec![problem(&path, None, message)],
         AgentFileError::TooLong { path, allowed } => {

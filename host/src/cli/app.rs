@@ -20,8 +20,17 @@ pub(crate) enum AppCommand {
         #[arg(long)]
         description: Option<String>,
     },
-    /// List the apps.
+    /// List the apps; * marks the one that is remembered.
     List,
+    /// Remember an app in the data folder: commands without --app and TAVORA_APP mean it.
+    Use {
+        /// Its slug or id.
+        #[arg(required_unless_present = "none")]
+        app: Option<String>,
+        /// Remember none any more.
+        #[arg(long, conflicts_with = "app")]
+        none: bool,
+    },
 }
 
 impl AppCommand {
@@ -47,7 +56,26 @@ impl AppCommand {
             Self::List => {
                 Session::with(global, async |session| {
                     let apps = session.vaults.apps().await?;
-                    Ok(output.show(&apps, |apps| list(apps))?)
+                    let remembered = session.remembered_app();
+                    Ok(output.show(&apps, |apps| list(apps, remembered.as_deref()))?)
+                })
+                .await
+            }
+            Self::Use { app, none: _ } => {
+                Session::with(global, async |session| {
+                    let app = match &app {
+                        Some(name) => Some(session.app(Some(name)).await?),
+                        None => None,
+                    };
+                    session.remember_app(app.as_ref())?;
+                    let slug = app.map(|app| app.slug);
+                    let shown = serde_json::json!({ "app": slug });
+                    Ok(output.show(&shown, |_| match &slug {
+                        Some(slug) => {
+                            format!("commands on {} mean the app {slug} now", session.place())
+                        }
+                        None => format!("no app is remembered in {} now", session.place()),
+                    })?)
                 })
                 .await
             }
@@ -55,11 +83,16 @@ impl AppCommand {
     }
 }
 
-fn list(apps: &[App]) -> String {
+fn list(apps: &[App], remembered: Option<&str>) -> String {
     let rows: Vec<_> = apps
         .iter()
         .map(|app| {
+            let mark = match remembered == Some(app.slug.as_str()) {
+                true => "*",
+                false => "",
+            };
             [
+                mark.to_owned(),
                 app.slug.to_string(),
                 app.name.to_string(),
                 app.id.to_string(),
@@ -68,7 +101,7 @@ fn list(apps: &[App]) -> String {
         })
         .collect();
     table(
-        ["SLUG", "NAME", "ID", "CREATED"],
+        ["", "SLUG", "NAME", "ID", "CREATED"],
         &rows,
         "no apps; `tavora-host app create NAME` makes one",
     )

@@ -13,7 +13,7 @@ use vault_core::SqliteFile;
 
 use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;
-use super::session::{Session, config, database_file, existing, operator, usage};
+use super::session::{Session, database_file, existing, operator, usage};
 use super::staged::{Contents, Staged};
 use super::{Failure, Global, Outcome};
 use crate::trail;
@@ -50,14 +50,14 @@ struct Made {
 
 impl Backup {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let config = config(global)?;
+        let config = global.config()?;
         let database = database_file(global, &config)?;
         existing(&database)?;
         let database = SqliteFile::at(database);
         if self.file.symlink_metadata().is_ok() {
             return Err(taken(&self.file));
         }
-        let staged = Staged::beside(&self.file)?;
+        let staged = Staged::beside(&self.file).map_err(|failure| elsewhere(failure, global))?;
         // Looking through the copy, or recording it, would migrate an older program's data. This is what one does first.
         let is_current = database.is_current()?;
         let recorded = is_current && record(global).await;
@@ -131,6 +131,17 @@ async fn watched<T>(copying: JoinHandle<T>, copy: &Path, total: u64) -> Result<T
                 progress.show(done.min(total), total);
             }
         }
+    }
+}
+
+/// Says where another user than the one who typed the command may write.
+fn elsewhere(failure: Failure, global: &Global) -> Failure {
+    match (failure, global.early.owner) {
+        (Failure::Usage(message), Some(owner)) => Failure::Usage(format!(
+            "{message}; this works as the user {owner}: write the backup to {}, and move it from there",
+            global.data.display()
+        )),
+        (failure, _) => failure,
     }
 }
 

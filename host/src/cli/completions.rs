@@ -16,6 +16,13 @@ impl Completions {
     pub(crate) fn execute<C: CommandFactory>(self) -> Outcome {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut C::command(), "tavora-host", &mut script);
-        Ok(print_line(&String::from_utf8_lossy(&script))?)
+        let script = String::from_utf8_lossy(&script);
+        Ok(print_line(&match self.shell {
+            // clap_complete names the program in two ways where its name has a hyphen, and looks for the one in the other.
+            Shell::Bash => script
+                .replace("tavora__subcmd__host", "tavora__host")
+                .into(),
+            _ => script,
+        })?)
     }
 }

@@ -2,39 +2,37 @@
 //!
 //! What it serves, and how, is `serve`'s business.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
 use vault_core::{AppName, LocalKek};
 
+use super::early::KEK_VARIABLE;
 use super::output::print_line;
 use super::serve::Serving;
-use super::session::{
-    KEK_FILE, KEK_VARIABLE, KekSource, Session, config, make_private_folder, operator, usage,
-    variable,
-};
+use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator, usage};
 use super::{Failure, Global, Outcome, private_file};
 use crate::kek::config::ProviderKind;
+use crate::server::ListenAddress;
 
 /// The app that `dev` makes.
 const APP: &str = "dev";
 
 #[derive(Args)]
 pub(crate) struct Dev {
-    /// Listen here instead of at `[server] listen`.
+    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a port.
     #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<ListenAddress>,
 }
 
 impl Dev {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let serving = Serving::bind(config(global)?.server, self.listen).await?;
+        let serving = Serving::bind(global.config()?.server, self.listen).await?;
         make_kek(global).await?;
         Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {
             session.vaults.require_kek().await?;
             make_app(session, &global.data).await?;
-            serving.run(session, &global.data).await
+            serving.run(session, global).await
         })
         .await
     }
@@ -45,8 +43,8 @@ impl Dev {
 async fn make_kek(global: &Global) -> Outcome {
     make_private_folder(&global.data)?;
     let kek = global.data.join(KEK_FILE);
-    let is_remote = config(global)?.kek.provider.kind != ProviderKind::Local;
-    if is_remote || variable(KEK_VARIABLE)?.is_some() || kek.exists() {
+    let is_remote = global.config()?.kek.provider.kind != ProviderKind::Local;
+    if is_remote || global.credential(KEK_VARIABLE)?.is_some() || kek.exists() {
         return Ok(());
     }
     Session::with_new(global, KekSource::EnvironmentOrFolder, async |session| {

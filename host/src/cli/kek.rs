@@ -6,17 +6,23 @@ mod unreadable;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use vault_core::{KekId, KekState, KekStatus, LocalKek};
+use vault_core::{KekId, KekState, KekStatus, KekUse, LocalKek};
 
 use self::rewrap::Rewrap;
+use super::early::KEK_VARIABLE;
 use super::output::{Output, table};
-use super::session::{KEK_VARIABLE, Session, operator, refused};
-use super::{Global, Outcome, private_file};
+use super::session::{Session, operator, refused};
+use super::{Failure, Global, Outcome, private_file};
 
 const REWRAP_HELP: &str = "\
 Runs beside hosts that serve the same data. Stop it whenever you like: the next run goes on from there.
 
 Exit status: 0 all secrets are where they should be, 1 some are not, or it was stopped, 2 wrong usage.";
+
+const STATUS_HELP: &str = "\
+Exit status: 0 every secret's KEK is at hand and the primary one works, 1 it failed, 2 wrong usage,
+3 no KEK is set or one that secrets need is missing, 4 the primary KEK cannot be used at the moment,
+5 the database is damaged: the primary KEK does not open its own canary.";
 
 #[derive(Subcommand)]
 pub(crate) enum KekCommand {
@@ -27,6 +33,7 @@ pub(crate) enum KekCommand {
         out: Option<PathBuf>,
     },
     /// Show which KEKs there are, how many secrets each one wraps, and which ones are missing.
+    #[command(after_help = STATUS_HELP)]
     Status,
     /// Move every secret to the primary KEK, or to another one.
     #[command(after_help = REWRAP_HELP)]
@@ -63,7 +70,11 @@ impl KekCommand {
             Self::Status => {
                 Session::with(global, async |session| {
                     let status = session.vaults.kek_status().await?;
-                    Ok(output.show(&status, text)?)
+                    output.show(&status, text)?;
+                    match exit_status(&status) {
+                        0 => Ok(()),
+                        status => Err(Failure::Status(status)),
+                    }
                 })
                 .await
             }
@@ -94,6 +105,18 @@ impl KekCommand {
                 .await
             }
         }
+    }
+}
+
+/// As the help of `kek status` has it.
+fn exit_status(status: &KekStatus) -> u8 {
+    let is_missing = |kek: &KekUse| kek.rows > 0 && !kek.in_keyring;
+    match &status.state {
+        KekState::CanaryFailed { .. } => 5,
+        KekState::Unset | KekState::Mismatch { .. } => 3,
+        _ if status.keks.iter().any(is_missing) => 3,
+        KekState::Unavailable { .. } => 4,
+        KekState::Ready => 0,
     }
 }
 
@@ -144,7 +167,11 @@ fn text(status: &KekStatus) -> String {
     ];
     let keks = status.keks.iter();
     let missing = keks.clone().filter(|kek| kek.rows > 0 && !kek.in_keyring);
-    lines.extend(missing.map(|kek| unreadable::missing(kek.kek_id, kek.rows)));
+    let is_mismatch = matches!(status.state, KekState::Mismatch { .. });
+    lines.extend(missing.map(|kek| match is_mismatch {
+        true => unreadable::missing_altogether(kek.kek_id, kek.rows),
+        false => unreadable::missing(kek.kek_id, kek.rows),
+    }));
     let movable = keks
         .clone()
         .filter(|kek| kek.in_keyring && status.primary != Some(kek.kek_id));

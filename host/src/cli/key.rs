@@ -4,6 +4,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
+use super::chosen_app::AppOption;
 use super::output::{Output, table};
 use super::session::{Session, operator, refused};
 use super::{Global, Outcome};
@@ -14,26 +15,23 @@ pub(crate) enum KeyCommand {
     Create {
         /// What the key is for.
         name: ApiKeyName,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// When it ends, for example 2027-01-31T00:00:00Z.
         #[arg(long, value_name = "TIME")]
         expires_at: Option<Timestamp>,
     },
     /// List an app's API keys.
     List {
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
     /// Make an API key useless, at once and for good.
     Revoke {
         /// Its id, as `key list` shows it.
         id: ApiKeyId,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
 }
 
@@ -52,7 +50,7 @@ impl KeyCommand {
                 app,
                 expires_at,
             } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let (view, key) = session
                     .vaults
                     .create_api_key(&operator(), app.id, name, expires_at)
@@ -64,12 +62,12 @@ impl KeyCommand {
                 })?;
             }
             Self::List { app } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let keys = session.vaults.api_keys(app.id).await?;
                 output.show(&keys, |keys| list(keys))?;
             }
             Self::Revoke { id, app } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let key = session
                     .vaults
                     .revoke_api_key(&operator(), app.id, id)

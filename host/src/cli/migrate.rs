@@ -4,6 +4,7 @@
 //! say.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -15,7 +16,7 @@ use vault_core::{
 
 use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};
-use super::session::{config, not_opened, operator, storage_password, usage};
+use super::session::{not_opened, operator, storage_password, usage};
 use super::{Failure, Global, Outcome};
 use crate::config::{Config, StorageUrl};
 use crate::{storage, trail};
@@ -70,8 +71,17 @@ struct Moved {
 }
 
 impl Migrate {
+    /// The database in a file that it works on, the source first.
+    pub(super) fn database(&self) -> Option<PathBuf> {
+        let urls = [&self.from, &self.to].map(|text| text.parse::<StorageUrl>());
+        urls.into_iter().find_map(|url| match url {
+            Ok(StorageUrl::Sqlite(file)) => Some(file),
+            _ => None,
+        })
+    }
+
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let config = config(global)?;
+        let config = global.config()?;
         let (from, to) = (url("--from", &self.from)?, url("--to", &self.to)?);
         if is_same(&from, &to) {
             return Err(usage("--from and --to name the same database"));
@@ -81,7 +91,7 @@ impl Migrate {
         {
             return Err(usage(format!("there is no database at {}", file.display())));
         }
-        let password = storage_password()?;
+        let password = storage_password(global)?;
         let password = password.as_ref().map(|text| text.as_str());
         let mut source = storage::source(from.clone(), password, &config).map_err(not_opened)?;
         let mut target = storage::target(to.clone(), password, &config).map_err(not_opened)?;

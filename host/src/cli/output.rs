@@ -1,8 +1,12 @@
 //! What a command prints: a table for people, JSON for programs, never both.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+
+use super::{Failure, Outcome};
+use crate::shown;
+pub(crate) use crate::shown::visible;
 
 /// Where a command's result goes.
 pub(crate) struct Output {
@@ -20,11 +24,18 @@ impl Output {
         value: &T,
         text: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<()> {
-        let text = match self.json {
-            true => serde_json::to_string_pretty(value)?,
-            false => text(value),
-        };
-        print_line(text.trim_end())
+        match self.json {
+            true => print_json(&serde_json::to_string_pretty(value)?),
+            false => print_line(text(value).trim_end()),
+        }
+    }
+}
+
+/// Prints JSON on stdout; a terminal gets the same value with nothing in it that would steer it.
+pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
+    match io::stdout().is_terminal() {
+        true => print_line(&shown::terminal_json(json)),
+        false => print_line(json),
     }
 }
 
@@ -39,6 +50,26 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
 /// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else here.
 pub(crate) fn print_error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Asks, on a terminal; elsewhere `--yes` is needed.
+pub(crate) fn confirm(yes: bool, what: &str) -> Outcome {
+    use std::io::stdin;
+    if yes {
+        return Ok(());
+    }
+    if !stdin().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "to {what} without a terminal to ask on, add --yes"
+        )));
+    }
+    eprint!("Really {what}? [y/N] ");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Usage("nothing was deleted".to_owned())),
+    }
 }
 
 /// Columns as wide as their widest cell. Control characters are made visible.
@@ -68,16 +99,6 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none:
             .map(|row| line(row.each_ref().map(String::as_str))),
     );
     lines.join("\n")
-}
-
-/// `text` with its control characters written out: what others wrote does not steer this terminal. Tabs stay.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c.is_control() && c != '\t' {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
-        })
-        .collect()
 }
 
 #[cfg(test)]

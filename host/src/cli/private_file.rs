@@ -1,18 +1,16 @@
 //! A file with one credential, for its owner alone: made once, never half there, never over another one.
 
 use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::{NamedTempFile, PersistError};
+use vault_core::{Credential, Rights};
 use zeroize::Zeroizing;
 
 use super::session::usage;
 use super::{Failure, Outcome};
-
-/// The largest one that is read, in bytes.
-const MAX_BYTES: u64 = 4_096;
 
 /// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is told so.
 pub(crate) fn make(path: &Path, content: &str) -> Outcome {
@@ -50,22 +48,20 @@ pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Reads one, which nobody but its owner may.
+/// Reads one, which nobody may but its owner and, as Kubernetes has it, a group of this process's own.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let unreadable = |error| usage(format!("cannot read {}: {error}", path.display()));
-    let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    let found = path.metadata();
+    let rights = Rights::of(
+        &found.map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?,
+    );
+    let is_own_groups = rights.is_ours() && rights.group_is_ours();
+    if rights.has_others() || rights.has_group() && !is_own_groups {
         return Err(Failure::Usage(format!(
             "other users have rights to {0}; `chmod 600 {0}` ends that, and a credential that they may have read should be replaced",
             path.display()
         )));
     }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
-    file.take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    Ok(Zeroizing::new(text.trim_end().to_owned()))
+    Ok(Credential::read_file(path).map_err(usage)?.text)
 }
 
 #[cfg(test)]
@@ -90,15 +86,35 @@ mod tests {
     fn one_that_others_may_read_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("credential");
-        for mode in [0o640, 0o604, 0o620] {
-            std::fs::write(&path, "exposed").expect("writable");
+        std::fs::write(&path, "exposed").expect("writable");
+        let refused = |mode: u32| {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("owned");
             match read(&path) {
+                Ok(text) => {
+                    assert_eq!(*text, "exposed");
+                    false
+                }
                 Err(Failure::Usage(message)) => {
                     assert!(message.contains("chmod 600") && !message.contains("exposed"));
+                    true
                 }
-                _ => panic!("{mode:o} was read"),
+                Err(_) => panic!("{mode:o} is wrong usage"),
             }
+        };
+        for (mode, expected) in [
+            (0o600, false),
+            (0o640, false),
+            (0o660, false),
+            (0o604, true),
+            (0o602, true),
+            (0o664, true),
+        ] {
+            assert_eq!(refused(mode), expected, "{mode:o}");
+        }
+        // A group that this process does not belong to is like everybody. Root alone can make such a file.
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, None, Some(54_321)).expect("root may");
+            assert!(refused(0o640) && !refused(0o600));
         }
     }
 

@@ -8,8 +8,9 @@ use clap::Args;
 use serde::Serialize;
 use vault_core::{ChainHash, SqliteFile, StoreError};
 
+use super::input_file::InputFile;
 use super::output::{Output, print_error_line, visible};
-use super::session::{config, database_file, make_private_folder, operator, usage};
+use super::session::{database_file, make_private_folder, operator, usage};
 use super::staged::{Contents, Staged};
 use super::{Failure, Global, Outcome};
 use crate::trail;
@@ -28,7 +29,7 @@ Exit status: 0 done, 1 it cannot be used or did not work, and nothing was change
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Restore {
     /// A file that `backup` made.
-    file: PathBuf,
+    pub(super) file: InputFile,
     /// Put it in the place of the database that is there, which is kept under another name.
     #[arg(long)]
     replace: bool,
@@ -58,7 +59,7 @@ struct Restored {
 
 impl Restore {
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
-        let config = config(global)?;
+        let config = global.config()?;
         let place = database_file(global, &config)?;
         make_private_folder(&global.data)?;
         if !self.dry_run && !self.replace && place.symlink_metadata().is_ok() {
@@ -108,7 +109,8 @@ impl Restore {
 }
 
 /// Copies a backup as it is. A database that is in use is no backup: part of it is in its log.
-fn copy_file(from: &Path, to: &Path) -> Outcome {
+fn copy_file(file: &InputFile, to: &Path) -> Outcome {
+    let from = file.path();
     let mut log = from.as_os_str().to_owned();
     log.push("-wal");
     let log = PathBuf::from(log);
@@ -120,7 +122,7 @@ fn copy_file(from: &Path, to: &Path) -> Outcome {
         )));
     }
     let unreadable = |error| usage(format!("cannot read {}: {error}", from.display()));
-    let mut source = std::fs::File::open(from).map_err(unreadable)?;
+    let mut source = file.open_without_waiting().map_err(unreadable)?;
     if !source.metadata().map_err(unreadable)?.is_file() {
         return Err(usage(format!("{} is not a file", from.display())));
     }

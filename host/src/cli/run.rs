@@ -1,12 +1,12 @@
 //! `tavora-host run`: an agent's program, in the JavaScript sandbox or in a component of its own.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::{print_error_line, print_line, visible};
+use super::chosen_app::AppOption;
+use super::input_file::InputFile;
+use super::output::{print_error_line, print_json, visible};
 use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
@@ -30,13 +30,12 @@ hit, 4 the host or the component failed.")]
 pub(crate) struct Run {
     /// The file with the program; - reads it from stdin.
     #[arg(required_unless_present_any = ["code", "component"], conflicts_with = "code")]
-    file: Option<PathBuf>,
+    file: Option<InputFile>,
     /// The program itself.
     #[arg(short = 'e', long = "execute", value_name = "CODE")]
     code: Option<String>,
-    /// The app whose designated vault the tools use [default: the only one].
-    #[arg(long)]
-    app: Option<String>,
+    #[command(flatten)]
+    app: AppOption,
     /// The agent whose tools it gets [default: every tool of the platform, and no MCP server].
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
@@ -48,10 +47,15 @@ pub(crate) struct Run {
     input: String,
     /// Run in this component of the agent class instead of the JavaScript sandbox.
     #[arg(long, value_name = "WASM")]
-    component: Option<PathBuf>,
+    component: Option<InputFile>,
 }
 
 impl Run {
+    /// The files with what is run.
+    pub(super) fn input_files(&mut self) -> impl Iterator<Item = &mut InputFile> {
+        self.file.iter_mut().chain(&mut self.component)
+    }
+
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
         Session::with(global, async |session| self.execute_on(session).await).await
     }
@@ -59,7 +63,7 @@ impl Run {
     async fn execute_on(self, session: &Session) -> Outcome {
         let limits = &session.config.limits;
         let code = self.program(limits.agent.max_code_bytes)?;
-        let app = session.app(self.app.as_deref()).await?;
+        let app = session.app(self.app.name()).await?;
         let platform = session.platform().await?;
         let mut run = AgentRun::new(app.id, code);
         if let Some(id) = &self.agent {
@@ -70,8 +74,11 @@ impl Run {
         run.log = Box::new(|line| print_error_line(&visible(line)));
         let report = match &self.component {
             None => platform.run(run).await,
-            Some(path) => {
-                let bytes = component_file::read(path, limits.component.max_bytes)
+            Some(file) => {
+                let path = file.path();
+                let bytes = file
+                    .open()
+                    .and_then(|file| component_file::read(file, limits.component.max_bytes))
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 let agent = platform
                     .load_agent(bytes)
@@ -81,7 +88,7 @@ impl Run {
             }
         };
         match report.outcome {
-            Ok(json) => Ok(print_line(json.get())?),
+            Ok(json) => Ok(print_json(json.get())?),
             Err(error) => Err(explain(error)),
         }
     }
@@ -96,7 +103,7 @@ impl Run {
         }
         let (name, bytes) = match &self.file {
             None => return Ok(String::new()),
-            Some(path) if path.as_os_str() == "-" => {
+            Some(file) if file.path().as_os_str() == "-" => {
                 let mut bytes = Vec::new();
                 std::io::stdin()
                     .lock()
@@ -104,9 +111,10 @@ impl Run {
                     .read_to_end(&mut bytes)?;
                 ("stdin".to_owned(), bytes)
             }
-            Some(path) => {
+            Some(file) => {
+                let path = file.path();
                 let mut bytes = Vec::new();
-                File::open(path)
+                file.open()
                     .and_then(|file| file.take(limit).read_to_end(&mut bytes))
                     .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
                 (path.display().to_string(), bytes)

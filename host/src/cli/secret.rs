@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue};
+use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue, oddities};
 use zeroize::Zeroizing;
 
-use super::output::{Output, table};
+use super::chosen_app::AppOption;
+use super::input_file::InputFile;
+use super::output::{Output, confirm, print_error_line, table};
 use super::session::{Session, operator, usage};
 use super::{Failure, Global, Outcome};
 
@@ -19,25 +20,24 @@ const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;
 
 #[derive(Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Store a secret, or replace it. One line ending at the end of the value is left out.
+    /// Store a secret, or replace it. One line ending at the end of the value is left out. What is odd about the value is
+    /// told, and stored all the same.
     Put {
         /// Its name: what tools resolve.
         name: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// The vault [default: the designated one].
         #[arg(long)]
         vault: Option<String>,
         /// Read the value from a file instead of the prompt or stdin.
         #[arg(long, value_name = "FILE")]
-        from_file: Option<PathBuf>,
+        from_file: Option<InputFile>,
     },
     /// List secrets: names, versions and times.
     List {
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// The vault [default: the designated one].
         #[arg(long)]
         vault: Option<String>,
@@ -46,16 +46,26 @@ pub(crate) enum SecretCommand {
     Delete {
         /// Its name.
         name: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// The vault [default: the designated one].
         #[arg(long)]
         vault: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
 impl SecretCommand {
+    /// The file that a value is read from.
+    pub(super) fn input_file(&mut self) -> Option<&mut InputFile> {
+        match self {
+            Self::Put { from_file, .. } => from_file.as_mut(),
+            Self::List { .. } | Self::Delete { .. } => None,
+        }
+    }
+
     pub(crate) async fn execute(self, global: &Global, output: &Output) -> Outcome {
         Session::with(global, async |session| {
             self.execute_on(session, output).await
@@ -73,29 +83,46 @@ impl SecretCommand {
                 from_file,
             } => {
                 let name = SecretName::try_from(name).map_err(usage)?;
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
-                let value = read_value(&name, from_file.as_deref())?;
+                let value = read_value(&name, from_file.as_ref())?;
+                for oddity in oddities(value.expose()) {
+                    print_error_line(&format!("warning: the value {oddity}"));
+                }
                 let secret = vaults
                     .put_secret(&operator(), app.id, vault.id, &name, &value)
                     .await?;
                 output.show(&secret, |secret| {
+                    let did = match secret.version {
+                        1 => "stored",
+                        _ => "replaced",
+                    };
                     format!(
-                        "stored {} in the vault {} (version {})",
+                        "{did} {} in the vault {} (version {})",
                         secret.name, vault.name, secret.version
                     )
                 })?;
             }
             Self::List { app, vault } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
                 let secrets = vaults.secrets(app.id, vault.id).await?;
                 output.show(&secrets, |secrets| list(secrets))?;
             }
-            Self::Delete { name, app, vault } => {
+            Self::Delete {
+                name,
+                app,
+                vault,
+                yes,
+            } => {
                 let name = SecretName::try_from(name).map_err(usage)?;
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = session.vault(&app, vault.as_deref()).await?;
+                let secrets = vaults.secrets(app.id, vault.id).await?;
+                if secrets.iter().any(|secret| secret.name == name) {
+                    let what = format!("delete the secret {name} from the vault {}", vault.name);
+                    confirm(yes, &what)?;
+                }
                 let existed = vaults
                     .delete_secret(&operator(), app.id, vault.id, &name)
                     .await?;
@@ -110,12 +137,12 @@ impl SecretCommand {
     }
 }
 
-fn read_value(name: &SecretName, file: Option<&Path>) -> Result<SecretValue, Failure> {
+fn read_value(name: &SecretName, file: Option<&InputFile>) -> Result<SecretValue, Failure> {
     let mut bytes = match file {
-        Some(path) => {
-            let file = File::open(path)
-                .map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
-            read_bounded(file)?
+        Some(file) => {
+            let unreadable =
+                |error| usage(format!("cannot read {}: {error}", file.path().display()));
+            read_bounded(file.open().map_err(unreadable)?).map_err(unreadable)?
         }
         None if stdin().is_terminal() => {
             rpassword::prompt_password(format!("Value of {name}: "))?.into_bytes()
@@ -131,7 +158,7 @@ fn read_value(name: &SecretName, file: Option<&Path>) -> Result<SecretValue, Fai
     SecretValue::from_bytes(bytes).map_err(usage)
 }
 
-fn read_bounded(source: impl Read) -> Result<Vec<u8>, Failure> {
+fn read_bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
     // The whole capacity at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT_BYTES as usize + 1));
     source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;

@@ -2,38 +2,36 @@
 //!
 //! The KEK is the environment's and no file's that `dev` made; without one, vaults are unavailable and the rest works.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use vault_core::KekState;
 
+use super::early::{ADMIN_TOKEN_VARIABLE, KEK_VARIABLE};
 use super::output::print_line;
-use super::session::{KEK_VARIABLE, KekSource, Session, config, usage, variable};
+use super::session::{KekSource, Session, usage};
 use super::{Failure, Global, Outcome, private_file, sentence};
 use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
 use crate::config::{ServerConfig, StorageUrl};
-use crate::server::{BindError, Server, Tls};
+use crate::server::{BindError, ListenAddress, Server, Tls};
 use crate::storage;
 use crate::ui;
 
-const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
 /// The file in the data folder that holds the admin token where the variable does not.
 const ADMIN_TOKEN_FILE: &str = "admin-token";
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Listen here instead of at `[server] listen`.
+    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a port.
     #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<ListenAddress>,
 }
 
 impl Serve {
     pub(crate) async fn execute(self, global: &Global) -> Outcome {
-        let serving = Serving::bind(config(global)?.server, self.listen).await?;
+        let serving = Serving::bind(global.config()?.server, self.listen).await?;
         let hangups = signal(SignalKind::hangup())?;
         tokio::spawn(reload_at(hangups, serving.server.tls()));
         Session::with_new(global, KekSource::Environment, async |session| {
@@ -47,7 +45,7 @@ impl Serve {
                 | KekState::CanaryFailed { .. }
                 | KekState::Unavailable { .. } => {}
             }
-            serving.run(session, &global.data).await
+            serving.run(session, global).await
         })
         .await
     }
@@ -62,7 +60,7 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) async fn bind(
         mut config: ServerConfig,
-        listen: Option<SocketAddr>,
+        listen: Option<ListenAddress>,
     ) -> Result<Self, Failure> {
         raise_open_files();
         config.listen = listen.unwrap_or(config.listen);
@@ -79,8 +77,8 @@ impl Serving {
     }
 
     /// Serves the API on this data until a signal ends it.
-    pub(crate) async fn run(self, session: &Session, data: &Path) -> Outcome {
-        let admin_token = admin_token(data)?;
+    pub(crate) async fn run(self, session: &Session, global: &Global) -> Outcome {
+        let admin_token = admin_token(global)?;
         let platform = session.platform().await?;
         if let StorageUrl::Postgres(url) = &session.url {
             let host = storage::host_name(&session.config.storage.postgres)?;
@@ -107,7 +105,7 @@ impl Serving {
             &session.config.admin,
             self.server.tls().is_some(),
         );
-        let rotation = api.rotation().clone();
+        let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
         let router = api::router(api, page);
         let (stop, cut) = (signals(1)?, signals(2)?);
         print_line(&format!(
@@ -116,17 +114,18 @@ impl Serving {
         ))?;
         self.server.serve(router, stop, cut).await;
         rotation.stop().await;
+        refusals.write_count().await;
         Ok(())
     }
 }
 
 /// The token of the environment; else that of the data folder, made where there is none.
-fn admin_token(data: &Path) -> Result<AdminToken, Failure> {
-    if let Some(text) = variable(ADMIN_TOKEN_VARIABLE)? {
-        return AdminToken::parse(&text)
+fn admin_token(global: &Global) -> Result<AdminToken, Failure> {
+    if let Some(read) = global.credential(ADMIN_TOKEN_VARIABLE)? {
+        return AdminToken::parse(&read.text)
             .map_err(|error| usage(format!("{ADMIN_TOKEN_VARIABLE}: {error}")));
     }
-    let path = data.join(ADMIN_TOKEN_FILE);
+    let path = global.data.join(ADMIN_TOKEN_FILE);
     if !path.exists() && private_file::try_make(&path, &AdminToken::make_text()?)? {
         print_line(&format!("made an admin token in {} (0600)", path.display()))?;
     } else {

@@ -2,23 +2,25 @@
 //!
 //! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
 
+use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vault_core::{App, Caller, Keyring, SecretVaults, Store, VaultError, VaultName, VaultView};
+use vault_core::{
+    App, Caller, Credential, KekProvider, Keyring, LocalKek, Rights, SecretVaults, Store,
+    VaultError, VaultName, VaultView,
+};
 use zeroize::Zeroizing;
 
-use super::{Failure, Global, Outcome, sentence};
+use super::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
+use super::{Failure, Global, Outcome, chosen_app, sentence};
 use crate::config::{Config, StorageUrl};
+use crate::guard;
 use crate::kek;
 use crate::kek::config::ProviderKind;
 use crate::platform::{Platform, StartError};
 use crate::storage::{self, StorageError};
-
-/// The environment's names for the platform key and those before it.
-pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
-pub(crate) const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
 
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
@@ -43,7 +45,7 @@ pub(crate) struct Session {
 impl Session {
     /// Does `work` on data that exists.
     pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
-        let url = config(global)?.storage.url_in(&global.data);
+        let url = global.config()?.storage.url_in(&global.data);
         if let StorageUrl::Sqlite(file) = &url {
             existing(file)?;
         }
@@ -56,7 +58,7 @@ impl Session {
         kek: KekSource,
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
-        let config = config(global)?;
+        let config = global.config()?;
         make_private_folder(&global.data)?;
         let url = config.storage.url_in(&global.data);
         Self::on(url, global, config, kek, work).await
@@ -70,7 +72,7 @@ impl Session {
         kek: KekSource,
         work: impl AsyncFnOnce(&Self) -> Outcome,
     ) -> Outcome {
-        let keyring = keyring(&config, kek, &global.data)?;
+        let keyring = keyring(&config, kek, global)?;
         let store = open_store(url.clone(), global, &config).await?;
         let vaults = SecretVaults::open(store, keyring).await?;
         let session = Self {
@@ -108,7 +110,7 @@ impl Session {
             })
     }
 
-    /// The app of that name; without a name, the only one there is.
+    /// The app of that name; without a name, the one that this data folder remembers, or the only one there is.
     pub(crate) async fn app(&self, name: Option<&str>) -> Result<App, Failure> {
         let apps = self.vaults.apps().await?;
         let known = |apps: &[App]| {
@@ -119,22 +121,36 @@ impl Session {
             (_, []) => Err(Failure::Usage(
                 "there is no app yet; `tavora-host app create NAME` makes one".to_owned(),
             )),
-            (None, [app]) => Ok(app.clone()),
-            (None, apps) => Err(Failure::Usage(format!(
-                "there are several apps; say which with --app: {}",
-                known(apps)
-            ))),
-            (Some(name), apps) => apps
-                .iter()
-                .find(|app| app.slug.as_str() == name || app.id.to_string() == name)
-                .cloned()
-                .ok_or_else(|| {
+            (Some(name), apps) => named(apps, name).ok_or_else(|| {
+                Failure::Usage(format!(
+                    "there is no app {name:?}; there is: {}",
+                    known(apps)
+                ))
+            }),
+            (None, apps) => match (chosen_app::remembered(&self.data), apps) {
+                (Some(slug), apps) => named(apps, &slug).ok_or_else(|| {
                     Failure::Usage(format!(
-                        "there is no app {name:?}; there is: {}",
+                        "there is no app {slug:?} any more, which `app use` remembers; `tavora-host app use NAME` with one of these ends that: {}",
                         known(apps)
                     ))
                 }),
+                (None, [app]) => Ok(app.clone()),
+                (None, apps) => Err(Failure::Usage(format!(
+                    "there are several apps; say which with --app or TAVORA_APP, or once with `tavora-host app use NAME`: {}",
+                    known(apps)
+                ))),
+            },
         }
+    }
+
+    /// The slug of the app that this data folder remembers.
+    pub(crate) fn remembered_app(&self) -> Option<String> {
+        chosen_app::remembered(&self.data)
+    }
+
+    /// Remembers an app in this data folder, or none any more.
+    pub(crate) fn remember_app(&self, app: Option<&App>) -> Outcome {
+        chosen_app::remember(&self.data, app.map(|app| &app.slug))
     }
 
     /// The vault of that name in `app`; without a name, the one that the app designates.
@@ -157,6 +173,11 @@ impl Session {
             found => Ok(found?),
         }
     }
+}
+
+fn named(apps: &[App], name: &str) -> Option<App> {
+    let is_named = |app: &&App| app.slug.as_str() == name || app.id.to_string() == name;
+    apps.iter().find(is_named).cloned()
 }
 
 /// Who does what the command line does.
@@ -212,21 +233,22 @@ async fn open_store(
     global: &Global,
     config: &Config,
 ) -> Result<Arc<dyn Store>, Failure> {
-    if let (StorageUrl::Postgres(url), Some(file)) = (&url, config_file(global))
+    if let (StorageUrl::Postgres(url), Some(file)) = (&url, global.config_file())
         && url.has_password()
         && file.metadata()?.mode() & 0o077 != 0
     {
         tracing::warn!(path = %file.display(), "other users can read the database's password; chmod 600 its file, or give the password in {}", storage::PASSWORD_VARIABLE);
     }
-    let password = storage_password()?;
+    let password = storage_password(global)?;
     storage::open(url, password.as_ref().map(|text| text.as_str()), config)
         .await
         .map_err(not_opened)
 }
 
 /// The password of the database, as the environment has it.
-pub(crate) fn storage_password() -> Result<Option<Zeroizing<String>>, Failure> {
-    variable(storage::PASSWORD_VARIABLE)
+pub(crate) fn storage_password(global: &Global) -> Result<Option<Zeroizing<String>>, Failure> {
+    let read = global.credential(storage::PASSWORD_VARIABLE)?;
+    Ok(read.map(|read| read.text))
 }
 
 /// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure otherwise.
@@ -238,88 +260,84 @@ pub(crate) fn not_opened(error: StorageError) -> Failure {
     }
 }
 
-/// The configuration: the file that was named, else `tavora.toml` where there is one.
-pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
-    let Some(file) = config_file(global) else {
-        return Ok(Config::default());
-    };
-    if global.config.is_none() {
-        check_private(file)?;
-    }
-    Config::load(file).map_err(usage)
-}
-
-/// The configuration's file, where there is one.
-fn config_file(global: &Global) -> Option<&Path> {
-    let default = Path::new("tavora.toml");
-    match &global.config {
-        Some(path) => Some(path),
-        None => default.exists().then_some(default),
-    }
-}
-
 /// The keyring of the configuration and the environment, or of the data folder's key file where that is wanted; `None`
 /// where there is no key to wrap with.
-fn keyring(config: &Config, source: KekSource, data: &Path) -> Result<Option<Keyring>, Failure> {
-    let file = data.join(KEK_FILE);
-    let primary = match variable(KEK_VARIABLE)? {
+fn keyring(
+    config: &Config,
+    source: KekSource,
+    global: &Global,
+) -> Result<Option<Keyring>, Failure> {
+    let file = global.data.join(KEK_FILE);
+    let primary = match global.credential(KEK_VARIABLE)? {
         None if source == KekSource::EnvironmentOrFolder && file.exists() => {
-            let file = file.canonicalize()?;
-            Some(Zeroizing::new(format!("file://{}", file.display())))
+            Some(Credential::read_file(&file).map_err(usage)?)
         }
         primary => primary,
     };
     let is_local = config.kek.provider.kind == ProviderKind::Local;
+    let mut local = Vec::new();
+    if let Some(primary) = &primary {
+        local.push(local_kek(primary, KEK_VARIABLE)?);
+    }
     // Keys that only open are no keyring: there would be nothing to wrap with.
-    let local = match (primary, variable(PREVIOUS_VARIABLE)?) {
-        (None, _) if is_local => Vec::new(),
-        (primary, previous) => {
-            let primary = primary.as_ref().map(|text| text.as_str());
-            let previous = previous.as_ref().map(|text| text.as_str());
-            Keyring::local_keks(primary, previous).map_err(usage)?
+    if primary.is_some() || !is_local {
+        let previous = global.credentials(PREVIOUS_VARIABLE)?;
+        for (index, previous) in previous.iter().enumerate() {
+            let name = format!("{PREVIOUS_VARIABLE}, number {}", index + 1);
+            local.push(local_kek(previous, &name)?);
         }
-    };
+    }
     kek::keyring(config, local).map_err(usage)
 }
 
-/// A variable of the environment that holds key material; an empty one is as good as none.
-pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
-    use std::env::VarError;
-    match std::env::var(name) {
-        Ok(text) if text.is_empty() => Ok(None),
-        Ok(text) => Ok(Some(Zeroizing::new(text))),
-        Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(Failure::Usage(format!(
-            "{name} is not text; set it to what its documentation says"
-        ))),
+fn local_kek(credential: &Credential, name: &str) -> Result<Arc<dyn KekProvider>, Failure> {
+    match LocalKek::of(credential) {
+        Ok(kek) => Ok(Arc::new(kek)),
+        Err(error) => Err(Failure::Usage(format!("{name}: {}", sentence(&error)))),
     }
 }
 
-/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to write.
+/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to write but a group of this
+/// process's own: that is how Kubernetes gives a volume to a user (`fsGroup`).
 pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
         .map_err(|error| anyhow::anyhow!("cannot make the folder {}: {error}", folder.display()))?;
-    check_private(folder)
-}
-
-/// Refuses what another user could have put there: it decides what runs with credentials.
-fn check_private(path: &Path) -> Outcome {
-    let found = path.metadata()?;
-    let owner = found.uid();
-    if owner != nix::unistd::geteuid().as_raw() && owner != 0 {
-        return Err(Failure::Usage(format!(
-            "{} belongs to another user (id {owner}); take a folder of your own",
-            path.display()
-        )));
-    }
-    if found.mode() & 0o022 != 0 {
+    let found = folder.metadata()?;
+    check_owner(folder, &found)?;
+    let rights = Rights::of(&found);
+    if rights.others_write(folder) || rights.group_writes() && !rights.group_is_ours() {
         return Err(Failure::Usage(format!(
             "{0} can be written by other users; `chmod go-w {0}` ends that",
-            path.display()
+            folder.display()
         )));
     }
-    Ok(())
+    guard::check(folder, &found).map_err(usage)
+}
+
+/// Refuses a configuration that another user could have put there: it decides what runs with credentials. One that was
+/// `named` may belong to anybody.
+pub(crate) fn check_config(file: &Path, named: bool) -> Outcome {
+    // What keeps it from being looked at is told when it is read.
+    let Ok(found) = file.metadata() else {
+        return Ok(());
+    };
+    if !named {
+        check_owner(file, &found)?;
+    }
+    guard::check(file, &found).map_err(usage)
+}
+
+fn check_owner(path: &Path, found: &Metadata) -> Outcome {
+    let rights = Rights::of(found);
+    match rights.is_ours() {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!(
+            "{} belongs to another user (id {}); take a folder of your own",
+            path.display(),
+            rights.owner()
+        ))),
+    }
 }

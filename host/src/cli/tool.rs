@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::output::{Output, print_error_line, print_line, table, visible};
-use super::session::{Session, config, usage};
+use super::chosen_app::AppOption;
+use super::output::{Output, print_error_line, print_json, table, visible};
+use super::session::{Session, usage};
 use super::{Failure, Global, Outcome};
 use crate::component_file;
 use crate::platform::{AgentRun, GrantedBy, ToolView};
-use crate::runtime::inspection::{self, Fit, Inspection};
+use crate::runtime::inspection::{Fit, Inspection};
+use crate::runtime::worker::Worker;
+use crate::shown;
 
 #[derive(Subcommand)]
 pub(crate) enum ToolCommand {
@@ -32,9 +35,8 @@ pub(crate) enum ToolCommand {
         /// The input, a JSON object.
         #[arg(long, default_value = "{}", value_name = "JSON")]
         input: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
 }
 
@@ -49,10 +51,13 @@ impl ToolCommand {
                 .await
             }
             Self::Inspect { file } => {
-                let limits = config(global)?.limits.component;
-                let bytes = component_file::read(&file, limits.max_bytes)
+                let config = global.config()?;
+                let bytes = std::fs::File::open(&file)
+                    .and_then(|file| component_file::read(file, config.limits.component.max_bytes))
                     .map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
-                let inspection = inspection::inspect(&bytes, &limits)
+                let inspection = Worker::new(&config.worker, &config.limits)
+                    .inspect(bytes)
+                    .await
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
                 output.show(&inspection, describe)?;
                 match inspection.class {
@@ -68,14 +73,14 @@ impl ToolCommand {
                 app,
             } => {
                 Session::with(global, async |session| {
-                    let app = session.app(app.as_deref()).await?;
+                    let app = session.app(app.name()).await?;
                     let platform = session.platform().await?;
                     let identity = AgentRun::new(app.id, "").identity;
                     match platform
                         .call_tool(identity, &tool, &operation, &input)
                         .await
                     {
-                        Ok(json) => Ok(print_line(&json)?),
+                        Ok(json) => Ok(print_json(&json)?),
                         Err(error) => {
                             print_error_line(&format!(
                                 "error: {} ({})",
@@ -124,13 +129,17 @@ fn describe(inspection: &Inspection) -> String {
         .iter()
         .filter(|import| import.name.contains(':'));
     for import in interfaces {
-        lines.push(format!("imports  {} ({})", import.name, import.place));
+        lines.push(format!(
+            "imports  {} ({})",
+            shown::name(&import.name),
+            import.place
+        ));
     }
     if inspection.imports.is_empty() {
         lines.push("imports  nothing".to_owned());
     }
     for export in &inspection.exports {
-        lines.push(format!("exports  {export}"));
+        lines.push(format!("exports  {}", shown::name(export)));
     }
     match &inspection.class {
         Fit::Agent => lines.push(

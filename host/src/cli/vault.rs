@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use vault_core::{App, Metadata, VaultName, VaultView};
 
-use super::output::{Output, table};
+use super::chosen_app::AppOption;
+use super::output::{Output, confirm, table};
 use super::session::{Session, operator, refused, usage};
 use super::{Failure, Global, Outcome};
 
@@ -13,26 +14,23 @@ pub(crate) enum VaultCommand {
     Create {
         /// Its name, unique in the app.
         name: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// A JSON object to keep with it. `{"origins": {"NAME": ["https://…"]}}` binds a secret to origins.
         #[arg(long, value_name = "JSON")]
         metadata: Option<String>,
     },
     /// List an app's vaults; * marks the designated one.
     List {
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
     /// Delete a vault with all its secrets.
     Delete {
         /// Its name.
         name: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -41,15 +39,13 @@ pub(crate) enum VaultCommand {
     Designate {
         /// Its name.
         name: String,
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
     /// Designate no vault: the app's tools get no credential.
     Clear {
-        /// The app [default: the only one].
-        #[arg(long)]
-        app: Option<String>,
+        #[command(flatten)]
+        app: AppOption,
     },
 }
 
@@ -73,7 +69,7 @@ impl VaultCommand {
                 let metadata = metadata
                     .as_deref()
                     .map_or(Ok(Metadata::default()), parse_metadata)?;
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = vaults
                     .create_vault(&operator(), app.id, name, metadata)
                     .await
@@ -86,12 +82,12 @@ impl VaultCommand {
                 })?;
             }
             Self::List { app } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let listed = vaults.vaults(app.id).await?;
                 output.show(&listed, |listed| list(&app, listed))?;
             }
             Self::Delete { name, app, yes } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = session.vault(&app, Some(&name)).await?;
                 let secrets = vaults.secrets(app.id, vault.id).await?.len();
                 confirm(
@@ -105,7 +101,7 @@ impl VaultCommand {
                 )?;
             }
             Self::Designate { name, app } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 let vault = session.vault(&app, Some(&name)).await?;
                 vaults
                     .designate(&operator(), app.id, Some(vault.id))
@@ -118,7 +114,7 @@ impl VaultCommand {
                 })?;
             }
             Self::Clear { app } => {
-                let app = session.app(app.as_deref()).await?;
+                let app = session.app(app.name()).await?;
                 vaults.designate(&operator(), app.id, None).await?;
                 output.show(&serde_json::json!({ "vault_id": null }), |_| {
                     format!("{} has no vault designated now", app.slug)
@@ -133,26 +129,6 @@ fn parse_metadata(text: &str) -> Result<Metadata, Failure> {
     let value = serde_json::from_str(text)
         .map_err(|error| usage(format!("--metadata is not JSON: {error}")))?;
     Metadata::parse(value).map_err(|error| usage(format!("--metadata: {error}")))
-}
-
-/// Asks, on a terminal; elsewhere `--yes` is needed.
-fn confirm(yes: bool, what: &str) -> Outcome {
-    use std::io::{IsTerminal, stdin};
-    if yes {
-        return Ok(());
-    }
-    if !stdin().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "to {what} without a terminal to ask on, add --yes"
-        )));
-    }
-    eprint!("Really {what}? [y/N] ");
-    let mut answer = String::new();
-    stdin().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::Usage("nothing was deleted".to_owned())),
-    }
 }
 
 fn list(app: &App, vaults: &[VaultView]) -> String {

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
@@ -19,6 +20,7 @@ use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::WasiBody;
 
 use super::Dispatch;
+use crate::egress::MAX_EMPTY_CHUNKS;
 use crate::runtime::tool::{Running, ToolComponent, ToolFailure};
 use crate::scrub::StreamScrubber;
 use crate::telemetry::activity::CANCELLED;
@@ -69,8 +71,13 @@ impl Dispatch {
         } else {
             "refused"
         };
+        let scrubber = call.dispatch.0.released.scrubber();
         let body = AnswerBody {
-            scrubber: StreamScrubber::new(call.dispatch.0.released.scrubber()),
+            scrubber: if is_json(&parts.headers) {
+                StreamScrubber::of_json(scrubber)
+            } else {
+                StreamScrubber::new(scrubber)
+            },
             revision: call.dispatch.0.released.revision(),
             idle,
             silence: Box::pin(tokio::time::sleep(idle)),
@@ -132,6 +139,8 @@ enum Step {
     Whole,
     Broken,
     Silent,
+    /// The caller wants no more.
+    Cut,
 }
 
 impl AnswerBody {
@@ -140,15 +149,27 @@ impl AnswerBody {
         self.kept = Some(Box::new(guard));
     }
 
+    /// Ends the answer where it is, if it is not whole yet; what is left of it is to be polled to the end, which records
+    /// how it ended.
+    pub fn cut(&mut self) -> bool {
+        let is_streaming = matches!(self.phase, Phase::Streaming { .. });
+        self.end(&Step::Cut);
+        is_streaming
+    }
+
     fn step(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
         let Phase::Streaming { inner, call, .. } = &mut self.phase else {
             return Poll::Ready(None);
         };
-        loop {
+        for passed_over in 0.. {
+            if passed_over == MAX_EMPTY_CHUNKS {
+                // A tool that writes nothing without end is let wait, as one that writes nothing at all.
+                context.waker().wake_by_ref();
+                break;
+            }
             let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(context) else {
                 break;
             };
-            self.is_waiting = false;
             let data = match frame {
                 None => return Poll::Ready(Some(Step::Whole)),
                 Some(Err(_)) => return Poll::Ready(Some(Step::Broken)),
@@ -156,6 +177,7 @@ impl AnswerBody {
             };
             // Trailers of an upstream are not passed on.
             let Ok(data) = data else { continue };
+            self.is_waiting &= data.is_empty();
             let released = &call.dispatch.0.released;
             if released.revision() != self.revision {
                 self.revision = released.revision();
@@ -189,8 +211,12 @@ impl AnswerBody {
             .extend(self.scrubber.blocked().map(str::to_owned));
         let has_ended = matches!(how, Step::Whole);
         let is_silent = matches!(how, Step::Silent);
+        let is_cut = matches!(how, Step::Cut);
         let end = async move {
-            let failure = if is_silent {
+            let failure = if is_cut {
+                drop(running);
+                None
+            } else if is_silent {
                 drop(running);
                 call.dispatch.0.metrics.limit_hit("limits.stream.idle_ms");
                 tracing::warn!(
@@ -286,7 +312,23 @@ struct ServedCall {
 impl ServedCall {
     /// Takes the secrets out of the head.
     fn scrub(&mut self, headers: &mut HeaderMap) {
-        let scrubber = self.dispatch.0.released.scrubber();
+        let released = &self.dispatch.0.released;
+        let names: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| !is_ordinary(name))
+            .cloned()
+            .collect();
+        for name in names {
+            // Names are in lower case, whatever the value was in.
+            if let Some(secret) = released
+                .scrubber_of_names()
+                .contains(name.as_str().as_bytes())
+            {
+                self.leaked.push(secret.to_owned());
+                headers.remove(name);
+            }
+        }
+        let scrubber = released.scrubber();
         for value in headers.values_mut() {
             let scrubbed = scrubber.scrub_bytes(value.as_bytes());
             if scrubbed.blocked.is_empty() {
@@ -338,6 +380,32 @@ impl Drop for ServedCall {
             spawn(self.record());
         }
     }
+}
+
+/// Whether a body is JSON, or events, which carry it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
+}
+
+/// A name that most answers have. To look for secrets in the others takes longer than to compare these.
+fn is_ordinary(name: &HeaderName) -> bool {
+    const RATES: [&str; 6] = [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+    ];
+    [CONTENT_TYPE, CONTENT_LENGTH, RETRY_AFTER].contains(name) || RATES.contains(&name.as_str())
 }
 
 /// Goes on with work whose caller has gone; where there is no runtime any more, the process ends.

@@ -21,6 +21,9 @@ use super::header::refuse_forbidden;
 use super::watch::SecretWatch;
 use super::{DenialReason, EgressLimits};
 
+/// Empty chunks that are passed over before others get their turn.
+pub(crate) const MAX_EMPTY_CHUNKS: usize = 64;
+
 /// What stopped a request's body. It is kept beside the body, because a library
 /// stands between the body and the one who waits for the response.
 #[derive(Clone, Default)]
@@ -144,7 +147,8 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
         let this = &mut *self;
-        loop {
+        // An empty chunk goes to nobody: a connection would keep each until its peer reads.
+        for _ in 0..MAX_EMPTY_CHUNKS {
             if this.ended {
                 let trailers = this.trailers.take();
                 return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
@@ -171,6 +175,8 @@ impl Body for RequestBody {
                 Ok(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::address::refused_range;
+use super::counted::Counted;
 use super::{DenialReason, Origin, OriginError, Resolve};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -70,7 +71,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = TokioIo<Counted<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>>;
     type Error = BoxError;
     type Future = BoxFuture<Self::Response>;
 
@@ -82,9 +83,10 @@ impl Service<Uri> for Connector {
         let connecting = self.https.call(uri);
         let timeout = self.timeout;
         Box::pin(async move {
-            tokio::time::timeout(timeout, connecting)
+            let stream = tokio::time::timeout(timeout, connecting)
                 .await
-                .map_err(|_| ConnectFailure::TooLong)?
+                .map_err(|_| ConnectFailure::TooLong)??;
+            Ok(TokioIo::new(Counted::new(TokioIo::new(stream))))
         })
     }
 }

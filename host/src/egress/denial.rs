@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use wasmtime_wasi_http::Error as WasiError;
+
 use super::{EgressScope, Origin};
 
 /// Why a request was refused.
@@ -47,6 +49,14 @@ pub enum DenialReason {
 }
 
 impl DenialReason {
+    /// What the tool is told.
+    pub(super) fn error(&self) -> WasiError {
+        match self {
+            Self::AddressRefused { .. } => WasiError::DestinationIpProhibited,
+            _ => WasiError::HttpRequestDenied,
+        }
+    }
+
     /// A stable word for the audit, in snake case.
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,26 +1,29 @@
 //! One request and its response, from the checks to the head of the response.
-//! Bodies stream past it. It follows no redirect and tries nothing twice.
+//! Bodies stream past it. It follows no redirect. It tries a second time only after a
+//! connection that had served before brought nothing, once, and on a new one.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody};
 
 use super::body::{BodyVerdict, RequestBody, ResponseBody};
+use super::connect::Connector;
 use super::denial::Reporter;
-use super::failure::Failure;
-use super::header;
+use super::failure::{Failure, is_closed, was_refused_unread};
 use super::pool::HttpClient;
+use super::resend::{Resend, SentBody};
 use super::watch::SecretWatch;
-use super::{DenialReason, EgressLimits, Origin, ReleasedSecrets};
+use super::{DenialReason, EgressLimits, Origin, ReleasedSecrets, coding, counted, header};
 
 /// A request that passed the checks, ready to be sent.
 pub(super) struct Exchange {
@@ -44,15 +47,14 @@ impl Exchange {
         reporter: Reporter,
     ) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
-        for refused in [Method::CONNECT, Method::TRACE] {
-            if parts.method == refused {
-                let method = if refused == Method::TRACE {
-                    "TRACE"
-                } else {
-                    "CONNECT"
-                };
-                return Err(DenialReason::MethodRefused { method }.into());
-            }
+        // Some servers do not tell `trace` from `TRACE`.
+        let method = parts.method.as_str();
+        let refused = ["CONNECT", "TRACE"];
+        if let Some(method) = refused
+            .into_iter()
+            .find(|it| it.eq_ignore_ascii_case(method))
+        {
+            return Err(DenialReason::MethodRefused { method }.into());
         }
         header::prepare_request(&mut parts.headers)?;
         let watch = SecretWatch::new(released, origin.clone());
@@ -80,49 +82,91 @@ impl Exchange {
     /// Sends the request and waits for the head of its response.
     pub(super) async fn run(self, client: HttpClient) -> Result<Response<WasiBody>, Failure> {
         let Self {
-            mut request,
+            request,
             verdict,
             limits,
             options,
             permit,
         } = self;
-        let connect_timeout = shorter(options.connect_timeout, limits.connect_timeout());
-        let first_byte_timeout = shorter(options.first_byte_timeout, limits.first_byte_timeout());
+        let waits = Waits {
+            connect: shorter(options.connect_timeout, limits.connect_timeout()),
+            first_byte: shorter(options.first_byte_timeout, limits.first_byte_timeout()),
+        };
         let idle_timeout = shorter(options.between_bytes_timeout, limits.idle_timeout());
+        let (head, body) = request.into_parts();
+        let method = head.method.clone();
+        let body = Resend::new(body, limits.max_resent_body_bytes.get());
+        let request = || Some(Request::from_parts(head.clone(), body.next()?));
 
-        let method = request.method().clone();
+        let first = request().ok_or(WasiError::HttpProtocolError)?;
+        let mut outcome = waits.send(&client.pooled, first).await;
+        let is_dead = outcome.as_ref().is_err_and(|lost| lost.is_unanswered);
+        if is_dead
+            && verdict.error().is_none()
+            && let Some(again) = request()
+        {
+            outcome = waits.send(&client.fresh, again).await;
+        }
+        let response = outcome
+            .map_err(|Lost { failure, .. }| verdict.error().map_or(failure, Failure::Failed))?;
+        let (mut parts, body) = response.into_parts();
+        check_response(&method, parts.status, &parts.headers, &limits)?;
+        header::strip_hop_by_hop(&mut parts.headers);
+        header::date(&mut parts.headers);
+        let body = ResponseBody::new(body, idle_timeout, &limits, permit);
+        let max_bytes = limits.max_response_body_bytes.get();
+        let body = coding::decoded(&mut parts.headers, body, max_bytes).await?;
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// How long one try waits.
+struct Waits {
+    connect: Duration,
+    first_byte: Duration,
+}
+
+/// A try that came to nothing.
+struct Lost {
+    failure: Failure,
+    /// The upstream did nothing with the request, or the connection had died before it.
+    is_unanswered: bool,
+}
+
+impl Waits {
+    async fn send(
+        &self,
+        client: &Client<Connector, SentBody>,
+        mut request: Request<SentBody>,
+    ) -> Result<Response<Incoming>, Lost> {
         let mut connection = capture_connection(&mut request);
         let mut sending = pin!(client.request(request));
         let connected = async {
             connection.wait_for_connection_metadata().await;
         };
-        let early = timeout(connect_timeout, async {
+        let early = timeout(self.connect, async {
             tokio::select! {
                 biased;
                 outcome = &mut sending => Some(outcome),
                 () = connected => None,
             }
         });
+        let late = |error: WasiError| Lost {
+            failure: error.into(),
+            is_unanswered: false,
+        };
         let outcome = match early.await {
-            Err(_) => return Err(WasiError::ConnectionTimeout.into()),
+            Err(_) => return Err(late(WasiError::ConnectionTimeout)),
             Ok(Some(outcome)) => outcome,
-            Ok(None) => timeout(first_byte_timeout, sending)
+            Ok(None) => timeout(self.first_byte, sending)
                 .await
-                .map_err(|_| WasiError::HttpResponseTimeout)?,
+                .map_err(|_| late(WasiError::HttpResponseTimeout))?,
         };
-        let response = match outcome {
-            Ok(response) => response,
-            Err(error) => {
-                return Err(verdict
-                    .error()
-                    .map_or_else(|| error.into(), Failure::Failed));
-            }
-        };
-        let (mut parts, body) = response.into_parts();
-        check_response(&method, parts.status, &parts.headers, &limits)?;
-        header::strip_hop_by_hop(&mut parts.headers);
-        let body = ResponseBody::new(body, idle_timeout, &limits, permit);
-        Ok(Response::from_parts(parts, body.boxed_unsync()))
+        outcome.map_err(|error| Lost {
+            is_unanswered: was_refused_unread(&error)
+                || is_closed(&error) && counted::was_reused_and_silent(&connection),
+            failure: error.into(),
+        })
     }
 }
 
@@ -149,13 +193,6 @@ fn check_response(
     if header_bytes > limits.max_response_header_bytes.get() {
         let bytes = u32::try_from(header_bytes).ok();
         return Err(WasiError::HttpResponseHeaderSectionSize(bytes));
-    }
-    for coding in headers.get_all(CONTENT_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"identity") {
-            // It was not asked for, and the scrubber could not look into it.
-            let coding = coding.to_str().ok().map(str::to_owned);
-            return Err(WasiError::HttpResponseContentCoding(coding));
-        }
     }
     let has_body = *method != Method::HEAD && status != StatusCode::NOT_MODIFIED;
     if has_body && headers.contains_key(CONTENT_LENGTH) {

@@ -119,6 +119,38 @@ pub(super) fn of_hyper(error: &hyper::Error) -> WasiError {
     }
 }
 
+/// Whether it is certain that the upstream did nothing with a request on a connection of
+/// HTTP/2: it refused the stream, or goes away and has not begun it.
+pub(super) fn was_refused_unread(error: &legacy::Error) -> bool {
+    let Some(error) = cause::<h2::Error>(error) else {
+        return false;
+    };
+    let reason = error.reason();
+    error.is_remote()
+        && (error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM)
+            || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
+}
+
+/// Whether the upstream closed the connection.
+pub(super) fn is_closed(error: &legacy::Error) -> bool {
+    let closed_by = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof
+        )
+    };
+    cause::<hyper::Error>(error).is_some_and(|error| {
+        error.is_incomplete_message()
+            || error.is_canceled()
+            || error.is_closed()
+            || cause::<io::Error>(error).is_some_and(closed_by)
+    })
+}
+
 fn of_io(error: &io::Error) -> WasiError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => WasiError::ConnectionRefused,

@@ -1,12 +1,16 @@
 //! Headers that belong to one connection and so to the host, in both directions.
 //! What a header means to an upstream is not its concern.
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER};
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
+use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::DenialReason;
+
+/// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
+const OWN_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tavora-host/", env!("CARGO_PKG_VERSION")));
 
 /// Whether a tool can neither send nor receive this header: it names the host,
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
@@ -43,6 +47,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReaso
     refuse_forbidden(headers)?;
     // A compressed answer could carry a credential past the scrubber.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(USER_AGENT).or_insert(OWN_USER_AGENT);
     Ok(())
 }
 
@@ -66,6 +71,15 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in forbidden {
         headers.remove(name);
     }
+}
+
+/// Dates a response that has no date, as whoever gets one has to (RFC 9110, section 6.6.1):
+/// a time in another header is then a duration.
+pub(super) fn date(headers: &mut HeaderMap) {
+    headers.entry(DATE).or_insert_with(|| {
+        HeaderValue::try_from(httpdate::fmt_http_date(std::time::SystemTime::now()))
+            .expect("a date is text")
+    });
 }
 
 /// The one length that a message declares.
@@ -135,6 +149,17 @@ mod tests {
         prepare_request(&mut headers).expect("allowed");
         assert_eq!(headers["accept-encoding"], "identity");
         assert_eq!(headers["authorization"], "Bearer x");
+    }
+
+    #[test]
+    fn every_request_says_who_asks() {
+        let mut silent = headers(&[("accept", "*/*")]);
+        prepare_request(&mut silent).expect("allowed");
+        let expected = format!("tavora-host/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(silent["user-agent"], expected);
+        let mut own = headers(&[("user-agent", "mine/1")]);
+        prepare_request(&mut own).expect("allowed");
+        assert_eq!(own["user-agent"], "mine/1");
     }
 
     #[test]

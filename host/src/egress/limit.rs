@@ -20,7 +20,10 @@ pub struct EgressLimits {
     pub idle_timeout_ms: NonZeroU64,
     /// The body of one request. Default 16 MiB.
     pub max_request_body_bytes: NonZeroU64,
-    /// The body of one response. Default 16 MiB.
+    /// What is kept of a request's body until the answer begins, so that it can be sent again
+    /// when a connection of the pool turns out to be dead. Default 1 MiB.
+    pub max_resent_body_bytes: NonZeroU64,
+    /// The body of one response, unpacked where it is compressed. Default 16 MiB.
     pub max_response_body_bytes: NonZeroU64,
     /// Names and values of one response's headers. Default 64 KiB.
     pub max_response_header_bytes: NonZeroU64,
@@ -43,6 +46,7 @@ impl Default for EgressLimits {
             first_byte_timeout_ms: count(60_000),
             idle_timeout_ms: count(60_000),
             max_request_body_bytes: count(16 << 20),
+            max_resent_body_bytes: count(1 << 20),
             max_response_body_bytes: count(16 << 20),
             max_response_header_bytes: count(64 << 10),
             max_concurrent_requests: number(32),

@@ -11,8 +11,8 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::sync::Semaphore;
 
-use super::body::RequestBody;
 use super::connect::Connector;
+use super::resend::SentBody;
 use super::tls::{TrustError, client_config};
 use super::{
     Egress, EgressLimits, EgressLog, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
@@ -21,7 +21,13 @@ use super::{
 use crate::telemetry::Metrics;
 
 /// A client with a pool; a clone has the same pool.
-pub(super) type HttpClient = Client<Connector, RequestBody>;
+#[derive(Clone)]
+pub(super) struct HttpClient {
+    /// Uses a connection again.
+    pub(super) pooled: Client<Connector, SentBody>,
+    /// Makes a connection for each request.
+    pub(super) fresh: Client<Connector, SentBody>,
+}
 
 /// Less than this, hyper does not take for a response's head.
 const MIN_HEAD_BUFFER_BYTES: u64 = 8192;
@@ -159,14 +165,20 @@ impl EgressPool {
         );
         let head_bytes = self.limits.max_response_header_bytes.get();
         let buffer = usize::try_from(head_bytes.max(MIN_HEAD_BUFFER_BYTES)).unwrap_or(usize::MAX);
-        Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(self.limits.pool_idle_timeout())
-            .pool_max_idle_per_host(self.limits.max_idle_connections_per_origin.get())
-            .http1_max_buf_size(buffer)
-            .http2_max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
-            .build(connector)
+        let client = |max_idle| {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(self.limits.pool_idle_timeout())
+                .pool_max_idle_per_host(max_idle)
+                .http1_max_buf_size(buffer)
+                .http2_max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+                .build(connector.clone())
+        };
+        HttpClient {
+            pooled: client(self.limits.max_idle_connections_per_origin.get()),
+            fresh: client(0),
+        }
     }
 
     fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {

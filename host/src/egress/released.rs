@@ -24,6 +24,7 @@ pub struct ReleasedSecrets {
 struct State {
     secrets: Vec<Released>,
     scrubber: Option<Arc<Scrubber>>,
+    scrubber_of_names: Option<Arc<Scrubber>>,
 }
 
 struct Released {
@@ -56,18 +57,29 @@ impl ReleasedSecrets {
             bound_to: bound_to.map(<[Origin]>::to_vec),
         });
         state.scrubber = None;
+        state.scrubber_of_names = None;
         self.revision.fetch_add(1, Ordering::Release);
     }
 
     /// A scrubber of all of them; the same one until another secret is added.
     pub fn scrubber(&self) -> Arc<Scrubber> {
         let mut state = self.state();
-        let State { secrets, scrubber } = &mut *state;
-        scrubber
-            .get_or_insert_with(|| {
-                let pairs = secrets.iter().map(|s| (s.name.as_str(), s.value.as_str()));
-                Arc::new(Scrubber::new(pairs))
-            })
+        let state = &mut *state;
+        let pairs = pairs(&state.secrets);
+        state
+            .scrubber
+            .get_or_insert_with(|| Arc::new(Scrubber::new(pairs)))
+            .clone()
+    }
+
+    /// The same for names of hosts and headers, in which upper and lower case are one.
+    pub(crate) fn scrubber_of_names(&self) -> Arc<Scrubber> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let pairs = pairs(&state.secrets);
+        state
+            .scrubber_of_names
+            .get_or_insert_with(|| Arc::new(Scrubber::ignoring_case(pairs)))
             .clone()
     }
 
@@ -89,7 +101,7 @@ impl ReleasedSecrets {
             .map(|secret| (secret.name.as_str(), secret.value.as_str()))
             .peekable();
         elsewhere.peek()?;
-        Some(Scrubber::new(elsewhere))
+        Some(Scrubber::of_whole_values(elsewhere))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,6 +109,10 @@ impl ReleasedSecrets {
             .lock()
             .expect("no code that holds this lock can panic half-way through a change")
     }
+}
+
+fn pairs(secrets: &[Released]) -> impl Iterator<Item = (&str, &str)> {
+    secrets.iter().map(|s| (s.name.as_str(), s.value.as_str()))
 }
 
 #[cfg(test)]

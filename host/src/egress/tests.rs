@@ -1,6 +1,8 @@
 //! Tests of the egress policy against real servers on loopback. What a tool does
 //! through its interface is played by calling the hooks as the runtime does.
 
+mod codings;
+mod dead;
 mod limits;
 mod policy;
 mod pools;
@@ -177,4 +179,9 @@ async fn text(response: Response<WasiBody>) -> Result<String, WasiError> {
 #[track_caller]
 fn assert_denied<T>(outcome: Result<T, WasiError>) {
     assert!(matches!(outcome, Err(WasiError::HttpRequestDenied)));
+}
+
+#[track_caller]
+fn assert_prohibited<T>(outcome: Result<T, WasiError>) {
+    assert!(matches!(outcome, Err(WasiError::DestinationIpProhibited)));
 }

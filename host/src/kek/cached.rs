@@ -6,6 +6,7 @@
 //! asked for twice at once. What a wrap gave is unwrapped and compared before it is believed: whoever stores it loses
 //! the other copy of the DEK.
 
+use std::error::Error;
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(super) struct CachedKek {
     flights: [Mutex<()>; FLIGHTS],
     permits: Semaphore,
     pause: SyncMutex<Option<Pause>>,
+    /// What was last said of the provider's failures.
+    told: SyncMutex<Option<String>>,
 }
 
 /// Until when the provider is left alone, and why.
@@ -45,6 +48,7 @@ impl CachedKek {
             flights: std::array::from_fn(|_| Mutex::default()),
             permits: Semaphore::new(limits.max_concurrent_requests.get()),
             pause: SyncMutex::default(),
+            told: SyncMutex::default(),
             limits: limits.clone(),
         }
     }
@@ -63,12 +67,16 @@ impl CachedKek {
             };
             let error = match timeout(self.limits.request_timeout(), attempt).await {
                 Ok(Err(error)) if error.is_passing() => error,
-                Ok(outcome) => return outcome,
+                Ok(outcome) => {
+                    self.tell(outcome.as_ref().err());
+                    return outcome;
+                }
                 Err(_) => self.error(KekTrouble::TimedOut),
             };
             match retries.next() {
                 Some(retry) => sleep(self.backoff(retry)).await,
                 None => {
+                    self.tell(Some(&error));
                     self.begin_pause(&error);
                     return Err(error);
                 }
@@ -97,6 +105,31 @@ impl CachedKek {
             Some(pause) if Instant::now() < pause.until => Err(self.error(pause.trouble)),
             _ => Ok(()),
         }
+    }
+
+    /// Logs what the provider's client says beside the trouble that everybody is told: once, until it is something else.
+    fn tell(&self, error: Option<&KekError>) {
+        let mut next: Option<&dyn Error> = match error {
+            Some(KekError::Provider {
+                source: Some(source),
+                ..
+            }) => Some(&**source),
+            _ => None,
+        };
+        let mut causes = Vec::new();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        let cause = causes.join(": ");
+        let cause = Some(cause).filter(|cause| !cause.is_empty());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(error), Some(cause)) = (error, &cause)
+            && *told != Some(cause.clone())
+        {
+            tracing::warn!(%error, cause, "a KEK's provider does not do its work");
+        }
+        *told = cause;
     }
 
     fn begin_pause(&self, error: &KekError) {

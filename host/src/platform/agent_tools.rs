@@ -11,14 +11,20 @@ use super::Platform;
 use crate::agents::{Agent, McpServer, ServerAuth};
 use crate::builtin;
 use crate::capability::secrets::SecretGrants;
-use crate::dispatch::Tools;
+use crate::dispatch::{KnownServers, Tools, URL};
 use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants};
 
 /// The setting of the router of models that an agent's `model` takes the place of.
 const DEFAULT_MODEL: &str = "default_model";
 
 /// The settings by which the client knows its server. Those of the operator have other names.
-const OF_THE_SERVER: [&str; 5] = ["server", "url", "transport", "secret", "auth_header"];
+const OF_THE_SERVER: [&str; 6] = ["server", URL, "transport", "secret", "auth_header", ERA];
+
+/// What this host found out about the server.
+const ERA: &str = "era";
+
+/// The settings of the client that limit how long it waits for a byte.
+const WAITS: [&str; 2] = ["first_byte_timeout_ms", "between_bytes_timeout_ms"];
 
 impl Platform {
     /// The tools of the platform whose names are wanted.
@@ -41,7 +47,7 @@ impl Platform {
         }
         if let Some(client) = &self.mcp_client {
             granted.extend(agent.servers.iter().map(|server| {
-                let tool = Arc::new(for_server(client, server));
+                let tool = Arc::new(for_server(client, server, &self.servers));
                 (Arc::clone(&tool.name), tool)
             }));
         }
@@ -61,16 +67,25 @@ fn with_model(router: &ToolComponent, model: &str) -> ToolComponent {
 
 /// The client for one server. Its secret is bound to the server's origin as well, so that it could go nowhere else
 /// even if another origin were granted.
-fn for_server(client: &ToolComponent, server: &McpServer) -> ToolComponent {
+fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) -> ToolComponent {
     let operators = client.grants.config.iter();
     let mut config: Vec<(String, String)> = operators
         .filter(|(key, _)| !OF_THE_SERVER.contains(&key.as_str()))
         .cloned()
         .collect();
+    let idle_ms = client.limits().mcp.idle_ms.to_string();
+    for wait in WAITS {
+        if !config.iter().any(|(key, _)| key == wait) {
+            config.push((wait.to_owned(), idle_ms.clone()));
+        }
+    }
     let mut set = |key: &str, value: &str| config.push((key.to_owned(), value.to_owned()));
     set("server", server.name.as_str());
-    set("url", server.url.as_str());
+    set(URL, server.url.as_str());
     set("transport", server.transport.as_str());
+    if let Some(era) = known.era(server.url.as_str()) {
+        set(ERA, era);
+    }
     if let Some(auth) = &server.auth {
         set("secret", auth.secret().name.as_str());
     }

@@ -12,7 +12,10 @@ use crate::capability::secrets::SecretGrants;
 use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
 use crate::egress::Origin;
-use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants};
+use crate::runtime::LoadError;
+use crate::runtime::bindings::TrustedToolPre;
+use crate::runtime::inspection::Inspection;
+use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants, ToolState};
 
 impl Platform {
     /// Loads every tool, built-in ones first.
@@ -95,16 +98,24 @@ impl Platform {
             .as_ref()
             .ok_or_else(|| StartError::NoComponent(name.as_str().to_owned()))?;
         let max_bytes = self.limits.component.max_bytes;
-        let bytes =
-            component_file::read(path, max_bytes).map_err(|source| StartError::Unreadable {
+        let bytes = component_file::read_listed(path, max_bytes).map_err(|source| {
+            StartError::Unreadable {
                 tool: name.as_str().to_owned(),
-                path: path.clone(),
+                // The whole path says in which folder it was looked for.
+                path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 source,
-            })?;
+            }
+        })?;
         let by = GrantedBy::Manifest;
-        self.load(name.as_str(), &bytes, tool, Vec::new(), by).await
+        let name = name.as_str();
+        let runtime = &self.runtime;
+        let loaded = runtime
+            .load_listed_tool(name.to_owned(), bytes, tool.digest)
+            .await;
+        self.open(name, loaded, tool, Vec::new(), by).await
     }
 
+    /// Loads what is part of this program.
     async fn load(
         &self,
         name: &str,
@@ -113,13 +124,23 @@ impl Platform {
         opens: Vec<SecretName>,
         by: GrantedBy,
     ) -> Result<Arc<ToolComponent>, StartError> {
-        let (inspection, pre) = self
-            .runtime
-            .load_tool(bytes, tool.digest)
-            .map_err(|source| StartError::Load {
-                tool: name.to_owned(),
-                source,
-            })?;
+        let loaded = self.runtime.load_own_tool(name, bytes, tool.digest);
+        self.open(name, loaded, tool, opens, by).await
+    }
+
+    /// Asks what was loaded for its operations, and grants it what it may have.
+    async fn open(
+        &self,
+        name: &str,
+        loaded: Result<(Inspection, TrustedToolPre<ToolState>), LoadError>,
+        tool: &ToolConfig,
+        opens: Vec<SecretName>,
+        by: GrantedBy,
+    ) -> Result<Arc<ToolComponent>, StartError> {
+        let (inspection, pre) = loaded.map_err(|source| StartError::Load {
+            tool: name.to_owned(),
+            source,
+        })?;
         let mut origins = tool.origins.clone();
         for origin in configured_origins(name, tool)? {
             if !origins.contains(&origin) {

@@ -62,13 +62,15 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<AgentState>> {
 pub(crate) fn prepare(
     linker: &Linker<AgentState>,
     component: &Component,
-    inspection: Inspection,
-) -> wasmtime::Result<AgentComponent> {
-    let pre = AgentSandboxPre::new(linker.instantiate_pre(component)?)?;
-    Ok(AgentComponent { pre, inspection })
+) -> wasmtime::Result<AgentSandboxPre<AgentState>> {
+    AgentSandboxPre::new(linker.instantiate_pre(component)?)
 }
 
 impl AgentComponent {
+    pub(super) fn new(pre: AgentSandboxPre<AgentState>, inspection: Inspection) -> Self {
+        Self { pre, inspection }
+    }
+
     /// What was found in its bytes before it was compiled.
     pub fn inspection(&self) -> &Inspection {
         &self.inspection

@@ -25,9 +25,39 @@ const HOST_STACK_BYTES: usize = 1 << 20;
 pub(crate) enum Compiles {
     /// What the operator chose: the built-in components and the listed tools. The code is as fast as it can be.
     Chosen,
-    /// What an agent supplied. The compiler cannot be interrupted, and a function of a few kilobytes keeps its
-    /// optimisations and its better register allocation busy for minutes; so this is without them. The code is slower.
+    /// What an agent supplied. A function of a few kilobytes keeps the compiler's optimisations and its better register
+    /// allocation busy for minutes; so this is without them. The code is slower.
     Supplied,
+}
+
+impl Compiles {
+    /// What this compiles with, beside what all engines have. Images of memories and tables are left out of what agents
+    /// supply: a few bytes describe large ones.
+    fn configure(self, config: &mut Config) {
+        if self == Self::Supplied {
+            config
+                .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+                .cranelift_opt_level(OptLevel::None)
+                .table_lazy_init(false)
+                .memory_guaranteed_dense_image_size(0);
+        }
+    }
+}
+
+/// An engine that compiles and links like that of a host with these limits, and has room for one instance. What it compiles
+/// is kept in `cache_dir`.
+pub(super) fn for_one(
+    compiles: Compiles,
+    limits: &Limits,
+    cache_dir: Option<&Path>,
+) -> wasmtime::Result<Engine> {
+    let alone = Limits {
+        max_instances: 1,
+        ..limits.clone()
+    };
+    let mut config = config(&alone, cache_dir)?;
+    compiles.configure(&mut config);
+    Engine::new(&config)
 }
 
 /// An engine whose epoch advances every [`TICK_MS`] for as long as this lives.
@@ -42,14 +72,10 @@ impl TickingEngine {
     pub(crate) fn start(
         compiles: Compiles,
         limits: &Limits,
-        cache_dir: Option<&Path>,
+        cache_dir: &Path,
     ) -> wasmtime::Result<Self> {
-        let mut config = config(limits, cache_dir)?;
-        if compiles == Compiles::Supplied {
-            config
-                .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
-                .cranelift_opt_level(OptLevel::None);
-        }
+        let mut config = config(limits, Some(cache_dir))?;
+        compiles.configure(&mut config);
         let engine = Engine::new(&config)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let ticker = (engine.weak(), Arc::clone(&stopped));
@@ -91,12 +117,17 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
         .max(limits.tool.max_table_elements);
     // A component may hold several core instances, so the pools of core things are larger.
     let core_slots = limits.max_instances.saturating_mul(4);
+    let memories = limits.max_instances.saturating_mul(2);
     pool.total_component_instances(limits.max_instances)
         .total_stacks(limits.max_instances)
-        .total_core_instances(core_slots)
-        .total_memories(limits.max_instances.saturating_mul(2))
-        .total_tables(core_slots)
+        .total_core_instances(core_slots.max(limits.max_core_instances))
+        .total_memories(memories.max(limits.max_memories))
+        .total_tables(core_slots.max(limits.max_tables))
         .max_core_instances_per_component(limits.max_core_instances)
+        .max_memories_per_component(limits.max_memories)
+        .max_memories_per_module(limits.max_memories)
+        .max_tables_per_component(limits.max_tables)
+        .max_tables_per_module(limits.max_tables)
         .max_memory_size(max_memory_bytes)
         .table_elements(max_table_elements)
         .max_core_instance_size(4 << 20)

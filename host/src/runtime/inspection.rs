@@ -6,9 +6,10 @@
 //! fits the trusted class still gets only what the operator's manifest gives it.
 
 mod contract;
-mod cost;
 mod digest;
+mod expansion;
 mod fault;
+mod handed;
 mod interface;
 mod place;
 mod refusal;
@@ -16,13 +17,14 @@ mod shape;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
-pub use cost::TooCostly;
 pub use digest::{Digest, NotADigest};
 pub use fault::{LooksLike, NotAComponent};
+pub(super) use handed::HandedInspection;
 pub use place::Place;
 pub use refusal::{Objection, Refusal};
 
@@ -43,30 +45,34 @@ pub use refusal::{Objection, Refusal};
 pub fn inspect(bytes: &[u8], limits: &InspectionLimits) -> Result<Inspection, NotAComponent> {
     fault::check_form(bytes, limits)?;
     let findings = walk::walk(bytes, limits)?;
-    let agent_refusal = refusal::refusal(
-        Class::Agent,
-        &findings,
-        TooCostly::of(findings.cost, limits),
-    );
-    let tool_refusal = refusal::refusal(Class::Tool, &findings, None);
-    let class = match (&agent_refusal, &tool_refusal) {
-        (None, _) => Fit::Agent,
-        (Some(_), None) => Fit::NeedsTrust {
-            authority: contract::authority(&findings.imports),
-        },
-        (Some(agent), Some(tool)) => Fit::NoClass {
-            reasons: vec![agent.to_string(), tool.to_string()],
-        },
-    };
+    let agent_refusal = refusal::refusal(Class::Agent, &findings);
+    let tool_refusal = refusal::refusal(Class::Tool, &findings);
     Ok(Inspection {
         digest: Digest::of(bytes),
         size_bytes: bytes.len(),
-        class,
+        class: fit(
+            &findings.imports,
+            agent_refusal.as_ref(),
+            tool_refusal.as_ref(),
+        ),
         imports: findings.imports,
         exports: findings.exports.into_keys().collect(),
         agent_refusal,
         tool_refusal,
     })
+}
+
+/// The class of a component with these imports, which each class refuses for this reason.
+fn fit(imports: &[ImportFound], agent: Option<&Refusal>, tool: Option<&Refusal>) -> Fit {
+    match (agent, tool) {
+        (None, _) => Fit::Agent,
+        (Some(_), None) => Fit::NeedsTrust {
+            authority: contract::authority(imports),
+        },
+        (Some(agent), Some(tool)) => Fit::NoClass {
+            reasons: vec![agent.to_string(), tool.to_string()],
+        },
+    }
 }
 
 /// The WebAssembly features that a component may use.
@@ -90,13 +96,8 @@ pub fn accepted_features() -> WasmFeatures {
         .difference(WasmFeatures::GC_TYPES)
 }
 
-/// How much of a file the inspection is willing to look at, and what it lets through to the compiler.
-///
-/// Nothing can interrupt the compiler, so what an agent supplies is bounded before it. The worst
-/// function that was found to pass took the compiler 4 s and 300 MB, and 8,000,000 in all is 16 of those: half a minute
-/// on two cores. Without these limits, one function of 22 kB took 40 s and one of 12 kB over a minute. The sandbox is
-/// of 1,464 functions, the costliest of 220,081, together of 2,704,533.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// How much of a file the inspection is willing to look at, and what the worker may use that inspects and compiles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
     /// The size of the file, in bytes.
@@ -104,31 +105,41 @@ pub struct InspectionLimits {
     /// The size of one function, in bytes. The largest of the built-in components has 51,117; of tools written in Python,
     /// whose interpreter is part of them, 426,843.
     pub max_function_bytes: usize,
-    /// The size of a file of the agent class, in bytes.
-    pub max_agent_bytes: usize,
-    /// What compiling one function of the agent class may cost: about its branches times its variables.
-    pub max_agent_function_cost: u64,
-    /// What compiling all functions of a component of the agent class may cost together.
-    pub max_agent_cost: u64,
     /// How deep components may stand in one another; the outermost is at depth 0.
     pub max_depth: usize,
     /// Nested components and core modules together.
     pub max_parts: usize,
     /// Imports, at every place together.
     pub max_imports: usize,
+    /// Types, with those inside instances counted each time that an instance of them is made.
+    pub max_expanded_types: u64,
+    /// Instances, with those inside components counted each time that a component is instantiated.
+    pub max_expanded_instances: u64,
+    /// Processor time of one worker, in milliseconds, in grains of a second.
+    pub worker_cpu_ms: NonZeroU64,
+    /// From start to end of one worker, in milliseconds.
+    pub worker_wall_clock_ms: NonZeroU64,
+    /// Memory of one worker, in bytes.
+    pub worker_memory_bytes: NonZeroU64,
+    /// The code that a component may compile to, in bytes.
+    pub max_compiled_bytes: NonZeroU64,
 }
 
 impl Default for InspectionLimits {
     fn default() -> Self {
+        let positive = |n| NonZeroU64::new(n).expect("it is above zero");
         Self {
             max_bytes: 64 << 20,
             max_function_bytes: 1 << 20,
-            max_agent_bytes: 16 << 20,
-            max_agent_function_cost: 500_000,
-            max_agent_cost: 8_000_000,
             max_depth: 32,
             max_parts: 1_000,
             max_imports: 10_000,
+            max_expanded_types: 100_000,
+            max_expanded_instances: 1_000,
+            worker_cpu_ms: positive(180_000),
+            worker_wall_clock_ms: positive(900_000),
+            worker_memory_bytes: positive(2 << 30),
+            max_compiled_bytes: positive(256 << 20),
         }
     }
 }
@@ -164,6 +175,26 @@ impl Inspection {
             .collect()
     }
 
+    /// The class as which it would be loaded.
+    pub(super) fn loads_as(&self) -> Option<Class> {
+        match self.class {
+            Fit::Agent => Some(Class::Agent),
+            Fit::NeedsTrust { .. } => Some(Class::Tool),
+            Fit::NoClass { .. } => None,
+        }
+    }
+
+    /// Notes that the engine refuses the component as one of `class`, for this `reason`.
+    pub(super) fn refuse(&mut self, class: Class, reason: String) {
+        let refusal = Some(Refusal::by_the_engine(class, reason));
+        match class {
+            Class::Agent => self.agent_refusal = refusal,
+            Class::Tool => self.tool_refusal = refusal,
+        }
+        let (agent, tool) = (self.agent_refusal.as_ref(), self.tool_refusal.as_ref());
+        self.class = fit(&self.imports, agent, tool);
+    }
+
     /// Why the component may not be loaded as `class`; `None` when it may.
     #[must_use]
     pub fn refusal_for(&self, class: Class) -> Option<Refusal> {
@@ -189,7 +220,7 @@ pub struct ImportFound {
 }
 
 /// What an import brings in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
     /// An instance of an interface.
@@ -211,7 +242,7 @@ pub enum ImportKind {
 }
 
 /// The two classes of `wit/world.wit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// What an agent supplies: it can call tools and nothing else.
@@ -236,20 +267,6 @@ pub enum Fit {
         /// One sentence for each class.
         reasons: Vec<String>,
     },
-}
-
-/// `text` from a binary, fit for one line of a message: escaped and of bounded length.
-fn plain(text: &str) -> String {
-    const MAX_CHARS: usize = 160;
-    let mut shown: String = text
-        .chars()
-        .take(MAX_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
 //! What a tool's outbound requests may use is the egress policy's business, not this file's.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
@@ -17,7 +17,7 @@ use super::inspection::InspectionLimits;
 pub const TICK_MS: u64 = 10;
 
 /// The limits of one host process.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// How many components' instances may exist at once; what comes on top is refused and may be tried again. Runs in
@@ -25,9 +25,13 @@ pub struct Limits {
     pub max_instances: u32,
     /// How many core instances one component may be composed of.
     pub max_core_instances: u32,
+    /// How many linear memories one component may have.
+    pub max_memories: u32,
+    /// How many tables one component may have.
+    pub max_tables: u32,
     /// How much native stack a guest may use, in bytes: what bounds its recursion.
     pub max_stack_bytes: usize,
-    /// How many components that agents supplied are inspected and compiled at once; the others wait.
+    /// How many workers inspect and compile components at once; further components wait.
     pub max_concurrent_compilations: NonZeroUsize,
     /// How large and how deep a component may be.
     pub component: InspectionLimits,
@@ -37,6 +41,8 @@ pub struct Limits {
     pub tool: ToolLimits,
     /// Limits of requests that trusted tools answer over HTTP.
     pub stream: StreamLimits,
+    /// Limits of calls to MCP servers.
+    pub mcp: McpLimits,
 }
 
 impl Default for Limits {
@@ -44,18 +50,21 @@ impl Default for Limits {
         Self {
             max_instances: 256,
             max_core_instances: 64,
+            max_memories: 20,
+            max_tables: 20,
             max_stack_bytes: 4 << 20,
-            max_concurrent_compilations: NonZeroUsize::MIN,
+            max_concurrent_compilations: NonZeroUsize::new(4).expect("it is above zero"),
             component: InspectionLimits::default(),
             agent: AgentLimits::default(),
             tool: ToolLimits::default(),
             stream: StreamLimits::default(),
+            mcp: McpLimits::default(),
         }
     }
 }
 
 /// The limits of one run of an agent.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
     /// Runs that one app may have at once over the HTTP API.
@@ -107,7 +116,7 @@ impl Default for AgentLimits {
 }
 
 /// The limits of one call of a trusted tool.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolLimits {
     /// From start to end, upstream included, in milliseconds.
@@ -148,7 +157,7 @@ impl Default for ToolLimits {
 
 /// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as well, but for the wall
 /// clock and the size of the answer, which streams.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
     /// Requests that are being answered at once; what comes on top is refused and may be tried again.
@@ -168,6 +177,29 @@ impl Default for StreamLimits {
             max_per_app: 64,
             idle_ms: 120_000,
             wall_clock_ms: 1_800_000,
+        }
+    }
+}
+
+/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall clock.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpLimits {
+    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the egress policy's
+    /// `first_byte_timeout_ms` and `idle_timeout_ms`.
+    pub idle_ms: NonZeroU64,
+    /// From start to end, in milliseconds.
+    pub wall_clock_ms: u64,
+    /// For the word to a server that a session has ended, in milliseconds; no run waits for it.
+    pub end_ms: u64,
+}
+
+impl Default for McpLimits {
+    fn default() -> Self {
+        Self {
+            idle_ms: NonZeroU64::new(60_000).expect("it is above zero"),
+            wall_clock_ms: 600_000,
+            end_ms: 5_000,
         }
     }
 }

@@ -26,6 +26,11 @@ use crate::capability::secrets::{self, SecretGrants, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use crate::telemetry::Metrics;
 
+/// Two operations of the client of MCP servers, which are not described, so that no agent can call them: what it found
+/// out about its server, and the end of its session.
+const FOUND: &str = "found";
+const END: &str = "end";
+
 /// Who decides which secrets a tool may resolve, and where it may send them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -248,8 +253,17 @@ impl ToolComponent {
                 guest,
                 store,
                 limits: Arc::clone(&self.limits),
+                wall_clock: self.wall_clock(),
             }),
             Err(error) => Err(ToolFailure::of(error, &store.data().meter)),
+        }
+    }
+
+    /// What a call may take from start to end, and the name of that limit.
+    fn wall_clock(&self) -> (u64, &'static str) {
+        match self.grants.by {
+            GrantedBy::Manifest => (self.limits.tool.wall_clock_ms, Section::Tool.wall_clock()),
+            GrantedBy::AgentFile => (self.limits.mcp.wall_clock_ms, "limits.mcp.wall_clock_ms"),
         }
     }
 
@@ -300,6 +314,7 @@ pub(crate) struct ToolInstance {
     guest: TrustedTool,
     store: Store<ToolState>,
     limits: Arc<Limits>,
+    wall_clock: (u64, &'static str),
 }
 
 impl ToolInstance {
@@ -314,9 +329,10 @@ impl ToolInstance {
         let state = self.store.data_mut();
         state.secrets.start_call();
         state.meter.restart_clock();
+        let (wall_clock_ms, limit) = self.wall_clock;
         let answer = within(
-            self.limits.tool.wall_clock_ms,
-            Section::Tool.wall_clock(),
+            wall_clock_ms,
+            limit,
             guest.call_call(&mut self.store, operation, &input),
         )
         .await?
@@ -333,6 +349,20 @@ impl ToolInstance {
             .into());
         }
         Ok(answer)
+    }
+
+    /// What the client of an MCP server found out about it; it asks nobody for that.
+    pub(crate) async fn found(&mut self) -> Result<String, ToolFailure> {
+        self.call(FOUND, "{}")
+            .await?
+            .map_err(|_| ToolFailure::Unanswered)
+    }
+
+    /// Has the client of an MCP server end its session.
+    pub(crate) async fn end(&mut self) -> Result<(), ToolFailure> {
+        self.wall_clock = (self.limits.mcp.end_ms, "limits.mcp.end_ms");
+        let ended = self.call(END, "{}").await?;
+        ended.map(drop).map_err(|_| ToolFailure::Unanswered)
     }
 
     async fn describe(&mut self) -> Result<Vec<Operation>, ToolFailure> {

@@ -1,182 +1,240 @@
-//! The forms of a set of secrets, arranged to be found: the leftmost first, and
-//! of those the longest. It knows nothing of what happens to a find.
+//! The runs of a set of secrets, and where one of them begins in a text. It knows nothing of what happens
+//! to a find.
 //!
-//! A text is looked at byte by byte; only where a form begins with that byte are
-//! forms compared. That is linear for anything but a secret that repeats itself.
+//! A text is sieved first: a table tells for each four bytes whether a run can begin with them. Only where it
+//! can, or where a character may be spelled in another way than as itself, the place is looked at.
 
-use std::collections::BTreeSet;
-use std::ops::{ControlFlow, Range};
+mod look;
+mod sieve;
 
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use self::look::Look;
+use self::sieve::{ESCAPE, Sieve, TOKEN};
 use super::WHOLE_TOKEN_BELOW_BYTES;
-use super::form::{Form, forms};
+use super::alias::aliases;
+use super::context::Context;
+use super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, runs};
+use super::spelling::MAX_SPELLING_BYTES;
 
-/// One form of one secret.
-struct Pattern {
-    form: Form,
-    /// Which secret, as an index into the names.
-    secret: usize,
-    whole_token: bool,
+/// Bits of the sieve for each run, at least; more of them let less through.
+const BITS_PER_RUN: usize = 64;
+const SIEVE_BITS: Range<usize> = 1 << 16..1 << 20;
+
+/// What of a value is a find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Any run of it.
+    Runs,
+    /// The same, where upper and lower case are one.
+    RunsInAnyCase,
+    /// All of it.
+    Values,
+}
+
+/// Something found at a place of a text.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it ends.
+    pub(super) end: usize,
+    /// The secrets that it can be of.
+    pub(super) names: Vec<Arc<str>>,
+    /// Of these, the first whose value ends here.
+    pub(super) ended: Option<Arc<str>>,
 }
 
 /// What is at one place of a text.
-enum Place {
-    /// A form of this length, of this secret.
-    Found {
-        len: usize,
-        secret: usize,
-    },
-    /// Nothing yet: more text could make it a form, or a longer one.
+pub(super) enum Place {
+    Found(Found),
+    /// Nothing yet: more text could make it something, or something longer.
     Unfinished,
     Nothing,
 }
 
-/// All forms of a set of secrets.
+/// Runs of one notation, in order.
+struct Shelf {
+    notation: Notation,
+    runs: Zeroizing<Vec<Run>>,
+    /// Where the runs begin that begin with each byte, and where the last ones end.
+    first: Zeroizing<Vec<u32>>,
+}
+
+/// What is looked for.
 pub(super) struct Patterns {
-    names: Vec<String>,
-    replacements: Vec<Vec<u8>>,
-    /// Grouped by their first byte; in each group the longest first.
-    patterns: Vec<Pattern>,
-    /// For each byte, the group of the patterns that begin with it.
-    groups: Box<[Range<usize>; 256]>,
+    names: Vec<Arc<str>>,
+    needles: Vec<Needle>,
+    shelves: Vec<Shelf>,
+    /// Needles that are found only as a whole token.
+    tokens: Vec<Needle>,
+    sieve: Zeroizing<Vec<u64>>,
+    /// What the sieve knows of each byte.
+    classes: [u8; 256],
 }
 
 impl Patterns {
-    pub(super) fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+    pub(super) fn new<'s>(
+        secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
+        sought: Sought,
+    ) -> Self {
+        let ignores_case = sought == Sought::RunsInAnyCase;
         let mut names = Vec::new();
-        let mut patterns = Vec::new();
+        let (mut needles, mut tokens) = (Vec::new(), Vec::new());
+        let mut all_runs = Vec::new();
         for (secret, (name, value)) in secrets.into_iter().enumerate() {
-            let trimmed = value.trim();
-            let value = if trimmed.is_empty() { value } else { trimmed };
-            let whole_token = value.len() < WHOLE_TOKEN_BELOW_BYTES;
-            names.push(name.to_owned());
-            patterns.extend(
-                forms(value)
-                    .into_iter()
-                    .filter(|form| !form.is_empty())
-                    .map(|form| Pattern {
-                        form,
-                        secret,
-                        whole_token,
-                    }),
-            );
-        }
-        // Of equal forms, one that matches everywhere stays; then the one that was
-        // given first, because the sort is stable.
-        patterns.sort_by(|a, b| {
-            let key = (a.form[0], b.form.len(), &*a.form, a.whole_token);
-            key.cmp(&(b.form[0], a.form.len(), &*b.form, b.whole_token))
-        });
-        patterns.dedup_by(|later, earlier| later.form == earlier.form);
-
-        let mut groups = Box::new([const { 0..0 }; 256]);
-        for (index, pattern) in patterns.iter().enumerate() {
-            let group = &mut groups[usize::from(pattern.form[0])];
-            if group.start == group.end {
-                group.start = index;
+            names.push(Arc::from(name));
+            for value in aliases(value) {
+                if value.len() < WHOLE_TOKEN_BELOW_BYTES {
+                    let mut short = Needle::all(value.as_bytes(), secret, ignores_case);
+                    // As a whole token it stands alone, in base64 too.
+                    short.truncate(3);
+                    tokens.extend(short.into_iter().filter(|it| !it.symbols.is_empty()));
+                    continue;
+                }
+                let runs = Rc::new(match sought {
+                    Sought::Values => vec![0..value.len()],
+                    Sought::Runs | Sought::RunsInAnyCase => runs(&value),
+                });
+                for needle in Needle::all(value.as_bytes(), secret, ignores_case) {
+                    all_runs.push((needles.len() as u32, Rc::clone(&runs)));
+                    needles.push(needle);
+                }
             }
-            group.end = index + 1;
         }
-        Self {
-            replacements: names
-                .iter()
-                .map(|name| format!("[redacted:{name}]").into_bytes())
-                .collect(),
+        let notations = [
+            Notation::Plain,
+            Notation::PlainInAnyCase,
+            Notation::Hex,
+            Notation::Base64,
+        ];
+        let shelves: Vec<Shelf> = notations
+            .into_iter()
+            .map(|notation| Shelf::new(notation, &needles, &all_runs))
+            .filter(|shelf| !shelf.runs.is_empty())
+            .collect();
+        let count: usize = shelves.iter().map(|shelf| shelf.runs.len()).sum();
+        let bits = (count * BITS_PER_RUN)
+            .next_power_of_two()
+            .clamp(SIEVE_BITS.start, SIEVE_BITS.end);
+        let mut patterns = Self {
             names,
-            patterns,
-            groups,
+            classes: sieve::classes(&needles, &tokens),
+            sieve: Zeroizing::new(vec![0; bits / 64]),
+            needles,
+            shelves,
+            tokens,
+        };
+        for needle in &patterns.needles {
+            sieve::put(&mut patterns.sieve, needle);
         }
+        patterns
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.needles.is_empty() && self.tokens.is_empty()
     }
 
-    pub(super) fn name(&self, secret: usize) -> &str {
-        &self.names[secret]
+    fn class(&self, byte: u8) -> u8 {
+        self.classes[usize::from(byte)]
     }
 
-    pub(super) fn replacement(&self, secret: usize) -> &[u8] {
-        &self.replacements[secret]
-    }
-
-    pub(super) fn names_of(&self, secrets: impl IntoIterator<Item = usize>) -> Vec<String> {
-        let names: BTreeSet<&str> = secrets.into_iter().map(|s| self.name(s)).collect();
-        names.into_iter().map(str::to_owned).collect()
-    }
-
-    /// One less than the longest form; a whole token also waits for what follows it.
+    /// The most bytes that a place can be unfinished for: the longest run, each character of it in its longest
+    /// spelling and with the longest gap before it.
     pub(super) fn max_held_bytes(&self) -> usize {
-        self.patterns
-            .iter()
-            .map(|p| p.form.len() - usize::from(!p.whole_token))
-            .max()
-            .unwrap_or(0)
+        let runs = self.shelves.iter().flat_map(|shelf| shelf.runs.iter());
+        let tokens = self.tokens.iter().map(|it| it.symbols.len());
+        let symbols = runs.map(Run::len).chain(tokens).max();
+        symbols.map_or(0, |symbols| {
+            // The padding of base64, and what follows a token.
+            (symbols + 4) * (1 + MAX_GAP_CHARS) * MAX_SPELLING_BYTES
+        })
     }
 
-    /// Tells `found` each form in `text`, with the index of its secret, until it
-    /// breaks. `before` is the byte before the text; `more` tells that more text
-    /// may follow. Gives the place up to which the text is settled: its end,
-    /// unless what follows could still change what is found from there on.
-    pub(super) fn scan(
+    /// The first place from `at` on where something is found or unfinished, and what; none where there is
+    /// nothing up to the end. `before` is what stood before the text; `more` tells that more may follow;
+    /// `context` where short values may be.
+    pub(super) fn next(
         &self,
         text: &[u8],
-        before: Option<u8>,
+        mut at: usize,
+        before: &[u8],
         more: bool,
-        mut found: impl FnMut(Range<usize>, usize) -> ControlFlow<()>,
-    ) -> usize {
-        let mut at = 0;
+        context: &mut Context,
+    ) -> Option<(usize, Place)> {
+        if self.is_empty() {
+            return None;
+        }
+        let has_tokens = !self.tokens.is_empty();
+        let mut sieve = Sieve::new(self, text, at);
+        let mut let_through = sieve.next(at);
         while at < text.len() {
-            let group = self.groups[usize::from(text[at])].clone();
-            if group.start == group.end {
-                at += 1;
-                continue;
-            }
-            let before = if at == 0 { before } else { Some(text[at - 1]) };
-            match self.place(&self.patterns[group], &text[at..], before, more) {
-                Place::Found { len, secret } => {
-                    if found(at..at + len, secret).is_break() {
-                        return at;
-                    }
-                    at += len;
+            if has_tokens
+                && self.class(text[at]) & (TOKEN | ESCAPE) != 0
+                && context.allows(text, at)
+            {
+                match look::token(self, text, at, before, more) {
+                    Place::Nothing => {}
+                    place => return Some((at, place)),
                 }
-                Place::Unfinished => return at,
-                Place::Nothing => at += 1,
             }
+            if at == let_through {
+                match Look::at(self, text, at, more) {
+                    Place::Nothing => let_through = sieve.next(at + 1),
+                    place => return Some((at, place)),
+                }
+            }
+            at = if has_tokens { at + 1 } else { let_through };
         }
-        at
-    }
-
-    fn place(&self, group: &[Pattern], rest: &[u8], before: Option<u8>, more: bool) -> Place {
-        for pattern in group {
-            if pattern.whole_token && before.is_some_and(is_token_byte) {
-                continue;
-            }
-            let form = pattern.form.as_slice();
-            if rest.len() < form.len() {
-                if more && form.starts_with(rest) {
-                    return Place::Unfinished;
-                }
-                continue;
-            }
-            if !rest.starts_with(form) {
-                continue;
-            }
-            if pattern.whole_token {
-                match rest.get(form.len()) {
-                    None if more => return Place::Unfinished,
-                    Some(&byte) if is_token_byte(byte) => continue,
-                    _ => {}
-                }
-            }
-            return Place::Found {
-                len: form.len(),
-                secret: pattern.secret,
-            };
-        }
-        Place::Nothing
+        None
     }
 }
 
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+impl Shelf {
+    fn new(notation: Notation, needles: &[Needle], all: &[(u32, Rc<Vec<Range<usize>>>)]) -> Self {
+        let own = || {
+            all.iter()
+                .filter(|(needle, _)| needles[*needle as usize].notation == notation)
+        };
+        let count = own().map(|(_, runs)| runs.len()).sum();
+        // No copy is left behind by growing.
+        let mut runs = Zeroizing::new(Vec::with_capacity(count));
+        for (needle, spans) in own() {
+            runs.extend(
+                spans
+                    .iter()
+                    .map(|span| Run::new(*needle, needles, span.clone()))
+                    .filter(|run| !run.begins_a_line(needles)),
+            );
+        }
+        runs.sort_unstable_by(|a, b| a.order(b, needles));
+        runs.dedup_by(|b, a| {
+            a.needle(needles).secret == b.needle(needles).secret
+                && a.symbols(needles) == b.symbols(needles)
+                && a.is_last(needles) == b.is_last(needles)
+        });
+        let mut first = Zeroizing::new(vec![0; 257]);
+        for run in runs.iter() {
+            first[usize::from(run.symbols(needles)[0]) + 1] += 1;
+        }
+        for byte in 0..256 {
+            first[byte + 1] += first[byte];
+        }
+        Self {
+            notation,
+            runs,
+            first,
+        }
+    }
+
+    fn beginning_with(&self, symbol: u8) -> Range<usize> {
+        let at = usize::from(symbol);
+        self.first[at] as usize..self.first[at + 1] as usize
+    }
 }

@@ -3,13 +3,14 @@
 //! It does not know where a message in the stream ends.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::Scrubber;
+use super::context::{Context, Walk};
+use super::find::{Piece, Scan};
 
 /// Replaces secrets in a stream of bytes.
 pub struct StreamScrubber {
@@ -26,6 +27,14 @@ impl StreamScrubber {
             window: Window::default(),
             blocked: BTreeSet::new(),
         }
+    }
+
+    /// The same for JSON and for events that carry it: a short value is taken out of texts alone, so that what
+    /// comes out is still JSON.
+    pub fn of_json(scrubber: Arc<Scrubber>) -> Self {
+        let mut stream = Self::new(scrubber);
+        stream.window.scan = Scan::of(Context::Json(Walk::default()));
+        stream
     }
 
     /// Looks for other secrets from here on: when one more was released since.
@@ -57,26 +66,36 @@ impl StreamScrubber {
     }
 
     fn settle(&mut self, text: Bytes, more: bool) -> Bytes {
-        let patterns = &self.scrubber.patterns;
         let mut clean = Vec::new();
-        let mut copied = 0;
-        let mut changed = false;
-        let settled = patterns.scan(&text, self.window.before, more, |range, secret| {
-            clean.extend_from_slice(&text[copied..range.start]);
-            clean.extend_from_slice(patterns.replacement(secret));
-            copied = range.end;
-            changed = true;
-            if !self.blocked.contains(patterns.name(secret)) {
-                self.blocked.insert(patterns.name(secret).to_owned());
+        let mut only = None;
+        let mut has_changed = false;
+        let Self {
+            scrubber,
+            window,
+            blocked,
+        } = self;
+        let settled = window.scan.run(&scrubber.patterns, &text, more, |piece| {
+            // One clean piece is passed on without a copy.
+            if let Some(first) = only.take() {
+                clean.extend_from_slice(&text[first]);
+                has_changed = true;
             }
-            ControlFlow::Continue(())
+            match piece {
+                Piece::Clean(range) if !has_changed => only = Some(range),
+                Piece::Clean(range) => clean.extend_from_slice(&text[range]),
+                Piece::Secret(name) => {
+                    has_changed = true;
+                    super::write_marker(&mut clean, name);
+                    if !blocked.contains(name) {
+                        blocked.insert(name.to_owned());
+                    }
+                }
+            }
         });
-        self.window.hold(&text, settled);
-        if changed {
-            clean.extend_from_slice(&text[copied..settled]);
-            Bytes::from(clean)
-        } else {
-            text.slice(..settled)
+        window.hold(&text, settled);
+        match only {
+            Some(range) => text.slice(range),
+            None => Bytes::from(clean),
         }
     }
 }
@@ -134,26 +153,20 @@ impl SecretDetector {
 
     fn settle(&mut self, text: Bytes, more: bool) -> Result<Bytes, Leak> {
         let patterns = &self.scrubber.patterns;
-        let mut leak = None;
-        let settled = patterns.scan(&text, self.window.before, more, |_, secret| {
-            leak = Some(Leak {
-                name: patterns.name(secret).to_owned(),
-            });
-            ControlFlow::Break(())
-        });
-        if let Some(leak) = leak {
-            return Err(leak);
-        }
+        let first = self.window.scan.first(patterns, &text, more);
+        let settled = first.map_err(|name| Leak {
+            name: name.to_string(),
+        })?;
         self.window.hold(&text, settled);
         Ok(text.slice(..settled))
     }
 }
 
-/// The part of a stream that is not settled yet, and the byte before it.
+/// The part of a stream that is not settled yet, and what is known of the part before it.
 #[derive(Default)]
 struct Window {
     held: Zeroizing<Vec<u8>>,
-    before: Option<u8>,
+    scan: Scan,
 }
 
 impl Window {
@@ -171,9 +184,6 @@ impl Window {
 
     /// Holds what comes after the settled part.
     fn hold(&mut self, text: &[u8], settled: usize) {
-        if let Some(&last) = text[..settled].last() {
-            self.before = Some(last);
-        }
         self.held = Zeroizing::new(text[settled..].to_vec());
     }
 }

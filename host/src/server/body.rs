@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, timeout};
 
+use super::connection::Shared;
+use super::gate::Turn;
 use super::pace::{InFlight, Pace, at};
 use super::settings::ServerLimits;
 
@@ -43,15 +45,20 @@ pub(super) struct RequestBody {
     /// Made when there is something to wait for, which for most bodies there is not.
     timer: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
-    limits: ServerLimits,
+    /// The pace knows that the client is waited for.
+    is_awaited: bool,
+    /// Until the client is waited for.
+    turn: Option<Arc<Turn>>,
+    shared: Arc<Shared>,
     pace: Arc<Pace>,
 }
 
 impl RequestBody {
     pub(super) fn of(
         request: Request<Incoming>,
-        limits: ServerLimits,
-        pace: Arc<Pace>,
+        shared: &Arc<Shared>,
+        pace: &Arc<Pace>,
+        turn: Option<Arc<Turn>>,
     ) -> Request<axum::body::Body> {
         let is_multiplexed = request.version() == Version::HTTP_2;
         request.map(|incoming| {
@@ -61,11 +68,13 @@ impl RequestBody {
             axum::body::Body::new(Self {
                 incoming: Some(incoming),
                 is_multiplexed,
-                due: Instant::now() + limits.request_body_timeout(),
+                due: Instant::now() + shared.limits.request_body_timeout(),
                 timer: None,
                 has_ended: false,
-                limits,
-                pace,
+                is_awaited: false,
+                turn,
+                shared: Arc::clone(shared),
+                pace: Arc::clone(pace),
             })
         })
     }
@@ -73,6 +82,18 @@ impl RequestBody {
     fn incoming(&self) -> &Incoming {
         let incoming = self.incoming.as_ref();
         incoming.expect("it is there until it is dropped")
+    }
+
+    fn await_client(&mut self, is_awaited: bool) {
+        if let Some(turn) = self.turn.take_if(|_| is_awaited) {
+            turn.end();
+        }
+        match (self.is_awaited, is_awaited) {
+            (false, true) => self.pace.body_awaited(),
+            (true, false) => self.pace.body_settled(),
+            _ => {}
+        }
+        self.is_awaited = is_awaited;
     }
 }
 
@@ -87,7 +108,9 @@ impl Body for RequestBody {
         let body = &mut *self;
         let incoming = body.incoming.as_mut();
         let incoming = incoming.expect("it is there until it is dropped");
-        match Pin::new(incoming).poll_frame(context) {
+        let polled = Pin::new(incoming).poll_frame(context);
+        body.await_client(polled.is_pending());
+        match polled {
             Poll::Ready(None) => {
                 body.has_ended = true;
                 Poll::Ready(None)
@@ -99,7 +122,7 @@ impl Body for RequestBody {
                     .timer
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
                 timer.as_mut().poll(context).map(|()| {
-                    let timeout_ms = body.limits.request_body_timeout_ms;
+                    let timeout_ms = body.shared.limits.request_body_timeout_ms;
                     Some(Err(BodyError::TooSlow { timeout_ms }))
                 })
             }
@@ -118,6 +141,7 @@ impl Body for RequestBody {
 /// The answer may be given before the body is there, and the client may read it only after it has sent everything.
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        self.await_client(false);
         let Some(incoming) = self.incoming.take() else {
             return;
         };
@@ -128,9 +152,15 @@ impl Drop for RequestBody {
             // The whole connection ends with this answer, and is closed with care.
             return self.pace.body_left();
         }
-        // The stream would be reset behind the answer, which clients should survive and some do not.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(discard(incoming, self.limits));
+        // The stream would be reset behind the answer, which clients should survive and some do not. Where very many
+        // bodies are dropped already, they have to: each of them takes memory.
+        let place = Arc::clone(&self.shared.discards).try_acquire_owned();
+        if let (Ok(place), Ok(runtime)) = (place, Handle::try_current()) {
+            let limits = self.shared.limits;
+            runtime.spawn(async move {
+                discard(incoming, limits).await;
+                drop(place);
+            });
         }
     }
 }

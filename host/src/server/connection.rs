@@ -17,32 +17,44 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep_until, timeout};
 use tower::ServiceExt;
 
 use super::body::{RequestBody, ResponseBody};
-use super::pace::{Late, Pace, at};
-use super::settings::ServerLimits;
+use super::claim::Claim;
+use super::gate::{Gate, Turn};
+use super::pace::{InFlight, Late, Pace, at};
+use super::proxies::TrustedProxies;
+use super::settings::{ServerConfig, ServerLimits};
 use super::socket::{Socket, Stream, close_gently};
+use super::stopping::{Stage, Stopping};
 use super::tls::Tls;
 
 /// What all connections share.
 pub(super) struct Shared {
     pub limits: ServerLimits,
+    pub proxies: TrustedProxies,
     pub tls: Option<Arc<Tls>>,
     pub router: Router,
     pub http: Builder<TokioExecutor>,
+    /// Requests of strangers that are worked at.
+    pub gate: Arc<Gate>,
+    /// Places for bodies of HTTP/2 that are read and dropped.
+    pub discards: Arc<Semaphore>,
 }
 
 impl Shared {
-    pub(super) fn new(limits: ServerLimits, tls: Option<Arc<Tls>>, router: Router) -> Arc<Self> {
-        let http = http(&limits);
+    pub(super) fn new(config: &ServerConfig, tls: Option<Arc<Tls>>, router: Router) -> Arc<Self> {
+        let limits = config.limits;
         Arc::new(Self {
+            http: http(&limits),
+            gate: Gate::new(limits.max_stranger_requests.get()),
+            discards: Arc::new(Semaphore::new(limits.http2_max_discards)),
             limits,
+            proxies: config.trusted_proxies.clone(),
             tls,
             router,
-            http,
         })
     }
 }
@@ -52,8 +64,8 @@ pub(super) struct Wire {
     pub pace: Arc<Pace>,
     /// To close now, because another connection needs the room.
     pub closing: Arc<Notify>,
-    /// To take no request after those in flight.
-    pub draining: watch::Receiver<bool>,
+    /// To take no request after those in flight, and to end them.
+    pub stage: watch::Receiver<Stage>,
 }
 
 /// Serves one connection until it ends.
@@ -62,7 +74,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     tokio::select! {
         () = converse(shared, stream, peer, wire) => {}
         () = closing.notified() => {
-            tracing::debug!(%peer, limit = "server.limits.max_connections", "a waiting connection is closed for a new one");
+            tracing::debug!(%peer, "a waiting connection is closed for a new one");
         }
     }
 }
@@ -83,7 +95,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
             );
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
-                _ = wire.draining.wait_for(|draining| *draining) => return,
+                _ = wire.stage.wait_for(|stage| *stage >= Stage::Draining) => return,
             };
             match shaken {
                 Ok(Ok(stream)) => Box::new(stream),
@@ -95,7 +107,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
             }
         }
     };
-    let (socket, returned) = Socket::new(stream, &wire.pace);
+    let (socket, returned) = Socket::new(stream, &wire.pace, &shared.gate, head_bytes(limits));
     let may_have_more = speak(&shared, socket, peer, &mut wire).await;
     if may_have_more && let Ok(stream) = returned.await {
         close_gently(stream, limits).await;
@@ -106,9 +118,17 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
 async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
     let limits = &shared.limits;
     let pace = &wire.pace;
-    let answer = service_fn(|request| answer(Arc::clone(shared), Arc::clone(pace), peer, request));
+    let stopping = Stopping(wire.stage.clone());
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(stopping.clone());
+        // Now, and not when it is first worked at: until then, it takes memory already.
+        let in_flight = pace.request(request.version() == Version::HTTP_2);
+        let turn = (!pace.is_known()).then(|| shared.gate.turn());
+        answer(Arc::clone(shared), in_flight, turn, peer, request)
+    });
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(socket), answer));
     let mut look_again = pin!(sleep_until(at(Instant::now())));
+    let mut closing = wire.stage.clone();
     let mut is_draining = false;
     let mut is_idle = false;
     loop {
@@ -123,9 +143,13 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
                 });
                 return was_refused || pace.has_unread_body();
             }
-            _ = wire.draining.wait_for(|draining| *draining), if !is_draining => {
+            _ = wire.stage.wait_for(|stage| *stage >= Stage::Draining), if !is_draining => {
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            // Requests in flight hear of it and end; where there is none, nothing is waited for.
+            _ = closing.wait_for(|stage| *stage >= Stage::Closing), if pace.is_at_rest() => {
+                return false;
             }
             () = look_again.as_mut() => match pace.verdict(Instant::now(), limits) {
                 Ok(moment) => look_again.as_mut().reset(at(moment)),
@@ -145,14 +169,27 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
 
 async fn answer(
     shared: Arc<Shared>,
-    pace: Arc<Pace>,
+    in_flight: InFlight,
+    turn: Option<Arc<Turn>>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = pace.request(request.version() == Version::HTTP_2);
-    let mut request = RequestBody::of(request, shared.limits, Arc::clone(&pace));
-    request.extensions_mut().insert(ConnectInfo(peer));
+    let pace = Arc::clone(in_flight.pace());
+    let mut request = RequestBody::of(request, &shared, &pace, turn.clone());
+    let arrival = shared.proxies.arrival(peer.ip(), request.headers());
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(peer));
+    extensions.insert(arrival);
+    extensions.insert(Claim::new(&pace, turn.clone()));
+    if let Some(malformed) = in_flight.refused_head() {
+        extensions.insert(malformed);
+        // What follows it is not read, and the connection is closed with care.
+        pace.body_left();
+    }
     let mut response = shared.router.clone().oneshot(request).await?;
+    if let Some(turn) = turn {
+        turn.end();
+    }
     // Hyper ends such a connection and does not say so; a client that used it again would lose its next request.
     if pace.has_unread_body() {
         let headers = response.headers_mut();
@@ -169,15 +206,13 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between them in its own
 /// words, and the library, whose refusals have no body, refuses what would take memory.
 fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
-    let header_bytes = limits.max_header_bytes.saturating_mul(2);
-    let head_bytes = limits.max_uri_bytes.saturating_mul(2) + header_bytes as usize;
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
         // `pace` has this timeout and its companions.
         .header_read_timeout(None)
         .max_headers(limits.max_headers.saturating_mul(2))
-        .max_buf_size(head_bytes.max(HTTP1_BUFFER_MIN_BYTES));
+        .max_buf_size(head_bytes(limits));
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_max_streams.get())
@@ -185,7 +220,16 @@ fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
         .max_local_error_reset_streams(limits.http2_max_resets)
         .keep_alive_interval(limits.http2_ping())
         .keep_alive_timeout(limits.http2_ping())
-        .max_header_list_size(header_bytes)
+        .max_header_list_size(limits.max_header_bytes.saturating_mul(2))
+        .initial_connection_window_size(limits.http2_window_bytes.get())
+        .initial_stream_window_size(limits.http2_window_bytes.get())
         .max_send_buf_size(SEND_BUFFER_BYTES);
     http
+}
+
+/// How many bytes of a head of HTTP/1.1 are read before the library refuses it.
+fn head_bytes(limits: &ServerLimits) -> usize {
+    let header_bytes = limits.max_header_bytes.saturating_mul(2) as usize;
+    let head_bytes = limits.max_uri_bytes.saturating_mul(2) + header_bytes;
+    head_bytes.max(HTTP1_BUFFER_MIN_BYTES)
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::framing::Malformed;
 use super::settings::ServerLimits;
 
 /// One connection's.
@@ -17,10 +18,20 @@ struct State {
     waits_for: WaitsFor,
     since: Instant,
     in_flight: usize,
+    /// Requests in flight whose bodies are being waited for.
+    awaited_bodies: usize,
+    /// A right credential was seen on this connection.
+    is_known: bool,
+    /// A request was answered.
+    is_heard: bool,
+    /// When a right credential was last of use; of a stranger, when the connection was made.
+    earned: Instant,
     /// HTTP/2: what comes between requests may be a ping, and need not be a head.
     is_multiplexed: bool,
     /// A request's body was not read to its end.
     has_unread_body: bool,
+    /// The request that is answered because its head is malformed, counted from 1.
+    refused_head: Option<(u64, Malformed)>,
     /// When the client was given a piece of a response, by response, until it has taken it.
     given: HashMap<u64, Instant>,
     next_response: u64,
@@ -32,6 +43,17 @@ enum WaitsFor {
     Head,
     /// Anything.
     Request,
+}
+
+/// A connection that waits for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// A right credential was seen on it.
+    pub is_known: bool,
+    /// Since when nothing was of use to one with a right credential. What a stranger asks does not change it.
+    pub since: Instant,
+    /// Since when it has been answered and nothing of it is under way.
+    pub done: Option<Instant>,
 }
 
 /// The setting that was exceeded.
@@ -60,8 +82,13 @@ impl Pace {
             waits_for: WaitsFor::Head,
             since: now,
             in_flight: 0,
+            awaited_bodies: 0,
+            is_known: false,
+            is_heard: false,
+            earned: now,
             is_multiplexed: false,
             has_unread_body: false,
+            refused_head: None,
             given: HashMap::new(),
             next_response: 0,
         })))
@@ -91,6 +118,11 @@ impl Pace {
         }
     }
 
+    /// The head of a request, counted from 1, is malformed; nothing after it is read.
+    pub(super) fn refuse_head(&self, number: u64, malformed: Malformed) {
+        self.state().refused_head = Some((number, malformed));
+    }
+
     /// A request's body was left before its end.
     pub(super) fn body_left(&self) {
         self.state().has_unread_body = true;
@@ -101,10 +133,53 @@ impl Pace {
         self.state().has_unread_body
     }
 
-    /// Since when it has waited for a request, if it does.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
+    /// Whether a right credential was seen.
+    pub(super) fn is_known(&self) -> bool {
+        self.state().is_known
+    }
+
+    /// Whether there was a request.
+    pub(super) fn has_asked(&self) -> bool {
+        self.state().next_response > 0
+    }
+
+    /// A right credential was seen.
+    pub(super) fn prove(&self, now: Instant) {
+        let mut state = self.state();
+        state.is_known = true;
+        state.earned = now;
+    }
+
+    /// The next piece of a request's body is waited for.
+    pub(super) fn body_awaited(&self) {
+        self.state().awaited_bodies += 1;
+    }
+
+    /// It came, or is not waited for any more.
+    pub(super) fn body_settled(&self) {
+        self.state().awaited_bodies -= 1;
+    }
+
+    /// What the connection waits for its client with, unless the host is at work for it.
+    ///
+    /// A body that does not come is waited for like a request. So is a stranger's taking of an answer; of a client
+    /// that is known, that is left to the time that it has for it.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
         let state = self.state();
-        (state.in_flight == 0).then_some(state.since)
+        let for_client = match state.is_known {
+            true => state.awaited_bodies,
+            false => state.awaited_bodies + state.given.len(),
+        };
+        (state.in_flight <= for_client).then_some(Waiting {
+            is_known: state.is_known,
+            since: state.earned,
+            done: (state.is_heard && state.in_flight == 0).then_some(state.since),
+        })
+    }
+
+    /// Whether no request is under way.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.state().in_flight == 0
     }
 
     /// What is late, or when it is worth to look again: never after something could be late.
@@ -145,9 +220,20 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    /// The pace of its connection.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
     /// The client was given a piece of the body.
     pub(super) fn gave(&self, now: Instant) {
         self.pace.state().given.insert(self.response, now);
+    }
+
+    /// What is wrong with the head of the request.
+    pub(super) fn refused_head(&self) -> Option<Malformed> {
+        let (number, malformed) = self.pace.state().refused_head?;
+        (number == self.response).then_some(malformed)
     }
 
     /// It wants the next one.
@@ -161,9 +247,14 @@ impl Drop for InFlight {
         let mut state = self.pace.state();
         state.given.remove(&self.response);
         state.in_flight -= 1;
+        state.is_heard = true;
+        let now = Instant::now();
+        if state.is_known {
+            state.earned = now;
+        }
         if state.in_flight == 0 {
             state.waits_for = WaitsFor::Request;
-            state.since = Instant::now();
+            state.since = now;
         }
     }
 }
@@ -213,7 +304,7 @@ mod tests {
     fn between_requests_the_idle_time_runs_until_a_byte_comes() {
         let pace = Pace::new(Instant::now());
         drop(pace.request(false));
-        let idle_since = pace.waiting_since().expect("it waits");
+        let idle_since = pace.state().since;
         let late = idle_since + ms(IDLE_MS);
         assert_eq!(pace.verdict(late - ms(1), &limits()), Ok(late));
         assert_eq!(pace.verdict(late, &limits()), Err(Late::Idle));
@@ -230,7 +321,7 @@ mod tests {
     fn pings_between_http2_requests_are_no_head_and_do_not_prolong_the_idle_time() {
         let pace = Pace::new(Instant::now());
         drop(pace.request(true));
-        let late = pace.waiting_since().expect("it waits") + ms(IDLE_MS);
+        let late = pace.state().since + ms(IDLE_MS);
         pace.received(late - ms(1));
         assert_eq!(pace.verdict(late - ms(1), &limits()), Ok(late));
         assert_eq!(pace.verdict(late, &limits()), Err(Late::Idle));
@@ -243,7 +334,7 @@ mod tests {
         let request = pace.request(false);
         let hours_later = start + ms(10_000_000);
         assert!(pace.verdict(hours_later, &limits()).is_ok());
-        assert_eq!(pace.waiting_since(), None);
+        assert_eq!(pace.waiting(), None);
         request.gave(start);
         request.taken();
         assert!(pace.verdict(hours_later, &limits()).is_ok());
@@ -266,5 +357,56 @@ mod tests {
         assert_eq!(pace.verdict(late, &limits()), Err(Late::Response));
         drop(stalled);
         assert!(pace.verdict(late, &limits()).is_ok());
+    }
+
+    #[test]
+    fn what_a_stranger_asks_does_not_prolong_its_stay() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        let waiting = Waiting {
+            is_known: false,
+            since: start,
+            done: None,
+        };
+        assert_eq!(pace.waiting(), Some(waiting), "it was not heard yet");
+        let request = pace.request(true);
+        assert_eq!(pace.waiting(), None, "the host is at work for it");
+        request.gave(start + ms(10));
+        assert_eq!(pace.waiting(), Some(waiting), "it does not take the answer");
+        drop(request);
+        let answered = pace.waiting().expect("it waits");
+        assert!(answered.done.is_some() && answered.since == start);
+    }
+
+    #[test]
+    fn a_body_that_does_not_come_is_waited_for_whoever_sends_it() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        let (first, second) = (pace.request(true), pace.request(true));
+        pace.body_awaited();
+        assert_eq!(
+            pace.waiting(),
+            None,
+            "the host is at work for the other one"
+        );
+        drop(second);
+        assert!(
+            pace.waiting()
+                .is_some_and(|it| it.done.is_none() && !it.is_known)
+        );
+        let seen = start + ms(20);
+        pace.prove(seen);
+        let waiting = pace.waiting().expect("it waits");
+        assert!(waiting.is_known && waiting.since == seen);
+        pace.body_settled();
+        first.gave(start + ms(30));
+        assert_eq!(
+            pace.waiting(),
+            None,
+            "a client that is known takes its answer"
+        );
+        drop(first);
+        let waiting = pace.waiting().expect("it waits");
+        assert!(waiting.is_known && waiting.since > seen && waiting.done.is_some());
     }
 }

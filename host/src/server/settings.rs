@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::host_names::HostName;
+use super::listener::ListenAddress;
+use super::proxies::TrustedProxies;
 use crate::api::throttle::{AuthFailureLimits, RequestRateLimits};
 use crate::egress::Origin;
 
@@ -16,9 +19,14 @@ use crate::egress::Origin;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// How long requests may go on after the host was told to stop, in milliseconds.
+    /// An IP address and a port, or `localhost` and a port.
+    pub listen: ListenAddress,
+    /// The names that it answers to; without any, on loopback those of loopback, else every name.
+    pub hosts: Vec<HostName>,
+    /// How long requests are still taken after the host was told to stop, while `/readyz` sends them elsewhere, in
+    /// milliseconds.
+    pub drain_delay_ms: u64,
+    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say that they were cut.
     pub shutdown_grace_ms: u64,
     /// A PEM file of the host's certificate and those above it. With it and the key, the host talks TLS only.
     pub tls_cert_file: Option<PathBuf>,
@@ -26,6 +34,8 @@ pub struct ServerConfig {
     pub tls_key_file: Option<PathBuf>,
     /// Origins whose pages may use `/api/sdk` from a browser. None, unless listed.
     pub cors_allowed_origins: Vec<Origin>,
+    /// Proxies that are believed whom they ask for, in `Forwarded` and `X-Forwarded-For`: addresses and networks.
+    pub trusted_proxies: TrustedProxies,
     /// What connections and requests may use.
     pub limits: ServerLimits,
     /// How often a peer may fail to sign in.
@@ -37,11 +47,14 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
+            hosts: Vec::new(),
+            drain_delay_ms: 0,
             shutdown_grace_ms: 5_000,
             tls_cert_file: None,
             tls_key_file: None,
             cors_allowed_origins: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
             limits: ServerLimits::default(),
             auth_failures: AuthFailureLimits::default(),
             rate_limit: RequestRateLimits::default(),
@@ -59,10 +72,16 @@ impl ServerConfig {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// Connections at once. Beyond them, one that waits for a request is closed for each that comes; where all are
+    /// Connections at once. Beyond them, one that waits for its client is closed for each that comes; where all are
     /// busy, those that come wait.
     pub max_connections: NonZeroUsize,
-    /// How long a connection must have waited for a request before it is closed for a new one, in milliseconds.
+    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies have no such limit.
+    pub max_connections_per_peer: NonZeroUsize,
+    /// Requests at once on connections that have shown no right credential. Where there are more, nothing more is read
+    /// from such connections.
+    pub max_stranger_requests: NonZeroUsize,
+    /// How long a connection must have waited for its client before it is closed for a new one, in milliseconds. One
+    /// that was answered without a right credential has to wait no longer.
     pub displace_after_ms: u64,
     /// From the accepted connection to the end of the TLS handshake, in milliseconds.
     pub tls_handshake_timeout_ms: u64,
@@ -83,6 +102,10 @@ pub struct ServerLimits {
     pub max_header_bytes: u32,
     /// A request's body, in bytes.
     pub max_body_bytes: usize,
+    /// Bodies that are being collected for those who have shown no right credential, in the whole process, in bytes.
+    pub max_stranger_body_bytes: usize,
+    /// Bodies that are being collected for those who have, in the whole process, in bytes.
+    pub max_collected_bytes: usize,
     /// What is read and dropped of a body that nobody wants, so that the client reads the answer and not a reset, in
     /// bytes.
     pub max_discarded_bytes: usize,
@@ -90,19 +113,28 @@ pub struct ServerLimits {
     pub discard_timeout_ms: u64,
     /// Requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
+    /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in bytes.
+    pub http2_window_bytes: NonZeroU32,
+    /// Bodies of HTTP/2 that are read and dropped at once, in the whole process. Where there are more, their streams
+    /// are reset.
+    pub http2_max_discards: usize,
     /// Requests that a client may have reset before they are looked at, and resets that it may provoke, on one HTTP/2
     /// connection.
     pub http2_max_resets: usize,
     /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so, in
     /// milliseconds.
     pub http2_ping_ms: u64,
+    /// How old the counts of secrets in `/metrics` may be before they are counted again, in milliseconds.
+    pub kek_counts_max_age_ms: u64,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             max_connections: NonZeroUsize::new(1_024).expect("a default is not zero"),
-            displace_after_ms: 1_000,
+            max_connections_per_peer: NonZeroUsize::new(256).expect("a default is not zero"),
+            max_stranger_requests: NonZeroUsize::new(128).expect("a default is not zero"),
+            displace_after_ms: 500,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,
             // Longer than clients keep theirs (Go: 90 s), so that it is they who close, and not both at once.
@@ -113,11 +145,16 @@ impl Default for ServerLimits {
             max_headers: 100,
             max_header_bytes: 32_768,
             max_body_bytes: 1 << 20,
+            max_stranger_body_bytes: 4 << 20,
+            max_collected_bytes: 256 << 20,
             max_discarded_bytes: 8 << 20,
             discard_timeout_ms: 5_000,
-            http2_max_streams: NonZeroU32::new(100).expect("a default is not zero"),
+            http2_max_streams: NonZeroU32::new(16).expect("a default is not zero"),
+            http2_window_bytes: NonZeroU32::new(65_535).expect("a default is not zero"),
+            http2_max_discards: 256,
             http2_max_resets: 50,
             http2_ping_ms: 20_000,
+            kek_counts_max_age_ms: 15_000,
         }
     }
 }
@@ -149,6 +186,11 @@ impl ServerLimits {
 
     pub(super) fn discard_timeout(&self) -> Duration {
         Duration::from_millis(self.discard_timeout_ms)
+    }
+
+    /// See `kek_counts_max_age_ms`.
+    pub fn kek_counts_max_age(&self) -> Duration {
+        Duration::from_millis(self.kek_counts_max_age_ms)
     }
 
     pub(super) fn http2_ping(&self) -> Duration {

@@ -1,16 +1,20 @@
-//! A stream of bytes under HTTP: it tells the connection's pace what comes in, and outlives the library that uses it.
+//! A stream of bytes under HTTP: it tells the connection's pace what comes in, keeps heads from the library that are
+//! malformed, and outlives the library that uses it.
 //!
 //! TLS or not is no difference here.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::framing::{Framing, Malformed};
+use super::gate::Gate;
 use super::pace::Pace;
 use super::settings::ServerLimits;
 
@@ -24,6 +28,10 @@ pub(super) struct Socket {
     /// `None` only while it is dropped.
     stream: Option<Box<dyn Stream>>,
     pace: Arc<Pace>,
+    gate: Arc<Gate>,
+    /// Its place among those that wait at the gate.
+    ticket: Option<u64>,
+    intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
 
@@ -31,11 +39,19 @@ pub(super) struct Socket {
 pub(super) type Returned = oneshot::Receiver<Box<dyn Stream>>;
 
 impl Socket {
-    pub(super) fn new(stream: Box<dyn Stream>, pace: &Arc<Pace>) -> (Self, Returned) {
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        pace: &Arc<Pace>,
+        gate: &Arc<Gate>,
+        max_head_bytes: usize,
+    ) -> (Self, Returned) {
         let (back, returned) = oneshot::channel();
         let socket = Self {
             stream: Some(stream),
             pace: Arc::clone(pace),
+            gate: Arc::clone(gate),
+            ticket: None,
+            intake: Intake::new(max_head_bytes),
             back: Some(back),
         };
         (socket, returned)
@@ -47,12 +63,41 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Reads from the stream, if the gate is open for this connection.
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_open =
+            self.pace.is_known() || self.gate.poll_open(&mut self.ticket, context).is_ready();
+        if is_open {
+            return self.stream().poll_read(context, buffer);
+        }
+        if self.pace.has_asked() {
+            return Poll::Pending;
+        }
+        let mut bytes = [0; FIRST_BYTES];
+        let room = buffer.remaining().min(FIRST_BYTES);
+        let mut first = ReadBuf::new(&mut bytes[..room]);
+        ready!(self.stream().poll_read(context, &mut first))?;
+        buffer.put_slice(first.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a connection that has not asked for anything yet may say whatever the gate says.
+const FIRST_BYTES: usize = 512;
+
+const DISCARD_BUFFER_BYTES: usize = 8_192;
+
 /// Closes a stream whose client may still be sending. What it sends is read and dropped for a while: a socket that is
 /// closed with unread bytes is reset, and the client's system then throws away the answer with them (RFC 9112, 9.6).
 pub(super) async fn close_gently(mut stream: Box<dyn Stream>, limits: &ServerLimits) {
     let discarding = async {
         stream.shutdown().await?;
-        let mut buffer = [0; 8_192];
+        let mut buffer = vec![0; DISCARD_BUFFER_BYTES];
         let mut left = limits.max_discarded_bytes;
         while left > 0 {
             match stream.read(&mut buffer).await? {
@@ -72,14 +117,111 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = self.stream().poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.pace.received(Instant::now());
+        let socket = &mut *self;
+        loop {
+            if socket.intake.give(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if socket.intake.is_over {
+                // The answer to what was refused is the last thing on this connection.
+                return Poll::Pending;
+            }
+            let before = buffer.filled().len();
+            ready!(socket.poll_more(context, buffer))?;
+            let came = &buffer.filled()[before..];
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            socket.pace.received(Instant::now());
+            if socket.intake.take(came, &socket.pace)? {
+                return Poll::Ready(Ok(()));
+            }
+            buffer.set_filled(before);
         }
-        polled
     }
 }
+
+/// What comes in, until it can be given to the library.
+struct Intake {
+    framing: Framing,
+    /// Heads that were given.
+    heads: u64,
+    /// What may be of a head that is malformed.
+    held: Vec<u8>,
+    ready: VecDeque<u8>,
+    is_over: bool,
+}
+
+/// What a head that is malformed begins with for the library, if nothing of it was given yet.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n";
+/// How it ends. The router answers in its own words, because `pace` has what is wrong.
+const STAND_IN_END: &[u8] = b"connection: close\r\n\r\n";
+
+impl Intake {
+    fn new(max_head_bytes: usize) -> Self {
+        Self {
+            framing: Framing::new(max_head_bytes),
+            heads: 0,
+            held: Vec::new(),
+            ready: VecDeque::new(),
+            is_over: false,
+        }
+    }
+
+    /// Gives what is ready; whether there was something.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let bytes = self.ready.len().min(buffer.remaining());
+        let (front, back) = self.ready.as_slices();
+        let of_front = bytes.min(front.len());
+        buffer.put_slice(&front[..of_front]);
+        buffer.put_slice(&back[..bytes - of_front]);
+        self.ready.drain(..bytes);
+        bytes > 0
+    }
+
+    /// Takes what came; whether all of it can be given as it is. Otherwise, what can be is ready.
+    fn take(&mut self, came: &[u8], pace: &Pace) -> io::Result<bool> {
+        if self.framing.is_over() {
+            return Ok(true);
+        }
+        let was_held = !self.held.is_empty();
+        if was_held {
+            self.held.extend_from_slice(came);
+        }
+        let bytes = if was_held { &self.held[..] } else { came };
+        match self.framing.read(bytes, came.len()) {
+            Ok(read) => {
+                self.heads += read.heads;
+                if !was_held && read.passed == came.len() {
+                    return Ok(true);
+                }
+                self.ready.extend(&bytes[..read.passed]);
+                match was_held {
+                    true => drop(self.held.drain(..read.passed)),
+                    false => self.held.extend_from_slice(&came[read.passed..]),
+                }
+            }
+            Err((Malformed::Chunk, _)) => return Err(io::ErrorKind::InvalidData.into()),
+            Err((malformed, read)) => {
+                self.ready.extend(&bytes[..read.passed]);
+                if !self.framing.is_amid_head() {
+                    self.ready.extend(STAND_IN);
+                }
+                self.ready.extend(STAND_IN_END);
+                self.held = Vec::new();
+                self.is_over = true;
+                pace.refuse_head(self.heads + read.heads + 1, malformed);
+            }
+        }
+        if self.held.is_empty() {
+            self.held.shrink_to(HELD_BYTES);
+        }
+        Ok(false)
+    }
+}
+
+/// What is kept of the room for heads between them.
+const HELD_BYTES: usize = 1_024;
 
 impl AsyncWrite for Socket {
     fn poll_write(
@@ -115,6 +257,9 @@ impl AsyncWrite for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.gate.give_up(ticket);
+        }
         if let (Some(back), Some(stream)) = (self.back.take(), self.stream.take()) {
             // Where nobody waits for it, it is closed.
             let _ = back.send(stream);

@@ -12,6 +12,8 @@
 //!     .layer(middleware::from_fn_with_state(Metrics::new(), observe));
 //! ```
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -23,12 +25,14 @@ use vault_core::AppId;
 use super::traces::continue_trace;
 use super::{Metrics, activity};
 use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
+use crate::server::Arrival;
 
 /// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of it.
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let method = known_method(request.method());
     let route: Option<MatchedPath> = request.extensions().get().cloned();
+    let client = Arrival::of(request.extensions()).client;
     // At the level of errors, so that whatever is logged about the request has its id.
     let span = tracing::error_span!(
         "http_request",
@@ -40,9 +44,16 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         status = Empty,
     );
     continue_trace(&span, request.headers());
+    let place = match &route {
+        Some(route) => route.as_str().to_owned(),
+        None => format!("{} (no such route)", known_beginning(request.uri().path())),
+    };
     request.extensions_mut().insert(id.clone());
+    let status = Arc::new(OnceLock::new());
+    let answered = Arc::clone(&status);
     let answer = async move {
         let mut response = next.run(request).await;
+        let _ = answered.set(response.status().as_u16());
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID_HEADER, id.header_value());
         Span::current().record("status", response.status().as_u16());
@@ -52,9 +63,24 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
     activity::observe(span, answer, class, move |class, took| {
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
         metrics.request_ended(route, method, class, took);
-        tracing::info!(duration_ms = took.as_secs_f64() * 1e3, "{class}");
+        // Nobody reads nanoseconds.
+        let duration_ms = took.as_micros() as f64 / 1e3;
+        match status.get() {
+            Some(status) => tracing::info!(%client, duration_ms, "{method} {place} {status}"),
+            None => tracing::info!(%client, duration_ms, "{method} {place} {class}"),
+        }
     })
     .await
+}
+
+/// As much of a path without a route as is this program's own, and not what a client chose.
+fn known_beginning(path: &str) -> &'static str {
+    let known = ["/api/sdk/…", "/api/admin/…", "/api/…", "/v1/…", "/admin/…"];
+    let begins = |known: &&str| path.starts_with(known.trim_end_matches('…'));
+    match path {
+        "/" => "/",
+        _ => known.into_iter().find(begins).unwrap_or("/…"),
+    }
 }
 
 /// Notes for whom the current request is, once that is known.
@@ -158,8 +184,9 @@ mod tests {
         let lines = logged("info", vec![request("GET", target)]).await;
         assert_eq!(lines.len(), 2, "{lines:?}");
         let (line, span) = (&lines[1], &lines[1]["spans"][0]);
-        assert_eq!(line["fields"]["message"], "2xx");
+        assert_eq!(line["fields"]["message"], "GET /secrets/{name} 200");
         assert!(line["fields"]["duration_ms"].as_f64() > Some(0.0), "{line}");
+        assert_eq!(line["fields"]["client"], "0.0.0.0", "nobody said who it is");
         for (field, value) in [
             ("request_id", "from-the-client"),
             ("method", "GET"),
@@ -172,6 +199,37 @@ mod tests {
         for line in lines.iter().map(ToString::to_string) {
             assert!(
                 !line.contains("my_own_key") && !line.contains("mine"),
+                "{line}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_route_is_told_by_what_is_known_of_its_path() {
+        let targets = [
+            "/",
+            "/made-up",
+            "/api/sdk/made-up",
+            "/v1/made-up?filter=mine",
+        ];
+        let requests = targets.map(|target| request("GET", target)).into();
+        let lines = logged("info", requests).await;
+        let messages: Vec<_> = lines
+            .iter()
+            .map(|line| &line["fields"]["message"])
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "GET / (no such route) 404",
+                "GET /… (no such route) 404",
+                "GET /api/sdk/… (no such route) 404",
+                "GET /v1/… (no such route) 404",
+            ]
+        );
+        for line in lines.iter().map(ToString::to_string) {
+            assert!(
+                !line.contains("made-up") && !line.contains("mine"),
                 "{line}"
             );
         }

@@ -39,6 +39,15 @@ pub(crate) fn start(default_level: &str, traces: Option<&Traces>) {
         .init();
 }
 
+/// Logs what is warned of before [`start`].
+pub(crate) fn early<T>(work: impl FnOnce() -> T) -> T {
+    let lines = fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_max_level(Level::WARN);
+    tracing::subscriber::with_default(lines.finish(), work)
+}
+
 /// Whether this project says it, and not a library.
 pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
     OWN_TARGETS.iter().any(|own| {

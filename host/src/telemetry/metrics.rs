@@ -4,6 +4,7 @@
 //! of a tool that the operator lists, a route's template or a KEK's id: never a secret's name, an app, a URL or a text
 //! that someone made up, so that the number of series is bounded and nothing leaks. Nothing is timed here.
 
+mod counted;
 mod vaults;
 
 use std::borrow::Cow;
@@ -18,8 +19,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use vault_core::SecretVaults;
+use vault_core::{KekStatus, SecretVaults};
 
+pub use self::counted::Counted;
 use crate::rotation::WalkView;
 
 /// The media type of [`Metrics::render`].
@@ -107,10 +109,16 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    /// All of them as text, with what the vaults count themselves and the KEKs as they are now. See [`CONTENT_TYPE`].
-    pub async fn render(&self, vaults: &SecretVaults, walk: &WalkView) -> String {
+    /// All of them as text, with what the vaults count themselves and the KEKs as they were last counted. See
+    /// [`CONTENT_TYPE`].
+    pub async fn render(
+        &self,
+        vaults: &SecretVaults,
+        keks: &Counted<KekStatus>,
+        walk: &WalkView,
+    ) -> String {
         let mut now = Registry::with_prefix(PREFIX);
-        vaults::register(&mut now, vaults).await;
+        vaults::register(&mut now, vaults, keks).await;
         vaults::register_walk(&mut now, walk);
         let mut text = String::new();
         text::encode_registry(&mut text, &self.0.registry)

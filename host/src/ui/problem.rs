@@ -3,7 +3,7 @@
 //! Mistakes in a form are not here: the form comes back and says them beside its field.
 
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use vault_core::VaultError;
@@ -17,7 +17,7 @@ pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
     message: String,
-    retry_after_secs: Option<u64>,
+    headers: HeaderMap,
 }
 
 impl Problem {
@@ -46,6 +46,20 @@ impl Problem {
         )
     }
 
+    /// The browser and the request call this host by different names.
+    pub(super) fn other_name(origin: &str, host: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "The form was refused",
+            format!(
+                "The browser says that it comes from {origin}, and the request is for {host}, so nothing was changed. \
+                 Where a proxy stands in front, it must pass on the name that the browser uses (nginx: \
+                 `proxy_set_header Host $http_host;`), or the operator lists that name in `[server] hosts`. \
+                 Where none does, another site sent the form."
+            ),
+        )
+    }
+
     pub(super) fn bad_form(why: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -58,7 +72,9 @@ impl Problem {
     pub(super) fn throttled(refusal: TooManyRequests) -> Self {
         let secs = refusal.retry_after_secs;
         Self {
-            retry_after_secs: Some(secs),
+            headers: [(RETRY_AFTER, HeaderValue::from(secs))]
+                .into_iter()
+                .collect(),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many attempts",
@@ -79,7 +95,7 @@ impl Problem {
             status,
             title,
             message: message.into(),
-            retry_after_secs: None,
+            headers: HeaderMap::new(),
         }
     }
 }
@@ -94,7 +110,7 @@ impl From<ApiError> for Problem {
             _ => "That was refused",
         };
         Self {
-            retry_after_secs: error.retry_after_secs(),
+            headers: error.headers(),
             ..Self::new(error.status(), title, sentence(error.message()))
         }
     }
@@ -123,12 +139,7 @@ impl IntoResponse for Problem {
                 p { a.button href=(super::ROOT) { "Go to the overview" } }
             },
         );
-        let mut response = (self.status, page).into_response();
-        if let Some(secs) = self.retry_after_secs {
-            let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
-        }
-        response
+        (self.status, self.headers, page).into_response()
     }
 }
 

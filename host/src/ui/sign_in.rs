@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::session::Token;
 use super::visit::{Change, FORM_TOKEN_FIELD, Visit, form_token_field, read_form, see_other};
 use super::{ROOT, Ui};
-use crate::api::auth::{peer, request_id};
+use crate::api::auth::{client, request_id};
 use crate::trail::{self, PageVisit};
 
 const FIELD: &str = "admin_token";
@@ -33,28 +33,32 @@ pub(super) async fn show(State(ui): State<Ui>, request: Request) -> Result<Respo
 
 pub(super) async fn attempt(State(ui): State<Ui>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let fields = read_form(&parts, body, &ui).await?;
-    let presented = fields.text(FORM_TOKEN_FIELD);
-    let mut tokens = ui.cookies().tokens(&parts.headers, Kind::SignIn);
-    if !tokens.any(|token| token.derive_form_token().matches(presented)) {
+    let api = ui.api();
+    let (client, request_id) = (client(&parts), request_id(&parts));
+    api.auth_failures()
+        .check(client)
+        .map_err(Problem::throttled)?;
+    let cookies: Vec<_> = ui.cookies().tokens(&parts.headers, Kind::SignIn).collect();
+    if cookies.is_empty() {
         return Err(Problem::forged());
     }
-    let api = ui.api();
-    let (peer, request_id) = (peer(&parts), request_id(&parts));
-    let record = |visit| trail::page_visit(api.vaults(), visit, peer, request_id.as_str());
-    api.auth_failures()
-        .check(peer)
-        .map_err(Problem::throttled)?;
+    let fields = read_form(&parts, body, ui.sign_in_limit(), &ui).await?;
+    let presented = fields.text(FORM_TOKEN_FIELD);
+    let mut form_tokens = cookies.iter().map(Token::derive_form_token);
+    if !form_tokens.any(|token| token.matches(presented)) {
+        return Err(Problem::forged());
+    }
     if !api.admin_token().matches(fields.text(FIELD).trim()) {
         api.auth_failures()
-            .failed(peer)
+            .failed(client)
             .map_err(Problem::throttled)?;
-        record(PageVisit::Refused).await;
+        api.refusals().record(client, request_id.as_str()).await;
         let mistake = Mistake::refused(FIELD, "this is not the admin token of this host");
         return page(&ui, &parts.headers, Draft::mistaken(fields, mistake));
     }
     let session = ui.sessions().open(Instant::now())?;
-    record(PageVisit::SignedIn).await;
+    let visit = PageVisit::SignedIn;
+    trail::page_visit(api.vaults(), visit, client, request_id.as_str()).await;
     let mut response = see_other(ROOT);
     let headers = response.headers_mut();
     headers.append(SET_COOKIE, ui.cookies().set(Kind::Session, &session));
@@ -62,10 +66,10 @@ pub(super) async fn attempt(State(ui): State<Ui>, request: Request) -> Result<Re
     Ok(response)
 }
 
-pub(super) async fn sign_out(Change { visit, peer, .. }: Change) -> Response {
+pub(super) async fn sign_out(Change { visit, client, .. }: Change) -> Response {
     visit.ui.sessions().close(visit.session);
     let request_id = visit.caller.request_id.as_deref().unwrap_or_default();
-    trail::page_visit(visit.vaults(), PageVisit::SignedOut, peer, request_id).await;
+    trail::page_visit(visit.vaults(), PageVisit::SignedOut, client, request_id).await;
     let mut response = see_other(&format!("{ROOT}/sign-in"));
     let cleared = visit.ui.cookies().clear(Kind::Session);
     response.headers_mut().append(SET_COOKIE, cleared);

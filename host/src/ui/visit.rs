@@ -1,15 +1,15 @@
 //! Who looks at a page, and who sends a form: nothing is shown or changed before these extractors let it through.
 //!
-//! A form must come from a page of the same session (its token) and from this host (what the browser says of its
-//! origin). Either would do; a browser in which one does not hold is stopped by the other. Signing in is in `sign_in`.
+//! A form must come from a page of the same session (its token) and from this host (`origin`). Either would do; a browser
+//! in which one does not hold is stopped by the other. Signing in is in `sign_in`.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
-use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path, Request};
-use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, ORIGIN};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
@@ -18,11 +18,12 @@ use vault_core::{Caller, SecretVaults};
 use super::cookies::Kind;
 use super::fields::Fields;
 use super::layout::{self, Section};
+use super::origin::{self, Stranger};
 use super::problem::{Problem, sentence};
 use super::session::{FormToken, Notice, SessionKey};
 use super::{ROOT, Ui};
-use crate::api::auth::{peer, request_id};
-use crate::api::body;
+use crate::api::auth::{admit, client, request_id};
+use crate::api::body::{self, LengthLimit};
 
 /// The name of the field that proves where a form comes from.
 pub(super) const FORM_TOKEN_FIELD: &str = "form_token";
@@ -81,11 +82,14 @@ impl FromRequestParts<Ui> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, ui: &Ui) -> Result<Self, Response> {
         let now = Instant::now();
-        let mut tokens = ui.cookies().tokens(&parts.headers, Kind::Session);
-        let token = tokens.find(|token| ui.sessions().touch(token.key(), now));
+        let token = ui
+            .cookies()
+            .tokens(&parts.headers, Kind::Session)
+            .find(|token| ui.sessions().touch(token.key(), now));
         let Some(token) = token else {
             return Err(see_other(&format!("{ROOT}/sign-in")));
         };
+        admit(parts);
         let kek = ui.api().vaults().require_kek().await;
         Ok(Self {
             caller: Caller::operator().in_request(request_id(parts).as_str()),
@@ -101,7 +105,7 @@ impl FromRequestParts<Ui> for Visit {
 pub(super) struct Change {
     pub(super) visit: Visit,
     pub(super) fields: Fields,
-    pub(super) peer: IpAddr,
+    pub(super) client: IpAddr,
 }
 
 impl FromRequest<Ui> for Change {
@@ -110,7 +114,8 @@ impl FromRequest<Ui> for Change {
     async fn from_request(request: Request, ui: &Ui) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, ui).await?;
-        let fields = read_form(&parts, body, ui)
+        let limit = LengthLimit::of_any(ui.api().limits());
+        let fields = read_form(&parts, body, limit, ui)
             .await
             .map_err(IntoResponse::into_response)?;
         if !visit.form_token.matches(fields.text(FORM_TOKEN_FIELD)) {
@@ -119,7 +124,7 @@ impl FromRequest<Ui> for Change {
         Ok(Self {
             visit,
             fields,
-            peer: peer(&parts),
+            client: client(&parts),
         })
     }
 }
@@ -150,21 +155,30 @@ impl FromRequestParts<Ui> for Query {
     }
 }
 
-/// The fields of a form, if a page of this host sent it.
+/// The fields of a form, if a page of this host sent it. Nothing of the body is read before its head is looked at.
 pub(super) async fn read_form(
     parts: &Parts,
     body: axum::body::Body,
+    limit: LengthLimit,
     ui: &Ui,
 ) -> Result<Fields, Problem> {
-    // Read first: a browser that still sends would show a broken connection and not the refusal.
-    let bytes = body::collect(&parts.headers, body, ui.api().limits().max_body_bytes).await?;
-    if !is_from_here(parts) {
-        return Err(Problem::forged());
+    match origin::check(parts, ui.api().host_names()) {
+        Ok(()) => {}
+        Err(Stranger::Elsewhere) => return Err(Problem::forged()),
+        Err(Stranger::OtherName { origin, host }) => {
+            tracing::warn!(
+                ?origin,
+                ?host,
+                "a form was refused: it came from another site, or a proxy in front does not pass on the name that browsers use"
+            );
+            return Err(Problem::other_name(&origin, &host));
+        }
     }
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !content_type.is_some_and(|it| it.starts_with(b"application/x-www-form-urlencoded")) {
         return Err(Problem::bad_form("it is not encoded as a form"));
     }
+    let bytes = body::collect(parts, body, limit, ui.api()).await?;
     Fields::parse(&bytes)
 }
 
@@ -176,93 +190,4 @@ pub(super) fn form_token_field(token: &FormToken) -> Markup {
 pub(super) fn see_other(path: &str) -> Response {
     let location = HeaderValue::try_from(path).expect("paths of pages are visible ASCII");
     (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
-}
-
-/// Whether the browser says that a page of this host sent the request. One that says nothing is refused: every browser
-/// that is kept up to date says at least one of the two.
-fn is_from_here(parts: &Parts) -> bool {
-    let site = parts.headers.get("sec-fetch-site");
-    let origin = parts.headers.get(ORIGIN);
-    if site.is_none() && origin.is_none() {
-        return false;
-    }
-    let site_fits = site.is_none_or(|site| site == "same-origin");
-    let origin_fits = origin.is_none_or(|origin| {
-        let origin = origin.to_str().ok().and_then(|it| it.split_once("://"));
-        matches!((origin, host(parts)), (Some((_, from)), Some(host)) if from.eq_ignore_ascii_case(&host))
-    });
-    site_fits && origin_fits
-}
-
-/// The name and port that the browser believes to talk to.
-fn host(parts: &Parts) -> Option<String> {
-    let of_header = |headers: &HeaderMap| Some(headers.get(HOST)?.to_str().ok()?.to_owned());
-    // HTTP/2 has it in the target.
-    let of_target = || {
-        let uri = parts.extensions.get::<OriginalUri>()?;
-        Some(uri.authority()?.to_string())
-    };
-    of_header(&parts.headers).or_else(of_target)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parts(headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::builder().uri("/admin/apps");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(axum::body::Body::empty()).expect("valid");
-        request.into_parts().0
-    }
-
-    #[test]
-    fn a_form_must_come_from_this_host() {
-        let here = ("host", "vault.example:8443");
-        for headers in [
-            vec![here, ("origin", "https://vault.example:8443")],
-            vec![here, ("origin", "https://VAULT.example:8443")],
-            vec![here, ("sec-fetch-site", "same-origin")],
-            vec![
-                here,
-                ("origin", "http://vault.example:8443"),
-                ("sec-fetch-site", "same-origin"),
-            ],
-        ] {
-            assert!(is_from_here(&parts(&headers)), "{headers:?}");
-        }
-        for headers in [
-            vec![here],
-            vec![here, ("origin", "null")],
-            vec![here, ("origin", "https://vault.example")],
-            vec![here, ("origin", "https://evil.example")],
-            vec![here, ("origin", "https://vault.example:8443.evil.example")],
-            vec![here, ("sec-fetch-site", "same-site")],
-            vec![here, ("sec-fetch-site", "cross-site")],
-            vec![here, ("sec-fetch-site", "none")],
-            vec![
-                here,
-                ("origin", "https://vault.example:8443"),
-                ("sec-fetch-site", "cross-site"),
-            ],
-            vec![
-                here,
-                ("origin", "https://evil.example"),
-                ("sec-fetch-site", "same-origin"),
-            ],
-            vec![("origin", "https://vault.example:8443")],
-        ] {
-            assert!(!is_from_here(&parts(&headers)), "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn over_http_2_the_host_is_in_the_target() {
-        let mut parts = parts(&[("origin", "https://vault.example")]);
-        let target = "https://vault.example/admin/apps".parse().expect("valid");
-        parts.extensions.insert(OriginalUri(target));
-        assert!(is_from_here(&parts));
-    }
 }

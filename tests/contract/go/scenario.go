@@ -104,12 +104,14 @@ var checks = []Check{
 		kept := Done(s.Client.UpdateVault(s.Main.ID, VaultChanges{}, ""))
 		Expect(kept.Metadata, map[string]any{"owner": "search"})
 	}},
-	{"unknown-fields-are-ignored", func(s *Scenario) {
-		var vault Vault
-		body := map[string]string{"name": "brief", "colour": "red"}
-		DoneWithout(s.Client.Call("POST", "/api/sdk/secret-vaults", body, "", &vault))
-		Expect(vault.Metadata, map[string]any{})
-		DoneWithout(s.Client.DeleteVault(vault.ID))
+	{"unknown-field-is-refused", func(s *Scenario) {
+		body := map[string]any{"name": "brief", "metdata": map[string]any{}}
+		err := s.Client.Call("POST", "/api/sdk/secret-vaults", body, "", nil)
+		details := ExpectRefusal(400, "unknown_field", err).Details
+		Expect(details["field"], "metdata")
+		Expect(details["did_you_mean"], "metadata")
+		brief := Done(s.Client.CreateVault(NewVault{Name: "brief"}))
+		DoneWithout(s.Client.DeleteVault(brief.ID))
 		s.expectNoContent()
 	}},
 	{"vault-changes-only-as-expected", func(s *Scenario) {
@@ -235,7 +237,7 @@ var checks = []Check{
 		Done(s.Client.Secrets(s.Main.ID))
 		Expect(s.Client.Last().Headers.Get("Cache-Control"), "no-store")
 		Done(s.Client.PutSecret(s.Main.ID, "first", value, ""))
-		Expect(s.Client.Last().Headers.Get("Cache-Control"), "no-store")
+		Expect(s.Client.Last().Headers.Get("Cache-Control"), "no-store, no-transform")
 	}},
 
 	// Agents.

@@ -112,10 +112,10 @@ const vaults: Checks = {
   'omitted-metadata-is-kept': async (s) => {
     expect((await s.client.updateVault(s.main.id, {})).metadata, { owner: 'search' });
   },
-  'unknown-fields-are-ignored': async (s) => {
-    const vault = await s.client.createVault('brief', { colour: 'red' });
-    expect(vault.metadata, {});
-    await s.client.deleteVault(vault.id);
+  'unknown-field-is-refused': async (s) => {
+    const refusal = await expectRefusal(400, 'unknown_field', s.client.createVault('brief', { metdata: {} }));
+    expect<Json>(refusal.details, { did_you_mean: 'metadata', field: 'metdata' });
+    await s.client.deleteVault((await s.client.createVault('brief')).id);
     s.expectNoContent();
   },
   'vault-changes-only-as-expected': async (s) => {
@@ -227,7 +227,7 @@ const secrets: Checks = {
     await s.client.secrets(s.main.id);
     expect(s.header('cache-control'), 'no-store');
     await s.client.putSecret(s.main.id, 'first', value);
-    expect(s.header('cache-control'), 'no-store');
+    expect(s.header('cache-control'), 'no-store, no-transform');
   },
 };
 

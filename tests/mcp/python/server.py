@@ -1,10 +1,38 @@
-# An MCP server of Python's own library. The one argument says how it speaks.
+# An MCP server of Python's libraries: the official one, 1.x and 2.x, and fastmcp. The arguments say which of them, and
+# how it speaks: stdio, sse, stream (with sessions), json (without). With TOKEN set it wants that bearer token.
 import os
 import sys
 
-from mcp.server import MCPServer
+library, way = sys.argv[1:]
+is_json = way == "json"
+# What fastmcp reads where its own functions do not take it.
+os.environ["FASTMCP_JSON_RESPONSE"] = os.environ["FASTMCP_STATELESS_HTTP"] = str(is_json).lower()
+where = {"host": "127.0.0.1", "port": int(os.environ.get("PORT", "0"))}
+how = {"json_response": is_json, "stateless_http": is_json}
 
-server = MCPServer("numbers")
+if library == "fastmcp":
+    from fastmcp import Context, FastMCP
+
+    auth = None
+    if token := os.environ.get("TOKEN"):
+        from fastmcp.server.auth.providers.jwt import StaticTokenVerifier
+
+        auth = StaticTokenVerifier(tokens={token: {"client_id": "tests", "scopes": []}})
+    server = FastMCP("numbers", auth=auth)
+    runs = {"sse": ("sse", where), "stream": ("http", where), "json": ("http", where)}
+else:
+    try:
+        from mcp.server.mcpserver import Context, MCPServer
+
+        server = MCPServer("numbers")
+        runs = {"sse": ("sse", where)}
+        runs["stream"] = runs["json"] = ("streamable-http", where | how)
+    except ImportError:
+        from mcp.server.fastmcp import Context, FastMCP
+
+        server = FastMCP("numbers", **where, **how)
+        runs = {"sse": ("sse", {})}
+        runs["stream"] = runs["json"] = ("streamable-http", {})
 
 
 @server.tool()
@@ -25,11 +53,19 @@ def fail() -> str:
     raise ValueError("seven is not a colour")
 
 
-port = int(os.environ["PORT"])
-match sys.argv[1]:
-    case "sse":
-        server.run("sse", host="127.0.0.1", port=port)
-    case "stream":
-        server.run("streamable-http", host="127.0.0.1", port=port)
-    case "json":
-        server.run("streamable-http", host="127.0.0.1", port=port, json_response=True, stateless_http=True)
+@server.tool()
+async def count(steps: int, ctx: Context) -> int:
+    """Counts, and tells how far it is."""
+    for step in range(steps):
+        await ctx.report_progress(step, steps)
+    return steps
+
+
+@server.tool()
+def long(length: int) -> str:
+    """A text of that many characters."""
+    return "é" * length
+
+
+transport, settings = runs.get(way, ("stdio", {}))
+server.run(transport, **settings)

@@ -87,7 +87,7 @@ fn what_is_no_key_of_an_app_opens_nothing() {
     for request in changes(&platform) {
         platform.refused("no credential", &request, 401, "unauthorized");
         let twice = request.header("x-api-key", key).header("x-api-key", key);
-        platform.refused("two keys", &twice, 401, "unauthorized");
+        platform.refused("two keys", &twice, 400, "invalid_head");
     }
     let in_query = Request::new("GET", format!("/api/sdk/app?api_key={key}&x-api-key={key}"));
     platform.refused("a key in the query", &in_query, 401, "unauthorized");
@@ -122,7 +122,11 @@ fn a_revoked_and_an_expired_key_open_nothing() {
     let expiry = Timestamp::now() + Duration::from_secs(3);
     let expires_at = json!({ "name": "brief", "expires_at": expiry.to_string() });
     let (_, brief) = platform.serving.make_key(&platform.app.id, &expires_at);
-    assert!(works(&brief), "a key works until it expires");
+    // A slow machine may be past the expiry already.
+    assert!(
+        works(&brief) || Timestamp::now() > expiry,
+        "a key works until it expires"
+    );
     while Timestamp::now() <= expiry {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -235,7 +239,7 @@ fn two_requests_in_one_are_never_two() {
     let before = platform.state();
     let key = &platform.app.key;
     let inner = format!(
-        "DELETE {} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n",
+        "DELETE {} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\n\r\n",
         platform.in_vault("")
     );
     for framing in [
@@ -247,7 +251,7 @@ fn two_requests_in_one_are_never_two() {
         "content-length : 4\r\n",
     ] {
         let request = format!(
-            "PUT /api/sdk/app/vault HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-api-key: wrong\r\n{framing}\r\n0\r\n\r\n{inner}"
+            "PUT /api/sdk/app/vault HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-api-key: wrong\r\n{framing}\r\n0\r\n\r\n{inner}"
         );
         // A refusal, or the end of the connection; never a second answer, and never what the inner request asks for.
         if let Ok(answer) = exchange(platform.serving.address, request.as_bytes(), false) {

@@ -76,21 +76,21 @@ fn there_is_one_walk_at_a_time_and_stopping_the_host_does_not_harm_it() {
     lock.execute_batch("ROLLBACK").expect("it was begun");
     assert_eq!(ended(&serving)["moved"], 3);
 
-    let lock = std::thread::spawn(move || {
-        lock.execute_batch("BEGIN IMMEDIATE")
-            .expect("nobody writes");
-        std::thread::sleep(Duration::from_millis(300));
-        lock.execute_batch("ROLLBACK").expect("it was begun");
-    });
-    std::thread::sleep(Duration::from_millis(50));
+    lock.execute_batch("BEGIN IMMEDIATE")
+        .expect("nobody writes");
     let begun = serving.admin(
         "POST",
         REWRAP,
         Some(&json!({ "reencrypt": true, "batch": 1 })),
     );
     assert_eq!(begun.status, 202, "{}", begun.text());
+    let release = std::thread::spawn(move || {
+        // The host is told to stop meanwhile; the walk waits for the lock.
+        std::thread::sleep(Duration::from_millis(500));
+        lock.execute_batch("ROLLBACK").expect("it was begun");
+    });
     serving.halt();
-    lock.join().expect("it does not panic");
+    release.join().expect("it does not panic");
     let entries = serving.run(&["audit", "tail", "-n", "1", "--json"]);
     let last: Value = serde_json::from_str(&entries.stdout).expect("JSON");
     assert_eq!(last[0]["action"], "kek.rewrap_ended", "{last}");

@@ -3,12 +3,15 @@
 //!
 //! What the sockets below HTTP must stand is in the suite `server`; what well-behaved clients find, in `contract`.
 
+mod behind_nginx;
 mod bodies;
 mod changes;
 mod credentials;
 mod fixture;
 mod kek;
 mod methods;
+mod operations;
 mod paths;
 mod runs;
 mod shapes;
+mod strictness;

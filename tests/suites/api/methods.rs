@@ -54,7 +54,7 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
     let platform = Platform::start();
     for (path, taken) in routes(&platform) {
         for method in [
-            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get",
+            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND",
         ] {
             if taken.contains(&method) {
                 continue;
@@ -75,6 +75,11 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
             allowed.sort_unstable();
             assert_eq!(allowed, taken, "{what}");
             assert_eq!(platform.state(), before, "{what}");
+        }
+        for method in ["get", "delete", "trace", "Post"] {
+            let request = credential(&platform, Request::new(method, &path), &path);
+            let what = format!("{method} {path}");
+            is_refusal(&what, &platform.send(&request), 400, "invalid_head");
         }
     }
 }
@@ -171,9 +176,9 @@ fn what_is_no_http_is_refused_and_the_host_goes_on() {
         b"GET\r\n\r\n",
         b"GET /healthz HTTP/9.9\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET /api/sdk/app HTTP/1.1\r\nhost: a\r\nx-api-key: a\0b\r\nconnection: close\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: a\r\nno colon\r\nconnection: close\r\n\r\n",
-        b"GET /a b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        b"GET /api/sdk/app HTTP/1.1\r\nhost: localhost\r\nx-api-key: a\0b\r\nconnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nno colon\r\nconnection: close\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     ] {
         let mut stream = tavora_tests::wire::connect(platform.serving.address).expect("it listens");
         let _ = std::io::Write::write_all(&mut stream, bytes);

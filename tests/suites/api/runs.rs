@@ -1,9 +1,9 @@
 //! The sandbox is shared: one app's runs leave room for another's.
 
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
+use tavora_tests::eventually::eventually;
 use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::wire::Answer;
 
@@ -19,14 +19,17 @@ fn an_app_with_all_its_runs_under_way_waits_and_another_does_not() {
     let serving = Serving::start("[limits.agent]\nmax_runs_per_app = 1");
     let (busy, other) = (serving.make_app("busy"), serving.make_app("other"));
     thread::scope(|scope| {
-        let long = scope.spawn(|| run(&serving, &busy, "for (;;) {}"));
+        let long = scope.spawn(|| {
+            eventually("has its place", || {
+                let answer = run(&serving, &busy, "for (;;) {}");
+                (answer.status != 429).then_some(answer)
+            })
+        });
         // Until the long run has its place, a short one gets it.
-        let refused = (0..50).find_map(|_| {
-            thread::sleep(Duration::from_millis(20));
+        let refused = eventually("is refused", || {
             let answer = run(&serving, &busy, "return 1");
             (answer.status == 429).then_some(answer)
         });
-        let refused = refused.expect("the long run is under way for 3 s");
         is_refusal("a second run", &refused, 429, "too_many_requests");
         assert_eq!(refused.header("retry-after"), Some("1"));
         assert_eq!(run(&serving, &other, "return 1").json()["result"], 1);

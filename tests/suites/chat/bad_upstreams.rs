@@ -36,7 +36,7 @@ fn ask(what: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_providers_refusal_passes_as_it_is_but_for_the_credential() {
+async fn a_providers_refusal_passes_with_its_words_and_without_the_credential() {
     const LIMITED: &str = r#"{"error":{"message":"Rate limit reached for gpt-4o","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#;
     let chat = Chat::start(|seen| {
         let json = ("content-type", "application/json");
@@ -68,14 +68,17 @@ async fn a_providers_refusal_passes_as_it_is_but_for_the_credential() {
     .await;
     for status in [400, 404, 409, 422, 500, 503] {
         let answer = chat.ask(&ask(&status.to_string()));
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (status, r#"{"error":{"message":"why"}}"#)
-        );
+        assert_eq!(assert_refused(&answer, status, "upstream_error"), "why");
+        assert_eq!(answer.header("x-should-retry"), None);
     }
     let limited = chat.ask(&ask("429"));
-    assert_eq!((limited.status, limited.text().as_str()), (429, LIMITED));
+    let sent: Value = serde_json::from_str(LIMITED).expect("JSON");
+    assert_eq!(
+        (limited.status, &limited.json()["error"]),
+        (429, &sent["error"])
+    );
     assert_eq!(limited.header("retry-after"), Some("90"));
+    assert_eq!(limited.header("retry-after-ms"), Some("90000"));
     assert_eq!(limited.header("x-ratelimit-remaining-requests"), Some("0"));
     assert_eq!(limited.header("x-ratelimit-reset-tokens"), Some("6m0s"));
     assert_eq!(
@@ -86,8 +89,8 @@ async fn a_providers_refusal_passes_as_it_is_but_for_the_credential() {
     let echoed = chat.ask(&ask("echo"));
     assert_eq!(echoed.status, 400);
     assert_eq!(
-        echoed.text(),
-        r#"{"error":{"message":"Incorrect key [redacted:openai_api_key]"}}"#
+        echoed.json()["error"]["message"],
+        "Incorrect key [redacted:openai_api_key]"
     );
     assert_eq!(
         echoed.header("x-ratelimit-limit-requests"),
@@ -109,14 +112,20 @@ async fn a_refused_credential_is_told_by_the_name_of_its_secret() {
     chat.put("gemini_api_key", CANARY);
     for (body, secret) in [
         (ask("401"), "openai_api_key"),
-        (ask("403"), "openai_api_key"),
         (hello("gemini-2.5-flash"), "gemini_api_key"),
     ] {
         let answer = chat.ask(&body);
         let message = assert_refused(&answer, 502, "upstream_auth");
         assert!(message.contains(&format!("\"{secret}\"")), "{message}");
+        assert!(
+            message.contains(&format!("[redacted:{secret}]")),
+            "{message}"
+        );
         assert_eq!(answer.header("x-should-retry"), Some("false"));
     }
+    let forbidden = chat.ask(&ask("403"));
+    let message = assert_refused(&forbidden, 403, "upstream_error");
+    assert_eq!(message, "bad key [redacted:openai_api_key]");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,14 +149,15 @@ async fn what_is_no_completion_is_told_and_not_passed_on() {
         "no events" => with_headers(200, &[EVENTS], "{\"error\": \"overloaded\"}"),
         "no stream" => with_headers(200, &[EVENTS], ""),
         "redirect" => with_headers(302, &[("location", "http://127.0.0.1:1/elsewhere")], ""),
-        "gzip" => with_headers(
+        "lz4" => with_headers(
             200,
             &[
                 ("content-type", "application/json"),
-                ("content-encoding", "gzip"),
+                ("content-encoding", "lz4"),
             ],
-            "xx",
+            Bytes::from_static(b"\x04\x22\x4d\x18\x00\x00"),
         ),
+        "no JSON" => json_answer(200, "welcome"),
         other => panic!("{other}"),
     })
     .await;
@@ -163,22 +173,23 @@ async fn what_is_no_completion_is_told_and_not_passed_on() {
             "OpenAI answered HTTP 502 with text/html instead of JSON",
         ),
         ("nothing", 502, "something without a type"),
-        (
-            "no events",
-            502,
-            "OpenAI announced a stream of events and sent something else",
-        ),
+        ("no events", 502, "overloaded"),
         (
             "no stream",
             502,
             "OpenAI ended its stream before the first event",
         ),
         ("redirect", 502, "redirects are not followed"),
-        ("gzip", 502, "no proper HTTP"),
+        ("lz4", 502, "is compressed with \"lz4\""),
+        ("no JSON", 502, "no completion (\"welcome\")"),
     ] {
         let answer = chat.ask(&ask(what));
         let message = assert_refused(&answer, status, "upstream_error");
         assert!(message.contains(said), "{what}: {message}");
+        assert!(
+            !message.contains("HTTP 200 with application/json"),
+            "{message}"
+        );
         assert_eq!(answer.header("location"), None);
     }
     assert_eq!(chat.ask(&ask("html 502")).header("retry-after"), Some("60"));
@@ -262,7 +273,8 @@ async fn who_is_not_there_hangs_up_or_talks_no_http_is_told() {
         let answer = bare.ask(&hello("gpt-4o"));
         if code.is_empty() {
             // Nobody knows what became of the request, so it is not sent twice.
-            assert_eq!(answer.status, 502, "{}", answer.text());
+            let message = assert_refused(&answer, 502, "upstream_error");
+            assert!(message.contains("closed the connection"), "{message}");
             assert_eq!(silent_connections.load(Ordering::SeqCst), 1);
             continue;
         }
@@ -273,10 +285,8 @@ async fn who_is_not_there_hangs_up_or_talks_no_http_is_told() {
     // It had begun: nobody may take what came for whole.
     let bare = Chat::at(&short, "", "", &short);
     bare.put("openai_api_key", CANARY);
-    let request = tavora_tests::wire::Request::new("POST", "/v1/chat/completions")
-        .header("x-api-key", &bare.app.key)
-        .json(&hello("gpt-4o"));
-    assert!(request.send(bare.serving.address).is_err());
+    let message = assert_refused(&bare.ask(&hello("gpt-4o")), 502, "upstream_error");
+    assert!(message.contains("broke off its answer"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,19 +296,12 @@ async fn who_does_not_answer_in_time_is_given_up() {
         json_answer(200, "{}")
     })
     .await;
-    let started = Instant::now();
     let message = assert_refused(&chat.ask(&hello("gpt-4o")), 504, "upstream_unreachable");
     assert!(message.contains("did not answer in time"), "{message}");
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_ends_at_the_limit_of_answers() {
-    const LIMIT: usize = 1 << 20;
     let chat = Chat::configured(
         "[egress.limits]\nmax_response_body_bytes = 1_048_576",
         "",
@@ -322,7 +325,9 @@ async fn a_flood_ends_at_the_limit_of_answers() {
         message.contains("egress.limits.max_response_body_bytes"),
         "{message}"
     );
-    let (body, is_whole) = chat.stream(&ask("streamed")).rest();
-    assert!(!is_whole);
-    assert!(body.len() <= LIMIT, "{}", body.len());
+    let message = assert_refused(&chat.ask(&ask("streamed")), 502, "upstream_error");
+    assert!(
+        message.contains("went beyond a limit of the host"),
+        "{message}"
+    );
 }

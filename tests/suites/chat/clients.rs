@@ -79,7 +79,7 @@ fn provider(seen: &Seen) -> Response<Body> {
         "broken" => {
             let broken = stream::once(async {
                 // The first event must have left before the connection breaks.
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
                 Err(std::io::Error::other("broken on purpose"))
             });
             events(Body::from_stream(

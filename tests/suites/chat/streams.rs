@@ -3,12 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
+use tavora_tests::eventually::wait_until;
 use tavora_tests::serving::AppWithKey;
 use tavora_tests::upstream::json as json_answer;
 use tavora_tests::wire::{self, Request};
@@ -136,14 +137,6 @@ impl Drop for Told {
     }
 }
 
-fn soon(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(10), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_client_leaves_the_provider_is_left_too() {
     let left = Arc::new(AtomicBool::new(false));
@@ -193,14 +186,10 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
     );
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(unfinished);
-    soon("the other turn is not given back", || {
-        models(&third).status == 200
-    });
+    wait_until("gives the other turn back", || models(&third).status == 200);
     drop(stream);
-    soon("the provider's stream goes on", || {
-        left.load(Ordering::SeqCst)
-    });
-    soon("the turn is not given back", || {
+    wait_until("ends the provider's stream", || left.load(Ordering::SeqCst));
+    wait_until("gives the turn back", || {
         chat.send(&chat.request("GET", "/v1/models")).status == 200
     });
     let metrics = chat.send(&chat.request("GET", "/metrics")).text();
@@ -221,10 +210,8 @@ async fn a_stream_that_falls_silent_is_ended() {
     assert!(is_whole && said.contains("fell silent"), "{said}");
     // The host waits no longer than its limit for the tool.
     let chat = Chat::configured("[limits.stream]\nidle_ms = 300", "", silent).await;
-    let started = Instant::now();
     let mut stream = chat.stream(&hello_streamed("gpt-4o"));
     assert_eq!(stream.rest(), (event("Hel"), false));
-    assert!(started.elapsed() < Duration::from_secs(10));
     let metrics = chat.send(&chat.request("GET", "/metrics")).text();
     assert!(
         metrics.contains(r#"limit="limits.stream.idle_ms"} 1"#),
@@ -242,10 +229,8 @@ async fn a_stream_ends_at_its_wall_clock_however_busy_it_is() {
         events(Body::from_stream(ticks))
     };
     let chat = Chat::configured("[limits.stream]\nwall_clock_ms = 1_000", "", busy).await;
-    let started = Instant::now();
     let (said, is_whole) = chat.stream(&hello_streamed("gpt-4o")).rest();
     assert!(!is_whole && said.starts_with(&event("tick")), "{said}");
-    assert!(started.elapsed() < Duration::from_secs(20));
     let metrics = chat.send(&chat.request("GET", "/metrics")).text();
     assert!(
         metrics.contains(r#"limit="limits.stream.wall_clock_ms"} 1"#),

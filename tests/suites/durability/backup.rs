@@ -103,7 +103,7 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     folder.put(OLD, "kept", "v");
     folder.put(OLD, "deleted", "v");
     let (kept, deleted) = (payload("kept"), payload("deleted"));
-    folder.ok(OLD, &["secret", "delete", "deleted"]);
+    folder.ok(OLD, &["secret", "delete", "deleted", "--yes"]);
     // Whatever a page that is free still holds, should something else than this program have freed it.
     let freed = "page-that-was-freed".repeat(300);
     let junk = format!(

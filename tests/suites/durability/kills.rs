@@ -35,7 +35,7 @@ const FACTOR: &str = "TAVORA_TEST_LONG";
 const SEED: &str = "TAVORA_TEST_SEED";
 
 /// How long a host may take to come to a named moment.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long after the first request a random kill comes at the latest: long enough for the log to be emptied once.
 const LATEST_KILL_MS: u64 = 350;

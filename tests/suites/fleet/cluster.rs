@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tavora_tests::eventually::wait_until;
 use tavora_tests::postgres::{Database, PASSWORD, PASSWORD_IN_URL, Postgres, Shutdown, USER};
 
 /// Set in the process that a test starts, only to kill it.
@@ -224,11 +225,7 @@ fn nothing_of_it_is_left_when_the_tests_are_killed() {
     assert!(is_left(id, &data));
     tests.kill().unwrap();
     tests.wait().unwrap();
-    let killed = Instant::now();
-    while is_left(id, &data) {
-        assert!(killed.elapsed() < Duration::from_secs(10), "{data}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("is gone", || !is_left(id, &data));
 }
 
 fn of(postgres: &Postgres) -> (u32, String) {

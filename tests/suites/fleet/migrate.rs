@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tavora_tests::binary::{Ended, end, host};
+use tavora_tests::eventually::wait_until;
 use tavora_tests::postgres::{Database, PASSWORD, PASSWORD_IN_URL, Postgres};
 
 const SQLITE: &str = "sqlite://.tavora/tavora.db";
@@ -308,11 +309,7 @@ fn interrupted(
         } else {
             assert_eq!(ended.status.code(), None);
         }
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !is_empty() {
-            assert!(Instant::now() < deadline, "{signal}: something was left");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("is empty", &is_empty);
     }
     assert_eq!(folder.content(), before);
     let said = folder.run(&["migrate", "--from", SQLITE, "--to", to]);

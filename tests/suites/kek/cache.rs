@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use tavora_tests::eventually::{PATIENCE, report, until};
 use tempfile::TempDir;
 use vault_core::{KekState, KekTrouble, Keyring, ReleaseError, VaultError};
 
@@ -45,7 +46,7 @@ async fn a_dek_is_asked_for_once_however_many_need_it() {
 
     let again = platform.reopened(transit(proxy.url(), &folder)).await;
     let canary = proxy.requests("decrypt");
-    // Long enough that all of them come before the first answer.
+    // Most of them come before the first answer.
     proxy.answer(|_, pass| {
         std::thread::sleep(Duration::from_millis(150));
         pass()
@@ -107,11 +108,10 @@ async fn what_was_unwrapped_works_while_the_provider_is_away_and_only_so_long() 
     );
 
     bao.server.thaw();
-    let thawed = Instant::now();
-    while platform.release("A").await.is_err() {
-        assert!(thawed.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("is released again", async || {
+        platform.release("A").await.is_ok()
+    })
+    .await;
     assert_eq!(platform.vaults.kek_state(), KekState::Ready);
     assert_eq!(platform.release("B").await.unwrap(), "w");
     platform.put("A", "new").await.unwrap();
@@ -157,9 +157,10 @@ async fn a_provider_that_hangs_holds_up_nobody_for_long() {
         release(&cold, &platform.app, &format!("S{}", number % 20)).await
     });
     assert!(join_all(releases).await.iter().all(Result::is_err));
-    // Two attempts of 800 ms, and once more for those that came after the pause.
+    // Two attempts of 800 ms, and once more for those that came after the pause; one behind the other, 320 s.
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    report("200 releases of a provider that hangs", took);
+    assert!(took < PATIENCE, "{took:?}");
     bao.server.thaw();
 }
 

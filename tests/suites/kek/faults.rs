@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tavora_tests::eventually::{until, wait_until};
 use tempfile::TempDir;
 use vault_core::{Dek, KekTrouble, Keyring, ReleaseError, VaultError};
 
@@ -190,7 +191,7 @@ async fn repetitions_wait_and_a_pause_asks_nothing() {
         [kek.limits]
         max_retries = 2
         retry_backoff_ms = 300
-        pause_after_failure_ms = 1_000
+        pause_after_failure_ms = 5_000
     ";
     let keyring = limited(&proxy, &folder, limits);
     proxy.answer(|_, _| answer(503, "{}"));
@@ -206,8 +207,10 @@ async fn repetitions_wait_and_a_pause_asks_nothing() {
         asked,
         "it was asked in the pause"
     );
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
-    works(&keyring).await.unwrap();
+    until("is asked after the pause", async || {
+        works(&keyring).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,12 +218,16 @@ async fn requests_at_once_are_no_more_than_the_limit() {
     let Some(bao) = OpenBao::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(bao.server.address).await;
-    let limits = "[kek.limits]\nmax_concurrent_requests = 3\nrequest_timeout_ms = 20_000\n";
+    let limits = "[kek.limits]\nmax_concurrent_requests = 3\nrequest_timeout_ms = 120_000\n";
     let keyring = limited(&proxy, &folder, limits);
     let (now, most) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
     let seen = Arc::clone(&most);
+    // As many as may be at once have come before the first is answered.
     proxy.answer(move |_, pass| {
         seen.fetch_max(1 + now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        wait_until("is asked by three at once", || {
+            seen.load(Ordering::SeqCst) >= 3
+        });
         std::thread::sleep(Duration::from_millis(20));
         let passed = pass();
         now.fetch_sub(1, Ordering::SeqCst);

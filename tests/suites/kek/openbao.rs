@@ -1,9 +1,9 @@
 //! An OpenBao server with the Transit engine, in memory, as `bao server -dev` makes it.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tavora_tests::eventually::{eventually, wait_until};
 use tavora_tests::requirement;
 use tavora_tests::wire::{Answer, Request};
 
@@ -73,28 +73,18 @@ impl OpenBao {
     }
 
     pub fn unseal(&self) {
-        let started = Instant::now();
         // It answers before it has printed it.
-        let key = loop {
+        let key = eventually("prints its key", || {
             let log = self.server.log();
             let mut lines = log.split_inclusive('\n');
             let key = lines.find_map(|line| line.strip_prefix("Unseal Key: ")?.strip_suffix('\n'));
-            if let Some(key) = key {
-                break key.to_owned();
-            }
-            assert!(started.elapsed() < Duration::from_secs(10), "{log}");
-            std::thread::sleep(Duration::from_millis(20));
-        };
+            key.map(str::to_owned)
+        });
         self.done("/v1/sys/unseal", &json!({ "key": key }));
-        let started = Instant::now();
         // It takes a moment until the engines answer again.
-        while self
-            .post("/v1/transit/keys/tavora/config", &json!({}))
-            .status
-            >= 300
-        {
-            assert!(started.elapsed() < Duration::from_secs(10));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("answers again", || {
+            let config = "/v1/transit/keys/tavora/config";
+            self.post(config, &json!({})).status < 300
+        });
     }
 }

@@ -1,9 +1,10 @@
 //! The binary with a key that is not its own: what it serves, how it moves there from the environment's, and how it
 //! starts while the key's provider is away.
 
-use std::time::{Duration, Instant};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
+use tavora_tests::eventually::wait_until;
 use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::upstream::{Upstream, search_results};
 use tavora_tests::wire::{Answer, Request};
@@ -61,9 +62,9 @@ fn sdk(host: &Serving, app: &AppWithKey, method: &str, path: &str, body: &Value)
     host.send(&request.json(body))
 }
 
-fn status(host: &Serving) -> Value {
+fn status(host: &Serving, exit_status: i32) -> Value {
     let ended = host.run(&["kek", "status", "--json", "--config", "tavora.toml"]);
-    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(ended.status, exit_status, "{ended:?}");
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
@@ -86,7 +87,7 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
     let vault = make_vault(&host, &app);
     let local = put(&host, &app, &vault, "brave_api_key");
     assert!(local.status < 300, "{}", local.text());
-    assert_eq!(rows(&status(&host)), [(true, 1)]);
+    assert_eq!(rows(&status(&host, 0)), [(true, 1)]);
 
     host.halt();
     let config = searching(upstream.url()) + &kek(&bao);
@@ -95,7 +96,7 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
     let remote = put(&host, &app, &vault, "other");
     assert!(remote.status < 300, "{}", remote.text());
     assert_ne!(local.json()["kek_id"], remote.json()["kek_id"]);
-    let after = status(&host);
+    let after = status(&host, 0);
     assert_eq!(after["state"], "ready");
     let mut found = rows(&after);
     found.sort_unstable();
@@ -114,11 +115,46 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
         assert_eq!(seen.headers["x-subscription-token"], CREDENTIAL);
         assert!(put(&host, &app, &vault, "brave_api_key").status < 300);
     }
-    let mut found = rows(&status(&host));
+    let mut found = rows(&status(&host, 0));
     found.sort_unstable();
     assert_eq!(found, [(false, 0), (true, 2)]);
     let log = host.log();
     assert!(!log.contains(&token) && !log.contains(CREDENTIAL), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tokens_file_is_read_as_any_editor_writes_it_and_told_of_once() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let token = bao.token("tavora", POLICY);
+    std::fs::write(&file, format!("\u{feff}{token}\r\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let source = format!("token = \"file://{}\"", file.display());
+    let config = kek(&bao).replace("token = \"env:BAO_TOKEN\"", &source) + "dek_lifetime_ms = 0\n";
+    let host = Serving::start_with(&config, |command| {
+        command.env_remove("TAVORA_SECRET_KEK");
+    });
+    let app = host.make_app("Shop");
+    let vault = make_vault(&host, &app);
+    for _ in 0..10 {
+        let stored = put(&host, &app, &vault, "A");
+        assert!(stored.status < 300, "{}", stored.text());
+    }
+    let told = host
+        .log()
+        .matches("other users can read this credential")
+        .count();
+    assert_eq!(told, 1, "{}", host.log());
+
+    // What is odd in it is in the log, once, and none of it.
+    std::fs::write(&file, format!("{token}\n{token}\n")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(put(&host, &app, &vault, "A").status, 503);
+    }
+    let log = host.log();
+    assert_eq!(log.matches("has several lines").count(), 1, "{log}");
+    assert!(!log.contains(&token), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,18 +188,12 @@ async fn the_host_starts_while_the_provider_is_away_and_recovers_by_itself() {
             .unwrap()
             .contains("sealed")
     );
-    assert_eq!(status(&host)["state"], "unavailable");
+    assert_eq!(status(&host, 4)["state"], "unavailable");
 
     bao.unseal();
-    let unsealed = Instant::now();
-    while host.send(&Request::new("GET", "/readyz")).status != 200 {
-        assert!(
-            unsealed.elapsed() < Duration::from_secs(10),
-            "{}",
-            host.log()
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("is ready again", || {
+        host.send(&Request::new("GET", "/readyz")).status == 200
+    });
     assert!(put(&host, &app, &vault, "B").status < 300);
 }
 

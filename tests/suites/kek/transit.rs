@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tavora_tests::wire::Request;
 use tempfile::TempDir;
-use vault_core::{Dek, KekTrouble};
+use vault_core::{Dek, KekError, KekTrouble, Keyring};
 
 use crate::conformance;
 use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
@@ -179,6 +179,103 @@ async fn an_approle_logs_in_again_when_its_token_ends_or_is_revoked() {
     let wrong = approle(&bao, &folder, &role_id, "no-such-secret-id");
     let wrong = keyring(&wrong, &[]);
     expect(&wrong, works(&wrong).await, KekTrouble::Denied);
+}
+
+/// A role of the policy `tavora` with these settings, and a secret id with those.
+fn role(bao: &OpenBao, folder: &TempDir, role: &Value, secret_id: &Value) -> Keyring {
+    bao.token("tavora", POLICY);
+    bao.post("/v1/sys/auth/approle", &json!({ "type": "approle" }));
+    bao.done("/v1/auth/approle/role/tavora", role);
+    let role_id = lookup(bao, "/v1/auth/approle/role/tavora/role-id", "role_id");
+    let made = bao.done("/v1/auth/approle/role/tavora/secret-id", secret_id);
+    let secret_id = made["data"]["secret_id"].as_str().unwrap();
+    keyring(&approle(bao, folder, &role_id, secret_id), &[])
+}
+
+/// Uses the key all the time for so long; how many tokens that took.
+async fn used_for(bao: &OpenBao, keyring: &Keyring, duration: Duration) -> usize {
+    let before = accessors(bao).len();
+    let mut most = before;
+    let began = Instant::now();
+    while began.elapsed() < duration {
+        works(keyring).await.unwrap();
+        most = most.max(accessors(bao).len());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    most - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approle_whose_secret_id_logs_in_once_renews_its_token() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = role(
+        &bao,
+        &folder,
+        &json!({ "token_policies": ["tavora"], "token_ttl": "3s", "token_max_ttl": "10m", "secret_id_num_uses": 1 }),
+        &json!({}),
+    );
+    let tokens = used_for(&bao, &keyring, Duration::from_secs(8)).await;
+    assert_eq!(tokens, 1, "one login, and renewed since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approle_that_may_not_renew_its_token_logs_in_again() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for settings in [
+        // Without the default policy a token may not renew itself.
+        json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_no_default_policy": true }),
+        // The longest life there is.
+        json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_max_ttl": "3s" }),
+        json!({ "token_policies": ["tavora"], "token_type": "batch", "token_ttl": "2s" }),
+    ] {
+        let keyring = role(&bao, &folder, &settings, &json!({}));
+        used_for(&bao, &keyring, Duration::from_secs(6)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approle_whose_token_has_few_uses_logs_in_when_they_are_used_up() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = role(
+        &bao,
+        &folder,
+        &json!({ "token_policies": ["tavora"], "token_ttl": "10m", "token_num_uses": 3 }),
+        &json!({}),
+    );
+    for _ in 0..10 {
+        works(&keyring).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approle_whose_secret_id_is_used_up_says_which_limits_there_are() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = role(
+        &bao,
+        &folder,
+        &json!({ "token_policies": ["tavora"], "token_ttl": "10m", "token_num_uses": 4, "secret_id_num_uses": 1 }),
+        &json!({}),
+    );
+    works(&keyring).await.unwrap();
+    let mut outcome = Ok(());
+    for _ in 0..4 {
+        outcome = outcome.and(works(&keyring).await);
+    }
+    let error = outcome.unwrap_err();
+    let KekError::Provider {
+        trouble: KekTrouble::Denied,
+        source: Some(source),
+        ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    let said = source.to_string();
+    assert!(said.contains("secret_id_num_uses"), "{said}");
 }
 
 fn approle(bao: &OpenBao, folder: &TempDir, role_id: &str, secret_id: &str) -> String {

@@ -1,7 +1,6 @@
 //! A platform with a folder of agents.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use tavora_host::platform::{AgentRun, RunError, RunReport, RunTools};
 use tavora_tests::fixture::Fixture;
@@ -60,12 +59,22 @@ impl WithAgents {
         }
     }
 
-    /// The code and the message of the `ToolError` that a program of the one agent must throw, in bounded time.
+    /// What a program of an agent logs, a line each.
+    pub(crate) async fn logs_of(&self, id: &str, code: &str) -> String {
+        let agent = self.host.platform.agent(id).await;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let mut run = AgentRun::new(self.host.app.id, code);
+        run.tools = RunTools::Of(agent.unwrap_or_else(|error| panic!("{error}")));
+        run.log = Box::new(move |line| {
+            let _ = sender.send(line.to_owned());
+        });
+        self.host.platform.run(run).await;
+        receiver.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The code and the message of the `ToolError` that a program of the one agent must throw.
     pub(crate) async fn tool_error(&self, code: &str) -> (String, String) {
-        let started = Instant::now();
-        let outcome = self.run_as(AGENT, code).await.outcome;
-        assert!(started.elapsed() < Duration::from_secs(20), "{code}");
-        match outcome {
+        match self.run_as(AGENT, code).await.outcome {
             Err(RunError::Threw {
                 code: Some(code),
                 message,

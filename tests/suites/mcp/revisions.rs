@@ -69,10 +69,8 @@ async fn the_stateless_revision_has_no_session_and_mirrors_what_a_tool_asks_for(
         .result("const it = require('it'); return [Object.keys(it), it['é']({region: 'a b '})]")
         .await;
     assert_eq!(listed, r#"[["é"],"called"]"#);
-    assert_eq!(
-        server.methods()[4..],
-        ["server/discover", "tools/list", "tools/call"]
-    );
+    // What was found out is known to the next run.
+    assert_eq!(server.methods()[4..], ["tools/list", "tools/call"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +78,7 @@ async fn what_only_a_person_could_give_is_an_error() {
     let server = Scripted::start(|asked| match asked.rpc() {
         "tools/call" => result(
             asked,
-            &json!({ "resultType": "input_required", "inputRequests": {} }),
+            &json!({ "resultType": "input_required", "inputRequests": { "q": { "method": "elicitation/create" } } }),
         ),
         _ => modern(asked),
     })
@@ -170,8 +168,8 @@ async fn what_was_negotiated_is_remembered_within_a_run() {
     agents.result("return require('it').a()").await;
     assert_eq!(
         server.methods()[7..9],
-        expected[..2],
-        "another run begins anew"
+        expected[1..3],
+        "another run has a session of its own"
     );
 }
 

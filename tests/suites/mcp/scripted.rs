@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     /// The message in the body; null without one.
     pub(crate) message: Value,
@@ -93,6 +94,7 @@ async fn reply(
         .unwrap_or_default();
     let asked = Asked {
         method: head.method,
+        path: head.uri.path().to_owned(),
         headers: head.headers,
         message: serde_json::from_slice(&body).unwrap_or_default(),
     };
@@ -104,6 +106,26 @@ async fn reply(
     tokio::task::spawn_blocking(move || answer(&asked))
         .await
         .expect("the test's answer does not panic")
+}
+
+/// A server of 2025-06-18 with a session: it lists the tool `a`, or what `tools` says, and calls are answered by `call`.
+pub(crate) fn with_session(
+    asked: &Asked,
+    call: impl FnOnce(&Asked) -> Response<Body>,
+) -> Response<Body> {
+    match asked.rpc() {
+        "server/discover" => error(asked, 200, -32601, "Method not found"),
+        "initialize" => {
+            let mut answer = initialized(asked, "2025-06-18");
+            let id = "the-session".parse().expect("a header's value");
+            answer.headers_mut().insert("mcp-session-id", id);
+            answer
+        }
+        "notifications/initialized" => status(202),
+        "tools/list" => result(asked, &tool_list(&["a"])),
+        "tools/call" => call(asked),
+        _ => status(200),
+    }
 }
 
 /// A server of the legacy era without sessions: `call` gives the results of calls, and the tools are those of `tools`.

@@ -3,6 +3,7 @@
 //! How it looks and whether people can use it is the suite `browser`'s business.
 
 mod access;
+mod behind_proxy;
 mod content;
 mod forms;
 mod kek;

@@ -2,7 +2,6 @@
 //! answer.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::{Answer, Request};
@@ -13,17 +12,23 @@ const ORIGIN: &str = "http://localhost";
 /// A value that is planted and then looked for.
 pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
 
-pub struct Visitor {
-    address: SocketAddr,
+pub struct Visitor<'a> {
+    send: Box<dyn Fn(&Request) -> Answer + 'a>,
     cookies: RefCell<Vec<(String, String)>>,
     answers: RefCell<Vec<String>>,
 }
 
-impl Visitor {
+impl<'a> Visitor<'a> {
     /// Somebody who has not signed in.
     pub fn new(serving: &Serving) -> Self {
+        let address = serving.address;
+        Self::through(move |request| request.send(address).expect("the host answers"))
+    }
+
+    /// The same, whose requests go out that way.
+    pub fn through(send: impl Fn(&Request) -> Answer + 'a) -> Self {
         Self {
-            address: serving.address,
+            send: Box::new(send),
             cookies: RefCell::default(),
             answers: RefCell::default(),
         }
@@ -105,7 +110,7 @@ impl Visitor {
             true => request,
             false => request.header("cookie", cookies.join("; ")),
         };
-        let answer = request.send(self.address).expect("the host answers");
+        let answer = (self.send)(&request);
         for (name, value) in &answer.headers {
             if name == "set-cookie" {
                 self.keep(value);

@@ -365,7 +365,7 @@ fn a_folder_or_configuration_that_others_can_write_is_refused() {
         &["cache", "chmod go-w"],
     );
     set_mode(".tavora/cache", 0o700);
-    set_mode(".tavora", 0o775);
+    set_mode(".tavora", 0o777);
     refused(
         &run(folder.path(), &["app", "list"]),
         2,
@@ -373,14 +373,132 @@ fn a_folder_or_configuration_that_others_can_write_is_refused() {
     );
     set_mode(".tavora", 0o700);
     std::fs::write(folder.path().join("tavora.toml"), "").expect("writable");
-    set_mode("tavora.toml", 0o666);
-    refused(
-        &run(folder.path(), &["app", "list"]),
-        2,
-        &["tavora.toml", "chmod go-w"],
+    for mode in [0o666, 0o646] {
+        set_mode("tavora.toml", mode);
+        for arguments in [
+            &["app", "list"][..],
+            &["app", "list", "--config", "tavora.toml"],
+        ] {
+            let ended = run(folder.path(), arguments);
+            refused(&ended, 2, &["tavora.toml", "chmod go-w"]);
+        }
+    }
+    set_mode("tavora.toml", 0o664);
+    let told = run(folder.path(), &["app", "list"]);
+    assert_eq!(told.status, 0, "{told:?}");
+    assert!(
+        told.stderr.contains("its group can write to this"),
+        "{told:?}"
     );
     set_mode("tavora.toml", 0o644);
-    assert_eq!(run(folder.path(), &["app", "list"]).status, 0);
+    let ended = run(folder.path(), &["app", "list"]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+}
+
+#[test]
+fn a_listed_component_that_others_can_write_is_refused_and_the_folder_of_agents_too() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder();
+    let path = folder.path();
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our own");
+    };
+    std::fs::write(
+        path.join("mine.wasm"),
+        wat::parse_str("(component)").expect("valid"),
+    )
+    .expect("writable");
+    std::fs::create_dir(path.join("agents")).expect("new");
+    let with = |toml: &str| {
+        std::fs::write(path.join("tavora.toml"), toml).expect("writable");
+        run(path, &["tool", "list"])
+    };
+    let tool = "[tools.mine]\ncomponent = \"mine.wasm\"\n";
+    set_mode(&path.join("mine.wasm"), 0o666);
+    refused(&with(tool), 2, &["[tools.mine]", "mine.wasm", "chmod go-w"]);
+    // In another state of the same file, something else is wrong with it.
+    set_mode(&path.join("mine.wasm"), 0o644);
+    refused(&with(tool), 2, &["[tools.mine]", "tavora:platform/tool"]);
+    std::fs::remove_file(path.join("mine.wasm")).expect("it is there");
+    let whole = path.canonicalize().expect("it is there").join("mine.wasm");
+    refused(
+        &with(tool),
+        2,
+        &["[tools.mine]", &whole.display().to_string()],
+    );
+    nix::unistd::mkfifo(&path.join("mine.wasm"), nix::sys::stat::Mode::S_IRWXU).expect("new");
+    refused(&with(tool), 2, &["[tools.mine]", "it is not a file"]);
+
+    set_mode(&path.join("agents"), 0o777);
+    refused(
+        &with("[agents]\ndir = \"agents\"\n"),
+        2,
+        &[
+            "[agents] dir",
+            "agents can be written by every user",
+            "chmod go-w",
+        ],
+    );
+}
+
+#[test]
+fn restoring_what_is_no_file_ends_with_words() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("new");
+    for (what, says) in [("pipe", "pipe is not a file"), (".tavora", "is not a file")] {
+        let ended = run(folder.path(), &["restore", "--dry-run", what]);
+        assert_eq!(ended.status, 2, "{ended:?}");
+        assert!(ended.stderr.contains(says), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_value_may_come_from_another_program_and_what_is_odd_about_it_is_told() {
+    let folder = folder();
+    let put = |value: &str| {
+        let mut command = std::process::Command::new("bash");
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .args([
+                "-c",
+                r#""$0" secret put TOK --from-file <(printf '%s' "$1")"#,
+            ])
+            .arg(tavora_tests::binary::built("tavora-host"))
+            .arg(value);
+        end(command)
+    };
+    let stored = put("sk-canary-1234567890");
+    assert_eq!(stored.status, 0, "{stored:?}");
+    assert_eq!(stored.stdout, "stored TOK in the vault main (version 1)\n");
+    assert_eq!(stored.stderr, "");
+    for (value, says) in [
+        ("true", "has 4 bytes"),
+        ("\u{feff}sk-canary-1234567890", "byte order mark"),
+        (
+            "sk-canary-1234567890\u{200b}",
+            "invisible character (U+200B) at position 21",
+        ),
+        (" sk-canary-1234567890", "blanks or line ends around it"),
+        ("Bearer sk-canary-1234567890", "\"Bearer \""),
+        ("\"sk-canary-1234567890\"", "quotation marks"),
+    ] {
+        let stored = put(value);
+        assert_eq!(stored.status, 0, "{stored:?}");
+        assert!(
+            stored
+                .stdout
+                .starts_with("replaced TOK in the vault main (version ")
+        );
+        let warned = stored.stderr.starts_with("warning: the value ");
+        assert!(
+            warned && stored.stderr.contains(says),
+            "{value:?}: {stored:?}"
+        );
+        assert!(!stored.stderr.contains("canary"), "{stored:?}");
+    }
 }
 
 #[test]

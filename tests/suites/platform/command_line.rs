@@ -1,7 +1,7 @@
 //! The binary as an operator uses it: every data command, its text, its JSON, and its exit status.
 
 use serde_json::Value;
-use tavora_tests::binary::{Ended, host, run, run_with_input};
+use tavora_tests::binary::{Ended, end, host, run, run_with_input};
 use tavora_tests::daemon::Daemon;
 use tavora_tests::fixture::CANARY;
 use tavora_tests::upstream::{Upstream, search_results};
@@ -61,7 +61,7 @@ fn a_vault_is_made_filled_and_emptied() {
     assert_eq!(json(path, &["secret", "list"])[0]["version"], 2);
 
     assert_eq!(
-        json(path, &["secret", "delete", "brave_api_key"])["existed"],
+        json(path, &["secret", "delete", "brave_api_key", "--yes"])["existed"],
         true
     );
     assert_eq!(
@@ -242,6 +242,118 @@ fn help_and_completions_are_there() {
 }
 
 #[test]
+fn the_app_is_that_of_the_option_the_variable_or_the_folder() {
+    let folder = with_secret();
+    let path = folder.path();
+    ok(path, &["app", "create", "Second"]);
+    let vaults = |arguments: &[&str], variable: Option<&str>| {
+        let mut command = host(path);
+        command.args(["vault", "list", "--json"]).args(arguments);
+        command.envs(variable.map(|app| ("TAVORA_APP", app)));
+        end(command)
+    };
+    let is_shop = |ended: Ended| {
+        assert_eq!(ended.status, 0, "{ended:?}");
+        ended.stdout.contains("main")
+    };
+    let several = vaults(&[], None);
+    assert_eq!(several.status, 2, "{several:?}");
+    for part in ["--app", "TAVORA_APP", "app use NAME", "shop, second"] {
+        assert!(several.stderr.contains(part), "{part}: {several:?}");
+    }
+    assert!(is_shop(vaults(&[], Some("shop"))));
+    assert!(!is_shop(vaults(&[], Some("second"))));
+    assert!(!is_shop(vaults(&["--app", "second"], Some("shop"))));
+
+    let used = ok(path, &["app", "use", "shop"]);
+    assert!(used.contains("mean the app shop now"), "{used}");
+    assert!(ok(path, &["app", "list"]).contains("*  shop"));
+    assert!(is_shop(vaults(&[], None)) && is_shop(vaults(&[], Some(""))));
+    assert!(!is_shop(vaults(&[], Some("second"))));
+    assert!(!is_shop(vaults(&["--app", "second"], None)));
+    let unknown = run(path, &["app", "use", "third"]);
+    assert_eq!(unknown.status, 2, "{unknown:?}");
+    assert!(is_shop(vaults(&[], None)), "what was remembered stays");
+
+    std::fs::write(path.join(".tavora/app"), "gone\n").expect("writable");
+    let gone = vaults(&[], None);
+    assert_eq!(gone.status, 2, "{gone:?}");
+    assert!(
+        gone.stderr.contains("there is no app \"gone\" any more"),
+        "{gone:?}"
+    );
+    ok(path, &["app", "use", "--none"]);
+    assert_eq!(vaults(&[], None).status, 2);
+}
+
+#[test]
+fn what_cannot_be_undone_is_asked_about() {
+    let folder = with_secret();
+    let path = folder.path();
+    let asked = run(path, &["secret", "delete", "brave_api_key"]);
+    assert_eq!(asked.status, 2, "{asked:?}");
+    assert!(
+        asked.stderr.contains(
+            "to delete the secret brave_api_key from the vault main without a terminal to ask on, add --yes"
+        ),
+        "{asked:?}"
+    );
+    assert_eq!(json(path, &["secret", "list"])[0]["name"], "brave_api_key");
+    let deleted = ok(path, &["secret", "delete", "brave_api_key", "--yes"]);
+    assert_eq!(deleted, "deleted brave_api_key from the vault main\n");
+    // There is nothing to ask about.
+    let absent = ok(path, &["secret", "delete", "brave_api_key"]);
+    assert_eq!(absent, "brave_api_key was not in the vault main\n");
+}
+
+/// Asks a real bash what it offers after these words.
+fn completed(words: &[&str]) -> Vec<String> {
+    const SCRIPT: &str = r#"
+        source <("$1" completions bash)
+        shift
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        complete -p tavora-host >&2
+        _tavora__host tavora-host "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut command = std::process::Command::new("bash");
+    command.args(["--norc", "-c", SCRIPT, "bash"]);
+    command.arg(tavora_tests::binary::built("tavora-host"));
+    command.args(words);
+    let ended = end(command);
+    assert!(
+        ended.stderr.contains("-F _tavora__host tavora-host"),
+        "{ended:?}"
+    );
+    ended.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_at_every_level() {
+    let offers = |words: &[&str], expected: &[&str]| {
+        let offered = completed(words);
+        for word in expected {
+            assert!(
+                offered.iter().any(|it| it == word),
+                "{words:?}: {offered:?}"
+            );
+        }
+    };
+    offers(&["tavora-host", "sec"], &["secret"]);
+    offers(&["tavora-host", "secret", ""], &["put", "list", "delete"]);
+    offers(&["tavora-host", "kek", "re"], &["rewrap", "retire"]);
+    offers(
+        &["tavora-host", "secret", "put", "--"],
+        &["--from-file", "--vault", "--app"],
+    );
+    offers(
+        &["tavora-host", "--json", "vault", "d"],
+        &["delete", "designate"],
+    );
+}
+
+#[test]
 fn dev_makes_a_platform_and_serves_it() {
     use std::os::unix::fs::PermissionsExt;
 
@@ -283,4 +395,38 @@ fn a_reader_that_goes_away_is_no_error() {
         let ended = child.wait_with_output().expect("it ends");
         assert!(ended.status.success(), "{arguments:?}: {ended:?}");
     }
+}
+
+#[test]
+fn no_name_in_a_component_forges_the_verdict_of_tool_inspect() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let forged = r"a:b/\nclass    agent: it can call tools\1b[8m\c2\9b8m\e2\80\ae\e2\80\a8";
+    let text = format!(r#"(component (core module (import "{forged}" "f" (func))))"#);
+    let bytes = wat::parse_str(text).expect("it is a component");
+    std::fs::write(path.join("forged.wasm"), bytes).expect("writable");
+    let ended = run(path, &["tool", "inspect", "forged.wasm"]);
+    assert_eq!(ended.status, 4, "{ended:?}");
+    let verdicts = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("class"));
+    let verdicts: Vec<&str> = verdicts.collect();
+    assert_eq!(verdicts, ["class    none: the host refuses it"]);
+    let steers = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2028}".contains(c);
+    assert!(!ended.stdout.contains(steers), "{ended:?}");
+    // Programs get the name as it is.
+    let json = run(path, &["tool", "inspect", "forged.wasm", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let name = json["imports"][0]["name"].as_str().expect("text");
+    assert!(name.contains("\u{1b}[8m"), "{name:?}");
+    // An error is one line, whatever the file is called.
+    let name = "no\nclass    agent\u{1b}[8m.wasm";
+    let ended = run(path, &["tool", "inspect", name]);
+    assert_eq!(
+        (ended.status, ended.stderr.lines().count()),
+        (2, 1),
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
 }

@@ -29,6 +29,9 @@ use tavora_host::runtime::LoadError;
 use tavora_host::runtime::inspection::{
     Class, Inspection, InspectionLimits, NotAComponent, inspect,
 };
+use tavora_host::runtime::limits::Limits;
+use tavora_host::runtime::worker::Worker;
+use tavora_tests::fixture::worker;
 
 use runner::{load_guest, run_guest, start_fixture};
 
@@ -162,6 +165,28 @@ async fn running_guests_end_as_their_files_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// What an agent is told that it has must be what it gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_inspection_calls_an_agent_or_a_tool_is_loaded() {
+    let inspector = Worker::new(&worker(), &Limits::default());
+    for case in cases() {
+        let is_loaded = match &case.expect {
+            Expectation::Runs(Outcome::NotLoaded(_)) => false,
+            Expectation::Runs(_) => true,
+            Expectation::Refused(_) | Expectation::NotAComponent(_) => continue,
+        };
+        let inspection = inspector.inspect(case.bytes.clone()).await;
+        let inspection = inspection.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let refusal = inspection.refusal_for(case.load_as);
+        assert_eq!(refusal.is_none(), is_loaded, "{}: {refusal:?}", case.name);
+        if let (Expectation::Runs(Outcome::NotLoaded(words)), Some(refusal)) =
+            (&case.expect, refusal)
+        {
+            assert_says(&case, &refusal.to_string(), words);
+        }
+    }
 }
 
 /// Every file of the folder. A file that is no case, or says nothing that can be checked, fails.

@@ -164,10 +164,11 @@ fn secrets_that_do_not_open_are_named_and_end_with_1() {
     ] {
         assert!(said.contains(expected), "{expected:?} is not in {said}");
     }
+    let status = rotation.run("new,old", &["kek", "status"]);
+    assert_eq!(status.status, 3, "{status:?}");
     assert!(
-        rotation
-            .ok("new,old", &["kek", "status"])
-            .contains("MISSING: 1 secrets need")
+        status.stdout.contains("MISSING: 1 secrets need"),
+        "{status:?}"
     );
     let verified = rotation.json("new,old", &["kek", "verify"], 1);
     assert_eq!(
@@ -188,7 +189,7 @@ fn secrets_that_do_not_open_are_named_and_end_with_1() {
 
     // As it says: one is stored anew, the other one deleted.
     rotation.put("new,old", "S1");
-    rotation.ok("new,old", &["secret", "delete", "UNDER_LOST"]);
+    rotation.ok("new,old", &["secret", "delete", "UNDER_LOST", "--yes"]);
     rotation.ok("new,old", &["kek", "rewrap", "--verify"]);
     rotation.ok("new", &["kek", "retire", &lost]);
     assert!(
@@ -196,6 +197,39 @@ fn secrets_that_do_not_open_are_named_and_end_with_1() {
             .ok("new", &["kek", "verify"])
             .contains("all 3 secrets open")
     );
+}
+
+#[test]
+fn the_status_of_the_keks_is_one_for_scripts_too() {
+    let rotation = Rotation::new(2);
+    let old = rotation.id("old");
+    let check = |keks: &str, status: i32, says: &[&str]| {
+        let ended = rotation.run(keks, &["kek", "status"]);
+        assert_eq!(ended.status, status, "{keks}: {ended:?}");
+        for part in says {
+            assert!(ended.stdout.contains(part), "{part:?} is not in {ended:?}");
+        }
+        let ended = rotation.run(keks, &["kek", "status", "--json"]);
+        assert_eq!(ended.status, status, "{keks}: {ended:?}");
+    };
+    check("old", 0, &["ready"]);
+    check("new,old", 0, &["ready", "`kek rewrap` moves them"]);
+    // A key that never wrapped anything here: mistaken, or new.
+    check(
+        "stranger",
+        3,
+        &[
+            "wrong KEK",
+            &format!("2 secrets need the KEK {old}"),
+            "if TAVORA_SECRET_KEK is mistaken, set it to that KEK",
+            "if it is a new KEK, add the old one to TAVORA_SECRET_KEK_PREVIOUS",
+        ],
+    );
+    let unset = run(rotation.path(), &["kek", "status"]);
+    assert_eq!(unset.status, 3, "{unset:?}");
+    rotation.put("old", "S2");
+    rotation.raw("UPDATE keks SET canary = zeroblob(length(canary))");
+    check("old", 5, &["canary"]);
 }
 
 #[test]

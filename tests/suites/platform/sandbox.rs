@@ -223,3 +223,68 @@ async fn a_tool_that_gave_up_is_made_anew_for_the_next_call() {
         r#"["tool_failed","quiet","quiet"]"#
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_models_write_runs_or_is_answered_with_what_to_change() {
+    let (fixture, _upstream) = fixture().await;
+    assert_eq!(fixture.result("```js\nreturn 1\n```").await, "1");
+    assert_eq!(
+        fixture.result("console.table([{a: 1}]); return 1").await,
+        "1"
+    );
+    let (report, logged) = fixture.run("1 + 1").await;
+    assert_eq!(report.outcome.expect("a result").get(), "null");
+    assert!(logged.contains("returned nothing"), "{logged}");
+    for (code, words) in [
+        ("Here:\n```js\nreturn 1\n```", "Markdown fence"),
+        ("import x from 'y'; return 1", "there is no import"),
+        ("const a: number = 1; return a", "TypeScript"),
+        (
+            "setTimeout(() => 1)",
+            "setTimeout is not defined: there are no timers",
+        ),
+        ("const x = {}; x.y()", "x.y is not a function"),
+        (
+            "return Intl.NumberFormat('de')",
+            "Intl is not defined: there are no locales",
+        ),
+    ] {
+        let (report, _) = fixture.run(code).await;
+        let error = report.outcome.expect_err(code).to_string();
+        assert!(error.contains(words), "{code}: {error}");
+    }
+    let (_, logged) = fixture
+        .run("return new Date(0).toLocaleTimeString('en-US', {timeZone: 'America/New_York'})")
+        .await;
+    assert!(
+        logged.contains("toLocaleTimeString gives the time in UTC"),
+        "{logged}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_other_reader_could_take_does_not_leave_a_program() {
+    let (fixture, upstream) = fixture().await;
+    let (report, logged) = fixture
+        .run("search('x\\ud83d'); console.log('\\ud83d'); return {a: '\\ud83d', '\\udc00': 1}")
+        .await;
+    assert_eq!(
+        report.outcome.expect("a result").get(),
+        "{\"a\":\"\u{fffd}\",\"\u{fffd}\":1}"
+    );
+    assert_eq!(logged, "\u{fffd}\n");
+    let query = upstream.seen()[0].uri.query().map(str::to_owned);
+    assert!(query.is_some_and(|query| query.contains("x%EF%BF%BD")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_input_of_a_run_keeps_its_digits() {
+    let (fixture, _upstream) = fixture().await;
+    let mut run = AgentRun::new(fixture.app.id, "return input");
+    run.input = r#"{"id":9223372036854775807,"n":9007199254740991}"#.to_owned();
+    let report = fixture.platform.run(run).await;
+    assert_eq!(
+        report.outcome.expect("a result").get(),
+        r#"{"id":"9223372036854775807","n":9007199254740991}"#
+    );
+}

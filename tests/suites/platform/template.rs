@@ -9,6 +9,7 @@ use std::process::Command;
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
+use tavora_host::platform::AgentRun;
 use tavora_host::runtime::inspection::{Fit, InspectionLimits, inspect};
 use tavora_tests::binary::{Ended, end, profile_folder};
 use tavora_tests::fixture::{CANARY, Fixture};
@@ -64,6 +65,54 @@ async fn a_tool_in_javascript_keeps_the_contract() {
     author.run("npm run build");
     // Why a request failed, `fetch` does not tell.
     keeps_the_contract(&folder.join("weather.wasm"), "upstream_unreachable").await;
+}
+
+// Its engine comes with it: thousands of functions, some of them large. What a worker may use decides, and no estimate.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_in_javascript_without_wasi_runs() {
+    let packages = tools_folder().join("componentize-js/node_modules");
+    let is_there = packages.join(".bin/componentize-js").exists();
+    if !are_there(&[("the npm package componentize-js", is_there)]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    symlink(packages, folder.path().join("node_modules")).expect("the folder is new");
+    let program = "import { list, log } from 'tavora:platform/tools@0.1.0';\n\
+                   export const agent = {\n\
+                     run(input) {\n\
+                       log('from javascript');\n\
+                       const tools = list().map(tool => tool.name);\n\
+                       return JSON.stringify({ code: input.code, tools });\n\
+                     }\n\
+                   };\n";
+    std::fs::write(folder.path().join("agent.js"), program).expect("writable");
+    let mut command = Command::new("node_modules/.bin/componentize-js");
+    command
+        .args(["agent.js", "--world-name", "agent-sandbox", "--wit"])
+        .arg(root().join("wit"))
+        .args([
+            "--disable",
+            "stdio",
+            "random",
+            "clocks",
+            "http",
+            "fetch-event",
+        ])
+        .args(["--out", "agent.wasm"])
+        .current_dir(folder.path());
+    let built = end(command);
+    assert_eq!(built.status, 0, "{built:?}");
+
+    let host = Fixture::without_secret("").await;
+    let bytes = std::fs::read(folder.path().join("agent.wasm")).expect("it was built");
+    let agent = host.platform.load_agent(bytes).await;
+    let agent = agent.unwrap_or_else(|error| panic!("{error}"));
+    let run = AgentRun::new(host.app.id, "the program");
+    let outcome = host.platform.run_in(&agent, run).await.outcome;
+    let json: Value = serde_json::from_str(outcome.expect("a result").get()).expect("JSON");
+    assert_eq!(json["code"], "the program");
+    let tools: Vec<String> = host.platform.tools().map(|tool| tool.name).collect();
+    assert_eq!(json["tools"], json!(tools));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use futures::StreamExt;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tavora_tests::eventually::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -83,7 +84,6 @@ async fn what_is_dropped_of_a_body_is_bounded_in_bytes_and_in_time() {
 
     let mut silent = served.connect().await;
     silent.write_all(head.as_bytes()).await.expect("it reads");
-    let begun = Instant::now();
     assert!(rest(&mut silent).await.starts_with("HTTP/1.1 401"));
     // The answer ends at once; the connection itself, when the time is over.
     let closed = async {
@@ -92,11 +92,6 @@ async fn what_is_dropped_of_a_body_is_bounded_in_bytes_and_in_time() {
         }
     };
     timeout(PATIENCE, closed).await.expect("it is closed");
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,9 +113,9 @@ async fn a_client_that_goes_away_ends_what_was_done_for_it() {
         .write_all(request.as_bytes())
         .await
         .expect("it reads");
-    until(|| under_way.load(Ordering::SeqCst) == 1).await;
+    are(&under_way, 1).await;
     drop(stream);
-    until(|| under_way.load(Ordering::SeqCst) == 0).await;
+    are(&under_way, 0).await;
 
     // Half a body never reaches the handler.
     let mut stream = served.connect().await;
@@ -165,8 +160,8 @@ async fn a_response_that_nobody_takes_is_cut_and_a_slow_one_is_not() {
         .write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .expect("it reads");
-    until(|| under_way.load(Ordering::SeqCst) == 1).await;
-    until(|| under_way.load(Ordering::SeqCst) == 0).await;
+    are(&under_way, 1).await;
+    are(&under_way, 0).await;
 
     let mut client = http2(&served).await;
     let request = Request::get("http://x/endless").body(full(Vec::new()));
@@ -174,8 +169,8 @@ async fn a_response_that_nobody_takes_is_cut_and_a_slow_one_is_not() {
         .send_request(request.expect("valid"))
         .await
         .expect("it answers");
-    until(|| under_way.load(Ordering::SeqCst) == 1).await;
-    until(|| under_way.load(Ordering::SeqCst) == 0).await;
+    are(&under_way, 1).await;
+    are(&under_way, 0).await;
     drop(unread);
 }
 
@@ -195,15 +190,9 @@ impl Drop for Counted {
     }
 }
 
-async fn until(done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting)
-        .await
-        .expect("it happens in time");
+/// Waits until so many are under way.
+async fn are(under_way: &AtomicUsize, count: usize) {
+    until("is so", async || under_way.load(Ordering::SeqCst) == count).await;
 }
 
 fn full(bytes: Vec<u8>) -> Full<Bytes> {

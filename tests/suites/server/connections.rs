@@ -1,16 +1,20 @@
 //! Connections that are too many, resets that are too many, and what a connection tells a handler.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::body::Bytes;
 use axum::extract::ConnectInfo;
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use tavora_host::server::Claim;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 use super::served::{PATIENCE, Served, answer, rest};
+use super::stopping::{Slow, ask};
 
 fn hello() -> Router {
     Router::new()
@@ -35,10 +39,9 @@ async fn panics() -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
-    let settings = "[server.limits]\nmax_connections = 3\ndisplace_after_ms = 200";
+    let settings = "[server.limits]\nmax_connections = 3\ndisplace_after_ms = 60_000";
     let served = Served::start(settings, hello()).await;
     let mut held = Vec::new();
-    let first = Instant::now();
     for _ in 0..3 {
         let mut stream = served.connect().await;
         stream
@@ -48,10 +51,8 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
         answer(&mut stream).await;
         held.push(stream);
     }
+    // They were answered and showed no credential, so that they wait no longer for the new one.
     assert!(served.get("/").await.ends_with("hello"));
-    let took = first.elapsed();
-    let expected = Duration::from_millis(200)..Duration::from_secs(3);
-    assert!(expected.contains(&took), "{took:?}");
     assert_eq!(rest(&mut held[0]).await, "", "the oldest was not closed");
     // The others are as they were.
     held[2]
@@ -61,21 +62,125 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
     assert!(answer(&mut held[2]).await.ends_with("hello"));
 }
 
+/// A connection from one of the addresses of loopback.
+async fn connect_from(served: &Served, number: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let from = SocketAddr::from(([127, 0, 0, number], 0));
+    socket.bind(from).expect("this machine's");
+    socket.connect(served.address).await.expect("it listens")
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_with_many_connections_keeps_no_other_out() {
+    let settings = "[server.limits]\nmax_connections = 100\nmax_connections_per_peer = 3\n\
+                    displace_after_ms = 60_000";
+    let served = Served::start(settings, hello()).await;
+    // None of them is heard, so that none gives way; the oldest that have no place are turned away.
+    let mut crowd = Vec::new();
+    for _ in 0..30 {
+        crowd.push(connect_from(&served, 2).await);
+    }
+    for number in [1, 3, 4] {
+        let mut other = connect_from(&served, number).await;
+        other.write_all(GET).await.expect("it reads");
+        assert!(answer(&mut other).await.ends_with("hello"));
+    }
+    // The first have their share; when they are done, the latest come in.
+    for held in &mut crowd[..3] {
+        held.write_all(GET).await.expect("it reads");
+        assert!(answer(held).await.ends_with("hello"));
+    }
+    let last = crowd.last_mut().expect("thirty");
+    last.write_all(GET).await.expect("it reads");
+    assert!(answer(last).await.ends_with("hello"));
+    assert_eq!(rest(&mut crowd[3]).await, "", "it was not turned away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_has_all_the_connections_it_makes() {
+    let settings = "[server]\ntrusted_proxies = [\"127.0.0.2/31\"]\n[server.limits]\n\
+                    max_connections_per_peer = 1\ndisplace_after_ms = 60_000";
+    let served = Served::start(settings, hello()).await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(connect_from(&served, 3).await);
+    }
+    for stream in &mut held {
+        stream.write_all(GET).await.expect("it reads");
+        assert!(answer(stream).await.ends_with("hello"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_waits_for_its_body_gives_way() {
+    let router = hello().route("/body", post(async |body: Bytes| body));
+    let settings = "[server.limits]\nmax_connections = 2\ndisplace_after_ms = 100";
+    let served = Served::start(settings, router).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut stream = served.connect().await;
+        let head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nso far";
+        stream.write_all(head).await.expect("it reads");
+        silent.push(stream);
+    }
+    assert!(served.get("/").await.ends_with("hello"));
+    assert_eq!(rest(&mut silent[0]).await, "", "the oldest was not closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_showed_a_credential_keeps_the_place_before_strangers() {
+    let known = async |Extension(claim): Extension<Claim>| {
+        claim.prove();
+        "known"
+    };
+    let router = hello().route("/known", get(known));
+    let settings = "[server.limits]\nmax_connections = 3\ndisplace_after_ms = 60_000";
+    let served = Served::start(settings, router).await;
+    let mut held = Vec::new();
+    for path in ["/known", "/", "/known"] {
+        let mut stream = served.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        answer(&mut stream).await;
+        held.push(stream);
+    }
+    for _ in 0..3 {
+        assert!(served.get("/").await.ends_with("hello"));
+    }
+    assert_eq!(rest(&mut held[1]).await, "", "the stranger was not closed");
+    for known in [0, 2] {
+        held[known].write_all(GET).await.expect("it reads");
+        assert!(answer(&mut held[known]).await.ends_with("hello"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_connection_waits_where_all_are_busy() {
-    let served = Served::start("[server.limits]\nmax_connections = 1", hello()).await;
-    let mut busy = served.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("it reads");
-    sleep(Duration::from_millis(100)).await;
-    let begun = Instant::now();
-    let (first, second) = tokio::join!(served.get("/"), served.get("/"));
-    assert!(first.ends_with("hello") && second.ends_with("hello"));
-    let waited = begun.elapsed();
-    let expected = Duration::from_millis(500)..Duration::from_secs(5);
-    assert!(expected.contains(&waited), "{waited:?}");
-    assert!(rest(&mut busy).await.ends_with("slow"), "it was cut");
+    let slow = Slow::new();
+    let settings = "[server.limits]\nmax_connections = 1";
+    let served = Arc::new(Served::start(settings, slow.router()).await);
+    let mut busy = ask(&served, "/slow").await;
+    slow.are_under_way(1).await;
+    let waiting = [(); 2].map(|()| {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move { served.get("/").await })
+    });
+    // Time in which they would be answered.
+    sleep(Duration::from_millis(200)).await;
+    assert!(
+        waiting.iter().all(|it| !it.is_finished()),
+        "it waited for none"
+    );
+    slow.let_go();
+    assert!(answer(&mut busy).await.ends_with("done"), "it was cut");
+    for waiting in waiting {
+        assert!(waiting.await.expect("no panic").ends_with("hello"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,8 +255,10 @@ async fn a_client_that_does_not_answer_pings_is_cut() {
         .await
         .expect("a ping");
     rest(&mut stream).await;
-    let expected = Duration::from_millis(400)..Duration::from_secs(4);
-    assert!(expected.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(400),
+        "it was cut too soon"
+    );
 }
 
 /// A client may read the answer only when it has sent everything, and forget it when the stream is reset first.
@@ -163,8 +270,8 @@ async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {
     request.extend(head(1));
     request.extend(frame(0x0, 0, 1, b"the beginning of a body"));
     let mut stream = served.connect().await;
-    stream.write_all(&request).await.expect("it reads");
     let begun = Instant::now();
+    stream.write_all(&request).await.expect("it reads");
     let ends = |(kind, flags): &(u8, u8)| *kind == 0x0 && flags & 1 == 1;
     let answered = frames_until(&mut stream, ends).await.expect("it answers");
     assert!(

@@ -5,7 +5,9 @@
 mod bodies;
 mod connections;
 mod heads;
+mod host_names;
 mod serve;
 mod served;
 mod stopping;
+mod strangers;
 mod tls;

@@ -10,9 +10,12 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tavora_tests::binary::{built, host, run};
 use tavora_tests::daemon::Daemon;
+use tavora_tests::eventually::{PATIENCE, eventually, wait_until};
+use tavora_tests::serving::share_component_cache;
 use tavora_tests::wire::{Answer, Request, connect};
 
-const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
+/// The admin token of [`configured`].
+pub const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
 
 /// `serve` on the data folder `.tavora` of `folder`, with these variables.
 pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
@@ -21,7 +24,8 @@ pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
     Daemon::spawn(command.envs(variables.iter().copied()))
 }
 
-fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
+/// The same with a configuration and [`OWN_TOKEN`].
+pub fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tavora.toml"), text).expect("writable");
     let daemon = serve(folder.path(), &[("TAVORA_ADMIN_TOKEN", OWN_TOKEN)]);
@@ -52,6 +56,48 @@ fn refused(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Str
 
 fn kek(folder: &Path) -> String {
     run(folder, &["kek", "generate"]).stdout.trim().to_owned()
+}
+
+#[test]
+fn localhost_is_an_address_to_listen_on_and_other_names_are_told_what_is_wanted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    share_component_cache(&path.join(".tavora"));
+    let mut command = host(path);
+    command.args(["serve", "--listen", "localhost:0"]);
+    let daemon = Daemon::spawn(&mut command);
+    let port = daemon.address.port();
+    for ip in ["127.0.0.1", "[::1]"] {
+        let address: std::net::SocketAddr = format!("{ip}:{port}").parse().expect("an address");
+        // A machine without IPv6 has no such address.
+        if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
+            let answer = Request::new("GET", "/healthz")
+                .send(address)
+                .expect("an answer");
+            assert_eq!(answer.status, 200, "{address}");
+        }
+    }
+    drop(daemon);
+    for wrong in ["8080", "example.com:8080", "localhost"] {
+        let refused = run(path, &["serve", "--listen", wrong]);
+        assert_eq!(refused.status, 2, "{refused:?}");
+        assert!(
+            refused.stderr.contains("for example 127.0.0.1:8080"),
+            "{refused:?}"
+        );
+        std::fs::write(
+            path.join("tavora.toml"),
+            format!("[server]\nlisten = {wrong:?}\n"),
+        )
+        .expect("writable");
+        let refused = run(path, &["serve"]);
+        assert_eq!(refused.status, 2, "{refused:?}");
+        assert!(
+            refused.stderr.contains("for example 127.0.0.1:8080"),
+            "{refused:?}"
+        );
+        std::fs::remove_file(path.join("tavora.toml")).expect("it is there");
+    }
 }
 
 #[test]
@@ -215,7 +261,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
     let mut trickling = connect(daemon.address).expect("it listens");
     write!(
         trickling,
-        "POST /api/admin/apps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
+        "POST /api/admin/apps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
          Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     )
     .expect("it reads");
@@ -227,7 +273,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
         let _ = trickling.write_all(b" ");
         match trickling.read(&mut answer) {
             Ok(read) => break read,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(5), "{error}"),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
     };
     let answer = String::from_utf8_lossy(&answer[..read]);
@@ -269,15 +315,15 @@ fn requests_of_a_key_are_limited_if_the_operator_says_so() {
         let request = Request::new("GET", "/api/sdk/app");
         daemon.send(&request.header("x-api-key", key.as_str().expect("a key")))
     };
-    let begun = Instant::now();
-    let statuses = [(); 3].map(|()| ask(&one).status);
-    if begun.elapsed() < Duration::from_secs(1) {
-        assert_eq!(statuses, [200, 200, 429]);
-        assert_eq!(ask(&one).json()["code"], "too_many_requests");
-    }
+    assert_eq!([(); 2].map(|()| ask(&one).status), [200, 200]);
+    let refused = eventually("is refused", || {
+        let answer = ask(&one);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.json()["code"], "too_many_requests");
     assert_eq!(ask(&other).status, 200);
-    std::thread::sleep(Duration::from_millis(1_100));
-    assert_eq!(ask(&one).status, 200);
+    wait_until("may ask again", || ask(&one).status == 200);
 }
 
 #[test]
@@ -290,10 +336,7 @@ fn running_out_of_open_files_ends_waiting_connections_and_not_the_host() {
         .arg(built("tavora-host"));
     let daemon = Daemon::spawn(&mut command);
     let held = [(); 100].map(|()| connect(daemon.address).expect("it listens"));
-    let begun = Instant::now();
     assert_eq!(get(&daemon, "/healthz").status, 200);
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(15), "{took:?}");
     drop(held);
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");

@@ -1,19 +1,16 @@
 //! A server of its own in the test's process, with a router that the test made, and the plainest of clients.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
 use tavora_host::config::Config;
 use tavora_host::server::Server;
+pub use tavora_tests::eventually::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-
-/// Longer than anything that is waited for here may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub struct Served {

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tavora_host::config::Config;
 use tavora_host::server::{Server, Tls};
+use tavora_tests::eventually::until;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -126,8 +127,10 @@ async fn a_handshake_that_does_not_come_is_cut() {
     let begun = Instant::now();
     let mut silent = served.connect().await;
     assert_eq!(rest(&mut silent).await, "");
-    let expected = Duration::from_millis(300)..Duration::from_secs(4);
-    assert!(expected.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(300),
+        "it was cut too soon"
+    );
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn what_is_wrong_with_the_files_is_said() {
 async fn an_address_that_cannot_be_had_is_an_error_and_so_is_a_bad_certificate() {
     let taken = Served::start("", hello()).await;
     let mut config = Config::default().server;
-    config.listen = taken.address;
+    config.listen = taken.address.into();
     let error = Server::bind(config.clone())
         .await
         .err()
@@ -254,7 +257,10 @@ async fn the_files_are_read_again_on_hangup_and_bad_ones_change_nothing() {
     let good = std::fs::read(path.join("cert.pem")).expect("readable");
     std::fs::write(path.join("cert.pem"), "no certificate").expect("writable");
     daemon.signal(Signal::SIGHUP);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("reads the certificate", async || {
+        daemon.log().contains("holds no certificate")
+    })
+    .await;
     shake(daemon.address, &first)
         .await
         .expect("it is the one from before");
@@ -262,14 +268,10 @@ async fn the_files_are_read_again_on_hangup_and_bad_ones_change_nothing() {
 
     let second = connector(certificate(path), "http/1.1");
     daemon.signal(Signal::SIGHUP);
-    let begun = Instant::now();
-    while shake(daemon.address, &second).await.is_err() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "it was not read again"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("reads it again", async || {
+        shake(daemon.address, &second).await.is_ok()
+    })
+    .await;
     let (status, log) = tokio::task::spawn_blocking(|| daemon.stop())
         .await
         .expect("no panic");

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tavora_tests::eventually::{PATIENCE, report, until};
 use vault_core::{ReleaseError, SqliteOptions, StoreError, Unavailability, VaultError};
 
 use crate::fixture::{Platform, delete, keyring, operator, put, release, try_put};
@@ -101,10 +102,8 @@ async fn a_process_that_writes_all_the_time_keeps_nobody_out() {
     let took = begun.elapsed();
     is_over.store(true, Ordering::Relaxed);
     busy.join().unwrap();
-    assert!(
-        took < Duration::from_millis(1500),
-        "{PUTS} puts took {took:?}"
-    );
+    // Who is kept out for long is refused, which a put does not take.
+    report("5 puts beside a process that writes all the time", took);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,8 +181,8 @@ async fn a_locked_database_gives_an_error_and_recovers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_store_gives_an_error_in_bounded_time() {
     let options = SqliteOptions {
-        busy_timeout: Duration::from_secs(30),
-        operation_timeout: Duration::from_millis(200),
+        busy_timeout: Duration::from_secs(600),
+        operation_timeout: Duration::from_secs(2),
         ..SqliteOptions::default()
     };
     let platform = Platform::with(options).await;
@@ -195,10 +194,10 @@ async fn a_stuck_store_gives_an_error_in_bounded_time() {
     assert!(matches!(
         released,
         ReleaseError::Unavailable {
-            cause: Unavailability::Store(StoreError::TimedOut { limit_ms: 200 })
+            cause: Unavailability::Store(StoreError::TimedOut { limit_ms: 2_000 })
         }
     ));
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < PATIENCE);
     let entries = |raw: &rusqlite::Connection| -> i64 {
         raw.query_row(
             "SELECT count(*) FROM audit WHERE action = 'secret.released'",
@@ -223,7 +222,7 @@ async fn a_stuck_store_gives_an_error_in_bounded_time() {
 async fn a_full_queue_refuses_at_once() {
     let options = SqliteOptions {
         queue_max_jobs: 4,
-        operation_timeout: Duration::from_secs(2),
+        operation_timeout: PATIENCE,
         ..SqliteOptions::default()
     };
     let platform = Arc::new(Platform::with(options).await);
@@ -237,7 +236,11 @@ async fn a_full_queue_refuses_at_once() {
         })
         .collect();
     let mut refused = 0;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until(
+        "refuses most of them while nothing can be written",
+        async || waiting.iter().filter(|it| it.is_finished()).count() >= 10,
+    )
+    .await;
     lock.execute_batch("ROLLBACK").unwrap();
     for release in waiting {
         match release.await.unwrap() {
@@ -272,11 +275,10 @@ async fn the_store_says_how_it_keeps_up() {
             tokio::spawn(async move { platform.release("A").await })
         })
         .collect();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while platform.vaults.store_stats().waiting < RELEASES {
-        assert!(Instant::now() < deadline, "the releases do not wait");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("has them waiting", async || {
+        platform.vaults.store_stats().waiting == RELEASES
+    })
+    .await;
     tokio::time::sleep(HELD).await;
     lock.execute_batch("ROLLBACK").unwrap();
     for release in waiting {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use tavora_tests::eventually::PATIENCE;
 use vault_core::SqliteOptions;
 
 use crate::fixture::{Platform, operator};
@@ -124,7 +125,7 @@ fn holds(platform: &Platform, (payload, wrapped): &(Vec<u8>, Vec<u8>)) -> bool {
 }
 
 async fn gone_soon(platform: &Platform, ciphertext: &(Vec<u8>, Vec<u8>)) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if !holds(platform, ciphertext) {
             return true;

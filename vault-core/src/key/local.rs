@@ -10,12 +10,7 @@
 //!               └─────────┴───────────┴─────────────┴──────────────────────┘
 //! ```
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use base64::{
@@ -30,10 +25,9 @@ use super::{Dek, KekError, KekId, KekProvider, fill_random};
 use crate::{
     aead::{Aead, KEY_BYTES, NONCE_BYTES, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
+    credential::{Credential, CredentialError, looks_like_a_place},
+    oddity::{Oddity, oddities},
 };
-
-/// The largest KEK file that is read, in bytes.
-pub const KEK_FILE_MAX_BYTES: u64 = 4096;
 
 const WRAPPED_BYTES: usize = 2 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const ID_LABEL: &[u8] = b"tavora/kek-id/v1";
@@ -59,6 +53,15 @@ pub enum InvalidKek {
         /// How long the text is.
         chars: usize,
     },
+    /// It looks like the place where a KEK is.
+    #[error("this is no KEK, and looks like the place of one; a file is given as file:///path/kek")]
+    Place,
+    /// Neither base64 nor hex, and it is plain why.
+    #[error("the KEK is neither base64 nor hex: the text {oddity}; leave the KEK alone in it")]
+    Odd {
+        /// What is odd.
+        oddity: Oddity,
+    },
     /// It decodes to another length.
     #[error(
         "the KEK has {bytes} bytes and must have exactly {KEY_BYTES}; make one with `kek generate`"
@@ -67,29 +70,11 @@ pub enum InvalidKek {
         /// How many bytes it decodes to.
         bytes: usize,
     },
-    /// A `file://` reference without an absolute path.
-    #[error("a KEK file is given as file:///absolute/path; correct the reference")]
-    BadFileReference,
-    /// The file cannot be read.
-    #[error(
-        "the KEK file {path} cannot be read; check that it exists and that this user may read it"
-    )]
-    UnreadableFile {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is larger than [`KEK_FILE_MAX_BYTES`].
-    #[error(
-        "the KEK file {path} has more than {KEK_FILE_MAX_BYTES} bytes; it must hold one key as base64 or hex"
-    )]
-    HugeFile {
-        /// Which file.
-        path: PathBuf,
-    },
+    /// There is none, or its file cannot be used.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// The file's content gives no KEK.
-    #[error("the KEK file {path} does not hold a key")]
+    #[error("the KEK file {} does not hold a key", path.display())]
     BadFile {
         /// Which file.
         path: PathBuf,
@@ -100,16 +85,12 @@ pub enum InvalidKek {
 
 impl LocalKek {
     /// Reads base64 (either alphabet, padded or not) or hex of exactly 32 bytes, or a `file:///path` that holds
-    /// such a text. The path is taken as it stands, without percent-decoding.
+    /// such a text.
     ///
     /// # Errors
     /// Anything else, with the length it had and never its content.
     pub fn parse(text: &str) -> Result<Self, InvalidKek> {
-        match text.trim().strip_prefix("file://") {
-            Some(path) if path.starts_with('/') => Self::read_file(Path::new(path)),
-            Some(_) => Err(InvalidKek::BadFileReference),
-            None => Self::decode(text.trim()),
-        }
+        Self::of(&Credential::read(text)?)
     }
 
     /// Reads a list of such texts, separated by commas; blanks around them and empty places are ignored.
@@ -117,13 +98,26 @@ impl LocalKek {
     /// # Errors
     /// The place of the first that is no KEK, from 1, and what is wrong with it.
     pub fn parse_list(texts: &str) -> Result<Vec<Self>, (usize, InvalidKek)> {
-        texts
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        Credential::read_list(texts)
+            .map_err(|(place, error)| (place, error.into()))?
+            .iter()
             .enumerate()
-            .map(|(index, text)| Self::parse(text).map_err(|source| (index + 1, source)))
+            .map(|(index, read)| Self::of(read).map_err(|source| (index + 1, source)))
             .collect()
+    }
+
+    /// Takes a credential that was read already.
+    ///
+    /// # Errors
+    /// It is no KEK.
+    pub fn of(credential: &Credential) -> Result<Self, InvalidKek> {
+        Self::decode(&credential.text).map_err(|source| match &credential.file {
+            Some(path) => InvalidKek::BadFile {
+                path: path.clone(),
+                source: Box::new(source),
+            },
+            None => source,
+        })
     }
 
     /// A fresh KEK as text to keep somewhere safe: 44 characters of base64.
@@ -131,29 +125,6 @@ impl LocalKek {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         fill_random(bytes.as_mut_slice());
         Zeroizing::new(STANDARD.encode(bytes.as_slice()))
-    }
-
-    fn read_file(path: &Path) -> Result<Self, InvalidKek> {
-        let unreadable = |source| InvalidKek::UnreadableFile {
-            path: path.into(),
-            source,
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            tracing::warn!(path = %path.display(), mode = format!("{:03o}", mode & 0o777), "other users can read the KEK file; chmod 600 it");
-        }
-        let mut text = Zeroizing::new(String::with_capacity(KEK_FILE_MAX_BYTES as usize + 1));
-        file.take(KEK_FILE_MAX_BYTES + 1)
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
-        if text.len() as u64 > KEK_FILE_MAX_BYTES {
-            return Err(InvalidKek::HugeFile { path: path.into() });
-        }
-        Self::decode(text.trim()).map_err(|source| InvalidKek::BadFile {
-            path: path.into(),
-            source: Box::new(source),
-        })
     }
 
     fn decode(text: &str) -> Result<Self, InvalidKek> {
@@ -167,11 +138,11 @@ impl LocalKek {
             .or_else(|| STANDARD.decode_slice(text, &mut bytes).ok())
             .or_else(|| URL_SAFE.decode_slice(text, &mut bytes).ok())
             .or_else(|| decode_hex(text, &mut bytes));
-        let length = length.ok_or_else(|| InvalidKek::NotText {
-            chars: text.chars().count(),
-        })?;
+        let length = length.ok_or_else(|| not_text(text))?;
         match <&[u8; KEY_BYTES]>::try_from(&bytes[..length]) {
             Ok(kek) => Ok(Self::derive(kek)),
+            // A path without dots and dashes is base64 too.
+            Err(_) if looks_like_a_place(text) => Err(InvalidKek::Place),
             Err(_) => Err(InvalidKek::WrongLength { bytes: length }),
         }
     }
@@ -233,6 +204,18 @@ impl KekProvider for LocalKek {
         self.cipher
             .open(nonce, associated_data, key.as_mut_slice(), tag)?;
         Ok(Dek::take(&mut key))
+    }
+}
+
+/// What is wrong with a text that decodes to nothing.
+fn not_text(text: &str) -> InvalidKek {
+    let oddity = oddities(text).into_iter().next();
+    match oddity.filter(|it| !matches!(it, Oddity::Short { .. })) {
+        _ if looks_like_a_place(text) => InvalidKek::Place,
+        Some(oddity) => InvalidKek::Odd { oddity },
+        None => InvalidKek::NotText {
+            chars: text.chars().count(),
+        },
     }
 }
 
@@ -307,27 +290,30 @@ mod tests {
             refused(&STANDARD.encode([1; 33])),
             InvalidKek::WrongLength { bytes: 33 }
         ));
-        assert!(matches!(refused(""), InvalidKek::WrongLength { bytes: 0 }));
+        assert!(matches!(
+            refused(""),
+            InvalidKek::Credential(CredentialError::Empty { .. })
+        ));
         assert!(matches!(
             refused("correct horse battery staple!"),
             InvalidKek::NotText { chars: 29 }
         ));
         assert!(matches!(
-            LocalKek::parse("file://kek"),
-            Err(InvalidKek::BadFileReference)
+            refused("file://kek"),
+            InvalidKek::Credential(CredentialError::Reference)
         ));
+        for place in ["/run/secrets/kek", "/run/kek", "${KEK}"] {
+            assert!(matches!(refused(place), InvalidKek::Place), "{place}");
+        }
         assert!(matches!(
-            LocalKek::parse("file:///nonexistent/kek"),
-            Err(InvalidKek::UnreadableFile { .. })
+            refused(&format!("TAVORA_SECRET_KEK={HEX}")),
+            InvalidKek::Odd {
+                oddity: Oddity::Assignment
+            }
         ));
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("kek");
         let reference = format!("file://{}", file.display());
-        fs::write(&file, "a".repeat(KEK_FILE_MAX_BYTES as usize + 1)).unwrap();
-        assert!(matches!(
-            LocalKek::parse(&reference),
-            Err(InvalidKek::HugeFile { .. })
-        ));
         fs::write(&file, "too short").unwrap();
         assert!(matches!(
             LocalKek::parse(&reference),

@@ -40,7 +40,7 @@ pub enum VaultError {
     KekUnset,
     /// The data belongs to another KEK.
     #[error(
-        "{rows} secrets need the KEK {wanted}, which is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS"
+        "{rows} secrets need the KEK {wanted}, which is not in the keyring; set TAVORA_SECRET_KEK to it, or, if that is a new KEK, add the old one to TAVORA_SECRET_KEK_PREVIOUS"
     )]
     KekMismatch {
         /// The KEK that most of the data needs.

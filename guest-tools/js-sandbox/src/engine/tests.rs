@@ -4,6 +4,22 @@
 use super::*;
 use crate::bindings::tavora::platform::types::Operation;
 
+/// Names that the language gives a meaning to.
+const ODD_NAMES: [&str; 12] = [
+    "then",
+    "catch",
+    "finally",
+    "toJSON",
+    "toString",
+    "valueOf",
+    "constructor",
+    "__proto__",
+    "prototype",
+    "length",
+    "Symbol.toPrimitive",
+    "echo",
+];
+
 /// Answers `echo` with its input, everything else with an error; keeps the log.
 #[derive(Default)]
 struct Fake {
@@ -31,6 +47,10 @@ impl Platform for Fake {
                 operations: vec![operation("list_tools"), operation("call_tool")],
             },
             ToolInfo {
+                name: "mcp:odd".to_owned(),
+                operations: vec![operation("list_tools"), operation("call_tool")],
+            },
+            ToolInfo {
                 name: "mcp:task-list".to_owned(),
                 operations: vec![operation("list_tools"), operation("call_tool")],
             },
@@ -50,6 +70,13 @@ impl Platform for Fake {
                     r#"{{"choices":[{{"message":{{"content":{choice}}}}}]}}"#
                 ))
             }
+            "numbers" => Ok(r#"{"id":2047948614742839297,"n":1,"x":0.5,"s":"2047948614742839297"}"#.to_owned()),
+            "fraction" => Ok("[12345678901234567.89]".to_owned()),
+            "mcp:odd" if call.operation == "list_tools" => {
+                let names = ODD_NAMES.map(|name| format!(r#"{{"name":"{name}"}}"#));
+                Ok(format!(r#"{{"tools":[{}]}}"#, names.join(",")))
+            }
+            "mcp:odd" => Ok(format!(r#"{{"content":[],"structuredContent":{}}}"#, call.input)),
             "garbled" => Ok("{".to_owned()),
             "mcp:maps" if call.operation == "list_tools" => Ok(
                 r#"{"tools":[{"name":"route"},{"name":"to-do"},{"name":"__proto__"},{"name":"picture"},{"name":"then"}]}"#
@@ -292,7 +319,7 @@ fn the_console_writes_lines_to_the_log() {
          console.info('%s is %d of %i%%, %j', 'x', 1.5, 2.7, {a: 1}, 'more');
          console.warn('two\\nlines'); console.error(); console.debug('100%', true);
          const a = {}; a.a = a; a.b = [a, {}]; console.log(a); console.log(undefined, Symbol('s'));
-         console.log('%s'); console.log('%x %s', 1)",
+         console.log('%s'); console.log('%x %s', 1); return 1",
     );
     assert_eq!(
         lines,
@@ -313,7 +340,7 @@ fn the_console_writes_lines_to_the_log() {
 
 #[test]
 fn an_error_is_logged_with_the_frames_of_the_program() {
-    let lines = log_of("\nconsole.log(new TypeError('x'), 1)");
+    let lines = log_of("\nconsole.log(new TypeError('x'), 1); return 1");
     assert_eq!(lines, ["TypeError: x", "at <anonymous> (agent.js:2:17) 1"]);
 }
 
@@ -321,7 +348,7 @@ fn an_error_is_logged_with_the_frames_of_the_program() {
 fn an_error_that_no_one_waits_for_is_in_the_log() {
     let lines = log_of("(async () => { throw new TypeError('lost') })(); return 1");
     assert_eq!(lines[0], "unhandled rejection: TypeError: lost");
-    let lines = log_of("const p = Promise.reject(1); try { await p } catch {}");
+    let lines = log_of("const p = Promise.reject(1); try { await p } catch {} return 1");
     assert!(lines.is_empty(), "{lines:?}");
 }
 
@@ -359,7 +386,7 @@ fn there_is_no_door_that_is_not_named() {
     let error = throws("require('secrets')");
     assert_eq!(
         error.message,
-        r#"there is no module "secrets": the MCP servers of this run are: maps, task-list"#
+        r#"there is no module "secrets": the MCP servers of this run are: maps, odd, task-list"#
     );
     assert!(run("return await import('secrets')").is_err());
     assert!(run("import 'secrets'").is_err());
@@ -385,6 +412,11 @@ fn an_mcp_server_is_a_module_with_a_method_for_each_tool() {
     assert_eq!(error.message, "the input of a tool call must be an object");
     let error = throws("require('task-list')");
     assert_eq!(error.code.as_deref(), Some("no_vault_designated"));
+    let error = throws("require('map')");
+    assert_eq!(
+        error.message,
+        r#"there is no module "map" (did you mean maps?): the MCP servers of this run are: maps, odd, task-list"#
+    );
     for name in ["'map'", "'mcp:maps'", "'__proto__'", "'echo'", "''"] {
         let error = throws(&format!("require({name})"));
         assert!(error.message.contains("there is no module"), "{error:?}");
@@ -401,7 +433,7 @@ fn a_program_that_changes_the_language_changes_it_for_itself_alone() {
          globalThis.ToolError = Object.defineProperty = undefined;
          console.log('%s', {a: 1});
          try { tools.call('none', 'x') } catch (e) { return [e.code, tools.call('echo', 'one', {b: 2}).b, tools.list().length, require('maps')['to-do']()] }",
-        r#"["no_vault_designated",2,4,"a\nb"]"#,
+        r#"["no_vault_designated",2,5,"a\nb"]"#,
     );
 }
 
@@ -440,5 +472,400 @@ fn an_engine_runs_one_program() {
         error.message.contains("an instance of its own"),
         "{}",
         error.message
+    );
+}
+
+#[test]
+fn a_tool_may_have_any_name_and_is_called_by_nobody_but_the_program() {
+    gives(
+        "const s = await require('odd'), t = await (async () => s)(), [u] = await Promise.all([s]);
+         return [s === t, s === u, Object.keys(s).length, await Promise.resolve(s) === s, Object.keys(await require('odd')).at(-1)]",
+        r#"[true,true,12,true,"echo"]"#,
+    );
+    gives(
+        "const s = require('odd'); return [`${s}`, s + '', [JSON.stringify({s})], String([s])]",
+        r#"["[module odd]","[module odd]",["{\"s\":{}}"],"[module odd]"]"#,
+    );
+    gives("return require('odd')", "{}");
+    gives("return [require('odd')]", "[{}]");
+    for name in ODD_NAMES {
+        gives(
+            &format!("return require('odd')['{name}']({{a: 1}})"),
+            &format!(r#"{{"name":"{name}","arguments":{{"a":1}}}}"#),
+        );
+        gives(
+            &format!("const s = await require('odd'); return s['{name}']().name"),
+            &format!("\"{name}\""),
+        );
+    }
+    let lines = log_of("console.log(require('odd')); return 1");
+    assert!(
+        lines[0].contains(r#""then":"[Function then]""#),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_method_that_does_not_exist_is_told_with_those_that_do() {
+    let words = r#"the MCP server "maps" has no tool "rout" (did you mean route?); it has: route, to-do, __proto__, picture, then"#;
+    for (code, called) in [
+        (
+            "const s = require('maps'); s.rout({to: 'x'})",
+            "s.rout is not a function",
+        ),
+        (
+            "const s = require('maps');\n s.rout({to: String(1)})",
+            "s.rout is not a function",
+        ),
+        (
+            "console.log(require('maps').rout())",
+            "require('maps').rout is not a function",
+        ),
+        (
+            "const {rout} = require('maps'); rout({})",
+            "rout is not a function",
+        ),
+        (
+            "const s = require('maps'), n = 'rout'; s[n]()",
+            "not a function",
+        ),
+        (
+            "const s = require('maps'); return s.rout.x",
+            "cannot read property 'x' of undefined",
+        ),
+    ] {
+        let error = throws(code);
+        assert_eq!(
+            (error.name.as_str(), error.message),
+            ("TypeError", format!("{called}: {words}")),
+            "{code}"
+        );
+    }
+    gives(
+        "const s = require('maps'); try { s.rout() } catch (e) { return e.message.includes('did you mean route?') }",
+        "true",
+    );
+    gives(
+        "const s = require('maps'); return [typeof s.rout, s.rout?.(), 'rout' in s]",
+        r#"["undefined",null,false]"#,
+    );
+    for code in ["tools.echo({})", "tools.echo.one({})"] {
+        let error = throws(code);
+        assert!(
+            error.message.contains("tools.list() names the tools"),
+            "{error:?}"
+        );
+    }
+    let error = throws("search('x').then(r => r)");
+    assert!(error.message.contains("there is no promise"), "{error:?}");
+}
+
+#[test]
+fn what_is_no_function_is_named_where_it_is_certain() {
+    for (code, message) in [
+        ("const x = {}; x.y()", "x.y is not a function"),
+        (
+            "console.log(Math.abs(x.y()), x)\nvar x = 1",
+            "cannot read property 'y' of undefined",
+        ),
+        ("let f; f(Math.abs(1))", "f is not a function"),
+        ("let f, g = () => 1; f(g(1))", "g or f is not a function"),
+        ("[1].map(undefined)", "not a function"),
+        ("(void 0)()", "not a function"),
+    ] {
+        assert_eq!(throws(code).message, message, "{code}");
+    }
+}
+
+#[test]
+fn what_other_platforms_have_is_named_with_what_is_here() {
+    for (code, words) in [
+        (
+            "await fetch('https://example.com')",
+            ["fetch is not defined", "no network"],
+        ),
+        (
+            "globalThis.fetch('x')",
+            ["globalThis.fetch is not a function", "no network"],
+        ),
+        (
+            "setTimeout(() => 1, 1)",
+            ["setTimeout is not defined", "no timers"],
+        ),
+        (
+            "await new Promise(r => setInterval(r, 1))",
+            ["setInterval is not defined", "no timers"],
+        ),
+        (
+            "return process.env.KEY",
+            ["process is not defined", "credentials stay with the tools"],
+        ),
+        (
+            "return Buffer.from('a')",
+            ["Buffer is not defined", "Uint8Array"],
+        ),
+        (
+            "module.exports = {}",
+            ["module is not defined", "what it returns"],
+        ),
+        (
+            "return Intl.NumberFormat()",
+            ["Intl is not defined", "no locales"],
+        ),
+        (
+            "return await import('fs')",
+            ["could not load module 'fs'", "require(NAME)"],
+        ),
+        (
+            "return serach('x')",
+            ["serach is not defined", "did you mean search?"],
+        ),
+        (
+            "return foo<string>(1)\nvar foo",
+            ["string is not defined", "TypeScript"],
+        ),
+    ] {
+        let error = throws(code);
+        for part in words {
+            assert!(error.message.contains(part), "{code}: {error:?}");
+        }
+    }
+    gives(
+        "try { fetch('x') } catch (e) { return [e.name, e.message.includes('no network'), e.stack.includes('agent.js:1:7')] }",
+        r#"["ReferenceError",true,true]"#,
+    );
+    gives(
+        "return [typeof fetch, typeof setTimeout, typeof Intl]",
+        r#"["undefined","undefined","undefined"]"#,
+    );
+}
+
+#[test]
+fn a_program_may_come_in_a_markdown_fence() {
+    for code in [
+        "```js\nreturn 7\n```",
+        "```javascript\r\nreturn 7\r\n```\r\n",
+        "\n```\nreturn 7\n```",
+        "~~~JS\nreturn 7\n~~~",
+    ] {
+        gives(code, "7");
+    }
+    assert_eq!(
+        throws("```js\nnull.x\n```").stack,
+        "at <anonymous> (agent.js:2:1)"
+    );
+    for code in [
+        "Here it is:\n```js\nreturn 7\n```",
+        "Program:\n```js\nreturn 7\n```\nIt returns 7.",
+        "```js\nreturn 7\n```\nIt returns 7.",
+        "```js\nreturn 7",
+        "```js\nreturn 7\n```\n```js\nreturn 8\n```",
+    ] {
+        let error = throws(code);
+        assert!(
+            error.message.contains("has a Markdown fence"),
+            "{code}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_javascript_is_named() {
+    for (code, words) in [
+        ("import x from 'y'; return 1", "there is no import"),
+        (
+            "const a = 1;\nimport * as fs from 'fs'",
+            "there is no import",
+        ),
+        ("export default async function () {}", "there is no export"),
+        ("const a: number = 1; return a", "TypeScript"),
+        ("function f(a: string): void {}", "TypeScript"),
+        ("interface A { b: string }", "TypeScript"),
+        ("return input as any", "TypeScript"),
+    ] {
+        let error = throws(code);
+        assert_eq!(error.name, "SyntaxError", "{code}");
+        assert!(error.message.contains(words), "{code}: {error:?}");
+    }
+    assert!(!throws("return {a: 1").message.contains("TypeScript"));
+}
+
+#[test]
+fn a_program_that_returns_nothing_is_told_so() {
+    let said =
+        "the program returned nothing, so its result is null: a result is given with `return`";
+    assert_eq!(log_of("1 + 1"), [said]);
+    assert_eq!(log_of("(async () => 1)()"), [said]);
+    assert_eq!(
+        log_of("async function main() { return 1 }"),
+        [format!(
+            "{said}; main is never called: end with `return await main()`"
+        )]
+    );
+    for code in ["return null", "return 0", "return undefined ?? 1"] {
+        assert!(log_of(code).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn the_console_has_the_methods_of_other_platforms() {
+    let lines = log_of(
+        "console.table([{a: 1, b: 'x'}, {b: {c: 1}}, 5]); console.table({x: {y: 1, z: 2}}, ['y']); console.table(7);
+         console.group('g'); console.log('in\\nside'); console.groupEnd(); console.groupEnd();
+         console.count(); console.count('a'); console.count(); console.countReset(); console.count();
+         console.assert(true, 'x'); console.assert(false, 'no %s', 1); console.trace('t'); console.dir({a: 1}); console.dirxml(1, 2);
+         console.time('q'); console.timeLog('q'); console.timeEnd('q'); console.clear(); return 1",
+    );
+    assert_eq!(
+        lines,
+        [
+            "| (index) | a | b       | Values |",
+            "| 0       | 1 | x       |        |",
+            "| 1       |   | {\"c\":1} |        |",
+            "| 2       |   |         | 5      |",
+            "| (index) | y |",
+            "| x       | 1 |",
+            "7",
+            "g",
+            "  in",
+            "  side",
+            "default: 1",
+            "a: 1",
+            "default: 2",
+            "default: 1",
+            "Assertion failed: no 1",
+            "Trace: t",
+            "{\"a\":1}",
+            "1 2",
+            "q: no time is measured here, as there is no clock",
+            "q: no time is measured here, as there is no clock",
+        ]
+    );
+}
+
+#[test]
+fn a_number_keeps_its_digits_and_the_log_says_how() {
+    let code = "const {id, n, x, s} = tools.call('numbers', 'x'); tools.call('numbers', 'x'); return {id, n: n + 1, x, s}";
+    gives(
+        code,
+        r#"{"id":"2047948614742839297","n":2,"x":0.5,"s":"2047948614742839297"}"#,
+    );
+    assert_eq!(
+        log_of(code),
+        [
+            r#"the answer of "numbers" to x has numbers that JavaScript does not hold exactly, such as 2047948614742839297: they are texts here, with all their digits"#
+        ]
+    );
+    gives(
+        "return tools.all([{tool: 'numbers', operation: 'x'}])[0].result.id",
+        r#""2047948614742839297""#,
+    );
+    gives(
+        "return tools.call('echo', 'one', {id: 2047948614742839297n}).id",
+        r#""2047948614742839297""#,
+    );
+    let lines = log_of("return tools.call('fraction', 'x')");
+    assert!(
+        lines[0].ends_with("such as 12345678901234567.89: they are rounded here"),
+        "{lines:?}"
+    );
+    let lines = log_of("return JSON.parse('[2047948614742839297]')");
+    assert!(
+        lines[0].starts_with("a text that JSON.parse read has numbers"),
+        "{lines:?}"
+    );
+    gives(
+        "return JSON.parse('[1, 2]', (key, value) => value === 2 ? 3 : value)",
+        "[1,3]",
+    );
+    assert!(log_of("return JSON.parse('[1, 0.1, 1e3]')").is_empty());
+
+    let (engine, platform) = boot();
+    let given = RunInput {
+        input: r#"{"id":9223372036854775807}"#.to_owned(),
+        ..input("return input")
+    };
+    assert_eq!(
+        engine.run(&given).expect("runs"),
+        r#"{"id":"9223372036854775807"}"#
+    );
+    assert!(platform.lines.take()[0].starts_with("the input of the run has numbers"));
+}
+
+#[test]
+fn half_a_surrogate_pair_goes_out_as_the_replacement_character() {
+    gives(
+        "return {a: 'x\\ud83d', '\\udc00': ['😀', '\\\\ud83d']}",
+        "{\"a\":\"x\u{fffd}\",\"\u{fffd}\":[\"😀\",\"\\\\ud83d\"]}",
+    );
+    gives(
+        "return tools.call('echo', 'one', {'\\ud83d': '\\ud83d'})",
+        "{\"\u{fffd}\":\"\u{fffd}\"}",
+    );
+    gives(
+        "return tools.all([{tool: 'echo', operation: 'one', input: {a: '\\ud83d'}}])[0].result",
+        "{\"a\":\"\u{fffd}\"}",
+    );
+    let lines = log_of(
+        "console.log('\\ud83d', {'\\ud83d': 1}, Symbol('\\ud83d')); console.table({a: '\\ud83d'}); return 1",
+    );
+    assert_eq!(lines[0], "\u{fffd} {\"\u{fffd}\":1} Symbol(\u{fffd})");
+    assert_eq!(lines[2], "| a       | \u{fffd}      |");
+    for code in [
+        "throw new Error('\\ud83d')",
+        "throw {a: '\\ud83d'}",
+        "throw '\\ud83d'",
+    ] {
+        assert!(throws(code).message.contains('\u{fffd}'), "{code}");
+    }
+}
+
+#[test]
+fn a_locale_or_time_zone_that_is_not_followed_is_told() {
+    for (code, method) in [
+        (
+            "return new Date(0).toLocaleTimeString('en-US', {timeZone: 'America/New_York'})",
+            "Date.prototype.toLocaleTimeString",
+        ),
+        (
+            "return new Date(0).toLocaleDateString('de-DE')",
+            "Date.prototype.toLocaleDateString",
+        ),
+        (
+            "return [new Date(0)].toLocaleString()",
+            "Date.prototype.toLocaleString",
+        ),
+        (
+            "return (1234.5).toLocaleString('de-DE', {style: 'currency', currency: 'EUR'})",
+            "Number.prototype.toLocaleString",
+        ),
+        (
+            "return 1n.toLocaleString('de-DE')",
+            "BigInt.prototype.toLocaleString",
+        ),
+        (
+            "return ['ä', 'a'].sort((a, b) => a.localeCompare(b, 'de'))",
+            "String.prototype.localeCompare",
+        ),
+        (
+            "return 'i'.toLocaleUpperCase('tr')",
+            "String.prototype.toLocaleUpperCase",
+        ),
+        (
+            "return 'I'.toLocaleLowerCase('tr')",
+            "String.prototype.toLocaleLowerCase",
+        ),
+    ] {
+        let lines = log_of(code);
+        assert_eq!(lines.len(), 1, "{code}: {lines:?}");
+        assert!(
+            lines[0].starts_with(method) && lines[0].contains("no data"),
+            "{lines:?}"
+        );
+    }
+    assert!(log_of("return ['a'.toLocaleUpperCase(), 'e\\u0301'.normalize('NFC').length, new Date(0).toISOString()]").is_empty());
+    gives(
+        "return [Date.prototype.toLocaleString.name, Number.prototype.toLocaleString.length]",
+        r#"["toLocaleString",0]"#,
     );
 }

@@ -4,6 +4,9 @@
 use crate::bindings::wasi::http::types::ErrorCode;
 use crate::{ToolError, tool_error};
 
+/// How much of the name of a compression is repeated.
+const MAX_CODING_CHARS: usize = 64;
+
 /// A request that has no answer.
 #[derive(Debug)]
 pub struct Failure {
@@ -68,28 +71,59 @@ impl Target {
     /// What broke off an answer that had begun.
     pub(crate) fn broken_by(&self, cause: &ErrorCode) -> ToolError {
         match cause {
-            ErrorCode::HttpResponseBodySize(_) | ErrorCode::ConnectionReadTimeout => {
-                self.error(cause)
-            }
+            ErrorCode::HttpResponseBodySize(_)
+            | ErrorCode::HttpResponseContentCoding(_)
+            | ErrorCode::ConnectionReadTimeout => self.error(cause),
             _ => self.broken_off(),
         }
+    }
+
+    pub(crate) fn too_late(&self) -> ToolError {
+        self.error(&ErrorCode::HttpResponseTimeout)
     }
 
     pub(crate) fn too_long(&self, max_bytes: u64) -> ToolError {
         too_long(&self.upstream, max_bytes)
     }
 
+    fn packed(&self, coding: Option<&str>) -> ToolError {
+        let upstream = &self.upstream;
+        let is_name = |name: &&str| {
+            name.len() <= MAX_CODING_CHARS
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        };
+        let with = match coding.filter(is_name) {
+            Some(name) => format!(" with {name:?}"),
+            None => String::new(),
+        };
+        tool_error(
+            "upstream_error",
+            format!(
+                "the answer of {upstream} is compressed{with}, which was not asked for and cannot be \
+                 unpacked; tell the operator"
+            ),
+        )
+    }
+
     fn error(&self, cause: &ErrorCode) -> ToolError {
         let Self { upstream, origin } = self;
         match cause {
+            ErrorCode::DestinationIpProhibited => tool_error(
+                "egress_denied",
+                format!(
+                    "the egress policy does not let this tool reach {origin}, whose address is not \
+                     public; the operator can add the origin to [egress] allow_private_origins"
+                ),
+            ),
             ErrorCode::HttpRequestDenied
-            | ErrorCode::DestinationIpProhibited
             | ErrorCode::HttpRequestMethodInvalid
             | ErrorCode::HttpRequestUriInvalid => tool_error(
                 "egress_denied",
                 format!(
-                    "the egress policy does not let this tool reach {origin}; \
-                     the operator can grant the origin"
+                    "the egress policy does not let this tool send this to {origin}; the operator's \
+                     log says why, and the operator can grant an origin that is not granted"
                 ),
             ),
             ErrorCode::DnsTimeout
@@ -107,11 +141,18 @@ impl Target {
                      egress.limits.max_response_body_bytes allows; ask for less"
                 ),
             ),
+            ErrorCode::HttpResponseContentCoding(coding) => self.packed(coding.as_deref()),
+            ErrorCode::HttpResponseIncomplete => tool_error(
+                "upstream_error",
+                format!("{upstream} closed the connection before its answer was whole; try again"),
+            ),
+            ErrorCode::ConnectionTerminated => tool_error(
+                "upstream_unreachable",
+                format!("{upstream} ({origin}) closed the connection; try again"),
+            ),
             ErrorCode::HttpResponseHeaderSectionSize(_)
             | ErrorCode::HttpResponseHeaderSize(_)
-            | ErrorCode::HttpResponseIncomplete
             | ErrorCode::HttpResponseTransferCoding(_)
-            | ErrorCode::HttpResponseContentCoding(_)
             | ErrorCode::HttpProtocolError => tool_error(
                 "upstream_error",
                 format!("{upstream} gave an answer that is no proper HTTP; try again later"),
@@ -164,6 +205,40 @@ fn stage(cause: &ErrorCode) -> Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_cause_is_told_in_words_of_its_own() {
+        let target = Target {
+            upstream: "Example".to_owned(),
+            origin: "https://api.example.com".to_owned(),
+        };
+        for (cause, words) in [
+            (ErrorCode::DestinationIpProhibited, "allow_private_origins"),
+            (ErrorCode::HttpRequestDenied, "the operator's log says why"),
+            (
+                ErrorCode::HttpResponseIncomplete,
+                "closed the connection before",
+            ),
+            (
+                ErrorCode::ConnectionTerminated,
+                "closed the connection; try again",
+            ),
+            (ErrorCode::HttpProtocolError, "no proper HTTP"),
+            (
+                ErrorCode::HttpResponseContentCoding(Some("lz4".to_owned())),
+                "is compressed with \"lz4\"",
+            ),
+            (
+                ErrorCode::HttpResponseContentCoding(Some("a\nb".to_owned())),
+                "is compressed, which",
+            ),
+        ] {
+            let message = target.error(&cause).message;
+            assert!(message.contains(words), "{message}");
+        }
+        let coding = ErrorCode::HttpResponseContentCoding(Some("gzip".to_owned()));
+        assert!(target.broken_by(&coding).message.contains("\"gzip\""));
+    }
 
     #[test]
     fn what_the_host_refuses_is_told_from_what_fails() {

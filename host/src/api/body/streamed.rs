@@ -9,13 +9,13 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use http_body::Frame;
 
-use super::{ApiError, declared_bytes, incomplete, too_long};
+use super::{ApiError, LengthLimit, check_declared, incomplete, refuse_compressed, too_long};
 
 /// The body.
 pub struct StreamedBody {
     inner: Body,
     passed_bytes: usize,
-    max_bytes: usize,
+    limit: LengthLimit,
     fault: Fault,
 }
 
@@ -30,20 +30,19 @@ pub struct Incomplete;
 
 impl StreamedBody {
     /// # Errors
-    /// The body declares to be longer than it may be.
-    pub fn new(
+    /// The body declares to be compressed, or longer than it may be.
+    pub(crate) fn new(
         headers: &HeaderMap,
         inner: Body,
-        max_bytes: usize,
+        limit: LengthLimit,
     ) -> Result<(Self, Fault), ApiError> {
-        if declared_bytes(headers) > max_bytes {
-            return Err(too_long(max_bytes));
-        }
+        refuse_compressed(headers)?;
+        check_declared(headers, limit)?;
         let fault = Fault::default();
         let body = Self {
             inner,
             passed_bytes: 0,
-            max_bytes,
+            limit,
             fault: fault.clone(),
         };
         Ok((body, fault))
@@ -55,8 +54,8 @@ impl StreamedBody {
     ) -> Result<Frame<Bytes>, ApiError> {
         let frame = frame.map_err(|error| incomplete(&error))?;
         self.passed_bytes += frame.data_ref().map_or(0, Bytes::len);
-        if self.passed_bytes > self.max_bytes {
-            return Err(too_long(self.max_bytes));
+        if self.passed_bytes > self.limit.bytes {
+            return Err(too_long(self.limit));
         }
         Ok(frame)
     }

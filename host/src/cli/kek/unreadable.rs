@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use vault_core::{AppId, KekId, UnreadableSecret, VaultId};
 
 use crate::cli::Failure;
-use crate::cli::session::{PREVIOUS_VARIABLE, Session};
+use crate::cli::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
+use crate::cli::session::Session;
 
 /// One line for each.
 pub(super) async fn describe(
@@ -68,5 +69,12 @@ pub(super) fn lines(total: u64, named: &[String]) -> Vec<String> {
 pub(super) fn missing(kek_id: KekId, rows: u64) -> String {
     format!(
         "MISSING: {rows} secrets need the KEK {kek_id}, which is not in the keyring; add it to {PREVIOUS_VARIABLE}"
+    )
+}
+
+/// The same where no KEK of the keyring opens anything: the primary may be a mistake, or new.
+pub(super) fn missing_altogether(kek_id: KekId, rows: u64) -> String {
+    format!(
+        "MISSING: {rows} secrets need the KEK {kek_id}, which is not in the keyring; if {KEK_VARIABLE} is mistaken, set it to that KEK; if it is a new KEK, add the old one to {PREVIOUS_VARIABLE}"
     )
 }

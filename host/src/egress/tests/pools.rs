@@ -14,7 +14,7 @@ async fn fetch(tool: &mut Egress, upstream: &Upstream) {
 
 /// Lets the client take back a connection that it is done with.
 async fn settle() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ use super::upstream::Upstream;
 use super::*;
 
 /// A certificate authority of this test alone.
-struct Authority {
+pub(super) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([]).expect("parameters");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -29,8 +29,8 @@ impl Authority {
         }
     }
 
-    /// Serves `name` with HTTP/2 or HTTP/1.1, and says which.
-    async fn serve(&self, name: &str, alpn: &[&str]) -> Upstream {
+    /// Proves to be `name`, and offers these protocols.
+    pub(super) fn acceptor(&self, name: &str, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("parameters");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -45,7 +45,12 @@ impl Authority {
             )
             .expect("a key that fits");
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Serves `name` with HTTP/2 or HTTP/1.1, and says which.
+    async fn serve(&self, name: &str, alpn: &[&str]) -> Upstream {
+        let acceptor = self.acceptor(name, alpn);
         Upstream::serving("127.0.0.1:0", move |stream| {
             let acceptor = acceptor.clone();
             async move {
@@ -71,7 +76,7 @@ impl Authority {
     }
 }
 
-fn bench(target: &Origin, trusted: Option<&Authority>) -> Bench {
+pub(super) fn bench(target: &Origin, trusted: Option<&Authority>) -> Bench {
     let settings = EgressSettings {
         extra_ca_pem: trusted.map(|authority| authority.pem.clone().into_bytes()),
         ..settings(&[target])

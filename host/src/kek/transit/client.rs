@@ -1,4 +1,5 @@
-//! Requests to a Vault or OpenBao server, with a token or as an AppRole that logs in again when its token ends.
+//! Requests to a Vault or OpenBao server, with a token or as an AppRole that renews its token, and logs in again where that
+//! does not go.
 //!
 //! What a server writes into a refusal is only ever compared with known sentences and never shown: it may repeat the
 //! request, and with that the DEK. No redirect is followed: it would take the token elsewhere.
@@ -67,8 +68,77 @@ enum Login {
 struct Session {
     token: Arc<Zeroizing<String>>,
     began: Instant,
+    lifetime: Lifetime,
+    /// What the login gave; a renewal that gives much less has come to the longest that there is.
+    first: Duration,
+    is_renewable: bool,
+    /// How often it may still be used, where the role has a limit of that.
+    uses_left: Option<u64>,
+}
+
+/// How long a token lives; without an end for ever.
+struct Lifetime {
+    /// When it is time for another.
+    due: Option<Instant>,
     ends: Option<Instant>,
 }
+
+impl Lifetime {
+    fn of(lease: Duration) -> Self {
+        let now = Instant::now();
+        let has_end = !lease.is_zero();
+        Self {
+            due: has_end.then(|| now + lease / 10 * USED_TENTHS),
+            ends: has_end.then(|| now + lease),
+        }
+    }
+}
+
+impl Session {
+    fn of(auth: Auth) -> Self {
+        let lease = Duration::from_secs(auth.lease_duration);
+        Self {
+            token: Arc::new(auth.client_token),
+            began: Instant::now(),
+            lifetime: Lifetime::of(lease),
+            first: lease,
+            is_renewable: auth.renewable,
+            uses_left: (auth.num_uses > 0).then_some(auth.num_uses),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.lifetime.due.is_some_and(|due| Instant::now() >= due)
+    }
+
+    /// Whether the server takes it still, as far as is known here.
+    fn is_alive(&self) -> bool {
+        self.uses_left != Some(0) && self.lifetime.ends.is_none_or(|end| Instant::now() < end)
+    }
+
+    /// The token, for one request.
+    fn take(&mut self) -> Arc<Zeroizing<String>> {
+        self.uses_left = self.uses_left.map(|left| left.saturating_sub(1));
+        Arc::clone(&self.token)
+    }
+
+    fn renewed(&mut self, auth: &Auth) {
+        let lease = Duration::from_secs(auth.lease_duration);
+        self.lifetime = Lifetime::of(lease);
+        self.is_renewable = auth.renewable && lease * 2 >= self.first;
+    }
+}
+
+/// What a request says that has nothing to say.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// Why an AppRole gets no token.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the AppRole's login was refused: the role id or the secret id is wrong, or the secret id is over or used up (the role's secret_id_ttl and secret_id_num_uses)"
+)]
+struct LoginRefused;
 
 #[derive(Deserialize)]
 struct Answer<T> {
@@ -90,6 +160,11 @@ struct LoggedIn {
 struct Auth {
     client_token: Zeroizing<String>,
     lease_duration: u64,
+    #[serde(default)]
+    renewable: bool,
+    /// Zero for a token without a limit.
+    #[serde(default)]
+    num_uses: u64,
 }
 
 #[derive(Deserialize)]
@@ -174,37 +249,49 @@ impl Client {
             } => (path, role_id, secret_id, session, pause),
         };
         let mut session = session.lock().await;
-        if let Some(known) = &*session {
-            let is_refused = refused.is_some_and(|refused| Arc::ptr_eq(refused, &known.token));
-            let is_over = known.ends.is_some_and(|end| Instant::now() >= end);
+        let mut is_refused = false;
+        if let Some(known) = &mut *session {
+            is_refused = refused.is_some_and(|refused| Arc::ptr_eq(refused, &known.token));
             // A role whose policy lacks something would log in with each request.
-            let is_young = known.began.elapsed() < *pause;
-            if !is_over && (!is_refused || is_young) {
+            if is_refused && known.is_alive() && known.began.elapsed() < *pause {
                 return Ok(Arc::clone(&known.token));
             }
+            if !is_refused && known.is_alive() {
+                if known.is_due() && known.is_renewable {
+                    self.renew(known).await;
+                }
+                if !known.is_due() {
+                    return Ok(known.take());
+                }
+            }
         }
-        let began = Instant::now();
         let secret_id = read(secret_id)?;
         let login = AppRoleLogin {
             role_id,
             secret_id: &secret_id,
         };
-        let LoggedIn { auth } = self.send(path, None, &login).await.map_err(|failed| {
-            match failed {
-                // A login that is wrong is answered 400.
-                Failed::Trouble(KekTrouble::Refused, _) => KekTrouble::Denied.into(),
-                failed => failed,
-            }
-        })?;
-        let lifetime = Duration::from_secs(auth.lease_duration);
-        let token = Arc::new(auth.client_token);
-        *session = Some(Session {
-            token: Arc::clone(&token),
-            began,
-            // Without a lifetime it does not end.
-            ends: (!lifetime.is_zero()).then(|| began + lifetime / 10 * USED_TENTHS),
-        });
-        Ok(token)
+        match (self.send(path, None, &login).await, &mut *session) {
+            (Ok(LoggedIn { auth }), _) => Ok(session.insert(Session::of(auth)).take()),
+            // It is not the last moment yet.
+            (Err(_), Some(known)) if !is_refused && known.is_alive() => Ok(known.take()),
+            // A login that is wrong is answered 400.
+            (Err(Failed::Trouble(KekTrouble::Refused | KekTrouble::Denied, _)), _) => Err(
+                Failed::Trouble(KekTrouble::Denied, Some(LoginRefused.into())),
+            ),
+            (Err(failed), _) => Err(failed),
+        }
+    }
+
+    /// Lengthens a session's life, where the server has it so. What a policy forbids is no failure: there is the login.
+    async fn renew(&self, session: &mut Session) {
+        let token = session.take();
+        let renewed = self
+            .send("auth/token/renew-self", Some(&token), &Nothing {})
+            .await;
+        match renewed {
+            Ok(LoggedIn { auth }) => session.renewed(&auth),
+            Err(_) => session.is_renewable = false,
+        }
     }
 
     async fn send<T: DeserializeOwned>(

@@ -9,7 +9,8 @@ use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::TypesRef;
 
 use super::interface::{Interface, Versions};
-use super::{Class, ImportFound, plain, shape};
+use super::{Class, ImportFound, shape};
+use crate::shown;
 
 /// Interfaces of one package that a class may import.
 struct Allowed {
@@ -169,7 +170,7 @@ pub(super) fn import_words(class: Class) -> &'static str {
     match class {
         Class::Agent => "tavora:platform/tools@0.1.x (with its tavora:platform/types)",
         Class::Tool => {
-            "tavora:platform/secrets@0.1.x, wasi:http/outgoing-handler@0.2.x, wasi:config/store@0.2.0-rc.1 and the interfaces of WASI up to 0.2.12"
+            "tavora:platform/secrets@0.1.x, wasi:http/outgoing-handler@0.2.x, wasi:config/store@0.2.0-rc.1 and the interfaces of WASI 0.2"
         }
     }
 }
@@ -202,11 +203,11 @@ pub(super) fn serving_fault(exports: &BTreeMap<String, Option<String>>) -> Optio
         }
         let fits = |version| Versions::Wasi.fit(version, false);
         match fault {
-            Some(fault) => Some(format!("its {} {fault}", plain(name))),
+            Some(fault) => Some(format!("its {} {fault}", shown::name(name))),
             None if interface.version.is_some_and(fits) => None,
             None => Some(format!(
-                "its {} has to be of a version from {}",
-                plain(name),
+                "its {} has to be of the version {}",
+                shown::name(name),
                 Versions::Wasi.words()
             )),
         }
@@ -225,29 +226,29 @@ pub(super) fn import_fault(
     };
     let expected = functions(interface);
     for (export, item) in &types[*id].exports {
-        let shown = plain(export);
+        let named = shown::name(export);
         match item.ty {
             ComponentEntityType::Func(id) => {
                 let Some(functions) = expected else { continue };
                 let found = shape::function(types, id);
                 match functions.iter().find(|(name, _)| name == export) {
-                    None => return Some(format!("it also holds the function `{shown}`")),
+                    None => return Some(format!("it also holds the function `{named}`")),
                     Some((_, shape)) if *shape != found => {
-                        return Some(format!("its `{shown}` is `{}`", plain(&found)));
+                        return Some(format!("its `{named}` is `{}`", shown::name(&found)));
                     }
                     Some(_) => {}
                 }
             }
             ComponentEntityType::Type { created, .. } => {
                 if expected.is_some() && matches!(created, ComponentAnyTypeId::Resource(_)) {
-                    return Some(format!("it also holds the resource `{shown}`"));
+                    return Some(format!("it also holds the resource `{named}`"));
                 }
             }
             ComponentEntityType::Instance(_)
             | ComponentEntityType::Component(_)
             | ComponentEntityType::Module(_)
             | ComponentEntityType::Value(_) => {
-                return Some(format!("it also holds `{shown}`, which is no function"));
+                return Some(format!("it also holds `{named}`, which is no function"));
             }
         }
     }
@@ -269,7 +270,8 @@ pub(super) fn export_fault(
         |(function, shape)| match exports.get(*function).map(|item| item.ty) {
             Some(ComponentEntityType::Func(id)) => {
                 let found = shape::function(types, id);
-                (found != *shape).then(|| format!("has a `{function}` that is `{}`", plain(&found)))
+                (found != *shape)
+                    .then(|| format!("has a `{function}` that is `{}`", shown::name(&found)))
             }
             _ => Some(format!("has no function `{function}`")),
         },
@@ -379,17 +381,16 @@ mod tests {
     }
 
     #[test]
-    fn wasi_ends_where_the_host_ends_and_a_pre_release_fits_itself() {
-        let on = |name| verdict_on(Class::Tool, name);
+    fn every_patch_of_wasi_0_2_fits_and_a_pre_release_fits_itself() {
+        let on = |name: &str| verdict_on(Class::Tool, name);
         assert_eq!(on("wasi:io/poll@0.2.12"), Verdict::Allowed);
-        assert_eq!(
-            on("wasi:io/poll@0.2.13"),
-            Verdict::OtherVersion("0.2.0 to 0.2.12")
-        );
-        assert_eq!(
-            on("wasi:io/poll@0.3.0"),
-            Verdict::OtherVersion("0.2.0 to 0.2.12")
-        );
+        for newer in ["wasi:io/poll@0.2.13", "wasi:io/poll@0.2.4711"] {
+            assert_eq!(on(newer), Verdict::Allowed, "{newer}");
+        }
+        for other in ["@0.3.0", "@0.20.0", "@0.2", "@0.2.0-rc.2", "@1.2.0"] {
+            let name = format!("wasi:io/poll{other}");
+            assert_eq!(on(&name), Verdict::OtherVersion("0.2.x"), "{name}");
+        }
         assert_eq!(on("wasi:config/store@0.2.0-rc.1"), Verdict::Allowed);
         assert_eq!(
             on("wasi:config/store@0.2.0"),

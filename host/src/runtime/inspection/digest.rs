@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
+use crate::shown;
+
 const PREFIX: &str = "sha256:";
 
 /// The SHA-256 of a file, written `sha256:` and 64 lower-case hexadecimal digits.
@@ -44,7 +46,7 @@ impl FromStr for Digest {
             .and_then(|digits| hex::decode_to_slice(digits, &mut sum).ok())
             .map(|()| Self(sum))
             .ok_or_else(|| NotADigest {
-                text: super::plain(text),
+                text: shown::name(text),
             })
     }
 }

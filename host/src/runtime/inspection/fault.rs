@@ -4,15 +4,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::Parser;
 
-use super::{InspectionLimits, plain};
+use super::InspectionLimits;
+use crate::shown;
 
 const MAGIC: &[u8] = b"\0asm";
 const HEADER_BYTES: usize = 8;
 
 /// A file that is not a valid component, or goes beyond a limit of the inspection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum NotAComponent {
     /// There are no bytes.
     #[error("the file is empty: give the path of a WebAssembly component")]
@@ -118,11 +120,27 @@ pub enum NotAComponent {
         /// How many there may be.
         max_imports: usize,
     },
+    /// Types that multiply.
+    #[error(
+        "the component has more types, each counted where it is used, than limits.component.max_expanded_types, which is {max_expanded_types}: declare them flatter or raise the limit"
+    )]
+    TooManyTypes {
+        /// How many there may be.
+        max_expanded_types: u64,
+    },
+    /// Instances that multiply.
+    #[error(
+        "the component makes more instances, each counted every time, than limits.component.max_expanded_instances, which is {max_expanded_instances}: compose it flatter or raise the limit"
+    )]
+    TooManyInstances {
+        /// How many there may be.
+        max_expanded_instances: u64,
+    },
 }
 
 impl From<wasmparser::Error> for NotAComponent {
     fn from(error: wasmparser::Error) -> Self {
-        let (offset, message) = (error.offset(), plain(error.message()));
+        let (offset, message) = (error.offset(), shown::name(error.message()));
         match error.missing_wasm_feature() {
             Some(_) => Self::FeatureOff { offset, message },
             None => Self::Invalid { offset, message },
@@ -131,7 +149,7 @@ impl From<wasmparser::Error> for NotAComponent {
 }
 
 /// What a file that is not WebAssembly seems to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LooksLike {
     /// WebAssembly in its text form.
     WasmText,

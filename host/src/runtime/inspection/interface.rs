@@ -43,20 +43,18 @@ impl<'a> Interface<'a> {
 pub(super) enum Versions {
     /// `0.1.N`, and `0.1` in the names of core modules that leave the patch out.
     Platform,
-    /// `0.2.0` to `0.2.12`, and `0.2` in the names of core modules that leave the patch out.
+    /// `0.2.N`, and `0.2` in the names of core modules that leave the patch out. Patches only add: what a component uses of
+    /// a newer one, the linker knows or refuses by its name.
     Wasi,
     /// A pre-release, which is compatible with itself only.
     Exactly(&'static str),
 }
 
-const LAST_WASI_PATCH: u64 = 12;
-
 impl Versions {
     pub(super) fn fit(self, version: &str, patch_left_out: bool) -> bool {
         match self {
             Self::Platform => Self::patch("0.1", version, patch_left_out).is_some(),
-            Self::Wasi => Self::patch("0.2", version, patch_left_out)
-                .is_some_and(|patch| patch <= LAST_WASI_PATCH),
+            Self::Wasi => Self::patch("0.2", version, patch_left_out).is_some(),
             Self::Exactly(exact) => version == exact,
         }
     }
@@ -75,7 +73,7 @@ impl Versions {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Platform => "0.1.x",
-            Self::Wasi => "0.2.0 to 0.2.12",
+            Self::Wasi => "0.2.x",
             Self::Exactly(exact) => exact,
         }
     }

@@ -4,21 +4,25 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::contract::{self, Verdict};
 use super::interface::Interface;
 use super::walk::Findings;
-use super::{Class, ImportFound, ImportKind, Place, TooCostly, plain};
+use super::{Class, ImportFound, ImportKind, Place, place};
+use crate::shown;
 
 /// How many imports a sentence names before it says how many more there are.
 const MAX_NAMED: usize = 20;
 
 /// Why a component may not be loaded as a class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     class: Class,
     objections: Vec<Objection>,
     export_fault: Option<String>,
-    too_costly: Option<TooCostly>,
+    /// Why the engine does not take what the contract allows.
+    engine_fault: Option<String>,
 }
 
 impl Refusal {
@@ -34,30 +38,30 @@ impl Refusal {
         &self.objections
     }
 
-    /// Why it costs more to compile than the class allows.
-    #[must_use]
-    pub fn too_costly(&self) -> Option<TooCostly> {
-        self.too_costly
+    pub(super) fn by_the_engine(class: Class, reason: String) -> Self {
+        Self {
+            class,
+            objections: Vec::new(),
+            export_fault: None,
+            engine_fault: Some(reason),
+        }
     }
 }
 
 /// One import that a class may not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objection {
     /// The name as it stands in the binary.
     pub name: String,
     /// Where it stands.
+    #[serde(with = "place::path")]
     pub place: Place,
     /// What is wrong with it beyond its name.
     pub reason: Option<String>,
 }
 
-/// Why `findings` do not fit `class`, or are `too_costly` for it; `None` when they do.
-pub(super) fn refusal(
-    class: Class,
-    findings: &Findings,
-    too_costly: Option<TooCostly>,
-) -> Option<Refusal> {
+/// Why `findings` do not fit `class`; `None` when they do.
+pub(super) fn refusal(class: Class, findings: &Findings) -> Option<Refusal> {
     let objections: Vec<Objection> = findings
         .imports
         .iter()
@@ -72,12 +76,12 @@ pub(super) fn refusal(
         })
         .collect();
     let export_fault = export_fault(class, findings);
-    let is_refused = !objections.is_empty() || export_fault.is_some() || too_costly.is_some();
+    let is_refused = !objections.is_empty() || export_fault.is_some();
     is_refused.then_some(Refusal {
         class,
         objections,
         export_fault,
-        too_costly,
+        engine_fault: None,
     })
 }
 
@@ -130,7 +134,7 @@ fn judge_core(class: Class, name: &str, findings: &Findings) -> Result<(), Optio
         class,
         interface,
         patch_left_out,
-        &Place::top().inside(super::place::Part::CoreModule(0)),
+        &Place::top().inside(place::Part::CoreModule(0)),
     )
 }
 
@@ -186,7 +190,7 @@ fn export_fault(class: Class, findings: &Findings) -> Option<String> {
         .iter()
         .filter(|(name, _)| contract::is_export_of(class, name));
     match found.next() {
-        Some((name, Some(fault))) => Some(format!("its {} {fault}", plain(name))),
+        Some((name, Some(fault))) => Some(format!("its {} {fault}", shown::name(name))),
         Some((_, None)) if class == Class::Tool => contract::serving_fault(&findings.exports),
         Some((_, None)) => None,
         None if findings.exports.is_empty() => {
@@ -198,13 +202,16 @@ fn export_fault(class: Class, findings: &Findings) -> Option<String> {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(cost), [], None) = (&self.too_costly, &*self.objections, &self.export_fault) {
-            return write!(f, "{cost}");
-        }
         let (who, world) = match self.class {
             Class::Agent => ("an agent component", "agent-sandbox"),
             Class::Tool => ("a trusted tool", "trusted-tool"),
         };
+        if let Some(fault) = &self.engine_fault {
+            return write!(
+                f,
+                "this has the interfaces of {who}, and cannot be loaded: {fault}"
+            );
+        }
         if self.objections.is_empty() {
             write!(f, "this does not fit {who}")?;
         } else {
@@ -233,7 +240,7 @@ impl std::error::Error for Refusal {}
 
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}", plain(&self.name), self.place)?;
+        write!(f, "{} ({}", shown::name(&self.name), self.place)?;
         if let Some(reason) = &self.reason {
             write!(f, "; {reason}")?;
         }

@@ -9,10 +9,10 @@ use wasmparser::types::TypesRef;
 use wasmparser::{
     Chunk, ComponentAlias, ComponentInstance, ComponentType, ComponentTypeDeclaration,
     ComponentTypeRef, CoreType, FuncValidatorAllocations, InstanceTypeDeclaration,
-    ModuleTypeDeclaration, Parser, Payload, ValidPayload, Validator, WasmModuleResources,
+    ModuleTypeDeclaration, Parser, Payload, ValidPayload, Validator,
 };
 
-use super::cost::{self, Cost};
+use super::expansion::Expansion;
 use super::place::Part;
 use super::{
     ImportFound, ImportKind, InspectionLimits, NotAComponent, Place, accepted_features, contract,
@@ -27,8 +27,6 @@ pub(super) struct Findings {
     pub(super) imports: Vec<ImportFound>,
     /// What the outermost component exports, with what is wrong with its type.
     pub(super) exports: BTreeMap<String, Option<String>>,
-    /// What compiling it may cost.
-    pub(super) cost: Cost,
 }
 
 pub(super) fn walk(bytes: &[u8], limits: &InspectionLimits) -> Result<Findings, NotAComponent> {
@@ -45,10 +43,6 @@ pub(super) fn walk(bytes: &[u8], limits: &InspectionLimits) -> Result<Findings, 
         findings: Findings {
             imports: Vec::new(),
             exports: BTreeMap::new(),
-            cost: Cost {
-                size_bytes: bytes.len(),
-                ..Cost::default()
-            },
         },
     };
     walk.level().parser.set_features(accepted_features());
@@ -77,6 +71,7 @@ impl Walk<'_> {
     fn all(&mut self, bytes: &[u8]) -> Result<(), NotAComponent> {
         let mut validator = Validator::new_with_features(accepted_features());
         let mut allocations = FuncValidatorAllocations::default();
+        let mut expansion = Expansion::new(self.limits);
         let mut rest = bytes;
         loop {
             // What is nested is known to be there in full, so only the outermost component can be cut off.
@@ -93,15 +88,11 @@ impl Walk<'_> {
                 Payload::CodeSectionEntry(body) => self.check_function(&body.range())?,
                 _ => {}
             }
+            expansion.count(&payload)?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(function, body) => {
                     let mut function = function.into_validator(allocations);
                     function.validate(&body)?;
-                    let own_type = function
-                        .resources()
-                        .type_index_of_function(function.index());
-                    let cost = cost::of_function(&body, own_type, function.resources())?;
-                    self.findings.cost.add(cost);
                     allocations = function.into_allocations();
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}

@@ -1,5 +1,6 @@
-//! What the vaults count themselves, and the KEKs as they are now, read for each scrape: a KEK that is gone leaves no
-//! series behind.
+//! What the vaults count themselves, read for each scrape, and the KEKs as they were last counted: a KEK that is gone
+//! leaves no series behind. Counting looks at every secret, so no scrape waits for it, and many do not make it happen
+//! more often.
 
 use std::time::Duration;
 
@@ -10,16 +11,31 @@ use prometheus_client::registry::{Registry, Unit};
 use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults, StoreStats};
 
 use super::Labels;
+use super::counted::{Counted, Latest};
 use crate::rotation::{WalkState, WalkView};
 
-/// Adds all of it to `to`; the KEKs are left out while the store does not work.
-pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults) {
+/// Adds all of it to `to`; the KEKs' counts are left out until there are some.
+pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults, keks: &Counted<KekStatus>) {
     register_envelope(to, vaults.envelope_stats());
     register_store(to, vaults.store_stats());
-    match vaults.kek_status().await {
-        Ok(status) => register_keks(to, &status),
-        Err(error) => tracing::error!(%error, "the metrics of KEKs are left out"),
+    register_kek_state(to, vaults.kek_state());
+    let counted = keks.get(|| count(vaults.clone())).await;
+    if let Some(Latest { figure, found }) = counted {
+        register_keks(to, &figure);
+        to.register_with_unit(
+            "kek_counts_age",
+            "How long ago the secrets of each KEK were counted",
+            Unit::Seconds,
+            ConstGauge::new(found.elapsed().as_secs_f64()),
+        );
     }
+}
+
+async fn count(vaults: SecretVaults) -> Option<KekStatus> {
+    let status = vaults.kek_status().await;
+    status
+        .inspect_err(|error| tracing::error!(%error, "the secrets of KEKs are not counted"))
+        .ok()
 }
 
 /// How far the walk over all secrets is that goes on, or how the last one ended.
@@ -111,10 +127,10 @@ fn register_store(to: &mut Registry, stats: StoreStats) {
     );
 }
 
-/// What the store knows of KEKs.
-fn register_keks(to: &mut Registry, status: &KekStatus) {
+/// Whether the keyring fits the data, as last seen.
+fn register_kek_state(to: &mut Registry, seen: KekState) {
     let state = Family::<Labels<1>, Gauge>::default();
-    let is = match status.state {
+    let is = match seen {
         KekState::Unset => "unset",
         KekState::Ready => "ready",
         KekState::Mismatch { .. } => "mismatch",
@@ -126,6 +142,10 @@ fn register_keks(to: &mut Registry, status: &KekStatus) {
         state.get_or_create(&labels).set(i64::from(word == is));
     }
     to.register("kek_state", "1 for the state that the keyring is in", state);
+}
+
+/// What the store knows of KEKs.
+fn register_keks(to: &mut Registry, status: &KekStatus) {
     let (rows, wraps) = (Family::default(), Family::default());
     for kek in &status.keks {
         let labels: Labels<1> = [("kek_id", kek.kek_id.to_string().into())];

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::site::{Doors, Site};
+use tavora_tests::eventually::{PATIENCE, wait_until};
 
-/// How long clients may wait for a success when the fault is over.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::site::{Doors, Site};
 
 /// How long clients ask before anything happens.
 const BEFORE: Duration = Duration::from_millis(300);
@@ -123,6 +122,16 @@ impl Crowd {
             records,
             threads,
         }
+    }
+
+    /// Waits until each host has said that it is not ready.
+    pub fn is_refused_everywhere(&self) {
+        wait_until("says that it is not ready", || {
+            self.records.iter().all(|record| {
+                let record = record.lock().unwrap();
+                record.what != What::Ready || record.failed > 0
+            })
+        });
     }
 
     /// The fault is over: waits until every client had a success, and prints a line of the table of faults.

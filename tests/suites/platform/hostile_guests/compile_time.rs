@@ -1,87 +1,93 @@
-//! Components that agents supply to keep the compiler busy. Too large for files, so they are made here.
+//! Components that agents supply to keep the inspection or the compiler busy, or to fill memory. Too large for files, so they
+//! are made here. Each costs at most what a worker may use, and one sentence.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod bombs;
 
-use tavora_host::platform::AgentRun;
-use tavora_tests::fixture::Fixture;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// An agent that fits its class, with another core module of one function beside what it needs.
-fn agent_with(function: &str) -> Vec<u8> {
-    let quiet = include_str!("../../../guests/quiet.wat");
-    let start = quiet.find("(component").expect("it is a component");
-    let (head, rest) = quiet[start..].split_at("(component".len());
-    // What was compiled once is cached; this one never was.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let nonce = now.expect("after 1970").as_nanos() as u64;
-    let module = format!("(core module (func (drop (i64.const {nonce}))) (memory 1) {function})");
-    wat::parse_str(format!("{head} {module} {rest}")).expect("it is valid")
-}
+use tavora_host::config::Config;
+use tavora_host::platform::{AgentRun, Platform};
+use tavora_host::runtime::inspection::Class;
+use tavora_host::runtime::worker::Worker;
+use tavora_tests::fixture::{Fixture, worker};
 
-/// Branches to a place where 50 variables meet.
-fn meeting(branches: usize) -> String {
-    let locals = "i32 ".repeat(50);
-    let branches: String = (0..branches)
-        .map(|n| format!("memory.size local.tee {} br_if 0 ", n % 50))
-        .collect();
-    let uses: String = (0..50).map(|n| format!("local.get {n} drop ")).collect();
-    format!("(func (local {locals}) block {branches} end {uses})")
-}
+use bombs::agent_with;
 
-/// So many values, and only then what uses them.
-fn values_at_once(values: usize) -> String {
-    let (made, used) = ("memory.size ".repeat(values), "i32.add ".repeat(values - 1));
-    format!("(func (result i32) {made} {used})")
+/// What a worker may use in these tests: enough for whatever is honest here, and soon used up.
+const SMALL: &str = "[limits.component]\nworker_cpu_ms = 4000\nworker_memory_bytes = 268435456\n\
+                     max_compiled_bytes = 67108864\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_costs_its_worker_and_one_sentence_with_the_limits_name() {
+    let fixture = Fixture::without_secret(SMALL).await;
+    let bombs = bombs::all();
+    let before = resident_bytes();
+    for bomb in bombs {
+        let said = match fixture.platform.load_agent(bomb.bytes.clone()).await {
+            Ok(agent) => {
+                let run = AgentRun::new(fixture.app.id, "");
+                let outcome = fixture.platform.run_in(&agent, run).await.outcome;
+                assert!(outcome.is_ok(), "{}: {outcome:?}", bomb.name);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        assert!(bomb.is_right(said.as_deref()), "{}: {said:?}", bomb.name);
+        let lines = said.unwrap_or_default().lines().count();
+        assert!(lines <= 1, "{}", bomb.name);
+    }
+    // What the host itself keeps is the code of those that were let through.
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 256 << 20, "{grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_keep_the_compiler_busy_is_refused_at_once() {
-    let fixture = Fixture::without_secret("").await;
-    let large = format!(
-        "(func (result i32) i32.const 1 {})",
-        "i32.const 7 i32.add ".repeat(1_200_000)
-    );
-    let wide = meeting(30_000);
-    let many = meeting(8_000).repeat(21);
-    for (function, limit) in [
-        (large, "limits.component.max_function_bytes"),
-        (wide, "limits.component.max_agent_function_cost"),
-        (many, "limits.component.max_agent_cost"),
-    ] {
-        let bytes = agent_with(&function);
-        let started = Instant::now();
-        let error = fixture.platform.load_agent(bytes).await.err();
-        let took = started.elapsed();
-        let error = error.expect("it is refused").to_string();
-        assert!(error.contains(limit), "{error}");
-        assert!(took < Duration::from_millis(500), "{limit}: {took:?}");
+async fn tool_inspect_has_the_same_bounds() {
+    let config = Config::parse(SMALL).expect("valid");
+    let inspector = Worker::new(&worker(), &config.limits);
+    for bomb in bombs::all() {
+        let said = match inspector.inspect(bomb.bytes.clone()).await {
+            Ok(inspection) => {
+                let refusal = inspection.refusal_for(Class::Agent);
+                refusal.map(|refusal| refusal.to_string())
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        assert!(bomb.is_right(said.as_deref()), "{}: {said:?}", bomb.name);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_let_through_compiles_in_bounded_time() {
-    let fixture = Fixture::without_secret("").await;
-    // The first costs almost what a function may; the second has almost as many bytes, and all its values at once.
-    for function in [meeting(8_500), values_at_once(166_000)] {
-        let bytes = agent_with(&function);
-        // The compiler that the tools get needs minutes. It is not waited for.
-        let load = fixture.platform.load_agent(bytes);
-        let agent = tokio::time::timeout(Duration::from_secs(10), load).await;
-        let agent = agent.expect("it is compiled in time");
-        let agent = agent.unwrap_or_else(|error| panic!("{error}"));
-        let run = AgentRun::new(fixture.app.id, "");
-        let outcome = fixture.platform.run_in(&agent, run).await.outcome;
-        assert!(outcome.is_ok(), "{outcome:?}");
+async fn every_limit_of_a_worker_is_kept_and_named() {
+    for (setting, bytes) in [
+        ("worker_cpu_ms = 1000", bombs::slow()),
+        ("worker_wall_clock_ms = 1", bombs::slow()),
+        ("worker_memory_bytes = 40000000", bombs::slow()),
+        ("max_compiled_bytes = 4096", agent_with("")),
+        ("max_expanded_types = 3", agent_with("")),
+        ("max_expanded_instances = 0", agent_with("")),
+    ] {
+        let config = Config::parse(&format!("[limits.component]\n{setting}\n")).expect("valid");
+        let inspector = Worker::new(&worker(), &config.limits);
+        let said = match inspector.inspect(bytes).await {
+            Ok(inspection) => {
+                let refusal = inspection.refusal_for(Class::Agent);
+                refusal.expect(setting).to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        let key = setting.split(' ').next().expect("a key");
+        assert!(said.contains(&format!("limits.component.{key}")), "{said}");
     }
 }
 
 /// Which of two components is ready first when the slower one was there first.
 async fn first_ready(config: &str) -> &'static str {
     let fixture = Fixture::without_secret(config).await;
-    let (slow, quick) = (agent_with(&meeting(8_500)), agent_with(""));
+    let (slow, quick) = (bombs::slow(), agent_with(""));
     let (ready, mut order) = tokio::sync::mpsc::unbounded_channel();
     let load = async |bytes: Vec<u8>, name: &'static str| {
-        let loaded = fixture.platform.load_agent(bytes).await;
-        assert!(loaded.is_ok(), "{name}: {:?}", loaded.err());
+        let _ = fixture.platform.load_agent(bytes).await;
         ready.send(name).expect("it is received");
     };
     tokio::join!(load(slow, "slow"), load(quick, "quick"));
@@ -89,8 +95,65 @@ async fn first_ready(config: &str) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn components_are_compiled_in_turn() {
-    assert_eq!(first_ready("").await, "slow");
-    let two = "[limits]\nmax_concurrent_compilations = 2\n";
-    assert_eq!(first_ready(two).await, "quick");
+async fn a_bomb_holds_up_no_other_load() {
+    assert_eq!(first_ready(SMALL).await, "quick");
+    let one = format!("[limits]\nmax_concurrent_compilations = 1\n{SMALL}");
+    assert_eq!(first_ready(&one).await, "slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_waiting_ends_the_worker_and_its_turn() {
+    let one = "[limits]\nmax_concurrent_compilations = 1\n";
+    let fixture = Fixture::without_secret(one).await;
+    let given_up = tokio::time::timeout(
+        std::time::Duration::from_millis(300),
+        fixture.platform.load_agent(bombs::slow()),
+    );
+    assert!(given_up.await.is_err(), "it takes seconds");
+    let loaded = fixture.platform.load_agent(agent_with("")).await;
+    assert!(loaded.is_ok(), "{:?}", loaded.err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_has_compiled_is_not_compiled_again() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let fixture = Fixture::without_secret("").await;
+    let mut config = Config::parse(SMALL).expect("valid");
+    config.worker = worker();
+    let vaults = fixture.vaults().clone();
+    let platform = Platform::start(vaults, &config, Some(cache.path()))
+        .await
+        .expect("it starts");
+    let modules = || {
+        let compilers = std::fs::read_dir(cache.path().join("engine/modules"));
+        let Some(compiler) = compilers.ok().and_then(Iterator::last) else {
+            return 0;
+        };
+        let compiler = compiler.expect("readable");
+        let files = std::fs::read_dir(compiler.path()).expect("readable");
+        let names = files.map(|file| file.expect("readable").path());
+        names.filter(|name| name.extension().is_none()).count()
+    };
+    let own = modules();
+    let bytes = agent_with("");
+    for _ in 0..2 {
+        let loaded = platform.load_agent(bytes.clone()).await;
+        assert!(loaded.is_ok(), "{:?}", loaded.err());
+        assert_eq!(modules(), own + 1, "host and worker compile alike");
+        let staged = std::fs::read_dir(cache.path().join("staging")).expect("made");
+        assert_eq!(staged.count(), 0);
+    }
+}
+
+/// Bytes that no test has compiled before: what was compiled once is kept.
+fn nonce() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("after 1970").as_nanos() as u64
+}
+
+/// The memory of this process that is in use.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages = status.split(' ').nth(1).expect("a second number");
+    pages.parse::<usize>().expect("a number") * 4_096
 }

@@ -4,7 +4,7 @@ use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, StartError};
 use tavora_host::runtime::LoadError;
 use tavora_host::runtime::inspection::Class;
-use tavora_tests::fixture::{CANARY, Fixture};
+use tavora_tests::fixture::{CANARY, Fixture, component_cache, worker};
 
 use super::{Case, Outcome};
 
@@ -54,9 +54,7 @@ pub(super) async fn load_guest(fixture: &Fixture, case: &Case) -> Result<(), Loa
 async fn run_agent(fixture: &Fixture, case: &Case) -> Outcome {
     let agent = match fixture.platform.load_agent(case.bytes.clone()).await {
         Ok(agent) => agent,
-        Err(error @ (LoadError::DoesNotFit(_) | LoadError::TooManyCoreInstances { .. })) => {
-            return Outcome::NotLoaded(error.to_string());
-        }
+        Err(error @ LoadError::DoesNotFit(_)) => return Outcome::NotLoaded(error.to_string()),
         Err(error) => panic!("{}: {error}", case.name),
     };
     let run = AgentRun::new(fixture.app.id, "the program");
@@ -105,9 +103,9 @@ async fn start_with_tool(fixture: &Fixture, case: &Case) -> Result<Platform, Sta
         "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nsecrets = {:?}\n",
         case.grants
     );
-    let config = Config::parse(&config).expect("the configuration is valid");
-    let cache = fixture.folder.path().join("cache");
-    Platform::start(fixture.vaults().clone(), &config, Some(&cache)).await
+    let mut config = Config::parse(&config).expect("the configuration is valid");
+    config.worker = worker();
+    Platform::start(fixture.vaults().clone(), &config, Some(&component_cache())).await
 }
 
 /// The limit in a sentence like `the limit limits.tool.cpu_ms (300) was hit`.

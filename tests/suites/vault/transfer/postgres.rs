@@ -1,8 +1,9 @@
 //! The same moves to PostgreSQL and back.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::ops::ControlFlow;
 
 use tavora_host::{config::Config, storage};
+use tavora_tests::eventually::wait_until;
 use tavora_tests::postgres::{Database, Postgres};
 use vault_core::{
     SecretVaults, SqliteTarget, Store, StoreError, TransferError, TransferPhase, TransferSource,
@@ -341,7 +342,9 @@ async fn a_connection_that_is_lost_leaves_the_database_empty() {
                 let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
                 database.query(end);
-                std::thread::sleep(Duration::from_millis(50));
+                let others = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                wait_until("ends", || database.query(others) == "0");
             }
             ControlFlow::Continue(())
         },

@@ -19,7 +19,7 @@ use nix::{
 };
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
-use crate::store::StoreError;
+use crate::{rights::Rights, store::StoreError};
 
 /// Every migration there is; the first raises the schema to version 1.
 pub(super) const MIGRATIONS: &[&str] = &[
@@ -141,19 +141,47 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// Takes away the rights that others have. SQLite gives companions that it creates the mode of the file.
+///
+/// A group of this process's own keeps its rights where it may write to the folder too: Kubernetes gives a volume to that
+/// group (`fsGroup`), and the file may have no other way to be read by the next user.
 fn make_private(path: &Path) -> io::Result<()> {
+    let is_shared = fs::metadata(folder_of(path)).is_ok_and(|found| {
+        let rights = Rights::of(&found);
+        rights.group_writes() && rights.group_is_ours()
+    });
     for file in [
         path.to_owned(),
         companion(path, "-wal"),
         companion(path, "-shm"),
     ] {
-        let Ok(metadata) = fs::metadata(&file) else {
+        let Ok(found) = fs::metadata(&file) else {
             continue;
         };
-        let mode = metadata.permissions().mode();
-        if metadata.is_file() && mode & 0o077 != 0 {
-            tracing::warn!(path = %file.display(), "other users had rights to the database file; they are taken away");
-            fs::set_permissions(&file, fs::Permissions::from_mode(mode & 0o700))?;
+        let rights = Rights::of(&found);
+        let is_own_groups = rights.group_is_ours() && !rights.has_others();
+        if !found.is_file() || !(rights.has_group() || rights.has_others()) {
+            continue;
+        }
+        if is_shared && is_own_groups {
+            if rights.is_news(&file) {
+                tracing::warn!(path = %file.display(), mode = rights.octal(), "the group of the data folder has rights to the database file");
+            }
+            continue;
+        }
+        let kept = match is_shared && rights.group_is_ours() {
+            true => 0o770,
+            false => 0o700,
+        };
+        let mode = fs::Permissions::from_mode(found.permissions().mode() & kept);
+        match fs::set_permissions(&file, mode) {
+            Ok(()) => {
+                tracing::warn!(path = %file.display(), "other users had rights to the database file; they are taken away");
+            }
+            // Another user's file, which this one reads by its group.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_own_groups => {
+                tracing::warn!(path = %file.display(), mode = rights.octal(), "the file's group has rights to the database file, and only its owner can take them away");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())

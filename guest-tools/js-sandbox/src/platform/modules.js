@@ -1,0 +1,142 @@
+// MCP servers as modules: require() gives an object with a method for each tool that the server listed when it
+// was first required, whatever the tools are called. The language asks objects for methods of its own
+// (`then` when it awaits, `toJSON`, `toString`): no tool is called for that.
+(function (host, language, { call, nameOf, inputOf }) {
+  const { apply, wellFormed, property, define, append } = language;
+  const { Error: PlainError, Proxy, Symbol } = globalThis;
+  const { startsWith, slice } = String.prototype;
+  const { join } = Array.prototype;
+
+  // What the host puts before a server's name.
+  const SERVER = 'mcp:';
+  const modules = { __proto__: null };
+  // For each name that a program read of an object of the platform that has no such method: words that say so.
+  const missed = { __proto__: null };
+  let last;
+
+  function require(name) {
+    const server = nameOf(name, 'server');
+    if (server in modules) return modules[server];
+    const tool = `${SERVER}${server}`;
+    const known = servers();
+    let isKnown = false;
+    for (let at = 0; at < known.length; at += 1) if (known[at] === server) isKnown = true;
+    if (!isKnown) {
+      throw new PlainError(
+        `there is no module "${server}"${host.proposed(server, known)}: the MCP servers of this run are: ${host.listed(known)}`,
+      );
+    }
+    const { tools: listed, notes = [] } = call(tool, 'list_tools');
+    for (let at = 0; at < notes.length; at += 1) host.log(wellFormed(notes[at]));
+    modules[server] = moduleOf(server, tool, listed);
+    return modules[server];
+  }
+
+  function servers() {
+    const rows = host.list();
+    const known = [];
+    for (let at = 0; at < rows.length; at += 1) {
+      const row = rows[at][0];
+      const isFirst = at === 0 || rows[at - 1][0] !== row;
+      if (isFirst && apply(startsWith, row, [SERVER])) append(known, apply(slice, row, [SERVER.length]));
+    }
+    return known;
+  }
+
+  function moduleOf(server, tool, listed) {
+    const methods = { __proto__: null };
+    const names = [];
+    for (let at = 0; at < listed.length; at += 1) {
+      const method = wellFormed(listed[at].name);
+      const asks = {
+        [method](input = {}) {
+          return valueOf(call(tool, 'call_tool', { name: method, arguments: checked(input) }));
+        },
+      };
+      property(methods, method, asks[method], true);
+      append(names, method);
+    }
+    define(methods, Symbol.toPrimitive, () => `[module ${server}]`);
+
+    let isSettling = false;
+    const module = watched(methods, (name) => {
+      // Whoever settles a promise with the module asks once whether it is a promise itself.
+      if (name !== 'then' || !isSettling) return methods[name];
+      isSettling = false;
+      return undefined;
+    }, (name) => host.unknown(`the MCP server "${server}"`, 'tool', name, names));
+    reserve(methods, 'then', (input) => typeof input === 'function', (settle) => {
+      isSettling = true;
+      try {
+        return settle(module);
+      } finally {
+        isSettling = false;
+      }
+    });
+    // JSON.stringify gives the name of what holds the module.
+    reserve(methods, 'toJSON', (input) => typeof input === 'string', () => {
+      const others = { __proto__: null };
+      for (let at = 0; at < names.length; at += 1) {
+        if (names[at] !== 'toJSON') property(others, names[at], methods[names[at]], true);
+      }
+      return others;
+    });
+    return module;
+  }
+
+  // An object that keeps in mind what it was asked for in vain. It answers so with undefined, as any object.
+  function watched(target, valueOf, words) {
+    return new Proxy(target, {
+      __proto__: null,
+      get(_, name) {
+        if (name in target) return valueOf(name);
+        if (typeof name === 'string') {
+          missed[name] = words;
+          last = name;
+        }
+        return undefined;
+      },
+    });
+  }
+
+  // Keeps a tool of this name, and answers the language where it is the one that asks.
+  function reserve(methods, name, isLanguage, answer) {
+    if (!(name in methods)) return;
+    const ask = methods[name];
+    const both = {
+      [name](...inputs) {
+        return isLanguage(inputs[0]) ? answer(inputs[0]) : apply(ask, undefined, inputs);
+      },
+    };
+    property(methods, name, both[name], true);
+  }
+
+  function checked(input) {
+    inputOf(input);
+    return input;
+  }
+
+  // What a tool gave: its structured content where it has some, its text where it is all
+  // text, and its content as it came otherwise.
+  function valueOf({ content, structuredContent }) {
+    if (structuredContent !== undefined) return structuredContent;
+    const texts = [];
+    for (let at = 0; at < content.length; at += 1) {
+      if (content[at].type !== 'text') return content;
+      append(texts, content[at].text);
+    }
+    return apply(join, texts, ['\n']);
+  }
+
+  // Words for a method that was called and that does not exist.
+  const wordsFor = (name) => (name in missed ? missed[name](wellFormed(name)) : '');
+
+  return {
+    require,
+    watched,
+    wordsFor,
+    // The same for the last such name, where it is not known what was called.
+    wordsForLast: () => (last === undefined ? '' : wordsFor(last)),
+    get last() { return last; },
+  };
+})

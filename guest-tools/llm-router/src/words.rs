@@ -1,0 +1,359 @@
+//! What a provider says in a body that is no completion, in whatever form it says it:
+//! OpenAI's object, a list, a string, an error inside of a string, a page, plain text.
+//!
+//! It knows no status and decides nothing.
+
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// How deep an error may be wrapped in others.
+const MAX_DEPTH: usize = 6;
+/// How much of a provider's words is kept.
+const MAX_WORDS_CHARS: usize = 4_000;
+/// How much of a page is kept, which says little.
+const MAX_PAGE_CHARS: usize = 300;
+/// How many of several errors are told.
+const MAX_ERRORS: usize = 3;
+
+/// What a body says.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// For people.
+    pub message: Option<String>,
+    /// The body as JSON; null when it is none.
+    pub json: Value,
+}
+
+/// Reads a body.
+pub fn read(content_type: &str, body: &[u8]) -> Words {
+    let text = decoded(content_type, body);
+    let text = text.trim();
+    if let Some(json) = parsed(text) {
+        let message = told(&json).map(|message| bounded(&message, MAX_WORDS_CHARS));
+        return Words { message, json };
+    }
+    let is_page = content_type.to_ascii_lowercase().contains("html") || text.starts_with('<');
+    let (plain, max) = match is_page {
+        true => (without_tags(text), MAX_PAGE_CHARS),
+        false => (text.to_owned(), MAX_WORDS_CHARS),
+    };
+    let plain = bounded(&plain, max);
+    Words {
+        message: Some(plain).filter(|plain| !plain.is_empty()),
+        json: Value::Null,
+    }
+}
+
+/// The object that is the error: the innermost one under `error`, or the body itself.
+pub fn error_object(json: &Value) -> Option<&Map<String, Value>> {
+    let mut found = None;
+    let mut next = json;
+    for _ in 0..MAX_DEPTH {
+        if let Value::Array(list) = next {
+            next = list.first()?;
+        }
+        let Value::Object(object) = next else { break };
+        found = Some(object);
+        match object.get("error") {
+            Some(inner @ (Value::Object(_) | Value::Array(_))) => next = inner,
+            _ => break,
+        }
+    }
+    found
+}
+
+/// JSON, also with half of a surrogate pair in it, as a text that was cut has.
+pub fn parsed(text: &str) -> Option<Value> {
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&mended(text)))
+        .ok()
+}
+
+/// The text with U+FFFD in place of each escape that is half of a surrogate pair.
+pub fn mended(text: &str) -> Cow<'_, str> {
+    let escape = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut clean = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match escape(at) {
+            Some(0xd800..=0xdbff) if matches!(escape(at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+            Some(0xd800..=0xdfff) => {
+                clean.push_str(&text[copied..at]);
+                clean.push_str("\\ufffd");
+                at += 6;
+                copied = at;
+            }
+            // The character after a backslash is a part of the escape, whatever its length.
+            _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(&text[copied..]);
+    Cow::Owned(clean)
+}
+
+/// The first words for people in a JSON value.
+pub fn told(json: &Value) -> Option<String> {
+    told_at(json, 0)
+}
+
+fn told_at(json: &Value, depth: usize) -> Option<String> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    match json {
+        Value::String(text) => {
+            let text = text.trim();
+            let inner = text
+                .starts_with(['{', '['])
+                .then(|| parsed(text).and_then(|inner| told_at(&inner, depth + 1)));
+            inner
+                .flatten()
+                .or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+        }
+        Value::Array(list) => {
+            let all = list.iter().filter_map(|error| told_at(error, depth + 1));
+            let some: Vec<_> = all.take(MAX_ERRORS).collect();
+            (!some.is_empty()).then(|| some.join("; "))
+        }
+        Value::Object(object) => told_by_object(object, depth),
+        _ => None,
+    }
+}
+
+fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
+    const TOLD: [&str; 18] = [
+        "message",
+        "error_description",
+        "error_message",
+        "errorMessage",
+        "error_msg",
+        "err_msg",
+        "errmsg",
+        "msg",
+        "detail",
+        "details",
+        "description",
+        "reason",
+        "faultstring",
+        "fault",
+        "status_msg",
+        "base_resp",
+        "title",
+        "body",
+    ];
+    let of = |name: &str| object.get(name).and_then(|value| told_at(value, depth + 1));
+    let nested = |name: &str| {
+        let value = object.get(name)?;
+        (value.is_object() || value.is_array())
+            .then(|| told_at(value, depth + 1))
+            .flatten()
+    };
+    let message = nested("error")
+        .or_else(|| nested("errors"))
+        .or_else(|| TOLD.iter().find_map(|name| of(name)))
+        .or_else(|| of("error"))
+        .or_else(|| of("errors"))?;
+    // OpenRouter says "Provider returned error", and what that said beside it.
+    let raw = object.get("metadata").and_then(|it| it.get("raw"));
+    match raw.and_then(|raw| told_at(raw, depth + 1)) {
+        Some(raw) if !message.contains(&raw) => Some(format!("{message}: {raw}")),
+        _ => Some(message),
+    }
+}
+
+/// The text of a body in the character set that it has.
+fn decoded<'b>(content_type: &str, body: &'b [u8]) -> Cow<'b, str> {
+    let lower = content_type.to_ascii_lowercase();
+    let charset = lower.split_once("charset=").map_or("", |(_, rest)| rest);
+    let charset = charset.trim_matches(|char: char| char == '"' || char.is_whitespace());
+    let wide = |bytes: &[u8], from: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes
+            .chunks_exact(2)
+            .map(|it| from([it[0], it[1]]))
+            .collect();
+        Cow::Owned(String::from_utf16_lossy(&units))
+    };
+    match body {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [_, 0, ..] => wide(body, u16::from_le_bytes),
+        [0, _, ..] => wide(body, u16::from_be_bytes),
+        _ if std::str::from_utf8(body).is_err()
+            && ["iso-8859-", "latin", "windows-125"]
+                .iter()
+                .any(|it| charset.starts_with(it)) =>
+        {
+            Cow::Owned(body.iter().copied().map(char::from).collect())
+        }
+        _ => String::from_utf8_lossy(body),
+    }
+}
+
+/// What a page says to its reader.
+fn without_tags(page: &str) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        text.push_str(&rest[..start]);
+        text.push(' ');
+        rest = &rest[start..];
+        let lower = rest.get(..8).unwrap_or(rest).to_ascii_lowercase();
+        let end = ["script", "style"]
+            .into_iter()
+            .find(|name| lower[1..].starts_with(name))
+            .and_then(|name| rest.find(&format!("</{name}")))
+            .unwrap_or(0);
+        rest = rest[end..].split_once('>').map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    for (entity, char) in [
+        ("&nbsp;", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
+        text = text.replace(entity, char);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn bounded(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(content_type: &str, body: impl AsRef<[u8]>) -> Option<String> {
+        read(content_type, body.as_ref()).message
+    }
+
+    #[test]
+    fn the_words_are_found_in_every_form() {
+        for body in [
+            r#"{"error":{"message":"why"}}"#,
+            r#"[{"error":{"message":"why"}}]"#,
+            r#"{"error":"why"}"#,
+            r#"{"error":["why"]}"#,
+            r#"{"error":[{"message":"why"}]}"#,
+            r#"{"errors":[{"message":"why"}]}"#,
+            r#"{"error":{"errors":[{"reason":"why"}]}}"#,
+            r#"{"error":{"error":{"message":"why"}}}"#,
+            r#"{"error":"{\"error\":{\"message\":\"why\"}}"}"#,
+            r#"{"error":{"message":"{\n  \"error\": {\"message\": \"why\"}}"}}"#,
+            r#"{"message":"why"}"#,
+            r#"{"object":"error","message":"why","code":400}"#,
+            r#"{"type":"error","error":{"type":"x","message":"why"}}"#,
+            r#"{"detail":"why"}"#,
+            r#"{"detail":[{"loc":["body"],"msg":"why"}]}"#,
+            r#"{"statusCode":400,"error":"Bad Request","message":"why"}"#,
+            r#"{"error":"invalid_request","error_description":"why"}"#,
+            r#"{"type":"about:blank","title":"Bad","detail":"why"}"#,
+            r#"{"base_resp":{"status_code":1004,"status_msg":"why"}}"#,
+            r#"{"error":{"code":400,"message":"","details":[{"reason":"why"}]}}"#,
+            r#""why""#,
+            r#"["why"]"#,
+            "why",
+            "  why\n",
+            "\u{feff}{\"error\":{\"message\":\"why\"}}",
+        ] {
+            assert_eq!(
+                message("application/json", body).as_deref(),
+                Some("why"),
+                "{body}"
+            );
+        }
+        for body in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            "null",
+            "7",
+            r#"{"error":null}"#,
+            r#"{"error":{"code":7}}"#,
+        ] {
+            assert_eq!(message("application/json", body), None, "{body}");
+        }
+        let raw = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"too long\"}}"}}}"#;
+        assert_eq!(
+            message("", raw).as_deref(),
+            Some("Provider returned error: too long")
+        );
+    }
+
+    #[test]
+    fn pages_and_other_character_sets_are_read() {
+        let page = "<!DOCTYPE html><html><head><title>502</title><style>a{b:c}</style></head>\
+            <body><h1>Bad &amp; gateway</h1><script>x<y</script></body></html>";
+        assert_eq!(
+            message("text/html", page).as_deref(),
+            Some("502 Bad & gateway")
+        );
+        assert_eq!(message("", "<html").as_deref(), None);
+        let utf16: Vec<u8> =
+            r#"{"error":"why é"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(message("", &utf16).as_deref(), Some("why é"));
+        let latin = b"{\"error\":\"why \xe9\"}";
+        assert_eq!(
+            message("application/json; charset=ISO-8859-1", latin).as_deref(),
+            Some("why é")
+        );
+        assert_eq!(
+            message("application/json", latin).as_deref(),
+            Some("why \u{fffd}")
+        );
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_costs_one_character_and_words_are_bounded() {
+        assert_eq!(
+            message("", r#"{"error":{"message":"cut \ud83d"}}"#).as_deref(),
+            Some("cut \u{fffd}")
+        );
+        for (text, clean) in [
+            (r"\ud83d\ude00", r"\ud83d\ude00"),
+            (r"\ude00\ud83d", r"\ufffd\ufffd"),
+            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+            (r"\\ud83d", r"\\ud83d"),
+            (r"\\\ud83d", r"\\\ufffd"),
+            (r"\u00e9\n\", r"\u00e9\n\"),
+            ("\\é\\ud83", "\\é\\ud83"),
+        ] {
+            assert_eq!(mended(text), clean, "{text}");
+        }
+        let long = format!(r#"{{"error":"{}"}}"#, "é".repeat(100_000));
+        let words = message("", long).expect("words");
+        assert_eq!(words.chars().count(), MAX_WORDS_CHARS + 1);
+    }
+
+    #[test]
+    fn the_error_is_the_innermost_object() {
+        for (body, code) in [
+            (r#"[{"error":{"code":1}}]"#, Some(1)),
+            (r#"{"code":1}"#, Some(1)),
+            (r#"{"code":2,"error":{"error":{"code":1}}}"#, Some(1)),
+            (r#"{"code":1,"error":"text"}"#, Some(1)),
+            (r#"[]"#, None),
+        ] {
+            let json: Value = serde_json::from_str(body).expect("JSON");
+            let found = error_object(&json).and_then(|it| it.get("code")?.as_u64());
+            assert_eq!(found, code, "{body}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! How long an upstream wants to be left alone, in whatever way it says so, in
+//! milliseconds. Nothing here waits, and nothing is guessed: what is not understood is none.
+
+use std::time::{Duration, SystemTime};
+
+/// A longer time is no wait but a mistake.
+const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
+/// A number of seconds from here on is a moment since 1970 instead, and from
+/// [`EPOCH_MS`] on one in milliseconds.
+const EPOCH_SECS: f64 = 1e9;
+const EPOCH_MS: f64 = 1e12;
+
+/// What the headers of an answer say, their names in lower case.
+///
+/// `Retry-After` comes first, then the limits that reset: of those that have nothing left
+/// the last one, and of all where none says that it has nothing left.
+pub fn from_headers(headers: &[(String, Vec<u8>)]) -> Option<u64> {
+    retry_after(headers).or_else(|| from_limits(headers))
+}
+
+/// What `Retry-After` says, and `Retry-After-Ms`.
+pub fn retry_after(headers: &[(String, Vec<u8>)]) -> Option<u64> {
+    let ms = text(headers, "retry-after-ms").and_then(|ms| bounded(number(ms)?));
+    ms.or_else(|| moment(text(headers, "retry-after")?, date(headers)))
+}
+
+fn date(headers: &[(String, Vec<u8>)]) -> Option<SystemTime> {
+    httpdate::parse_http_date(text(headers, "date")?.trim()).ok()
+}
+
+fn text<'h>(headers: &'h [(String, Vec<u8>)], name: &str) -> Option<&'h str> {
+    let mut named = headers.iter().filter(|(known, _)| known == name);
+    named.find_map(|(_, value)| std::str::from_utf8(value).ok())
+}
+
+fn from_limits(headers: &[(String, Vec<u8>)]) -> Option<u64> {
+    let now = date(headers);
+    let text = |name: &str| text(headers, name);
+    let resets = headers.iter().filter_map(|(name, value)| {
+        let at = name.find("reset")?;
+        if !name.contains("ratelimit") {
+            return None;
+        }
+        let wait = moment(std::str::from_utf8(value).ok()?, now)?;
+        let remaining = format!("{}remaining{}", &name[..at], &name[at + "reset".len()..]);
+        let is_empty = text(&remaining).is_some_and(|left| number(left) == Some(0.0));
+        Some((is_empty, wait))
+    });
+    // The one header of newer drafts: `"default";r=0;t=50`, `limit=9, remaining=0, reset=50`.
+    let combined = text("ratelimit").and_then(|value| {
+        let mut parts = value
+            .split([';', ','])
+            .filter_map(|part| part.split_once('='));
+        let (_, secs) = parts.find(|(name, _)| ["t", "reset"].contains(&name.trim()))?;
+        Some((false, moment(secs, now)?))
+    });
+    let all: Vec<_> = resets.chain(combined).collect();
+    let of_empty = all.iter().filter(|(is_empty, _)| *is_empty);
+    let last = of_empty.map(|(_, wait)| *wait).max();
+    last.or_else(|| all.iter().map(|(_, wait)| *wait).max())
+}
+
+/// A duration, or what is left until a moment; `now` is the answer's date.
+pub fn moment(text: &str, now: Option<SystemTime>) -> Option<u64> {
+    let text = text.trim();
+    let until = |then: SystemTime| {
+        let left = then.duration_since(now?).unwrap_or(Duration::ZERO);
+        bounded(left.as_secs_f64() * 1_000.0)
+    };
+    if let Ok(then) = httpdate::parse_http_date(text) {
+        return until(then);
+    }
+    match number(text) {
+        Some(number) if number >= EPOCH_MS => until(since_1970(number / 1_000.0)?),
+        Some(number) if number >= EPOCH_SECS => until(since_1970(number)?),
+        Some(secs) => bounded(secs * 1_000.0),
+        None => duration(text),
+    }
+}
+
+/// A duration with units: `6ms`, `17.5s`, `1m30s`, `2 hours`.
+pub fn duration(text: &str) -> Option<u64> {
+    let (ms, rest) = leading_duration(text.trim())?;
+    rest.is_empty().then_some(ms)
+}
+
+/// What a sentence says: "Please try again in 1m30s.", "retry after 26 seconds".
+pub fn in_words(text: &str) -> Option<u64> {
+    const BEFORE: [&str; 6] = [
+        "try again in ",
+        "try again after ",
+        "retry in ",
+        "retry after ",
+        "retry-after: ",
+        "available in ",
+    ];
+    let lower = text.to_ascii_lowercase();
+    BEFORE.iter().find_map(|before| {
+        let at = lower.find(before)? + before.len();
+        leading_duration(&lower[at..]).map(|(ms, _)| ms)
+    })
+}
+
+/// A duration in words, rounded up: `0.5 s`, `90 s`, `5 min`, `16.5 days`.
+pub fn shown(ms: u64) -> String {
+    let tenths = |unit_ms: u64, unit: &str| {
+        let tenths = ms.div_ceil(unit_ms / 10);
+        match tenths % 10 {
+            0 => format!("{} {unit}", tenths / 10),
+            rest => format!("{}.{rest} {unit}", tenths / 10),
+        }
+    };
+    match ms {
+        0..10_000 => tenths(1_000, "s"),
+        10_000..=120_000 => format!("{} s", ms.div_ceil(1_000)),
+        120_001..=7_200_000 => format!("{} min", ms.div_ceil(60_000)),
+        7_200_001..=172_800_000 => tenths(3_600_000, "hours"),
+        _ => tenths(86_400_000, "days"),
+    }
+}
+
+/// The duration that a text begins with, and the rest. Numbers without a unit are seconds
+/// only where there is nothing else.
+fn leading_duration(text: &str) -> Option<(u64, &str)> {
+    let mut rest = text;
+    let mut total = None;
+    loop {
+        let begin = rest.trim_start();
+        let end = begin
+            .find(|char: char| !char.is_ascii_digit() && char != '.')
+            .unwrap_or(begin.len());
+        // A point can end the sentence.
+        let digits = begin[..end].trim_end_matches('.');
+        let Some(number) = number(digits) else { break };
+        let after = begin[digits.len()..].trim_start();
+        let letters = after
+            .find(|char: char| !char.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let Some(unit) = unit_ms(&after[..letters]) else {
+            if total.is_none() && letters == 0 {
+                return bounded(number * 1_000.0).map(|ms| (ms, after));
+            }
+            break;
+        };
+        total = Some(total.unwrap_or(0.0) + number * unit);
+        rest = &after[letters..];
+    }
+    bounded(total?).map(|ms| (ms, rest))
+}
+
+fn unit_ms(unit: &str) -> Option<f64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => 1.0,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1_000.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000.0,
+        "d" | "day" | "days" => 86_400_000.0,
+        _ => return None,
+    })
+}
+
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
+}
+
+fn bounded(ms: f64) -> Option<u64> {
+    (0.0..=MAX_MS).contains(&ms).then(|| ms.ceil() as u64)
+}
+
+fn since_1970(secs: f64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(secs).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: (&str, &str) = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+
+    fn wait(headers: &[(&str, &str)]) -> Option<u64> {
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
+        from_headers(&headers.iter().map(owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_way_of_saying_it_is_understood() {
+        for (headers, ms) in [
+            (&[("retry-after", "7")][..], Some(7_000)),
+            (&[("retry-after", " 0.5 ")], Some(500)),
+            (&[("retry-after", "1.0001")], Some(1_001)),
+            (&[("retry-after", "20s")], Some(20_000)),
+            (
+                &[("retry-after-ms", "250.5"), ("retry-after", "9")],
+                Some(251),
+            ),
+            (
+                &[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"), DATE],
+                Some(30_000),
+            ),
+            (
+                &[("retry-after", "Wednesday, 21-Oct-26 07:28:02 GMT"), DATE],
+                Some(2_000),
+            ),
+            (
+                &[("retry-after", "Wed, 21 Oct 2026 07:00:00 GMT"), DATE],
+                Some(0),
+            ),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT")], None),
+            (
+                &[
+                    ("retry-after", "soon"),
+                    ("x-ratelimit-reset-requests", "6ms"),
+                ],
+                Some(6),
+            ),
+            (&[("x-ratelimit-reset-tokens", "1m30.5s")], Some(90_500)),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "2s"),
+                    ("x-ratelimit-remaining-tokens", "900"),
+                    ("x-ratelimit-reset-tokens", "6m0s"),
+                ],
+                Some(2_000),
+            ),
+            (
+                &[
+                    ("x-ratelimit-reset-requests", "2s"),
+                    ("x-ratelimit-reset-tokens", "9s"),
+                ],
+                Some(9_000),
+            ),
+            // 5 s and 1 s after the date.
+            (&[("x-ratelimit-reset", "1792567685"), DATE], Some(5_000)),
+            (&[("x-ratelimit-reset", "1792567681000"), DATE], Some(1_000)),
+            (&[("ratelimit-reset", "50")], Some(50_000)),
+            (&[("ratelimit", "\"default\";r=0;t=50")], Some(50_000)),
+            (
+                &[("ratelimit", "limit=9, remaining=0, reset=5")],
+                Some(5_000),
+            ),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "1e3")], None),
+            (&[("retry-after", "inf")], None),
+            (&[("retry-after", "NaN")], None),
+            (&[("retry-after", "99999999999999999999")], None),
+            (&[("retry-after", "")], None),
+            (&[("x-reset", "5")], None),
+            (&[], None),
+        ] {
+            assert_eq!(wait(headers), ms, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn sentences_say_it_too() {
+        for (text, ms) in [
+            (
+                "Rate limit reached. Please try again in 1m30s. Visit x",
+                Some(90_000),
+            ),
+            ("Please try again in 6ms.", Some(6)),
+            ("please retry after 26 seconds.", Some(26_000)),
+            ("Please retry in 37.4s.", Some(37_400)),
+            ("Try again in 2 hours and see", Some(7_200_000)),
+            ("try again in 5", Some(5_000)),
+            ("try again in 5.", Some(5_000)),
+            ("try again in a moment", None),
+            ("try again later", None),
+            ("you have 30 seconds", None),
+        ] {
+            assert_eq!(in_words(text), ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_shown_rounded_up() {
+        for (ms, text) in [
+            (0, "0 s"),
+            (500, "0.5 s"),
+            (6, "0.1 s"),
+            (1_001, "1.1 s"),
+            (7_000, "7 s"),
+            (10_001, "11 s"),
+            (90_000, "90 s"),
+            (120_001, "3 min"),
+            (7_200_001, "2.1 hours"),
+            (1_419_704_000, "16.5 days"),
+        ] {
+            assert_eq!(shown(ms), text);
+        }
+    }
+}

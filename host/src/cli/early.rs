@@ -1,0 +1,123 @@
+//! What a command needs of the operator's own rights: the configuration and the credentials that the environment has or
+//! names. It is read when it is needed; before that, where the process is about to take another user's rights.
+
+use std::collections::BTreeMap;
+use std::env::VarError;
+use std::path::{Path, PathBuf};
+
+use vault_core::Credential;
+use zeroize::Zeroizing;
+
+use super::session::{check_config, usage};
+use super::{Failure, Global};
+use crate::config::{Config, StorageUrl};
+use crate::storage;
+
+/// The platform key, and those before it.
+pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
+pub(crate) const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
+/// The token of the operator API and of the page.
+pub(crate) const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
+
+const VARIABLES: [&str; 4] = [
+    KEK_VARIABLE,
+    PREVIOUS_VARIABLE,
+    ADMIN_TOKEN_VARIABLE,
+    storage::PASSWORD_VARIABLE,
+];
+
+/// What was read early, with what was wrong with it.
+#[derive(Default)]
+pub(crate) struct Early {
+    config: Option<Result<Config, String>>,
+    credentials: BTreeMap<&'static str, Result<Vec<Credential>, String>>,
+    /// The user whose rights the process took after that.
+    pub owner: Option<u32>,
+}
+
+impl Early {
+    /// Reads all of it.
+    pub(crate) fn read(global: &Global) -> Self {
+        let config = global.config().map(absolute);
+        let read = |name| (name, read(name).map_err(|failure| failure.to_string()));
+        Self {
+            config: Some(config.map_err(|failure| failure.to_string())),
+            credentials: VARIABLES.map(read).into(),
+            owner: None,
+        }
+    }
+}
+
+impl Global {
+    /// The configuration: the file that was named, else `tavora.toml` where there is one.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        if let Some(config) = &self.early.config {
+            return config.clone().map_err(Failure::Usage);
+        }
+        let Some(file) = self.config_file() else {
+            return Ok(Config::default());
+        };
+        check_config(file, self.config.is_some())?;
+        Config::load(file).map_err(usage)
+    }
+
+    /// The configuration's file, where there is one.
+    pub(crate) fn config_file(&self) -> Option<&Path> {
+        let default = Path::new("tavora.toml");
+        match &self.config {
+            Some(path) => Some(path),
+            None => default.exists().then_some(default),
+        }
+    }
+
+    /// The credential that a variable of the environment has or names; an empty variable is as good as none.
+    pub(crate) fn credential(&self, name: &'static str) -> Result<Option<Credential>, Failure> {
+        Ok(self.credentials(name)?.into_iter().next())
+    }
+
+    /// The same where it may be a list.
+    pub(crate) fn credentials(&self, name: &'static str) -> Result<Vec<Credential>, Failure> {
+        match self.early.credentials.get(name) {
+            Some(read) => read.clone().map_err(Failure::Usage),
+            None => read(name),
+        }
+    }
+}
+
+fn read(name: &'static str) -> Result<Vec<Credential>, Failure> {
+    let text = match std::env::var(name) {
+        Ok(text) if text.is_empty() => return Ok(Vec::new()),
+        Ok(text) => Zeroizing::new(text),
+        Err(VarError::NotPresent) => return Ok(Vec::new()),
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Failure::Usage(format!(
+                "{name} is not text; set it to what its documentation says"
+            )));
+        }
+    };
+    match name == PREVIOUS_VARIABLE {
+        true => Credential::read_list(&text).map_err(|(place, error)| {
+            Failure::Usage(format!(
+                "{name}, number {place}: {}",
+                super::sentence(&error)
+            ))
+        }),
+        false => match Credential::read(&text) {
+            Ok(read) => Ok(vec![read]),
+            Err(error) => Err(Failure::Usage(format!(
+                "{name}: {}",
+                super::sentence(&error)
+            ))),
+        },
+    }
+}
+
+/// The database's path is the same from wherever one looks.
+fn absolute(mut config: Config) -> Config {
+    if let Some(StorageUrl::Sqlite(path)) = &mut config.storage.url
+        && let Ok(whole) = std::path::absolute::<&PathBuf>(path)
+    {
+        *path = whole;
+    }
+    config
+}

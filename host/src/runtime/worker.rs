@@ -1,0 +1,285 @@
+//! The worker: a child process that inspects and compiles what others supply, so that a component that explodes costs a child
+//! and a sentence.
+//!
+//! The worker is this program once more, or the one that `[worker] program` names. It inherits nothing and is confined
+//! before it reads its task. This file is the door: who asks for a worker sees no process. What a component is granted is
+//! decided elsewhere.
+
+mod child;
+mod confine;
+mod imports;
+mod message;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::inspection::{Class, Inspection, NotAComponent};
+use super::limits::Limits;
+use super::{LoadError, engine::Compiles};
+use message::{Answer, Task, Unfit, Work};
+
+/// `[worker]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
+    /// `tavora-host`, or another program that calls [`run_if_asked`], of the host's version.
+    pub program: Option<PathBuf>,
+}
+
+/// Whether this program calls [`run_if_asked`], so that it can be started as a worker.
+static IS_ROUTED: AtomicBool = AtomicBool::new(false);
+
+/// Where this process was started as a worker, does its work and ends it; otherwise returns at once.
+///
+/// A program that embeds the host calls this first in its `main`, before it starts a thread or reads anything. Without the
+/// call, or `[worker] program`, the host loads no component that others supply.
+pub fn run_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == process::ARGUMENT)
+    {
+        std::process::exit(child::run(arguments));
+    }
+    IS_ROUTED.store(true, Ordering::Relaxed);
+}
+
+/// Why a worker gave no verdict on a component.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// There is no program to start.
+    #[error(
+        "components that others supply are inspected in a worker, and this program cannot be started as one: set [worker] program to a tavora-host"
+    )]
+    None,
+    /// The program could not be started.
+    #[error("the worker {} does not start: {source}", program.display())]
+    NotStarted {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The worker came to one of its limits.
+    #[error(
+        "inspecting and compiling the component takes more than {limit} ({allowed}) allows: make the component smaller or simpler, or raise the limit"
+    )]
+    Limit {
+        /// The limit's key in `tavora.toml`.
+        limit: &'static str,
+        /// What is allowed, in the unit that the key names.
+        allowed: u64,
+    },
+    /// The worker ended in another way.
+    #[error("the worker that compiles the component stopped unexpectedly: {0}")]
+    Stopped(String),
+    /// The worker is another program than the host.
+    #[error("the worker {} is of another version, {found} and not {expected}", program.display())]
+    OtherVersion {
+        /// The program.
+        program: PathBuf,
+        /// The host's version.
+        expected: &'static str,
+        /// The worker's.
+        found: String,
+    },
+    /// Nobody waits for the verdict any more.
+    #[error("the component is no longer wanted")]
+    Abandoned,
+}
+
+/// Starts workers, a bounded number at a time.
+#[derive(Clone)]
+pub struct Worker {
+    program: Option<PathBuf>,
+    limits: Arc<Limits>,
+    turns: Arc<Semaphore>,
+}
+
+impl Worker {
+    /// Workers with these limits. That one can be started shows when it is.
+    #[must_use]
+    pub fn new(config: &WorkerConfig, limits: &Limits) -> Self {
+        let own = || IS_ROUTED.load(Ordering::Relaxed).then(own_program);
+        let turns = limits.max_concurrent_compilations.get();
+        Self {
+            program: config.program.clone().or_else(|| own().flatten()),
+            limits: Arc::new(limits.clone()),
+            turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Looks at the whole of `bytes` and says what it is. What fits the agent class is also compiled and linked, so that it
+    /// fits only if it runs; of a trusted tool, the imports are linked.
+    pub async fn inspect(&self, bytes: Vec<u8>) -> Result<Inspection, LoadError> {
+        self.in_turn(move |worker, is_wanted| {
+            let answers = worker.ask(Work::Inspect, Path::new("/"), &bytes, is_wanted)?;
+            let mut inspection = answers.inspection?;
+            if let (Some(class), Err(unfit)) = (inspection.loads_as(), answers.compiled) {
+                inspection.refuse(
+                    class,
+                    match unfit {
+                        LoadError::DoesNotFit(words) => words,
+                        other => other.to_string(),
+                    },
+                );
+            }
+            Ok(inspection)
+        })
+        .await
+    }
+
+    /// Does `work` on a thread of its own, when its turn comes; `work` asks now and then whether it is still wanted.
+    ///
+    /// A worker dies with the thread that started it, so that thread waits for it and is nobody else's.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self, &dyn Fn() -> bool) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .expect("nothing closes the semaphore");
+        let worker = self.clone();
+        let (report, outcome) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("component-loader".to_owned())
+            .spawn(move || {
+                let _turn = turn;
+                let done = work(&worker, &|| !report.is_closed());
+                // Nobody may be waiting any more.
+                let _ = report.send(done);
+            })
+            .map_err(|error| WorkerError::Stopped(error.to_string()))?;
+        outcome
+            .await
+            .unwrap_or_else(|_| Err(WorkerError::Stopped("its thread panicked".to_owned()).into()))
+    }
+
+    /// Inspects `bytes` for `class`; unless they are `compiled` already, compiles them into `folder` as wasmtime's cache
+    /// keeps them.
+    pub(super) fn load(
+        &self,
+        class: Class,
+        bytes: &[u8],
+        folder: Option<&Path>,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Inspection, LoadError> {
+        let work = match folder {
+            Some(_) => Work::Compile(class),
+            None => Work::Check,
+        };
+        let answers = self.ask(work, folder.unwrap_or(Path::new("/")), bytes, is_wanted)?;
+        let inspection = answers.inspection?;
+        if let Some(refusal) = inspection.refusal_for(class) {
+            return Err(refusal.into());
+        }
+        answers.compiled?;
+        Ok(inspection)
+    }
+
+    fn ask(
+        &self,
+        work: Work,
+        folder: &Path,
+        bytes: &[u8],
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Answers, WorkerError> {
+        let program = self.program.as_deref().ok_or(WorkerError::None)?;
+        let task = Task {
+            version: message::VERSION.to_owned(),
+            work,
+            limits: (*self.limits).clone(),
+        };
+        let process = process::Process {
+            program,
+            folder,
+            limits: &self.limits.component,
+        };
+        let (answers, ended) = process.ask(&task, bytes, is_wanted)?;
+        Answers::read(answers, ended, program)
+    }
+}
+
+/// What a worker said.
+struct Answers {
+    inspection: Result<Inspection, NotAComponent>,
+    /// Whether what was to be compiled was.
+    compiled: Result<(), LoadError>,
+}
+
+impl Answers {
+    /// The inspection stands even if the worker `ended` badly after it.
+    fn read(
+        answers: Vec<Answer>,
+        ended: Result<(), WorkerError>,
+        program: &Path,
+    ) -> Result<Self, WorkerError> {
+        let mut read = Self {
+            inspection: Err(NotAComponent::Empty),
+            compiled: Ok(()),
+        };
+        let mut is_inspected = false;
+        for answer in answers {
+            match answer {
+                Answer::OtherVersion(found) => {
+                    return Err(WorkerError::OtherVersion {
+                        program: program.to_owned(),
+                        expected: message::VERSION,
+                        found,
+                    });
+                }
+                Answer::Inspected(inspection) => {
+                    is_inspected = true;
+                    read.inspection = (*inspection).map(Inspection::from);
+                }
+                Answer::Compiled(Ok(())) => {}
+                Answer::Compiled(Err(unfit)) => read.compiled = Err(unfit.into()),
+            }
+        }
+        match ended {
+            Ok(()) if is_inspected => {}
+            Ok(()) => return Err(WorkerError::Stopped("it said nothing".to_owned())),
+            Err(error) if is_inspected => read.compiled = Err(error.into()),
+            Err(error) => return Err(error),
+        }
+        Ok(read)
+    }
+}
+
+impl From<Unfit> for LoadError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::DoesNotFit(reason) => Self::DoesNotFit(reason),
+            Unfit::Limit(limit, allowed) => WorkerError::limit(limit.key(), allowed).into(),
+        }
+    }
+}
+
+impl WorkerError {
+    fn limit(limit: &'static str, allowed: u64) -> Self {
+        Self::Limit { limit, allowed }
+    }
+}
+
+/// This program, even if its file was replaced meanwhile.
+fn own_program() -> Option<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Some(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe().ok(),
+    }
+}
+
+/// What is compiled for a class that others supply.
+pub(super) fn compiles(class: Class) -> Compiles {
+    match class {
+        Class::Agent => Compiles::Supplied,
+        Class::Tool => Compiles::Chosen,
+    }
+}

@@ -1,0 +1,189 @@
+//! From runs to finds: runs that overlap are one, and a find takes no half of an escape with it, so that JSON
+//! in which something was found is still JSON.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::context::Context;
+use super::pattern::{Found, Patterns, Place};
+use super::spelling::MAX_SPELLING_BYTES;
+
+/// What a text consists of.
+pub(super) enum Piece<'n> {
+    /// Nothing is in it.
+    Clean(Range<usize>),
+    /// A value of the secret of this name was here.
+    Secret(&'n str),
+}
+
+/// A text that comes in parts. Each part begins where the last one was settled.
+#[derive(Default)]
+pub(super) struct Scan {
+    /// What stood before the part, at most [`MAX_SPELLING_BYTES`] of it.
+    before: Zeroizing<Vec<u8>>,
+    /// What is found and may go on.
+    open: Option<Open>,
+    context: Context,
+}
+
+struct Open {
+    end: usize,
+    /// The secrets that all of it can be of.
+    names: Vec<Arc<str>>,
+    /// The one whose value ends where it ends.
+    ended: Option<Arc<str>>,
+}
+
+impl Open {
+    fn new(found: Found, end: usize) -> Self {
+        Self {
+            end,
+            names: found.names,
+            ended: found.ended,
+        }
+    }
+
+    fn name(&self) -> &str {
+        let whole = self.ended.as_ref().filter(|it| self.names.contains(it));
+        whole.or(self.names.first()).map_or("", |name| name)
+    }
+
+    /// Takes in what was found inside it, if it can be of the same secret.
+    fn join(&mut self, found: &Found, end: usize) -> bool {
+        let common = |name: &&Arc<str>| found.names.contains(name);
+        let names: Vec<_> = self.names.iter().filter(common).cloned().collect();
+        if names.is_empty() {
+            return false;
+        }
+        self.names = names;
+        if end >= self.end {
+            self.end = end;
+            self.ended.clone_from(&found.ended);
+        }
+        true
+    }
+}
+
+impl Scan {
+    /// Of a text of this kind.
+    pub(super) fn of(context: Context) -> Self {
+        Self {
+            context,
+            ..Self::default()
+        }
+    }
+
+    /// Tells the pieces of `text`, and gives the place up to which they are settled: its end, unless `more`
+    /// may follow and could change what is found from there on.
+    pub(super) fn run(
+        &mut self,
+        patterns: &Patterns,
+        text: &[u8],
+        more: bool,
+        mut each: impl FnMut(Piece<'_>),
+    ) -> usize {
+        let (mut at, mut passed) = (0, 0);
+        let start = self.context.walk();
+        let settled = loop {
+            let next = patterns.next(text, at, &self.before, more, &mut self.context);
+            let (place_at, place) = next.unwrap_or((text.len(), Place::Nothing));
+            if let Some(open) = self.open.take_if(|open| open.end <= place_at) {
+                each(Piece::Secret(open.name()));
+                passed = open.end;
+            }
+            let found = match place {
+                Place::Nothing => break text.len(),
+                Place::Unfinished => break escape_around(text, place_at).start,
+                Place::Found(found) => found,
+            };
+            let end = escape_around(text, found.end).end;
+            if end > text.len() && more {
+                break escape_around(text, place_at).start;
+            }
+            let end = end.min(text.len());
+            match &mut self.open {
+                None => {
+                    let start = escape_around(text, place_at).start;
+                    each(Piece::Clean(passed..start.max(passed)));
+                    passed = passed.max(start);
+                    self.open = Some(Open::new(found, end));
+                }
+                Some(open) => {
+                    if !open.join(&found, end) && end > open.end {
+                        // Another one begins before this one ends.
+                        each(Piece::Secret(open.name()));
+                        passed = open.end;
+                        *open = Open::new(found, end);
+                    }
+                }
+            }
+            at = place_at + 1;
+        };
+        match &mut self.open {
+            Some(open) => open.end -= settled,
+            None => each(Piece::Clean(passed..settled.max(passed))),
+        }
+        self.context.settle(start, text, settled);
+        self.remember(&text[..settled]);
+        settled
+    }
+
+    /// The first secret that is in the text; without one, up to where that is settled.
+    pub(super) fn first<'p>(
+        &mut self,
+        patterns: &'p Patterns,
+        text: &[u8],
+        more: bool,
+    ) -> Result<usize, Arc<str>> {
+        let settled = match patterns.next(text, 0, &self.before, more, &mut self.context) {
+            None | Some((_, Place::Nothing)) => text.len(),
+            Some((at, Place::Unfinished)) => at,
+            Some((_, Place::Found(found))) => {
+                return Err(found.names.into_iter().next().unwrap_or_default());
+            }
+        };
+        self.remember(&text[..settled]);
+        Ok(settled)
+    }
+
+    fn remember(&mut self, text: &[u8]) {
+        let last = &text[text.len().saturating_sub(MAX_SPELLING_BYTES)..];
+        let surplus = (self.before.len() + last.len()).saturating_sub(MAX_SPELLING_BYTES);
+        self.before.drain(..surplus);
+        self.before.extend_from_slice(last);
+    }
+}
+
+/// The escape of a JSON string that `at` is inside of; `at..at` where it is in none. It can end behind the text.
+fn escape_around(text: &[u8], at: usize) -> Range<usize> {
+    const LONGEST: usize = "\\u0041".len();
+    let within = text[..at].iter().rev().take(LONGEST - 1);
+    let Some(back) = within.clone().position(|&byte| byte == b'\\') else {
+        return at..at;
+    };
+    let start = at - back - 1;
+    let slashes = text[..=start]
+        .iter()
+        .rev()
+        .take_while(|&&byte| byte == b'\\')
+        .count();
+    if slashes % 2 == 0 {
+        // It is the second half of one.
+        return at..at;
+    }
+    let end = match text.get(start + 1) {
+        Some(b'u') => {
+            let digits = text[start + 2..].iter().take(4);
+            match digits.clone().all(u8::is_ascii_hexdigit) {
+                // Where the text ends too soon, the rest is still to come.
+                true => start + LONGEST,
+                false => start + 2,
+            }
+        }
+        Some(byte) if !byte.is_ascii() => start + 1,
+        _ => start + 2,
+    };
+    if at < end { start..end } else { at..at }
+}

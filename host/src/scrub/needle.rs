@@ -1,0 +1,222 @@
+//! What is looked for: a value as it is, in hex, and in base64, cut into the shortest runs that count as a
+//! find. How the characters of a run are spelled in a text is not its concern.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use zeroize::{DefaultIsZeroes, Zeroizing};
+
+use super::{RUN_CHARS, public};
+
+/// The most that may stand between two digits of hex or base64, in characters.
+pub(super) const MAX_GAP_CHARS: usize = 16;
+
+/// How a value is written down, beyond the spelling of single characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notation {
+    /// As it is.
+    Plain,
+    /// The same, where upper and lower case are one.
+    PlainInAnyCase,
+    /// Two digits a byte, in either case, with separators or line breaks between them.
+    Hex,
+    /// Either alphabet, with line breaks.
+    Base64,
+}
+
+/// What a character is between the digits of a notation.
+pub(super) enum Symbol {
+    /// A digit; all ways to write it are one.
+    Digit(u8),
+    /// Something that may stand between digits.
+    Gap,
+    /// The end of it.
+    Other,
+}
+
+impl Notation {
+    /// What `byte` is; `in_gap` tells that there is a gap already.
+    pub(super) fn symbol(self, byte: u8, in_gap: bool) -> Symbol {
+        match (self, byte) {
+            (Self::Plain, _) => Symbol::Digit(byte),
+            (Self::PlainInAnyCase, _) => Symbol::Digit(byte.to_ascii_lowercase()),
+            (Self::Hex, _) if byte.is_ascii_hexdigit() => Symbol::Digit(byte.to_ascii_lowercase()),
+            (Self::Hex, _) if is_hex_gap(byte) => Symbol::Gap,
+            (Self::Base64, b'-') => Symbol::Digit(b'+'),
+            (Self::Base64, b'_') => Symbol::Digit(b'/'),
+            (Self::Base64, b'+' | b'/') => Symbol::Digit(byte),
+            (Self::Base64, _) if byte.is_ascii_alphanumeric() => Symbol::Digit(byte),
+            (Self::Base64, b'\r' | b'\n') => Symbol::Gap,
+            (Self::Base64, b' ' | b'\t') if in_gap => Symbol::Gap,
+            (Self::Hex | Self::Base64, _) => Symbol::Other,
+        }
+    }
+}
+
+/// What can stand between two digits of hex.
+pub(super) const fn is_hex_gap(byte: u8) -> bool {
+    matches!(
+        byte,
+        b':' | b'-' | b' ' | b',' | b'.' | b';' | b'_' | b'\t' | b'\r' | b'\n'
+    )
+}
+
+/// One value in one notation.
+pub(super) struct Needle {
+    pub(super) notation: Notation,
+    /// Which secret, as an index into the names.
+    pub(super) secret: usize,
+    pub(super) symbols: Zeroizing<Vec<u8>>,
+    /// What can follow its end and belongs to it: the last digit of base64, which has bits of the value and
+    /// zeros, and the padding.
+    pub(super) tail: Zeroizing<Vec<u8>>,
+    /// The bytes that stand before the value in base64: 0 to 2.
+    before: usize,
+}
+
+impl Needle {
+    /// `value` in every notation.
+    pub(super) fn all(value: &[u8], secret: usize, ignores_case: bool) -> Vec<Self> {
+        let needle = |notation, symbols, tail, before| Self {
+            notation,
+            secret,
+            symbols,
+            tail,
+            before,
+        };
+        let none = || Zeroizing::new(Vec::new());
+        let mut needles = Vec::with_capacity(5);
+        if ignores_case {
+            let lower = Zeroizing::new(value.to_ascii_lowercase());
+            needles.push(needle(Notation::PlainInAnyCase, lower, none(), 0));
+        } else {
+            let plain = Zeroizing::new(value.to_vec());
+            needles.push(needle(Notation::Plain, plain, none(), 0));
+        }
+        let digits = Zeroizing::new(hex::encode(value).into_bytes());
+        needles.push(needle(Notation::Hex, digits, none(), 0));
+        if ignores_case {
+            // In base64 the case is the value.
+            return needles;
+        }
+        for before in 0..3 {
+            let mut text = Zeroizing::new(vec![0; before + value.len()]);
+            text[before..].copy_from_slice(value);
+            let mut encoded = Zeroizing::new(STANDARD_NO_PAD.encode(&*text).into_bytes());
+            let known = text.len() * 8 / 6;
+            let mut tail = Zeroizing::new(Vec::with_capacity(3));
+            tail.extend_from_slice(&encoded[known..]);
+            tail.extend(std::iter::repeat_n(b'=', (3 - text.len() % 3) % 3));
+            encoded.truncate(known);
+            needles.push(needle(Notation::Base64, encoded, tail, before));
+        }
+        needles
+    }
+
+    /// The symbols that say these bytes of the value, and nothing else.
+    fn span(&self, bytes: Range<usize>) -> Range<usize> {
+        match self.notation {
+            Notation::Plain | Notation::PlainInAnyCase => bytes,
+            Notation::Hex => bytes.start * 2..bytes.end * 2,
+            Notation::Base64 => {
+                let bits = |byte: usize| (byte + self.before) * 8;
+                bits(bytes.start).div_ceil(6)..bits(bytes.end) / 6
+            }
+        }
+    }
+}
+
+/// One of the shortest runs that count as a find: everything that counts is made of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Run {
+    /// The first eight symbols, to compare most runs at once.
+    head: u64,
+    needle: u32,
+    start: u32,
+    len: u32,
+}
+
+impl DefaultIsZeroes for Run {}
+
+impl Run {
+    pub(super) fn new(needle: u32, needles: &[Needle], bytes: Range<usize>) -> Self {
+        let of = &needles[needle as usize];
+        let span = of.span(bytes);
+        let mut head = [0; 8];
+        for (to, from) in head.iter_mut().zip(&of.symbols[span.clone()]) {
+            *to = *from;
+        }
+        Self {
+            head: u64::from_be_bytes(head),
+            needle,
+            start: span.start as u32,
+            len: span.len() as u32,
+        }
+    }
+
+    pub(super) fn symbols<'n>(&self, needles: &'n [Needle]) -> &'n [u8] {
+        let (start, len) = (self.start as usize, self.len as usize);
+        &needles[self.needle as usize].symbols[start..start + len]
+    }
+
+    pub(super) fn needle<'n>(&self, needles: &'n [Needle]) -> &'n Needle {
+        &needles[self.needle as usize]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether the value ends with it.
+    pub(super) fn is_last(&self, needles: &[Needle]) -> bool {
+        (self.start + self.len) as usize == needles[self.needle as usize].symbols.len()
+    }
+
+    /// Whether it begins with a line break of the value. Such a run is not looked for: every event of a stream
+    /// that ends with a line break would have to wait for what follows.
+    pub(super) fn begins_a_line(&self, needles: &[Needle]) -> bool {
+        let is_plain = matches!(
+            self.needle(needles).notation,
+            Notation::Plain | Notation::PlainInAnyCase
+        );
+        is_plain && matches!(self.symbols(needles), [b'\n' | b'\r', ..])
+    }
+
+    /// By what they say; of the same, by the order of the secrets.
+    pub(super) fn order(&self, other: &Self, needles: &[Needle]) -> Ordering {
+        self.head
+            .cmp(&other.head)
+            .then_with(|| self.symbols(needles).cmp(other.symbols(needles)))
+            .then(self.needle.cmp(&other.needle))
+    }
+}
+
+/// The parts of a value that are found wherever they stand: each [`RUN_CHARS`] characters in a row, or more
+/// where some of them are public, or all of a shorter value.
+pub(super) fn runs(value: &str) -> Vec<Range<usize>> {
+    let mut ends: Vec<usize> = value.char_indices().map(|(at, _)| at).collect();
+    ends.push(value.len());
+    let chars = ends.len() - 1;
+    let public = public::parts(value);
+    let mut runs = Vec::with_capacity(chars);
+    for first in 0..chars {
+        let mut last = first + RUN_CHARS;
+        if let Some(part) = public.iter().find(|it| it.range.contains(&ends[first])) {
+            let after = ends.partition_point(|&end| end < part.range.end);
+            last = last.max(after + part.beyond_chars);
+        }
+        if last <= chars {
+            runs.push(ends[first]..ends[last]);
+        } else if first == 0 {
+            runs.push(0..value.len());
+        }
+    }
+    for part in public.iter().filter(|part| part.range.start > 0) {
+        // Public, but it goes with what stands before it.
+        let before = ends.partition_point(|&end| end < part.range.start);
+        runs.push(ends[before.saturating_sub(RUN_CHARS)]..part.range.end);
+    }
+    runs
+}

@@ -1,0 +1,119 @@
+//! What of a value everybody knows: how keys of one vendor begin, the scheme of a URL, the lines around a key.
+//! A text that repeats no more than that tells nothing, and is left alone.
+
+use std::ops::Range;
+
+/// How keys begin, where that alone has [`RUN_CHARS`](super::RUN_CHARS) characters or more.
+const VENDORS: [&str; 17] = [
+    "github_pat_",
+    "pk_live_",
+    "pk_test_",
+    "rk_live_",
+    "rk_test_",
+    "sk-admin-",
+    "sk-ant-admin01-",
+    "sk-ant-api03-",
+    "sk-ant-oat01-",
+    "sk-lf-",
+    "sk-or-v1-",
+    "sk-proj-",
+    "sk-svcacct-",
+    "sk_live_",
+    "sk_test_",
+    "shpat_",
+    "whsec_",
+];
+/// Words before a credential.
+const WORDS: [&str; 4] = ["Bearer ", "Basic ", "Token ", "token "];
+
+/// A part of a value that everybody knows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Public {
+    /// Which bytes.
+    pub(super) range: Range<usize>,
+    /// How many characters after it a text must repeat as well to tell something. One is enough after a
+    /// vendor's own beginning; after what many other texts have too, as many as anywhere else.
+    pub(super) beyond_chars: usize,
+}
+
+/// The public parts of `value`, in their order.
+pub(super) fn parts(value: &str) -> Vec<Public> {
+    let public = |range, beyond_chars| Public {
+        range,
+        beyond_chars,
+    };
+    let common = |end| vec![public(0..end, super::RUN_CHARS)];
+    if let Some(vendor) = VENDORS.iter().find(|it| value.starts_with(**it)) {
+        return vec![public(0..vendor.len(), 1)];
+    }
+    if let Some(word) = WORDS.iter().find(|it| value.starts_with(**it)) {
+        return common(word.len());
+    }
+    if let Some(end) = scheme_end(value).or_else(|| token_header_end(value)) {
+        return common(end);
+    }
+    armour(value)
+        .map(|range| public(range, super::RUN_CHARS))
+        .collect()
+}
+
+/// Where `https://` ends (RFC 3986 section 3.1).
+fn scheme_end(value: &str) -> Option<usize> {
+    let (scheme, _) = value.split_once("://")?;
+    let is_one = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    is_one.then_some(scheme.len() + "://".len())
+}
+
+/// Where the header of a JSON Web Token ends: all tokens of one kind have the same.
+fn token_header_end(value: &str) -> Option<usize> {
+    let is_token = value.starts_with("eyJ") && value.matches('.').count() == 2;
+    is_token.then(|| value.find('.').map(|dot| dot + 1))?
+}
+
+/// The lines around a key (RFC 7468).
+fn armour(value: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    value.split_inclusive('\n').filter_map(move |line| {
+        let range = at..at + line.len();
+        at = range.end;
+        let text = line.trim_end();
+        let is_armour = (text.starts_with("-----BEGIN ") || text.starts_with("-----END "))
+            && text.ends_with("-----");
+        is_armour.then_some(range)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_everybody_knows_of_a_value_is_told_from_the_rest() {
+        let known = |value: &str| -> Vec<String> {
+            let parts = parts(value);
+            parts
+                .iter()
+                .map(|it| value[it.range.clone()].to_owned())
+                .collect()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(known("sk-ant-api03-abcdefgh"), ["sk-ant-api03-"]);
+        assert_eq!(known("https://a.example/x://y"), ["https://"]);
+        assert_eq!(known("Bearer abc"), ["Bearer "]);
+        assert_eq!(
+            known("eyJhbGciOiJIUzI1NiJ9.e30.AbCd"),
+            ["eyJhbGciOiJIUzI1NiJ9."]
+        );
+        assert_eq!(known("eyJhbGciOiJIUzI1NiJ9"), none);
+        assert_eq!(
+            known("-----BEGIN KEY-----\nMIIB\n-----END KEY-----"),
+            ["-----BEGIN KEY-----\n", "-----END KEY-----"]
+        );
+        for all_of_it in ["", "canary-7f3d1c9ab2e84655", "1://x", "a b://c"] {
+            assert_eq!(known(all_of_it), none, "{all_of_it}");
+        }
+    }
+}

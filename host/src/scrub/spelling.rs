@@ -1,0 +1,345 @@
+//! How a character can be spelled in a text: as itself, or as an escape of JSON, of a URL, of HTML, of a
+//! mail, of a program's string. The characters of an escape can be escapes again, up to [`MAX_DEPTH`].
+//!
+//! It knows no secret: it tells what a place of a text can mean, and where each meaning ends.
+
+/// How deep escapes are read inside each other: JSON in a string of JSON is 2.
+pub(super) const MAX_DEPTH: usize = 4;
+/// The longest spelling of one character, in bytes. A longer escape is not read as one.
+pub(super) const MAX_SPELLING_BYTES: usize = 64;
+/// The digits of a numeric character reference of HTML; leading zeros may be among them.
+const MAX_REFERENCE_DIGITS: usize = 8;
+
+/// One meaning of what stands at a place: a character, a byte, or nothing (a soft line break).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spelled {
+    bytes: [u8; 4],
+    len: u8,
+    /// Where its spelling ends.
+    pub(super) end: usize,
+}
+
+impl Spelled {
+    pub(super) fn byte(byte: u8, end: usize) -> Self {
+        Self {
+            bytes: [byte, 0, 0, 0],
+            len: 1,
+            end,
+        }
+    }
+
+    fn character(character: char, end: usize) -> Self {
+        let mut bytes = [0; 4];
+        let len = character.encode_utf8(&mut bytes).len() as u8;
+        Self { bytes, len, end }
+    }
+
+    fn nothing(end: usize) -> Self {
+        Self {
+            end,
+            ..Self::default()
+        }
+    }
+
+    /// What is spelled.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn ascii(&self) -> Option<u8> {
+        (self.len == 1).then_some(self.bytes[0])
+    }
+}
+
+/// Everything that can stand at one place, the plain byte first.
+#[derive(Default)]
+pub(super) struct Spellings {
+    all: [Spelled; MAX_DEPTH + 1],
+    len: usize,
+    /// The text ends inside what could be one more.
+    pub(super) is_cut: bool,
+}
+
+impl Spellings {
+    fn push(&mut self, spelled: Spelled) {
+        self.all[self.len] = spelled;
+        self.len += 1;
+    }
+
+    pub(super) fn as_slice(&self) -> &[Spelled] {
+        &self.all[..self.len]
+    }
+}
+
+/// Why something is no escape.
+enum Failure {
+    /// It is none.
+    No,
+    /// It could be one if the escapes in it were read as what they mean.
+    Deeper,
+    /// The text ends in it.
+    Cut,
+}
+
+/// Whether an escape can begin with this byte.
+pub(super) const fn begins_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&' | b'=' | b'+' | b'\r')
+}
+
+/// Every meaning of what stands at `at`.
+pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
+    let mut found = Spellings::default();
+    match text.get(at) {
+        None => found.is_cut = true,
+        Some(&byte) if !begins_escape(byte) => found.push(Spelled::byte(byte, at + 1)),
+        Some(&byte) => {
+            found.push(Spelled::byte(byte, at + 1));
+            let deepest = read(text, at, MAX_DEPTH, |spelled| found.push(spelled));
+            found.is_cut = deepest.is_err();
+        }
+    }
+    found
+}
+
+/// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what follows.
+pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
+    let mut found = false;
+    let deepest = read(text, at, MAX_DEPTH, |spelled| found |= is_of_kind(&spelled));
+    found || deepest.is_err()
+}
+
+/// The deepest meaning of what stands at `at`, where escapes are read `depth` deep. Each meaning on the way
+/// there is told; the plain byte is not.
+fn read(
+    text: &[u8],
+    at: usize,
+    depth: usize,
+    mut each: impl FnMut(Spelled),
+) -> Result<Spelled, Failure> {
+    let byte = *text.get(at).ok_or(Failure::Cut)?;
+    let mut deepest = Spelled::byte(byte, at + 1);
+    for inner in 0..depth {
+        let Some(first) = deepest.ascii().filter(|byte| begins_escape(*byte)) else {
+            break;
+        };
+        let mut read = escape(text, first, deepest.end, inner);
+        if matches!(read, Err(Failure::No))
+            && inner > 0
+            && text
+                .get(deepest.end)
+                .is_some_and(|&byte| begins_escape(byte))
+        {
+            // What follows may be meant as it is: `%5C\u0041` is `\\u0041`.
+            read = escape(text, first, deepest.end, 0);
+        }
+        match read {
+            Ok(spelled) if spelled.end - at <= MAX_SPELLING_BYTES => {
+                deepest = spelled;
+                each(spelled);
+            }
+            Ok(_) | Err(Failure::No) => break,
+            Err(Failure::Deeper) => {}
+            Err(Failure::Cut) if text.len() - at < MAX_SPELLING_BYTES => return Err(Failure::Cut),
+            Err(Failure::Cut) => break,
+        }
+    }
+    Ok(deepest)
+}
+
+/// The escape that begins with `first` and goes on at `at`; what it consists of is read `depth` deep.
+fn escape(text: &[u8], first: u8, at: usize, depth: usize) -> Result<Spelled, Failure> {
+    match first {
+        b'+' => Ok(Spelled::byte(b' ', at)),
+        b'\r' => match ascii(text, at, depth)? {
+            (b'\n', end) => Ok(Spelled::byte(b'\n', end)),
+            (other, _) => Err(refused(other)),
+        },
+        b'%' => hex_byte(text, at, depth),
+        b'=' => match ascii(text, at, depth)? {
+            (b'\n', end) => Ok(Spelled::nothing(end)),
+            (b'\r', end) => match ascii(text, end, depth)? {
+                (b'\n', end) => Ok(Spelled::nothing(end)),
+                (other, _) => Err(refused(other)),
+            },
+            _ => hex_byte(text, at, depth),
+        },
+        b'&' => reference(text, at, depth),
+        _ => backslash(text, at, depth),
+    }
+}
+
+fn backslash(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let (kind, at) = ascii(text, at, depth)?;
+    match kind {
+        b'\\' | b'/' | b'"' | b'\'' => Ok(Spelled::byte(kind, at)),
+        b'n' => Ok(Spelled::byte(b'\n', at)),
+        b'r' => Ok(Spelled::byte(b'\r', at)),
+        b't' => Ok(Spelled::byte(b'\t', at)),
+        b'b' => Ok(Spelled::byte(0x08, at)),
+        b'f' => Ok(Spelled::byte(0x0c, at)),
+        b'x' => hex_byte(text, at, depth),
+        b'U' => {
+            let (code, end) = hex(text, at, 8, depth)?;
+            character(code, end)
+        }
+        b'u' => match ascii(text, at, depth)? {
+            (b'{', at) => braced(text, at, depth),
+            _ => utf16(text, at, depth),
+        },
+        other => Err(refused(other)),
+    }
+}
+
+/// `\u{1f600}`, as Rust and JavaScript write it.
+fn braced(text: &[u8], mut at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let mut code = 0;
+    for _ in 0..=6 {
+        let (byte, end) = ascii(text, at, depth)?;
+        match byte {
+            b'}' => return character(code, end),
+            byte => code = code << 4 | digit(byte, 16)?,
+        }
+        at = end;
+    }
+    Err(Failure::No)
+}
+
+/// `\u0041`; a character beyond the first 65,536 is two of them.
+fn utf16(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let (first, end) = hex(text, at, 4, depth)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return character(first, end);
+    }
+    let mut at = end;
+    for expected in *b"\\u" {
+        let (byte, end) = ascii(text, at, depth)?;
+        if byte != expected {
+            return Err(refused(byte));
+        }
+        at = end;
+    }
+    let (second, end) = hex(text, at, 4, depth)?;
+    if !(0xdc00..0xe000).contains(&second) {
+        return Err(Failure::No);
+    }
+    character(0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00)), end)
+}
+
+/// A character reference of HTML: by number, or by one of the names that every encoder knows.
+fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let (first, after) = ascii(text, at, depth)?;
+    if first != b'#' {
+        return named(text, at, depth);
+    }
+    let (radix, mut at) = match ascii(text, after, depth)? {
+        (b'x' | b'X', at) => (16, at),
+        _ => (10, after),
+    };
+    let mut code: u32 = 0;
+    for count in 0..=MAX_REFERENCE_DIGITS {
+        let (byte, end) = ascii(text, at, depth)?;
+        match byte {
+            b';' if count > 0 => return character(code, end),
+            byte => {
+                code = code
+                    .saturating_mul(radix)
+                    .saturating_add(digit(byte, radix)?)
+            }
+        }
+        at = end;
+    }
+    Err(Failure::No)
+}
+
+fn named(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
+    const NAMES: [(&[u8], u8); 5] = [
+        (b"amp;", b'&'),
+        (b"lt;", b'<'),
+        (b"gt;", b'>'),
+        (b"quot;", b'"'),
+        (b"apos;", b'\''),
+    ];
+    let mut failure = Failure::No;
+    for (name, meaning) in NAMES {
+        match literal(text, at, name, depth) {
+            Ok(end) => return Ok(Spelled::byte(meaning, end)),
+            Err(Failure::No) => {}
+            Err(other) => failure = other,
+        }
+    }
+    Err(failure)
+}
+
+fn literal(text: &[u8], mut at: usize, word: &[u8], depth: usize) -> Result<usize, Failure> {
+    for expected in word {
+        let (byte, end) = ascii(text, at, depth)?;
+        if byte != *expected {
+            return Err(refused(byte));
+        }
+        at = end;
+    }
+    Ok(at)
+}
+
+fn hex_byte(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let (code, end) = hex(text, at, 2, depth)?;
+    Ok(Spelled::byte(code as u8, end))
+}
+
+fn hex(text: &[u8], mut at: usize, digits: u32, depth: usize) -> Result<(u32, usize), Failure> {
+    let mut code = 0;
+    for _ in 0..digits {
+        let (byte, end) = ascii(text, at, depth)?;
+        code = code << 4 | digit(byte, 16)?;
+        at = end;
+    }
+    Ok((code, at))
+}
+
+fn digit(byte: u8, radix: u32) -> Result<u32, Failure> {
+    char::from(byte)
+        .to_digit(radix)
+        .ok_or_else(|| refused(byte))
+}
+
+fn character(code: u32, end: usize) -> Result<Spelled, Failure> {
+    let character = char::from_u32(code).ok_or(Failure::No)?;
+    Ok(Spelled::character(character, end))
+}
+
+/// One character of an escape, and where it ends.
+fn ascii(text: &[u8], at: usize, depth: usize) -> Result<(u8, usize), Failure> {
+    let spelled = match text.get(at) {
+        Some(&byte) if !begins_escape(byte) => return Ok((byte, at + 1)),
+        _ => read(text, at, depth, |_| ())?,
+    };
+    match spelled.ascii().ok_or(Failure::No)? {
+        // These are characters of no escape, unless they begin one that is.
+        b'%' | b'&' | b'=' | b'+' if !can_begin(&text[at..]) => Err(Failure::No),
+        byte => Ok((byte, spelled.end)),
+    }
+}
+
+/// Whether an escape can begin here, by its first two bytes.
+pub(super) fn can_begin(text: &[u8]) -> bool {
+    let (first, next) = match text {
+        [first, next, ..] => (*first, *next),
+        _ => return true,
+    };
+    match first {
+        b'+' | b'\\' => true,
+        _ if begins_escape(next) => true,
+        b'%' => next.is_ascii_hexdigit(),
+        b'=' => next.is_ascii_hexdigit() || next == b'\n',
+        b'&' => matches!(next, b'#' | b'a' | b'l' | b'g' | b'q'),
+        _ => next == b'\n',
+    }
+}
+
+fn refused(byte: u8) -> Failure {
+    if begins_escape(byte) {
+        Failure::Deeper
+    } else {
+        Failure::No
+    }
+}

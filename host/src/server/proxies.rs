@@ -1,0 +1,333 @@
+//! From where a request came: the peer itself, or whom a trusted proxy names in `Forwarded` or `X-Forwarded-For`.
+//!
+//! Whoever is no trusted proxy is believed nothing. A list of addresses is read from its end, where the proxy that is
+//! nearest wrote, up to the first address that is no trusted proxy's: what stands before that, the client may have
+//! made up.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::header::FORWARDED;
+use axum::http::{Extensions, HeaderMap, HeaderName};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// `[server] trusted_proxies`: addresses and networks.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// From where a request came; an extension of every request that the server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether a trusted proxy handed the request on, so that what it says in its headers can be believed.
+    pub is_by_proxy: bool,
+}
+
+impl Arrival {
+    /// Where a request with these extensions came from. A server that does not say it has one client.
+    pub fn of(extensions: &Extensions) -> Self {
+        let by_socket = || {
+            let socket = extensions.get::<ConnectInfo<SocketAddr>>();
+            Self {
+                client: socket.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip()),
+                is_by_proxy: false,
+            }
+        };
+        extensions.get().copied().unwrap_or_else(by_socket)
+    }
+
+    /// The one value of a header that only a trusted proxy may set, such as `X-Forwarded-Host`.
+    pub fn told_by_proxy<'a>(&self, headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+        if !self.is_by_proxy {
+            return None;
+        }
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok().map(str::trim),
+            _ => None,
+        }
+    }
+}
+
+impl TrustedProxies {
+    /// Whether the address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Where a request came from that `peer` sent with these headers.
+    pub fn arrival(&self, peer: IpAddr, headers: &HeaderMap) -> Arrival {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return Arrival {
+                client: peer,
+                is_by_proxy: false,
+            };
+        }
+        Arrival {
+            client: self.named_client(headers).unwrap_or(peer),
+            is_by_proxy: true,
+        }
+    }
+
+    /// The last address that is no trusted proxy's; the first one where all are. Nothing where what must be read is
+    /// not understood, or where the two headers disagree.
+    fn named_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let standard = listed(headers, &FORWARDED)?;
+        let usual = listed(headers, &X_FORWARDED_FOR)?;
+        let standard = self.last_untrusted(&standard, forwarded_for);
+        let usual = self.last_untrusted(&usual, address);
+        match (standard, usual) {
+            (Found::Client(one), Found::Client(other)) => (one == other).then_some(one),
+            (Found::Client(one), Found::Nothing) | (Found::Nothing, Found::Client(one)) => {
+                Some(one)
+            }
+            _ => None,
+        }
+    }
+
+    fn last_untrusted(&self, items: &[&str], read: fn(&str) -> Option<IpAddr>) -> Found {
+        let mut found = Found::Nothing;
+        for item in items.iter().rev() {
+            let Some(address) = read(item) else {
+                return Found::Malformed;
+            };
+            found = Found::Client(address);
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        found
+    }
+}
+
+enum Found {
+    Nothing,
+    Malformed,
+    Client(IpAddr),
+}
+
+/// The items of a header's comma-separated values, in their order; nothing where one is no visible ASCII.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
+    let mut items = Vec::new();
+    for value in headers.get_all(name) {
+        let mut is_quoted = false;
+        let of_value = value.to_str().ok()?.split(|letter| {
+            is_quoted ^= letter == '"';
+            letter == ',' && !is_quoted
+        });
+        items.extend(of_value.map(str::trim));
+    }
+    Some(items)
+}
+
+/// The node of `for` in an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut nodes = element.split(';').filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("for").then_some(value)
+    });
+    let node = nodes.next()?;
+    if nodes.next().is_some() {
+        return None;
+    }
+    let unquoted = node.strip_prefix('"').map(|rest| rest.strip_suffix('"'));
+    address(unquoted.unwrap_or(Some(node))?)
+}
+
+/// An address, perhaps in brackets and with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let alone = bare.unwrap_or(text).parse::<IpAddr>();
+    let address = alone.or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    Some(address.ok()?.to_canonical())
+}
+
+impl TryFrom<Vec<String>> for TrustedProxies {
+    type Error = String;
+
+    fn try_from(listed: Vec<String>) -> Result<Self, String> {
+        let network = |text: String| {
+            let address = text
+                .parse::<IpAddr>()
+                .map(|it| IpNet::from(it.to_canonical()));
+            let network = address.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+                format!(
+                    "{text:?} is no address and no network of trusted_proxies; write 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+                )
+            })?;
+            if network.prefix_len() == 0 {
+                return Err(format!(
+                    "{text:?} would trust every client to name any address; list the proxies of trusted_proxies alone"
+                ));
+            }
+            Ok(network.trunc())
+        };
+        listed
+            .into_iter()
+            .map(network)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn proxies(listed: &[&str]) -> Result<TrustedProxies, String> {
+        let listed: Vec<String> = listed.iter().map(|text| (*text).to_owned()).collect();
+        listed.try_into()
+    }
+
+    /// Whom the proxies 10.0.0.0/8 and ::1 name by these headers, when `peer` hands the request on.
+    fn client(peer: &str, headers: &[(&'static str, &str)]) -> String {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_bytes(value.as_bytes()).expect("valid");
+                (HeaderName::from_static(name), value)
+            })
+            .collect();
+        let proxies = proxies(&["10.0.0.0/8", "::1"]).expect("valid");
+        let arrival = proxies.arrival(peer.parse().expect("an address"), &headers);
+        arrival.client.to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        for header in ["forwarded", "x-forwarded-for"] {
+            let value = match header {
+                "forwarded" => "for=203.0.113.9",
+                _ => "203.0.113.9",
+            };
+            assert_eq!(client("10.1.2.3", &[(header, value)]), "203.0.113.9");
+            assert_eq!(client("::ffff:10.1.2.3", &[(header, value)]), "203.0.113.9");
+            assert_eq!(client("::1", &[(header, value)]), "203.0.113.9");
+            assert_eq!(client("192.0.2.7", &[(header, value)]), "192.0.2.7");
+        }
+        assert_eq!(client("10.1.2.3", &[]), "10.1.2.3");
+    }
+
+    #[test]
+    fn addresses_are_read_from_the_end_past_trusted_proxies() {
+        for (headers, expected) in [
+            (
+                vec![("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.2")],
+                "203.0.113.9",
+            ),
+            (
+                vec![
+                    ("x-forwarded-for", "198.51.100.1"),
+                    ("x-forwarded-for", "203.0.113.9"),
+                ],
+                "203.0.113.9",
+            ),
+            // What the client made up stands before what the proxies wrote, and is not looked at.
+            (
+                vec![("x-forwarded-for", "nonsense, 203.0.113.9")],
+                "203.0.113.9",
+            ),
+            (vec![("x-forwarded-for", "10.0.0.1, 10.0.0.2")], "10.0.0.1"),
+            (vec![("x-forwarded-for", "203.0.113.9:4711")], "203.0.113.9"),
+            (vec![("x-forwarded-for", "2001:db8::7")], "2001:db8::7"),
+            (
+                vec![("x-forwarded-for", "[2001:db8::7]:4711")],
+                "2001:db8::7",
+            ),
+            (
+                vec![(
+                    "forwarded",
+                    "for=198.51.100.1;proto=http, For=\"[2001:db8::7]:4711\";by=10.0.0.1;proto=https",
+                )],
+                "2001:db8::7",
+            ),
+            (
+                vec![(
+                    "forwarded",
+                    "for=198.51.100.1,proto=https;for=203.0.113.9;host=\"a,b\"",
+                )],
+                "203.0.113.9",
+            ),
+            (
+                vec![
+                    ("forwarded", "for=203.0.113.9"),
+                    ("x-forwarded-for", "203.0.113.9"),
+                ],
+                "203.0.113.9",
+            ),
+        ] {
+            assert_eq!(client("10.0.0.3", &headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_names_the_proxy_itself() {
+        for headers in [
+            vec![("x-forwarded-for", "203.0.113.9, unknown")],
+            vec![("x-forwarded-for", "203.0.113.9,")],
+            vec![("x-forwarded-for", "203.0.113.9 198.51.100.1")],
+            vec![("x-forwarded-for", "203.0.113.9\u{e9}")],
+            vec![("forwarded", "for=_hidden")],
+            vec![("forwarded", "for=203.0.113.9, proto=https")],
+            vec![("forwarded", "for=203.0.113.9;for=198.51.100.1")],
+            vec![("forwarded", "for=\"203.0.113.9")],
+            vec![
+                ("forwarded", "for=203.0.113.9"),
+                ("x-forwarded-for", "198.51.100.1"),
+            ],
+        ] {
+            assert_eq!(client("10.0.0.3", &headers), "10.0.0.3", "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_proxys_own_is_read_from_a_proxy_alone() {
+        let name = HeaderName::from_static("x-forwarded-host");
+        let headers: HeaderMap = [(name.clone(), HeaderValue::from_static("vault.example"))]
+            .into_iter()
+            .collect();
+        let mut arrival = Arrival {
+            client: Ipv4Addr::LOCALHOST.into(),
+            is_by_proxy: true,
+        };
+        assert_eq!(
+            arrival.told_by_proxy(&headers, &name),
+            Some("vault.example")
+        );
+        arrival.is_by_proxy = false;
+        assert_eq!(arrival.told_by_proxy(&headers, &name), None);
+    }
+
+    #[test]
+    fn a_setting_that_is_no_address_is_refused() {
+        for good in ["192.0.2.1", "10.1.2.3/8", "2001:db8::/32", "::1"] {
+            proxies(&[good]).expect(good);
+        }
+        for bad in [
+            "",
+            "nginx",
+            "10.0.0.0/33",
+            "10.0.0.1:80",
+            "10.0.0",
+            " 10.0.0.1",
+        ] {
+            let error = proxies(&["192.0.2.1", bad]).expect_err(bad);
+            assert!(error.contains("write 192.0.2.1, 10.0.0.0/8"), "{error}");
+        }
+        for everybody in ["0.0.0.0/0", "::/0"] {
+            let error = proxies(&[everybody]).expect_err(everybody);
+            assert!(error.contains("would trust every client"), "{error}");
+        }
+    }
+}

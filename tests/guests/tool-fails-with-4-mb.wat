@@ -1,0 +1,47 @@
+;; what: A tool that fails with an error of 4,000,000 bytes.
+;; load-as: tool
+;; expect: error act
+;; call: act {}
+(component
+  (core module $memory
+    (memory (export "memory") 100)
+    (global $free (mut i32) (i32.const 4096))
+    (func (export "cabi_realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+      (global.set $free (i32.add (local.get $at) (local.get $size)))
+      (local.get $at)))
+  (core instance $memory (instantiate $memory))
+  (core module $guest
+    (import "host" "memory" (memory 100))
+    (data (i32.const 32) "\c0\00\00\00\01\00\00\00")
+    (data (i32.const 192) "\00\01\00\00\03\00\00\00\10\01\00\00\0b\00\00\00\20\01\00\00\11\00\00\00")
+    (data (i32.const 256) "act")
+    (data (i32.const 272) "Misbehaves.")
+    (data (i32.const 288) "{\"type\":\"object\"}")
+    (func (export "describe") (result i32)
+      (i32.const 32))
+    (func (export "call") (param i32 i32 i32 i32) (result i32)
+      (memory.fill (i32.const 4096) (i32.const 120) (i32.const 4000000))
+      (i32.store8 (i32.const 4) (i32.const 1))
+      (i32.store (i32.const 8) (i32.const 256))
+      (i32.store (i32.const 12) (i32.const 3))
+      (i32.store (i32.const 16) (i32.const 4096))
+      (i32.store (i32.const 20) (i32.const 4000000))
+      (i32.const 4)))
+  (core instance $guest (instantiate $guest (with "host" (instance
+    (export "memory" (memory $memory "memory"))))))
+  (type $operation (record
+    (field "name" string) (field "description" string) (field "input-schema" string)))
+  (type $tool-error (record (field "code" string) (field "message" string)))
+  (func $describe (result (list $operation))
+    (canon lift (core func $guest "describe") (memory $memory "memory")))
+  (func $call (param "operation" string) (param "input" string) (result (result string (error $tool-error)))
+    (canon lift (core func $guest "call")
+      (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+  (instance $tool
+    (export "operation" (type $operation))
+    (export "tool-error" (type $tool-error))
+    (export "describe" (func $describe))
+    (export "call" (func $call)))
+  (export "tavora:platform/tool@0.1.0" (instance $tool)))

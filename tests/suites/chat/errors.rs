@@ -1,0 +1,181 @@
+//! A provider's errors in each form, status and way of answering: its words, in one object that OpenAI's clients read.
+
+use axum::body::Body;
+use axum::response::Response;
+use serde_json::{Value, json};
+use tavora_tests::upstream::{Seen, json as json_answer};
+
+use super::fixture::{
+    CANARY, Chat, assert_refused, completion, event, events, hello, hello_streamed,
+};
+
+/// The answers by the names of models.
+fn answer(seen: &Seen) -> Response<Body> {
+    let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
+    match body["model"].as_str().expect("a name") {
+        "list" => json_answer(
+            400,
+            r#"[{"error":{"code":400,"message":"Invalid JSON payload received. Unknown name \"store\": Cannot find field.","status":"INVALID_ARGUMENT"}}]"#,
+        ),
+        "text" => Response::builder()
+            .status(418)
+            .header("content-type", "text/plain; charset=utf-8")
+            .body("short and stout".into())
+            .expect("valid"),
+        "nested" => json_answer(422, r#"{"error":"{\"error\":{\"message\":\"too long\"}}"}"#),
+        "cut" => json_answer(400, r#"{"error":{"message":"cut \ud83d"}}"#),
+        "long" => json_answer(
+            400,
+            &format!(r#"{{"error":{{"message":"{}"}}}}"#, "long ".repeat(20_000)),
+        ),
+        "echo" => json_answer(
+            400,
+            &format!(r#"[{{"error":{{"message":"you sent {CANARY}"}}}}]"#),
+        ),
+        "moderated" => json_answer(
+            403,
+            r#"{"error":{"code":403,"message":"Your chosen model requires moderation and your input was flagged","metadata":{"reasons":["violence"],"flagged_input":"x","provider_name":"P"}}}"#,
+        ),
+        "region" => json_answer(
+            403,
+            r#"{"error":{"message":"Country not supported","code":"unsupported_country_region_territory","type":"request_forbidden"}}"#,
+        ),
+        "leaked" => json_answer(
+            403,
+            r#"{"error":{"code":403,"message":"Your API key was reported as leaked. Please use another API key.","status":"PERMISSION_DENIED"}}"#,
+        ),
+        "200" => json_answer(
+            200,
+            r#"{"id":"gen-1","error":{"message":"Upstream error from Nvidia: Service temporarily overloaded","code":502}}"#,
+        ),
+        "200 limited" => json_answer(200, r#"{"error":{"message":"slow down","code":429}}"#),
+        "200 choice" => json_answer(
+            200,
+            r#"{"choices":[{"finish_reason":"error","message":{"content":""},"error":{"message":"the model broke","code":502}}]}"#,
+        ),
+        "200 nothing" => json_answer(200, "{}"),
+        "null" => {
+            let mut fine = completion("fine");
+            fine["error"] = Value::Null;
+            json_answer(200, &fine.to_string())
+        }
+        "first event" => events(Body::from(
+            "data: {\"error\":{\"message\":\"no room\",\"code\":503}}\n\ndata: [DONE]\n\n",
+        )),
+        "later event" => events(Body::from(format!(
+            ": OPENROUTER PROCESSING\n\n{}data: {{\"error\":{{\"message\":\"no room\",\"code\":503}},\"choices\":[]}}\n\n",
+            event("so far")
+        ))),
+        "json" => json_answer(200, &completion("whole").to_string()),
+        "untyped" => Response::new(completion("untyped").to_string().into()),
+        other => panic!("{other}"),
+    }
+}
+
+async fn start() -> Chat {
+    Chat::start(answer).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_form_an_error_has_the_client_gets_one_object_with_its_words() {
+    let chat = start().await;
+    for (model, status, code, words) in [
+        (
+            "list",
+            400,
+            "INVALID_ARGUMENT",
+            "Unknown name \"store\": Cannot find field.",
+        ),
+        ("text", 418, "upstream_error", "short and stout"),
+        ("nested", 422, "upstream_error", "too long"),
+        ("cut", 400, "upstream_error", "cut \u{fffd}"),
+        ("long", 400, "upstream_error", "long long long"),
+        (
+            "echo",
+            400,
+            "upstream_error",
+            "you sent [redacted:openai_api_key]",
+        ),
+        ("moderated", 403, "403", "your input was flagged"),
+        (
+            "region",
+            403,
+            "unsupported_country_region_territory",
+            "Country not supported",
+        ),
+        ("200", 502, "502", "Service temporarily overloaded"),
+        ("200 limited", 429, "429", "slow down"),
+        ("200 choice", 502, "502", "the model broke"),
+        ("200 nothing", 502, "upstream_error", "no completion"),
+        ("first event", 503, "503", "no room"),
+    ] {
+        for body in [hello, hello_streamed] {
+            let answer = chat.ask(&body(&format!("openai/{model}")));
+            let message = assert_refused(&answer, status, code);
+            assert!(message.contains(words), "{model}: {message}");
+            assert!(message.len() < 20_000, "{model}: {}", message.len());
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+        }
+    }
+    let flagged = chat.ask(&hello("openai/moderated")).json();
+    assert_eq!(flagged["error"]["metadata"]["reasons"], json!(["violence"]));
+    let leaked = assert_refused(&chat.ask(&hello("openai/leaked")), 502, "upstream_auth");
+    assert!(
+        leaked.contains("\"openai_api_key\"") && leaked.contains("reported as leaked"),
+        "{leaked}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_a_completion_passes_whatever_stands_beside_it() {
+    let chat = start().await;
+    let fine = chat.ask(&hello("openai/null"));
+    assert_eq!(fine.status, 200, "{}", fine.text());
+    assert_eq!(fine.json()["choices"][0]["message"]["content"], "fine");
+    let untyped = chat.ask(&hello("openai/untyped"));
+    assert_eq!(
+        untyped.json()["choices"][0]["message"]["content"],
+        "untyped"
+    );
+    // Who asked for events gets some.
+    let whole = chat.ask(&hello_streamed("openai/json"));
+    assert_eq!(whole.header("content-type"), Some("text/event-stream"));
+    let text = whole.text();
+    assert!(
+        text.contains("\"delta\":{\"role\":\"assistant\",\"content\":\"whole\""),
+        "{text}"
+    );
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    // A stream that has begun tells its error itself.
+    let (later, is_whole) = chat.stream(&hello_streamed("openai/later event")).rest();
+    assert!(
+        is_whole && later.starts_with(": OPENROUTER PROCESSING\n\n"),
+        "{later}"
+    );
+    assert!(
+        later.contains("data: {\"error\":{\"message\":\"no room\",\"code\":503}"),
+        "{later}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_gets_the_words_too() {
+    let chat = start().await;
+    let run = |model: &str| {
+        let code = format!("return ai('x', {{model: 'openai/{model}'}})");
+        let request = chat.request("POST", "/api/sdk/sandbox/execute");
+        chat.send(&request.json(&json!({ "code": code }))).json()
+    };
+    for (model, words) in [
+        ("200", "Service temporarily overloaded"),
+        ("200 nothing", "no completion"),
+        ("moderated", "your input was flagged"),
+        ("nested", "too long"),
+    ] {
+        let ended = run(model);
+        assert_eq!(ended["error"]["code"], "upstream_error", "{ended}");
+        let message = ended["error"]["message"].as_str().expect("a sentence");
+        assert!(message.contains(words), "{model}: {message}");
+    }
+    assert_eq!(run("null")["result"], "fine");
+}

@@ -1,0 +1,126 @@
+//! Who may do what with a file or a folder, as its mode says.
+//!
+//! Whether that is refused, told or left alone is for whoever opens it. Everybody asks here, so that one mode means the
+//! same for every file of a host.
+
+use std::{
+    collections::BTreeSet,
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use nix::{
+    sys::statvfs::{FsFlags, statvfs},
+    unistd::{Gid, getegid, geteuid, getgroups},
+};
+
+/// The rights to one file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+impl Rights {
+    /// The rights to what this describes.
+    pub fn of(found: &Metadata) -> Self {
+        Self {
+            mode: found.mode() & 0o777,
+            owner: found.uid(),
+            group: found.gid(),
+        }
+    }
+
+    /// The id of its owner.
+    pub fn owner(self) -> u32 {
+        self.owner
+    }
+
+    /// Whether it is this user's, or root's.
+    pub fn is_ours(self) -> bool {
+        self.owner == 0 || self.owner == geteuid().as_raw()
+    }
+
+    /// Whether its group is one of this process's own. Kubernetes gives a volume that group (`fsGroup`).
+    pub fn group_is_ours(self) -> bool {
+        let group = Gid::from_raw(self.group);
+        getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
+    }
+
+    /// Whether its group has any right.
+    pub fn has_group(self) -> bool {
+        self.mode & 0o070 != 0
+    }
+
+    /// Whether everybody has any right.
+    pub fn has_others(self) -> bool {
+        self.mode & 0o007 != 0
+    }
+
+    /// Whether its group may write.
+    pub fn group_writes(self) -> bool {
+        self.mode & 0o020 != 0
+    }
+
+    /// Whether everybody may write to what is at `path`. Nobody may where the file system is mounted to read alone:
+    /// there Kubernetes shows the volume of a ConfigMap with the mode 0777.
+    pub fn others_write(self, path: &Path) -> bool {
+        let is_read_only =
+            || statvfs(path).is_ok_and(|mounted| mounted.flags().contains(FsFlags::ST_RDONLY));
+        self.mode & 0o002 != 0 && !is_read_only()
+    }
+
+    /// The mode in octal digits.
+    pub fn octal(self) -> String {
+        format!("{:03o}", self.mode)
+    }
+
+    /// Whether nobody has been told yet of these rights to `path`. What is read each second is not told each second.
+    pub fn is_news(self, path: &Path) -> bool {
+        static TOLD: Mutex<BTreeSet<(PathBuf, u32)>> = Mutex::new(BTreeSet::new());
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert((path.to_owned(), self.mode))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn each_class_of_users_is_told_apart() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rights = |mode| {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            Rights::of(&file.path().metadata().unwrap())
+        };
+        for (mode, group, others, group_writes, others_write) in [
+            (0o600, false, false, false, false),
+            (0o640, true, false, false, false),
+            (0o660, true, false, true, false),
+            (0o604, false, true, false, false),
+            (0o602, false, true, false, true),
+        ] {
+            let found = rights(mode);
+            assert_eq!(found.has_group(), group, "{mode:o}");
+            assert_eq!(found.has_others(), others, "{mode:o}");
+            assert_eq!(found.group_writes(), group_writes, "{mode:o}");
+            assert_eq!(found.others_write(file.path()), others_write, "{mode:o}");
+            assert!(found.is_ours(), "it was made here");
+        }
+    }
+
+    #[test]
+    fn rights_are_news_once_for_each_file_and_mode() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rights = Rights::of(&file.path().metadata().unwrap());
+        assert!(rights.is_news(file.path()));
+        assert!(!rights.is_news(file.path()));
+        assert!(rights.is_news(&file.path().with_extension("other")));
+    }
+}
