@@ -84,14 +84,18 @@ impl Turn {
         }
         let mut state = self.gate.state();
         state.turns -= 1;
-        // One for each that ends, and all of them where nothing would wake them later.
-        let woken = match state.turns {
-            0 => std::mem::take(&mut state.waiting),
-            turns if turns < self.gate.max_turns => state.waiting.pop_first().into_iter().collect(),
-            _ => BTreeMap::new(),
+        // As many as there is room for, because some of them have nothing to read; and all of them where nothing would
+        // wake them later.
+        let room = match state.turns {
+            0 => state.waiting.len(),
+            turns => self.gate.max_turns.saturating_sub(turns),
         };
+        let next = std::iter::from_fn(|| state.waiting.pop_first());
+        let woken: Vec<(u64, Waker)> = next.take(room).collect();
         drop(state);
-        woken.into_values().for_each(Waker::wake);
+        for (_, waker) in woken {
+            waker.wake();
+        }
     }
 }
 

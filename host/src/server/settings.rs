@@ -133,7 +133,7 @@ impl Default for ServerLimits {
         Self {
             max_connections: NonZeroUsize::new(1_024).expect("a default is not zero"),
             max_connections_per_peer: NonZeroUsize::new(256).expect("a default is not zero"),
-            max_stranger_requests: NonZeroUsize::new(128).expect("a default is not zero"),
+            max_stranger_requests: NonZeroUsize::new(32).expect("a default is not zero"),
             displace_after_ms: 500,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,
