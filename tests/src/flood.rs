@@ -27,7 +27,7 @@ pub struct Flood {
     pub from: Vec<IpAddr>,
     /// How many there are at once.
     pub connections: usize,
-    /// How many posts there are at once on each.
+    /// How many posts there are at once on each, as far as the other side allows.
     pub streams: usize,
     /// What is posted: heads in turn.
     pub heads: Vec<Head>,
@@ -110,6 +110,7 @@ struct Posts<'a> {
     open: HashMap<u32, Post>,
     credit: i64,
     first_credit: i64,
+    max_open: usize,
     acknowledgements: Vec<u8>,
 }
 
@@ -120,7 +121,10 @@ struct Post {
 
 /// What the other side said.
 enum Event {
-    Settings(Option<u32>),
+    Settings {
+        window: Option<u32>,
+        max_streams: Option<u32>,
+    },
     Window { stream: u32, more: u32 },
     Answered,
     Reset(u32),
@@ -136,6 +140,7 @@ impl<'a> Posts<'a> {
             open: HashMap::new(),
             credit: 65_535,
             first_credit: 65_535,
+            max_open: flood.streams,
             acknowledgements: Vec::new(),
         }
     }
@@ -143,7 +148,7 @@ impl<'a> Posts<'a> {
     /// What can be sent now: nothing where only the other side can change that.
     fn next_frames(&mut self, flooded: &Flooded) -> Vec<u8> {
         let mut frames = std::mem::take(&mut self.acknowledgements);
-        while self.open.len() < self.flood.streams && self.next_stream < 1 << 30 {
+        while self.open.len() < self.max_open && self.next_stream < 1 << 30 {
             let post = (self.next_stream / 2) as usize + self.number;
             let head = &self.flood.heads[post % self.flood.heads.len()];
             frames.extend(frame(
@@ -194,7 +199,13 @@ impl<'a> Posts<'a> {
 
     fn take(&mut self, event: Event, flooded: &Flooded) {
         match event {
-            Event::Settings(window) => {
+            Event::Settings {
+                window,
+                max_streams,
+            } => {
+                if let Some(max_streams) = max_streams {
+                    self.max_open = self.flood.streams.min(max_streams as usize);
+                }
                 if let Some(window) = window.map(i64::from) {
                     let more = window - self.first_credit;
                     self.first_credit = window;
@@ -241,8 +252,14 @@ async fn read(mut reader: OwnedReadHalf, events: UnboundedSender<Event>) -> Resu
         let stream = number(&head[5..]);
         let event = match kind {
             SETTINGS if flags & 1 == 0 => {
-                let windows = payload.chunks_exact(6).filter(|it| it[..2] == [0, 4]);
-                Event::Settings(windows.map(|it| number(&it[2..])).next_back())
+                let setting = |id| {
+                    let settings = payload.chunks_exact(6).filter(|it| it[..2] == [0, id]);
+                    settings.map(|it| number(&it[2..])).next_back()
+                };
+                Event::Settings {
+                    window: setting(4),
+                    max_streams: setting(3),
+                }
             }
             WINDOW_UPDATE => Event::Window {
                 stream,

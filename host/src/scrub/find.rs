@@ -106,6 +106,9 @@ impl Scan {
             match &mut self.open {
                 None => {
                     let start = escape_around(text, place_at).start;
+                    // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY is the text's own.
+                    let blanks = text[start..end].iter().take_while(|&&it| it == b' ');
+                    let start = start + blanks.count();
                     each(Piece::Clean(passed..start.max(passed)));
                     passed = passed.max(start);
                     self.open = Some(Open::new(found, end));

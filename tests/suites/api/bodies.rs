@@ -112,8 +112,10 @@ fn another_content_type_is_refused() {
 fn a_compressed_body_is_refused_on_every_route_that_takes_one() {
     let platform = Platform::start();
     let token = format!("Bearer {}", platform.serving.admin_token);
+    let cookie = format!("tavora-sign-in={}", "A".repeat(43));
     let sign_in = Request::new("POST", "/admin/sign-in")
         .header("content-type", "application/x-www-form-urlencoded")
+        .header("cookie", cookie)
         .header("content-encoding", "gzip")
         .header("origin", "http://localhost")
         .header("authorization", token);

@@ -192,7 +192,7 @@ fn one_signal_drains_and_two_end_it() {
         let daemon = serve(folder.path(), &[("TAVORA_ADMIN_TOKEN", OWN_TOKEN)]);
         let mut under_way = connect(daemon.address).expect("it listens");
         let head = format!(
-            "POST /api/admin/apps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
+            "POST /api/admin/apps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OWN_TOKEN}\r\n\
              Content-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
         );
         under_way.write_all(head.as_bytes()).expect("it reads");
