@@ -125,7 +125,10 @@ enum Event {
         window: Option<u32>,
         max_streams: Option<u32>,
     },
-    Window { stream: u32, more: u32 },
+    Window {
+        stream: u32,
+        more: u32,
+    },
     Answered,
     Reset(u32),
     Ping(Vec<u8>),

@@ -98,14 +98,13 @@ impl CompiledComponents {
     }
 }
 
-/// The only file or folder in `folder`, statistics aside.
+/// The only file or folder in `folder`, but for statistics and what of them was being written.
 fn only_entry(folder: &Path) -> io::Result<PathBuf> {
     let mut found = None;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_statistic = path
-            .extension()
-            .is_some_and(|extension| extension == "stats");
+        let extension = path.extension().unwrap_or_default().as_encoded_bytes();
+        let is_statistic = extension == b"stats" || extension.starts_with(b"wip-");
         if !is_statistic && found.replace(path).is_some() {
             return Err(io::Error::other("the worker left more than one file"));
         }
@@ -130,6 +129,7 @@ mod tests {
         fs::create_dir_all(&folder).expect("writable");
         assert!(compiled.adopt(&key("a"), staged.path()).is_err());
         fs::write(folder.join("code.stats"), "statistics").expect("writable");
+        fs::write(folder.join("code.wip-atomic-write-stats"), "half").expect("writable");
         fs::write(folder.join("code"), "native").expect("writable");
         assert!(!compiled.has(&key("a")));
         compiled.adopt(&key("a"), staged.path()).expect("one file");

@@ -4,6 +4,7 @@
 //! nearest wrote, up to the first address that is no trusted proxy's: what stands before that, the client may have
 //! made up.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::ConnectInfo;
@@ -15,9 +16,15 @@ use serde::Deserialize;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// `[server] trusted_proxies`: addresses and networks.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct TrustedProxies(Vec<IpNet>);
+
+impl fmt::Debug for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// From where a request came; an extension of every request that the server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunTools};
-use tavora_tests::fixture::{CANARY, Fixture, component_cache, operator};
+use tavora_tests::fixture::{CANARY, Fixture, component_cache, operator, worker};
 use tavora_tests::upstream::{Upstream, search_results};
 use vault_core::AuditQuery;
 
@@ -211,7 +211,8 @@ async fn a_tool_that_gave_up_is_made_anew_for_the_next_call() {
     let guest = include_str!("../../guests/tool-traps-on-request.wat");
     std::fs::write(&component, wat::parse_str(guest).expect("valid")).expect("writable");
     let config = Config::parse(&format!("[tools.guest]\ncomponent = {component:?}\n"));
-    let config = config.expect("valid");
+    let mut config = config.expect("valid");
+    config.worker = worker();
     let platform = Platform::start(fixture.vaults().clone(), &config, Some(&component_cache()))
         .await
         .expect("the guest loads");
