@@ -100,10 +100,14 @@ async fn execute(
         None => RunTools::All,
         Some(id) => RunTools::Of(super::tools::agent(&api, id).await?),
     };
-    if body.timeout_ms == Some(0) {
+    // Above that, the number is none of the document's int64.
+    let most = i64::MAX.unsigned_abs();
+    if body.timeout_ms.is_some_and(|ms| ms == 0 || ms > most) {
         return Err(ApiError::invalid_field(
             "timeout_ms",
-            "the field timeout_ms must be 1 or more; leave it out for the operator's limit",
+            format!(
+                "the field timeout_ms must be 1 to {most}; leave it out for the operator's limit"
+            ),
         ));
     }
     let runs = api.app_runs();
