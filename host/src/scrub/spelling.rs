@@ -101,6 +101,88 @@ pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     found
 }
 
+/// What can be told of a place at a glance.
+pub(super) enum Glance {
+    /// No escape begins here.
+    Plain,
+    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as well.
+    One(Spelled),
+    /// It takes reading.
+    Unknown,
+}
+
+/// What an escape at `at` means. It never says less than [`spellings`] does, and says it sooner.
+pub(super) fn glance(text: &[u8], at: usize) -> Glance {
+    match text[at] {
+        b'+' => Glance::One(Spelled::byte(b' ', at + 1)),
+        b'%' => glance_at_digits(text, at + 1, 2),
+        b'=' => match text.get(at + 1) {
+            Some(b'\n') => Glance::Unknown,
+            _ => glance_at_digits(text, at + 1, 2),
+        },
+        b'\r' => match text.get(at + 1) {
+            Some(b'\n') => Glance::One(Spelled::byte(b'\n', at + 2)),
+            _ if can_go_on(text, at + 1) => Glance::Unknown,
+            _ => Glance::Plain,
+        },
+        b'&' if can_begin(&text[at..]) => Glance::Unknown,
+        b'\\' => glance_at_backslashes(text, at),
+        _ => Glance::Plain,
+    }
+}
+
+fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
+    /// So many mean nothing but backslashes.
+    const DEEP: [u8; 1 << MAX_DEPTH] = [b'\\'; 1 << MAX_DEPTH];
+    if text[at..].starts_with(&DEEP) {
+        return Glance::Plain;
+    }
+    while text.get(at) == Some(&b'\\') {
+        at += 1;
+    }
+    let one = |byte| Glance::One(Spelled::byte(byte, at + 1));
+    match text.get(at) {
+        Some(&byte @ (b'/' | b'"' | b'\'')) => one(byte),
+        Some(b'n') => one(b'\n'),
+        Some(b'r') => one(b'\r'),
+        Some(b't') => one(b'\t'),
+        Some(b'b') => one(0x08),
+        Some(b'f') => one(0x0c),
+        Some(b'x') => glance_at_digits(text, at + 1, 2),
+        Some(b'u') if text.get(at + 1) != Some(&b'{') => glance_at_digits(text, at + 1, 4),
+        Some(b'u' | b'U') => Glance::Unknown,
+        _ if can_go_on(text, at) => Glance::Unknown,
+        _ => Glance::Plain,
+    }
+}
+
+/// The character or the byte that these digits are the number of.
+fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
+    let mut code = 0;
+    for at in at..at + digits {
+        match text.get(at).and_then(|&byte| char::from(byte).to_digit(16)) {
+            Some(digit) => code = code << 4 | digit,
+            None if can_go_on(text, at) => return Glance::Unknown,
+            None => return Glance::Plain,
+        }
+    }
+    let end = at + digits;
+    match char::from_u32(code) {
+        Some(character) if character.is_ascii() && begins_escape(code as u8) => Glance::Unknown,
+        Some(character) if digits == 4 => Glance::One(Spelled::character(character, end)),
+        Some(_) => Glance::One(Spelled::byte(code as u8, end)),
+        None => Glance::Unknown,
+    }
+}
+
+/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or still to come.
+fn can_go_on(text: &[u8], at: usize) -> bool {
+    match text.get(at..) {
+        None | Some([]) => true,
+        Some(rest) => begins_escape(rest[0]) && can_begin(rest),
+    }
+}
+
 /// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what follows.
 pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
     let mut found = false;
