@@ -6,7 +6,7 @@
 
 use super::super::RUN_CHARS;
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Symbol, is_hex_gap};
-use super::super::spelling::{Glance, begins_escape, can_mean, glance};
+use super::super::spelling::{Glance, Spelled, begins_escape, can_mean, glance};
 use super::Patterns;
 
 /// How many symbols are looked at.
@@ -20,10 +20,12 @@ const HEX_RUN: usize = 2 * RUN;
 pub(super) const ESCAPE: u8 = 1;
 /// Hex can have it: as a digit, a separator, or a part of an escape that is one of these.
 const HEX: u8 = 2;
+/// A digit of hex.
+const HEX_DIGIT: u8 = 4;
 /// A short value can begin with it.
-pub(super) const TOKEN: u8 = 4;
+pub(super) const TOKEN: u8 = 8;
 /// It is in a run.
-const MATTERS: u8 = 8;
+const MATTERS: u8 = 16;
 
 /// The class of each byte.
 pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
@@ -32,6 +34,9 @@ pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
     for byte in 0..=u8::MAX {
         if byte == b'\n' || begins_escape(byte) && byte != b'+' {
             add(byte, ESCAPE);
+        }
+        if byte.is_ascii_hexdigit() {
+            add(byte, HEX_DIGIT);
         }
         let is_in_escape = begins_escape(byte) || b"xXnrtuU{}#mp".contains(&byte);
         if byte.is_ascii_hexdigit() || is_hex_gap(byte) || is_in_escape {
@@ -169,13 +174,12 @@ impl<'p> Sieve<'p> {
     }
 
     fn next_special(&self, mut at: usize) -> usize {
-        while let Some(rest) = self.text.get(at..) {
-            let is_escape = |byte: &u8| self.patterns.class(*byte) & ESCAPE != 0;
-            match rest.iter().position(is_escape) {
-                None => break,
-                Some(count) if self.is_special(at + count) => return at + count,
-                Some(count) => at += count + 1,
+        let is_escape = |byte: &u8| self.patterns.class(*byte) & ESCAPE != 0;
+        while let Some(count) = self.text[at..].iter().position(is_escape) {
+            if self.is_special(at + count) {
+                return at + count;
             }
+            at += count + 1;
         }
         self.text.len()
     }
@@ -277,85 +281,93 @@ impl<'p> Sieve<'p> {
         self.text.len()
     }
 
-    /// Whether a run of hex begins at `at`, or else where the next one can. Where no escape is in the way, one
-    /// look at the last four of sixteen digits tells of thirteen places at once.
+    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last four of sixteen
+    /// digits tells of thirteen places at once.
     fn row(&self, at: usize) -> Row {
+        const LAST: usize = HEX_RUN - SIEVED;
         let mut digits = [0; HEX_RUN];
-        let mut places = [0; HEX_RUN];
-        let (mut count, mut next) = (0, at);
-        let mut is_plain = true;
+        let (mut count, mut next, mut last) = (0, at, at);
         while count < HEX_RUN {
             let Some(&byte) = self.text.get(next) else {
-                is_plain = false;
-                break;
+                return self.spelled_row(at);
             };
-            let (byte, end) = if begins_escape(byte) {
-                is_plain = false;
-                match glance(self.text, next) {
-                    _ if count >= SIEVED => break,
-                    Glance::Plain if byte == b'\r' => (byte, next + 1),
-                    Glance::Plain => return Row::NotBefore(at + 1),
-                    Glance::One(spelled) => match *spelled.bytes() {
-                        [byte] => (byte, spelled.end),
-                        _ => return Row::NotBefore(at + 1),
-                    },
-                    Glance::Unknown => {
-                        let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
-                        let begins = count > 0
-                            || can_mean(self.text, next, |it| it.bytes().iter().any(is_digit));
-                        return if begins {
-                            Row::Here
-                        } else {
-                            Row::NotBefore(at + 1)
-                        };
-                    }
+            let class = self.patterns.class(byte);
+            if class & HEX_DIGIT != 0 {
+                if byte == b'0' && count > 0 && self.can_be_x(next + 1) {
+                    return self.spelled_row(at);
                 }
-            } else {
-                (byte, next + 1)
-            };
-            match Notation::Hex.symbol(byte, true) {
-                // `0x` before a byte.
-                Symbol::Digit(b'0') if count > 0 && self.text.get(end).is_some_and(is_x) => {
-                    next = end + 1
+                if count == LAST {
+                    last = next;
                 }
-                Symbol::Digit(b'0') if count > 0 && self.means_x(end) => return Row::Here,
-                Symbol::Digit(digit) => {
-                    (digits[count], places[count]) = (digit, next);
-                    count += 1;
-                    next = end;
-                }
-                Symbol::Gap if count > 0 => next = end,
-                _ if is_plain => return Row::NotBefore(next + 1),
-                _ => return Row::NotBefore(at + 1),
+                digits[count] = byte;
+                count += 1;
+            } else if begins_escape(byte) {
+                return self.spelled_row(at);
+            } else if count == 0 || !is_hex_gap(byte) {
+                return Row::NotBefore(next + 1);
             }
+            next += 1;
         }
         let has = |four: usize| {
             let four = digits[four..].first_chunk();
             four.is_none_or(|four| has(&self.patterns.sieve, gram(four)))
         };
-        const LAST: usize = HEX_RUN - SIEVED;
-        if is_plain && !has(LAST) {
-            Row::NotBefore(places[LAST] + 1)
-        } else if count < SIEVED || has(0) {
+        if !has(LAST) {
+            Row::NotBefore(last + 1)
+        } else if has(0) {
             Row::Here
         } else {
             Row::NotBefore(at + 1)
         }
     }
 
-    /// Whether the escape at `at` can mean an `x`.
-    fn means_x(&self, at: usize) -> bool {
-        self.text.get(at).copied().is_some_and(begins_escape)
-            && match glance(self.text, at) {
+    /// The same where escapes are in the way, or `0x` before each byte, or the end of the text.
+    fn spelled_row(&self, at: usize) -> Row {
+        let mut begun = Begun::default();
+        let mut next = at;
+        while begun.count < SIEVED {
+            let Some(&byte) = self.text.get(next) else {
+                return Row::Here;
+            };
+            let spelled = match glance(self.text, next) {
+                Glance::One(spelled) => spelled,
+                Glance::Plain => Spelled::byte(byte, next + 1),
+                Glance::Unknown => {
+                    let is_digit = |it: &Spelled| it.bytes().iter().any(u8::is_ascii_hexdigit);
+                    if begun.count > 0 || can_mean(self.text, next, is_digit) {
+                        return Row::Here;
+                    }
+                    return Row::NotBefore(at + 1);
+                }
+            };
+            next = spelled.end;
+            match spelled.bytes() {
+                b"0" if begun.count > 0 && self.can_be_x(next) => return Row::Here,
+                [byte] if byte.is_ascii_hexdigit() => begun = begun.with(&[*byte]),
+                [byte] if begun.count > 0 && is_hex_gap(*byte) => {}
+                _ => return Row::NotBefore(at + 1),
+            }
+        }
+        if has(&self.patterns.sieve, gram(&begun.symbols)) {
+            Row::Here
+        } else {
+            Row::NotBefore(at + 1)
+        }
+    }
+
+    /// Whether an `x` can stand at `at`, as itself or as an escape.
+    fn can_be_x(&self, at: usize) -> bool {
+        let is_x = |byte: &u8| matches!(byte, b'x' | b'X');
+        match self.text.get(at) {
+            Some(byte) if !begins_escape(*byte) => is_x(byte),
+            None => true,
+            Some(_) => match glance(self.text, at) {
                 Glance::Plain => false,
                 Glance::One(spelled) => spelled.bytes().iter().any(is_x),
                 Glance::Unknown => true,
-            }
+            },
+        }
     }
-}
-
-fn is_x(byte: &u8) -> bool {
-    matches!(byte, b'x' | b'X')
 }
 
 /// The first symbols of what may be a run.
