@@ -86,8 +86,9 @@ impl Scan {
     ) -> usize {
         let (mut at, mut passed) = (0, 0);
         let start = self.context.walk();
+        let mut places = patterns.places(text, more);
         let settled = loop {
-            let next = patterns.next(text, at, &self.before, more, &mut self.context);
+            let next = places.next(at, &self.before, &mut self.context);
             let (place_at, place) = next.unwrap_or((text.len(), Place::Nothing));
             if let Some(open) = self.open.take_if(|open| open.end <= place_at) {
                 each(Piece::Secret(open.name()));
@@ -140,7 +141,8 @@ impl Scan {
         text: &[u8],
         more: bool,
     ) -> Result<usize, Arc<str>> {
-        let settled = match patterns.next(text, 0, &self.before, more, &mut self.context) {
+        let mut places = patterns.places(text, more);
+        let settled = match places.next(0, &self.before, &mut self.context) {
             None | Some((_, Place::Nothing)) => text.len(),
             Some((at, Place::Unfinished)) => at,
             Some((_, Place::Found(found))) => {

@@ -157,36 +157,54 @@ impl Patterns {
         })
     }
 
+    /// The places of `text` where something is; `more` tells that more text may follow.
+    pub(super) fn places<'p>(&'p self, text: &'p [u8], more: bool) -> Places<'p> {
+        Places {
+            patterns: self,
+            text,
+            more,
+            sieve: Sieve::new(self, text),
+        }
+    }
+}
+
+/// A text on the way from place to place.
+pub(super) struct Places<'p> {
+    patterns: &'p Patterns,
+    text: &'p [u8],
+    more: bool,
+    sieve: Sieve<'p>,
+}
+
+impl Places<'_> {
     /// The first place from `at` on where something is found or unfinished, and what; none where there is
-    /// nothing up to the end. `before` is what stood before the text; `more` tells that more may follow;
-    /// `context` where short values may be.
+    /// nothing up to the end. Places are asked for in their order. `before` is what stood before the text;
+    /// `context` tells where short values may be.
     pub(super) fn next(
-        &self,
-        text: &[u8],
+        &mut self,
         mut at: usize,
         before: &[u8],
-        more: bool,
         context: &mut Context,
     ) -> Option<(usize, Place)> {
-        if self.is_empty() {
+        let (patterns, text) = (self.patterns, self.text);
+        if patterns.is_empty() {
             return None;
         }
-        let has_tokens = !self.tokens.is_empty();
-        let mut sieve = Sieve::new(self, text, at);
-        let mut let_through = sieve.next(at);
+        let has_tokens = !patterns.tokens.is_empty();
+        let mut let_through = self.sieve.next(at);
         while at < text.len() {
             if has_tokens
-                && self.class(text[at]) & (TOKEN | ESCAPE) != 0
+                && patterns.class(text[at]) & (TOKEN | ESCAPE) != 0
                 && context.allows(text, at)
             {
-                match look::token(self, text, at, before, more) {
+                match look::token(patterns, text, at, before, self.more) {
                     Place::Nothing => {}
                     place => return Some((at, place)),
                 }
             }
             if at == let_through {
-                match Look::at(self, text, at, more) {
-                    Place::Nothing => let_through = sieve.next(at + 1),
+                match Look::at(patterns, text, at, self.more) {
+                    Place::Nothing => let_through = self.sieve.next(at + 1),
                     place => return Some((at, place)),
                 }
             }

@@ -3,10 +3,14 @@
 //!
 //! It knows no secret: it tells what a place of a text can mean, and where each meaning ends.
 
+use std::ops::Range;
+
 /// How deep escapes are read inside each other: JSON in a string of JSON is 2.
-pub(super) const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 4;
 /// The longest spelling of one character, in bytes. A longer escape is not read as one.
 pub(super) const MAX_SPELLING_BYTES: usize = 64;
+/// What follows an escape can be read in two ways at each depth but the first.
+const MAX_MEANINGS: usize = 1 << MAX_DEPTH;
 /// The digits of a numeric character reference of HTML; leading zeros may be among them.
 const MAX_REFERENCE_DIGITS: usize = 8;
 
@@ -54,7 +58,7 @@ impl Spelled {
 /// Everything that can stand at one place, the plain byte first.
 #[derive(Default)]
 pub(super) struct Spellings {
-    all: [Spelled; MAX_DEPTH + 1],
+    all: [Spelled; MAX_MEANINGS],
     len: usize,
     /// The text ends inside what could be one more.
     pub(super) is_cut: bool,
@@ -101,6 +105,97 @@ pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     found
 }
 
+/// What can be told of a place at a glance.
+pub(super) enum Glance {
+    /// No escape begins here.
+    Plain,
+    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as well.
+    One(Spelled),
+    /// It takes reading.
+    Unknown,
+}
+
+/// What an escape at `at` means. It never says less than [`spellings`] does, and says it sooner.
+pub(super) fn glance(text: &[u8], at: usize) -> Glance {
+    match text[at] {
+        b'+' => Glance::One(Spelled::byte(b' ', at + 1)),
+        b'%' => glance_at_digits(text, at + 1, 2),
+        b'=' => match text.get(at + 1) {
+            Some(b'\n') => Glance::Unknown,
+            _ => glance_at_digits(text, at + 1, 2),
+        },
+        b'\r' => match text.get(at + 1) {
+            Some(b'\n') => Glance::One(Spelled::byte(b'\n', at + 2)),
+            _ if can_go_on(text, at + 1) => Glance::Unknown,
+            _ => Glance::Plain,
+        },
+        b'&' if can_begin(&text[at..]) => Glance::Unknown,
+        b'\\' => glance_at_backslashes(text, at),
+        _ => Glance::Plain,
+    }
+}
+
+fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
+    /// So many mean nothing but backslashes.
+    const DEEP: [u8; 1 << MAX_DEPTH] = [b'\\'; 1 << MAX_DEPTH];
+    if text[at..].starts_with(&DEEP) {
+        return Glance::Plain;
+    }
+    let first = at;
+    while text.get(at) == Some(&b'\\') {
+        at += 1;
+    }
+    let one = |byte| Glance::One(Spelled::byte(byte, at + 1));
+    match text.get(at) {
+        Some(&byte @ (b'/' | b'"' | b'\'')) => one(byte),
+        Some(b'n') => one(b'\n'),
+        Some(b'r') => one(b'\r'),
+        Some(b't') => one(b'\t'),
+        Some(b'b') => one(0x08),
+        Some(b'f') => one(0x0c),
+        Some(kind @ (b'x' | b'u')) if text.get(at + 1) != Some(&b'{') => {
+            let digits = if *kind == b'x' { 2 } else { 4 };
+            match glance_at_digits(text, at + 1, digits) {
+                // Behind a backslash it can be the kind of an escape.
+                Glance::One(spelled) if at - first > 1 && spelled.ascii().is_some() => {
+                    Glance::Unknown
+                }
+                other => other,
+            }
+        }
+        Some(b'u' | b'U') => Glance::Unknown,
+        _ if can_go_on(text, at) => Glance::Unknown,
+        _ => Glance::Plain,
+    }
+}
+
+/// The character or the byte that these digits are the number of.
+fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
+    let mut code = 0;
+    for at in at..at + digits {
+        match text.get(at).and_then(|&byte| char::from(byte).to_digit(16)) {
+            Some(digit) => code = code << 4 | digit,
+            None if can_go_on(text, at) => return Glance::Unknown,
+            None => return Glance::Plain,
+        }
+    }
+    let end = at + digits;
+    match char::from_u32(code) {
+        Some(character) if character.is_ascii() && begins_escape(code as u8) => Glance::Unknown,
+        Some(character) if digits == 4 => Glance::One(Spelled::character(character, end)),
+        Some(_) => Glance::One(Spelled::byte(code as u8, end)),
+        None => Glance::Unknown,
+    }
+}
+
+/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or still to come.
+fn can_go_on(text: &[u8], at: usize) -> bool {
+    match text.get(at..) {
+        None | Some([]) => true,
+        Some(rest) => begins_escape(rest[0]) && can_begin(rest),
+    }
+}
+
 /// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what follows.
 pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
     let mut found = false;
@@ -117,33 +212,57 @@ fn read(
     mut each: impl FnMut(Spelled),
 ) -> Result<Spelled, Failure> {
     let byte = *text.get(at).ok_or(Failure::Cut)?;
-    let mut deepest = Spelled::byte(byte, at + 1);
-    for inner in 0..depth {
+    if !begins_escape(byte) {
+        return Ok(Spelled::byte(byte, at + 1));
+    }
+    read_on(text, at, Spelled::byte(byte, at + 1), 0..depth, &mut each)
+}
+
+/// The same where what stands at `at` is `deepest` already.
+fn read_on(
+    text: &[u8],
+    at: usize,
+    mut deepest: Spelled,
+    depths: Range<usize>,
+    each: &mut dyn FnMut(Spelled),
+) -> Result<Spelled, Failure> {
+    let fits = |spelled: &Spelled| spelled.end - at <= MAX_SPELLING_BYTES;
+    let mut is_cut = false;
+    for inner in depths.clone() {
         let Some(first) = deepest.ascii().filter(|byte| begins_escape(*byte)) else {
             break;
         };
-        let mut read = escape(text, first, deepest.end, inner);
-        if matches!(read, Err(Failure::No))
-            && inner > 0
-            && text
-                .get(deepest.end)
-                .is_some_and(|&byte| begins_escape(byte))
+        let next = text.get(deepest.end).copied();
+        let mut as_it_is = None;
+        if inner > 0
+            && next.is_some_and(begins_escape)
+            && let Ok(spelled) = escape(text, first, deepest.end, 0)
+            && fits(&spelled)
         {
             // What follows may be meant as it is: `%5C\u0041` is `\\u0041`.
-            read = escape(text, first, deepest.end, 0);
+            each(spelled);
+            as_it_is = Some(read_on(text, at, spelled, inner + 1..depths.end, each));
         }
-        match read {
-            Ok(spelled) if spelled.end - at <= MAX_SPELLING_BYTES => {
+        is_cut |= matches!(as_it_is, Some(Err(_)));
+        match (escape(text, first, deepest.end, inner), as_it_is) {
+            (Err(Failure::No), Some(as_it_is)) => return as_it_is,
+            (Ok(spelled), _) if fits(&spelled) => {
                 deepest = spelled;
                 each(spelled);
             }
-            Ok(_) | Err(Failure::No) => break,
-            Err(Failure::Deeper) => {}
-            Err(Failure::Cut) if text.len() - at < MAX_SPELLING_BYTES => return Err(Failure::Cut),
-            Err(Failure::Cut) => break,
+            (Ok(_) | Err(Failure::No), _) => break,
+            (Err(Failure::Deeper), _) => {}
+            (Err(Failure::Cut), _) => {
+                is_cut |= text.len() - at < MAX_SPELLING_BYTES;
+                break;
+            }
         }
     }
-    Ok(deepest)
+    if is_cut {
+        Err(Failure::Cut)
+    } else {
+        Ok(deepest)
+    }
 }
 
 /// The escape that begins with `first` and goes on at `at`; what it consists of is read `depth` deep.
@@ -341,5 +460,43 @@ fn refused(byte: u8) -> Failure {
         Failure::Deeper
     } else {
         Failure::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_never_says_less_than_reading() {
+        const PARTS: [&str; 26] = [
+            "\\", "\\", "\\", "%", "%", "&", "=", "+", "\r", "\n", "u", "U", "x", "n", "b", "0",
+            "00", "5C", "5c", "6e", "7", "#", ";", "{", "amp;", "é",
+        ];
+        let mut seed = 1_u64;
+        let mut below = |end: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % end
+        };
+        for _ in 0..50_000 {
+            let text: String = (0..below(16)).map(|_| PARTS[below(PARTS.len())]).collect();
+            let text = text.as_bytes();
+            for at in 0..text.len() {
+                let all = spellings(text, at);
+                let said = match glance(text, at) {
+                    Glance::Unknown => continue,
+                    Glance::Plain => None,
+                    Glance::One(spelled) => Some(spelled),
+                };
+                let context = format!("at {at} of {}", text.escape_ascii());
+                assert!(!all.is_cut, "{context}");
+                for more in &all.as_slice()[1..] {
+                    let is_said =
+                        said.is_some_and(|it| (it.bytes(), it.end) == (more.bytes(), more.end));
+                    let is_slash = more.bytes() == b"\\" && text[at..].starts_with(b"\\\\");
+                    assert!(is_said || is_slash, "{:?} {context}", more.bytes());
+                }
+            }
+        }
     }
 }

@@ -1,59 +1,64 @@
-//! The sieve: from the next four bytes alone, whether a run can begin at a place. It lets through too much and
+//! The sieve: from the first four symbols alone, whether a run can begin at a place. It lets through too much and
 //! never too little.
+//!
+//! It is two sieves. One takes each byte as itself or as an escape, and knows the line breaks of base64. The other
+//! one knows hex with separators, which stands in a row of bytes that hardly any other text has.
 
 use super::super::RUN_CHARS;
-use super::super::needle::{Needle, Notation, Symbol, is_hex_gap};
-use super::super::spelling::{MAX_DEPTH, begins_escape, can_begin, can_mean};
+use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Symbol, is_hex_gap};
+use super::super::spelling::{Glance, Spelled, begins_escape, can_mean, glance};
 use super::Patterns;
 
-/// How many bytes are looked at.
+/// How many symbols are looked at.
 const SIEVED: usize = 4;
 /// No run has fewer symbols.
 const RUN: usize = RUN_CHARS;
+/// No run of hex has fewer.
+const HEX_RUN: usize = 2 * RUN;
 
 /// An escape can begin here, or base64 can have a line break.
 pub(super) const ESCAPE: u8 = 1;
-/// It can be in hex with separators.
+/// Hex can have it: as a digit, a separator, or a part of an escape that is one of these.
 const HEX: u8 = 2;
-/// The same, and is no digit.
-const HEX_GAP: u8 = 4;
+/// A digit of hex.
+const HEX_DIGIT: u8 = 4;
 /// A short value can begin with it.
 pub(super) const TOKEN: u8 = 8;
-/// Where it is spelled by an escape, that can be part of a run.
+/// It is in a run.
 const MATTERS: u8 = 16;
 
 /// The class of each byte.
 pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
     let mut classes = [0_u8; 256];
+    let mut add = |byte: u8, class| classes[usize::from(byte)] |= class;
     for byte in 0..=u8::MAX {
-        let class = &mut classes[usize::from(byte)];
         if byte == b'\n' || begins_escape(byte) && byte != b'+' {
-            *class |= ESCAPE;
+            add(byte, ESCAPE);
         }
         if byte.is_ascii_hexdigit() {
-            *class |= HEX;
+            add(byte, HEX_DIGIT);
         }
-        if is_hex_gap(byte) || matches!(byte, b'x' | b'X') {
-            *class |= HEX | HEX_GAP;
-        }
-        if *class & HEX_GAP != 0 || matches!(Notation::Base64.symbol(byte, true), Symbol::Digit(_))
-        {
-            *class |= MATTERS;
+        let is_in_escape = begins_escape(byte) || b"xXnrtuU{}#mp".contains(&byte);
+        if byte.is_ascii_hexdigit() || is_hex_gap(byte) || is_in_escape {
+            add(byte, HEX);
         }
     }
     for token in tokens {
         for byte in 0..=u8::MAX {
             if byte.eq_ignore_ascii_case(&token.symbols[0]) || !byte.is_ascii_alphanumeric() {
-                classes[usize::from(byte)] |= TOKEN;
+                add(byte, TOKEN);
             }
         }
     }
     for needle in needles {
         for &symbol in needle.symbols.iter() {
-            classes[usize::from(symbol)] |= MATTERS;
-            classes[usize::from(symbol.to_ascii_uppercase())] |= MATTERS;
-            if symbol == b' ' {
-                classes[usize::from(b'+')] |= ESCAPE;
+            add(symbol, MATTERS);
+            add(symbol.to_ascii_uppercase(), MATTERS);
+            match symbol {
+                b'+' => add(b'-', MATTERS),
+                b'/' => add(b'_', MATTERS),
+                b' ' => add(b'+', ESCAPE),
+                _ => {}
             }
         }
     }
@@ -78,209 +83,310 @@ pub(super) fn put(sieve: &mut [u64], needle: &Needle) {
     }
 }
 
-/// The sieve on its way through a text.
-///
-/// Where eight bytes in a row are themselves, one look at four of them tells of five places at once. Other places
-/// are sieved one by one.
+/// Both sieves on their way through a text.
 pub(super) struct Sieve<'p> {
     patterns: &'p Patterns,
     text: &'p [u8],
-    /// How many bytes of the text were judged, and the classes of the last three.
-    judged: usize,
-    classes: u32,
-    /// Behind the last byte that was judged to be special: an escape, a break of base64, a separator of hex.
-    escape_end: usize,
-    break_end: usize,
-    gap_end: usize,
+    /// The first place that each one lets through, from the place on that was asked for last.
+    spelled: Option<usize>,
+    spaced: Option<usize>,
+    /// The first byte from there on that can be spelled in another way, and be part of a run.
+    special: Option<usize>,
+}
+
+/// What is at a place, or until which place nothing is.
+enum Row {
+    Here,
+    NotBefore(usize),
 }
 
 impl<'p> Sieve<'p> {
-    /// It begins at `at`.
-    pub(super) fn new(patterns: &'p Patterns, text: &'p [u8], at: usize) -> Self {
+    pub(super) fn new(patterns: &'p Patterns, text: &'p [u8]) -> Self {
         Self {
             patterns,
             text,
-            judged: at,
-            classes: 0,
-            escape_end: 0,
-            break_end: 0,
-            gap_end: 0,
+            spelled: None,
+            spaced: None,
+            special: None,
         }
     }
 
     /// The first place from `at` on that is let through; the end of the text where none is. Places are asked
     /// for in their order.
-    pub(super) fn next(&mut self, mut at: usize) -> usize {
-        while at < self.text.len() {
-            let special = self.special_from(at);
-            at = match self.in_plain(at, special.min(self.text.len()).saturating_sub(RUN - 1)) {
+    pub(super) fn next(&mut self, at: usize) -> usize {
+        let is_at = |place: &usize| *place >= at;
+        let spelled = self.spelled.filter(is_at);
+        let spelled = spelled.unwrap_or_else(|| self.next_spelled(at));
+        let spaced = self.spaced.filter(is_at);
+        let spaced = spaced.unwrap_or_else(|| self.next_spaced(at));
+        (self.spelled, self.spaced) = (Some(spelled), Some(spaced));
+        spelled.min(spaced)
+    }
+
+    fn matters(&self, byte: u8) -> bool {
+        self.patterns.class(byte) & MATTERS != 0
+    }
+
+    /// Where eight bytes in a row are themselves, one look at four of them tells of five places at once. The
+    /// places before a special byte are sieved one by one.
+    fn next_spelled(&mut self, mut at: usize) -> usize {
+        let end = self.text.len();
+        while at < end {
+            let special = match self.special {
+                Some(special) if special >= at => special,
+                _ => self.next_special(at),
+            };
+            self.special = Some(special);
+            at = match self.in_plain(at, (special + 1).saturating_sub(RUN)) {
                 Ok(found) => return found,
                 Err(end) => end,
             };
-            while at < self.special_end() || at + RUN > self.text.len() && at < self.text.len() {
-                let seen = (at + SIEVED).min(self.text.len());
-                while self.judged < seen {
-                    self.judge_to(seen);
-                }
-                if self.lets_through(at) {
+            while at <= special && at < end {
+                let is_near = special - at < SIEVED;
+                if self.has_gram(at) || is_near && self.begins_run(at, Begun::default()) {
                     return at;
                 }
                 at += 1;
             }
         }
-        self.text.len()
+        end
     }
 
     /// The first place of `at..end` that is let through, where the eight bytes from each place on are themselves.
     fn in_plain(&self, mut at: usize, end: usize) -> Result<usize, usize> {
-        let sieve = self.patterns.sieve.as_slice();
         while at < end {
             let last = (at + RUN - SIEVED).min(end - 1);
-            if self.gram(last).is_some_and(|gram| has(sieve, gram)) {
-                let is_through = |at: &usize| self.gram(*at).is_some_and(|gram| has(sieve, gram));
-                if let Some(found) = (at..=last).find(is_through) {
-                    return Ok(found);
-                }
+            if self.has_gram(last)
+                && let Some(found) = (at..=last).find(|at| self.has_gram(*at))
+            {
+                return Ok(found);
             }
             at = last + 1;
         }
         Err(at)
     }
 
+    /// Whether the four bytes from `at` on are in a run as they are, or are not all there yet.
     #[inline(always)]
-    fn gram(&self, at: usize) -> Option<u32> {
-        let bytes = self.text.get(at..)?.first_chunk()?;
-        Some(gram(bytes))
+    fn has_gram(&self, at: usize) -> bool {
+        let four = self.text.get(at..).and_then(|rest| rest.first_chunk());
+        four.is_none_or(|four| has(&self.patterns.sieve, gram(four)))
     }
 
-    fn lets_through(&self, at: usize) -> bool {
-        let is_near = |end: usize| end > at && end <= at + SIEVED;
-        self.gram(at)
-            .is_none_or(|gram| has(&self.patterns.sieve, gram))
-            || is_near(self.escape_end)
-            || is_near(self.break_end) && self.has_spaced(Notation::Base64, at)
-            || is_near(self.gap_end) && self.has_spaced(Notation::Hex, at)
-    }
-
-    /// Behind the last special byte.
-    fn special_end(&self) -> usize {
-        self.escape_end.max(self.break_end).max(self.gap_end)
-    }
-
-    /// Where the first special byte from `at` on is, or the end of the text.
-    fn special_from(&mut self, at: usize) -> usize {
-        while self.special_end() <= at && self.judged < self.text.len() {
-            self.judge_to(self.text.len());
-        }
-        match self.special_end() {
-            end if end > at => end - 1,
-            _ => self.text.len(),
-        }
-    }
-
-    /// Judges the bytes up to `end`, or to the first one that may be special.
-    fn judge_to(&mut self, end: usize) {
-        const IS_GAP: u32 = (HEX as u32) << 16 | (HEX_GAP as u32) << 8 | HEX as u32;
-        let mut classes = self.classes;
-        let bytes = self.text.get(self.judged..end).unwrap_or_default();
-        for (count, &byte) in bytes.iter().enumerate() {
-            let class = self.patterns.classes[usize::from(byte)];
-            classes = classes << 8 | u32::from(class);
-            let is_gap = classes & IS_GAP == IS_GAP;
-            if is_gap || class & ESCAPE != 0 {
-                let at = self.judged + count;
-                (self.classes, self.judged) = (classes, at + 1);
-                if is_gap {
-                    self.gap_end = at;
-                }
-                if class & ESCAPE != 0 {
-                    self.judge_escape(at);
-                }
-                return;
+    fn next_special(&self, mut at: usize) -> usize {
+        let is_escape = |byte: &u8| self.patterns.class(*byte) & ESCAPE != 0;
+        while let Some(count) = self.text[at..].iter().position(is_escape) {
+            if self.is_special(at + count) {
+                return at + count;
             }
+            at += count + 1;
         }
-        self.classes = classes;
-        self.judged = self.judged.max(end);
+        self.text.len()
     }
 
-    fn judge_escape(&mut self, at: usize) {
-        const DEEP: usize = 1 << MAX_DEPTH;
-        let means = |byte: &u8| self.patterns.class(*byte) & MATTERS != 0;
-        let rest = &self.text[at..];
-        if rest[0] == b'\n' {
-            if means(&b'\n') {
-                self.escape_end = at + 1;
-            } else if self.parts_base64(at) {
-                self.break_end = at + 1;
-            }
-            return;
-        }
-        if !can_begin(rest) {
-            return;
-        }
-        let is_deep = |slashes: &[u8]| slashes.iter().all(|byte| *byte == b'\\');
-        let matters = match rest.get(..DEEP) {
-            // So many mean nothing else.
-            Some(slashes) if is_deep(slashes) => means(&b'\\'),
-            _ => can_mean(self.text, at, |spelled| match spelled.bytes() {
-                [] => true,
-                [byte] if means(byte) => true,
-                [gap] if is_hex_gap(*gap) || matches!(gap, b'x' | b'X') => {
-                    self.parts_digits(at, spelled.end)
-                }
-                [_] => false,
-                bytes => bytes.iter().any(means),
-            }),
+    fn is_special(&self, at: usize) -> bool {
+        let is_one = |bytes: &[u8], end| match bytes {
+            [b'\n' | b'\r'] if !self.matters(bytes[0]) => self.parts_base64(at, end),
+            bytes => bytes.is_empty() || bytes.iter().any(|byte| self.matters(*byte)),
         };
-        if matters {
-            self.escape_end = at + 1;
+        let byte = self.text[at];
+        if matches!(byte, b'\n' | b'\r') && is_one(&[byte], at + 1) {
+            return true;
+        }
+        if byte == b'\\' && self.matters(byte) && self.text.get(at + 1) == Some(&byte) {
+            return true;
+        }
+        match glance(self.text, at) {
+            Glance::Plain => false,
+            Glance::One(spelled) => is_one(spelled.bytes(), spelled.end),
+            Glance::Unknown => can_mean(self.text, at, |it| is_one(it.bytes(), it.end)),
         }
     }
 
-    /// Whether what stands before `at` and from `end` on can be digits, of hex or of base64.
-    fn parts_digits(&self, at: usize, end: usize) -> bool {
-        let before = at.checked_sub(1).is_none_or(|before| {
-            let byte = self.text[before];
-            // The last of these end an escape.
-            byte.is_ascii_alphanumeric() || is_hex_gap(byte) || b"+/_;}".contains(&byte)
-        });
-        let can_be = |byte: &u8| {
-            byte.is_ascii_alphanumeric()
-                || is_hex_gap(*byte)
-                || *byte == b'/'
-                || begins_escape(*byte)
-        };
-        before && self.text.get(end).is_none_or(can_be)
-    }
-
-    /// Whether the line break at `at` stands between two digits of base64.
-    fn parts_base64(&self, at: usize) -> bool {
+    /// Whether the line break from `at` to `end` can stand between two digits of base64.
+    fn parts_base64(&self, at: usize, end: usize) -> bool {
         let is_digit = |byte: u8| matches!(Notation::Base64.symbol(byte, true), Symbol::Digit(_));
+        // Where a digit before it is spelled by an escape, that is special.
+        let before = at > 0 && is_digit(self.text[at - 1]);
         let ends = |&byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-        let before = at == 0 || is_digit(self.text[at - 1]) || self.text[at - 1] == b'\r';
-        let after = self.text[at..].iter().find(|byte| ends(byte));
-        before && after.is_none_or(|&byte| is_digit(byte) || begins_escape(byte))
+        before
+            && match self.text[end..].iter().find(|byte| ends(byte)) {
+                None => true,
+                Some(&byte) => is_digit(byte) || begins_escape(byte),
+            }
     }
 
-    /// Whether a run of this notation, with gaps, can begin at `at`.
-    fn has_spaced(&self, notation: Notation, at: usize) -> bool {
-        let mut digits = [0; SIEVED];
-        let mut count = 0;
-        for &byte in &self.text[at..] {
-            match notation.symbol(byte, true) {
-                Symbol::Digit(digit) => {
-                    digits[count] = digit;
-                    count += 1;
-                }
-                Symbol::Gap if count > 0 => {}
-                _ if begins_escape(byte) || matches!(byte, b'x' | b'X') => return count > 0,
+    /// Whether the first four symbols can be in a run: those that are begun, and what goes on at `at`.
+    fn begins_run(&self, mut at: usize, mut begun: Begun) -> bool {
+        let byte = loop {
+            if begun.count == SIEVED {
+                return has(&self.patterns.sieve, gram(&begun.symbols));
+            }
+            let Some(&byte) = self.text.get(at) else {
+                return true;
+            };
+            match self.patterns.class(byte) {
+                _ if begun.gap > 0 && matches!(byte, b' ' | b'\t') => begun.gap += 1,
+                class if class & ESCAPE != 0 => break byte,
+                class if class & MATTERS != 0 => begun = begun.with(&[byte]),
                 _ => return false,
             }
-            if count == SIEVED {
-                return has(&self.patterns.sieve, gram(&digits));
+            at += 1;
+        };
+        if self.matters(byte) {
+            if byte == b'\\' && self.text.get(at + 1) == Some(&byte) {
+                return true;
+            }
+            if self.begins_run(at + 1, begun.with(&[byte])) {
+                return true;
             }
         }
-        true
+        if matches!(byte, b'\n' | b'\r') && self.goes_on(at + 1, begun) {
+            return true;
+        }
+        match glance(self.text, at) {
+            Glance::Plain => false,
+            Glance::Unknown => true,
+            Glance::One(spelled) => {
+                let is_gap = match spelled.bytes() {
+                    b"\n" | b"\r" => true,
+                    b" " | b"\t" => begun.gap > 0,
+                    _ => false,
+                };
+                is_gap && self.goes_on(spelled.end, begun)
+                    || spelled.bytes().iter().all(|byte| self.matters(*byte))
+                        && self.begins_run(spelled.end, begun.with(spelled.bytes()))
+            }
+        }
+    }
+
+    /// The same behind a character of a gap.
+    fn goes_on(&self, at: usize, mut begun: Begun) -> bool {
+        begun.gap += 1;
+        begun.count > 0 && begun.gap <= MAX_GAP_CHARS && self.begins_run(at, begun)
+    }
+
+    fn next_spaced(&self, mut at: usize) -> usize {
+        while at < self.text.len() {
+            let end = self.text.len().min(at + HEX_RUN);
+            let is_other = |byte: &u8| self.patterns.class(*byte) & HEX == 0;
+            at = match self.text[at..end].iter().rposition(is_other) {
+                Some(other) => at + other + 1,
+                None => match self.row(at) {
+                    Row::Here => return at,
+                    Row::NotBefore(next) => next,
+                },
+            };
+        }
+        self.text.len()
+    }
+
+    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last four of sixteen
+    /// digits tells of thirteen places at once.
+    fn row(&self, at: usize) -> Row {
+        const LAST: usize = HEX_RUN - SIEVED;
+        let mut digits = [0; HEX_RUN];
+        let (mut count, mut next, mut last) = (0, at, at);
+        while count < HEX_RUN {
+            let Some(&byte) = self.text.get(next) else {
+                return self.spelled_row(at);
+            };
+            let class = self.patterns.class(byte);
+            if class & HEX_DIGIT != 0 {
+                if byte == b'0' && count > 0 && self.can_be_x(next + 1) {
+                    return self.spelled_row(at);
+                }
+                if count == LAST {
+                    last = next;
+                }
+                digits[count] = byte;
+                count += 1;
+            } else if begins_escape(byte) {
+                return self.spelled_row(at);
+            } else if count == 0 || !is_hex_gap(byte) {
+                return Row::NotBefore(next + 1);
+            }
+            next += 1;
+        }
+        let has = |four: usize| {
+            let four = digits[four..].first_chunk();
+            four.is_none_or(|four| has(&self.patterns.sieve, gram(four)))
+        };
+        if !has(LAST) {
+            Row::NotBefore(last + 1)
+        } else if has(0) {
+            Row::Here
+        } else {
+            Row::NotBefore(at + 1)
+        }
+    }
+
+    /// The same where escapes are in the way, or `0x` before each byte, or the end of the text.
+    fn spelled_row(&self, at: usize) -> Row {
+        let mut begun = Begun::default();
+        let mut next = at;
+        while begun.count < SIEVED {
+            let Some(&byte) = self.text.get(next) else {
+                return Row::Here;
+            };
+            let spelled = match glance(self.text, next) {
+                Glance::One(spelled) => spelled,
+                Glance::Plain => Spelled::byte(byte, next + 1),
+                Glance::Unknown => {
+                    let is_digit = |it: &Spelled| it.bytes().iter().any(u8::is_ascii_hexdigit);
+                    if begun.count > 0 || can_mean(self.text, next, is_digit) {
+                        return Row::Here;
+                    }
+                    return Row::NotBefore(at + 1);
+                }
+            };
+            next = spelled.end;
+            match spelled.bytes() {
+                b"0" if begun.count > 0 && self.can_be_x(next) => return Row::Here,
+                [byte] if byte.is_ascii_hexdigit() => begun = begun.with(&[*byte]),
+                [byte] if begun.count > 0 && is_hex_gap(*byte) => {}
+                _ => return Row::NotBefore(at + 1),
+            }
+        }
+        if has(&self.patterns.sieve, gram(&begun.symbols)) {
+            Row::Here
+        } else {
+            Row::NotBefore(at + 1)
+        }
+    }
+
+    /// Whether an `x` can stand at `at`, as itself or as an escape.
+    fn can_be_x(&self, at: usize) -> bool {
+        let is_x = |byte: &u8| matches!(byte, b'x' | b'X');
+        match self.text.get(at) {
+            Some(byte) if !begins_escape(*byte) => is_x(byte),
+            None => true,
+            Some(_) => match glance(self.text, at) {
+                Glance::Plain => false,
+                Glance::One(spelled) => spelled.bytes().iter().any(is_x),
+                Glance::Unknown => true,
+            },
+        }
+    }
+}
+
+/// The first symbols of what may be a run.
+#[derive(Clone, Copy, Default)]
+struct Begun {
+    symbols: [u8; SIEVED],
+    count: usize,
+    /// How many characters stand behind the last of them.
+    gap: usize,
+}
+
+impl Begun {
+    fn with(mut self, bytes: &[u8]) -> Self {
+        for (symbol, byte) in self.symbols[self.count..].iter_mut().zip(bytes) {
+            *symbol = *byte;
+            self.count += 1;
+        }
+        self.gap = 0;
+        self
     }
 }
 
