@@ -27,22 +27,32 @@ pub(super) const TOKEN: u8 = 8;
 /// It is in a run.
 const MATTERS: u8 = 16;
 
+/// The classes that do not depend on what is looked for.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let of = byte as u8;
+        if of == b'\n' || begins_escape(of) && of != b'+' {
+            classes[byte] |= ESCAPE;
+        }
+        if of.is_ascii_hexdigit() {
+            classes[byte] |= HEX | HEX_DIGIT;
+        }
+        let is_in_escape = matches!(of, b'x' | b'X' | b'n' | b'r' | b't' | b'u' | b'U')
+            || matches!(of, b'{' | b'}' | b'#' | b'm' | b'p');
+        if is_hex_gap(of) || begins_escape(of) || is_in_escape {
+            classes[byte] |= HEX;
+        }
+        byte += 1;
+    }
+    classes
+};
+
 /// The class of each byte.
 pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
-    let mut classes = [0_u8; 256];
+    let mut classes = CLASSES;
     let mut add = |byte: u8, class| classes[usize::from(byte)] |= class;
-    for byte in 0..=u8::MAX {
-        if byte == b'\n' || begins_escape(byte) && byte != b'+' {
-            add(byte, ESCAPE);
-        }
-        if byte.is_ascii_hexdigit() {
-            add(byte, HEX_DIGIT);
-        }
-        let is_in_escape = begins_escape(byte) || b"xXnrtuU{}#mp".contains(&byte);
-        if byte.is_ascii_hexdigit() || is_hex_gap(byte) || is_in_escape {
-            add(byte, HEX);
-        }
-    }
     for token in tokens {
         for byte in 0..=u8::MAX {
             if byte.eq_ignore_ascii_case(&token.symbols[0]) || !byte.is_ascii_alphanumeric() {
@@ -141,8 +151,13 @@ impl<'p> Sieve<'p> {
                 Ok(found) => return found,
                 Err(end) => end,
             };
+            let near = if self.is_passed_break(special) {
+                0
+            } else {
+                SIEVED
+            };
             while at <= special && at < end {
-                let is_near = special - at < SIEVED;
+                let is_near = special - at < near;
                 if self.has_gram(at) || is_near && self.begins_run(at, Begun::default()) {
                     return at;
                 }
@@ -216,6 +231,20 @@ impl<'p> Sieve<'p> {
             }
     }
 
+    /// Whether this is a line break of base64 behind which stands something else. A run that begins in the four
+    /// bytes before it would have seven digits there.
+    fn is_passed_break(&self, at: usize) -> bool {
+        let rest = match self.text.get(at..) {
+            Some([b'\n', rest @ ..]) if !self.matters(b'\n') => rest.trim_ascii_start(),
+            _ => return false,
+        };
+        let is_itself = |byte: &u8| *byte != b'+' && self.patterns.class(*byte) & ESCAPE == 0;
+        let four = rest.first_chunk();
+        four.is_some_and(|four| {
+            four.iter().all(is_itself) && !has(&self.patterns.sieve, gram(four))
+        })
+    }
+
     /// Whether the first four symbols can be in a run: those that are begun, and what goes on at `at`.
     fn begins_run(&self, mut at: usize, mut begun: Begun) -> bool {
         let byte = loop {
@@ -225,6 +254,10 @@ impl<'p> Sieve<'p> {
             let Some(&byte) = self.text.get(at) else {
                 return true;
             };
+            if byte == b'+' && begun.gap > 0 && self.goes_on(at + 1, begun) {
+                // A space of a URL, and not a digit of base64.
+                return true;
+            }
             match self.patterns.class(byte) {
                 _ if begun.gap > 0 && matches!(byte, b' ' | b'\t') => begun.gap += 1,
                 class if class & ESCAPE != 0 => break byte,
