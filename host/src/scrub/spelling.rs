@@ -175,7 +175,9 @@ fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
     for at in at..at + digits {
         match text.get(at).and_then(|&byte| char::from(byte).to_digit(16)) {
             Some(digit) => code = code << 4 | digit,
-            None if can_go_on(text, at) => return Glance::Unknown,
+            None if can_go_on(text, at) && !is_other_percent(&text[at..]) => {
+                return Glance::Unknown;
+            }
             None => return Glance::Plain,
         }
     }
@@ -185,6 +187,19 @@ fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
         Some(character) if digits == 4 => Glance::One(Spelled::character(character, end)),
         Some(_) => Glance::One(Spelled::byte(code as u8, end)),
         None => Glance::Unknown,
+    }
+}
+
+/// Whether this begins with a percent-encoded character that goes on no escape: `=%20` is a parameter and a
+/// space.
+fn is_other_percent(text: &[u8]) -> bool {
+    let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+    match (text.first(), digit(1), digit(2)) {
+        (Some(b'%'), Some(high), Some(low)) => {
+            let byte = (high << 4 | low) as u8;
+            !byte.is_ascii_hexdigit() && !begins_escape(byte) && byte != b'\n'
+        }
+        _ => false,
     }
 }
 
@@ -469,9 +484,9 @@ mod tests {
 
     #[test]
     fn a_glance_never_says_less_than_reading() {
-        const PARTS: [&str; 26] = [
+        const PARTS: [&str; 28] = [
             "\\", "\\", "\\", "%", "%", "&", "=", "+", "\r", "\n", "u", "U", "x", "n", "b", "0",
-            "00", "5C", "5c", "6e", "7", "#", ";", "{", "amp;", "é",
+            "00", "20", "0a", "5C", "5c", "6e", "7", "#", ";", "{", "amp;", "é",
         ];
         let mut seed = 1_u64;
         let mut below = |end: usize| {

@@ -234,12 +234,19 @@ impl<'p> Sieve<'p> {
     /// Whether this is a line break of base64 behind which stands something else. A run that begins in the four
     /// bytes before it would have seven digits there.
     fn is_passed_break(&self, at: usize) -> bool {
-        let rest = match self.text.get(at..) {
-            Some([b'\n', rest @ ..]) if !self.matters(b'\n') => rest.trim_ascii_start(),
+        if self.matters(b'\n') || self.matters(b'\\') {
+            return false;
+        }
+        let end = match self.text.get(at) {
+            Some(b'\n') => at + 1,
+            Some(b'\\') => match glance(self.text, at) {
+                Glance::One(spelled) if spelled.bytes() == b"\n" => spelled.end,
+                _ => return false,
+            },
             _ => return false,
         };
         let is_itself = |byte: &u8| *byte != b'+' && self.patterns.class(*byte) & ESCAPE == 0;
-        let four = rest.first_chunk();
+        let four = self.text[end..].trim_ascii_start().first_chunk();
         four.is_some_and(|four| {
             four.iter().all(is_itself) && !has(&self.patterns.sieve, gram(four))
         })
