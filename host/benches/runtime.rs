@@ -3,6 +3,9 @@
 //! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one.
 //! `--quick` measures shorter. It needs the guests that `cargo xtask guests` builds, and asserts nothing.
 
+#[path = "runtime/scrubbing.rs"]
+mod scrubbing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
     };
     bench.resolves()?;
     bench.tools()?;
+    scrubbing::measure(bench.window / 3);
     bench.sandbox()
 }
 

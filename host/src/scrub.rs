@@ -13,7 +13,7 @@
 //! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not decode base64 or
 //! hex to look for escapes inside, and does not follow a value that is split over several messages. At the edges
 //! of a base64 text, the one character that mixes the secret's first or last byte with its neighbour (at most four
-//! bits of that byte) is left alone.
+//! bits of that byte) is left alone. A stream does not wait for what follows one digit of base64 at the end of a line.
 //!
 //! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber is dropped.
 //! That is why it is matched here and not by an automaton of a library, which would copy it into tables that

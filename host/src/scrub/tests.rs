@@ -177,6 +177,69 @@ fn a_stored_line_end_does_not_hide_a_secret() {
     assert_eq!(Scrubber::new([("empty", "")]).scrub("text").text, "text");
 }
 
+#[test]
+fn a_spelling_that_can_be_read_in_two_ways_is_read_in_both() {
+    let scrubber = Scrubber::new([("key", "bbnnttrr")]);
+    let double: String = "bbnnttrr"
+        .chars()
+        .map(|c| format!("%5C\\u{:04x}", u32::from(c)))
+        .collect();
+    assert_eq!(scrubber.scrub(&double).text, "[redacted:key]");
+
+    let scrubber = Scrubber::new([("key", KEY)]);
+    let hex: Vec<String> = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for between in [
+        "+",
+        "%3A",
+        "+%0A+",
+        ", 0x",
+        "%2C+%30%78",
+        "\\n",
+        "\\\\u000a  ",
+    ] {
+        let text = format!("({})", hex.join(between));
+        assert_eq!(scrubber.scrub(&text).text, "([redacted:key])", "{text}");
+    }
+    let base64: Vec<String> = b64::STANDARD_NO_PAD
+        .encode(KEY)
+        .as_bytes()
+        .chunks(2)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    for between in [
+        "\n",
+        "\r\n  ",
+        "%0A++",
+        "%0D%0A+%20",
+        "\\n",
+        "\\\\n ",
+        "&#10;&#32;",
+    ] {
+        let text = format!("({})", base64.join(between));
+        assert_eq!(scrubber.scrub(&text).text, "([redacted:key])", "{text}");
+    }
+}
+
+#[test]
+fn a_stream_waits_behind_a_line_end_that_is_spelled() {
+    let scrubber = Arc::new(Scrubber::new([("key", "0123456789")]));
+    let encoded = b64::STANDARD.encode("0123456789");
+    let text = format!("\"{}\\n{}\"", &encoded[..1], &encoded[1..]);
+    for cut in 0..text.len() {
+        let mut stream = StreamScrubber::new(scrubber.clone());
+        let mut out = stream
+            .push(Bytes::copy_from_slice(&text.as_bytes()[..cut]))
+            .to_vec();
+        out.extend_from_slice(&stream.push(Bytes::copy_from_slice(&text.as_bytes()[cut..])));
+        out.extend_from_slice(&stream.finish());
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "\"[redacted:key]\"",
+            "cut at {cut}"
+        );
+    }
+}
+
 /// Every echo in one text, with text between that is like the beginnings of forms.
 fn long_stream() -> Vec<u8> {
     let mut stream = Vec::new();

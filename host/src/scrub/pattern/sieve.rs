@@ -4,17 +4,17 @@
 //! It is two sieves. One takes each byte as itself or as an escape, and knows the line breaks of base64. The other
 //! one knows hex with separators, which stands in a row of bytes that hardly any other text has.
 
+mod hex;
+
 use super::super::RUN_CHARS;
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Symbol, is_hex_gap};
-use super::super::spelling::{Glance, Spelled, begins_escape, can_mean, glance};
+use super::super::spelling::{Glance, begins_escape, can_mean, glance};
 use super::Patterns;
 
 /// How many symbols are looked at.
 const SIEVED: usize = 4;
 /// No run has fewer symbols.
 const RUN: usize = RUN_CHARS;
-/// No run of hex has fewer.
-const HEX_RUN: usize = 2 * RUN;
 
 /// An escape can begin here, or base64 can have a line break.
 pub(super) const ESCAPE: u8 = 1;
@@ -27,22 +27,32 @@ pub(super) const TOKEN: u8 = 8;
 /// It is in a run.
 const MATTERS: u8 = 16;
 
+/// The classes that do not depend on what is looked for.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let of = byte as u8;
+        if of == b'\n' || begins_escape(of) && of != b'+' {
+            classes[byte] |= ESCAPE;
+        }
+        if of.is_ascii_hexdigit() {
+            classes[byte] |= HEX | HEX_DIGIT;
+        }
+        let is_in_escape = matches!(of, b'x' | b'X' | b'n' | b'r' | b't' | b'u' | b'U')
+            || matches!(of, b'{' | b'}' | b'#' | b'm' | b'p');
+        if is_hex_gap(of) || begins_escape(of) || is_in_escape {
+            classes[byte] |= HEX;
+        }
+        byte += 1;
+    }
+    classes
+};
+
 /// The class of each byte.
 pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
-    let mut classes = [0_u8; 256];
+    let mut classes = CLASSES;
     let mut add = |byte: u8, class| classes[usize::from(byte)] |= class;
-    for byte in 0..=u8::MAX {
-        if byte == b'\n' || begins_escape(byte) && byte != b'+' {
-            add(byte, ESCAPE);
-        }
-        if byte.is_ascii_hexdigit() {
-            add(byte, HEX_DIGIT);
-        }
-        let is_in_escape = begins_escape(byte) || b"xXnrtuU{}#mp".contains(&byte);
-        if byte.is_ascii_hexdigit() || is_hex_gap(byte) || is_in_escape {
-            add(byte, HEX);
-        }
-    }
     for token in tokens {
         for byte in 0..=u8::MAX {
             if byte.eq_ignore_ascii_case(&token.symbols[0]) || !byte.is_ascii_alphanumeric() {
@@ -94,12 +104,6 @@ pub(super) struct Sieve<'p> {
     special: Option<usize>,
 }
 
-/// What is at a place, or until which place nothing is.
-enum Row {
-    Here,
-    NotBefore(usize),
-}
-
 impl<'p> Sieve<'p> {
     pub(super) fn new(patterns: &'p Patterns, text: &'p [u8]) -> Self {
         Self {
@@ -141,8 +145,13 @@ impl<'p> Sieve<'p> {
                 Ok(found) => return found,
                 Err(end) => end,
             };
+            let near = if self.is_passed_break(special) {
+                0
+            } else {
+                SIEVED
+            };
             while at <= special && at < end {
-                let is_near = special - at < SIEVED;
+                let is_near = special - at < near;
                 if self.has_gram(at) || is_near && self.begins_run(at, Begun::default()) {
                     return at;
                 }
@@ -216,6 +225,27 @@ impl<'p> Sieve<'p> {
             }
     }
 
+    /// Whether this is a line break of base64 behind which stands something else. A run that begins in the four
+    /// bytes before it would have seven digits there.
+    fn is_passed_break(&self, at: usize) -> bool {
+        if self.matters(b'\n') || self.matters(b'\\') {
+            return false;
+        }
+        let end = match self.text.get(at) {
+            Some(b'\n') => at + 1,
+            Some(b'\\') => match glance(self.text, at) {
+                Glance::One(spelled) if spelled.bytes() == b"\n" => spelled.end,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let is_itself = |byte: &u8| *byte != b'+' && self.patterns.class(*byte) & ESCAPE == 0;
+        let four = self.text[end..].trim_ascii_start().first_chunk();
+        four.is_some_and(|four| {
+            four.iter().all(is_itself) && !has(&self.patterns.sieve, gram(four))
+        })
+    }
+
     /// Whether the first four symbols can be in a run: those that are begun, and what goes on at `at`.
     fn begins_run(&self, mut at: usize, mut begun: Begun) -> bool {
         let byte = loop {
@@ -225,6 +255,10 @@ impl<'p> Sieve<'p> {
             let Some(&byte) = self.text.get(at) else {
                 return true;
             };
+            if byte == b'+' && begun.gap > 0 && self.goes_on(at + 1, begun) {
+                // A space of a URL, and not a digit of base64.
+                return true;
+            }
             match self.patterns.class(byte) {
                 _ if begun.gap > 0 && matches!(byte, b' ' | b'\t') => begun.gap += 1,
                 class if class & ESCAPE != 0 => break byte,
@@ -264,109 +298,6 @@ impl<'p> Sieve<'p> {
     fn goes_on(&self, at: usize, mut begun: Begun) -> bool {
         begun.gap += 1;
         begun.count > 0 && begun.gap <= MAX_GAP_CHARS && self.begins_run(at, begun)
-    }
-
-    fn next_spaced(&self, mut at: usize) -> usize {
-        while at < self.text.len() {
-            let end = self.text.len().min(at + HEX_RUN);
-            let is_other = |byte: &u8| self.patterns.class(*byte) & HEX == 0;
-            at = match self.text[at..end].iter().rposition(is_other) {
-                Some(other) => at + other + 1,
-                None => match self.row(at) {
-                    Row::Here => return at,
-                    Row::NotBefore(next) => next,
-                },
-            };
-        }
-        self.text.len()
-    }
-
-    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last four of sixteen
-    /// digits tells of thirteen places at once.
-    fn row(&self, at: usize) -> Row {
-        const LAST: usize = HEX_RUN - SIEVED;
-        let mut digits = [0; HEX_RUN];
-        let (mut count, mut next, mut last) = (0, at, at);
-        while count < HEX_RUN {
-            let Some(&byte) = self.text.get(next) else {
-                return self.spelled_row(at);
-            };
-            let class = self.patterns.class(byte);
-            if class & HEX_DIGIT != 0 {
-                if byte == b'0' && count > 0 && self.can_be_x(next + 1) {
-                    return self.spelled_row(at);
-                }
-                if count == LAST {
-                    last = next;
-                }
-                digits[count] = byte;
-                count += 1;
-            } else if begins_escape(byte) {
-                return self.spelled_row(at);
-            } else if count == 0 || !is_hex_gap(byte) {
-                return Row::NotBefore(next + 1);
-            }
-            next += 1;
-        }
-        let has = |four: usize| {
-            let four = digits[four..].first_chunk();
-            four.is_none_or(|four| has(&self.patterns.sieve, gram(four)))
-        };
-        if !has(LAST) {
-            Row::NotBefore(last + 1)
-        } else if has(0) {
-            Row::Here
-        } else {
-            Row::NotBefore(at + 1)
-        }
-    }
-
-    /// The same where escapes are in the way, or `0x` before each byte, or the end of the text.
-    fn spelled_row(&self, at: usize) -> Row {
-        let mut begun = Begun::default();
-        let mut next = at;
-        while begun.count < SIEVED {
-            let Some(&byte) = self.text.get(next) else {
-                return Row::Here;
-            };
-            let spelled = match glance(self.text, next) {
-                Glance::One(spelled) => spelled,
-                Glance::Plain => Spelled::byte(byte, next + 1),
-                Glance::Unknown => {
-                    let is_digit = |it: &Spelled| it.bytes().iter().any(u8::is_ascii_hexdigit);
-                    if begun.count > 0 || can_mean(self.text, next, is_digit) {
-                        return Row::Here;
-                    }
-                    return Row::NotBefore(at + 1);
-                }
-            };
-            next = spelled.end;
-            match spelled.bytes() {
-                b"0" if begun.count > 0 && self.can_be_x(next) => return Row::Here,
-                [byte] if byte.is_ascii_hexdigit() => begun = begun.with(&[*byte]),
-                [byte] if begun.count > 0 && is_hex_gap(*byte) => {}
-                _ => return Row::NotBefore(at + 1),
-            }
-        }
-        if has(&self.patterns.sieve, gram(&begun.symbols)) {
-            Row::Here
-        } else {
-            Row::NotBefore(at + 1)
-        }
-    }
-
-    /// Whether an `x` can stand at `at`, as itself or as an escape.
-    fn can_be_x(&self, at: usize) -> bool {
-        let is_x = |byte: &u8| matches!(byte, b'x' | b'X');
-        match self.text.get(at) {
-            Some(byte) if !begins_escape(*byte) => is_x(byte),
-            None => true,
-            Some(_) => match glance(self.text, at) {
-                Glance::Plain => false,
-                Glance::One(spelled) => spelled.bytes().iter().any(is_x),
-                Glance::Unknown => true,
-            },
-        }
     }
 }
 

@@ -1,0 +1,148 @@
+//! A quick look at what may be an escape: most of them have one meaning, or none.
+
+use super::{MAX_DEPTH, Spelled, begins_escape, can_begin};
+
+/// What can be told of a place at a glance.
+pub(in super::super) enum Glance {
+    /// No escape begins here.
+    Plain,
+    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as well.
+    One(Spelled),
+    /// It takes reading.
+    Unknown,
+}
+
+/// What an escape at `at` means. It never says less than [`spellings`] does, and says it sooner.
+pub(in super::super) fn glance(text: &[u8], at: usize) -> Glance {
+    match text[at] {
+        b'+' => Glance::One(Spelled::byte(b' ', at + 1)),
+        b'%' => glance_at_digits(text, at + 1, 2),
+        b'=' => match text.get(at + 1) {
+            Some(b'\n') => Glance::Unknown,
+            _ => glance_at_digits(text, at + 1, 2),
+        },
+        b'\r' => match text.get(at + 1) {
+            Some(b'\n') => Glance::One(Spelled::byte(b'\n', at + 2)),
+            _ if can_go_on(text, at + 1) => Glance::Unknown,
+            _ => Glance::Plain,
+        },
+        b'&' if can_begin(&text[at..]) => Glance::Unknown,
+        b'\\' => glance_at_backslashes(text, at),
+        _ => Glance::Plain,
+    }
+}
+
+fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
+    /// So many mean nothing but backslashes.
+    const DEEP: [u8; 1 << MAX_DEPTH] = [b'\\'; 1 << MAX_DEPTH];
+    if text[at..].starts_with(&DEEP) {
+        return Glance::Plain;
+    }
+    let first = at;
+    while text.get(at) == Some(&b'\\') {
+        at += 1;
+    }
+    let one = |byte| Glance::One(Spelled::byte(byte, at + 1));
+    match text.get(at) {
+        Some(&byte @ (b'/' | b'"' | b'\'')) => one(byte),
+        Some(b'n') => one(b'\n'),
+        Some(b'r') => one(b'\r'),
+        Some(b't') => one(b'\t'),
+        Some(b'b') => one(0x08),
+        Some(b'f') => one(0x0c),
+        Some(kind @ (b'x' | b'u')) if text.get(at + 1) != Some(&b'{') => {
+            let digits = if *kind == b'x' { 2 } else { 4 };
+            match glance_at_digits(text, at + 1, digits) {
+                // Behind a backslash it can be the kind of an escape.
+                Glance::One(spelled) if at - first > 1 && spelled.ascii().is_some() => {
+                    Glance::Unknown
+                }
+                other => other,
+            }
+        }
+        Some(b'u' | b'U') => Glance::Unknown,
+        _ if can_go_on(text, at) => Glance::Unknown,
+        _ => Glance::Plain,
+    }
+}
+
+/// The character or the byte that these digits are the number of.
+fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
+    let mut code = 0;
+    for at in at..at + digits {
+        match text.get(at).and_then(|&byte| char::from(byte).to_digit(16)) {
+            Some(digit) => code = code << 4 | digit,
+            None if can_go_on(text, at) && !is_other_percent(&text[at..]) => {
+                return Glance::Unknown;
+            }
+            None => return Glance::Plain,
+        }
+    }
+    let end = at + digits;
+    match char::from_u32(code) {
+        Some(character) if character.is_ascii() && begins_escape(code as u8) => Glance::Unknown,
+        Some(character) if digits == 4 => Glance::One(Spelled::character(character, end)),
+        Some(_) => Glance::One(Spelled::byte(code as u8, end)),
+        None => Glance::Unknown,
+    }
+}
+
+/// Whether this begins with a percent-encoded character that goes on no escape: `=%20` is a parameter and a
+/// space.
+fn is_other_percent(text: &[u8]) -> bool {
+    let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+    match (text.first(), digit(1), digit(2)) {
+        (Some(b'%'), Some(high), Some(low)) => {
+            let byte = (high << 4 | low) as u8;
+            !byte.is_ascii_hexdigit() && !begins_escape(byte) && !b"\n{".contains(&byte)
+        }
+        _ => false,
+    }
+}
+
+/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or still to come.
+fn can_go_on(text: &[u8], at: usize) -> bool {
+    match text.get(at..) {
+        None | Some([]) => true,
+        Some(rest) => begins_escape(rest[0]) && can_begin(rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spellings;
+    use super::*;
+
+    #[test]
+    fn a_glance_never_says_less_than_reading() {
+        const PARTS: [&str; 30] = [
+            "\\", "\\", "\\", "%", "%", "&", "=", "+", "\r", "\n", "u", "U", "x", "n", "b", "0",
+            "00", "20", "0a", "7b", "%5c", "5C", "5c", "6e", "7", "#", ";", "{", "amp;", "é",
+        ];
+        let mut seed = 1_u64;
+        let mut below = |end: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % end
+        };
+        for _ in 0..50_000 {
+            let text: String = (0..below(16)).map(|_| PARTS[below(PARTS.len())]).collect();
+            let text = text.as_bytes();
+            for at in 0..text.len() {
+                let all = spellings(text, at);
+                let said = match glance(text, at) {
+                    Glance::Unknown => continue,
+                    Glance::Plain => None,
+                    Glance::One(spelled) => Some(spelled),
+                };
+                let context = format!("at {at} of {}", text.escape_ascii());
+                assert!(!all.is_cut, "{context}");
+                for more in &all.as_slice()[1..] {
+                    let is_said =
+                        said.is_some_and(|it| (it.bytes(), it.end) == (more.bytes(), more.end));
+                    let is_slash = more.bytes() == b"\\" && text[at..].starts_with(b"\\\\");
+                    assert!(is_said || is_slash, "{:?} {context}", more.bytes());
+                }
+            }
+        }
+    }
+}
