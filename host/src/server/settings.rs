@@ -149,7 +149,7 @@ impl Default for ServerLimits {
             max_collected_bytes: 256 << 20,
             max_discarded_bytes: 8 << 20,
             discard_timeout_ms: 5_000,
-            http2_max_streams: NonZeroU32::new(16).expect("a default is not zero"),
+            http2_max_streams: NonZeroU32::new(100).expect("a default is not zero"),
             http2_window_bytes: NonZeroU32::new(65_535).expect("a default is not zero"),
             http2_max_discards: 256,
             http2_max_resets: 50,

@@ -31,6 +31,8 @@ pub(super) struct Socket {
     gate: Arc<Gate>,
     /// Its place among those that wait at the gate.
     ticket: Option<u64>,
+    /// What is left of [`FIRST_BYTES`].
+    first_left: usize,
     intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
@@ -51,6 +53,7 @@ impl Socket {
             pace: Arc::clone(pace),
             gate: Arc::clone(gate),
             ticket: None,
+            first_left: FIRST_BYTES,
             intake: Intake::new(max_head_bytes),
             back: Some(back),
         };
@@ -75,20 +78,22 @@ impl Socket {
         if is_open {
             return self.stream().poll_read(context, buffer);
         }
-        if self.pace.has_asked() {
+        if self.pace.has_asked() || self.first_left == 0 {
             return Poll::Pending;
         }
         let mut bytes = [0; FIRST_BYTES];
-        let room = buffer.remaining().min(FIRST_BYTES);
+        let room = buffer.remaining().min(self.first_left);
         let mut first = ReadBuf::new(&mut bytes[..room]);
         ready!(self.stream().poll_read(context, &mut first))?;
+        self.first_left -= first.filled().len();
         buffer.put_slice(first.filled());
         Poll::Ready(Ok(()))
     }
 }
 
-/// What a connection that has not asked for anything yet may say whatever the gate says.
-const FIRST_BYTES: usize = 512;
+/// What a connection that has not asked for anything yet may say whatever the gate says, in all: an ordinary head, and no
+/// more than a few of HTTP/2.
+const FIRST_BYTES: usize = 256;
 
 const DISCARD_BUFFER_BYTES: usize = 8_192;
 
