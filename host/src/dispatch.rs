@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use tracing::field::Empty;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
@@ -148,10 +149,15 @@ impl Dispatch {
         for tool in self.0.granted.values() {
             self.0.trail.write_denials(&self.0.context(tool)).await;
         }
-        if !clients.is_empty() {
+        if !clients.is_empty()
+            && let Ok(turn) = ENDINGS.try_acquire()
+        {
             let run = Arc::clone(&self.0);
             // The run is over: nobody waits for what is still said to MCP servers.
-            tokio::spawn(async move { run.end_sessions(clients).await });
+            tokio::spawn(async move {
+                run.end_sessions(clients).await;
+                drop(turn);
+            });
         }
         std::mem::take(&mut lock(&self.0.calls))
     }
@@ -189,6 +195,10 @@ impl Dispatch {
         outcome
     }
 }
+
+/// Runs whose sessions with MCP servers are being ended, in the whole process. Those that come on top end them by leaving:
+/// instances of runs that are over must not keep the places of others.
+static ENDINGS: Semaphore = Semaphore::const_new(8);
 
 impl Run {
     async fn call(&self, name: &str, operation: &str, input: &str) -> Result<String, ToolError> {
@@ -251,11 +261,12 @@ impl Run {
     async fn end_sessions(&self, clients: Instances) {
         let ends = clients.into_iter().map(|(name, instances)| async move {
             let Some(tool) = self.granted.get(&name) else { return };
-            for mut instance in instances {
+            let ends = instances.into_iter().map(|mut instance| async move {
                 if let Err(failure) = instance.end().await {
                     tracing::debug!(tool = &*tool.name, error = %failure, "a session was not ended");
                 }
-            }
+            });
+            futures::future::join_all(ends).await;
             self.trail.write_denials(&self.context(tool)).await;
         });
         futures::future::join_all(ends).await;

@@ -122,9 +122,7 @@ impl Session {
                     (self.state, self.era) = (None, None);
                 }
             })?;
-            if !matches!(outcome, Outcome::Reply(Reply::Result(_), _))
-                && std::mem::take(&mut self.is_assumed)
-            {
+            if is_of_another_era(&outcome) && std::mem::take(&mut self.is_assumed) {
                 // The server may have changed since.
                 (self.state, self.era) = (None, None);
                 continue;
@@ -476,6 +474,18 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => unreachable!("it is written as an object"),
+    }
+}
+
+/// Whether this can be the word of a server of the other era, which has done nothing. What may have been done is not asked
+/// for again.
+fn is_of_another_era(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Reply(Reply::Result(_), _) => false,
+        Outcome::Reply(Reply::Error(error), _) => {
+            matches!(error.code, Some(-32700 | -32602..=-32600 | -32022..=-32020))
+        }
+        Outcome::Refused(refusal) => matches!(refusal.status, 400 | 404..=406 | 415 | 422),
     }
 }
 

@@ -46,16 +46,31 @@ pub(super) fn scrub(scrubber: &Scrubber, json: &str) -> Option<(String, Vec<Stri
         }
         rest = after;
     }
+    let across = scrubber.scrub_name(&answer.json);
+    if !across.blocked.is_empty() {
+        // It is spread over several texts. What is left of all of them is one text.
+        let text = serde_json::Value::String(across.text.into_owned()).to_string();
+        answer.blocked.extend(across.blocked);
+        answer.json = text;
+    }
     answer.blocked.sort();
     answer.blocked.dedup();
     (!answer.blocked.is_empty()).then_some((answer.json, answer.blocked))
 }
 
+/// What is known of a key.
+struct Key {
+    /// Whether something was taken out of it.
+    has_changed: bool,
+    /// The number of the next key that is the same now.
+    next_number: u32,
+}
+
 struct Answer {
     json: String,
     blocked: Vec<String>,
-    /// The keys of each object that is open, and whether something was taken out of them.
-    keys: Vec<HashMap<String, bool>>,
+    /// The keys of each object that is open.
+    keys: Vec<HashMap<String, Key>>,
 }
 
 impl Answer {
@@ -75,15 +90,22 @@ impl Answer {
         let has_changed = name != before;
         let mut key = name.clone();
         if let Some(keys) = self.keys.last_mut() {
-            let mut number = 2;
+            let mut number = keys.get(&name).map_or(2, |known| known.next_number);
             while keys
                 .get(&key)
-                .is_some_and(|changed| has_changed || *changed)
+                .is_some_and(|known| has_changed || known.has_changed)
             {
                 key = format!("{name} ({number})");
                 number += 1;
             }
-            keys.insert(key.clone(), has_changed);
+            if let Some(known) = keys.get_mut(&name) {
+                known.next_number = number;
+            }
+            let known = keys.entry(key.clone()).or_insert(Key {
+                has_changed,
+                next_number: 2,
+            });
+            known.has_changed = has_changed;
         }
         self.quoted(&key);
     }
@@ -175,6 +197,23 @@ mod tests {
             scrubbed(number, &format!("[{number}, 12.50, {{\"n\": {number}}}]")),
             json!(["[redacted:tok]", 12.5, { "n": "[redacted:tok]" }])
         );
+    }
+
+    #[test]
+    fn a_value_that_is_spread_over_texts_is_taken_out_too() {
+        for (value, json) in [
+            (
+                r#"{"user":"admin","pass":"hunter2"}"#,
+                r#"{"a":{"user":"admin","pass":"hunter2"},"b":1}"#,
+            ),
+            ("[1,2,3,4,5,6]", r#"{"list":[1,2,3,4,5,6]}"#),
+        ] {
+            let scrubber = Scrubber::new([("tok", value)]);
+            let (clean, blocked) = scrub(&scrubber, json).expect("something is in it");
+            assert!(scrubber.contains(clean.as_bytes()).is_none(), "{clean}");
+            assert!(serde_json::from_str::<Value>(&clean).is_ok(), "{clean}");
+            assert_eq!(blocked, ["tok"]);
+        }
     }
 
     #[test]

@@ -85,20 +85,32 @@ pub(super) async fn decoded(
     let mut is_raw = !is_zlib(&beginning);
     let mut reader = packed(beginning.freeze(), body);
     for name in names.iter().rev() {
-        reader = unpacked(coding(name).ok_or_else(|| unknown(name))?, is_raw, reader);
+        let layer = unpacked(coding(name).ok_or_else(|| unknown(name))?, is_raw, reader);
+        reader = bounded(layer, max_bytes);
         is_raw = false;
     }
     let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES);
-    let mut bytes = 0_u64;
     let frames = pieces.map(move |piece| {
         let piece = piece.map_err(|error| broken(error, &names))?;
-        bytes = bytes.saturating_add(piece.len() as u64);
-        if bytes > max_bytes {
-            return Err(WasiError::HttpResponseBodySize(Some(bytes)));
-        }
         Ok(Frame::data(piece))
     });
     Ok(StreamBody::new(frames).boxed_unsync())
+}
+
+/// What comes out of each coding has the limit of a body: a coding inside another could take hours and come to nothing.
+fn bounded(reader: Reader, max_bytes: u64) -> Reader {
+    let mut bytes = 0_u64;
+    let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES).map(move |piece| {
+        let piece = piece?;
+        bytes = bytes.saturating_add(piece.len() as u64);
+        match bytes > max_bytes {
+            true => Err(io::Error::other(WasiError::HttpResponseBodySize(Some(
+                bytes,
+            )))),
+            false => Ok(piece),
+        }
+    });
+    Box::pin(StreamReader::new(Box::pin(pieces)))
 }
 
 /// The codings that the headers name, in the order in which they were applied.

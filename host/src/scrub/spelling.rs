@@ -261,7 +261,7 @@ fn utf16(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
 fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     let (first, after) = ascii(text, at, depth)?;
     if first != b'#' {
-        return named(text, at, depth);
+        return named(text, first, after, depth);
     }
     let (radix, mut at) = match ascii(text, after, depth)? {
         (b'x' | b'X', at) => (16, at),
@@ -283,18 +283,20 @@ fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     Err(Failure::No)
 }
 
-fn named(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
-    const NAMES: [(&[u8], u8); 5] = [
-        (b"amp;", b'&'),
-        (b"lt;", b'<'),
-        (b"gt;", b'>'),
-        (b"quot;", b'"'),
-        (b"apos;", b'\''),
-    ];
+/// The first character is read once and not once for each name: in a text of ampersands, each of them may begin a name
+/// at each depth.
+fn named(text: &[u8], first: u8, after: usize, depth: usize) -> Result<Spelled, Failure> {
+    let rests: &[(&[u8], u8)] = match first {
+        b'a' => &[(b"mp;", b'&'), (b"pos;", b'\'')],
+        b'l' => &[(b"t;", b'<')],
+        b'g' => &[(b"t;", b'>')],
+        b'q' => &[(b"uot;", b'"')],
+        other => return Err(refused(other)),
+    };
     let mut failure = Failure::No;
-    for (name, meaning) in NAMES {
-        match literal(text, at, name, depth) {
-            Ok(end) => return Ok(Spelled::byte(meaning, end)),
+    for (rest, meaning) in rests {
+        match literal(text, after, rest, depth) {
+            Ok(end) => return Ok(Spelled::byte(*meaning, end)),
             Err(Failure::No) => {}
             Err(other) => failure = other,
         }

@@ -19,6 +19,9 @@ pub(super) const ARGUMENT: &str = "component-worker";
 /// What is kept of a worker's last words, in bytes.
 const MAX_WORDS_BYTES: u64 = 4_096;
 
+/// What is read of a worker's answers, in bytes: the names in a component can be long.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+
 /// The longest pause between two looks at whether a worker has ended.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -57,7 +60,8 @@ impl Process<'_> {
             });
             let said = scope.spawn(move || {
                 let mut said = Vec::new();
-                let _ = stdout.read_to_end(&mut said);
+                let _ = (&mut stdout).take(MAX_ANSWER_BYTES).read_to_end(&mut said);
+                let _ = io::copy(&mut stdout, &mut io::sink());
                 message::read_all(&said)
             });
             let words = scope.spawn(move || {
