@@ -496,11 +496,10 @@ mod tests {
 
     #[test]
     fn without_a_folder_of_agents_that_is_said() {
-        let said = Agents::none()
-            .find("one")
-            .err()
-            .expect("there is none")
-            .to_string();
+        let Err(error) = Agents::none().find("one") else {
+            panic!("there is none");
+        };
+        let said = error.to_string();
         assert!(said.contains("`dir` in [agents]"), "{said}");
     }
 

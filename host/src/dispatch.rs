@@ -102,17 +102,26 @@ struct Run {
     metrics: Metrics,
 }
 
+/// What all runs share of the outside.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    /// The way to upstreams.
+    pub egress: Arc<EgressPool>,
+    /// What is known of MCP servers.
+    pub servers: Arc<KnownServers>,
+}
+
 impl Dispatch {
     pub(crate) fn new(
         granted: Tools,
         identity: RunIdentity,
         agent: Option<AgentId>,
         vaults: SecretVaults,
-        egress: Arc<EgressPool>,
-        servers: Arc<KnownServers>,
+        outside: Outside,
         limits: &ToolLimits,
         metrics: Metrics,
     ) -> Self {
+        let Outside { egress, servers } = outside;
         let released: Arc<ReleasedSecrets> = Arc::default();
         let trail = Trail::new(
             vaults.clone(),

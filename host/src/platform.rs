@@ -25,7 +25,7 @@ pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
 use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
-use crate::dispatch::{Dispatch, KnownServers, Tools};
+use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
 use crate::egress::{EgressPool, EgressSettings, TrustError};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
@@ -403,8 +403,10 @@ impl Platform {
             identity,
             agent,
             self.vaults.clone(),
-            Arc::clone(&self.egress),
-            Arc::clone(&self.servers),
+            Outside {
+                egress: Arc::clone(&self.egress),
+                servers: Arc::clone(&self.servers),
+            },
             &self.limits.tool,
             self.metrics.clone(),
         )

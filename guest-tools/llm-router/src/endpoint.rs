@@ -31,8 +31,8 @@ pub fn answer(request: IncomingRequest, response: ResponseOutparam) {
     let path = path.split('?').next().unwrap_or_default();
     match (request.method(), path) {
         (Method::Post, path) if path.ends_with("/chat/completions") => match body(&request) {
-            Ok(body) => chat(&body, reply),
-            Err(refusal) => reply.refuse(&refusal),
+            Some(body) => chat(&body, reply),
+            None => reply.refuse(&Refusal::incomplete_body()),
         },
         (Method::Get, path) if path.ends_with("/models") => match models::list() {
             Ok(list) => reply.whole(200, json_type(), list.to_string().as_bytes()),
@@ -73,15 +73,15 @@ fn chat(body: &[u8], reply: Reply) {
 }
 
 /// The whole body: the model in it, wherever that stands, decides where it goes.
-fn body(request: &IncomingRequest) -> Result<Vec<u8>, Refusal> {
-    let incoming = request.consume().map_err(|()| Refusal::incomplete_body())?;
-    let stream = incoming.stream().map_err(|()| Refusal::incomplete_body())?;
+fn body(request: &IncomingRequest) -> Option<Vec<u8>> {
+    let incoming = request.consume().ok()?;
+    let stream = incoming.stream().ok()?;
     let mut body = Vec::new();
     loop {
         match stream.blocking_read(READ_BYTES) {
             Ok(piece) => body.extend_from_slice(&piece),
-            Err(StreamError::Closed) => return Ok(body),
-            Err(StreamError::LastOperationFailed(_)) => return Err(Refusal::incomplete_body()),
+            Err(StreamError::Closed) => return Some(body),
+            Err(StreamError::LastOperationFailed(_)) => return None,
         }
     }
 }

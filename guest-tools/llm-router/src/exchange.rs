@@ -70,7 +70,7 @@ impl Exchange {
             Err(error) => return Err(error.into()),
         };
         let base = provider.base_url(&credential)?;
-        let body = chat.for_model(&model);
+        let body = chat.for_model(model);
         let plain = |text: &str| text.as_bytes().to_vec().into();
         let accept = if chat.is_streamed() {
             "text/event-stream"

@@ -37,7 +37,7 @@ pub fn find(path: &str) -> Result<Result<Value, String>, ToolError> {
     let mut id = path.trim_matches('/').to_owned();
     let known = |id: &str| {
         let bare = match route(id) {
-            Some((provider, model)) => format!("{}/{}", provider.name, short(provider, &model)),
+            Some((provider, model)) => format!("{}/{}", provider.name, short(provider, model)),
             None => String::new(),
         };
         let mut models = models.iter();
@@ -147,7 +147,7 @@ fn ids(provider: &Provider, listed: &str, default: &str) -> Vec<String> {
     let is_own = |default: &&str| route(default).is_some_and(|(its, _)| its == provider);
     let default = Some(default).filter(is_own).map(|default| {
         let (_, model) = route(default).expect("it has a provider");
-        short(provider, &model).to_owned()
+        short(provider, model).to_owned()
     });
     let mut ids: Vec<String> = Vec::new();
     let listed = listed

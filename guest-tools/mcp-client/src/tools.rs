@@ -280,7 +280,7 @@ fn definition(tool: Value, is_modern: bool) -> Result<(String, Vec<Mirrored>, Va
         })
         .or_insert_with(|| json!({ "type": "object" }));
     let mirrored = match is_modern {
-        true => mirror::mirrored(schema).map_err(|why| left_out(why))?,
+        true => mirror::mirrored(schema).map_err(left_out)?,
         false => Vec::new(),
     };
     tool.retain(|key, value| SHOWN_KEYS.contains(&key.as_str()) && !value.is_null());

@@ -135,9 +135,9 @@ impl Scan {
     }
 
     /// The first secret that is in the text; without one, up to where that is settled.
-    pub(super) fn first<'p>(
+    pub(super) fn first(
         &mut self,
-        patterns: &'p Patterns,
+        patterns: &Patterns,
         text: &[u8],
         more: bool,
     ) -> Result<usize, Arc<str>> {

@@ -95,7 +95,7 @@ impl Patterns {
                     continue;
                 }
                 let runs = Rc::new(match sought {
-                    Sought::Values => vec![0..value.len()],
+                    Sought::Values => std::iter::once(0..value.len()).collect(),
                     Sought::Runs | Sought::RunsInAnyCase => runs(&value),
                 });
                 for needle in Needle::all(value.as_bytes(), secret, ignores_case) {

@@ -3,7 +3,7 @@
 //!
 //! A connection that was not heard yet may say a little in any case: so a new one is not behind all the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -21,6 +21,19 @@ struct State {
     next_ticket: u64,
     /// Who waits to read, in the order in which they came.
     waiting: BTreeMap<u64, Waker>,
+    /// Turns that ended since somebody who waited was woken.
+    ended: usize,
+    /// Who may read once, however many turns there are.
+    let_in: BTreeSet<u64>,
+}
+
+/// How much may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// What there is.
+    All,
+    /// A little, once: it is full, and this connection has waited longest.
+    Little,
 }
 
 impl Gate {
@@ -41,14 +54,18 @@ impl Gate {
         })
     }
 
-    /// Whether more can be read. Who has to wait is woken.
-    pub(super) fn poll_open(&self, ticket: &mut Option<u64>, context: &Context<'_>) -> Poll<()> {
+    /// Whether more can be read, and how much. Who has to wait is woken.
+    pub(super) fn poll_open(&self, ticket: &mut Option<u64>, context: &Context<'_>) -> Poll<Pass> {
         let mut state = self.state();
-        if state.turns < self.max_turns {
+        let is_let_in = ticket.is_some_and(|ticket| state.let_in.remove(&ticket));
+        if state.turns < self.max_turns || is_let_in {
             if let Some(ticket) = ticket.take() {
                 state.waiting.remove(&ticket);
             }
-            return Poll::Ready(());
+            return Poll::Ready(match state.turns < self.max_turns {
+                true => Pass::All,
+                false => Pass::Little,
+            });
         }
         let ticket = *ticket.get_or_insert_with(|| {
             state.next_ticket += 1;
@@ -60,7 +77,9 @@ impl Gate {
 
     /// Who waited is gone.
     pub(super) fn give_up(&self, ticket: u64) {
-        self.state().waiting.remove(&ticket);
+        let mut state = self.state();
+        state.waiting.remove(&ticket);
+        state.let_in.remove(&ticket);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,14 +103,25 @@ impl Turn {
         }
         let mut state = self.gate.state();
         state.turns -= 1;
+        state.ended += 1;
+        let max_turns = self.gate.max_turns;
+        let is_full = state.turns >= max_turns;
         // As many as there is room for, because some of them have nothing to read; and all of them where nothing would
-        // wake them later.
+        // wake them later. Where it is full all the time, one of them now and then: the first bytes of new connections
+        // pass in any case, and those who come without end must not keep it shut for ever.
         let room = match state.turns {
             0 => state.waiting.len(),
-            turns => self.gate.max_turns.saturating_sub(turns),
+            turns if !is_full => max_turns - turns,
+            _ => usize::from(state.ended >= max_turns),
         };
+        if room > 0 {
+            state.ended = 0;
+        }
         let next = std::iter::from_fn(|| state.waiting.pop_first());
         let woken: Vec<(u64, Waker)> = next.take(room).collect();
+        if is_full {
+            state.let_in.extend(woken.iter().map(|(ticket, _)| *ticket));
+        }
         drop(state);
         for (_, waker) in woken {
             waker.wake();
@@ -107,6 +137,7 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
@@ -119,6 +150,25 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    #[test]
+    fn those_who_come_without_end_do_not_keep_it_shut() {
+        let gate = Gate::new(2);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let context = Context::from_waker(&waker);
+        let mut turns: VecDeque<_> = (0..3).map(|_| gate.turn()).collect();
+        let mut ticket = None;
+        assert!(gate.poll_open(&mut ticket, &context).is_pending());
+        for _ in 0..3 {
+            turns.push_back(gate.turn());
+            drop(turns.pop_front());
+        }
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        let pass = gate.poll_open(&mut ticket, &context);
+        assert_eq!(pass, Poll::Ready(Pass::Little));
+        assert!(gate.poll_open(&mut ticket, &context).is_pending());
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl HostNames {
     /// Those of the configuration, for where it listens.
     pub fn of(config: &ServerConfig) -> Self {
         Self(Arc::new(Names {
-            takes_any: config.hosts.is_empty() && !config.listen.ip().is_loopback(),
+            takes_any: config.hosts.is_empty() && !config.listen.ip().to_canonical().is_loopback(),
             listed: config.hosts.clone(),
         }))
     }

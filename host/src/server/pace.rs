@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use super::framing::Malformed;
@@ -35,6 +36,8 @@ struct State {
     /// When the client was given a piece of a response, by response, until it has taken it.
     given: HashMap<u64, Instant>,
     next_response: u64,
+    /// Who reads, and waits at the gate because no right credential was seen.
+    reader: Option<Waker>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,7 @@ impl Pace {
             refused_head: None,
             given: HashMap::new(),
             next_response: 0,
+            reader: None,
         })))
     }
 
@@ -143,11 +147,25 @@ impl Pace {
         self.state().next_response > 0
     }
 
+    /// Whether a right credential was seen; where not, the reader is woken when one is.
+    pub(super) fn poll_known(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        if !state.is_known {
+            state.reader = Some(context.waker().clone());
+        }
+        state.is_known
+    }
+
     /// A right credential was seen.
     pub(super) fn prove(&self, now: Instant) {
         let mut state = self.state();
         state.is_known = true;
         state.earned = now;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// The next piece of a request's body is waited for.
@@ -157,7 +175,12 @@ impl Pace {
 
     /// It came, or is not waited for any more.
     pub(super) fn body_settled(&self) {
-        self.state().awaited_bodies -= 1;
+        let mut state = self.state();
+        state.awaited_bodies -= 1;
+        if state.is_known {
+            // A piece of it came: a long upload is no connection that does nothing.
+            state.earned = Instant::now();
+        }
     }
 
     /// What the connection waits for its client with, unless the host is at work for it.

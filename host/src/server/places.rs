@@ -3,7 +3,7 @@
 //! Nothing is accepted or served here.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ impl Places {
         let peer = Peer::from(address);
         let held = self.held.get(&peer).copied().unwrap_or(0);
         let share = self.limits.max_connections_per_peer.get();
-        if held >= share && !self.proxies.trusts(address) {
+        if held >= share && !is_own(address) && !self.proxies.trusts(address) {
             return Err(Full::Peer(peer));
         }
         match self.taken() < self.limits.max_connections.get() {
@@ -117,6 +117,13 @@ impl Places {
             !waiting.is_known && waiting.done.is_some_and(|done| has_passed(done, FLUSH));
         is_heard_stranger || has_passed(waiting.since, self.limits.displace_after())
     }
+}
+
+/// Whether it is this machine's own address. All that comes through a proxy on this machine comes from there, also where
+/// nobody has listed that proxy.
+fn is_own(address: IpAddr) -> bool {
+    let own: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    own.contains(&address.to_canonical())
 }
 
 /// What an answer has to reach its client, before the connection of a stranger can go.

@@ -78,24 +78,34 @@ impl TrustedProxies {
             };
         }
         Arrival {
-            client: self.named_client(headers).unwrap_or(peer),
+            client: match self.named_client(headers) {
+                Found::Client(client) => client,
+                Found::Nothing => peer,
+                // Not the proxy's own: whoever sends nonsense would use up what that address has.
+                Found::Malformed => Ipv4Addr::UNSPECIFIED.into(),
+            },
             is_by_proxy: true,
         }
     }
 
-    /// The last address that is no trusted proxy's; the first one where all are. Nothing where what must be read is
+    /// The last address that is no trusted proxy's; the first one where all are. Malformed where what must be read is
     /// not understood, or where the two headers disagree.
-    fn named_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let standard = listed(headers, &FORWARDED)?;
-        let usual = listed(headers, &X_FORWARDED_FOR)?;
+    fn named_client(&self, headers: &HeaderMap) -> Found {
+        let (Some(standard), Some(usual)) = (
+            listed(headers, &FORWARDED),
+            listed(headers, &X_FORWARDED_FOR),
+        ) else {
+            return Found::Malformed;
+        };
         let standard = self.last_untrusted(&standard, forwarded_for);
         let usual = self.last_untrusted(&usual, address);
         match (standard, usual) {
-            (Found::Client(one), Found::Client(other)) => (one == other).then_some(one),
+            (Found::Client(one), Found::Client(other)) if one == other => Found::Client(one),
             (Found::Client(one), Found::Nothing) | (Found::Nothing, Found::Client(one)) => {
-                Some(one)
+                Found::Client(one)
             }
-            _ => None,
+            (Found::Nothing, Found::Nothing) => Found::Nothing,
+            _ => Found::Malformed,
         }
     }
 
@@ -126,7 +136,8 @@ fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>>
     for value in headers.get_all(name) {
         let mut is_quoted = false;
         let of_value = value.to_str().ok()?.split(|letter| {
-            is_quoted ^= letter == '"';
+            // Quotes are of `Forwarded` alone: in the other header, an open one would swallow what a proxy adds.
+            is_quoted ^= letter == '"' && *name == FORWARDED;
             letter == ',' && !is_quoted
         });
         items.extend(of_value.map(str::trim));
@@ -279,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_names_the_proxy_itself() {
+    fn what_is_not_understood_names_nobody() {
         for headers in [
             vec![("x-forwarded-for", "203.0.113.9, unknown")],
             vec![("x-forwarded-for", "203.0.113.9,")],
@@ -294,8 +305,10 @@ mod tests {
                 ("x-forwarded-for", "198.51.100.1"),
             ],
         ] {
-            assert_eq!(client("10.0.0.3", &headers), "10.0.0.3", "{headers:?}");
+            assert_eq!(client("10.0.0.3", &headers), "0.0.0.0", "{headers:?}");
         }
+        let open_quote = [("x-forwarded-for", "\", 203.0.113.9")];
+        assert_eq!(client("10.0.0.3", &open_quote), "203.0.113.9");
     }
 
     #[test]

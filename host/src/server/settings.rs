@@ -75,7 +75,7 @@ pub struct ServerLimits {
     /// Connections at once. Beyond them, one that waits for its client is closed for each that comes; where all are
     /// busy, those that come wait.
     pub max_connections: NonZeroUsize,
-    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies have no such limit.
+    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies, 127.0.0.1 and ::1 have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
     /// Requests at once on connections that have shown no right credential. Where there are more, nothing more is read
     /// from such connections.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::framing::{Framing, Malformed};
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
 use super::pace::Pace;
 use super::settings::ServerLimits;
 
@@ -73,13 +73,18 @@ impl Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let is_open =
-            self.pace.is_known() || self.gate.poll_open(&mut self.ticket, context).is_ready();
-        if is_open {
+        let pass = match self.pace.is_known() {
+            true => Poll::Ready(Pass::All),
+            false => self.gate.poll_open(&mut self.ticket, context),
+        };
+        // A credential is looked for again behind the gate, because it may be seen meanwhile.
+        if pass == Poll::Ready(Pass::All) || self.pace.poll_known(context) {
             return self.stream().poll_read(context, buffer);
         }
-        if self.pace.has_asked() || self.first_left == 0 {
-            return Poll::Pending;
+        match pass {
+            Poll::Ready(_) => self.first_left = FIRST_BYTES,
+            Poll::Pending if self.pace.has_asked() || self.first_left == 0 => return Poll::Pending,
+            Poll::Pending => {}
         }
         let mut bytes = [0; FIRST_BYTES];
         let room = buffer.remaining().min(self.first_left);

@@ -27,6 +27,7 @@ struct Inner {
     max_entries: u32,
     window: Duration,
     state: Mutex<State>,
+    writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -54,6 +55,7 @@ impl Refusals {
             max_entries,
             window,
             state: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -72,6 +74,8 @@ impl Refusals {
     /// Writes how many were counted since the window began, and ends the window. To be called as well when the host
     /// ends.
     pub(crate) async fn write_count(&self) {
+        // The host may end while the window does: the second of them waits until the first has written.
+        let _writing = self.0.writing.lock().await;
         let State { end, counted, .. } = std::mem::take(&mut *self.state());
         if counted > 0 {
             let entry = entry(&Caller::host()).detail("count", counted);

@@ -17,7 +17,8 @@ pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
     message: String,
-    headers: HeaderMap,
+    /// Boxed, so that a `Result` stays small.
+    headers: Box<HeaderMap>,
 }
 
 impl Problem {
@@ -72,9 +73,10 @@ impl Problem {
     pub(super) fn throttled(refusal: TooManyRequests) -> Self {
         let secs = refusal.retry_after_secs;
         Self {
-            headers: [(RETRY_AFTER, HeaderValue::from(secs))]
-                .into_iter()
-                .collect(),
+            headers: Box::new(HeaderMap::from_iter([(
+                RETRY_AFTER,
+                HeaderValue::from(secs),
+            )])),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many attempts",
@@ -95,7 +97,7 @@ impl Problem {
             status,
             title,
             message: message.into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
         }
     }
 }
@@ -110,7 +112,7 @@ impl From<ApiError> for Problem {
             _ => "That was refused",
         };
         Self {
-            headers: error.headers(),
+            headers: Box::new(error.headers()),
             ..Self::new(error.status(), title, sentence(error.message()))
         }
     }
@@ -139,7 +141,7 @@ impl IntoResponse for Problem {
                 p { a.button href=(super::ROOT) { "Go to the overview" } }
             },
         );
-        (self.status, self.headers, page).into_response()
+        (self.status, *self.headers, page).into_response()
     }
 }
 

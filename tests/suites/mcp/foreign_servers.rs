@@ -124,26 +124,17 @@ async fn fastmcp_that_wants_a_token_on_every_python() {
     let servers = start_all(ways);
     let bearer = r#", "auth": { "type": "bearer", "tokenRef": "TOKEN" }"#;
     let agents = with(&servers, bearer).await;
-    for at in 0..servers.len() {
+    for (at, server) in servers.iter().enumerate() {
         let code = format!("return require({:?}).add({{a: 2, b: 3}})", name(at));
         agents
             .host
             .put("TOKEN", "another-token-than-it-wants")
             .await;
         let said = agents.tool_error(&code).await;
-        assert_eq!(said.0, "upstream_auth", "{}: {said:?}", servers[at]);
-        assert!(
-            said.1.contains("invalid_token"),
-            "{}: {said:?}",
-            servers[at]
-        );
+        assert_eq!(said.0, "upstream_auth", "{server}: {said:?}");
+        assert!(said.1.contains("invalid_token"), "{server}: {said:?}");
         agents.host.put("TOKEN", CANARY).await;
-        assert_eq!(
-            agents.result(&code).await,
-            r#"{"result":5}"#,
-            "{}",
-            servers[at]
-        );
+        assert_eq!(agents.result(&code).await, r#"{"result":5}"#, "{server}");
     }
 }
 

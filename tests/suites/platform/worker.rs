@@ -18,9 +18,11 @@ const QUIET: &str = include_str!("../../guests/quiet.wat");
 
 /// What a platform whose worker is `program` says of a good agent.
 async fn said_with(fixture: &Fixture, program: Option<&Path>) -> String {
-    let mut config = Config::default();
-    config.worker = WorkerConfig {
-        program: program.map(Path::to_owned),
+    let config = Config {
+        worker: WorkerConfig {
+            program: program.map(Path::to_owned),
+        },
+        ..Config::default()
     };
     let vaults = fixture.vaults().clone();
     let platform = Platform::start(vaults, &config, Some(&component_cache()))

@@ -60,11 +60,9 @@ impl Expansion {
             Payload::ModuleSection { .. } => self.is_in_module = true,
             Payload::ComponentSection { .. } => self.scopes.push(Scope::default()),
             Payload::End(_) if self.is_in_module => self.is_in_module = false,
-            Payload::End(_) => {
-                if self.scopes.len() > 1 {
-                    let inside = self.leave();
-                    self.scope().components.push(inside);
-                }
+            Payload::End(_) if self.scopes.len() > 1 => {
+                let inside = self.leave();
+                self.scope().components.push(inside);
             }
             Payload::TypeSection(section) => self.add_types(u64::from(section.count()))?,
             Payload::CoreTypeSection(section) => {

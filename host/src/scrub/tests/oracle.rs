@@ -187,7 +187,8 @@ fn base64(random: &mut Random, value: &str) -> String {
 /// All that a text can mean, each decoder over all of it, in any order, some levels deep.
 fn meanings(text: &str) -> BTreeSet<Vec<u8>> {
     const LEVELS: usize = 3;
-    let decoders: [fn(&[u8]) -> Vec<u8>; 5] = [unbackslash, unpercent, unplus, unhtml, unquote];
+    type Decoder = fn(&[u8]) -> Vec<u8>;
+    let decoders: [Decoder; 5] = [unbackslash, unpercent, unplus, unhtml, unquote];
     let mut all = BTreeSet::from([text.as_bytes().to_vec()]);
     let mut last = all.clone();
     for _ in 0..LEVELS {
