@@ -80,7 +80,7 @@ impl Tenant {
         same("what the model said", said, &json!(prompt))
     }
 
-    /// Its models are listed if their provider's credential is there.
+    /// Its models are listed, and each is there, if their provider's credential is.
     pub(super) async fn list_models(&mut self) -> Result<()> {
         let call = Call::new(Method::GET, "/v1/models", &[]);
         let answer = self.app_call(200, call).await?.json()?;
@@ -93,6 +93,9 @@ impl Tenant {
             "the models",
             &ids.collect(),
             &expected.into_iter().collect(),
-        )
+        )?;
+        let status = if is_there { 200 } else { 404 };
+        let call = Call::new(Method::GET, "/v1/models/{id}", &["openai%2Fgpt-load"]);
+        self.app_call(status, call).await.map(drop)
     }
 }
