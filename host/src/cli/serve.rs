@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use vault_core::KekState;
 
 use super::early::{ADMIN_TOKEN_VARIABLE, KEK_VARIABLE};
@@ -107,7 +108,8 @@ impl Serving {
         );
         let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
         let router = api::router(api, page);
-        let (stop, cut) = (signals(1)?, signals(2)?);
+        let signals = count_signals()?;
+        let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals, 2));
         print_line(&format!(
             "listening on {0} (/healthz, /readyz, /admin); Ctrl-C ends it, a second one at once",
             self.server.url()
@@ -135,18 +137,31 @@ fn admin_token(global: &Global) -> Result<AdminToken, Failure> {
         .map_err(|error| usage(format!("{}: {error}", path.display())))
 }
 
-/// Ends when the process was told to stop for the `count`th time. What comes before the first wait is not missed.
-fn signals(count: usize) -> Result<impl Future<Output = ()>, Failure> {
+/// Counts how often the process was told to stop. One task listens: two listeners could each miss what the other saw,
+/// because a signal that comes before the last one was taken is not kept.
+fn count_signals() -> Result<watch::Receiver<usize>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        for _ in 0..count {
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        while !count.is_closed() {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            count.send_modify(|count| *count += 1);
         }
-    })
+    });
+    Ok(counted)
+}
+
+/// Ends when the process was told to stop for the `count`th time.
+async fn told_to_stop(mut signals: watch::Receiver<usize>, count: usize) {
+    let told = signals.wait_for(|told| *told >= count).await.is_ok();
+    if !told {
+        // The runtime ends, and this with it.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Reads the certificate again at each hangup. Without one there is nothing to do, and still no end to the host:
