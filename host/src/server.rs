@@ -15,6 +15,7 @@ mod pace;
 mod peer;
 mod places;
 mod proxies;
+mod seats;
 mod settings;
 mod socket;
 mod stopping;
@@ -31,10 +32,10 @@ use axum::Router;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 pub use self::body::BodyError;
-pub use self::budget::{ByteBudget, ByteShare, UsedUp};
+pub use self::budget::{ByteBudget, ByteShare, PeerBudgets, UsedUp};
 pub use self::claim::Claim;
 use self::connection::{Shared, Wire};
 pub use self::head::check_head;
@@ -52,7 +53,7 @@ pub use self::tls::{Tls, TlsError};
 
 /// How long nothing is accepted after the system refused to: without a pause the loop would spin on the same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-/// How often room is looked for while a new connection waits for some.
+/// How often room is made while connections wait for some.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
 /// How long requests whose time is up may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -161,6 +162,8 @@ struct Connections {
     places: Places,
     /// Those that were accepted and have no place yet, the oldest first.
     newcomers: VecDeque<(TcpStream, SocketAddr)>,
+    /// When room may be made again. Making it looks at every connection, which is too much for each that comes.
+    next_room: Instant,
     stage: watch::Sender<Stage>,
 }
 
@@ -171,6 +174,7 @@ impl Connections {
             shared,
             tasks: JoinSet::new(),
             newcomers: VecDeque::new(),
+            next_room: Instant::now(),
             stage: watch::Sender::new(Stage::Serving),
         }
     }
@@ -179,11 +183,14 @@ impl Connections {
         let mut stop = pin!(stop);
         loop {
             self.place_newcomers();
+            let seats = Arc::clone(&self.shared.seats);
+            let is_short = !self.newcomers.is_empty() || seats.waiting() > 0;
             let is_full = self.newcomers.len() >= self.shared.limits.max_connections_per_peer.get();
             tokio::select! {
                 () = stop.as_mut() => return,
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
-                () = sleep(ROOM_PAUSE), if !self.newcomers.is_empty() => {}
+                () = sleep_until(self.next_room.into()), if is_short => {}
+                () = seats.wanted() => {}
                 accepted = listener.accept(), if !is_full => match accepted {
                     Ok(accepted) => self.newcomers.push_back(accepted),
                     Err(error) if concerns_one_connection(&error) => {
@@ -220,8 +227,13 @@ impl Connections {
             }
             waiting.push_front((stream, address, full));
         }
-        for (full, wanted) in shortages {
-            self.places.make_room(full, wanted);
+        shortages.push((Full::Seats, self.shared.seats.waiting()));
+        let now = Instant::now();
+        if now >= self.next_room {
+            self.next_room = now + ROOM_PAUSE;
+            for (full, wanted) in shortages {
+                self.places.make_room(full, wanted);
+            }
         }
         let too_many = waiting.len() >= self.shared.limits.max_connections_per_peer.get();
         let of_a_peer = |full: &Full| matches!(full, Full::Peer(_));

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use super::{Api, auth, json};
 use crate::config::ServerLimits;
-use crate::server::{BodyError, ByteBudget, ByteShare};
+use crate::server::{BodyError, ByteBudget, ByteShare, Peer, PeerBudgets, UsedUp};
 pub use streamed::StreamedBody;
 
 /// A JSON body.
@@ -59,6 +59,8 @@ impl LengthLimit {
 /// What bodies that are being collected may take in the whole process.
 pub(crate) struct BodyBudgets {
     strangers: ByteBudget,
+    /// Each peer's part of the strangers' budget, so that one of them cannot use it up.
+    peers: PeerBudgets,
     admitted: ByteBudget,
 }
 
@@ -66,6 +68,7 @@ impl BodyBudgets {
     pub(crate) fn new(limits: &ServerLimits) -> Self {
         Self {
             strangers: ByteBudget::new(limits.max_stranger_body_bytes),
+            peers: PeerBudgets::new(limits.max_stranger_body_bytes_per_peer),
             admitted: ByteBudget::new(limits.max_collected_bytes),
         }
     }
@@ -149,30 +152,41 @@ pub(crate) async fn collect(
 /// What is set aside for a body before any of it is there, whatever it says of its length.
 const FIRST_BYTES: usize = 16 << 10;
 
-/// One body's share of a budget.
+/// What one body takes of the budgets that it counts in.
 struct Share<'a> {
-    bytes: ByteShare,
-    key: &'static str,
+    parts: Vec<(&'static str, ByteShare)>,
     api: &'a Api,
 }
 
 impl<'a> Share<'a> {
     fn take(parts: &Parts, api: &'a Api) -> Result<Self, ApiError> {
-        let (budget, key, head) = match auth::is_admitted(parts) {
-            true => (
-                &api.bodies().admitted,
+        let budgets = api.bodies();
+        let taken = match auth::is_admitted(parts) {
+            true => vec![(
                 "server.limits.max_collected_bytes",
-                0,
-            ),
+                budgets.admitted.take(0),
+            )],
             false => {
-                let key = "server.limits.max_stranger_body_bytes";
-                (&api.bodies().strangers, key, head_bytes(parts))
+                let head = head_bytes(parts);
+                let peer = Peer::from(auth::client(parts));
+                vec![
+                    (
+                        "server.limits.max_stranger_body_bytes_per_peer",
+                        budgets.peers.take(peer, head),
+                    ),
+                    (
+                        "server.limits.max_stranger_body_bytes",
+                        budgets.strangers.take(head),
+                    ),
+                ]
             }
         };
-        let bytes = budget.take(0).map_err(|_| ApiError::internal())?;
-        let mut share = Self { bytes, key, api };
-        share.grow(head)?;
-        Ok(share)
+        let parts = taken.into_iter().map(|(key, share)| match share {
+            Ok(share) => Ok((key, share)),
+            Err(used_up) => Err(busy(api, key, used_up)),
+        });
+        let parts = parts.collect::<Result<_, _>>()?;
+        Ok(Self { parts, api })
     }
 
     /// Gives the text more room, without leaving a copy behind where it lay before.
@@ -185,15 +199,22 @@ impl<'a> Share<'a> {
     }
 
     fn grow(&mut self, more: usize) -> Result<(), ApiError> {
-        self.bytes.grow(more).map_err(|used_up| {
-            self.api.platform().metrics().limit_hit(self.key);
-            let message = format!(
-                "the host is collecting as many bodies as {} ({}) allows; try again in a second",
-                self.key, used_up.bytes
-            );
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
-        })
+        for (key, share) in &mut self.parts {
+            share
+                .grow(more)
+                .map_err(|used_up| busy(self.api, key, used_up))?;
+        }
+        Ok(())
     }
+}
+
+fn busy(api: &Api, key: &'static str, used_up: UsedUp) -> ApiError {
+    api.platform().metrics().limit_hit(key);
+    let message = format!(
+        "the host is collecting as many bodies as {key} ({}) allows; try again in a second",
+        used_up.bytes
+    );
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
 }
 
 fn head_bytes(parts: &Parts) -> usize {

@@ -25,7 +25,9 @@ use super::body::{RequestBody, ResponseBody};
 use super::claim::Claim;
 use super::gate::{Gate, Turn};
 use super::pace::{InFlight, Late, Pace, at};
+use super::peer::Peer;
 use super::proxies::TrustedProxies;
+use super::seats::{Seat, Seats};
 use super::settings::{ServerConfig, ServerLimits};
 use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
@@ -40,6 +42,8 @@ pub(super) struct Shared {
     pub http: Builder<TokioExecutor>,
     /// Requests of strangers that are worked at.
     pub gate: Arc<Gate>,
+    /// HTTP/2 connections of strangers.
+    pub seats: Arc<Seats>,
     /// Places for bodies of HTTP/2 that are read and dropped.
     pub discards: Arc<Semaphore>,
 }
@@ -50,6 +54,7 @@ impl Shared {
         Arc::new(Self {
             http: http(&limits),
             gate: Gate::new(limits.max_stranger_requests.get()),
+            seats: Seats::new(limits.http2_max_strangers.get()),
             discards: Arc::new(Semaphore::new(limits.http2_max_discards)),
             limits,
             proxies: config.trusted_proxies.clone(),
@@ -107,7 +112,9 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
             }
         }
     };
-    let (socket, returned) = Socket::new(stream, &wire.pace, &shared.gate, head_bytes(limits));
+    let seat = Seat::new(&shared.seats, Peer::from(peer.ip()));
+    let (socket, returned) =
+        Socket::new(stream, &wire.pace, &shared.gate, seat, head_bytes(limits));
     let may_have_more = speak(&shared, socket, peer, &mut wire).await;
     if may_have_more && let Ok(stream) = returned.await {
         close_gently(stream, limits).await;

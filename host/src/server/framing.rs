@@ -68,8 +68,8 @@ enum Place {
     },
     ChunkSize,
     Trailer,
-    /// Nothing is read any more.
-    Over,
+    /// It is HTTP/2, and nothing more is read.
+    Http2,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,9 +103,9 @@ impl Framing {
         }
     }
 
-    /// Whether it may be that nothing has to be read any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.place == Place::Over
+    /// Whether it is HTTP/2, of which nothing is read here.
+    pub(super) fn is_http2(&self) -> bool {
+        self.place == Place::Http2
     }
 
     /// Whether a head has begun and not ended.
@@ -129,14 +129,14 @@ impl Framing {
                 return Ok(read);
             }
             self.place = match is_http2 {
-                true => Place::Over,
+                true => Place::Http2,
                 false => Place::RequestLine,
             };
             at = 0;
         }
         while at < bytes.len() {
             match self.place {
-                Place::Start | Place::Over => {
+                Place::Start | Place::Http2 => {
                     at = bytes.len();
                     read.passed = at;
                 }
@@ -240,7 +240,7 @@ impl Framing {
                 };
             }
             Place::Trailer if text.is_empty() => self.place = Place::RequestLine,
-            Place::Trailer | Place::Start | Place::Bytes { .. } | Place::Over => {}
+            Place::Trailer | Place::Start | Place::Bytes { .. } | Place::Http2 => {}
         }
         Ok(false)
     }

@@ -108,6 +108,17 @@ impl Pace {
         }
     }
 
+    /// It is HTTP/2.
+    pub(super) fn multiplexes(&self) {
+        self.state().is_multiplexed = true;
+    }
+
+    /// Whether it is HTTP/2 and no right credential was seen.
+    pub(super) fn is_multiplexed_stranger(&self) -> bool {
+        let state = self.state();
+        state.is_multiplexed && !state.is_known
+    }
+
     /// A head is there. The request is in flight until what this gives is dropped.
     pub(super) fn request(self: &Arc<Self>, is_multiplexed: bool) -> InFlight {
         let mut state = self.state();

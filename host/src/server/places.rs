@@ -36,6 +36,8 @@ pub(super) enum Full {
     Peer(Peer),
     /// All are taken.
     All,
+    /// All seats for HTTP/2 without a credential are.
+    Seats,
 }
 
 impl Places {
@@ -90,18 +92,25 @@ impl Places {
         }
     }
 
-    /// Closes up to `wanted` connections that wait for their clients, of the one peer or of all.
+    /// Closes up to `wanted` connections that wait for their clients, of those that fill it up.
     ///
     /// Strangers' are closed first, and of those that are alike the one that earned its place longest ago: so nobody
     /// keeps others out by holding connections and asking nothing, or by asking without a credential. A connection
     /// that was not heard yet is left alone for a while, or new ones would displace each other before they are; so
     /// is one of a client that is known.
     pub(super) fn make_room(&self, of: Full, wanted: usize) {
+        if wanted == 0 {
+            return;
+        }
         let now = Instant::now();
         let mut waiting: Vec<(Waiting, &Notify)> = self
             .open
             .values()
-            .filter(|open| of == Full::All || of == Full::Peer(open.peer))
+            .filter(|open| match of {
+                Full::Peer(peer) => open.peer == peer,
+                Full::All => true,
+                Full::Seats => open.pace.is_multiplexed_stranger(),
+            })
             .filter_map(|open| Some((open.pace.waiting()?, &*open.closing)))
             .filter(|(waiting, _)| self.may_go(waiting, now))
             .collect();

@@ -104,6 +104,8 @@ pub struct ServerLimits {
     pub max_body_bytes: usize,
     /// Bodies that are being collected for those who have shown no right credential, in the whole process, in bytes.
     pub max_stranger_body_bytes: usize,
+    /// The part of them that one peer may have, an IPv4 address or an IPv6 /64, in bytes.
+    pub max_stranger_body_bytes_per_peer: usize,
     /// Bodies that are being collected for those who have, in the whole process, in bytes.
     pub max_collected_bytes: usize,
     /// What is read and dropped of a body that nobody wants, so that the client reads the answer and not a reset, in
@@ -111,6 +113,9 @@ pub struct ServerLimits {
     pub max_discarded_bytes: usize,
     /// How long that may take, in milliseconds.
     pub discard_timeout_ms: u64,
+    /// HTTP/2 connections at once that have shown no right credential. Others wait before they are parsed, and one that
+    /// waits for its client is closed for each.
+    pub http2_max_strangers: NonZeroUsize,
     /// Requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
     /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in bytes.
@@ -146,9 +151,11 @@ impl Default for ServerLimits {
             max_header_bytes: 32_768,
             max_body_bytes: 1 << 20,
             max_stranger_body_bytes: 4 << 20,
+            max_stranger_body_bytes_per_peer: 512 << 10,
             max_collected_bytes: 256 << 20,
             max_discarded_bytes: 8 << 20,
             discard_timeout_ms: 5_000,
+            http2_max_strangers: NonZeroUsize::new(128).expect("a default is not zero"),
             http2_max_streams: NonZeroU32::new(100).expect("a default is not zero"),
             http2_window_bytes: NonZeroU32::new(65_535).expect("a default is not zero"),
             http2_max_discards: 256,

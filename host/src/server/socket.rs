@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::framing::{Framing, Malformed};
 use super::gate::{Gate, Pass};
 use super::pace::Pace;
+use super::seats::Seat;
 use super::settings::ServerLimits;
 
 /// Plain or encrypted.
@@ -33,6 +34,8 @@ pub(super) struct Socket {
     ticket: Option<u64>,
     /// What is left of [`FIRST_BYTES`].
     first_left: usize,
+    /// For a stranger that speaks HTTP/2.
+    seat: Seat,
     intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
@@ -45,6 +48,7 @@ impl Socket {
         stream: Box<dyn Stream>,
         pace: &Arc<Pace>,
         gate: &Arc<Gate>,
+        seat: Seat,
         max_head_bytes: usize,
     ) -> (Self, Returned) {
         let (back, returned) = oneshot::channel();
@@ -54,6 +58,7 @@ impl Socket {
             gate: Arc::clone(gate),
             ticket: None,
             first_left: FIRST_BYTES,
+            seat,
             intake: Intake::new(max_head_bytes),
             back: Some(back),
         };
@@ -67,6 +72,20 @@ impl Socket {
 }
 
 impl Socket {
+    /// Waits until the connection may speak what it speaks: a stranger needs a seat for HTTP/2.
+    fn poll_seat(&mut self, context: &Context<'_>) -> Poll<()> {
+        if !self.intake.framing.is_http2() {
+            return Poll::Ready(());
+        }
+        if self.pace.is_known() {
+            self.seat.leave();
+            return Poll::Ready(());
+        }
+        ready!(self.seat.poll_take(context));
+        self.pace.multiplexes();
+        Poll::Ready(())
+    }
+
     /// Reads from the stream, if the gate is open for this connection.
     fn poll_more(
         &mut self,
@@ -129,6 +148,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let socket = &mut *self;
         loop {
+            ready!(socket.poll_seat(context));
             if socket.intake.give(buffer) {
                 return Poll::Ready(Ok(()));
             }
@@ -143,8 +163,13 @@ impl AsyncRead for Socket {
                 return Poll::Ready(Ok(()));
             }
             socket.pace.received(Instant::now());
+            let was_http2 = socket.intake.framing.is_http2();
             if socket.intake.take(came, &socket.pace)? {
-                return Poll::Ready(Ok(()));
+                if was_http2 == socket.intake.framing.is_http2() {
+                    return Poll::Ready(Ok(()));
+                }
+                // The library must not see that it is HTTP/2 before there is a seat.
+                socket.intake.ready.extend(came);
             }
             buffer.set_filled(before);
         }
@@ -191,7 +216,7 @@ impl Intake {
 
     /// Takes what came; whether all of it can be given as it is. Otherwise, what can be is ready.
     fn take(&mut self, came: &[u8], pace: &Pace) -> io::Result<bool> {
-        if self.framing.is_over() {
+        if self.framing.is_http2() {
             return Ok(true);
         }
         let was_held = !self.held.is_empty();

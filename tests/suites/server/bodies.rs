@@ -1,5 +1,6 @@
 //! Bodies that are too long, too slow, or of no interest to the other side.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -47,7 +48,7 @@ async fn a_refusal_is_readable_though_the_body_was_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_readable_over_http2_and_leaves_the_connection() {
     let served = Served::start("", refusing()).await;
-    let mut client = http2(&served).await;
+    let mut client = http2(served.address).await;
     for bytes in [1_000, 1 << 20, 6 << 20] {
         let request = Request::post("http://x/").body(full(vec![b'x'; bytes]));
         let sent = timeout(PATIENCE, client.send_request(request.expect("valid"))).await;
@@ -163,7 +164,7 @@ async fn a_response_that_nobody_takes_is_cut_and_a_slow_one_is_not() {
     are(&under_way, 1).await;
     are(&under_way, 0).await;
 
-    let mut client = http2(&served).await;
+    let mut client = http2(served.address).await;
     let request = Request::get("http://x/endless").body(full(Vec::new()));
     let unread = client
         .send_request(request.expect("valid"))
@@ -200,10 +201,8 @@ fn full(bytes: Vec<u8>) -> Full<Bytes> {
 }
 
 /// An HTTP/2 client in the clear.
-pub async fn http2(served: &Served) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
-    let stream = TcpStream::connect(served.address)
-        .await
-        .expect("it listens");
+pub async fn http2(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.expect("it listens");
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (client, connection) = handshake.await.expect("it speaks HTTP/2");

@@ -284,7 +284,7 @@ async fn what_comes_before_a_malformed_head_is_answered_and_nothing_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_beside_another_authority_is_refused_over_http2_too() {
     let served = strict().await;
-    let mut client = super::bodies::http2(&served).await;
+    let mut client = super::bodies::http2(served.address).await;
     for (method, host, status) in [
         ("GET", "x", 200),
         ("GET", "X", 200),

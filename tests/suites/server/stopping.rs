@@ -83,7 +83,7 @@ async fn what_is_under_way_finishes_and_nothing_new_begins() {
     answer(&mut idle).await;
     let mut silent = served.connect().await;
     let mut under_way = ask(&served, "/slow").await;
-    let mut client = http2(&served).await;
+    let mut client = http2(served.address).await;
     let request = axum::extract::Request::get("http://x/slow").body(Default::default());
     let multiplexed = tokio::spawn(client.send_request(request.expect("valid")));
     slow.are_under_way(2).await;
