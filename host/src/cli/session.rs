@@ -211,7 +211,7 @@ pub(crate) fn database_file(global: &Global, config: &Config) -> Result<PathBuf,
     match config.storage.url_in(&global.data) {
         StorageUrl::Sqlite(file) => Ok(file),
         StorageUrl::Postgres(url) => Err(Failure::Usage(format!(
-            "the data is in {url}, and this command copies SQLite files; PostgreSQL's own tools (`pg_dump`, base backups with a WAL archive) back that up and restore it, as README says under \"More than one host\""
+            "the data is in {url}, and this command copies SQLite files; PostgreSQL's own tools (`pg_dump`, base backups with a WAL archive) back that up and restore it, as docs/postgres.md says"
         ))),
     }
 }

@@ -57,7 +57,7 @@ impl OpenBao {
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
-    /// A token for the policy that the README gives, with changes.
+    /// A token for the policy that docs/keys.md gives, with changes.
     pub fn token(&self, name: &str, rules: &str) -> String {
         self.done(
             &format!("/v1/sys/policies/acl/{name}"),

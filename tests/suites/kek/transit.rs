@@ -13,7 +13,7 @@ use crate::conformance;
 use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
 use crate::openbao::{OpenBao, ROOT_TOKEN};
 
-/// What the README says that a host needs.
+/// What docs/keys.md says that a host needs.
 pub const POLICY: &str = r#"
     path "transit/encrypt/tavora" { capabilities = ["update"] }
     path "transit/decrypt/tavora" { capabilities = ["update"] }

@@ -633,7 +633,11 @@ fn what_copies_files_says_that_a_server_has_its_own_tools() {
         refused(
             &ended,
             2,
-            &["postgres://me@localhost/vault", "pg_dump", "README"],
+            &[
+                "postgres://me@localhost/vault",
+                "pg_dump",
+                "docs/postgres.md",
+            ],
         );
         assert!(!ended.stderr.contains("s3cret"), "{ended:?}");
     }

@@ -1,5 +1,5 @@
-//! What a tool author copies, in each of its languages: built by the commands of the README, listed in `tavora.toml`, and
-//! called. That the README's commands work for the built-in tools' author is not shown here.
+//! What a tool author copies, in each of its languages: built by the commands of docs/tools.md, listed in `tavora.toml`, and
+//! called. That the page's commands work for the built-in tools' author is not shown here.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -21,13 +21,13 @@ use vault_core::AuditQuery;
 
 use super::workspace::root;
 
-const PAGE: &str = "### Write a tool in ten minutes";
+const PAGE: &str = "\n## Write a tool in ten minutes";
 
 /// The port of the template's upstream. The copies take another: tests run beside each other.
 const PORT: &str = "8199";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_page_works_word_by_word() {
+async fn the_page_for_authors_works_word_by_word() {
     let author = Author::new();
     author.copy();
     author.run("cargo xtask tool");
@@ -139,8 +139,8 @@ struct Author {
 
 impl Author {
     fn new() -> Self {
-        let readme = std::fs::read_to_string(root().join("README.md")).expect("UTF-8");
-        let (_, page) = readme.split_once(PAGE).expect("the README has the page");
+        let tools = std::fs::read_to_string(root().join("docs/tools.md")).expect("UTF-8");
+        let (_, page) = tools.split_once(PAGE).expect("it has the page");
         let page = page.split("\n#").next().expect("a split has a first part");
         let blocks = page.split("```sh\n").skip(1);
         let blocks =
