@@ -36,7 +36,7 @@ pub fn run(project: &Project) -> Result<ExitCode> {
     }
     print_figures(&crates, &surveys);
     let findings = findings(&crates, &surveys)?;
-    println!("\n{} findings", findings.len());
+    println!("\nfindings: {}", findings.len());
     findings.iter().for_each(|finding| println!("{finding}"));
     Ok(match findings.is_empty() {
         true => ExitCode::SUCCESS,
