@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::module::{Meaning, Mention, Module, Tree};
+use super::module::{Meaning, Mention, Module, Route, Tree};
 
 /// From a file to the file that defines an item it names, with the names of such items.
 pub type Arrows = BTreeMap<(usize, usize), BTreeSet<String>>;
@@ -101,13 +101,7 @@ impl Resolver<'_> {
                     Target::Item { is_type: false, .. } => {}
                     Target::Module(module) if segment == "super" => next.push(self.parent(module)),
                     Target::Module(module) => {
-                        let made_by_a_macro = || {
-                            vec![Target::Item {
-                                file: self.modules[module].file,
-                                name: segment.clone(),
-                                is_type: true,
-                            }]
-                        };
+                        let made_by_a_macro = || vec![self.item(module, segment, true)];
                         let found = self.find(module, segment, seen);
                         next.extend(found.unwrap_or_else(made_by_a_macro));
                     }
@@ -121,7 +115,9 @@ impl Resolver<'_> {
     fn find(&self, at: usize, name: &str, seen: &mut Seen) -> Option<Vec<Target>> {
         let key = (at, name.to_owned());
         if seen.contains(&key) {
-            return None;
+            // `pub use self::name::name`: the import needs the module of the same name.
+            let targets = self.meanings(at, name, |_| Vec::new());
+            return (!targets.is_empty()).then_some(targets);
         }
         seen.push(key);
         let found = self.find_unseen(at, name, seen);
@@ -131,22 +127,11 @@ impl Resolver<'_> {
 
     fn find_unseen(&self, at: usize, name: &str, seen: &mut Seen) -> Option<Vec<Target>> {
         let module = &self.modules[at];
-        let item = |is_type| Target::Item {
-            file: module.file,
-            name: name.to_owned(),
-            is_type,
-        };
-        if let Some(meanings) = module.names.get(name) {
-            let targets = meanings.iter().flat_map(|meaning| match meaning {
-                Meaning::Module(it) => vec![Target::Module(*it)],
-                Meaning::Type => vec![item(true)],
-                Meaning::Value | Meaning::Macro => vec![item(false)],
-                Meaning::Import(route) => self.follow(at, route, seen),
-            });
-            return Some(targets.collect());
+        if module.names.contains_key(name) {
+            return Some(self.meanings(at, name, |route| self.follow(at, route, seen)));
         }
         if module.generated.contains(name) {
-            return Some(vec![item(true)]);
+            return Some(vec![self.item(at, name, true)]);
         }
         let mut is_open = false;
         let mut targets = Vec::new();
@@ -168,18 +153,40 @@ impl Resolver<'_> {
         }
     }
 
+    /// What the module itself says of `name`, with `import` for what it imports.
+    fn meanings(
+        &self,
+        at: usize,
+        name: &str,
+        mut import: impl FnMut(&Route) -> Vec<Target>,
+    ) -> Vec<Target> {
+        let meanings = self.modules[at].names.get(name).into_iter().flatten();
+        let targets = meanings.flat_map(|meaning| match meaning {
+            Meaning::Module(it) => vec![Target::Module(*it)],
+            Meaning::Type => vec![self.item(at, name, true)],
+            Meaning::Value | Meaning::Macro => vec![self.item(at, name, false)],
+            Meaning::Import(route) => import(route),
+        });
+        targets.collect()
+    }
+
+    fn item(&self, at: usize, name: &str, is_type: bool) -> Target {
+        Target::Item {
+            file: self.modules[at].file,
+            name: name.to_owned(),
+            is_type,
+        }
+    }
+
     /// A `macro_rules!` of a module further out.
     fn macro_further_out(&self, at: usize, name: &str) -> Option<Target> {
         let mut module = &self.modules[at];
         loop {
-            module = &self.modules[module.parent?];
+            let outer = module.parent?;
+            module = &self.modules[outer];
             let meanings = module.names.get(name).into_iter().flatten();
             if meanings.into_iter().any(|it| matches!(it, Meaning::Macro)) {
-                return Some(Target::Item {
-                    file: module.file,
-                    name: name.to_owned(),
-                    is_type: false,
-                });
+                return Some(self.item(outer, name, false));
             }
         }
     }
@@ -241,6 +248,17 @@ mod tests {
             ("c.rs", "use crate::a::X; fn f(_: crate::X) {}"),
         ]);
         assert_eq!(found, ["c.rs -> a/b.rs: X", "a/b.rs -> a/g.rs: Y"]);
+    }
+
+    #[test]
+    fn a_function_named_like_its_module_is_found() {
+        let found = shown(&[
+            ("lib.rs", "mod a; mod c;"),
+            ("a.rs", "mod b; pub use self::b::b;"),
+            ("a/b.rs", "pub fn b() {}"),
+            ("c.rs", "use crate::a::b;"),
+        ]);
+        assert_eq!(found, ["c.rs -> a/b.rs: b"]);
     }
 
     #[test]
