@@ -1,12 +1,15 @@
-//! The checks that run no code: form, clippy's findings, and what the project depends on. They are part of
+//! The checks that run no code: floors, form, clippy's findings, and what the project depends on. They are part of
 //! `cargo xtask test`. A tool that is not installed is skipped, and that is said.
 
 use crate::project::Project;
-use crate::step;
 use crate::test::Report;
+use crate::{floors, step};
 
 /// Adds a row for each check and workspace.
 pub fn run(project: &Project, report: &mut Report) {
+    step::say("Checking the floors");
+    report.step("floors", || floors::check(project));
+
     // Each check, and where it runs: the project's two workspaces.
     let checks: [(&str, &[&str]); 3] = [
         ("fmt", &["--all", "--check"]),

@@ -6,6 +6,7 @@ mod c_compiler;
 mod debian;
 mod demo;
 mod dev;
+mod floors;
 mod guests;
 mod lint;
 mod project;
@@ -31,6 +32,7 @@ usage: cargo xtask TASK [ARGUMENTS]
   dev      build everything and start an embedded platform (arguments go to `tavora-host dev`)
   test     build everything, run every test and every lint (--long kills longer; with other arguments,
            run what `cargo test` runs with them)
+  floors   tell which files need each other in a circle, and which crates depend upward
   test-tools
            install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)
@@ -58,6 +60,7 @@ fn run() -> Result<ExitCode> {
         "demo" => demo::run(&project, &rest),
         "dev" => dev::run(&project, &rest),
         "test" => test::run(&project, &rest),
+        "floors" => floors::run(&project),
         "test-tools" => test_tools::run(&project).map(|complete| match complete {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(2),

@@ -24,6 +24,11 @@ impl Project {
         }
     }
 
+    /// The folder of the root workspace.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The workspace of the guests.
     pub fn guest_tools(&self) -> PathBuf {
         self.root.join("guest-tools")
