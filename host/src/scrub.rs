@@ -13,7 +13,7 @@
 //! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not decode base64 or
 //! hex to look for escapes inside, and does not follow a value that is split over several messages. At the edges
 //! of a base64 text, the one character that mixes the secret's first or last byte with its neighbour (at most four
-//! bits of that byte) is left alone. A stream does not wait for what follows one digit of base64 at the end of a line.
+//! bits of that byte) is left alone.
 //!
 //! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber is dropped.
 //! That is why it is matched here and not by an automaton of a library, which would copy it into tables that
@@ -148,8 +148,8 @@ impl Scrubber {
         Scan::of(context).run(&self.patterns, bytes, false, |piece| match piece {
             Piece::Clean(range) if range.len() == bytes.len() => {}
             Piece::Clean(range) => clean.extend_from_slice(&bytes[range]),
-            Piece::Secret(name) => {
-                write_marker(&mut clean, name);
+            Piece::Secret { name, quote } => {
+                write_marker(&mut clean, name, quote);
                 if !blocked.contains(name) {
                     blocked.insert(name.to_owned());
                 }
@@ -173,10 +173,10 @@ impl Scrubber {
 }
 
 /// What stands in a secret's place.
-fn write_marker(clean: &mut Vec<u8>, name: &str) {
-    clean.extend_from_slice(b"[redacted:");
-    clean.extend_from_slice(name.as_bytes());
-    clean.push(b']');
+fn write_marker(clean: &mut Vec<u8>, name: &str, quote: &str) {
+    for part in [quote, "[redacted:", name, "]", quote] {
+        clean.extend_from_slice(part.as_bytes());
+    }
 }
 
 #[cfg(test)]

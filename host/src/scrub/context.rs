@@ -41,6 +41,18 @@ impl Context {
         }
     }
 
+    /// Whether what is at `at`, to which the text is read, is a number of JSON. In its place a text has to stand, or no
+    /// program can read the rest.
+    pub(super) fn is_number(&mut self, text: &[u8], at: usize) -> bool {
+        match self {
+            Self::Text | Self::Name => false,
+            Self::Json(walk) => {
+                walk.to(text, at);
+                !walk.in_string && text.get(at).is_some_and(|byte| byte.is_ascii_digit())
+            }
+        }
+    }
+
     /// For the next part of the text, when this part is settled up to `settled`. `start` is how it was at the
     /// part's beginning.
     pub(super) fn settle(&mut self, start: Option<Walk>, text: &[u8], settled: usize) {

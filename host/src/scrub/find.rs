@@ -14,8 +14,8 @@ use super::spelling::MAX_SPELLING_BYTES;
 pub(super) enum Piece<'n> {
     /// Nothing is in it.
     Clean(Range<usize>),
-    /// A value of the secret of this name was here.
-    Secret(&'n str),
+    /// A value of the secret of this name was here. What is written in its place stands between two of `quote`.
+    Secret { name: &'n str, quote: &'n str },
 }
 
 /// A text that comes in parts. Each part begins where the last one was settled.
@@ -34,14 +34,24 @@ struct Open {
     names: Vec<Arc<str>>,
     /// The one whose value ends where it ends.
     ended: Option<Arc<str>>,
+    /// It is a number of JSON, or in one: all of the number goes.
+    is_number: bool,
 }
 
 impl Open {
-    fn new(found: Found, end: usize) -> Self {
+    fn new(found: Found, end: usize, is_number: bool) -> Self {
         Self {
             end,
             names: found.names,
             ended: found.ended,
+            is_number,
+        }
+    }
+
+    fn piece(&self) -> Piece<'_> {
+        Piece::Secret {
+            name: self.name(),
+            quote: if self.is_number { "\"" } else { "" },
         }
     }
 
@@ -91,7 +101,7 @@ impl Scan {
             let next = places.next(at, &self.before, &mut self.context);
             let (place_at, place) = next.unwrap_or((text.len(), Place::Nothing));
             if let Some(open) = self.open.take_if(|open| open.end <= place_at) {
-                each(Piece::Secret(open.name()));
+                each(open.piece());
                 passed = open.end;
             }
             let found = match place {
@@ -103,23 +113,36 @@ impl Scan {
             if end > text.len() && more {
                 break escape_around(text, place_at).start;
             }
-            let end = end.min(text.len());
+            let mut end = end.min(text.len());
+            let mut start = escape_around(text, place_at).start;
+            let is_number = self.context.is_number(text, place_at);
+            if is_number {
+                let is_of_number = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                start -= text[passed..start]
+                    .iter()
+                    .rev()
+                    .take_while(is_of_number)
+                    .count();
+                end += text[end..].iter().take_while(is_of_number).count();
+                if end == text.len() && more {
+                    break start;
+                }
+            }
             match &mut self.open {
                 None => {
-                    let start = escape_around(text, place_at).start;
                     // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY is the text's own.
                     let blanks = text[start..end].iter().take_while(|&&it| it == b' ');
                     let start = start + blanks.count();
                     each(Piece::Clean(passed..start.max(passed)));
                     passed = passed.max(start);
-                    self.open = Some(Open::new(found, end));
+                    self.open = Some(Open::new(found, end, is_number));
                 }
                 Some(open) => {
                     if !open.join(&found, end) && end > open.end {
                         // Another one begins before this one ends.
-                        each(Piece::Secret(open.name()));
+                        each(open.piece());
                         passed = open.end;
-                        *open = Open::new(found, end);
+                        *open = Open::new(found, end, is_number);
                     }
                 }
             }

@@ -83,9 +83,9 @@ impl StreamScrubber {
             match piece {
                 Piece::Clean(range) if !has_changed => only = Some(range),
                 Piece::Clean(range) => clean.extend_from_slice(&text[range]),
-                Piece::Secret(name) => {
+                Piece::Secret { name, quote } => {
                     has_changed = true;
-                    super::write_marker(&mut clean, name);
+                    super::write_marker(&mut clean, name, quote);
                     if !blocked.contains(name) {
                         blocked.insert(name.to_owned());
                     }

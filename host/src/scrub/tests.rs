@@ -220,24 +220,56 @@ fn a_spelling_that_can_be_read_in_two_ways_is_read_in_both() {
     }
 }
 
-#[test]
-fn a_stream_waits_behind_a_line_end_that_is_spelled() {
-    let scrubber = Arc::new(Scrubber::new([("key", "0123456789")]));
-    let encoded = b64::STANDARD.encode("0123456789");
-    let text = format!("\"{}\\n{}\"", &encoded[..1], &encoded[1..]);
+/// What comes out of a stream, wherever the text that goes in is cut in two.
+fn cut_anywhere(new: impl Fn() -> StreamScrubber, text: &str, expected: &str) {
     for cut in 0..text.len() {
-        let mut stream = StreamScrubber::new(scrubber.clone());
-        let mut out = stream
-            .push(Bytes::copy_from_slice(&text.as_bytes()[..cut]))
-            .to_vec();
-        out.extend_from_slice(&stream.push(Bytes::copy_from_slice(&text.as_bytes()[cut..])));
+        let mut stream = new();
+        let (first, second) = text.as_bytes().split_at(cut);
+        let mut out = stream.push(Bytes::copy_from_slice(first)).to_vec();
+        out.extend_from_slice(&stream.push(Bytes::copy_from_slice(second)));
         out.extend_from_slice(&stream.finish());
-        assert_eq!(
-            String::from_utf8_lossy(&out),
-            "\"[redacted:key]\"",
-            "cut at {cut}"
-        );
+        assert_eq!(String::from_utf8_lossy(&out), expected, "cut at {cut}");
     }
+}
+
+#[test]
+fn a_stream_waits_behind_a_line_end_among_digits() {
+    let scrubber = Arc::new(Scrubber::new([("key", "0123456789")]));
+    let forms = [
+        b64::STANDARD.encode("0123456789"),
+        hex::encode("0123456789"),
+    ];
+    for (form, line_end) in forms
+        .iter()
+        .flat_map(|form| ["\\n", "\n", "\r\n"].map(|it| (form, it)))
+    {
+        let text = format!("\"{}{line_end}{}\"", &form[..1], &form[1..]);
+        let new = || StreamScrubber::new(scrubber.clone());
+        cut_anywhere(new, &text, "\"[redacted:key]\"");
+    }
+}
+
+#[test]
+fn a_stream_of_json_has_a_text_where_a_number_was() {
+    // As of a bot's token, whose first part is the bot's id.
+    let scrubber = Arc::new(Scrubber::new([(
+        "bot",
+        "1234567890:AAF-x0yZ1w2V3u4T5s6R7q8P9o",
+    )]));
+    let new = || StreamScrubber::of_json(scrubber.clone());
+    let text = r#"{"id":1234567890,"other":[1234567890],"short":1234567}"#;
+    let expected = text.replace("1234567890", r#""[redacted:bot]""#);
+    cut_anywhere(new, text, &expected);
+    // All of the number goes, as far as it has not passed already.
+    let text = text.replace("1234567890", "-51234567890.5e3");
+    let mut stream = new();
+    let out = [stream.push(Bytes::from(text)), stream.finish()].concat();
+    assert_eq!(out, expected.as_bytes());
+    cut_anywhere(
+        new,
+        r#"{"id":"no 1234567890"}"#,
+        r#"{"id":"no [redacted:bot]"}"#,
+    );
 }
 
 /// Every echo in one text, with text between that is like the beginnings of forms.

@@ -37,8 +37,6 @@ struct Step {
     gap: usize,
     /// A line break is among them. There is one at most: an empty line ends an event, and a text.
     has_break: bool,
-    /// It is spelled, and so no line of the text ends with it.
-    is_spelled: bool,
 }
 
 impl<'p> Look<'p> {
@@ -78,7 +76,6 @@ impl<'p> Look<'p> {
                 read: 0,
                 gap: 0,
                 has_break: false,
-                is_spelled: false,
             });
         }
         if more && look.is_cut {
@@ -107,8 +104,7 @@ impl<'p> Look<'p> {
         }
         self.seen.push(state);
         let here = spellings(self.text, step.at);
-        // One digit at the end of a line is not waited for: too many lines would be.
-        self.is_cut |= here.is_cut && (!step.has_break || step.is_spelled || step.read > 1);
+        self.is_cut |= here.is_cut;
         for spelled in here.as_slice() {
             self.take(&step, spelled);
         }
@@ -129,14 +125,12 @@ impl<'p> Look<'p> {
                 Symbol::Digit(symbol) => {
                     self.after_a_prefix(byte, &next);
                     next.gap = 0;
-                    (next.has_break, next.is_spelled) = (false, false);
+                    next.has_break = false;
                     self.narrow(&mut next, symbol);
                 }
                 Symbol::Gap if byte == b'\n' && step.has_break => return,
                 Symbol::Gap if spelled.bytes().len() == 1 => {
                     next.has_break |= byte == b'\n';
-                    let is_break = |byte| matches!(byte, b'\r' | b'\n');
-                    next.is_spelled |= is_break(byte) && !is_break(self.text[step.at]);
                     return self.skip(&next);
                 }
                 Symbol::Gap | Symbol::Other => return,
