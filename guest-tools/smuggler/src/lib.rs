@@ -76,10 +76,14 @@ fn send(to: &str, part: &str, load: &str) -> Result<String, ToolError> {
         "method" => Method::Other(load.to_owned()),
         _ => Method::Post,
     };
-    let authority = to.strip_prefix("http://").ok_or_else(|| refused("URL"))?;
+    let (scheme, authority) = match to.split_once("://") {
+        Some(("http", authority)) => (Scheme::Http, authority),
+        Some(("https", authority)) => (Scheme::Https, authority),
+        _ => return Err(refused("URL")),
+    };
     request
         .set_method(&method)
-        .and_then(|()| request.set_scheme(Some(&Scheme::Http)))
+        .and_then(|()| request.set_scheme(Some(&scheme)))
         .and_then(|()| request.set_authority(Some(authority)))
         .and_then(|()| request.set_path_with_query(Some(&path)))
         .map_err(|()| refused("head"))?;
@@ -95,6 +99,9 @@ fn send(to: &str, part: &str, load: &str) -> Result<String, ToolError> {
         _ => [].chunks(PIECE_BYTES),
     };
     let stream = body.write().map_err(|()| refused("body"))?;
+    if part == "nothing, again and again" {
+        while stream.blocking_write_and_flush(&[]).is_ok() {}
+    }
     for piece in load {
         if stream.blocking_write_and_flush(piece).is_err() {
             break;

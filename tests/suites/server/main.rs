@@ -6,6 +6,7 @@ mod bodies;
 mod connections;
 mod heads;
 mod host_names;
+mod hostile_tool;
 mod serve;
 mod served;
 mod stopping;

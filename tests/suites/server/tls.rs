@@ -22,7 +22,7 @@ use super::serve::serve;
 use super::served::{Served, rest};
 
 /// A certificate for `localhost` in the files `cert.pem` and `key.pem` of `folder`.
-fn certificate(folder: &Path) -> CertificateDer<'static> {
+pub fn certificate(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a valid name");
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("writable");
     key(folder, &made.signing_key.serialize_pem());
