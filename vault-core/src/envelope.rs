@@ -32,6 +32,7 @@ use crate::{
     aead::{Aead, NONCE_BYTES, NotAuthentic, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
     key::{Dek, KekError, KekId, KekProvider, Keyring, fill_random},
+    revision::Revision,
     secret::{InvalidSecretValue, SECRET_VALUE_MAX_BYTES, SecretValue},
 };
 
@@ -140,6 +141,11 @@ impl PayloadDigest {
                 .into(),
         )
     }
+}
+
+/// The revision of a secret by its payload, or by [`PAYLOAD_HEAD_BYTES`] of it.
+pub(crate) fn revision_of(payload: &[u8]) -> Revision {
+    Revision::derive(&payload[..payload.len().min(PAYLOAD_HEAD_BYTES)])
 }
 
 async fn unwrap_dek(keyring: &Keyring, sealed: &SealedSecret) -> Result<Dek, OpenError> {

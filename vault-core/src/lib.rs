@@ -71,7 +71,7 @@ pub use self::{
         VaultName,
     },
     oddity::{Oddity, SECRET_VALUE_SHORT_BYTES, is_invisible, oddities, without_surroundings},
-    revision::{Condition, InvalidRevision, Revision},
+    revision::{Condition, ConditionNotMet, InvalidRevision, Revision},
     rights::Rights,
     secret::{
         InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,

@@ -4,7 +4,7 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc};
 
-use crate::key::KekId;
+use crate::{key::KekId, revision::ConditionNotMet};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -202,4 +202,10 @@ pub enum StoreError {
     /// Anything else that the database said.
     #[error("the database reports an error")]
     Backend(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl From<ConditionNotMet> for StoreError {
+    fn from(ConditionNotMet: ConditionNotMet) -> Self {
+        Self::PreconditionFailed
+    }
 }

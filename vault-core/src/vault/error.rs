@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::{
     key::{KekError, KekId, KekTrouble},
     name::{AppSlug, InvalidAppSlug, VaultName},
+    revision::ConditionNotMet,
     store::StoreError,
 };
 
@@ -161,5 +162,11 @@ impl From<StoreError> for VaultError {
             StoreError::PreconditionFailed => Self::PreconditionFailed,
             other => Self::Store(other),
         }
+    }
+}
+
+impl From<ConditionNotMet> for VaultError {
+    fn from(ConditionNotMet: ConditionNotMet) -> Self {
+        Self::PreconditionFailed
     }
 }

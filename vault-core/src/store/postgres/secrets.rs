@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     audit::{AuditDraft, outcome},
-    envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
+    envelope::{self, PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
-    revision::{Condition, Revision},
+    revision::Condition,
     secret::{RedactedSecret, SecretName},
     store::{
         KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
@@ -249,7 +249,7 @@ impl Change for Put {
             version,
             created_at: time(&row, 0)?,
             updated_at: time(&row, 1)?,
-            revision: Revision::of_payload(payload),
+            revision: envelope::revision_of(payload),
         };
         Ok(PutOutcome::Stored { view, wraps })
     }
@@ -280,7 +280,7 @@ impl Change for Delete {
             .await?
             .ok_or(StoreError::NotFound)?;
         self.condition
-            .check(|| Ok(head(&row)?.map(|head| head.revision)))?;
+            .check::<StoreError>(|| Ok(head(&row)?.map(|head| head.revision)))?;
         let delete = "DELETE FROM secrets WHERE vault_id = $1 AND name = $2";
         let existed = group.change(delete, &[&self.vault_id, &self.name]).await? == 1;
         let entry = self.entry.clone();
@@ -322,6 +322,6 @@ fn head(row: &Row) -> Result<Option<SecretHead>, StoreError> {
     Ok(Some(SecretHead {
         version: count(row, 0)?,
         created_at: time(row, 1)?,
-        revision: Revision::of_payload(column(row, 2)?),
+        revision: envelope::revision_of(column(row, 2)?),
     }))
 }
