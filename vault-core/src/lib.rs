@@ -46,6 +46,7 @@ mod revision;
 mod rights;
 mod secret;
 pub mod store;
+mod token;
 mod vault;
 
 pub use self::{

@@ -11,7 +11,6 @@ mod release;
 mod rewrap;
 mod secrets;
 mod tally;
-mod token;
 
 use std::{
     sync::{Arc, RwLock, atomic::AtomicBool},
@@ -21,7 +20,6 @@ use std::{
 use jiff::Timestamp;
 
 use self::tally::Tally;
-pub(crate) use self::token::token_prefix;
 pub use self::{
     audit::AuditExport,
     error::VaultError,

@@ -181,7 +181,7 @@ fn api_key(row: &Row) -> Result<ApiKeyRow, StoreError> {
         id,
         app_id: column(row, 1)?,
         name: column(row, 2)?,
-        prefix: crate::vault::token_prefix(id),
+        prefix: crate::token::token_prefix(id),
         created_at: time(row, 3)?,
         expires_at: optional_time(row, 4)?,
         revoked_at: optional_time(row, 5)?,

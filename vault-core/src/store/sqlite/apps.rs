@@ -155,7 +155,7 @@ fn api_key(row: &Row<'_>) -> rusqlite::Result<ApiKeyRow> {
         id,
         app_id: row.get(1)?,
         name: row.get(2)?,
-        prefix: crate::vault::token_prefix(id),
+        prefix: crate::token::token_prefix(id),
         created_at: time(row, 3)?,
         expires_at: optional_time(row, 4)?,
         revoked_at: optional_time(row, 5)?,
