@@ -4,7 +4,7 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc};
 
-use crate::{key::KekId, revision::ConditionNotMet};
+use crate::{audit::DamagedEntry, key::KekId, revision::ConditionNotMet};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -207,5 +207,13 @@ pub enum StoreError {
 impl From<ConditionNotMet> for StoreError {
     fn from(ConditionNotMet: ConditionNotMet) -> Self {
         Self::PreconditionFailed
+    }
+}
+
+impl From<DamagedEntry> for StoreError {
+    fn from(DamagedEntry: DamagedEntry) -> Self {
+        Self::Damaged {
+            what: "an audit entry",
+        }
     }
 }

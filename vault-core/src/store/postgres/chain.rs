@@ -263,7 +263,7 @@ async fn newest(
     for row in &rows {
         let place: i64 = column(row, 20)?;
         last_place = Some(place);
-        match entry_row(row).and_then(AuditEntry::try_from) {
+        match entry_row(row).and_then(|row| Ok(AuditEntry::try_from(row)?)) {
             Ok(entry) => entries.push(entry),
             Err(StoreError::Damaged { .. }) => {
                 tracing::warn!(place, "a damaged audit entry is left out of a list");

@@ -125,7 +125,7 @@ fn newest(
         (seen, last_place) = (seen + 1, Some(place));
         match entry_row(row)
             .map_err(StoreError::from)
-            .and_then(AuditEntry::try_from)
+            .and_then(|row| Ok(AuditEntry::try_from(row)?))
         {
             Ok(entry) => entries.push(entry),
             Err(StoreError::Damaged { .. }) => {
