@@ -31,7 +31,8 @@ pub use self::{
 use crate::{
     aead::{Aead, NONCE_BYTES, NotAuthentic, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
-    key::{Dek, KekError, KekId, KekProvider, Keyring, fill_random},
+    key::{Dek, KekError, KekId, KekProvider, Keyring},
+    random::fill_random,
     revision::Revision,
     secret::{InvalidSecretValue, SECRET_VALUE_MAX_BYTES, SecretValue},
 };

@@ -42,6 +42,7 @@ mod key;
 mod metadata;
 mod name;
 mod oddity;
+mod random;
 mod revision;
 mod rights;
 mod secret;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{id::ApiKeyId, key::fill_random};
+use crate::{id::ApiKeyId, random::fill_random};
 
 const START: &str = "tvr_";
 const SECRET_BYTES: usize = 32;
