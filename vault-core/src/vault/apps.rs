@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{SecretVaults, VaultError, milliseconds, not_found};
+use super::{SecretVaults, VaultError, error::not_found};
 use crate::{
     app::{ApiKeyView, App},
     audit::{AuditDraft, Caller, Subject, action, subject_kind},
@@ -172,4 +172,12 @@ impl SecretVaults {
             Err(VaultError::ApiKeyRefused)
         }
     }
+}
+
+/// As precise as times are kept, so that what is returned is what is read later. The last second of time has no
+/// milliseconds that could be read back.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    let last = Timestamp::MAX.as_second() * 1000;
+    Timestamp::from_millisecond(at.as_millisecond().min(last))
+        .expect("a time is one without its microseconds too")
 }

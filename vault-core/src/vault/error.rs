@@ -170,3 +170,11 @@ impl From<ConditionNotMet> for VaultError {
         Self::PreconditionFailed
     }
 }
+
+/// Names what is missing, where the store only says that something is.
+pub(super) fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
+    move |error| match error {
+        StoreError::NotFound => VaultError::NotFound { what },
+        other => other.into(),
+    }
+}

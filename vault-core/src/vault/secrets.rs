@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{SecretVaults, VaultError, not_found};
+use super::{SecretVaults, VaultError, error::not_found};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action},
     envelope::{self, PayloadDigest, SecretBinding},
