@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
+    PostgresStore,
+    ask::Ask,
     columns::{column, now_ms, optional_time, readable, time},
     group::{Change, Group},
 };

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, Transaction, types::ToSql};
 
 use super::{
-    Ask,
+    ask::{Ask, Param},
     columns::{column, count},
-    connections::{Connection, Param},
+    connections::Connection,
 };
 use crate::{
     audit::{

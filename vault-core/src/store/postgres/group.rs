@@ -20,11 +20,11 @@ use tokio::sync::oneshot;
 use tokio_postgres::{Row, Statement};
 
 use super::{
-    Ask,
+    ask::{Ask, Param},
     chain::Entries,
     columns::column,
-    connections::{Connection, Param},
-    secrets,
+    connections::Connection,
+    find,
 };
 use crate::{
     audit::{AuditDraft, AuditEntry, ChainHash, ChainName},
@@ -252,7 +252,7 @@ impl<'a> Group<'a> {
             .unzip();
         let head = connection.prepare_cached(HEAD).await?;
         let lock = connection.prepare_cached(LOCK).await?;
-        let find = connection.prepare_cached(secrets::FIND).await?;
+        let find = connection.prepare_cached(find::FIND).await?;
         let name = chain.as_str();
         let ((), head, _, found) = try_join4(
             connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
@@ -270,7 +270,7 @@ impl<'a> Group<'a> {
         let found = apps
             .into_iter()
             .zip(names)
-            .zip(found.iter().map(secrets::found));
+            .zip(found.iter().map(find::found));
         Ok(Self {
             connection,
             chain,

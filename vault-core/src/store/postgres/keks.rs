@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    Ask,
+    ask::{Ask, Param},
     columns::{column, count, now_ms, readable},
-    connections::Param,
     group::{Change, Group},
 };
 use crate::{

@@ -5,9 +5,9 @@ use futures::future::{join, try_join};
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
+    PostgresStore,
+    ask::{Ask, Param},
     columns::{column, count, now_ms, readable, signed, time},
-    connections::Param,
     group::{Change, Group},
     keks,
 };
@@ -18,39 +18,8 @@ use crate::{
     key::KekId,
     revision::Condition,
     secret::{RedactedSecret, SecretName},
-    store::{
-        KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
-        release::Found,
-    },
+    store::{KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError},
 };
-
-/// What is behind each of the names that apps ask for. A designation of another app's vault can only come from
-/// tampering; it designates nothing. The limits keep every search on its index, whatever PostgreSQL knows of the tables.
-pub(super) const FIND: &str = "SELECT d.id, d.metadata, s.version, s.kek_id, s.wrapped, s.payload
-    FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (app_id, name, place)
-    LEFT JOIN LATERAL (SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
-        WHERE a.id = asked.app_id LIMIT 1) d ON TRUE
-    LEFT JOIN LATERAL (SELECT version, kek_id, wrapped, payload FROM secrets
-        WHERE vault_id = d.id AND name = asked.name LIMIT 1) s ON TRUE
-    ORDER BY asked.place";
-
-/// A row of [`FIND`].
-pub(super) fn found(row: &Row) -> Result<Found, StoreError> {
-    let Some(vault_id) = column::<Option<VaultId>>(row, 0)? else {
-        return Ok(Found::NoVaultDesignated);
-    };
-    if column::<Option<i64>>(row, 2)?.is_none() {
-        return Ok(Found::NoSecret { vault_id });
-    }
-    Ok(Found::Secret {
-        vault_id,
-        metadata: column(row, 1)?,
-        version: count(row, 2)?,
-        kek_id: column(row, 3)?,
-        wrapped: column(row, 4)?,
-        payload: column(row, 5)?,
-    })
-}
 
 /// A vault of an app, and in the same row its secret of this name if there is one.
 const HEAD: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $4)

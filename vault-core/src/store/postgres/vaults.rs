@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
+    PostgresStore,
+    ask::{Ask, Param},
     columns::{column, count, now_ms, readable, time},
-    connections::Param,
     group::{Change, Group},
 };
 use crate::{

@@ -13,7 +13,8 @@ use tokio::{
 };
 
 use super::{
-    Attempts, PostgresOptions,
+    PostgresOptions,
+    attempts::Attempts,
     connections::Connections,
     group::{Change, Failed, Group, Job, Task, Unclear},
 };
