@@ -34,6 +34,7 @@
 
 pub mod answer;
 pub mod credential;
+mod failure;
 pub mod json;
 pub mod request;
 pub mod retry;
