@@ -117,10 +117,9 @@ impl Store for PostgresStore {
                 .await?;
             chain::verify(&tx, verifier).await
         };
-        let timed_out = |_| StoreError::TimedOut {
-            limit_ms: limit.as_millis() as u64,
-        };
-        time::timeout(limit, verify).await.map_err(timed_out)?
+        time::timeout(limit, verify)
+            .await
+            .map_err(|_| StoreError::timed_out(limit))?
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -37,9 +37,7 @@ impl Ask for Readers {
         outcome.unwrap_or_else(|_| {
             // Whatever keeps one connection silent keeps the others.
             self.connections.forget_idle();
-            Err(StoreError::TimedOut {
-                limit_ms: limit.as_millis() as u64,
-            })
+            Err(StoreError::timed_out(limit))
         })
     }
 }
