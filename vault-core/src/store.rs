@@ -5,6 +5,7 @@
 //! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
 
 mod error;
+mod list;
 mod pending;
 pub mod postgres;
 mod release;

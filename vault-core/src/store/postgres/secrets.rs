@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::{
     PostgresStore,
     ask::{Ask, Param},
-    columns::{column, count, now_ms, readable, signed, time},
+    columns::{column, count, now_ms, signed, time},
     group::{Change, Group},
     keks,
 };
@@ -18,7 +18,10 @@ use crate::{
     key::KekId,
     revision::Condition,
     secret::{RedactedSecret, SecretName},
-    store::{KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError},
+    store::{
+        KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
+        list::readable,
+    },
 };
 
 /// A vault of an app, and in the same row its secret of this name if there is one.
@@ -73,7 +76,7 @@ impl SecretStore for PostgresStore {
         if column::<Option<i64>>(first, 0)?.is_none() {
             return Ok(Vec::new());
         }
-        readable("secret", &rows, |row| {
+        let secret = |row: &Row| -> Result<RedactedSecret, StoreError> {
             let head = head(row)?.ok_or(StoreError::NotFound)?;
             Ok(RedactedSecret {
                 vault_id,
@@ -84,7 +87,8 @@ impl SecretStore for PostgresStore {
                 updated_at: time(row, 5)?,
                 revision: head.revision,
             })
-        })
+        };
+        readable("secret", rows.iter().map(secret))
     }
 
     async fn delete_secret(

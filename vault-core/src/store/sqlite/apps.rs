@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     SqliteStore, chain,
-    columns::{At, optional_time, readable, time},
+    columns::{At, optional_time, time},
     writer::Effect,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     audit::AuditDraft,
     id::{ApiKeyId, AppId},
     name::AppSlug,
-    store::{ApiKeyRow, AppStore, NewApp, StoreError},
+    store::{ApiKeyRow, AppStore, NewApp, StoreError, list::readable},
 };
 
 const APP: &str =

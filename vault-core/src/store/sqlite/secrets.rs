@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{
     SqliteStore, chain,
-    columns::{At, readable, time},
+    columns::{At, time},
     keks,
     writer::Effect,
 };
@@ -18,7 +18,7 @@ use crate::{
     secret::{RedactedSecret, SecretName},
     store::{
         KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
-        release::Found,
+        list::readable, release::Found,
     },
 };
 
