@@ -42,10 +42,12 @@ mod key;
 mod metadata;
 mod name;
 mod oddity;
+mod random;
 mod revision;
 mod rights;
 mod secret;
 pub mod store;
+mod token;
 mod vault;
 
 pub use self::{
@@ -71,7 +73,7 @@ pub use self::{
         VaultName,
     },
     oddity::{Oddity, SECRET_VALUE_SHORT_BYTES, is_invisible, oddities, without_surroundings},
-    revision::{Condition, InvalidRevision, Revision},
+    revision::{Condition, ConditionNotMet, InvalidRevision, Revision},
     rights::Rights,
     secret::{
         InvalidSecretName, InvalidSecretValue, RedactedSecret, SECRET_NAME_MAX_BYTES,

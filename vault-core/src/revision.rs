@@ -8,8 +8,6 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::{envelope::PAYLOAD_HEAD_BYTES, store::StoreError};
-
 /// One state of a secret or of a vault, as 32 hexadecimal digits.
 ///
 /// A secret's revision changes with every write, and a secret that is deleted and stored again does not come back to
@@ -42,14 +40,14 @@ pub enum Condition {
     AnyOf(Vec<Revision>),
 }
 
+/// The current state does not meet the condition of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the condition of the change is not met")]
+pub struct ConditionNotMet;
+
 const BYTES: usize = 16;
 
 impl Revision {
-    /// The revision of a secret by its payload, or by [`PAYLOAD_HEAD_BYTES`] of it.
-    pub(crate) fn of_payload(payload: &[u8]) -> Self {
-        Self::derive(&payload[..payload.len().min(PAYLOAD_HEAD_BYTES)])
-    }
-
     pub(crate) fn derive(state: &[u8]) -> Self {
         let mut revision = [0; BYTES];
         revision.copy_from_slice(&Sha256::digest(state)[..BYTES]);
@@ -62,11 +60,11 @@ impl Condition {
     /// replaced or deleted unconditionally.
     ///
     /// # Errors
-    /// [`StoreError::PreconditionFailed`], or the current revision cannot be read.
-    pub fn check(
+    /// [`ConditionNotMet`], or whatever keeps the current revision from being read.
+    pub fn check<E: From<ConditionNotMet>>(
         &self,
-        current: impl FnOnce() -> Result<Option<Revision>, StoreError>,
-    ) -> Result<(), StoreError> {
+        current: impl FnOnce() -> Result<Option<Revision>, E>,
+    ) -> Result<(), E> {
         let is_met = match self {
             Self::Always => true,
             Self::Exists => current()?.is_some(),
@@ -77,7 +75,7 @@ impl Condition {
         if is_met {
             Ok(())
         } else {
-            Err(StoreError::PreconditionFailed)
+            Err(ConditionNotMet.into())
         }
     }
 }
@@ -120,6 +118,19 @@ impl FromStr for Revision {
 mod tests {
     use super::*;
 
+    /// What can go wrong with a condition here.
+    #[derive(Debug, PartialEq)]
+    enum Unread {
+        NotMet,
+        Damaged,
+    }
+
+    impl From<ConditionNotMet> for Unread {
+        fn from(_: ConditionNotMet) -> Self {
+            Self::NotMet
+        }
+    }
+
     #[test]
     fn a_revision_survives_its_text_and_has_one_spelling() {
         let revision = Revision::derive(b"state");
@@ -153,11 +164,12 @@ mod tests {
             (&either, Some(c), false),
             (&Condition::AnyOf(vec![]), Some(a), false),
         ] {
-            let checked = condition.check(|| Ok(current));
+            let checked: Result<(), ConditionNotMet> = condition.check(|| Ok(current));
             assert_eq!(checked.is_ok(), is_met, "{condition:?} of {current:?}");
         }
-        let damaged = || Err(StoreError::Corrupt);
-        assert!(Condition::Always.check(damaged).is_ok());
-        assert!(matches!(either.check(damaged), Err(StoreError::Corrupt)));
+        let damaged = || Err(Unread::Damaged);
+        assert_eq!(Condition::Always.check(damaged), Ok(()));
+        assert_eq!(either.check(damaged), Err(Unread::Damaged));
+        assert_eq!(either.check(|| Ok(None)), Err(Unread::NotMet));
     }
 }

@@ -5,6 +5,8 @@
 //! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
 
 mod error;
+mod list;
+mod pending;
 pub mod postgres;
 mod release;
 pub mod rewrap;

@@ -12,20 +12,19 @@
 mod query;
 mod quota;
 mod results;
+mod upstream;
 mod verdict;
 
 use query::Query;
 use quota::Quota;
 use trusted_tool::credential::Credential;
-use trusted_tool::request::{self, BaseUrl, Bounds};
+use trusted_tool::request::{self, Bounds};
 use trusted_tool::retry::Retries;
-use trusted_tool::{Guest, Operation, ToolError, setting, tool_error};
+use trusted_tool::{Guest, Operation, ToolError, tool_error};
+use upstream::UPSTREAM;
 
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "brave_api_key";
-/// How errors call the upstream.
-const UPSTREAM: &str = "Brave Search";
-const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";
 const WEB_SEARCH_PATH: &str = "/res/v1/web/search";
 /// The bounds of [`Retries`] without settings: of the plan with one request a second, some
 /// searches can run at once.
@@ -59,7 +58,7 @@ impl Guest for BraveSearch {
 }
 
 fn search(query: &Query) -> Result<String, ToolError> {
-    let base = base_url()?;
+    let base = upstream::base_url()?;
     let bounds = Bounds::from_settings()?;
     let credential = Credential::resolve(SECRET)?;
     let plain = |text: &str| text.as_bytes().to_vec().into();
@@ -84,16 +83,6 @@ fn search(query: &Query) -> Result<String, ToolError> {
     results::from_body(query, &answer.body)
 }
 
-fn base_url() -> Result<BaseUrl, ToolError> {
-    let text = setting::text("base_url")?;
-    BaseUrl::parse(text.as_deref().unwrap_or(DEFAULT_BASE_URL)).ok_or_else(|| {
-        setting::invalid(
-            "base_url",
-            "an http or https URL without user, query and fragment",
-        )
-    })
-}
-
 #[allow(missing_docs, unsafe_code)]
 mod component {
     trusted_tool::export!(BraveSearch with_types_in trusted_tool::bindings);
@@ -103,12 +92,6 @@ mod component {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_default_base_url_parses() {
-        let base = BaseUrl::parse(DEFAULT_BASE_URL).expect("valid");
-        assert_eq!(base.origin(), DEFAULT_BASE_URL);
-    }
 
     #[test]
     fn an_operation_that_is_not_there_is_named() {

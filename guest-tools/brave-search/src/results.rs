@@ -1,8 +1,8 @@
 //! From Brave's answer to the tool's: what an agent needs of each page, and
 //! whether there is a next page. Everything else of the answer is left out.
 
-use crate::UPSTREAM;
 use crate::query::Query;
+use crate::upstream::UPSTREAM;
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 

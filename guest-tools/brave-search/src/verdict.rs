@@ -2,8 +2,8 @@
 //! body only Brave's own code is shown, when it looks like one; never free text,
 //! which may repeat the credential.
 
-use crate::UPSTREAM;
 use crate::quota::Quota;
+use crate::upstream::UPSTREAM;
 use serde_json::Value;
 use trusted_tool::answer::Answer;
 use trusted_tool::credential::Credential;

@@ -4,17 +4,18 @@
 
 mod compile;
 mod door;
+mod state;
 
 use crate::bindings::exports::tavora::platform::agent::{RunError, RunInput};
-use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
 use crate::random::Random;
-use crate::{clock, numbers, run_error};
+use crate::{clock, run_error};
 use rquickjs::promise::PromiseState;
 use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
+
+pub use state::Platform;
+use state::State;
 
 /// How much of the stack JavaScript may use. Native frames of the engine are up
 /// to 24 times as large, and the host's stack must hold those: beyond this a
@@ -24,21 +25,6 @@ const MAX_STACK_BYTES: usize = 128 * 1024;
 /// How much memory JavaScript may use. The host ends an instance at 128 MiB; below
 /// that, a program gets an error that it can catch.
 const MAX_MEMORY_BYTES: usize = 100 * 1024 * 1024;
-
-/// How much of a number is repeated in the log.
-const MAX_SHOWN_DIGITS: usize = 64;
-
-/// All that a program can do to the world.
-pub trait Platform {
-    /// The tools granted to this run.
-    fn list(&self) -> Vec<ToolInfo>;
-    /// One call; waits for its outcome.
-    fn call(&self, call: &ToolCall) -> Result<String, ToolError>;
-    /// Calls done at once; the outcomes are in the order of the calls.
-    fn call_all(&self, calls: &[ToolCall]) -> Vec<Result<String, ToolError>>;
-    /// Adds one line to the log of the run.
-    fn log(&self, line: &str);
-}
 
 /// A booted engine. It runs one program and is then thrown away with its
 /// memory; nothing here is freed.
@@ -51,21 +37,6 @@ pub struct Engine {
     is_used: Cell<bool>,
 }
 
-/// What the run leaves behind while it goes on.
-struct State {
-    platform: Rc<dyn Platform>,
-    random: Random,
-    /// The program, for errors that say what it wrote.
-    program: RefCell<String>,
-    /// The lines about numbers that are in the log already.
-    told: RefCell<BTreeSet<String>>,
-    outcome: RefCell<Option<Result<String, RunError>>>,
-    /// Rejected promises that nothing handles so far, with what they were
-    /// rejected with.
-    unhandled: RefCell<Vec<(SavedValue, SavedValue)>>,
-}
-
-type SavedValue = Persistent<Value<'static>>;
 type SavedPromise = Persistent<Promise<'static>>;
 
 impl Engine {
@@ -169,56 +140,6 @@ impl Engine {
         if reported.is_err() {
             // Without the memory to describe it there is nothing to add to the log.
             ctx.catch();
-        }
-    }
-}
-
-impl State {
-    /// JSON that comes in, as JavaScript can hold it; the log says what is another than it was.
-    fn settle<'a>(&self, json: &'a str, from: impl Fn() -> String) -> Cow<'a, str> {
-        let settled = numbers::settle(json);
-        if let Some(number) = settled.as_text {
-            self.tell(
-                &from(),
-                number,
-                "they are texts here, with all their digits",
-            );
-        }
-        if let Some(number) = settled.rounded {
-            self.tell(&from(), number, "they are rounded here");
-        }
-        settled.json
-    }
-
-    /// JSON that a program parses by itself, which rounds as the language says: the log says so.
-    fn settle_read(&self, json: &str) {
-        let settled = numbers::settle(json);
-        if let Some(number) = settled.as_text.or(settled.rounded) {
-            self.tell(
-                "a text that JSON.parse read",
-                number,
-                "they are rounded here",
-            );
-        }
-    }
-
-    /// Logs once for each source that it has numbers which JavaScript does not hold.
-    fn tell(&self, from: &str, number: &str, consequence: &str) {
-        let first = number.chars().take(MAX_SHOWN_DIGITS);
-        let shown: String = first.collect();
-        let more = if shown.len() < number.len() {
-            "…"
-        } else {
-            ""
-        };
-        if self
-            .told
-            .borrow_mut()
-            .insert(format!("{from}: {consequence}"))
-        {
-            self.platform.log(&format!(
-                "{from} has numbers that JavaScript does not hold exactly, such as {shown}{more}: {consequence}"
-            ));
         }
     }
 }

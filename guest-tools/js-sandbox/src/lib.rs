@@ -9,6 +9,7 @@
 //! `cargo xtask guests` pre-initialises it: it calls `wizer-initialize` at build
 //! time and stores the memory, so that a run starts with a booted engine.
 
+mod bindings;
 mod clock;
 mod engine;
 mod numbers;
@@ -23,14 +24,10 @@ use bindings::tavora::platform::tools::{self, ToolCall, ToolError, ToolInfo};
 use engine::{Engine, Platform};
 use std::rc::Rc;
 
-#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "agent-sandbox",
-    });
-    export!(JsSandbox);
-    use super::JsSandbox;
+#[allow(missing_docs, unsafe_code)]
+mod component {
+    use super::{JsSandbox, bindings};
+    bindings::export!(JsSandbox with_types_in bindings);
 }
 
 thread_local! {

@@ -7,6 +7,7 @@ use crate::exchange::{Exchange, Unanswered};
 use crate::provider_error::{is_error, raised};
 use crate::words;
 use serde_json::{Value, json};
+use trusted_tool::json::without_half_pairs;
 use trusted_tool::{ToolError, tool_error};
 
 /// A JSON Schema of the input.
@@ -69,7 +70,7 @@ fn completion(body: &[u8]) -> Result<String, Option<Value>> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let json = words::parsed(text).ok_or(None)?;
     match is_error(&json) {
-        false => Ok(words::mended(text).into_owned()),
+        false => Ok(without_half_pairs(text).into_owned()),
         true => Err(raised(&json)),
     }
 }

@@ -19,6 +19,7 @@ mod provider;
 mod provider_error;
 mod refusal;
 mod relay;
+mod reply;
 mod words;
 
 use bindings::exports::wasi::http::incoming_handler;

@@ -6,10 +6,10 @@
 //! A stream that breaks later ends with an event that says so, where the client is between
 //! two events; elsewhere it ends without its end, so that nobody takes it for whole.
 
-use crate::endpoint::Reply;
 use crate::exchange::{Exchange, Unanswered};
 use crate::provider_error::{is_error, passes, raised, unreadable};
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 use crate::words;
 use serde_json::{Value, json};
 use trusted_tool::answer::Incoming;

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use trusted_tool::{json, page};
 
 /// How deep an error may be wrapped in others.
 const MAX_DEPTH: usize = 6;
@@ -34,7 +35,7 @@ pub fn read(content_type: &str, body: &[u8]) -> Words {
     }
     let is_page = content_type.to_ascii_lowercase().contains("html") || text.starts_with('<');
     let (plain, max) = match is_page {
-        true => (without_tags(text), MAX_PAGE_CHARS),
+        true => (page::without_tags(text), MAX_PAGE_CHARS),
         false => (text.to_owned(), MAX_WORDS_CHARS),
     };
     let plain = bounded(&plain, max);
@@ -65,38 +66,8 @@ pub fn error_object(json: &Value) -> Option<&Map<String, Value>> {
 /// JSON, also with half of a surrogate pair in it, as a text that was cut has.
 pub fn parsed(text: &str) -> Option<Value> {
     serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&mended(text)))
+        .or_else(|_| serde_json::from_str(&json::without_half_pairs(text)))
         .ok()
-}
-
-/// The text with U+FFFD in place of each escape that is half of a surrogate pair.
-pub fn mended(text: &str) -> Cow<'_, str> {
-    let escape = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut clean = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    while let Some(found) = text[at..].find('\\') {
-        at += found;
-        match escape(at) {
-            Some(0xd800..=0xdbff) if matches!(escape(at + 6), Some(0xdc00..=0xdfff)) => at += 12,
-            Some(0xd800..=0xdfff) => {
-                clean.push_str(&text[copied..at]);
-                clean.push_str("\\ufffd");
-                at += 6;
-                copied = at;
-            }
-            // The character after a backslash is a part of the escape, whatever its length.
-            _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    clean.push_str(&text[copied..]);
-    Cow::Owned(clean)
 }
 
 /// The first words for people in a JSON value.
@@ -198,36 +169,6 @@ fn decoded<'b>(content_type: &str, body: &'b [u8]) -> Cow<'b, str> {
     }
 }
 
-/// What a page says to its reader.
-fn without_tags(page: &str) -> String {
-    let mut text = String::new();
-    let mut rest = page;
-    while let Some(start) = rest.find('<') {
-        text.push_str(&rest[..start]);
-        text.push(' ');
-        rest = &rest[start..];
-        let lower = rest.get(..8).unwrap_or(rest).to_ascii_lowercase();
-        let end = ["script", "style"]
-            .into_iter()
-            .find(|name| lower[1..].starts_with(name))
-            .and_then(|name| rest.find(&format!("</{name}")))
-            .unwrap_or(0);
-        rest = rest[end..].split_once('>').map_or("", |(_, rest)| rest);
-    }
-    text.push_str(rest);
-    for (entity, char) in [
-        ("&nbsp;", " "),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&amp;", "&"),
-    ] {
-        text = text.replace(entity, char);
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn bounded(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]),
@@ -326,17 +267,6 @@ mod tests {
             message("", r#"{"error":{"message":"cut \ud83d"}}"#).as_deref(),
             Some("cut \u{fffd}")
         );
-        for (text, clean) in [
-            (r"\ud83d\ude00", r"\ud83d\ude00"),
-            (r"\ude00\ud83d", r"\ufffd\ufffd"),
-            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
-            (r"\\ud83d", r"\\ud83d"),
-            (r"\\\ud83d", r"\\\ufffd"),
-            (r"\u00e9\n\", r"\u00e9\n\"),
-            ("\\é\\ud83", "\\é\\ud83"),
-        ] {
-            assert_eq!(mended(text), clean, "{text}");
-        }
         let long = format!(r#"{{"error":"{}"}}"#, "é".repeat(100_000));
         let words = message("", long).expect("words");
         assert_eq!(words.chars().count(), MAX_WORDS_CHARS + 1);

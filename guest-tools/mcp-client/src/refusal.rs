@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use trusted_tool::answer::Incoming;
+use trusted_tool::{json, page};
 
 use crate::message::{self, Message, Reply, RpcError};
 
@@ -109,12 +110,12 @@ impl Refusal {
 
 /// The words in a body of any form, on one line.
 pub fn words(body: &[u8]) -> String {
-    let text = match trusted_tool::json::read::<Value>(body) {
+    let text = match json::read::<Value>(body) {
         Ok(json) => in_json(&json),
         Err(_) => {
             let text = String::from_utf8_lossy(body);
             match text.trim_start().starts_with('<') {
-                true => without_tags(&text),
+                true => page::without_tags(&text),
                 false => text.into_owned(),
             }
         }
@@ -134,29 +135,6 @@ fn in_json(json: &Value) -> String {
         (None, Value::Null) => String::new(),
         (None, json) => json.to_string(),
     }
-}
-
-/// The text of a page, or nearly so: a page of an error is simple.
-fn without_tags(page: &str) -> String {
-    let mut text = String::new();
-    let mut rest = page;
-    while let Some(start) = rest.find('<') {
-        text.push_str(&rest[..start]);
-        text.push(' ');
-        let tag = &rest[start..];
-        let unseen = ["style", "script"].into_iter().find(|name| {
-            let head = tag.get(1..=name.len());
-            head.is_some_and(|head| head.eq_ignore_ascii_case(name))
-        });
-        let end = match unseen {
-            Some(name) => tag.to_ascii_lowercase().find(&format!("</{name}")),
-            None => Some(0),
-        };
-        let end = end.and_then(|from| Some(from + tag[from..].find('>')? + 1));
-        rest = end.map_or("", |end| &tag[end..]);
-    }
-    text.push_str(rest);
-    text
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::bindings::wasi::clocks::monotonic_clock::{self, Instant};
 use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse, http_error_code};
 use crate::bindings::wasi::io::poll;
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
-use crate::request::Target;
+use crate::failure::Target;
 
 /// How much of a body is asked for in one read, in bytes.
 const READ_BYTES: u64 = 64 * 1024;

@@ -2,6 +2,7 @@
 //! where the meaning is plain, so that one odd character does not cost the whole answer.
 
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// Numbers that JSON has no form for, and that some writers write all the same.
 const NO_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
@@ -14,9 +15,41 @@ const NO_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 /// What the strict reader says of the text as it came.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(text).or_else(|error| {
-        let mended = mended(&String::from_utf8_lossy(text));
+        let text = String::from_utf8_lossy(text);
+        let mended = mended(&without_half_pairs(&text));
         serde_json::from_str(&mended).map_err(|_| error)
     })
+}
+
+/// A JSON text with U+FFFD in place of each escape that is half of a surrogate pair, as a text
+/// that was cut has.
+pub fn without_half_pairs(text: &str) -> Cow<'_, str> {
+    let escape = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut clean = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match escape(at) {
+            Some(0xd800..=0xdbff) if matches!(escape(at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+            Some(0xd800..=0xdfff) => {
+                clean.push_str(&text[copied..at]);
+                clean.push_str("\\ufffd");
+                at += 6;
+                copied = at;
+            }
+            // The character after a backslash is a part of the escape, whatever its length.
+            _ => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(&text[copied..]);
+    Cow::Owned(clean)
 }
 
 fn mended(text: &str) -> String {
@@ -61,26 +94,11 @@ fn mend_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
             out.extend(['\\', known]);
             &rest[1..]
         }
-        Some('u') => match (code_unit(rest), rest.get(5..).and_then(second_unit)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => {
-                out.push('\\');
-                out.push_str(&rest[..11]);
-                &rest[11..]
-            }
-            (Some(0xd800..=0xdfff), _) => {
-                out.push_str("\\ufffd");
-                &rest[5..]
-            }
-            (Some(_), _) => {
-                out.push('\\');
-                out.push_str(&rest[..5]);
-                &rest[5..]
-            }
-            (None, _) => {
-                out.push_str("\\\\");
-                rest
-            }
-        },
+        Some('u') if is_code_unit(rest) => {
+            out.push('\\');
+            out.push_str(&rest[..5]);
+            &rest[5..]
+        }
         _ => {
             out.push_str("\\\\");
             rest
@@ -88,15 +106,10 @@ fn mend_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
     }
 }
 
-fn second_unit(rest: &str) -> Option<u16> {
-    code_unit(rest.strip_prefix('\\')?)
-}
-
-/// The number in `uXXXX`.
-fn code_unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix('u')?.get(..4)?;
-    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
+/// Whether `text` goes on with `uXXXX`.
+fn is_code_unit(text: &str) -> bool {
+    let digits = text.strip_prefix('u').and_then(|text| text.get(..4));
+    digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -121,6 +134,21 @@ mod tests {
             assert_eq!(value(text.as_bytes()), json!(read), "{text}");
         }
         assert_eq!(value(br#"{"\udc00":1}"#), json!({ "\u{fffd}": 1 }));
+    }
+
+    #[test]
+    fn only_halves_of_pairs_are_replaced_in_a_text() {
+        for (text, clean) in [
+            (r"\ud83d\ude00", r"\ud83d\ude00"),
+            (r"\ude00\ud83d", r"\ufffd\ufffd"),
+            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+            (r"\\ud83d", r"\\ud83d"),
+            (r"\\\ud83d", r"\\\ufffd"),
+            (r"\u00e9\n\", r"\u00e9\n\"),
+            ("\\é\\ud83", "\\é\\ud83"),
+        ] {
+            assert_eq!(without_half_pairs(text), clean, "{text}");
+        }
     }
 
     #[test]

@@ -34,7 +34,9 @@
 
 pub mod answer;
 pub mod credential;
+mod failure;
 pub mod json;
+pub mod page;
 pub mod request;
 pub mod retry;
 pub mod setting;

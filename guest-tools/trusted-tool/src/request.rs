@@ -5,17 +5,15 @@
 //! so that the host can look for credentials in what comes back. Where the
 //! request may go is not decided here but by the host's egress policy.
 
-mod failure;
-
 use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
     Fields, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::poll::{self, Pollable};
+use crate::failure::Target;
+pub use crate::failure::{Failure, Stage, too_long};
 use crate::{ToolError, setting, tool_error};
-pub(crate) use failure::Target;
-pub use failure::{Failure, Stage, too_long};
 use http::Uri;
 use zeroize::Zeroizing;
 

@@ -6,7 +6,10 @@
 
 use subtle::ConstantTimeEq;
 
-use super::{OpenError, SealedSecret, expand, open, open_payload, payload_parts, seal, split};
+use super::seal::{
+    OpenError, SealedSecret, expand, forget_untrue, open, open_payload, payload_parts, seal, split,
+    unwrap_dek,
+};
 use crate::{
     blob::AES_256_GCM,
     key::{Dek, KekError, KekId, KekProvider, Keyring},
@@ -100,12 +103,12 @@ async fn checked_dek(
     sealed: &SealedSecret,
     depth: Depth,
 ) -> Result<Dek, OpenError> {
-    let dek = super::unwrap_dek(keyring, sealed).await?;
+    let dek = unwrap_dek(keyring, sealed).await?;
     let checked = match depth {
         Depth::Dek => check_commitment(&dek, &sealed.payload),
         Depth::Value => open_payload(&dek, &sealed.binding, &sealed.payload).map(drop),
     };
-    checked.inspect_err(|error| super::forget_untrue(keyring, sealed, error))?;
+    checked.inspect_err(|error| forget_untrue(keyring, sealed, error))?;
     Ok(dek)
 }
 

@@ -8,11 +8,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::*;
+use super::{
+    seal::{OVERHEAD_BYTES, open_payload},
+    *,
+};
 use crate::{
+    blob::{AES_256_GCM, FormatError, VERSION_1},
     id::{AppId, VaultId},
-    key::LocalKek,
-    secret::SecretName,
+    key::{Dek, KekError, KekId, KekProvider, Keyring, LocalKek},
+    secret::{SECRET_VALUE_MAX_BYTES, SecretName, SecretValue},
 };
 
 const KEK: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -21,12 +21,13 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Dek, KekError, KekId, KekProvider, fill_random};
+use super::{Dek, KekError, KekId, KekProvider};
 use crate::{
     aead::{Aead, KEY_BYTES, NONCE_BYTES, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
     credential::{Credential, CredentialError, looks_like_a_place},
     oddity::{Oddity, oddities},
+    random::fill_random,
 };
 
 const WRAPPED_BYTES: usize = 2 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;

@@ -2,9 +2,9 @@
 //!
 //! What a database's own errors mean is in the store's `columns`; what clients are told of them is the host's business.
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::key::KekId;
+use crate::{audit::DamagedEntry, key::KekId, revision::ConditionNotMet};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -202,4 +202,27 @@ pub enum StoreError {
     /// Anything else that the database said.
     #[error("the database reports an error")]
     Backend(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Something took longer than its limit.
+    pub(super) fn timed_out(limit: Duration) -> Self {
+        Self::TimedOut {
+            limit_ms: limit.as_millis() as u64,
+        }
+    }
+}
+
+impl From<ConditionNotMet> for StoreError {
+    fn from(ConditionNotMet: ConditionNotMet) -> Self {
+        Self::PreconditionFailed
+    }
+}
+
+impl From<DamagedEntry> for StoreError {
+    fn from(DamagedEntry: DamagedEntry) -> Self {
+        Self::Damaged {
+            what: "an audit entry",
+        }
+    }
 }

@@ -6,11 +6,16 @@
 //! or a dead row version still holds of deleted ciphertext is the database's business and not this program's.
 
 mod apps;
+mod ask;
+mod attempts;
 mod chain;
 mod columns;
 mod connections;
+mod find;
 mod group;
 mod keks;
+mod options;
+mod readers;
 mod rewrap;
 mod schema;
 mod secrets;
@@ -23,65 +28,24 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time;
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::IsolationLevel;
 
 use self::{
-    connections::{Connections, Param},
+    ask::Ask,
+    connections::Connections,
     group::{Change, Group},
+    readers::Readers,
     writer::Writer,
 };
 pub use self::{
+    options::PostgresOptions,
     transfer::{PostgresSource, PostgresTarget},
     url::{InvalidPostgresUrl, PostgresUrl},
 };
 use super::{Store, StoreError, StoreStats};
 use crate::audit::{
-    AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, ChainName, Verifier, VerifyReport,
+    AuditBatch, AuditDraft, AuditEntry, AuditPage, AuditQuery, Verifier, VerifyReport,
 };
-
-/// The limits of a [`PostgresStore`], each with its default, and which host this is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgresOptions {
-    /// Which chain of the audit this process extends. Processes of the same name share it, and wait for each other.
-    pub host: ChainName,
-    /// How long making a connection may take. 5 s.
-    pub connect_timeout: Duration,
-    /// How long a statement may take, and wait for locks, before the server ends it. 4 s.
-    pub statement_timeout: Duration,
-    /// How long a transaction may be silent before the server ends it: what a host that was cut off holds, others wait
-    /// for. 2 s.
-    pub idle_transaction_timeout: Duration,
-    /// How long any single operation may take in all. 5 s.
-    pub operation_timeout: Duration,
-    /// How long a check of the whole audit may take. 10 min.
-    pub verify_timeout: Duration,
-    /// How many connections there are at the most; one of them writes. 8.
-    pub connections_max: usize,
-    /// How often something is tried that a lost connection, a deadlock or a serialization failure ended. 5.
-    pub attempts_max: u32,
-    /// How many writes one commit takes at the most. 256.
-    pub group_max_jobs: usize,
-    /// How many writes may wait; more are refused. 4,096.
-    pub queue_max_jobs: usize,
-}
-
-impl PostgresOptions {
-    /// The defaults, for the host of this name.
-    pub fn of(host: ChainName) -> Self {
-        Self {
-            host,
-            connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(4),
-            idle_transaction_timeout: Duration::from_secs(2),
-            operation_timeout: Duration::from_secs(5),
-            verify_timeout: Duration::from_secs(600),
-            connections_max: 8,
-            attempts_max: 5,
-            group_max_jobs: 256,
-            queue_max_jobs: 4096,
-        }
-    }
-}
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -153,10 +117,9 @@ impl Store for PostgresStore {
                 .await?;
             chain::verify(&tx, verifier).await
         };
-        let timed_out = |_| StoreError::TimedOut {
-            limit_ms: limit.as_millis() as u64,
-        };
-        time::timeout(limit, verify).await.map_err(timed_out)?
+        time::timeout(limit, verify)
+            .await
+            .map_err(|_| StoreError::timed_out(limit))?
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
@@ -205,95 +168,5 @@ impl Change for Nothing {
 
     async fn make(&self, _: &mut Group<'_>) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-/// Whom a statement can be asked of.
-#[async_trait]
-trait Ask: Send + Sync {
-    /// The rows that a statement gives.
-    async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError>;
-
-    /// The first of them, if there is one.
-    async fn row(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>, StoreError> {
-        Ok(self.rows(sql, params).await?.into_iter().next())
-    }
-}
-
-/// The connections that read, each statement in a snapshot of its own.
-struct Readers {
-    connections: Connections,
-    operation_timeout: Duration,
-    attempts_max: u32,
-}
-
-#[async_trait]
-impl Ask for Readers {
-    async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut attempts = Attempts::new(self.attempts_max);
-        let limit = self.operation_timeout;
-        let read = async {
-            loop {
-                match self.read(sql, params).await {
-                    Err(error) if attempts.again_after(&error).await => {}
-                    outcome => return outcome,
-                }
-            }
-        };
-        let outcome = time::timeout(limit, read).await;
-        outcome.unwrap_or_else(|_| {
-            // Whatever keeps one connection silent keeps the others.
-            self.connections.forget_idle();
-            Err(StoreError::TimedOut {
-                limit_ms: limit.as_millis() as u64,
-            })
-        })
-    }
-}
-
-impl Readers {
-    async fn read(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        let connection = self.connections.one().await?;
-        let rows = connection.rows(sql, params).await;
-        match &rows {
-            Ok(_) => connection.give_back(),
-            Err(StoreError::Disconnected) => self.connections.forget_idle(),
-            Err(_) => {}
-        }
-        rows
-    }
-}
-
-/// How often something is tried again, and how long is waited in between.
-struct Attempts {
-    left: u32,
-    pause: Duration,
-}
-
-impl Attempts {
-    /// How long to wait before the second attempt; each further one waits twice as long.
-    const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-    fn new(max: u32) -> Self {
-        Self {
-            left: max.saturating_sub(1),
-            pause: Self::FIRST_PAUSE,
-        }
-    }
-
-    /// Waits and says that there is another attempt, unless there is none left or it would end the same way.
-    async fn again_after(&mut self, error: &StoreError) -> bool {
-        let is_passing = matches!(
-            error,
-            StoreError::Conflict | StoreError::Disconnected | StoreError::Unreachable { .. }
-        );
-        if !is_passing || self.left == 0 {
-            return false;
-        }
-        tracing::warn!(%error, left = self.left, "the database is asked again");
-        self.left -= 1;
-        time::sleep(self.pause).await;
-        self.pause *= 2;
-        true
     }
 }

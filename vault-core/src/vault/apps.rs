@@ -5,13 +5,14 @@
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{SecretVaults, VaultError, milliseconds, not_found, token, token_prefix};
+use super::{SecretVaults, VaultError, error::not_found};
 use crate::{
     app::{ApiKeyView, App},
     audit::{AuditDraft, Caller, Subject, action, subject_kind},
     id::{ApiKeyId, AppId},
     name::{ApiKeyName, AppName, AppSlug},
     store::{ApiKeyRow, NewApp, StoreError},
+    token,
 };
 
 impl SecretVaults {
@@ -92,7 +93,7 @@ impl SecretVaults {
         let id = ApiKeyId::make();
         let (token, secret_hash) = token::make_token(id);
         let created_at = milliseconds(Timestamp::now());
-        let (prefix, expires_at) = (token_prefix(id), expires_at.map(milliseconds));
+        let (prefix, expires_at) = (token::token_prefix(id), expires_at.map(milliseconds));
         if let Some(at) = expires_at.filter(|at| *at <= created_at) {
             return Err(VaultError::ExpiryPast { at });
         }
@@ -171,4 +172,12 @@ impl SecretVaults {
             Err(VaultError::ApiKeyRefused)
         }
     }
+}
+
+/// As precise as times are kept, so that what is returned is what is read later. The last second of time has no
+/// milliseconds that could be read back.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    let last = Timestamp::MAX.as_second() * 1000;
+    Timestamp::from_millisecond(at.as_millisecond().min(last))
+        .expect("a time is one without its microseconds too")
 }

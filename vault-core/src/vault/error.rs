@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::{
     key::{KekError, KekId, KekTrouble},
     name::{AppSlug, InvalidAppSlug, VaultName},
+    revision::ConditionNotMet,
     store::StoreError,
 };
 
@@ -161,5 +162,19 @@ impl From<StoreError> for VaultError {
             StoreError::PreconditionFailed => Self::PreconditionFailed,
             other => Self::Store(other),
         }
+    }
+}
+
+impl From<ConditionNotMet> for VaultError {
+    fn from(ConditionNotMet: ConditionNotMet) -> Self {
+        Self::PreconditionFailed
+    }
+}
+
+/// Names what is missing, where the store only says that something is.
+pub(super) fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
+    move |error| match error {
+        StoreError::NotFound => VaultError::NotFound { what },
+        other => other.into(),
     }
 }

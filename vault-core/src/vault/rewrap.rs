@@ -5,16 +5,20 @@
 //! and a rewrap can be stopped, started again, and run twice at once. How a batch is worked on is in `worker`, the walk
 //! in `walk`, its way in `route`. Forgetting a KEK is `vault::kek`'s business.
 
+mod options;
 mod report;
 mod route;
 mod walk;
 mod worker;
 
-use std::{fmt, ops::ControlFlow, str::FromStr, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
-pub use self::report::{
-    KekRows, OpenReport, RewrapOutcome, RewrapProgress, RewrapReport, UNREADABLE_NAMED_MAX,
-    UnreadableCause, UnreadableSecret,
+pub use self::{
+    options::{BatchSize, InvalidBatchSize, RewrapOptions},
+    report::{
+        KekRows, OpenReport, RewrapOutcome, RewrapProgress, RewrapReport, UNREADABLE_NAMED_MAX,
+        UnreadableCause, UnreadableSecret,
+    },
 };
 use self::{
     walk::Walk,
@@ -29,80 +33,6 @@ use crate::{
 
 /// How often a rewrap looks again for secrets that others put under another KEK meanwhile.
 const STRAGGLER_WALKS: usize = 3;
-
-/// How many secrets one transaction of a rewrap moves: 1 to [`BatchSize::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchSize(u32);
-
-/// It is no size of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a batch has 1 to {} secrets; the default is {}",
-    BatchSize::MAX,
-    BatchSize::DEFAULT
-)]
-pub struct InvalidBatchSize;
-
-impl BatchSize {
-    /// How many secrets a batch has when nothing is said.
-    pub const DEFAULT: u32 = 500;
-
-    /// The largest batch: what other writers can be expected to wait for.
-    pub const MAX: u32 = 2_000;
-
-    /// How many secrets.
-    pub fn rows(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for BatchSize {
-    fn default() -> Self {
-        Self(Self::DEFAULT)
-    }
-}
-
-impl fmt::Display for BatchSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl TryFrom<u32> for BatchSize {
-    type Error = InvalidBatchSize;
-
-    fn try_from(rows: u32) -> Result<Self, InvalidBatchSize> {
-        match rows {
-            1..=Self::MAX => Ok(Self(rows)),
-            _ => Err(InvalidBatchSize),
-        }
-    }
-}
-
-impl FromStr for BatchSize {
-    type Err = InvalidBatchSize;
-
-    fn from_str(text: &str) -> Result<Self, InvalidBatchSize> {
-        let rows: u32 = text.parse().map_err(|_| InvalidBatchSize)?;
-        rows.try_into()
-    }
-}
-
-/// What a rewrap is to do. The default moves every secret to the primary KEK.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RewrapOptions {
-    /// To which KEK of the keyring; to the primary one, without.
-    pub to: Option<KekId>,
-    /// Find out what would be moved, and change nothing.
-    pub dry_run: bool,
-    /// Open every value on the way too.
-    pub verify: bool,
-    /// Put every secret under a fresh DEK as well, those included that the KEK wraps already: who had the old KEK may
-    /// know the old DEKs.
-    pub reencrypt: bool,
-    /// How many secrets at a time.
-    pub batch: BatchSize,
-}
 
 impl SecretVaults {
     /// Moves every secret that opens to one KEK, beside whatever else goes on. `progress` hears of each batch and can
@@ -271,19 +201,4 @@ fn counts(census: &[KekRows]) -> serde_json::Map<String, serde_json::Value> {
     wrapping
         .map(|kek| (kek.kek_id.to_string(), kek.rows.into()))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_has_bounds() {
-        for good in ["1", "500", "2000"] {
-            assert_eq!(good.parse::<BatchSize>().unwrap().rows().to_string(), good);
-        }
-        for bad in ["0", "2001", "-1", "", "many", "1.5"] {
-            assert_eq!(bad.parse::<BatchSize>(), Err(InvalidBatchSize), "{bad:?}");
-        }
-    }
 }

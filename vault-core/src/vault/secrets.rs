@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{SecretVaults, VaultError, not_found};
+use super::{SecretVaults, VaultError, error::not_found};
 use crate::{
     audit::{AuditDraft, Caller, Subject, action},
     envelope::{self, PayloadDigest, SecretBinding},
@@ -53,7 +53,7 @@ impl SecretVaults {
         let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
         loop {
             // The store compares and swaps, so what is checked here is what gets replaced.
-            condition.check(|| Ok(replaces.map(|head| head.revision)))?;
+            condition.check::<VaultError>(|| Ok(replaces.map(|head| head.revision)))?;
             let version = replaces.map_or(Ok(1), |head| head.next_version())?;
             let binding = SecretBinding {
                 app_id,

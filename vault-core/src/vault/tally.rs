@@ -1,38 +1,9 @@
-//! How long sealing and opening take, for whoever watches over it. It decides nothing.
+//! Counts work and the time it takes. It decides nothing.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
-
-use super::SecretVaults;
-
-/// What sealing and opening secrets took, since the vaults were opened. An attempt that failed counts too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EnvelopeStats {
-    /// How many values were sealed.
-    pub seals: u64,
-    /// How long that took in all.
-    pub seal_time: Duration,
-    /// How many values were opened.
-    pub opens: u64,
-    /// How long that took in all.
-    pub open_time: Duration,
-}
-
-impl SecretVaults {
-    /// How long sealing and opening have taken, with the KEK provider's part in it.
-    pub fn envelope_stats(&self) -> EnvelopeStats {
-        let (seals, seal_time) = self.0.seals.total();
-        let (opens, open_time) = self.0.opens.total();
-        EnvelopeStats {
-            seals,
-            seal_time,
-            opens,
-            open_time,
-        }
-    }
-}
 
 /// Counts one kind of work and its time.
 #[derive(Default)]
@@ -52,7 +23,8 @@ impl Tally {
         result
     }
 
-    fn total(&self) -> (u64, Duration) {
+    /// How often and how long, in all.
+    pub(super) fn total(&self) -> (u64, Duration) {
         let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         let count = self.count.load(Ordering::Relaxed);
         (count, Duration::from_nanos(nanoseconds))

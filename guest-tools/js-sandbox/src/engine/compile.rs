@@ -1,6 +1,6 @@
 //! The program as a function.
 
-use super::State;
+use super::state::State;
 use crate::{program, words};
 use rquickjs::{Coerced, Ctx, Error, Exception, Function, Value, qjs};
 

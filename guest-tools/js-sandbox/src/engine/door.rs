@@ -1,6 +1,7 @@
 //! What the platform's scripts are given of Rust, and how they are put in place.
 
-use super::{State, compile};
+use super::compile;
+use super::state::State;
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError};
 use crate::run_error::{self, PLATFORM_FILE};
 use crate::{well_formed, words};

@@ -2,6 +2,7 @@
 //! answers from memory. The component itself is tested in the project's `tests/`.
 
 use super::*;
+use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
 use crate::bindings::tavora::platform::types::Operation;
 
 /// Names that the language gives a meaning to.

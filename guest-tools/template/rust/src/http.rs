@@ -7,7 +7,7 @@ use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, IncomingResponse, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::tool_error;
+use crate::tool_error::tool_error;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const CONNECT_TIMEOUT_NS: u64 = 5 * SECOND_NS;

@@ -4,12 +4,15 @@
 //! It keeps nothing between calls, and no text that the upstream wrote goes into
 //! an error. Where it may connect to is the host's to decide.
 
+mod bindings;
 mod http;
+mod tool_error;
 
 use bindings::exports::tavora::platform::tool::{Guest, Operation, ToolError};
 use bindings::tavora::platform::secrets::{self, ResolveError};
 use bindings::wasi::config::store;
 use serde::{Deserialize, Serialize};
+use tool_error::tool_error;
 
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "weather_api_key";
@@ -133,17 +136,4 @@ fn refusal(cause: ResolveError) -> ToolError {
     }
 }
 
-fn tool_error(code: &str, message: impl Into<String>) -> ToolError {
-    ToolError {
-        code: code.to_owned(),
-        message: message.into(),
-    }
-}
-
-/// Generated from the contract.
-mod bindings {
-    wit_bindgen::generate!({ path: "../wit", world: "trusted-tool", generate_all });
-
-    export!(Weather);
-    use super::Weather;
-}
+bindings::export!(Weather with_types_in bindings);

@@ -7,7 +7,7 @@ use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::{ChainHash, field};
+use super::hash::{ChainHash, field};
 
 const DOMAIN: &[u8] = b"tavora/audit-chain/v1";
 
@@ -60,7 +60,7 @@ impl ChainName {
         let mut hash = Sha256::new();
         field(&mut hash, DOMAIN);
         field(&mut hash, self.0.as_bytes());
-        ChainHash(hash.finalize().into())
+        ChainHash::of(hash)
     }
 }
 

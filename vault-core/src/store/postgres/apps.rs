@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
-    columns::{column, now_ms, optional_time, readable, time},
+    PostgresStore,
+    ask::Ask,
+    columns::{column, now_ms, optional_time, time},
     group::{Change, Group},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     audit::AuditDraft,
     id::{ApiKeyId, AppId},
     name::AppSlug,
-    store::{ApiKeyRow, AppStore, NewApp, StoreError},
+    store::{ApiKeyRow, AppStore, NewApp, StoreError, list::readable},
 };
 
 const APPS: &str = "SELECT id, team_id, name, slug, description, created_at, updated_at, vault_id
@@ -35,7 +36,8 @@ impl AppStore for PostgresStore {
     }
 
     async fn apps(&self) -> Result<Vec<App>, StoreError> {
-        readable("app", &self.readers.rows(APPS, &[]).await?, app)
+        let rows = self.readers.rows(APPS, &[]).await?;
+        readable("app", rows.iter().map(app))
     }
 
     async fn app(&self, id: AppId) -> Result<Option<App>, StoreError> {
@@ -54,7 +56,8 @@ impl AppStore for PostgresStore {
 
     async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, StoreError> {
         let rows = self.readers.rows(API_KEYS, &[&app_id]).await?;
-        readable("API key", &rows, |row| Ok(api_key(row)?.view))
+        let view = |row: &Row| api_key(row).map(|key| key.view);
+        readable("API key", rows.iter().map(view))
     }
 
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRow>, StoreError> {
@@ -181,7 +184,7 @@ fn api_key(row: &Row) -> Result<ApiKeyRow, StoreError> {
         id,
         app_id: column(row, 1)?,
         name: column(row, 2)?,
-        prefix: crate::vault::token_prefix(id),
+        prefix: crate::token::token_prefix(id),
         created_at: time(row, 3)?,
         expires_at: optional_time(row, 4)?,
         revoked_at: optional_time(row, 5)?,

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, Transaction, types::ToSql};
 
 use super::{
-    Ask,
+    ask::{Ask, Param},
     columns::{column, count},
-    connections::{Connection, Param},
+    connections::Connection,
 };
 use crate::{
     audit::{
@@ -20,7 +20,7 @@ use crate::{
     envelope::PayloadDigest,
     id::VaultId,
     secret::SecretName,
-    store::StoreError,
+    store::{StoreError, list},
 };
 
 const COLUMNS: &str = "chain, seq, id, created_at, app_id, actor, api_key_id, tool, tool_digest, action, subject_kind,
@@ -263,13 +263,7 @@ async fn newest(
     for row in &rows {
         let place: i64 = column(row, 20)?;
         last_place = Some(place);
-        match entry_row(row).and_then(AuditEntry::try_from) {
-            Ok(entry) => entries.push(entry),
-            Err(StoreError::Damaged { .. }) => {
-                tracing::warn!(place, "a damaged audit entry is left out of a list");
-            }
-            Err(error) => return Err(error),
-        }
+        entries.extend(list::entry(place, entry_row(row))?);
     }
     Ok(AuditBatch {
         entries,

@@ -117,25 +117,6 @@ pub(super) fn signed(count: u64) -> Result<i64, StoreError> {
     i64::try_from(count).map_err(|_| StoreError::Damaged { what: "a row" })
 }
 
-/// The rows that can be read; those that cannot are left out with a warning, so that one damaged row breaks no list.
-pub(super) fn readable<T>(
-    what: &'static str,
-    rows: &[Row],
-    read: impl Fn(&Row) -> Result<T, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    let mut readable = Vec::with_capacity(rows.len());
-    for row in rows {
-        match read(row) {
-            Ok(row) => readable.push(row),
-            Err(StoreError::Damaged { .. }) => {
-                tracing::warn!(what, "a damaged row is left out of a list");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(readable)
-}
-
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         let Some(refusal) = error.as_db_error() else {

@@ -14,14 +14,14 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError,
     RecyclingMethod, Runtime, TimeoutType,
 };
-use tokio_postgres::{Row, config::Config, types::ToSql};
+use tokio_postgres::{Row, config::Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Ask, PostgresOptions, PostgresUrl};
+use super::{
+    PostgresOptions, PostgresUrl,
+    ask::{Ask, Param},
+};
 use crate::store::StoreError;
-
-/// A value on its way to a statement.
-pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 
 /// Idle connections ask whether the other side is there after this long.
 const KEEPALIVE: Duration = Duration::from_secs(10);

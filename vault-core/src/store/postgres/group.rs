@@ -16,21 +16,20 @@ use futures::{
     FutureExt,
     future::{join, try_join3, try_join4},
 };
-use tokio::sync::oneshot;
 use tokio_postgres::{Row, Statement};
 
 use super::{
-    Ask,
+    ask::{Ask, Param},
     chain::Entries,
     columns::column,
-    connections::{Connection, Param},
-    secrets,
+    connections::Connection,
+    find,
 };
 use crate::{
     audit::{AuditDraft, AuditEntry, ChainHash, ChainName},
     id::AppId,
     secret::SecretName,
-    store::{StoreError, release::Found, tally::Ticket},
+    store::{StoreError, pending::Pending, release::Found},
 };
 
 /// Something to do in a transaction, as often as it takes until one is committed.
@@ -74,37 +73,26 @@ pub(super) trait Job: Send + Sync {
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A change, its outcome once there is one, and who waits for it.
+/// A change, and who waits for it.
 pub(super) struct Task<C: Change> {
     change: C,
-    outcome: Option<Result<C::Made, StoreError>>,
-    reply: oneshot::Sender<Result<C::Made, StoreError>>,
-    ticket: Ticket,
+    pending: Pending<C::Made>,
 }
 
 impl<C: Change> Task<C> {
-    pub(super) fn new(
-        change: C,
-        reply: oneshot::Sender<Result<C::Made, StoreError>>,
-        ticket: Ticket,
-    ) -> Self {
-        Self {
-            change,
-            outcome: None,
-            reply,
-            ticket,
-        }
+    pub(super) fn new(change: C, pending: Pending<C::Made>) -> Self {
+        Self { change, pending }
     }
 }
 
 #[async_trait]
 impl<C: Change> Job for Task<C> {
     fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.pending.is_abandoned()
     }
 
     fn asked_at(&self) -> Instant {
-        self.ticket.asked_at()
+        self.pending.asked_at()
     }
 
     fn app(&self) -> Option<AppId> {
@@ -121,27 +109,16 @@ impl<C: Change> Job for Task<C> {
 
     async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
         let made = AssertUnwindSafe(self.change.make(group)).catch_unwind();
-        let outcome = made.await.unwrap_or(Err(StoreError::Panicked));
-        match self.outcome.insert(outcome) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.clone()),
-        }
+        self.pending
+            .keep(made.await.unwrap_or(Err(StoreError::Panicked)))
     }
 
     fn expire(&mut self) {
-        self.outcome = Some(Err(StoreError::Disconnected));
+        let _ = self.pending.keep(Err(StoreError::Disconnected));
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = match (self.outcome, committed) {
-            (Some(Ok(made)), Ok(())) => Ok(made),
-            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            (None, Ok(())) => Err(StoreError::Closed),
-        };
-        // Who hears that it is done must not find it counted as waiting.
-        drop(self.ticket);
-        // Whoever stopped waiting does not hear of it.
-        drop(self.reply.send(outcome));
+        self.pending.finish(committed);
     }
 }
 
@@ -252,7 +229,7 @@ impl<'a> Group<'a> {
             .unzip();
         let head = connection.prepare_cached(HEAD).await?;
         let lock = connection.prepare_cached(LOCK).await?;
-        let find = connection.prepare_cached(secrets::FIND).await?;
+        let find = connection.prepare_cached(find::FIND).await?;
         let name = chain.as_str();
         let ((), head, _, found) = try_join4(
             connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
@@ -270,7 +247,7 @@ impl<'a> Group<'a> {
         let found = apps
             .into_iter()
             .zip(names)
-            .zip(found.iter().map(secrets::found));
+            .zip(found.iter().map(find::found));
         Ok(Self {
             connection,
             chain,

@@ -1,17 +1,17 @@
 //! Which KEKs a PostgreSQL database knows, and which of them its secrets need. Moving secrets is in `rewrap`.
 
 use async_trait::async_trait;
+use tokio_postgres::Row;
 
 use super::{
-    Ask,
-    columns::{column, count, now_ms, readable},
-    connections::Param,
+    ask::{Ask, Param},
+    columns::{column, count, now_ms},
     group::{Change, Group},
 };
 use crate::{
     audit::AuditDraft,
     key::KekId,
-    store::{KekRow, StoreError},
+    store::{KekRow, StoreError, list::readable},
 };
 
 /// Every KEK that was registered, and after them those that rows name all the same, which only tampering leads to.
@@ -20,14 +20,15 @@ pub(super) async fn all(database: &impl Ask) -> Result<Vec<KekRow>, StoreError> 
             coalesce((SELECT sum(wraps) FROM kek_wraps w WHERE w.kek_id = k.id), 0)::bigint
         FROM keks k FULL JOIN (SELECT kek_id, count(*) AS secrets FROM secrets GROUP BY kek_id) used
         ON used.kek_id = k.id ORDER BY k.created_at NULLS LAST, 1";
-    readable("KEK", &database.rows(sql, &[]).await?, |row| {
+    let kek = |row: &Row| -> Result<KekRow, StoreError> {
         Ok(KekRow {
             kek_id: column(row, 0)?,
             canary: column(row, 1)?,
             rows: count(row, 2)?,
             wraps: count(row, 3)?,
         })
-    })
+    };
+    readable("KEK", database.rows(sql, &[]).await?.iter().map(kek))
 }
 
 pub(super) async fn canary(

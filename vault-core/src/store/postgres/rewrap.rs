@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
+    PostgresStore,
+    ask::Ask,
     columns::{column, count, signed},
     group::{Change, Group},
     keks,

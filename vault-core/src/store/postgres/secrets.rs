@@ -5,52 +5,24 @@ use futures::future::{join, try_join};
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
-    columns::{column, count, now_ms, readable, signed, time},
-    connections::Param,
+    PostgresStore,
+    ask::{Ask, Param},
+    columns::{column, count, now_ms, signed, time},
     group::{Change, Group},
     keks,
 };
 use crate::{
     audit::{AuditDraft, outcome},
-    envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
+    envelope::{self, PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
-    revision::{Condition, Revision},
+    revision::Condition,
     secret::{RedactedSecret, SecretName},
     store::{
         KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
-        release::Found,
+        list::readable,
     },
 };
-
-/// What is behind each of the names that apps ask for. A designation of another app's vault can only come from
-/// tampering; it designates nothing. The limits keep every search on its index, whatever PostgreSQL knows of the tables.
-pub(super) const FIND: &str = "SELECT d.id, d.metadata, s.version, s.kek_id, s.wrapped, s.payload
-    FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (app_id, name, place)
-    LEFT JOIN LATERAL (SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
-        WHERE a.id = asked.app_id LIMIT 1) d ON TRUE
-    LEFT JOIN LATERAL (SELECT version, kek_id, wrapped, payload FROM secrets
-        WHERE vault_id = d.id AND name = asked.name LIMIT 1) s ON TRUE
-    ORDER BY asked.place";
-
-/// A row of [`FIND`].
-pub(super) fn found(row: &Row) -> Result<Found, StoreError> {
-    let Some(vault_id) = column::<Option<VaultId>>(row, 0)? else {
-        return Ok(Found::NoVaultDesignated);
-    };
-    if column::<Option<i64>>(row, 2)?.is_none() {
-        return Ok(Found::NoSecret { vault_id });
-    }
-    Ok(Found::Secret {
-        vault_id,
-        metadata: column(row, 1)?,
-        version: count(row, 2)?,
-        kek_id: column(row, 3)?,
-        wrapped: column(row, 4)?,
-        payload: column(row, 5)?,
-    })
-}
 
 /// A vault of an app, and in the same row its secret of this name if there is one.
 const HEAD: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $4)
@@ -104,7 +76,7 @@ impl SecretStore for PostgresStore {
         if column::<Option<i64>>(first, 0)?.is_none() {
             return Ok(Vec::new());
         }
-        readable("secret", &rows, |row| {
+        let secret = |row: &Row| -> Result<RedactedSecret, StoreError> {
             let head = head(row)?.ok_or(StoreError::NotFound)?;
             Ok(RedactedSecret {
                 vault_id,
@@ -115,7 +87,8 @@ impl SecretStore for PostgresStore {
                 updated_at: time(row, 5)?,
                 revision: head.revision,
             })
-        })
+        };
+        readable("secret", rows.iter().map(secret))
     }
 
     async fn delete_secret(
@@ -249,7 +222,7 @@ impl Change for Put {
             version,
             created_at: time(&row, 0)?,
             updated_at: time(&row, 1)?,
-            revision: Revision::of_payload(payload),
+            revision: envelope::revision_of(payload),
         };
         Ok(PutOutcome::Stored { view, wraps })
     }
@@ -280,7 +253,7 @@ impl Change for Delete {
             .await?
             .ok_or(StoreError::NotFound)?;
         self.condition
-            .check(|| Ok(head(&row)?.map(|head| head.revision)))?;
+            .check::<StoreError>(|| Ok(head(&row)?.map(|head| head.revision)))?;
         let delete = "DELETE FROM secrets WHERE vault_id = $1 AND name = $2";
         let existed = group.change(delete, &[&self.vault_id, &self.name]).await? == 1;
         let entry = self.entry.clone();
@@ -322,6 +295,6 @@ fn head(row: &Row) -> Result<Option<SecretHead>, StoreError> {
     Ok(Some(SecretHead {
         version: count(row, 0)?,
         created_at: time(row, 1)?,
-        revision: Revision::of_payload(column(row, 2)?),
+        revision: envelope::revision_of(column(row, 2)?),
     }))
 }

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row as Found, types::ToSql};
 
 use super::{
-    Ask, PostgresOptions, PostgresUrl,
+    PostgresOptions, PostgresUrl,
+    ask::{Ask, Param},
     chain::{self, Entries},
     columns::{column, count},
-    connections::{Connection, Connections, Param},
+    connections::{Connection, Connections},
     group, schema,
 };
 use crate::{

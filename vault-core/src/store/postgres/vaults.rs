@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::{
-    Ask, PostgresStore,
-    columns::{column, count, now_ms, readable, time},
-    connections::Param,
+    PostgresStore,
+    ask::{Ask, Param},
+    columns::{column, count, now_ms, time},
     group::{Change, Group},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     metadata::Metadata,
     name::VaultName,
     revision::Condition,
-    store::{NewVault, StoreError, VaultStore},
+    store::{NewVault, StoreError, VaultStore, list::readable},
 };
 
 const VAULTS: &str = "SELECT id, app_id, name, metadata, created_at, updated_at FROM vaults
@@ -37,11 +37,8 @@ impl VaultStore for PostgresStore {
     }
 
     async fn vaults(&self, app_id: AppId) -> Result<Vec<VaultView>, StoreError> {
-        readable(
-            "vault",
-            &self.readers.rows(VAULTS, &[&app_id]).await?,
-            vault,
-        )
+        let rows = self.readers.rows(VAULTS, &[&app_id]).await?;
+        readable("vault", rows.iter().map(vault))
     }
 
     async fn vault(&self, app_id: AppId, id: VaultId) -> Result<Option<VaultView>, StoreError> {

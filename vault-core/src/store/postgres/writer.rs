@@ -13,11 +13,12 @@ use tokio::{
 };
 
 use super::{
-    Attempts, PostgresOptions,
+    PostgresOptions,
+    attempts::Attempts,
     connections::Connections,
     group::{Change, Failed, Group, Job, Task, Unclear},
 };
-use crate::store::{StoreError, StoreStats, tally::Tally};
+use crate::store::{StoreError, StoreStats, pending::pending, tally::Tally};
 
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
@@ -55,12 +56,9 @@ impl Writer {
     /// Makes a change in the next group and returns when that is committed. A caller that stops waiting withdraws a
     /// change that has not begun.
     pub(super) async fn change<C: Change>(&self, change: C) -> Result<C::Made, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Box::new(Task::new(change, reply, self.tally.ticket())))?;
-        time::timeout(self.operation_timeout, answer)
-            .await
-            .map_err(|_| timed_out(self.operation_timeout))?
-            .unwrap_or(Err(StoreError::Closed))
+        let (pending, answer) = pending(&self.tally);
+        self.send(Box::new(Task::new(change, pending)))?;
+        answer.within(self.operation_timeout).await
     }
 
     /// Ends the task after what is waiting.
@@ -76,7 +74,7 @@ impl Writer {
         };
         time::timeout(limit, closed)
             .await
-            .map_err(|_| timed_out(limit))
+            .map_err(|_| StoreError::timed_out(limit))
     }
 
     pub(super) fn stats(&self) -> StoreStats {
@@ -179,7 +177,7 @@ impl Work {
         };
         time::timeout(limit, made)
             .await
-            .unwrap_or_else(|_| Err(timed_out(limit)))
+            .unwrap_or_else(|_| Err(StoreError::timed_out(limit)))
     }
 
     async fn attempt(
@@ -194,11 +192,5 @@ impl Work {
         Group::make(&connection, &self.options.host, jobs, unclear).await?;
         connection.give_back();
         Ok(())
-    }
-}
-
-fn timed_out(limit: Duration) -> StoreError {
-    StoreError::TimedOut {
-        limit_ms: limit.as_millis() as u64,
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     SqliteStore, chain,
-    columns::{At, optional_time, readable, time},
+    columns::{At, optional_time, time},
     writer::Effect,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     audit::AuditDraft,
     id::{ApiKeyId, AppId},
     name::AppSlug,
-    store::{ApiKeyRow, AppStore, NewApp, StoreError},
+    store::{ApiKeyRow, AppStore, NewApp, StoreError, list::readable},
 };
 
 const APP: &str =
@@ -155,7 +155,7 @@ fn api_key(row: &Row<'_>) -> rusqlite::Result<ApiKeyRow> {
         id,
         app_id: row.get(1)?,
         name: row.get(2)?,
-        prefix: crate::vault::token_prefix(id),
+        prefix: crate::token::token_prefix(id),
         created_at: time(row, 3)?,
         expires_at: optional_time(row, 4)?,
         revoked_at: optional_time(row, 5)?,

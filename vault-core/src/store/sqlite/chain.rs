@@ -14,7 +14,7 @@ use crate::{
     envelope::PayloadDigest,
     id::{AppId, VaultId},
     secret::SecretName,
-    store::StoreError,
+    store::{StoreError, list},
 };
 
 /// What an entry has beside its places, in the order of [`entry_row`] and [`insert`].
@@ -123,16 +123,7 @@ fn newest(
     while let Some(row) = rows.next()? {
         let place: i64 = row.get(0)?;
         (seen, last_place) = (seen + 1, Some(place));
-        match entry_row(row)
-            .map_err(StoreError::from)
-            .and_then(AuditEntry::try_from)
-        {
-            Ok(entry) => entries.push(entry),
-            Err(StoreError::Damaged { .. }) => {
-                tracing::warn!(place, "a damaged audit entry is left out of a list");
-            }
-            Err(error) => return Err(error),
-        }
+        entries.extend(list::entry(place, entry_row(row))?);
     }
     Ok(AuditBatch {
         entries,

@@ -102,24 +102,6 @@ pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Op
         .map(|at| at.map(|At(at)| at))
 }
 
-/// The rows that can be read; those that cannot are left out with a warning, so that one damaged row breaks no list.
-pub(super) fn readable<T>(
-    what: &'static str,
-    rows: impl Iterator<Item = rusqlite::Result<T>>,
-) -> Result<Vec<T>, StoreError> {
-    let mut readable = Vec::new();
-    for row in rows {
-        match row.map_err(StoreError::from) {
-            Ok(row) => readable.push(row),
-            Err(StoreError::Damaged { .. }) => {
-                tracing::warn!(what, "a damaged row is left out of a list")
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(readable)
-}
-
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as E;

@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    chain,
-    columns::{At, readable},
-};
+use super::{chain, columns::At};
 use crate::{
     audit::AuditDraft,
     key::KekId,
-    store::{KekRow, StoreError},
+    store::{KekRow, StoreError, list::readable},
 };
 
 /// Every KEK that was registered, and after them those that rows name all the same, which only tampering leads to.

@@ -68,10 +68,9 @@ impl Readers {
                 false => StoreError::Backend(Arc::new(error)),
             })?
         };
-        let timed_out = |_| StoreError::TimedOut {
-            limit_ms: limit.as_millis() as u64,
-        };
-        time::timeout(limit, read).await.map_err(timed_out)?
+        time::timeout(limit, read)
+            .await
+            .map_err(|_| StoreError::timed_out(limit))?
     }
 
     /// Refuses further reads; those under way end by themselves.

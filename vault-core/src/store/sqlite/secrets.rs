@@ -5,20 +5,20 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{
     SqliteStore, chain,
-    columns::{At, readable, time},
+    columns::{At, time},
     keks,
     writer::Effect,
 };
 use crate::{
     audit::{AuditDraft, outcome},
-    envelope::{PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
+    envelope::{self, PAYLOAD_HEAD_BYTES, SealedSecret, SecretBinding},
     id::{AppId, VaultId},
     key::KekId,
     revision::{Condition, Revision},
     secret::{RedactedSecret, SecretName},
     store::{
         KekRow, PutOutcome, PutSecret, ReleaseRow, SecretHead, SecretStore, StoreError,
-        release::Found,
+        list::readable, release::Found,
     },
 };
 
@@ -91,7 +91,8 @@ impl SecretStore for SqliteStore {
         let name = name.clone();
         let work = move |tx: &Connection| {
             require_vault(tx, app_id, vault_id)?;
-            condition.check(|| Ok(head(tx, vault_id, &name)?.map(|head| head.revision)))?;
+            condition
+                .check::<StoreError>(|| Ok(head(tx, vault_id, &name)?.map(|head| head.revision)))?;
             let delete = "DELETE FROM secrets WHERE vault_id = ? AND name = ?";
             let existed = tx
                 .prepare_cached(delete)?
@@ -179,7 +180,7 @@ fn head(
 
 /// The revision of the row with this payload.
 fn revision(row: &Row<'_>, payload: usize) -> rusqlite::Result<Revision> {
-    Ok(Revision::of_payload(row.get_ref(payload)?.as_blob()?))
+    Ok(envelope::revision_of(row.get_ref(payload)?.as_blob()?))
 }
 
 fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcome, StoreError> {
@@ -219,7 +220,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
         vault_id, name, version, kek_id, times.0, times.1, wrapped, payload
     ])?;
     chain::append(tx, entry)?;
-    let revision = Revision::of_payload(&payload);
+    let revision = envelope::revision_of(&payload);
     let view = RedactedSecret {
         vault_id,
         name,

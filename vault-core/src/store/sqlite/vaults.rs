@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{
     SqliteStore, chain,
-    columns::{At, readable, time},
+    columns::{At, time},
     writer::Effect,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     metadata::Metadata,
     name::VaultName,
     revision::Condition,
-    store::{NewVault, StoreError, VaultStore},
+    store::{NewVault, StoreError, VaultStore, list::readable},
 };
 
 const VAULT: &str = "SELECT id, app_id, name, metadata, created_at, updated_at FROM vaults";

@@ -21,7 +21,7 @@ use tokio::{sync::oneshot, time};
 pub(super) use self::job::Effect;
 use self::job::{Job, Task};
 use super::SqliteOptions;
-use crate::store::{StoreError, StoreStats, tally::Tally};
+use crate::store::{StoreError, StoreStats, pending::pending, tally::Tally};
 
 /// How long one attempt to empty the log waits for readers; there will be another.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
@@ -83,16 +83,9 @@ impl Writer {
         effect: Effect,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let task = Task::new(effect, work, reply, self.tally.ticket());
-        self.send(Message::Job(Box::new(task)))?;
-        let timed_out = |_| StoreError::TimedOut {
-            limit_ms: self.operation_timeout.as_millis() as u64,
-        };
-        time::timeout(self.operation_timeout, answer)
-            .await
-            .map_err(timed_out)?
-            .unwrap_or(Err(StoreError::Closed))
+        let (pending, answer) = pending(&self.tally);
+        self.send(Message::Job(Box::new(Task::new(effect, work, pending))))?;
+        answer.within(self.operation_timeout).await
     }
 
     /// Ends the thread after what is waiting, with the write-ahead log emptied where readers allow it.
@@ -106,9 +99,7 @@ impl Writer {
                 match time::timeout(limit, answer).await {
                     // No answer means that it was closed in the meantime.
                     Ok(_) => Ok(()),
-                    Err(_) => Err(StoreError::TimedOut {
-                        limit_ms: limit.as_millis() as u64,
-                    }),
+                    Err(_) => Err(StoreError::timed_out(limit)),
                 }
             }
         }

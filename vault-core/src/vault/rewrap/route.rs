@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::BatchSize;
-use crate::key;
+use crate::random::fill_random;
 
 /// How many batches a stretch has at the least, as far as secrets are spread evenly over the places.
 const STRETCH_BATCHES: u64 = 4;
@@ -75,7 +75,7 @@ impl Route {
             .collect();
         stretches.sort_by_cached_key(|_| {
             let mut lot = [0; 8];
-            key::fill_random(&mut lot);
+            fill_random(&mut lot);
             lot
         });
         Self(stretches.into())

@@ -1,4 +1,4 @@
-//! One write on its way through the writer's thread: its work, its outcome, and who waits for it.
+//! One write on its way through the writer's thread: its work, and what that does to the database.
 //!
 //! When it runs, and in which transaction, is decided in `writer`.
 
@@ -8,9 +8,8 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
-use crate::store::{StoreError, tally::Ticket};
+use crate::store::{StoreError, pending::Pending};
 
 /// What a write does to the database, as far as the writer must know.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,35 +38,26 @@ pub(super) trait Job: Send {
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A write, its outcome once there is one, and who waits for it.
+/// A write, and who waits for it.
 pub(super) struct Task<T, F> {
     effect: Effect,
     work: Option<F>,
-    outcome: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-    ticket: Ticket,
+    pending: Pending<T>,
 }
 
 impl<T, F> Task<T, F> {
-    pub(super) fn new(
-        effect: Effect,
-        work: F,
-        reply: oneshot::Sender<Result<T, StoreError>>,
-        ticket: Ticket,
-    ) -> Self {
+    pub(super) fn new(effect: Effect, work: F, pending: Pending<T>) -> Self {
         Self {
             effect,
             work: Some(work),
-            outcome: None,
-            reply,
-            ticket,
+            pending,
         }
     }
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Task<T, F> {
     fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.pending.is_abandoned()
     }
 
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
@@ -76,10 +66,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
         // that are dropped.
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(connection)))
             .unwrap_or(Err(StoreError::Panicked));
-        match self.outcome.insert(outcome) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.clone()),
-        }
+        self.pending.keep(outcome)
     }
 
     fn effect(&self) -> Effect {
@@ -87,18 +74,10 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
     }
 
     fn asked_at(&self) -> Instant {
-        self.ticket.asked_at()
+        self.pending.asked_at()
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = match (self.outcome, committed) {
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            (None, Ok(())) => Err(StoreError::Closed),
-        };
-        // Who hears that it is done must not find it counted as waiting.
-        drop(self.ticket);
-        // Whoever stopped waiting does not hear of it.
-        drop(self.reply.send(outcome));
+        self.pending.finish(committed);
     }
 }

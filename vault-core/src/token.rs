@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{id::ApiKeyId, key::fill_random};
+use crate::{id::ApiKeyId, random::fill_random};
 
 const START: &str = "tvr_";
 const SECRET_BYTES: usize = 32;
@@ -20,7 +20,7 @@ pub(crate) fn token_prefix(id: ApiKeyId) -> String {
 }
 
 /// A fresh token and the digest to keep of it.
-pub(super) fn make_token(id: ApiKeyId) -> (Zeroizing<String>, [u8; 32]) {
+pub(crate) fn make_token(id: ApiKeyId) -> (Zeroizing<String>, [u8; 32]) {
     let mut secret = Zeroizing::new([0; SECRET_BYTES]);
     fill_random(secret.as_mut_slice());
     let mut token = Zeroizing::new(String::with_capacity(START.len() + 32 + 1 + SECRET_CHARS));
@@ -31,7 +31,7 @@ pub(super) fn make_token(id: ApiKeyId) -> (Zeroizing<String>, [u8; 32]) {
 }
 
 /// The key that a token claims to be, and the digest of its secret.
-pub(super) fn parse_token(token: &str) -> Option<(ApiKeyId, [u8; 32])> {
+pub(crate) fn parse_token(token: &str) -> Option<(ApiKeyId, [u8; 32])> {
     let (id, secret) = token.strip_prefix(START)?.split_once('_')?;
     let mut id_bytes = [0; 16];
     hex::decode_to_slice(id, &mut id_bytes).ok()?;
@@ -50,7 +50,7 @@ pub(super) fn parse_token(token: &str) -> Option<(ApiKeyId, [u8; 32])> {
 }
 
 /// Whether two digests are the same, in constant time.
-pub(super) fn matches(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
+pub(crate) fn matches(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
     stored.ct_eq(presented).into()
 }
 

@@ -1,0 +1,60 @@
+//! An error as it was read, and what it says of itself.
+
+use crate::provider::Provider;
+use crate::words::{self, Words};
+use serde_json::{Map, Value};
+use trusted_tool::ToolError;
+
+/// What a provider answered instead of a completion.
+#[derive(Debug)]
+pub struct ProviderError {
+    pub(super) provider: &'static Provider,
+    /// The status that the answer had, or that an error under a success names.
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) words: Words,
+    pub(super) is_long: bool,
+    pub(super) wait_ms: Option<u64>,
+    /// Headers that a client may have.
+    pub(super) passed: Vec<(String, Vec<u8>)>,
+    /// Set where the credential is refused.
+    pub(super) auth: Option<ToolError>,
+}
+
+impl ProviderError {
+    /// How long the provider wants to be left alone, where it says so and it is to be believed.
+    pub fn wait_ms(&self) -> Option<u64> {
+        self.wait_ms
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The object that is the error, where the body is JSON.
+    pub(super) fn object(&self) -> Option<&Map<String, Value>> {
+        words::error_object(&self.words.json)
+    }
+
+    /// Whether the same request can go well later.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.status, 408 | 409 | 425 | 429 | 500..=599) && !self.is_used_up()
+    }
+
+    /// Whether waiting does not help, or not for as long as the answer says: the account has
+    /// no credit, or the day's quota is gone, for which Gemini names a wait of seconds.
+    pub(super) fn is_used_up(&self) -> bool {
+        const SIGNS: [&str; 4] = [
+            "insufficient_quota",
+            "billing_hard_limit",
+            "PerDay",
+            "credit_balance",
+        ];
+        let Some(error) = self.object().filter(|_| !self.is_long) else {
+            return false;
+        };
+        let text = Value::from(error.clone()).to_string();
+        SIGNS.iter().any(|sign| text.contains(sign))
+    }
+}

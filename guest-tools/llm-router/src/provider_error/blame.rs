@@ -1,0 +1,192 @@
+//! Whether the provider refuses the credential, and what is said then.
+
+use super::answer::ProviderError;
+use crate::provider::Provider;
+use serde_json::Value;
+use trusted_tool::credential::Credential;
+use trusted_tool::{ToolError, tool_error};
+
+impl ProviderError {
+    /// Whether it is the credential that the provider does not take: 401 says so, and of the
+    /// others some do by a code or by their words. 403 alone also means moderation, a region,
+    /// a model or a scope.
+    pub(super) fn blames_the_key(&self) -> bool {
+        const CODES: [&str; 9] = [
+            "invalid_api_key",
+            "api_key_invalid",
+            "api_key_expired",
+            "incorrect_api_key",
+            "authentication_error",
+            "invalid_authentication",
+            "invalid_auth",
+            "unauthenticated",
+            "no_auth_credentials",
+        ];
+        const KEY: [&str; 6] = [
+            "api key",
+            "api-key",
+            "apikey",
+            "api_key",
+            "auth credentials",
+            "authentication",
+        ];
+        const BAD: [&str; 14] = [
+            "not valid",
+            "invalid",
+            "incorrect",
+            "expired",
+            "revoked",
+            "disabled",
+            "deactivated",
+            "leaked",
+            "malformed",
+            "missing",
+            "not found",
+            "unknown",
+            "no auth",
+            "failed",
+        ];
+        match self.status {
+            401 => return true,
+            400 | 403 => {}
+            _ => return false,
+        }
+        let object = self.object();
+        let is_code = |name: &str| {
+            let text = object.and_then(|it| it.get(name)).and_then(Value::as_str);
+            text.is_some_and(|text| CODES.contains(&text.to_ascii_lowercase().as_str()))
+        };
+        let details = object.and_then(|it| it.get("details")?.as_array());
+        let has_reason = details.into_iter().flatten().any(|detail| {
+            let reason = detail
+                .get("reason")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            CODES.contains(&reason.to_ascii_lowercase().as_str())
+        });
+        if has_reason
+            || ["code", "type", "status", "reason"]
+                .into_iter()
+                .any(is_code)
+        {
+            return true;
+        }
+        // A sentence that names the key, and in it what is wrong with it.
+        let words = self
+            .words
+            .message
+            .as_deref()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        words.split(['.', ';', '\n']).any(|sentence| {
+            let about = KEY.iter().any(|key| sentence.contains(key));
+            let bad = BAD.iter().any(|bad| sentence.contains(bad));
+            let other = [
+                "permission",
+                "scope",
+                "access to",
+                "model",
+                "region",
+                "restrict",
+            ];
+            about && bad && !other.iter().any(|other| sentence.contains(other))
+        })
+    }
+
+    /// The error of a credential that is refused, with whatever repeats it hidden.
+    pub(super) fn refused(&self, credential: &Credential) -> ToolError {
+        let Self {
+            provider, status, ..
+        } = self;
+        let said = match self.said() {
+            Some(said) => format!(", {:?}", credential.hidden_in(&said)),
+            None => String::new(),
+        };
+        let Provider { shown, secret, .. } = provider;
+        if !provider.has_key() {
+            return tool_error(
+                "upstream_auth",
+                format!(
+                    "{shown} wants a credential (HTTP {status}{said}), and has none: secret \"{secret}\" is its address alone"
+                ),
+            );
+        }
+        tool_error(
+            "upstream_auth",
+            format!(
+                "{shown} refused the credential in secret \"{secret}\" (HTTP {status}{said}); \
+                 the app's owner must store a valid one{}",
+                credential.oddity()
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::provider_error::reading::sample;
+
+    #[test]
+    fn the_key_is_blamed_only_where_the_answer_does() {
+        let says = |status, body: &str| sample(status, &[], body).blames_the_key();
+        for (status, body) in [
+            (401, r#"{"error":"x"}"#),
+            (401, ""),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"x","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"API key expired. Please renew the API key."}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Your API key was reported as leaked. Please use another API key."}}"#,
+            ),
+            (403, r#"{"error":{"message":"x","code":"invalid_api_key"}}"#),
+            (
+                403,
+                r#"{"type":"error","error":{"type":"authentication_error","message":"x"}}"#,
+            ),
+        ] {
+            assert!(says(status, body), "{status} {body}");
+        }
+        for (status, body) in [
+            (
+                403,
+                r#"{"error":{"code":403,"message":"Your chosen model requires moderation and your input was flagged"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Country, region, or territory not supported","code":"unsupported_country_region_territory"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Project does not have access to model gpt-x","code":"model_not_found"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"You have insufficient permissions. Missing scopes: model.request, if your API key is restricted"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Generative Language API has not been used in project 1 or it is disabled","status":"PERMISSION_DENIED"}}"#,
+            ),
+            (403, "<html>error code: 1010</html>"),
+            (403, ""),
+            (
+                400,
+                r#"{"error":{"message":"Invalid value for max_tokens"}}"#,
+            ),
+            (429, r#"{"error":{"message":"the API key is invalid"}}"#),
+            (500, r#"{"error":{"message":"authentication failed"}}"#),
+        ] {
+            assert!(!says(status, body), "{status} {body}");
+        }
+    }
+}

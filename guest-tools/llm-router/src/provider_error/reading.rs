@@ -1,0 +1,105 @@
+//! Reads an error out of a provider's answer.
+
+use super::answer::ProviderError;
+use super::client::passes;
+use super::success::status_inside;
+use crate::provider::Provider;
+use crate::words;
+use trusted_tool::answer::Incoming;
+use trusted_tool::credential::Credential;
+
+/// How much of an error's body is looked at, in bytes.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
+/// Longer than this, in bytes, only the words of an error pass, and not its other fields.
+pub(super) const MAX_FIELDS_BYTES: usize = 64 * 1024;
+
+impl ProviderError {
+    /// Reads an answer whose status is no success.
+    pub fn read(
+        provider: &'static Provider,
+        credential: &Credential,
+        mut response: Incoming,
+    ) -> Self {
+        let mut body = Vec::new();
+        while body.len() < MAX_ERROR_BYTES {
+            match response.next_piece() {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                _ => break,
+            }
+        }
+        body.truncate(MAX_ERROR_BYTES);
+        Self::new(
+            provider,
+            credential,
+            response.status,
+            response.headers(),
+            &body,
+        )
+    }
+
+    /// The error that a body is, under whatever status it came.
+    pub fn new(
+        provider: &'static Provider,
+        credential: &Credential,
+        status: u16,
+        headers: &[(String, Vec<u8>)],
+        body: &[u8],
+    ) -> Self {
+        let mut error = Self::parsed(provider, status, headers, body);
+        if error.blames_the_key() {
+            error.auth = Some(error.refused(credential));
+        }
+        error
+    }
+
+    fn parsed(
+        provider: &'static Provider,
+        status: u16,
+        headers: &[(String, Vec<u8>)],
+        body: &[u8],
+    ) -> Self {
+        let content_type = content_type(headers);
+        let words = words::read(&content_type, body);
+        let status = match status {
+            200..=299 => status_inside(&words.json),
+            status => status,
+        };
+        let mut error = Self {
+            provider,
+            status,
+            content_type,
+            is_long: body.len() > MAX_FIELDS_BYTES,
+            wait_ms: None,
+            passed: headers
+                .iter()
+                .filter(|(name, _)| passes(name))
+                .cloned()
+                .collect(),
+            auth: None,
+            words,
+        };
+        error.wait_ms = error.wait_of(headers);
+        error
+    }
+}
+
+fn content_type(headers: &[(String, Vec<u8>)]) -> String {
+    let found = headers.iter().find(|(name, _)| name == "content-type");
+    found.map_or(String::new(), |(_, value)| {
+        String::from_utf8_lossy(value).into_owned()
+    })
+}
+
+/// The error of an answer of JSON, for tests.
+#[cfg(test)]
+pub(super) fn sample(status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
+    let owned = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
+    let mut headers: Vec<_> = headers.iter().map(owned).collect();
+    headers.push(("content-type".to_owned(), b"application/json".to_vec()));
+    ProviderError::parsed(
+        &crate::provider::PROVIDERS[1],
+        status,
+        &headers,
+        body.as_bytes(),
+    )
+}

@@ -1,0 +1,3 @@
+//! Generated from the contract.
+
+wit_bindgen::generate!({ path: "../wit", world: "trusted-tool", generate_all });

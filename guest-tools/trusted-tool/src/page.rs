@@ -1,0 +1,77 @@
+//! Pages that stand where an upstream's answer should: mostly a proxy's, about an error.
+
+/// Elements whose text no reader sees.
+const UNSEEN: [&str; 2] = ["script", "style"];
+const ENTITIES: [(&str, &str); 6] = [
+    ("&nbsp;", " "),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", "\""),
+    ("&#39;", "'"),
+    ("&amp;", "&"),
+];
+
+/// What a page says to its reader, on one line. It is no parser: a page of an error is simple.
+pub fn without_tags(page: &str) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        text.push_str(&rest[..start]);
+        text.push(' ');
+        rest = after_tag(&rest[start..]);
+    }
+    text.push_str(rest);
+    for (entity, meant) in ENTITIES {
+        text = text.replace(entity, meant);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What follows the tag that `page` begins with; where nobody sees the element's text, what
+/// follows the element.
+fn after_tag(page: &str) -> &str {
+    let unseen = UNSEEN.into_iter().find(|name| is_at(name, &page[1..]));
+    let end = match unseen {
+        // Looking ahead only as far as the end tag: a page is read once, whatever is in it.
+        Some(name) => page
+            .match_indices("</")
+            .map(|(at, _)| at)
+            .find(|at| is_at(name, &page[at + 2..])),
+        None => Some(0),
+    };
+    end.and_then(|end| page[end..].split_once('>'))
+        .map_or("", |(_, rest)| rest)
+}
+
+/// Whether `page` goes on with a name, written in capitals or not.
+fn is_at(name: &str, page: &str) -> bool {
+    let head = page.get(..name.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readers_text_is_left() {
+        for (page, text) in [
+            ("", ""),
+            ("plain  text\n", "plain text"),
+            (
+                "<html><title>502</title><h1>Bad &amp; gateway",
+                "502 Bad & gateway",
+            ),
+            ("<STYLE>a{b:c}</Style>seen<script>x<y</SCRIPT>.", "seen ."),
+            ("before<script>never closed", "before"),
+            (
+                "<p>&lt;b&gt; &quot;it&#39;s&quot;&nbsp;</p>",
+                "<b> \"it's\"",
+            ),
+            ("before<html", "before"),
+            ("<\u{e9}>a", "a"),
+        ] {
+            assert_eq!(without_tags(page), text, "{page}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The limits of the embedded store.
+
+use std::time::Duration;
+
+/// The limits of a [`SqliteStore`](super::SqliteStore), each with a default that suits a small machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How long to wait for another process that holds the write lock. 5 s.
+    pub busy_timeout: Duration,
+    /// How long any single operation may take in all. 10 s.
+    pub operation_timeout: Duration,
+    /// How long a check of the whole audit may take. 10 min.
+    pub verify_timeout: Duration,
+    /// How many writes one commit takes at the most. 256.
+    pub group_max_jobs: usize,
+    /// How long a group waits for as many writes as the one before it had. 200 µs; it costs a lone writer nothing.
+    pub group_wait: Duration,
+    /// How many writes may wait; more are refused. 4,096.
+    pub queue_max_jobs: usize,
+    /// How many reads run at once. 4.
+    pub readers_max: usize,
+    /// How long after the last delete or overwrite the write-ahead log is emptied. 200 ms.
+    pub checkpoint_settle: Duration,
+    /// How long old ciphertext may stay in the write-ahead log under constant writing. 5 s.
+    pub checkpoint_force: Duration,
+    /// How long closing tries to empty the write-ahead log while someone reads. 2 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            busy_timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(10),
+            verify_timeout: Duration::from_secs(600),
+            group_max_jobs: 256,
+            group_wait: Duration::from_micros(200),
+            queue_max_jobs: 4096,
+            readers_max: 4,
+            checkpoint_settle: Duration::from_millis(200),
+            checkpoint_force: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(2),
+        }
+    }
+}

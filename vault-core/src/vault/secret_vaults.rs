@@ -1,0 +1,62 @@
+//! [`SecretVaults`]: the store, the keyring, and what is known of its KEKs.
+//!
+//! The calls are in a file for each subject.
+
+use std::{
+    sync::{Arc, RwLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use super::{KekState, VaultError, tally::Tally};
+use crate::{key::Keyring, store::Store};
+
+/// The limits of [`SecretVaults`], each with its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultOptions {
+    /// From how many wraps on a KEK is old enough for a warning. 2^28; random nonces are safe up to 2^32.
+    pub wraps_warning: u64,
+    /// How long a put goes on trying while other writes to the same secret come first. 10 s.
+    pub put_timeout: Duration,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            wraps_warning: 1 << 28,
+            put_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// All vaults of one database. Cheap to clone.
+#[derive(Clone)]
+pub struct SecretVaults(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keyring: Option<Keyring>,
+    pub(super) kek_state: RwLock<KekState>,
+    /// Whether the primary KEK has its canary in the store.
+    pub(super) primary_known: AtomicBool,
+    pub(super) seals: Tally,
+    pub(super) opens: Tally,
+    pub(super) options: VaultOptions,
+}
+
+impl SecretVaults {
+    /// Whether the store can be read and written right now.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn probe(&self) -> Result<(), VaultError> {
+        Ok(self.0.store.probe().await?)
+    }
+
+    /// Waits for what is under way and closes the store.
+    ///
+    /// # Errors
+    /// The store does not work.
+    pub async fn close(&self) -> Result<(), VaultError> {
+        Ok(self.0.store.close().await?)
+    }
+}
