@@ -100,7 +100,10 @@ fn send(to: &str, part: &str, load: &str) -> Result<String, ToolError> {
     };
     let stream = body.write().map_err(|()| refused("body"))?;
     if part == "nothing, again and again" {
-        while stream.blocking_write_and_flush(&[]).is_ok() {}
+        let ready = stream.subscribe();
+        while stream.check_write().is_ok() && stream.write(&[]).is_ok() {
+            ready.block();
+        }
     }
     for piece in load {
         if stream.blocking_write_and_flush(piece).is_err() {

@@ -1,5 +1,6 @@
 //! A hostile trusted tool that makes the host work for nothing, with the binary as an operator runs it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tavora_tests::serving::Serving;
 use tavora_tests::wire::Request;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
 use super::tls::certificate;
@@ -33,12 +34,18 @@ async fn start_deaf_upstream(folder: &TempDir) -> u16 {
         .expect("they fit");
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let socket = TcpSocket::new_v4().expect("it can be had");
+    // What the system takes on the way is no memory of the host's.
+    socket.set_recv_buffer_size(4_096).expect("it can be set");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(any).expect("a free port");
+    let listener = socket.listen(16).expect("it is bound");
     let port = listener.local_addr().expect("it is bound").port();
     tokio::spawn(async move {
         let mut open = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
             let mut stream = acceptor.accept(stream).await.expect("it speaks TLS");
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
             stream.write_all(&SETTINGS).await.expect("it reads");
             stream.flush().await.expect("it reads");
             open.push(stream);
@@ -60,7 +67,7 @@ async fn empty_chunks_without_end_take_no_memory_and_end_at_a_limit() {
     let authority = folder.path().join("cert.pem");
     let serving = Serving::start(&format!(
         "[egress]\nallow_private_origins = [{origin:?}]\nextra_ca_file = {authority:?}\n\
-         [limits.tool]\ncpu_ms = 4_000\n[tools.smuggler]\ncomponent = {component:?}\n\
+         [limits.tool]\ncpu_ms = 10_000\n[tools.smuggler]\ncomponent = {component:?}\n\
          secrets = [\"hostile_key\"]\norigins = [{origin:?}]\n"
     ));
     let app = serving.make_app("shop");
@@ -85,6 +92,7 @@ async fn empty_chunks_without_end_take_no_memory_and_end_at_a_limit() {
     assert!(text.contains("limits.tool.cpu_ms"), "{text}");
     let most = samples.iter().map(|it| it.bytes).max().expect("sampled");
     let growth = most.saturating_sub(before);
+    println!("it grew by {} MiB", growth >> 20);
     // What a run takes in any case is among it.
-    assert!(growth <= 64 << 20, "it grew by {growth} bytes");
+    assert!(growth <= 32 << 20, "it grew by {growth} bytes");
 }
