@@ -73,6 +73,7 @@ pub(super) fn all() -> Vec<Bomb> {
         bomb("loops without variables", agent_with(&loops()), COMPILER),
         bomb("memory images", memory_images(), COMPILER),
         bomb("table images", agent_with(&table_images()), COMPILER),
+        bomb("adapters of a large type", adapters(), COMPILER),
     ]
 }
 
@@ -136,6 +137,38 @@ fn table_images() -> String {
         })
         .collect();
     format!("(func $f) {tables}")
+}
+
+/// Two components that call each other's functions: what they pass is a tree of tuples, which an adapter copies leaf by
+/// leaf.
+fn adapters() -> Vec<u8> {
+    const DEPTH: usize = 10;
+    const FUNCTIONS: usize = 40;
+    let mut types = String::from("(type $t0 (tuple u8 string)) ");
+    for level in 1..=DEPTH {
+        let inner = level - 1;
+        types += &format!("(type $t{level} (tuple $t{inner} $t{inner})) ");
+    }
+    types += &format!("(type $f (func (param \"x\" (list $t{DEPTH})))) ");
+    let each = |text: &dyn Fn(usize) -> String| (0..FUNCTIONS).map(text).collect::<String>();
+    let memory = "(core module $m (memory (export \"m\") 1) \
+                  (func (export \"r\") (param i32 i32 i32 i32) (result i32) i32.const 0) \
+                  (func (export \"f\") (param i32 i32))) (core instance $i (instantiate $m))";
+    let options = "(memory $i \"m\") (realloc (func $i \"r\"))";
+    let lifted = each(&|n| {
+        format!("(func (export \"f{n}\") (type $f) (canon lift (core func $i \"f\") {options}))")
+    });
+    let imported = each(&|n| format!("(import \"f{n}\" (func $f{n} (type $f)))"));
+    let lowered = each(&|n| format!("(core func $l{n} (canon lower (func $f{n}) {options}))"));
+    let given = each(&|n| format!("(export \"f{n}\" (func $l{n}))"));
+    let wanted = each(&|n| format!("(import \"\" \"f{n}\" (func (param i32 i32)))"));
+    let arguments = each(&|n| format!("(with \"f{n}\" (func $a \"f{n}\"))"));
+    agent_beside(&format!(
+        "(component $A {types} {memory} {lifted}) (instance $a (instantiate $A)) \
+         (component $B {types} {imported} {memory} {lowered} (core module $n {wanted}) \
+         (core instance (instantiate $n (with \"\" (instance {given}))))) \
+         (instance (instantiate $B {arguments}))"
+    ))
 }
 
 /// Instance types of which each has the one before twice.
