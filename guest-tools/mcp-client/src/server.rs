@@ -1,6 +1,8 @@
 //! The server that this instance talks to, as the host set it: where it is, how it is
 //! spoken to, and the name of its credential. Nothing here comes from an agent.
 
+use std::cell::RefCell;
+
 use http::Uri;
 use trusted_tool::credential::Credential;
 use trusted_tool::request::{BaseUrl, Bounds, Header};
@@ -64,6 +66,8 @@ pub struct Server {
     /// How often it may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
+    /// What was odd about the credential when it was resolved, for the words of a refusal.
+    oddity: RefCell<String>,
 }
 
 /// The header that carries the credential.
@@ -131,6 +135,7 @@ impl Server {
             max_redirects: setting::number("max_redirects", 3, 0..=20)?,
             max_input_rounds: setting::number("max_input_rounds", 8, 0..=100)?,
             auth,
+            oddity: RefCell::default(),
         })
     }
 
@@ -142,7 +147,9 @@ impl Server {
         let Some(auth) = &self.auth else {
             return Ok(None);
         };
-        let value = Credential::resolve(&auth.secret)?.header_value(auth.prefix)?;
+        let credential = Credential::resolve(&auth.secret)?;
+        self.oddity.replace(credential.oddity());
+        let value = credential.header_value(auth.prefix)?;
         Ok(Some((&auth.header, value)))
     }
 
@@ -163,8 +170,9 @@ impl Server {
                 "upstream_auth",
                 format!(
                     "{called} refused the credential in secret \"{}\" (HTTP 401); \
-                     the app's owner must store a valid one",
-                    auth.secret
+                     the app's owner must store a valid one{}",
+                    auth.secret,
+                    self.oddity.borrow()
                 ),
             ),
             (401, None) => (

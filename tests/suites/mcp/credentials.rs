@@ -69,6 +69,34 @@ async fn a_missing_or_refused_token_is_said_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_stored_with_more_than_itself_works_or_is_said_to_be_odd() {
+    let wanted = format!("Bearer {CANARY}");
+    let server = Scripted::start(move |asked| match asked.header("authorization") {
+        Some(sent) if sent == wanted => legacy(asked, &["a"], |asked| text(asked, "welcome")),
+        _ => status(401),
+    })
+    .await;
+    let agents = WithAgents::start(&server.declared("a", BEARER), &[&server.url]).await;
+    for value in [
+        format!("Bearer {CANARY}"),
+        format!("\u{feff}{CANARY}\u{200b}"),
+    ] {
+        agents.host.put("TOKEN", &value).await;
+        assert_eq!(agents.result(CALL).await, r#""welcome""#);
+    }
+    for (value, what) in [
+        (format!("\"{CANARY}\""), "a quote"),
+        (format!("MY_TOKEN={CANARY}"), "NAME=value"),
+    ] {
+        agents.host.put("TOKEN", &value).await;
+        let (code, words) = agents.tool_error(CALL).await;
+        assert_eq!(code, "upstream_auth");
+        let odd = words.split_once("; look at the value: it ").expect(&words);
+        assert!(odd.1.contains(what) && !words.contains(CANARY), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_not_follow_an_endpoint_to_another_origin() {
     let other = Scripted::start(|asked| text(asked, "gotten")).await;
     let to = format!("{}/post", other.url);
