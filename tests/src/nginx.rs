@@ -27,6 +27,7 @@ const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// What people write who know what the host needs.
 pub const SENSIBLE: &str = "proxy_set_header Host $http_host;
+    proxy_set_header Forwarded \"\";
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-Forwarded-Proto $scheme;
     client_max_body_size 2m;";
