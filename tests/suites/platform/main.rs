@@ -15,6 +15,7 @@ mod other_users;
 mod sandbox;
 mod scrubbing;
 mod search_limits;
+mod snapshots;
 mod telemetry;
 mod template;
 mod tool_log;
