@@ -18,6 +18,8 @@ use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 use crate::telemetry::traces::OtlpEndpoint;
+pub use crate::trust::ConfigError;
+use crate::trust::extra_ca_pem;
 use crate::ui::AdminConfig;
 
 /// The whole file.
@@ -80,6 +82,13 @@ pub struct EgressConfig {
     pub limits: EgressLimits,
 }
 
+impl EgressConfig {
+    /// What is in `extra_ca_file`.
+    pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        extra_ca_pem(self.extra_ca_file.as_deref())
+    }
+}
+
 /// `[telemetry]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -99,19 +108,6 @@ impl Default for TelemetryConfig {
             export_timeout_ms: NonZeroU64::new(3_000).expect("it is above zero"),
             max_queued_spans: NonZeroUsize::new(2_048).expect("it is above zero"),
         }
-    }
-}
-
-impl EgressConfig {
-    /// What is in `extra_ca_file`.
-    pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-                path: path.clone(),
-                source,
-            })
-        };
-        self.extra_ca_file.as_ref().map(read).transpose()
     }
 }
 
@@ -159,27 +155,6 @@ pub struct ToolConfig {
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     /// What the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
-}
-
-/// The file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It says something that it may not.
-    #[error("{}: {message}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Line, column and what is wrong there.
-        message: String,
-    },
 }
 
 impl Config {

@@ -32,7 +32,6 @@ mod pool;
 mod released;
 mod resend;
 mod resolve;
-mod tls;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -61,8 +60,6 @@ use self::pool::HttpClient;
 pub use self::pool::{EgressPool, EgressScope, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
-pub use self::tls::TrustError;
-pub(crate) use self::tls::{client_config, client_config_of};
 use crate::telemetry::http::{known_method, status_class};
 use crate::telemetry::{Metrics, activity};
 

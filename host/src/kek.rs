@@ -21,8 +21,8 @@ use self::cached::CachedKek;
 use self::config::{KekConfig, ProviderKind, ProviderName};
 use self::pkcs11::Pkcs11;
 use self::transit::Transit;
-use crate::config::{Config, ConfigError};
-use crate::egress::{TrustError, client_config};
+use crate::config::Config;
+use crate::trust::{ConfigError, TrustError, client_config};
 
 /// The first byte of what these providers wrap; what follows is the provider's own.
 const VERSION_1: u8 = 1;

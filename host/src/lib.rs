@@ -28,4 +28,5 @@ mod shown;
 pub mod storage;
 pub mod telemetry;
 mod trail;
+pub mod trust;
 pub mod ui;

@@ -23,10 +23,10 @@ use crate::agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError}
 use crate::builtin::{self, MissingGuest};
 pub use crate::capability::tools::LogSink;
 use crate::capability::tools::ToolsCapability;
-use crate::config::{Config, ConfigError, EgressConfig};
+use crate::config::{Config, EgressConfig};
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
-use crate::egress::{EgressPool, EgressSettings, TrustError};
+use crate::egress::{EgressPool, EgressSettings};
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::bindings::{Operation, ToolError};
@@ -34,6 +34,7 @@ use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
+use crate::trust::{ConfigError, TrustError};
 pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.

@@ -17,8 +17,8 @@ use vault_core::{
 };
 
 use self::config::{PostgresConfig, StorageUrl};
-use crate::config::{Config, ConfigError};
-use crate::egress::{TrustError, client_config, client_config_of};
+use crate::config::Config;
+use crate::trust::{ConfigError, TrustError, client_config, client_config_of};
 
 /// The environment's name for the database's password.
 pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";

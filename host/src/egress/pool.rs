@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 
 use super::connect::Connector;
 use super::resend::SentBody;
-use super::tls::{TrustError, client_config};
 use super::{
     Egress, EgressLimits, EgressLog, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
     SystemResolver,
 };
 use crate::telemetry::Metrics;
+use crate::trust::{TrustError, client_config};
 
 /// A client with a pool; a clone has the same pool.
 #[derive(Clone)]

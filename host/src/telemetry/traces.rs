@@ -34,8 +34,8 @@ use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
 use super::log::is_own;
-use crate::config::{Config, ConfigError, TelemetryConfig};
-use crate::egress::{TrustError, client_config};
+use crate::config::{Config, TelemetryConfig};
+use crate::trust::{ConfigError, TrustError, client_config};
 
 /// The service's name where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` gives one.
 const SERVICE_NAME: &str = "tavora-host";
