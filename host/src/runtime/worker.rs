@@ -10,27 +10,19 @@ mod confine;
 mod imports;
 mod message;
 mod process;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::inspection::{Class, Inspection, NotAComponent};
 use super::limits::Limits;
 use super::{LoadError, engine::Compiles};
 use message::{Answer, Task, Unfit, Work};
-
-/// `[worker]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WorkerConfig {
-    /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
-    /// `tavora-host`, or another program that calls [`run_if_asked`], of the host's version.
-    pub program: Option<PathBuf>,
-}
+pub use settings::WorkerConfig;
 
 /// Whether this program calls [`run_if_asked`], so that it can be started as a worker.
 static IS_ROUTED: AtomicBool = AtomicBool::new(false);
