@@ -310,7 +310,9 @@ fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>
     match &cli.command {
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
             let config = cli.global.config()?;
-            Traces::start(&config, runtime.handle().clone()).map_err(session::usage)
+            let extra_ca_file = config.egress.extra_ca_file.as_deref();
+            Traces::start(&config.telemetry, extra_ca_file, runtime.handle().clone())
+                .map_err(session::usage)
         }
         _ => Ok(None),
     }

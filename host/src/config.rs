@@ -17,7 +17,7 @@ use crate::runtime::limits::Limits;
 use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
-use crate::telemetry::traces::OtlpEndpoint;
+pub use crate::telemetry::TelemetryConfig;
 pub use crate::trust::ConfigError;
 use crate::trust::extra_ca_pem;
 use crate::ui::AdminConfig;
@@ -86,28 +86,6 @@ impl EgressConfig {
     /// What is in `extra_ca_file`.
     pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
         extra_ca_pem(self.extra_ca_file.as_deref())
-    }
-}
-
-/// `[telemetry]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` comes first.
-    pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// How long one attempt to send spans may take, and the last one when the host ends, in milliseconds.
-    pub export_timeout_ms: NonZeroU64,
-    /// Spans that wait to be sent; further ones are dropped.
-    pub max_queued_spans: NonZeroUsize,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            otlp_endpoint: None,
-            export_timeout_ms: NonZeroU64::new(3_000).expect("it is above zero"),
-            max_queued_spans: NonZeroUsize::new(2_048).expect("it is above zero"),
-        }
     }
 }
 
