@@ -7,6 +7,7 @@ pub(crate) mod activity;
 pub mod http;
 pub(crate) mod log;
 pub mod metrics;
+mod own;
 mod settings;
 pub mod traces;
 #[cfg(test)]

@@ -32,7 +32,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::log::is_own;
+use super::own::is_own;
 use super::settings::{InvalidEndpoint, OtlpEndpoint, TelemetryConfig};
 use crate::trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
