@@ -53,9 +53,9 @@ use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::rotation::Rotation;
 use crate::server::{self, HostNames};
+use crate::telemetry;
 use crate::telemetry::metrics::Counted;
 use crate::trail::Refusals;
-use crate::{telemetry, ui};
 
 /// What all routes share. Cheap to clone.
 #[derive(Clone)]
@@ -160,8 +160,8 @@ impl Api {
     }
 }
 
-/// Every route and the operator's page, behind what all of them share.
-pub fn router(api: Api, page: Router<Api>) -> Router {
+/// Every route and the operator's page at its `root`, behind what all of them share.
+pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = *api.limits();
     let (routes, document) = openapi::describe(
@@ -176,8 +176,11 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .layer(Extension(parameters))
         .layer(middleware::from_fn(no_store))
         .layer(middleware::from_fn(unbuffered))
-        .nest(ui::ROOT, page)
-        .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
+        .nest(root, page)
+        .route(
+            &format!("{root}/"),
+            get(async move || Redirect::permanent(root)),
+        )
         .fallback(async |uri: Uri| {
             // Any path can be what a client of OpenAI's makes of a wrong base URL.
             ApiError::not_found(nothing_at(uri.path())).for_openai()

@@ -107,7 +107,7 @@ impl Serving {
             self.server.tls().is_some(),
         );
         let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
-        let router = api::router(api, page);
+        let router = api::router(api, (ui::ROOT, page));
         let signals = count_signals()?;
         let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals, 2));
         print_line(&format!(

@@ -79,7 +79,7 @@ async fn run_of_an_app() -> Seen {
     let token = AdminToken::parse(&"t".repeat(40)).expect("long enough");
     let router = api::router(
         Api::new(fixture.platform, token, &ServerConfig::default()),
-        axum::Router::new(),
+        ("/admin", axum::Router::new()),
     );
     let target = format!("/api/sdk/secret-vaults/{}/secrets", fixture.vault.id);
     let execute = serde_json::json!({ "code": PROGRAM }).to_string();
