@@ -49,7 +49,7 @@ use wasmtime_wasi_http::{
 pub use self::address::refused_range;
 pub(crate) use self::body::MAX_EMPTY_CHUNKS;
 use self::denial::Reporter;
-pub use self::denial::{DenialReason, EgressDenied, EgressLog};
+pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope};
 use self::exchange::Exchange;
 use self::failure::Failure;
 pub(crate) use self::header::is_forbidden as is_forbidden_header;
@@ -57,7 +57,7 @@ pub use self::limit::EgressLimits;
 pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};
 use self::pool::HttpClient;
-pub use self::pool::{EgressPool, EgressScope, EgressSettings};
+pub use self::pool::{EgressPool, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 use crate::telemetry::http::{known_method, status_class};

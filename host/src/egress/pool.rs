@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::connect::Connector;
 use super::resend::SentBody;
 use super::{
-    Egress, EgressLimits, EgressLog, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
+    Egress, EgressLimits, EgressLog, EgressScope, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
     SystemResolver,
 };
 use crate::telemetry::Metrics;
@@ -41,15 +41,6 @@ pub struct EgressSettings {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The limits.
     pub limits: EgressLimits,
-}
-
-/// For whom a tool instance sends requests.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EgressScope {
-    /// The id of the app.
-    pub app: String,
-    /// The name of the tool.
-    pub tool: String,
 }
 
 /// All outbound connections of a host.
