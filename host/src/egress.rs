@@ -18,6 +18,7 @@
 
 mod address;
 mod body;
+mod client;
 mod coding;
 mod connect;
 mod counted;
@@ -48,6 +49,7 @@ use wasmtime_wasi_http::{
 
 pub use self::address::refused_range;
 pub(crate) use self::body::MAX_EMPTY_CHUNKS;
+use self::client::HttpClient;
 use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope};
 use self::exchange::Exchange;
@@ -56,7 +58,6 @@ pub(crate) use self::header::is_forbidden as is_forbidden_header;
 pub use self::limit::EgressLimits;
 pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};
-use self::pool::HttpClient;
 pub use self::pool::{EgressPool, EgressSettings};
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};

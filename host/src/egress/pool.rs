@@ -11,23 +11,14 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::sync::Semaphore;
 
+use super::client::HttpClient;
 use super::connect::Connector;
-use super::resend::SentBody;
 use super::{
     Egress, EgressLimits, EgressLog, EgressScope, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
     SystemResolver,
 };
 use crate::telemetry::Metrics;
 use crate::trust::{TrustError, client_config};
-
-/// A client with a pool; a clone has the same pool.
-#[derive(Clone)]
-pub(super) struct HttpClient {
-    /// Uses a connection again.
-    pub(super) pooled: Client<Connector, SentBody>,
-    /// Makes a connection for each request.
-    pub(super) fresh: Client<Connector, SentBody>,
-}
 
 /// Less than this, hyper does not take for a response's head.
 const MIN_HEAD_BUFFER_BYTES: u64 = 8192;
