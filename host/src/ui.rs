@@ -16,17 +16,17 @@ mod layout;
 mod origin;
 mod overview;
 mod paging;
+mod paths;
 mod problem;
 mod secrets;
 mod session;
 mod settings;
 mod sign_in;
+mod state;
 mod table;
 mod tools;
 mod vaults;
 mod visit;
-
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
@@ -39,55 +39,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::api::Api;
-use crate::api::body::LengthLimit;
-use cookies::Cookies;
+pub use paths::ROOT;
 use problem::Problem;
-use session::Sessions;
 pub use settings::AdminConfig;
-
-/// Where the page is; its cookies go nowhere else.
-pub const ROOT: &str = "/admin";
-
-/// What all pages share.
-#[derive(Clone)]
-struct Ui(Arc<Shared>);
-
-struct Shared {
-    api: Api,
-    sessions: Sessions,
-    cookies: Cookies,
-    sign_in_limit: LengthLimit,
-}
-
-impl Ui {
-    fn api(&self) -> &Api {
-        &self.0.api
-    }
-
-    fn sessions(&self) -> &Sessions {
-        &self.0.sessions
-    }
-
-    fn cookies(&self) -> Cookies {
-        self.0.cookies
-    }
-
-    fn sign_in_limit(&self) -> LengthLimit {
-        self.0.sign_in_limit
-    }
-}
+use state::Ui;
 
 /// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
 pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
-    let ui = Ui(Arc::new(Shared {
-        api,
-        sessions: Sessions::new(settings),
-        cookies: Cookies::new(is_tls || settings.https_in_front),
-        sign_in_limit: LengthLimit {
-            key: "admin.max_sign_in_bytes",
-            bytes: settings.max_sign_in_bytes,
-        },
-    }));
     Router::new()
         .route("/", get(overview::show))
         .route("/sign-in", get(sign_in::show).post(sign_in::attempt))
@@ -108,7 +66,7 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(protect))
-        .with_state(ui)
+        .with_state(Ui::new(api, settings, is_tls))
 }
 
 fn app_routes() -> Router<Ui> {

@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::ROOT;
+use super::paths::ROOT;
 use super::problem::Problem;
 use super::visit::At;
 

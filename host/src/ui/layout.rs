@@ -6,8 +6,8 @@ use axum::response::Html;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-use super::ROOT;
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::paths::ROOT;
 use super::session::Notice;
 use super::visit::Visit;
 

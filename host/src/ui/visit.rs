@@ -19,9 +19,10 @@ use super::cookies::Kind;
 use super::fields::Fields;
 use super::layout::{self, Section};
 use super::origin::{self, Stranger};
+use super::paths::ROOT;
 use super::problem::{Problem, sentence};
 use super::session::{FormToken, Notice, SessionKey};
-use super::{ROOT, Ui};
+use super::state::Ui;
 use crate::api::auth::{admit, client, request_id};
 use crate::api::body::{self, LengthLimit};
 
