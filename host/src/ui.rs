@@ -18,6 +18,7 @@ mod overview;
 mod paging;
 mod paths;
 mod problem;
+mod secret_value;
 mod secrets;
 mod session;
 mod settings;
