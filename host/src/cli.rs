@@ -16,6 +16,7 @@ mod input_file;
 mod kek;
 mod key;
 mod migrate;
+mod outcome;
 mod output;
 mod owner;
 mod private_file;
@@ -29,7 +30,6 @@ mod staged;
 mod tool;
 mod vault;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,6 +37,7 @@ use clap::{Args, Parser, Subcommand};
 
 use early::Early;
 use input_file::InputFile;
+use outcome::{Failure, Outcome, usage};
 use output::{Output, print_error_line, visible};
 use owner::Owner;
 
@@ -185,58 +186,13 @@ impl DataPlace {
     }
 }
 
-/// How a command ends.
-pub(crate) enum Failure {
-    /// The user asked for something that cannot be: exit status 2.
-    Usage(String),
-    /// It did not work: exit status 1.
-    Failed(anyhow::Error),
-    /// Everything has been said already.
-    Status(u8),
-}
-
-impl Failure {
-    /// Says what is still to be said.
-    fn report(self) -> ExitCode {
-        match self {
-            Self::Status(status) => ExitCode::from(status),
-            Self::Usage(_) => {
-                print_error_line(&format!("error: {}", visible(&self.to_string())));
-                ExitCode::from(2)
-            }
-            Self::Failed(_) => {
-                print_error_line(&format!("error: {}", visible(&self.to_string())));
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) => f.write_str(message),
-            Self::Failed(error) => f.write_str(&sentence(&**error)),
-            Self::Status(status) => write!(f, "it ended with the status {status}"),
-        }
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-pub(crate) type Outcome = Result<(), Failure>;
-
 /// Parses the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     worker::run_if_asked();
     harden();
     let mut cli = Cli::parse();
     if let Err(failure) = log::early(|| become_owner(&mut cli)) {
-        return failure.report();
+        return report(failure);
     }
     let default_level = match &cli.command {
         Command::Dev(_) | Command::Serve(_) => "info".to_owned(),
@@ -253,7 +209,7 @@ pub fn main() -> ExitCode {
     };
     let traces = match log::early(|| traces(&cli, &runtime)) {
         Ok(traces) => traces,
-        Err(failure) => return failure.report(),
+        Err(failure) => return report(failure),
     };
     log::start(&default_level, traces.as_ref());
     let outcome = runtime.block_on(execute(cli));
@@ -262,7 +218,7 @@ pub fn main() -> ExitCode {
     }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => report(failure),
     }
 }
 
@@ -311,8 +267,7 @@ fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
             let config = cli.global.config()?;
             let extra_ca_file = config.egress.extra_ca_file.as_deref();
-            Traces::start(&config.telemetry, extra_ca_file, runtime.handle().clone())
-                .map_err(session::usage)
+            Traces::start(&config.telemetry, extra_ca_file, runtime.handle().clone()).map_err(usage)
         }
         _ => Ok(None),
     }
@@ -341,19 +296,19 @@ async fn execute(cli: Cli) -> Outcome {
     }
 }
 
-/// An error with its causes on one line; a cause that the error itself names already is not said twice.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !sentence.contains(&said) {
-            sentence.push_str(": ");
-            sentence.push_str(&said);
+/// Says what is still to be said.
+fn report(failure: Failure) -> ExitCode {
+    match failure {
+        Failure::Status(status) => ExitCode::from(status),
+        Failure::Usage(_) => {
+            print_error_line(&format!("error: {}", visible(&failure.to_string())));
+            ExitCode::from(2)
         }
-        next = cause.source();
+        Failure::Failed(_) => {
+            print_error_line(&format!("error: {}", visible(&failure.to_string())));
+            ExitCode::FAILURE
+        }
     }
-    sentence
 }
 
 /// Keeps the process's memory out of core dumps and away from debuggers of the same user.

@@ -9,10 +9,11 @@ use clap::Subcommand;
 use serde::Serialize;
 use vault_core::SecretName;
 
+use super::Global;
 use super::chosen_app::AppOption;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, visible};
-use super::session::{Session, usage};
-use super::{Failure, Global, Outcome};
+use super::session::Session;
 use crate::agents::{self, Agent, AgentFileError, AgentRules, Agents};
 use crate::config::StorageUrl;
 

@@ -14,8 +14,8 @@ use clap::Args;
 use vault_core::audit::{action, outcome};
 use vault_core::{Actor, AuditEntry, AuditQuery};
 
+use super::outcome::{Failure, Outcome};
 use super::session::operator;
-use super::{Failure, Outcome};
 use crate::platform::{RunError, RunReport};
 use stage::{Credential, Stage};
 use transcript::Transcript;

@@ -8,10 +8,11 @@ use clap::Args;
 use vault_core::{AppName, LocalKek};
 
 use super::early::KEK_VARIABLE;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::print_line;
 use super::serve::Serving;
-use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator, usage};
-use super::{Failure, Global, Outcome, private_file};
+use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator};
+use super::{Global, private_file};
 use crate::kek::config::ProviderKind;
 use crate::server::ListenAddress;
 

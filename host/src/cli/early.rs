@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use vault_core::Credential;
 use zeroize::Zeroizing;
 
-use super::session::{check_config, usage};
-use super::{Failure, Global};
+use super::Global;
+use super::outcome::{Failure, sentence, usage};
+use super::session::check_config;
 use crate::config::{Config, StorageUrl};
 use crate::storage;
 
@@ -97,17 +98,11 @@ fn read(name: &'static str) -> Result<Vec<Credential>, Failure> {
     };
     match name == PREVIOUS_VARIABLE {
         true => Credential::read_list(&text).map_err(|(place, error)| {
-            Failure::Usage(format!(
-                "{name}, number {place}: {}",
-                super::sentence(&error)
-            ))
+            Failure::Usage(format!("{name}, number {place}: {}", sentence(&error)))
         }),
         false => match Credential::read(&text) {
             Ok(read) => Ok(vec![read]),
-            Err(error) => Err(Failure::Usage(format!(
-                "{name}: {}",
-                super::sentence(&error)
-            ))),
+            Err(error) => Err(Failure::Usage(format!("{name}: {}", sentence(&error)))),
         },
     }
 }

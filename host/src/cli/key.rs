@@ -4,10 +4,11 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
+use super::Global;
 use super::chosen_app::AppOption;
+use super::outcome::Outcome;
 use super::output::{Output, table};
 use super::session::{Session, operator, refused};
-use super::{Global, Outcome};
 
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {

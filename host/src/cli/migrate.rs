@@ -14,10 +14,11 @@ use vault_core::{
     Finding, TableCount, TransferError, TransferPhase, TransferProgress, Transferred,
 };
 
+use super::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};
-use super::session::{not_opened, operator, storage_password, usage};
-use super::{Failure, Global, Outcome};
+use super::session::{not_opened, operator, storage_password};
 use crate::config::{Config, StorageUrl};
 use crate::{storage, trail};
 

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use vault_core::KekState;
 
 use super::early::{ADMIN_TOKEN_VARIABLE, KEK_VARIABLE};
+use super::outcome::{Failure, Outcome, sentence, usage};
 use super::output::print_line;
-use super::session::{KekSource, Session, usage};
-use super::{Failure, Global, Outcome, private_file, sentence};
+use super::session::{KekSource, Session};
+use super::{Global, private_file};
 use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
 use crate::config::{ServerConfig, StorageUrl};

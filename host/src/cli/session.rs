@@ -14,7 +14,8 @@ use vault_core::{
 use zeroize::Zeroizing;
 
 use super::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
-use super::{Failure, Global, Outcome, chosen_app, sentence};
+use super::outcome::{Failure, Outcome, sentence, usage};
+use super::{Global, chosen_app};
 use crate::config::{Config, StorageUrl};
 use crate::guard;
 use crate::kek;
@@ -183,11 +184,6 @@ fn named(apps: &[App], name: &str) -> Option<App> {
 /// Who does what the command line does.
 pub(crate) fn operator() -> Caller {
     Caller::operator()
-}
-
-/// A mistake in what the user typed.
-pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
-    Failure::Usage(sentence(&*error.into()))
 }
 
 /// What the vault refused: a mistake of the user's where what was named is taken or missing, a failure otherwise.

@@ -8,7 +8,7 @@ use vault_core::AppName;
 use super::shown;
 use super::stage::Stage;
 use super::transcript::Transcript;
-use crate::cli::Outcome;
+use crate::cli::outcome::Outcome;
 use crate::cli::session::operator;
 
 /// One attempt. It passes when nothing that came back holds the credential and the outcome is the expected one.

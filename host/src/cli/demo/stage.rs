@@ -11,8 +11,8 @@ use vault_core::{
 use super::transcript::Transcript;
 use super::upstreams::Upstreams;
 use crate::agents::{Agent, FILE};
+use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::session::operator;
-use crate::cli::{Failure, Outcome};
 use crate::config::Config;
 use crate::platform::{AgentRun, Platform, RunReport, RunTools};
 
