@@ -11,7 +11,7 @@ mod chosen_app;
 mod completions;
 mod demo;
 mod dev;
-mod early;
+mod global;
 mod input_file;
 mod kek;
 mod key;
@@ -33,9 +33,9 @@ mod vault;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use early::Early;
+use global::{Early, Global};
 use input_file::InputFile;
 use outcome::{Failure, Outcome, usage};
 use output::{Output, print_error_line, visible};
@@ -66,28 +66,6 @@ Examples:
   tavora-host tool inspect some.wasm           what a component could do
 
 Exit status: 0 done, 1 it failed, 2 wrong usage. `run` and `tool inspect` have more; see their help.";
-
-/// Options of every command.
-#[derive(Args)]
-pub(crate) struct Global {
-    /// The folder with the database, the admin token, the key of `dev`, and caches.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "TAVORA_DATA",
-        default_value = ".tavora"
-    )]
-    data: PathBuf,
-    /// The configuration file [default: tavora.toml, if it is there].
-    #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]
-    config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
-    #[arg(skip)]
-    early: Early,
-}
 
 #[derive(Subcommand)]
 enum Command {

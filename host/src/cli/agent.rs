@@ -9,8 +9,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use vault_core::SecretName;
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, visible};
 use super::session::Session;

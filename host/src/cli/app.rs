@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use vault_core::{App, AppName, AppSlug};
 
-use super::Global;
+use super::global::Global;
 use super::outcome::{Outcome, usage};
 use super::output::{Output, table};
 use super::session::{KekSource, Session, operator, refused};

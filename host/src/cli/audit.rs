@@ -4,7 +4,7 @@ use clap::Subcommand;
 use vault_core::audit::AUDIT_PAGE_MAX;
 use vault_core::{Actor, AuditEntry, AuditQuery, ChainHash, VerifyReport};
 
-use super::Global;
+use super::global::Global;
 use super::outcome::{Failure, Outcome};
 use super::output::{Output, table};
 use super::session::Session;

@@ -11,7 +11,7 @@ use tempfile::TempPath;
 use tokio::task::{JoinError, JoinHandle};
 use vault_core::SqliteFile;
 
-use super::Global;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;

@@ -4,8 +4,8 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::outcome::Outcome;
 use super::output::{Output, table};
 use super::session::{Session, operator, refused};

@@ -14,7 +14,7 @@ use vault_core::{
     Finding, TableCount, TransferError, TransferPhase, TransferProgress, Transferred,
 };
 
-use super::Global;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use vault_core::{ChainHash, SqliteFile, StoreError};
 
-use super::Global;
+use super::global::Global;
 use super::input_file::InputFile;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};

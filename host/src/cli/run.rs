@@ -4,8 +4,8 @@ use std::io::Read;
 
 use clap::Args;
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::input_file::InputFile;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{print_error_line, print_json, visible};

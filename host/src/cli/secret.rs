@@ -9,8 +9,8 @@ use clap::Subcommand;
 use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue, oddities};
 use zeroize::Zeroizing;
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::input_file::InputFile;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, confirm, print_error_line, table};

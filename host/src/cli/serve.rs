@@ -9,11 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use vault_core::KekState;
 
-use super::early::{ADMIN_TOKEN_VARIABLE, KEK_VARIABLE};
+use super::global::{ADMIN_TOKEN_VARIABLE, Global, KEK_VARIABLE};
 use super::outcome::{Failure, Outcome, sentence, usage};
 use super::output::print_line;
+use super::private_file;
 use super::session::{KekSource, Session};
-use super::{Global, private_file};
 use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
 use crate::config::{ServerConfig, StorageUrl};

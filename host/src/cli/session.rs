@@ -2,7 +2,6 @@
 //!
 //! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
 
-use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use vault_core::{
 };
 use zeroize::Zeroizing;
 
-use super::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
+use super::chosen_app;
+use super::global::{Global, KEK_VARIABLE, PREVIOUS_VARIABLE, check_owner};
 use super::outcome::{Failure, Outcome, sentence, usage};
-use super::{Global, chosen_app};
 use crate::config::{Config, StorageUrl};
 use crate::guard;
 use crate::kek;
@@ -311,29 +310,4 @@ pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
         )));
     }
     guard::check(folder, &found).map_err(usage)
-}
-
-/// Refuses a configuration that another user could have put there: it decides what runs with credentials. One that was
-/// `named` may belong to anybody.
-pub(crate) fn check_config(file: &Path, named: bool) -> Outcome {
-    // What keeps it from being looked at is told when it is read.
-    let Ok(found) = file.metadata() else {
-        return Ok(());
-    };
-    if !named {
-        check_owner(file, &found)?;
-    }
-    guard::check(file, &found).map_err(usage)
-}
-
-fn check_owner(path: &Path, found: &Metadata) -> Outcome {
-    let rights = Rights::of(found);
-    match rights.is_ours() {
-        true => Ok(()),
-        false => Err(Failure::Usage(format!(
-            "{} belongs to another user (id {}); take a folder of your own",
-            path.display(),
-            rights.owner()
-        ))),
-    }
 }

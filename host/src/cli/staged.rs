@@ -11,8 +11,8 @@ use serde::Serialize;
 use tempfile::TempDir;
 use vault_core::{ChainHash, KekStatus, SqliteFile, VerifyReport};
 
-use super::Global;
 use super::audit;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::table;
 use super::session::{KekSource, Session};

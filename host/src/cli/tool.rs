@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::Session;

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use vault_core::{App, Metadata, VaultName, VaultView};
 
-use super::Global;
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, confirm, table};
 use super::session::{Session, operator, refused};
