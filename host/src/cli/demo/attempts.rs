@@ -5,9 +5,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use vault_core::AppName;
 
-use super::shown;
 use super::stage::Stage;
-use super::transcript::Transcript;
+use super::transcript::{Transcript, shown};
 use crate::cli::outcome::Outcome;
 use crate::cli::session::operator;
 
