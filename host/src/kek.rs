@@ -10,11 +10,12 @@ pub mod config;
 mod dek_cache;
 mod pkcs11;
 mod transit;
+mod wrapped;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
-use vault_core::{FormatError, KekProvider, Keyring, KeyringError};
+use vault_core::{KekProvider, Keyring, KeyringError};
 
 use self::aws_kms::AwsKms;
 use self::cached::CachedKek;
@@ -23,9 +24,6 @@ use self::pkcs11::Pkcs11;
 use self::transit::Transit;
 use crate::config::Config;
 use crate::trust::{ConfigError, TrustError, client_config};
-
-/// The first byte of what these providers wrap; what follows is the provider's own.
-const VERSION_1: u8 = 1;
 
 /// Why there is no keyring.
 #[derive(Debug, thiserror::Error)]
@@ -155,14 +153,5 @@ fn problem_in<E: Display>(table: &ProviderName) -> impl Fn(E) -> KekSetupError {
     move |problem| KekSetupError::Table {
         table: table.clone(),
         problem: problem.to_string(),
-    }
-}
-
-/// What a provider wrapped, without the byte that says how it is laid out.
-fn provider_part(wrapped: &[u8]) -> Result<&[u8], FormatError> {
-    match *wrapped {
-        [] | [_] => Err(FormatError::BadLength),
-        [VERSION_1, ref rest @ ..] => Ok(rest),
-        [version, ..] => Err(FormatError::UnknownVersion(version)),
     }
 }
