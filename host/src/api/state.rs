@@ -56,7 +56,7 @@ impl Api {
             kek_counts: Counted::new(server.limits.kek_counts_max_age()),
             limits: server.limits,
             cors_allowed_origins: server.cors_allowed_origins.clone(),
-            host_names: HostNames::of(server),
+            host_names: HostNames::new(server.hosts.clone(), &server.listen),
         }))
     }
 

@@ -82,7 +82,7 @@ mod tests {
 
     fn names(hosts: &str) -> HostNames {
         let config = Config::parse(&format!("[server]\nhosts = [{hosts}]")).expect("valid");
-        HostNames::of(&config.server)
+        HostNames::new(config.server.hosts, &config.server.listen)
     }
 
     fn passes(headers: &[(&str, &str)]) -> bool {
