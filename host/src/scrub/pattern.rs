@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use self::look::Look;
 use self::sieve::{ESCAPE, Sieve, TOKEN};
-use super::WHOLE_TOKEN_BELOW_BYTES;
 use super::alias::aliases;
+use super::bounds::WHOLE_TOKEN_BELOW_BYTES;
 use super::context::Context;
 use super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, runs};
 use super::spelling::MAX_SPELLING_BYTES;
