@@ -8,6 +8,7 @@
 
 pub mod agents;
 pub mod api;
+mod bearer;
 mod builtin;
 mod capability;
 pub mod cli;
