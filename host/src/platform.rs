@@ -431,7 +431,7 @@ impl Platform {
             });
         }
         serde_json::from_str::<&RawValue>(&run.input).map_err(RunError::InvalidInput)?;
-        let tools = ToolsCapability::new(dispatch, limits.clone(), run.log);
+        let tools = ToolsCapability::new(Box::new(dispatch), limits.clone(), run.log);
         let wall_clock_ms = run
             .timeout_ms
             .map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
