@@ -325,6 +325,7 @@ impl Run {
                 GrantedBy::AgentFile => egress.waiting(tool.limits().mcp.idle_ms),
             },
             released: Arc::clone(&self.released),
+            log: self.trail.clone(),
             metrics: self.metrics.clone(),
         }
     }

@@ -11,11 +11,13 @@ use crate::builtin::{self, BuiltinTool, Upstream};
 use crate::capability::secrets::SecretGrants;
 use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
-use crate::egress::Origin;
+use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::LoadError;
 use crate::runtime::bindings::TrustedToolPre;
-use crate::runtime::inspection::Inspection;
-use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants, ToolState};
+use crate::runtime::inspection::{Digest, Inspection};
+use crate::runtime::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolState};
+use crate::telemetry::Metrics;
+use crate::trail::Trail;
 
 impl Platform {
     /// Loads every tool, built-in ones first.
@@ -158,14 +160,14 @@ impl Platform {
             config: tool.config.clone().into_iter().collect(),
         };
         let name: Arc<str> = Arc::from(name);
+        let for_nothing = self.for_nothing(&name, inspection.digest);
         let loaded = ToolComponent::load(
             Arc::clone(&name),
             inspection,
             grants,
             pre,
             Arc::clone(&self.limits),
-            self.vaults.clone(),
-            &self.egress,
+            for_nothing,
         )
         .await
         .map_err(|failure| StartError::Describe {
@@ -173,6 +175,19 @@ impl Platform {
             reason: failure.to_string(),
         })?;
         Ok(Arc::new(loaded))
+    }
+
+    /// What a tool is asked for its operations in.
+    fn for_nothing(&self, tool: &str, digest: Digest) -> ToolBinding {
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let trail = Trail::new(
+            self.vaults.clone(),
+            Arc::clone(&released),
+            self.limits.tool.max_recorded_denials,
+            Metrics::new(),
+        );
+        let (vaults, trail) = (self.vaults.clone(), Arc::new(trail));
+        ToolBinding::to_nothing(tool, digest, vaults, released, trail, &self.egress)
     }
 }
 
