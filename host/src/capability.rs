@@ -4,4 +4,3 @@ pub(crate) mod config;
 mod copied;
 pub(crate) mod log;
 pub(crate) mod secrets;
-pub(crate) mod tools;
