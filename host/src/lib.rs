@@ -10,7 +10,6 @@ pub mod agents;
 pub mod api;
 mod bearer;
 mod builtin;
-mod capability;
 pub mod cli;
 mod component_file;
 pub mod config;

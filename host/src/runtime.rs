@@ -1,7 +1,7 @@
 //! Everything that touches wasmtime: the engines, the linkers, and the loading of components into one of two classes.
 //!
-//! What a loaded component may call is decided by which linker it was given, once, here. What the calls do is in
-//! `capability`.
+//! What a loaded component may call is decided by which linker it was given, once, here. What the calls do is in `tool`
+//! and `agent`, a file for each interface.
 
 pub(crate) mod agent;
 pub(crate) mod bindings;

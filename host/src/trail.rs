@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use vault_core::audit::outcome;
 use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
-use crate::capability::secrets::ReleaseLog;
 use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
+use crate::runtime::tool::secrets::ReleaseLog;
 use crate::telemetry::Metrics;
 pub(crate) use refusals::Refusals;
 

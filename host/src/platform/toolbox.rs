@@ -8,13 +8,13 @@ use super::{Platform, StartError};
 use vault_core::SecretName;
 
 use crate::builtin::{self, BuiltinTool, Upstream};
-use crate::capability::secrets::SecretGrants;
 use crate::component_file;
 use crate::config::{Config, ToolConfig, ToolName};
 use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::LoadError;
 use crate::runtime::bindings::TrustedToolPre;
 use crate::runtime::inspection::{Digest, Inspection};
+use crate::runtime::tool::secrets::SecretGrants;
 use crate::runtime::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolState};
 use crate::telemetry::Metrics;
 use crate::trail::Trail;

@@ -3,6 +3,10 @@
 //! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
 //! supplied; that is `agent`'s business, with a linker that has neither. How a tool answers HTTP requests is in `serve`.
 
+mod config;
+mod copied;
+mod log;
+pub(crate) mod secrets;
 mod serve;
 
 use std::collections::BTreeSet;
@@ -16,13 +20,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use self::config::ConfigCapability;
+use self::log::ToolLog;
+use self::secrets::{Denials, ReleaseLog, SecretGrants, SecretsCapability};
 pub(crate) use self::serve::Running;
 use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre, config_store};
 use super::inspection::{Digest, Inspection};
 use super::limits::{LimitHit, Limits, Meter, Section, within};
-use crate::capability::config::ConfigCapability;
-use crate::capability::log::ToolLog;
-use crate::capability::secrets::{self, Denials, ReleaseLog, SecretGrants, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use crate::telemetry::Metrics;
 
