@@ -20,7 +20,6 @@ mod kek;
 mod openapi;
 mod path;
 mod query;
-pub mod request_id;
 mod sandbox;
 mod schema;
 mod secret_vaults;

@@ -8,6 +8,7 @@ pub mod http;
 pub(crate) mod log;
 pub mod metrics;
 mod own;
+pub mod request_id;
 mod settings;
 pub mod traces;
 #[cfg(test)]
