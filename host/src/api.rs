@@ -26,7 +26,6 @@ mod secret_vaults;
 mod secrets;
 mod state;
 mod stopping;
-pub mod throttle;
 mod tools;
 mod unknown;
 

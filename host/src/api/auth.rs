@@ -13,12 +13,12 @@ use vault_core::{ApiKeyId, AppId, Caller, VaultError};
 
 use super::Api;
 use super::error::ApiError;
-use super::throttle::TooManyRequests;
 use super::unknown::Parameters;
 use crate::bearer::bearer_of;
 use crate::server::{Arrival, Claim};
 use crate::telemetry;
 use crate::telemetry::request_id::RequestId;
+use crate::throttle::TooManyRequests;
 
 /// An app, by one of its API keys.
 pub struct AppCaller {

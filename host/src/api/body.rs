@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use super::{Api, auth, json};
 use crate::config::ServerLimits;
-use crate::server::{BodyError, ByteShare, Peer, UsedUp};
+use crate::peer::Peer;
+use crate::server::{BodyError, ByteShare, UsedUp};
 pub(crate) use budget::BodyBudgets;
 pub use streamed::StreamedBody;
 

@@ -7,13 +7,13 @@ use vault_core::{KekStatus, SecretVaults};
 use super::admin_token::AdminToken;
 use super::app_runs::AppRuns;
 use super::body::BodyBudgets;
-use super::throttle::{FailureThrottle, RequestRate};
 use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
 use crate::platform::Platform;
 use crate::rotation::Rotation;
 use crate::server::HostNames;
 use crate::telemetry::metrics::Counted;
+use crate::throttle::{FailureThrottle, RequestRate};
 use crate::trail::Refusals;
 
 /// What all routes share. Cheap to clone.

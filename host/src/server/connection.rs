@@ -23,11 +23,11 @@ use super::body::{RequestBody, ResponseBody};
 use super::claim::Claim;
 use super::gate::Turn;
 use super::pace::{InFlight, Late, Pace, at};
-use super::peer::Peer;
 use super::seats::Seat;
 use super::shared::{Shared, head_bytes};
 use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
+use crate::peer::Peer;
 
 /// How the accept loop speaks to a connection.
 pub(super) struct Wire {

@@ -11,7 +11,7 @@ use vault_core::VaultError;
 use super::layout::{bare_page, count, worded};
 use super::paths::ROOT;
 use crate::api::ApiError;
-use crate::api::throttle::TooManyRequests;
+use crate::throttle::TooManyRequests;
 
 /// What went wrong.
 pub(super) struct Problem {
