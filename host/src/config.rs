@@ -3,12 +3,12 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use vault_core::SecretName;
 
+pub use crate::agents::AgentsConfig;
 use crate::egress::{EgressLimits, Origin};
 use crate::kek::config::KekConfig;
 use crate::nearest::nearest;
@@ -46,28 +46,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// `[agents]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AgentsConfig {
-    /// The folder with a folder for each agent, relative to this file; without it, there are none.
-    pub dir: Option<PathBuf>,
-    /// How many agents it may hold.
-    pub max_agents: NonZeroUsize,
-    /// The longest `agent.jsonc`.
-    pub max_file_bytes: NonZeroU64,
-}
-
-impl Default for AgentsConfig {
-    fn default() -> Self {
-        Self {
-            dir: None,
-            max_agents: NonZeroUsize::new(1_000).expect("it is above zero"),
-            max_file_bytes: NonZeroU64::new(65_536).expect("it is above zero"),
-        }
-    }
 }
 
 /// `[egress]`
