@@ -9,7 +9,8 @@ use serde::Deserialize;
 use vault_core::SecretName;
 
 pub use crate::agents::AgentsConfig;
-use crate::egress::{EgressLimits, Origin};
+pub use crate::egress::EgressConfig;
+use crate::egress::Origin;
 use crate::kek::config::KekConfig;
 use crate::nearest::nearest;
 use crate::runtime::inspection::Digest;
@@ -19,7 +20,6 @@ pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 pub use crate::telemetry::TelemetryConfig;
 pub use crate::trust::ConfigError;
-use crate::trust::extra_ca_pem;
 use crate::ui::AdminConfig;
 
 /// The whole file.
@@ -46,25 +46,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// `[egress]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EgressConfig {
-    /// Origins that may have private, loopback or otherwise internal addresses.
-    pub allow_private_origins: Vec<Origin>,
-    /// A PEM file of certificate authorities to trust besides the platform's, relative to this file.
-    pub extra_ca_file: Option<PathBuf>,
-    /// Timeouts and sizes of outbound requests.
-    pub limits: EgressLimits,
-}
-
-impl EgressConfig {
-    /// What is in `extra_ca_file`.
-    pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        extra_ca_pem(self.extra_ca_file.as_deref())
-    }
 }
 
 /// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.

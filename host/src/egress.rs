@@ -33,6 +33,7 @@ mod pool;
 mod released;
 mod resend;
 mod resolve;
+mod settings;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -58,9 +59,10 @@ pub(crate) use self::header::is_forbidden as is_forbidden_header;
 pub use self::limit::EgressLimits;
 pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};
-pub use self::pool::{EgressPool, EgressSettings};
+pub use self::pool::EgressPool;
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
+pub use self::settings::{EgressConfig, EgressSettings};
 use crate::telemetry::http::{known_method, status_class};
 use crate::telemetry::{Metrics, activity};
 

@@ -23,7 +23,7 @@ use self::config::{KekConfig, ProviderKind, ProviderName};
 use self::pkcs11::Pkcs11;
 use self::transit::Transit;
 use crate::config::Config;
-use crate::trust::{ConfigError, TrustError, client_config};
+use crate::trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
 /// Why there is no keyring.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ fn providers(config: &Config) -> Result<Vec<Named>, KekSetupError> {
     } = &config.kek;
     let mut found: Vec<Named> = Vec::new();
     let mut add = |name, kek: CachedKek| found.push((name, Arc::new(kek)));
-    let extra_ca_pem = config.egress.extra_ca_pem()?;
+    let extra_ca_pem = extra_ca_pem(config.egress.extra_ca_file.as_deref())?;
     for (name, table) in aws_kms {
         let name = ProviderName::of(ProviderKind::AwsKms, name);
         let kek = AwsKms::new(table, limits, extra_ca_pem.clone());

@@ -21,10 +21,10 @@ use vault_core::{AppId, SecretVaults};
 pub use self::chat::ServeError;
 use crate::agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
-use crate::config::{Config, EgressConfig};
+use crate::config::Config;
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
-use crate::egress::{EgressPool, EgressSettings};
+use crate::egress::EgressPool;
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
 pub use crate::runtime::agent::tools::LogSink;
@@ -252,7 +252,7 @@ impl Platform {
             Err(MissingGuest(name)) => Err(name),
         };
         let metrics = Metrics::new();
-        let egress = EgressPool::new(egress_settings(&config.egress)?)?;
+        let egress = EgressPool::new(config.egress.settings()?)?;
         let mut platform = Self {
             egress: Arc::new(egress.counted_in(metrics.clone())),
             limits: Arc::new(config.limits.clone()),
@@ -463,12 +463,4 @@ fn outcome_word(outcome: &Result<Box<RawValue>, RunError>) -> &'static str {
         Err(RunError::InvalidResult(_)) => "invalid_result",
         Err(_) => "failed",
     }
-}
-
-fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
-    Ok(EgressSettings {
-        allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
-        extra_ca_pem: config.extra_ca_pem()?,
-        limits: config.limits,
-    })
 }

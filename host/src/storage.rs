@@ -18,7 +18,7 @@ use vault_core::{
 
 use self::config::{PostgresConfig, StorageUrl};
 use crate::config::Config;
-use crate::trust::{ConfigError, TrustError, client_config, client_config_of};
+use crate::trust::{ConfigError, TrustError, client_config, client_config_of, extra_ca_pem};
 
 /// The environment's name for the database's password.
 pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";
@@ -204,7 +204,7 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
 /// authorities and those of `[egress] extra_ca_file`.
 fn tls(url: &PostgresUrl, config: &Config) -> Result<ClientConfig, StorageError> {
     let Some(path) = url.root_certificate() else {
-        let extra = config.egress.extra_ca_pem()?;
+        let extra = extra_ca_pem(config.egress.extra_ca_file.as_deref())?;
         return client_config(extra.as_deref()).map_err(StorageError::ExtraCa);
     };
     let pem = std::fs::read(path).map_err(|source| StorageError::RootsUnreadable {

@@ -14,25 +14,14 @@ use tokio::sync::Semaphore;
 use super::client::HttpClient;
 use super::connect::Connector;
 use super::{
-    Egress, EgressLimits, EgressLog, EgressScope, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
-    SystemResolver,
+    Egress, EgressLimits, EgressLog, EgressScope, EgressSettings, OpenedOrigins, Origin,
+    ReleasedSecrets, Resolve, SystemResolver,
 };
 use crate::telemetry::Metrics;
 use crate::trust::{TrustError, client_config};
 
 /// Less than this, hyper does not take for a response's head.
 const MIN_HEAD_BUFFER_BYTES: u64 = 8192;
-
-/// What the operator decides about outbound traffic, for all tools.
-#[derive(Debug, Clone, Default)]
-pub struct EgressSettings {
-    /// The origins that may lead to addresses that are not public.
-    pub allow_private_origins: BTreeSet<Origin>,
-    /// Root certificates to trust beside the platform's, as PEM.
-    pub extra_ca_pem: Option<Vec<u8>>,
-    /// The limits.
-    pub limits: EgressLimits,
-}
 
 /// All outbound connections of a host.
 pub struct EgressPool {
