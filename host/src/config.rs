@@ -3,18 +3,17 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
-use vault_core::SecretName;
 
 pub use crate::agents::AgentsConfig;
 pub use crate::egress::EgressConfig;
-use crate::egress::Origin;
 use crate::kek::config::KekConfig;
 use crate::nearest::nearest;
-use crate::runtime::inspection::Digest;
+pub use crate::platform::ToolConfig;
 use crate::runtime::limits::Limits;
+pub use crate::runtime::tool::ToolName;
 use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
@@ -46,52 +45,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
-}
-
-/// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct ToolName(String);
-
-impl ToolName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ToolName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-        if starts_well && name.len() <= 64 && name.chars().all(plain) {
-            Ok(Self(name))
-        } else {
-            Err(format!(
-                "{name:?} is not a tool's name: 1 to 64 characters of a-z, 0-9, - and _, a letter first"
-            ))
-        }
-    }
-}
-
-/// `[tools.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ToolConfig {
-    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
-    pub component: Option<PathBuf>,
-    /// `sha256:…` of the file; another one is refused.
-    pub digest: Option<Digest>,
-    /// The secrets that it may resolve.
-    pub secrets: Vec<SecretName>,
-    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
-    pub origins: Vec<Origin>,
-    /// Secrets that may be sent to these of its origins only.
-    pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// What the component reads through `wasi:config/store`.
-    pub config: BTreeMap<String, String>,
 }
 
 impl Config {

@@ -5,6 +5,7 @@
 
 mod agent_tools;
 mod chat;
+mod settings;
 mod toolbox;
 mod view;
 
@@ -35,6 +36,7 @@ use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
 use crate::trust::{ConfigError, TrustError};
+pub use settings::ToolConfig;
 pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.

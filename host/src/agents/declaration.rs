@@ -13,8 +13,9 @@ use super::agent::{
 };
 use super::document::{Document, Fault, Fields, Node};
 use crate::builtin;
-use crate::config::{Config, ToolName};
+use crate::config::Config;
 use crate::egress::{Origin, is_forbidden_header, refused_range};
+use crate::runtime::tool::ToolName;
 
 /// The longest `name` and `model`, in characters.
 const MAX_TEXT_CHARS: usize = 128;

@@ -4,18 +4,20 @@
 
 use std::sync::Arc;
 
-use super::{Platform, StartError};
+use super::{Platform, StartError, ToolConfig};
 use vault_core::SecretName;
 
 use crate::builtin::{self, BuiltinTool, Upstream};
 use crate::component_file;
-use crate::config::{Config, ToolConfig, ToolName};
+use crate::config::Config;
 use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::LoadError;
 use crate::runtime::bindings::TrustedToolPre;
 use crate::runtime::inspection::{Digest, Inspection};
 use crate::runtime::tool::secrets::SecretGrants;
-use crate::runtime::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolState};
+use crate::runtime::tool::{
+    GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState,
+};
 use crate::telemetry::Metrics;
 use crate::trail::Trail;
 

@@ -6,6 +6,7 @@
 mod config;
 mod copied;
 mod log;
+mod name;
 pub(crate) mod secrets;
 mod serve;
 
@@ -22,6 +23,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use self::config::ConfigCapability;
 use self::log::ToolLog;
+pub use self::name::ToolName;
 use self::secrets::{Denials, ReleaseLog, SecretGrants, SecretsCapability};
 pub(crate) use self::serve::Running;
 use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre, config_store};

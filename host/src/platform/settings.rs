@@ -1,0 +1,28 @@
+//! `[tools.NAME]` of the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use vault_core::SecretName;
+
+use crate::egress::Origin;
+use crate::runtime::inspection::Digest;
+
+/// `[tools.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
+    pub component: Option<PathBuf>,
+    /// `sha256:…` of the file; another one is refused.
+    pub digest: Option<Digest>,
+    /// The secrets that it may resolve.
+    pub secrets: Vec<SecretName>,
+    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
+    pub origins: Vec<Origin>,
+    /// Secrets that may be sent to these of its origins only.
+    pub bind: BTreeMap<SecretName, Vec<Origin>>,
+    /// What the component reads through `wasi:config/store`.
+    pub config: BTreeMap<String, String>,
+}
