@@ -244,8 +244,8 @@ fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>
     match &cli.command {
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
             let config = cli.global.config()?;
-            let extra_ca_file = config.egress.extra_ca_file.as_deref();
-            Traces::start(&config.telemetry, extra_ca_file, runtime.handle().clone()).map_err(usage)
+            let handle = runtime.handle().clone();
+            Traces::start(&config.telemetry, config.extra_ca_file(), handle).map_err(usage)
         }
         _ => Ok(None),
     }

@@ -83,6 +83,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The file of certificate authorities that every client of the host trusts besides the platform's.
+    pub fn extra_ca_file(&self) -> Option<&Path> {
+        self.egress.extra_ca_file.as_deref()
+    }
+
     /// Reads the text of a file; an error is one line with its place.
     pub fn parse(text: &str) -> Result<Self, String> {
         // Some editors put a byte order mark first.

@@ -235,7 +235,9 @@ async fn open_store(
         tracing::warn!(path = %file.display(), "other users can read the database's password; chmod 600 its file, or give the password in {}", storage::PASSWORD_VARIABLE);
     }
     let password = storage_password(global)?;
-    storage::open(url, password.as_ref().map(|text| text.as_str()), config)
+    let password = password.as_ref().map(|text| text.as_str());
+    let (postgres, extra_ca) = (&config.storage.postgres, config.extra_ca_file());
+    storage::open(url, password, postgres, extra_ca)
         .await
         .map_err(not_opened)
 }
@@ -282,7 +284,7 @@ fn keyring(
             local.push(local_kek(previous, &name)?);
         }
     }
-    kek::keyring(config, local).map_err(usage)
+    kek::keyring(&config.kek, config.extra_ca_file(), local).map_err(usage)
 }
 
 fn local_kek(credential: &Credential, name: &str) -> Result<Arc<dyn KekProvider>, Failure> {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tavora_host::config::Config;
-use tavora_host::storage;
+use tavora_host::storage::{self, config::PostgresConfig};
 use vault_core::store::transfer::{TransferProgress, Transferred, transfer};
 use vault_core::{
     AppId, AuditDraft, Caller, Keyring, LocalKek, Metadata, PostgresOptions, PostgresTarget,
@@ -169,9 +168,11 @@ impl Platform {
 }
 
 async fn open(url: &str, host: &str, kek: &str, previous: Option<&str>) -> Result<SecretVaults> {
-    let mut config = Config::default();
-    config.storage.postgres.host_name = Some(host.parse()?);
-    let store = storage::open(url.parse()?, None, &config).await?;
+    let config = PostgresConfig {
+        host_name: Some(host.parse()?),
+        ..PostgresConfig::default()
+    };
+    let store = storage::open(url.parse()?, None, &config, None).await?;
     let keyring = Keyring::local(kek, previous)?;
     Ok(SecretVaults::open(store, Some(keyring)).await?)
 }
