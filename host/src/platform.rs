@@ -275,7 +275,9 @@ impl Platform {
             sandbox,
         };
         platform.load_tools(config).await?;
-        platform.agents = Arc::new(Agents::open(config.agents.clone(), AgentRules::of(config))?);
+        let private = config.egress.allow_private_origins.clone();
+        let rules = AgentRules::new(config.tools.keys(), private);
+        platform.agents = Arc::new(Agents::open(config.agents.clone(), rules)?);
         Ok(platform)
     }
 

@@ -77,7 +77,10 @@ async fn check(
     app: Option<&str>,
 ) -> Result<Report, Failure> {
     let config = global.config()?;
-    let rules = AgentRules::of(&config);
+    let rules = AgentRules::new(
+        config.tools.keys(),
+        config.egress.allow_private_origins.clone(),
+    );
     let mut folder = config.agents;
     folder.dir = dir.or(folder.dir);
     let dir = folder.dir.clone().ok_or_else(|| {
