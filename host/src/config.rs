@@ -11,6 +11,7 @@ pub use crate::agents::AgentsConfig;
 pub use crate::egress::EgressConfig;
 use crate::kek::config::KekConfig;
 use crate::nearest::nearest;
+use crate::platform::PlatformConfig;
 pub use crate::platform::ToolConfig;
 use crate::runtime::limits::Limits;
 pub use crate::runtime::tool::ToolName;
@@ -45,6 +46,18 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Trusted tools, and changes to the built-in ones, by name.
     pub tools: BTreeMap<ToolName, ToolConfig>,
+}
+
+impl<'a> From<&'a Config> for PlatformConfig<'a> {
+    fn from(config: &'a Config) -> Self {
+        Self {
+            agents: &config.agents,
+            egress: &config.egress,
+            limits: &config.limits,
+            worker: &config.worker,
+            tools: &config.tools,
+        }
+    }
 }
 
 impl Config {

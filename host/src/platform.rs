@@ -22,7 +22,6 @@ use vault_core::{AppId, SecretVaults};
 pub use self::chat::ServeError;
 use crate::agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
-use crate::config::Config;
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
 use crate::egress::EgressPool;
@@ -36,7 +35,7 @@ use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
 use crate::trust::{ConfigError, TrustError};
-pub use settings::ToolConfig;
+pub use settings::{PlatformConfig, ToolConfig};
 pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.
@@ -237,13 +236,14 @@ impl Platform {
     /// Starts the engine and loads the sandbox and every tool, built-in ones first.
     ///
     /// Compiled components are kept in `cache_dir`, which must be as private as the database.
-    pub async fn start(
+    pub async fn start<'a>(
         vaults: SecretVaults,
-        config: &Config,
+        config: impl Into<PlatformConfig<'a>>,
         cache_dir: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let runtime = Runtime::start(&config.limits, &config.worker, cache_dir)
-            .map_err(StartError::Engine)?;
+        let config = config.into();
+        let runtime =
+            Runtime::start(config.limits, config.worker, cache_dir).map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
             Ok(bytes) => Ok(runtime
                 .load_own_agent(builtin::SANDBOX, bytes)
@@ -274,7 +274,7 @@ impl Platform {
             runtime,
             sandbox,
         };
-        platform.load_tools(config).await?;
+        platform.load_tools(config.tools).await?;
         let private = config.egress.allow_private_origins.clone();
         let rules = AgentRules::new(config.tools.keys(), private);
         platform.agents = Arc::new(Agents::open(config.agents.clone(), rules)?);

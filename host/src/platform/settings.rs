@@ -1,4 +1,4 @@
-//! `[tools.NAME]` of the configuration.
+//! `[tools.NAME]` of the configuration, and all the sections that a platform is made of.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,8 +6,27 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use vault_core::SecretName;
 
-use crate::egress::Origin;
+use crate::agents::AgentsConfig;
+use crate::egress::{EgressConfig, Origin};
 use crate::runtime::inspection::Digest;
+use crate::runtime::limits::Limits;
+use crate::runtime::tool::ToolName;
+use crate::runtime::worker::WorkerConfig;
+
+/// The sections of the configuration that a platform is made of.
+#[derive(Clone, Copy)]
+pub struct PlatformConfig<'a> {
+    /// `[agents]`
+    pub agents: &'a AgentsConfig,
+    /// `[egress]`
+    pub egress: &'a EgressConfig,
+    /// `[limits]`
+    pub limits: &'a Limits,
+    /// `[worker]`
+    pub worker: &'a WorkerConfig,
+    /// `[tools]`
+    pub tools: &'a BTreeMap<ToolName, ToolConfig>,
+}
 
 /// `[tools.NAME]`
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! It calls none of them; that is the dispatch's business.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Platform, StartError, ToolConfig};
@@ -9,7 +10,6 @@ use vault_core::SecretName;
 
 use crate::builtin::{self, BuiltinTool, Upstream};
 use crate::component_file;
-use crate::config::Config;
 use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::LoadError;
 use crate::runtime::bindings::TrustedToolPre;
@@ -21,20 +21,23 @@ use crate::runtime::tool::{
 use crate::telemetry::Metrics;
 use crate::trail::Trail;
 
+/// What `tavora.toml` says of tools.
+type Listed = BTreeMap<ToolName, ToolConfig>;
+
 impl Platform {
     /// Loads every tool, built-in ones first.
-    pub(super) async fn load_tools(&mut self, config: &Config) -> Result<(), StartError> {
+    pub(super) async fn load_tools(&mut self, listed: &Listed) -> Result<(), StartError> {
         for builtin in builtin::TOOLS {
             match builtin::component(builtin.name) {
-                Ok(bytes) => self.load_builtin(builtin, bytes, config).await?,
+                Ok(bytes) => self.load_builtin(builtin, bytes, listed).await?,
                 Err(missing) => tracing::warn!("{missing}"),
             }
         }
         match builtin::component(builtin::MCP_CLIENT) {
-            Ok(bytes) => self.load_mcp_client(bytes, config).await?,
+            Ok(bytes) => self.load_mcp_client(bytes, listed).await?,
             Err(missing) => tracing::warn!("{missing}"),
         }
-        for (name, tool) in &config.tools {
+        for (name, tool) in listed {
             let is_builtin = |builtin: &BuiltinTool| builtin.name == name.as_str();
             let is_client = name.as_str() == builtin::MCP_CLIENT;
             if !is_client && !builtin::TOOLS.iter().any(is_builtin) {
@@ -47,9 +50,9 @@ impl Platform {
 
     /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers, and each of those
     /// is a tool of its own.
-    async fn load_mcp_client(&mut self, bytes: &[u8], config: &Config) -> Result<(), StartError> {
+    async fn load_mcp_client(&mut self, bytes: &[u8], all: &Listed) -> Result<(), StartError> {
         let name = builtin::MCP_CLIENT;
-        let listed = listed(config, name);
+        let listed = listed(all, name);
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(name.to_owned()));
         }
@@ -65,9 +68,9 @@ impl Platform {
         &mut self,
         builtin: &BuiltinTool,
         bytes: &[u8],
-        config: &Config,
+        all: &Listed,
     ) -> Result<(), StartError> {
-        let listed = listed(config, builtin.name);
+        let listed = listed(all, builtin.name);
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(builtin.name.to_owned()));
         }
@@ -218,8 +221,8 @@ fn origin_of(tool: &str, key: &str, url: &str) -> Result<Origin, StartError> {
 }
 
 /// What `tavora.toml` says of a built-in tool.
-fn listed(config: &Config, name: &str) -> ToolConfig {
-    let mut listed = config.tools.iter();
+fn listed(all: &Listed, name: &str) -> ToolConfig {
+    let mut listed = all.iter();
     let found = listed.find(|(listed, _)| listed.as_str() == name);
     found.map(|(_, tool)| tool.clone()).unwrap_or_default()
 }
