@@ -19,9 +19,8 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use super::{Api, auth, json};
-use crate::config::ServerLimits;
 use crate::peer::Peer;
-use crate::server::{BodyError, ByteShare, UsedUp};
+use crate::server::{BodyError, ByteShare, ServerLimits, UsedUp};
 pub(crate) use budget::BodyBudgets;
 pub use streamed::StreamedBody;
 

@@ -1,7 +1,6 @@
 //! How many bytes of bodies the host collects at once.
 
-use crate::config::ServerLimits;
-use crate::server::{ByteBudget, PeerBudgets};
+use crate::server::{ByteBudget, PeerBudgets, ServerLimits};
 
 /// What bodies that are being collected may take in the whole process.
 pub(crate) struct BodyBudgets {
