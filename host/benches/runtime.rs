@@ -3,6 +3,8 @@
 //! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one.
 //! `--quick` measures shorter. It needs the guests that `cargo xtask guests` builds, and asserts nothing.
 
+#[path = "runtime/laps.rs"]
+mod laps;
 #[path = "runtime/scrubbing.rs"]
 mod scrubbing;
 
@@ -11,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde_json::json;
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
 use tokio::runtime::Runtime;
@@ -21,6 +22,8 @@ use vault_core::{
 };
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config as EngineConfig, Engine, Store};
+
+use laps::{Laps, at_least, budget, report};
 
 /// 64 bytes, as the budgets say.
 const VALUE: &str = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
@@ -386,37 +389,6 @@ impl Guest {
     }
 }
 
-/// Measured values, for a while.
-struct Laps {
-    until: Instant,
-    values: Vec<f64>,
-    per_second: f64,
-}
-
-impl Laps {
-    fn start(window: Duration) -> Self {
-        Self {
-            until: Instant::now() + window,
-            values: Vec::new(),
-            per_second: 0.0,
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.values.is_empty() || Instant::now() < self.until
-    }
-
-    fn push(&mut self, value: f64) {
-        self.values.push(value);
-    }
-
-    fn at(&self, percent: usize) -> f64 {
-        let mut values = self.values.clone();
-        values.sort_unstable_by(f64::total_cmp);
-        values[(values.len() - 1) * percent / 100]
-    }
-}
-
 fn missing(export: &str) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the component does not export {export}"))
 }
@@ -431,24 +403,4 @@ fn guest(name: &str) -> PathBuf {
         .join("../guest-tools/target/components")
         .join(name)
         .with_extension("wasm")
-}
-
-fn report(name: &str, value: f64, unit: &str) {
-    println!("{}", json!({ "name": name, "value": value, "unit": unit }));
-}
-
-fn budget(name: &str, value: f64, at_most: f64, unit: &str) {
-    let budget = format!("≤ {at_most}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value <= at_most })
-    );
-}
-
-fn at_least(name: &str, value: f64, at_least: f64, unit: &str) {
-    let budget = format!("≥ {at_least}");
-    println!(
-        "{}",
-        json!({ "name": name, "value": value, "unit": unit, "budget": budget, "met": value >= at_least })
-    );
 }

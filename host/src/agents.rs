@@ -7,6 +7,7 @@
 mod agent;
 mod declaration;
 mod document;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +22,7 @@ use nix::libc;
 pub use self::agent::{Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport};
 pub use self::declaration::AgentRules;
 pub use self::document::Fault;
-use crate::config::AgentsConfig;
+pub use self::settings::AgentsConfig;
 use crate::guard;
 pub use crate::guard::WritableByAll;
 

@@ -1,4 +1,4 @@
-//! The HTTP API: what its routes share, and how they are put together. A file per group of routes is below.
+//! The HTTP API: how its routes are put together. A file per group of routes is below.
 //!
 //! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
 
@@ -20,17 +20,14 @@ mod kek;
 mod openapi;
 mod path;
 mod query;
-pub mod request_id;
 mod sandbox;
 mod schema;
 mod secret_vaults;
 mod secrets;
+mod state;
 mod stopping;
-pub mod throttle;
 mod tools;
 mod unknown;
-
-use std::sync::Arc;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
@@ -40,132 +37,20 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
-use vault_core::{KekStatus, SecretVaults};
 
-use self::admin_token::AdminToken;
-use self::app_runs::AppRuns;
-use self::body::BodyBudgets;
 pub use self::error::ApiError;
-use self::throttle::{FailureThrottle, RequestRate};
+pub use self::state::Api;
 use self::unknown::Parameters;
-use crate::config::{ServerConfig, ServerLimits};
 use crate::egress::Origin;
-use crate::platform::Platform;
-use crate::rotation::Rotation;
-use crate::server::{self, HostNames};
-use crate::telemetry::metrics::Counted;
-use crate::trail::Refusals;
-use crate::{telemetry, ui};
+use crate::server;
+use crate::telemetry;
 
-/// What all routes share. Cheap to clone.
-#[derive(Clone)]
-pub struct Api(Arc<Shared>);
-
-struct Shared {
-    platform: Platform,
-    admin_token: AdminToken,
-    auth_failures: FailureThrottle,
-    refusals: Refusals,
-    request_rate: RequestRate,
-    app_runs: AppRuns,
-    app_streams: AppRuns,
-    rotation: Rotation,
-    bodies: BodyBudgets,
-    kek_counts: Counted<KekStatus>,
-    limits: ServerLimits,
-    cors_allowed_origins: Vec<Origin>,
-    host_names: HostNames,
-}
-
-impl Api {
-    /// The API of a platform, with the limits of `[server]`.
-    pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
-        Self(Arc::new(Shared {
-            app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
-            app_streams: AppRuns::new(platform.limits().stream.max_per_app),
-            refusals: Refusals::new(
-                platform.vaults().clone(),
-                platform.metrics().clone(),
-                server.auth_failures.max_audited_per_minute,
-            ),
-            platform,
-            rotation: Rotation::default(),
-            admin_token,
-            auth_failures: FailureThrottle::new(&server.auth_failures),
-            request_rate: RequestRate::new(&server.rate_limit),
-            bodies: BodyBudgets::new(&server.limits),
-            kek_counts: Counted::new(server.limits.kek_counts_max_age()),
-            limits: server.limits,
-            cors_allowed_origins: server.cors_allowed_origins.clone(),
-            host_names: HostNames::of(server),
-        }))
-    }
-
-    /// The platform that runs the tools and the sandbox.
-    pub fn platform(&self) -> &Platform {
-        &self.0.platform
-    }
-
-    /// The vaults.
-    pub fn vaults(&self) -> &SecretVaults {
-        self.0.platform.vaults()
-    }
-
-    /// The operator's token.
-    pub fn admin_token(&self) -> &AdminToken {
-        &self.0.admin_token
-    }
-
-    /// Counts failed authentications, the page's sign-in included.
-    pub fn auth_failures(&self) -> &FailureThrottle {
-        &self.0.auth_failures
-    }
-
-    pub(crate) fn refusals(&self) -> &Refusals {
-        &self.0.refusals
-    }
-
-    /// The walk over all secrets that goes on, or the last one.
-    pub fn rotation(&self) -> &Rotation {
-        &self.0.rotation
-    }
-
-    /// The names that the host answers to.
-    pub(crate) fn host_names(&self) -> &HostNames {
-        &self.0.host_names
-    }
-
-    fn app_runs(&self) -> &AppRuns {
-        &self.0.app_runs
-    }
-
-    fn app_streams(&self) -> &AppRuns {
-        &self.0.app_streams
-    }
-
-    fn request_rate(&self) -> &RequestRate {
-        &self.0.request_rate
-    }
-
-    pub(crate) fn bodies(&self) -> &BodyBudgets {
-        &self.0.bodies
-    }
-
-    pub(crate) fn kek_counts(&self) -> &Counted<KekStatus> {
-        &self.0.kek_counts
-    }
-
-    pub(crate) fn limits(&self) -> &ServerLimits {
-        &self.0.limits
-    }
-}
-
-/// Every route and the operator's page, behind what all of them share.
-pub fn router(api: Api, page: Router<Api>) -> Router {
+/// Every route and the operator's page at its `root`, behind what all of them share.
+pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = *api.limits();
     let (routes, document) = openapi::describe(
-        routes_of_apps(&api.0.cors_allowed_origins)
+        routes_of_apps(api.cors_allowed_origins())
             .merge(admin::routes())
             .merge(kek::routes())
             .merge(health::routes()),
@@ -176,8 +61,11 @@ pub fn router(api: Api, page: Router<Api>) -> Router {
         .layer(Extension(parameters))
         .layer(middleware::from_fn(no_store))
         .layer(middleware::from_fn(unbuffered))
-        .nest(ui::ROOT, page)
-        .route("/admin/", get(async || Redirect::permanent(ui::ROOT)))
+        .nest(root, page)
+        .route(
+            &format!("{root}/"),
+            get(async move || Redirect::permanent(root)),
+        )
         .fallback(async |uri: Uri| {
             // Any path can be what a client of OpenAI's makes of a wrong base URL.
             ApiError::not_found(nothing_at(uri.path())).for_openai()

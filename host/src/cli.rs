@@ -11,11 +11,12 @@ mod chosen_app;
 mod completions;
 mod demo;
 mod dev;
-mod early;
+mod global;
 mod input_file;
 mod kek;
 mod key;
 mod migrate;
+mod outcome;
 mod output;
 mod owner;
 mod private_file;
@@ -29,14 +30,14 @@ mod staged;
 mod tool;
 mod vault;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use early::Early;
+use global::{Early, Global};
 use input_file::InputFile;
+use outcome::{Failure, Outcome, usage};
 use output::{Output, print_error_line, visible};
 use owner::Owner;
 
@@ -65,28 +66,6 @@ Examples:
   tavora-host tool inspect some.wasm           what a component could do
 
 Exit status: 0 done, 1 it failed, 2 wrong usage. `run` and `tool inspect` have more; see their help.";
-
-/// Options of every command.
-#[derive(Args)]
-pub(crate) struct Global {
-    /// The folder with the database, the admin token, the key of `dev`, and caches.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "TAVORA_DATA",
-        default_value = ".tavora"
-    )]
-    data: PathBuf,
-    /// The configuration file [default: tavora.toml, if it is there].
-    #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]
-    config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
-    #[arg(skip)]
-    early: Early,
-}
 
 #[derive(Subcommand)]
 enum Command {
@@ -185,58 +164,13 @@ impl DataPlace {
     }
 }
 
-/// How a command ends.
-pub(crate) enum Failure {
-    /// The user asked for something that cannot be: exit status 2.
-    Usage(String),
-    /// It did not work: exit status 1.
-    Failed(anyhow::Error),
-    /// Everything has been said already.
-    Status(u8),
-}
-
-impl Failure {
-    /// Says what is still to be said.
-    fn report(self) -> ExitCode {
-        match self {
-            Self::Status(status) => ExitCode::from(status),
-            Self::Usage(_) => {
-                print_error_line(&format!("error: {}", visible(&self.to_string())));
-                ExitCode::from(2)
-            }
-            Self::Failed(_) => {
-                print_error_line(&format!("error: {}", visible(&self.to_string())));
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) => f.write_str(message),
-            Self::Failed(error) => f.write_str(&sentence(&**error)),
-            Self::Status(status) => write!(f, "it ended with the status {status}"),
-        }
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-pub(crate) type Outcome = Result<(), Failure>;
-
 /// Parses the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     worker::run_if_asked();
     harden();
     let mut cli = Cli::parse();
     if let Err(failure) = log::early(|| become_owner(&mut cli)) {
-        return failure.report();
+        return report(failure);
     }
     let default_level = match &cli.command {
         Command::Dev(_) | Command::Serve(_) => "info".to_owned(),
@@ -253,7 +187,7 @@ pub fn main() -> ExitCode {
     };
     let traces = match log::early(|| traces(&cli, &runtime)) {
         Ok(traces) => traces,
-        Err(failure) => return failure.report(),
+        Err(failure) => return report(failure),
     };
     log::start(&default_level, traces.as_ref());
     let outcome = runtime.block_on(execute(cli));
@@ -262,7 +196,7 @@ pub fn main() -> ExitCode {
     }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => report(failure),
     }
 }
 
@@ -310,7 +244,8 @@ fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>
     match &cli.command {
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
             let config = cli.global.config()?;
-            Traces::start(&config, runtime.handle().clone()).map_err(session::usage)
+            let handle = runtime.handle().clone();
+            Traces::start(&config.telemetry, config.extra_ca_file(), handle).map_err(usage)
         }
         _ => Ok(None),
     }
@@ -339,19 +274,19 @@ async fn execute(cli: Cli) -> Outcome {
     }
 }
 
-/// An error with its causes on one line; a cause that the error itself names already is not said twice.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !sentence.contains(&said) {
-            sentence.push_str(": ");
-            sentence.push_str(&said);
+/// Says what is still to be said.
+fn report(failure: Failure) -> ExitCode {
+    match failure {
+        Failure::Status(status) => ExitCode::from(status),
+        Failure::Usage(_) => {
+            print_error_line(&format!("error: {}", visible(&failure.to_string())));
+            ExitCode::from(2)
         }
-        next = cause.source();
+        Failure::Failed(_) => {
+            print_error_line(&format!("error: {}", visible(&failure.to_string())));
+            ExitCode::FAILURE
+        }
     }
-    sentence
 }
 
 /// Keeps the process's memory out of core dumps and away from debuggers of the same user.

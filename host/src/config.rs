@@ -3,21 +3,23 @@
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
-use vault_core::SecretName;
 
-use crate::egress::{EgressLimits, Origin};
+pub use crate::agents::AgentsConfig;
+pub use crate::egress::EgressConfig;
 use crate::kek::config::KekConfig;
 use crate::nearest::nearest;
-use crate::runtime::inspection::Digest;
+use crate::platform::PlatformConfig;
+pub use crate::platform::ToolConfig;
 use crate::runtime::limits::Limits;
+pub use crate::runtime::tool::ToolName;
 use crate::runtime::worker::WorkerConfig;
 pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
-use crate::telemetry::traces::OtlpEndpoint;
+pub use crate::telemetry::TelemetryConfig;
+pub use crate::trust::ConfigError;
 use crate::ui::AdminConfig;
 
 /// The whole file.
@@ -46,140 +48,16 @@ pub struct Config {
     pub tools: BTreeMap<ToolName, ToolConfig>,
 }
 
-/// `[agents]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AgentsConfig {
-    /// The folder with a folder for each agent, relative to this file; without it, there are none.
-    pub dir: Option<PathBuf>,
-    /// How many agents it may hold.
-    pub max_agents: NonZeroUsize,
-    /// The longest `agent.jsonc`.
-    pub max_file_bytes: NonZeroU64,
-}
-
-impl Default for AgentsConfig {
-    fn default() -> Self {
+impl<'a> From<&'a Config> for PlatformConfig<'a> {
+    fn from(config: &'a Config) -> Self {
         Self {
-            dir: None,
-            max_agents: NonZeroUsize::new(1_000).expect("it is above zero"),
-            max_file_bytes: NonZeroU64::new(65_536).expect("it is above zero"),
+            agents: &config.agents,
+            egress: &config.egress,
+            limits: &config.limits,
+            worker: &config.worker,
+            tools: &config.tools,
         }
     }
-}
-
-/// `[egress]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EgressConfig {
-    /// Origins that may have private, loopback or otherwise internal addresses.
-    pub allow_private_origins: Vec<Origin>,
-    /// A PEM file of certificate authorities to trust besides the platform's, relative to this file.
-    pub extra_ca_file: Option<PathBuf>,
-    /// Timeouts and sizes of outbound requests.
-    pub limits: EgressLimits,
-}
-
-/// `[telemetry]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` comes first.
-    pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// How long one attempt to send spans may take, and the last one when the host ends, in milliseconds.
-    pub export_timeout_ms: NonZeroU64,
-    /// Spans that wait to be sent; further ones are dropped.
-    pub max_queued_spans: NonZeroUsize,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            otlp_endpoint: None,
-            export_timeout_ms: NonZeroU64::new(3_000).expect("it is above zero"),
-            max_queued_spans: NonZeroUsize::new(2_048).expect("it is above zero"),
-        }
-    }
-}
-
-impl EgressConfig {
-    /// What is in `extra_ca_file`.
-    pub(crate) fn extra_ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-                path: path.clone(),
-                source,
-            })
-        };
-        self.extra_ca_file.as_ref().map(read).transpose()
-    }
-}
-
-/// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct ToolName(String);
-
-impl ToolName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ToolName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-        if starts_well && name.len() <= 64 && name.chars().all(plain) {
-            Ok(Self(name))
-        } else {
-            Err(format!(
-                "{name:?} is not a tool's name: 1 to 64 characters of a-z, 0-9, - and _, a letter first"
-            ))
-        }
-    }
-}
-
-/// `[tools.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ToolConfig {
-    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
-    pub component: Option<PathBuf>,
-    /// `sha256:…` of the file; another one is refused.
-    pub digest: Option<Digest>,
-    /// The secrets that it may resolve.
-    pub secrets: Vec<SecretName>,
-    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
-    pub origins: Vec<Origin>,
-    /// Secrets that may be sent to these of its origins only.
-    pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// What the component reads through `wasi:config/store`.
-    pub config: BTreeMap<String, String>,
-}
-
-/// The file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It says something that it may not.
-    #[error("{}: {message}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Line, column and what is wrong there.
-        message: String,
-    },
 }
 
 impl Config {
@@ -216,6 +94,11 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// The file of certificate authorities that every client of the host trusts besides the platform's.
+    pub fn extra_ca_file(&self) -> Option<&Path> {
+        self.egress.extra_ca_file.as_deref()
     }
 
     /// Reads the text of a file; an error is one line with its place.

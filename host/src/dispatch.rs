@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -23,7 +24,9 @@ pub use self::served::{AnswerBody, BrokenOff};
 pub(crate) use self::servers::{KnownServers, URL};
 use crate::agents::AgentId;
 use crate::egress::{EgressPool, EgressScope, ReleasedSecrets};
+use crate::runtime::agent::tools::ToolCalls;
 use crate::runtime::bindings::ToolError;
+use crate::runtime::bindings::tools::ToolInfo;
 use crate::runtime::limits::ToolLimits;
 use crate::runtime::tool::{GrantedBy, ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 use crate::telemetry::{Metrics, activity};
@@ -144,11 +147,6 @@ impl Dispatch {
         }))
     }
 
-    /// The tools that this run may call, by name.
-    pub(crate) fn granted(&self) -> impl Iterator<Item = &ToolComponent> {
-        self.0.granted.values().map(Arc::as_ref)
-    }
-
     /// Ends the run: writes what is still to be written in the audit, and gives the calls in the order in which they
     /// ended. A call that a time limit cut off is not among them.
     pub(crate) async fn end(self) -> Vec<CallRecord> {
@@ -202,6 +200,21 @@ impl Dispatch {
             duration_ms: whole_ms(started.elapsed()),
         });
         outcome
+    }
+}
+
+#[async_trait]
+impl ToolCalls for Dispatch {
+    fn granted(&self) -> Vec<ToolInfo> {
+        let granted = self.0.granted.values().map(|tool| ToolInfo {
+            name: tool.name.to_string(),
+            operations: tool.operations.clone(),
+        });
+        granted.collect()
+    }
+
+    async fn call(&self, tool: &str, operation: &str, input: &str) -> Result<String, ToolError> {
+        Self::call(self, tool, operation, input).await
     }
 }
 
@@ -312,6 +325,7 @@ impl Run {
                 GrantedBy::AgentFile => egress.waiting(tool.limits().mcp.idle_ms),
             },
             released: Arc::clone(&self.released),
+            log: self.trail.clone(),
             metrics: self.metrics.clone(),
         }
     }

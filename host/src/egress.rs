@@ -18,6 +18,7 @@
 
 mod address;
 mod body;
+mod client;
 mod coding;
 mod connect;
 mod counted;
@@ -32,7 +33,7 @@ mod pool;
 mod released;
 mod resend;
 mod resolve;
-mod tls;
+mod settings;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -49,20 +50,19 @@ use wasmtime_wasi_http::{
 
 pub use self::address::refused_range;
 pub(crate) use self::body::MAX_EMPTY_CHUNKS;
+use self::client::HttpClient;
 use self::denial::Reporter;
-pub use self::denial::{DenialReason, EgressDenied, EgressLog};
+pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope};
 use self::exchange::Exchange;
 use self::failure::Failure;
 pub(crate) use self::header::is_forbidden as is_forbidden_header;
 pub use self::limit::EgressLimits;
 pub(crate) use self::opened::OpenedOrigins;
 pub use self::origin::{Origin, OriginError, Scheme};
-use self::pool::HttpClient;
-pub use self::pool::{EgressPool, EgressScope, EgressSettings};
+pub use self::pool::EgressPool;
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
-pub use self::tls::TrustError;
-pub(crate) use self::tls::{client_config, client_config_of};
+pub use self::settings::{EgressConfig, EgressSettings};
 use crate::telemetry::http::{known_method, status_class};
 use crate::telemetry::{Metrics, activity};
 

@@ -10,22 +10,20 @@ pub mod config;
 mod dek_cache;
 mod pkcs11;
 mod transit;
+mod wrapped;
 
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
-use vault_core::{FormatError, KekProvider, Keyring, KeyringError};
+use vault_core::{KekProvider, Keyring, KeyringError};
 
 use self::aws_kms::AwsKms;
 use self::cached::CachedKek;
 use self::config::{KekConfig, ProviderKind, ProviderName};
 use self::pkcs11::Pkcs11;
 use self::transit::Transit;
-use crate::config::{Config, ConfigError};
-use crate::egress::{TrustError, client_config};
-
-/// The first byte of what these providers wrap; what follows is the provider's own.
-const VERSION_1: u8 = 1;
+use crate::trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
 /// Why there is no keyring.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +73,12 @@ pub enum KekSetupError {
 /// # Errors
 /// The configuration does not fit together.
 pub fn keyring(
-    config: &Config,
+    config: &KekConfig,
+    extra_ca_file: Option<&Path>,
     local: Vec<Arc<dyn KekProvider>>,
 ) -> Result<Option<Keyring>, KekSetupError> {
-    let mut remote = providers(config)?;
-    let wanted = &config.kek.provider;
+    let mut remote = providers(config, extra_ca_file)?;
+    let wanted = &config.provider;
     let primary = match wanted.kind {
         ProviderKind::Local => None,
         _ => Some(remote.remove(position(&remote, wanted)?)),
@@ -96,17 +95,20 @@ pub fn keyring(
 
 type Named = (ProviderName, Arc<dyn KekProvider>);
 
-fn providers(config: &Config) -> Result<Vec<Named>, KekSetupError> {
+fn providers(
+    config: &KekConfig,
+    extra_ca_file: Option<&Path>,
+) -> Result<Vec<Named>, KekSetupError> {
     let KekConfig {
         limits,
         aws_kms,
         transit,
         pkcs11,
         ..
-    } = &config.kek;
+    } = config;
     let mut found: Vec<Named> = Vec::new();
     let mut add = |name, kek: CachedKek| found.push((name, Arc::new(kek)));
-    let extra_ca_pem = config.egress.extra_ca_pem()?;
+    let extra_ca_pem = extra_ca_pem(extra_ca_file)?;
     for (name, table) in aws_kms {
         let name = ProviderName::of(ProviderKind::AwsKms, name);
         let kek = AwsKms::new(table, limits, extra_ca_pem.clone());
@@ -155,14 +157,5 @@ fn problem_in<E: Display>(table: &ProviderName) -> impl Fn(E) -> KekSetupError {
     move |problem| KekSetupError::Table {
         table: table.clone(),
         problem: problem.to_string(),
-    }
-}
-
-/// What a provider wrapped, without the byte that says how it is laid out.
-fn provider_part(wrapped: &[u8]) -> Result<&[u8], FormatError> {
-    match *wrapped {
-        [] | [_] => Err(FormatError::BadLength),
-        [VERSION_1, ref rest @ ..] => Ok(rest),
-        [version, ..] => Err(FormatError::UnknownVersion(version)),
     }
 }

@@ -8,8 +8,8 @@
 
 pub mod agents;
 pub mod api;
+mod bearer;
 mod builtin;
-mod capability;
 pub mod cli;
 mod component_file;
 pub mod config;
@@ -19,6 +19,7 @@ pub mod egress;
 mod guard;
 pub mod kek;
 mod nearest;
+pub mod peer;
 pub mod platform;
 pub mod rotation;
 pub mod runtime;
@@ -27,5 +28,7 @@ pub mod server;
 mod shown;
 pub mod storage;
 pub mod telemetry;
+pub mod throttle;
 mod trail;
+pub mod trust;
 pub mod ui;

@@ -5,6 +5,7 @@
 
 mod agent_tools;
 mod chat;
+mod settings;
 mod toolbox;
 mod view;
 
@@ -21,19 +22,20 @@ use vault_core::{AppId, SecretVaults};
 pub use self::chat::ServeError;
 use crate::agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
 use crate::builtin::{self, MissingGuest};
-pub use crate::capability::tools::LogSink;
-use crate::capability::tools::ToolsCapability;
-use crate::config::{Config, ConfigError, EgressConfig};
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
-use crate::egress::{EgressPool, EgressSettings, TrustError};
+use crate::egress::EgressPool;
 pub use crate::runtime::agent::AgentComponent;
 use crate::runtime::agent::AgentFailure;
+pub use crate::runtime::agent::tools::LogSink;
+use crate::runtime::agent::tools::ToolsCapability;
 pub use crate::runtime::bindings::{Operation, ToolError};
 use crate::runtime::limits::{LimitHit, Limits};
 use crate::runtime::tool::ToolComponent;
 use crate::runtime::{LoadError, Runtime};
 use crate::telemetry::{Metrics, activity};
+use crate::trust::{ConfigError, TrustError};
+pub use settings::{PlatformConfig, ToolConfig};
 pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.
@@ -234,13 +236,14 @@ impl Platform {
     /// Starts the engine and loads the sandbox and every tool, built-in ones first.
     ///
     /// Compiled components are kept in `cache_dir`, which must be as private as the database.
-    pub async fn start(
+    pub async fn start<'a>(
         vaults: SecretVaults,
-        config: &Config,
+        config: impl Into<PlatformConfig<'a>>,
         cache_dir: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let runtime = Runtime::start(&config.limits, &config.worker, cache_dir)
-            .map_err(StartError::Engine)?;
+        let config = config.into();
+        let runtime =
+            Runtime::start(config.limits, config.worker, cache_dir).map_err(StartError::Engine)?;
         let sandbox = match builtin::component(builtin::SANDBOX) {
             Ok(bytes) => Ok(runtime
                 .load_own_agent(builtin::SANDBOX, bytes)
@@ -251,7 +254,7 @@ impl Platform {
             Err(MissingGuest(name)) => Err(name),
         };
         let metrics = Metrics::new();
-        let egress = EgressPool::new(egress_settings(&config.egress)?)?;
+        let egress = EgressPool::new(config.egress.settings()?)?;
         let mut platform = Self {
             egress: Arc::new(egress.counted_in(metrics.clone())),
             limits: Arc::new(config.limits.clone()),
@@ -271,8 +274,10 @@ impl Platform {
             runtime,
             sandbox,
         };
-        platform.load_tools(config).await?;
-        platform.agents = Arc::new(Agents::open(config.agents.clone(), AgentRules::of(config))?);
+        platform.load_tools(config.tools).await?;
+        let private = config.egress.allow_private_origins.clone();
+        let rules = AgentRules::new(config.tools.keys(), private);
+        platform.agents = Arc::new(Agents::open(config.agents.clone(), rules)?);
         Ok(platform)
     }
 
@@ -430,7 +435,7 @@ impl Platform {
             });
         }
         serde_json::from_str::<&RawValue>(&run.input).map_err(RunError::InvalidInput)?;
-        let tools = ToolsCapability::new(dispatch, limits.clone(), run.log);
+        let tools = ToolsCapability::new(Box::new(dispatch), limits.clone(), run.log);
         let wall_clock_ms = run
             .timeout_ms
             .map_or(limits.wall_clock_ms, |it| it.min(limits.wall_clock_ms));
@@ -462,12 +467,4 @@ fn outcome_word(outcome: &Result<Box<RawValue>, RunError>) -> &'static str {
         Err(RunError::InvalidResult(_)) => "invalid_result",
         Err(_) => "failed",
     }
-}
-
-fn egress_settings(config: &EgressConfig) -> Result<EgressSettings, StartError> {
-    Ok(EgressSettings {
-        allow_private_origins: config.allow_private_origins.iter().cloned().collect(),
-        extra_ca_pem: config.extra_ca_pem()?,
-        limits: config.limits,
-    })
 }

@@ -1,7 +1,7 @@
 //! Everything that touches wasmtime: the engines, the linkers, and the loading of components into one of two classes.
 //!
-//! What a loaded component may call is decided by which linker it was given, once, here. What the calls do is in
-//! `capability`.
+//! What a loaded component may call is decided by which linker it was given, once, here. What the calls do is in `tool`
+//! and `agent`, a file for each interface.
 
 pub(crate) mod agent;
 pub(crate) mod bindings;
@@ -9,6 +9,7 @@ mod compiled;
 mod engine;
 pub mod inspection;
 pub mod limits;
+mod load_error;
 pub(crate) mod tool;
 pub mod worker;
 
@@ -21,40 +22,12 @@ use agent::{AgentComponent, AgentState};
 use bindings::TrustedToolPre;
 use compiled::{CompiledComponents, CompiledKey};
 use engine::{Compiles, TickingEngine};
-use inspection::{Class, Digest, Inspection, NotAComponent, Refusal};
+use inspection::{Class, Digest, Inspection};
 use limits::Limits;
+pub use load_error::LoadError;
+use load_error::unfit_words;
 use tool::ToolState;
-use worker::{Worker, WorkerConfig, WorkerError};
-
-use crate::shown;
-
-/// Why a component was not loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The bytes are something else.
-    #[error(transparent)]
-    NotAComponent(#[from] NotAComponent),
-    /// It imports or exports what its class may not.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It is another one than the operator listed.
-    #[error("the component's digest is {found}, and tavora.toml expects {expected}")]
-    DigestDiffers {
-        /// What the operator listed.
-        expected: Digest,
-        /// What the file has.
-        found: Digest,
-    },
-    /// A type of an import or export is not the one in `wit/`, or the engine cannot run it.
-    #[error("the component does not fit its class: {0}")]
-    DoesNotFit(String),
-    /// The worker that inspects and compiles gave no verdict.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    /// The folder of compiled components cannot be used.
-    #[error("the folder of compiled components cannot be used: {0}")]
-    Cache(#[from] std::io::Error),
-}
+use worker::{Worker, WorkerConfig};
 
 /// The engines of a host, with a linker for each of the two classes.
 pub(crate) struct Runtime {
@@ -256,25 +229,3 @@ fn announce(component: &str) {
 
 /// What [`announce`] logs under, for commands that log little else.
 pub(crate) const COMPILING: &str = "tavora_host::compiling";
-
-/// Why the engine does not take a component, with the limit's key where it has one.
-fn unfit_words(error: &wasmtime::Error, limits: &Limits) -> String {
-    // The engine has no types for these errors.
-    let words = error.root_cause().to_string();
-    let over = |what: &str, key: &str, allowed: u32| {
-        format!(
-            "it has more {what} than {key} ({allowed}) allows: compose it of fewer or raise the limit"
-        )
-    };
-    let is_about = |part: &str| words.contains(part);
-    if is_about("core module instances") {
-        let key = "limits.max_core_instances";
-        over("core instances", key, limits.max_core_instances)
-    } else if is_about("defined memories count") || is_about("Wasm linear memories") {
-        over("memories", "limits.max_memories", limits.max_memories)
-    } else if is_about("defined tables count") || is_about("contains") && is_about(" tables") {
-        over("tables", "limits.max_tables", limits.max_tables)
-    } else {
-        shown::visible(&format!("{error:#}"))
-    }
-}

@@ -20,6 +20,7 @@
 //! cannot be zeroed. The texts that are scrubbed belong to the caller.
 
 mod alias;
+mod bounds;
 mod context;
 mod find;
 mod needle;
@@ -31,17 +32,11 @@ mod stream;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+pub use self::bounds::{RUN_CHARS, WHOLE_TOKEN_BELOW_BYTES};
 use self::context::Context;
 use self::find::{Piece, Scan};
 use self::pattern::{Patterns, Sought};
 pub use self::stream::{Leak, SecretDetector, StreamScrubber};
-
-/// So many characters of a value in a row are a find, whatever stands around them.
-pub const RUN_CHARS: usize = 8;
-
-/// A secret of fewer bytes is matched only as a whole token (not next to a
-/// letter, a digit, `_` or `-`), to keep ordinary text intact.
-pub const WHOLE_TOKEN_BELOW_BYTES: usize = 8;
 
 /// A set of secrets, ready to be found in texts and streams.
 pub struct Scrubber {

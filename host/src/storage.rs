@@ -5,7 +5,7 @@
 
 pub mod config;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,7 @@ use vault_core::{
 };
 
 use self::config::{PostgresConfig, StorageUrl};
-use crate::config::{Config, ConfigError};
-use crate::egress::{TrustError, client_config, client_config_of};
+use crate::trust::{ConfigError, TrustError, client_config, client_config_of, extra_ca_pem};
 
 /// The environment's name for the database's password.
 pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";
@@ -83,11 +82,14 @@ pub enum StorageError {
 pub async fn open(
     url: StorageUrl,
     password: Option<&str>,
-    config: &Config,
+    config: &PostgresConfig,
+    extra_ca_file: Option<&Path>,
 ) -> Result<Arc<dyn Store>, StorageError> {
     Ok(match url {
         StorageUrl::Sqlite(file) => Arc::new(SqliteStore::open(file, SqliteOptions::default())?),
-        StorageUrl::Postgres(url) => Arc::new(open_postgres(url, password, config).await?),
+        StorageUrl::Postgres(url) => {
+            Arc::new(open_postgres(url, password, config, extra_ca_file).await?)
+        }
     })
 }
 
@@ -98,9 +100,10 @@ pub async fn open(
 pub async fn open_postgres(
     url: PostgresUrl,
     password: Option<&str>,
-    config: &Config,
+    config: &PostgresConfig,
+    extra_ca_file: Option<&Path>,
 ) -> Result<PostgresStore, StorageError> {
-    let (url, tls, options) = prepared(url, password, config)?;
+    let (url, tls, options) = prepared(url, password, config, extra_ca_file)?;
     PostgresStore::open(&url, tls, options)
         .await
         .map_err(|source| StorageError::Postgres { url, source })
@@ -113,12 +116,13 @@ pub async fn open_postgres(
 pub fn source(
     url: StorageUrl,
     password: Option<&str>,
-    config: &Config,
+    config: &PostgresConfig,
+    extra_ca_file: Option<&Path>,
 ) -> Result<Box<dyn TransferSource>, StorageError> {
     Ok(match url {
         StorageUrl::Sqlite(file) => Box::new(SqliteSource::at(file)),
         StorageUrl::Postgres(url) => {
-            let (url, tls, options) = prepared(url, password, config)?;
+            let (url, tls, options) = prepared(url, password, config, extra_ca_file)?;
             Box::new(PostgresSource::at(&url, tls, &options)?)
         }
     })
@@ -131,12 +135,13 @@ pub fn source(
 pub fn target(
     url: StorageUrl,
     password: Option<&str>,
-    config: &Config,
+    config: &PostgresConfig,
+    extra_ca_file: Option<&Path>,
 ) -> Result<Box<dyn TransferTarget>, StorageError> {
     Ok(match url {
         StorageUrl::Sqlite(file) => Box::new(SqliteTarget::at(file)),
         StorageUrl::Postgres(url) => {
-            let (url, tls, options) = prepared(url, password, config)?;
+            let (url, tls, options) = prepared(url, password, config, extra_ca_file)?;
             Box::new(PostgresTarget::at(&url, tls, options)?)
         }
     })
@@ -146,7 +151,8 @@ pub fn target(
 fn prepared(
     mut url: PostgresUrl,
     password: Option<&str>,
-    config: &Config,
+    config: &PostgresConfig,
+    extra_ca_file: Option<&Path>,
 ) -> Result<(PostgresUrl, Arc<ClientConfig>, PostgresOptions), StorageError> {
     if let Some(reference) = password {
         if url.has_password() {
@@ -154,8 +160,8 @@ fn prepared(
         }
         url.set_password(&Credential::read(reference)?.text);
     }
-    let options = options(&config.storage.postgres)?;
-    let tls = Arc::new(tls(&url, config)?);
+    let options = options(config)?;
+    let tls = Arc::new(tls(&url, extra_ca_file)?);
     Ok((url, tls, options))
 }
 
@@ -202,9 +208,9 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
 
 /// Whom to believe that it is the server: those of the URL's `sslrootcert` and nobody else; without it, the platform's
 /// authorities and those of `[egress] extra_ca_file`.
-fn tls(url: &PostgresUrl, config: &Config) -> Result<ClientConfig, StorageError> {
+fn tls(url: &PostgresUrl, extra_ca_file: Option<&Path>) -> Result<ClientConfig, StorageError> {
     let Some(path) = url.root_certificate() else {
-        let extra = config.egress.extra_ca_pem()?;
+        let extra = extra_ca_pem(extra_ca_file)?;
         return client_config(extra.as_deref()).map_err(StorageError::ExtraCa);
     };
     let pem = std::fs::read(path).map_err(|source| StorageError::RootsUnreadable {
@@ -225,7 +231,7 @@ mod tests {
 
     async fn refusal(url: &str, password: Option<&str>) -> StorageError {
         let url: StorageUrl = url.parse().expect("valid");
-        match open(url, password, &Config::default()).await {
+        match open(url, password, &PostgresConfig::default(), None).await {
             Err(error) => error,
             Ok(_) => panic!("there is no server"),
         }

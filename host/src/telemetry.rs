@@ -7,8 +7,12 @@ pub(crate) mod activity;
 pub mod http;
 pub(crate) mod log;
 pub mod metrics;
+mod own;
+pub mod request_id;
+mod settings;
 pub mod traces;
 #[cfg(test)]
 pub(crate) mod written;
 
 pub use self::metrics::Metrics;
+pub use self::settings::{InvalidEndpoint, OtlpEndpoint, TelemetryConfig};

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use serde_json::{Map, Value};
 use vault_core::audit::outcome;
 use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
 use crate::egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
+use crate::runtime::tool::secrets::ReleaseLog;
 use crate::telemetry::Metrics;
 pub(crate) use refusals::Refusals;
 
@@ -150,22 +152,19 @@ impl EgressLog for Trail {
     }
 }
 
-/// A tool asked for a secret that it is not granted.
-pub(crate) async fn release_denied(
-    vaults: &SecretVaults,
-    released: &ReleasedSecrets,
-    context: &ReleaseContext,
-    secret: &str,
-) {
-    let secret = scrubbed(released, secret);
-    let entry = context
-        .draft(RELEASE_DENIED)
-        .about(Subject::new(
-            "secret",
-            secret.chars().take(255).collect::<String>(),
-        ))
-        .outcome("not_granted");
-    record(vaults, entry).await;
+#[async_trait]
+impl ReleaseLog for Trail {
+    async fn release_denied(&self, context: &ReleaseContext, secret: &str) {
+        let secret = scrubbed(&self.released, secret);
+        let entry = context
+            .draft(RELEASE_DENIED)
+            .about(Subject::new(
+                "secret",
+                secret.chars().take(255).collect::<String>(),
+            ))
+            .outcome("not_granted");
+        record(&self.vaults, entry).await;
+    }
 }
 
 /// How the operator came to the page, or left it.
@@ -332,8 +331,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_was_not_granted_is_recorded_short_and_without_the_credential_in_it() {
         let entries = entries("release.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 10, Metrics::new());
             for name in [format!("my-{VALUE}-key"), "é".repeat(1000)] {
-                release_denied(vaults, &released, context, &name).await;
+                trail.release_denied(context, &name).await;
             }
         })
         .await;

@@ -16,17 +16,18 @@ mod layout;
 mod origin;
 mod overview;
 mod paging;
+mod paths;
 mod problem;
+mod secret_value;
 mod secrets;
 mod session;
+mod settings;
 mod sign_in;
+mod state;
 mod table;
 mod tools;
 mod vaults;
 mod visit;
-
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
@@ -37,86 +38,15 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Deserialize;
 
 use crate::api::Api;
-use crate::api::body::LengthLimit;
-use cookies::Cookies;
+pub use paths::ROOT;
 use problem::Problem;
-use session::Sessions;
-
-/// Where the page is; its cookies go nowhere else.
-pub const ROOT: &str = "/admin";
-
-/// `[admin]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AdminConfig {
-    /// How long a session lasts without a request, in milliseconds.
-    pub session_idle_timeout_ms: u64,
-    /// How long a session lasts in all, in milliseconds.
-    pub session_lifetime_ms: u64,
-    /// How many sessions there are at once; one more ends the one that was unused for longest.
-    pub max_sessions: NonZeroUsize,
-    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known yet.
-    pub max_sign_in_bytes: usize,
-    /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate of its own it
-    /// knows that by itself.
-    pub https_in_front: bool,
-}
-
-impl Default for AdminConfig {
-    fn default() -> Self {
-        Self {
-            session_idle_timeout_ms: 1_800_000,
-            session_lifetime_ms: 43_200_000,
-            max_sessions: NonZeroUsize::new(64).expect("it is not zero"),
-            max_sign_in_bytes: 4_096,
-            https_in_front: false,
-        }
-    }
-}
-
-/// What all pages share.
-#[derive(Clone)]
-struct Ui(Arc<Shared>);
-
-struct Shared {
-    api: Api,
-    sessions: Sessions,
-    cookies: Cookies,
-    sign_in_limit: LengthLimit,
-}
-
-impl Ui {
-    fn api(&self) -> &Api {
-        &self.0.api
-    }
-
-    fn sessions(&self) -> &Sessions {
-        &self.0.sessions
-    }
-
-    fn cookies(&self) -> Cookies {
-        self.0.cookies
-    }
-
-    fn sign_in_limit(&self) -> LengthLimit {
-        self.0.sign_in_limit
-    }
-}
+pub use settings::AdminConfig;
+use state::Ui;
 
 /// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
 pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
-    let ui = Ui(Arc::new(Shared {
-        api,
-        sessions: Sessions::new(settings),
-        cookies: Cookies::new(is_tls || settings.https_in_front),
-        sign_in_limit: LengthLimit {
-            key: "admin.max_sign_in_bytes",
-            bytes: settings.max_sign_in_bytes,
-        },
-    }));
     Router::new()
         .route("/", get(overview::show))
         .route("/sign-in", get(sign_in::show).post(sign_in::attempt))
@@ -137,7 +67,7 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(protect))
-        .with_state(ui)
+        .with_state(Ui::new(api, settings, is_tls))
 }
 
 fn app_routes() -> Router<Ui> {

@@ -15,17 +15,18 @@ mod page;
 mod reckoning;
 mod steps;
 mod tenant;
+mod together;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tokio::task::JoinSet;
 
 use self::connection::Laps;
 use self::memory::{Sample, Sampler};
 use self::tenant::{Commons, Questions, Surroundings, Tenant};
+use self::together::together;
 use crate::serving::Serving;
 use crate::upstream::{Seen, Upstream, search_results};
 
@@ -147,20 +148,6 @@ impl EndpointReport {
             p99: at(99),
         }
     }
-}
-
-/// Does all of it at once, each in a task of its own; the first failure ends it.
-async fn together<T, F>(work: impl Iterator<Item = F>) -> Result<Vec<T>>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
-{
-    let mut tasks: JoinSet<Result<T>> = work.collect();
-    let mut done = Vec::new();
-    while let Some(ended) = tasks.join_next().await {
-        done.push(ended??);
-    }
-    Ok(done)
 }
 
 /// The tools' upstream: it finds what was asked for, and writes down with which credential.

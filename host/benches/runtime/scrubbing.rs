@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tavora_host::scrub::Scrubber;
 
-use super::{Laps, budget, report};
+use crate::laps::{Laps, budget, report};
 
 /// A key as vendors make them, of 40 characters; it opens nothing.
 const KEY: &str = "sk-proj-Xy7fQ2bM9vLtR4kWcZ8hJ1nPa6sDgE3u";

@@ -11,8 +11,8 @@ use serde::Serialize;
 use url::Url;
 use vault_core::SecretName;
 
-use crate::config::ToolName;
 use crate::egress::Origin;
+use crate::runtime::tool::ToolName;
 
 /// The name of an agent and of its folder: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -13,8 +13,8 @@ use super::agent::{
 };
 use super::document::{Document, Fault, Fields, Node};
 use crate::builtin;
-use crate::config::{Config, ToolName};
 use crate::egress::{Origin, is_forbidden_header, refused_range};
+use crate::runtime::tool::ToolName;
 
 /// The longest `name` and `model`, in characters.
 const MAX_TEXT_CHARS: usize = 128;
@@ -29,12 +29,15 @@ pub struct AgentRules {
 }
 
 impl AgentRules {
-    /// The rules of a host with this configuration.
-    pub fn of(config: &Config) -> Self {
-        let listed = config.tools.keys().map(ToolName::as_str);
+    /// The rules of a host that lists these tools.
+    pub fn new<'a>(
+        listed: impl Iterator<Item = &'a ToolName>,
+        allow_private_origins: Vec<Origin>,
+    ) -> Self {
+        let listed = listed.map(ToolName::as_str);
         let built_in = builtin::TOOLS.iter().map(|tool| tool.name);
         Self {
-            allow_private_origins: config.egress.allow_private_origins.clone(),
+            allow_private_origins,
             // The client of MCP servers is granted by naming a server.
             tools: listed
                 .filter(|name| *name != builtin::MCP_CLIENT)

@@ -6,18 +6,19 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
 use vault_core::{ApiKeyId, AppId, Caller, VaultError};
 
 use super::Api;
 use super::error::ApiError;
-use super::request_id::RequestId;
-use super::throttle::TooManyRequests;
 use super::unknown::Parameters;
+use crate::bearer::bearer_of;
 use crate::server::{Arrival, Claim};
 use crate::telemetry;
+use crate::telemetry::request_id::RequestId;
+use crate::throttle::TooManyRequests;
 
 /// An app, by one of its API keys.
 pub struct AppCaller {
@@ -162,12 +163,4 @@ fn api_key_of(headers: &HeaderMap) -> Result<&str, ApiError> {
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_of(headers.get(AUTHORIZATION)?)
-}
-
-/// The token of `Authorization: Bearer TOKEN`.
-pub fn bearer_of(authorization: &HeaderValue) -> Option<&str> {
-    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_matches(' '))
 }

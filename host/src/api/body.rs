@@ -3,6 +3,7 @@
 //! The bytes may hold a credential, so the buffer that they are collected in is cleared when it goes. Buffers inside
 //! the HTTP and TLS libraries are not this project's and are not cleared.
 
+mod budget;
 mod streamed;
 
 use std::error::Error as _;
@@ -18,8 +19,9 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use super::{Api, auth, json};
-use crate::config::ServerLimits;
-use crate::server::{BodyError, ByteBudget, ByteShare, Peer, PeerBudgets, UsedUp};
+use crate::peer::Peer;
+use crate::server::{BodyError, ByteShare, ServerLimits, UsedUp};
+pub(crate) use budget::BodyBudgets;
 pub use streamed::StreamedBody;
 
 /// A JSON body.
@@ -52,24 +54,6 @@ impl LengthLimit {
         Self {
             key: "server.limits.max_body_bytes",
             bytes: limits.max_body_bytes,
-        }
-    }
-}
-
-/// What bodies that are being collected may take in the whole process.
-pub(crate) struct BodyBudgets {
-    strangers: ByteBudget,
-    /// Each peer's part of the strangers' budget, so that one of them cannot use it up.
-    peers: PeerBudgets,
-    admitted: ByteBudget,
-}
-
-impl BodyBudgets {
-    pub(crate) fn new(limits: &ServerLimits) -> Self {
-        Self {
-            strangers: ByteBudget::new(limits.max_stranger_body_bytes),
-            peers: PeerBudgets::new(limits.max_stranger_body_bytes_per_peer),
-            admitted: ByteBudget::new(limits.max_collected_bytes),
         }
     }
 }

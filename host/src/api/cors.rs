@@ -9,8 +9,8 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::request_id::REQUEST_ID_HEADER;
 use crate::egress::Origin;
+use crate::telemetry::request_id::REQUEST_ID_HEADER;
 
 /// The layer for these origins; nothing for none, so that answers say nothing of cross-origin use.
 pub fn layer(allowed: &[Origin]) -> Option<CorsLayer> {

@@ -10,9 +10,10 @@ use serde::Serialize;
 use vault_core::SecretName;
 
 use super::chosen_app::AppOption;
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, visible};
-use super::session::{Session, usage};
-use super::{Failure, Global, Outcome};
+use super::session::Session;
 use crate::agents::{self, Agent, AgentFileError, AgentRules, Agents};
 use crate::config::StorageUrl;
 
@@ -76,7 +77,10 @@ async fn check(
     app: Option<&str>,
 ) -> Result<Report, Failure> {
     let config = global.config()?;
-    let rules = AgentRules::of(&config);
+    let rules = AgentRules::new(
+        config.tools.keys(),
+        config.egress.allow_private_origins.clone(),
+    );
     let mut folder = config.agents;
     folder.dir = dir.or(folder.dir);
     let dir = folder.dir.clone().ok_or_else(|| {

@@ -3,9 +3,10 @@
 use clap::Subcommand;
 use vault_core::{App, AppName, AppSlug};
 
+use super::global::Global;
+use super::outcome::{Outcome, usage};
 use super::output::{Output, table};
-use super::session::{KekSource, Session, operator, refused, usage};
-use super::{Global, Outcome};
+use super::session::{KekSource, Session, operator, refused};
 
 #[derive(Subcommand)]
 pub(crate) enum AppCommand {

@@ -4,9 +4,10 @@ use clap::Subcommand;
 use vault_core::audit::AUDIT_PAGE_MAX;
 use vault_core::{Actor, AuditEntry, AuditQuery, ChainHash, VerifyReport};
 
+use super::global::Global;
+use super::outcome::{Failure, Outcome};
 use super::output::{Output, table};
 use super::session::Session;
-use super::{Failure, Global, Outcome};
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {

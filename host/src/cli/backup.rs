@@ -11,11 +11,12 @@ use tempfile::TempPath;
 use tokio::task::{JoinError, JoinHandle};
 use vault_core::SqliteFile;
 
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;
-use super::session::{Session, database_file, existing, operator, usage};
+use super::session::{Session, database_file, existing, operator};
 use super::staged::{Contents, Staged};
-use super::{Failure, Global, Outcome};
 use crate::trail;
 
 /// How often it looks how far the copy has come.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vault_core::AppSlug;
 
-use super::Outcome;
-use super::session::usage;
+use super::outcome::{Outcome, usage};
 
 /// The file in the data folder that remembers an app by its slug.
 const FILE: &str = "app";

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::print_line;
 
 #[derive(Args)]

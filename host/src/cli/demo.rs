@@ -14,11 +14,12 @@ use clap::Args;
 use vault_core::audit::{action, outcome};
 use vault_core::{Actor, AuditEntry, AuditQuery};
 
+use super::outcome::{Failure, Outcome};
 use super::session::operator;
-use super::{Failure, Outcome};
 use crate::platform::{RunError, RunReport};
-use stage::{Credential, Stage};
-use transcript::Transcript;
+use stage::Stage;
+use transcript::{Transcript, shown};
+use upstreams::Credential;
 
 /// An agent's program with all three tools.
 const PROGRAM: &str = r#"const pages = search('europe by train', {count: 2});
@@ -252,14 +253,6 @@ fn released(entries: &[AuditEntry]) -> Vec<(String, String)> {
 fn thrown(report: &RunReport, expected: &str, expected_message: &str) -> bool {
     matches!(&report.outcome, Err(RunError::Threw { name, code: Some(code), message, .. })
         if name == "ToolError" && code == expected && message.starts_with(expected_message))
-}
-
-/// A report's outcome on one line.
-fn shown(report: &RunReport) -> String {
-    match &report.outcome {
-        Ok(json) => json.get().to_owned(),
-        Err(error) => error.to_string(),
-    }
 }
 
 /// The files in `folder` that hold `needle`.

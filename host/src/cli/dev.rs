@@ -7,11 +7,12 @@ use std::path::Path;
 use clap::Args;
 use vault_core::{AppName, LocalKek};
 
-use super::early::KEK_VARIABLE;
+use super::global::{Global, KEK_VARIABLE};
+use super::outcome::{Failure, Outcome, usage};
 use super::output::print_line;
+use super::private_file;
 use super::serve::Serving;
-use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator, usage};
-use super::{Failure, Global, Outcome, private_file};
+use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator};
 use crate::kek::config::ProviderKind;
 use crate::server::ListenAddress;
 

@@ -9,10 +9,11 @@ use clap::Subcommand;
 use vault_core::{KekId, KekState, KekStatus, KekUse, LocalKek};
 
 use self::rewrap::Rewrap;
-use super::early::KEK_VARIABLE;
+use super::global::{Global, KEK_VARIABLE};
+use super::outcome::{Failure, Outcome};
 use super::output::{Output, table};
+use super::private_file;
 use super::session::{Session, operator, refused};
-use super::{Failure, Global, Outcome, private_file};
 
 const REWRAP_HELP: &str = "\
 Runs beside hosts that serve the same data. Stop it whenever you like: the next run goes on from there.

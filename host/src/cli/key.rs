@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use vault_core::{ApiKeyId, ApiKeyName, ApiKeyView};
 
 use super::chosen_app::AppOption;
+use super::global::Global;
+use super::outcome::Outcome;
 use super::output::{Output, table};
 use super::session::{Session, operator, refused};
-use super::{Global, Outcome};
 
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {

@@ -14,10 +14,11 @@ use vault_core::{
     Finding, TableCount, TransferError, TransferPhase, TransferProgress, Transferred,
 };
 
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};
-use super::session::{not_opened, operator, storage_password, usage};
-use super::{Failure, Global, Outcome};
+use super::session::{not_opened, operator, storage_password};
 use crate::config::{Config, StorageUrl};
 use crate::{storage, trail};
 
@@ -93,8 +94,11 @@ impl Migrate {
         }
         let password = storage_password(global)?;
         let password = password.as_ref().map(|text| text.as_str());
-        let mut source = storage::source(from.clone(), password, &config).map_err(not_opened)?;
-        let mut target = storage::target(to.clone(), password, &config).map_err(not_opened)?;
+        let (postgres, extra_ca) = (&config.storage.postgres, config.extra_ca_file());
+        let mut source =
+            storage::source(from.clone(), password, postgres, extra_ca).map_err(not_opened)?;
+        let mut target =
+            storage::target(to.clone(), password, postgres, extra_ca).map_err(not_opened)?;
         if self.dry_run {
             let tables = survey(&mut *source, &mut *target).await;
             let surveyed = Surveyed {
@@ -195,7 +199,8 @@ async fn new_findings(
     config: &Config,
     moved: &Transferred,
 ) -> Result<Vec<Finding>, Failure> {
-    let store = storage::open(to.clone(), password, config)
+    let (postgres, extra_ca) = (&config.storage.postgres, config.extra_ca_file());
+    let store = storage::open(to.clone(), password, postgres, extra_ca)
         .await
         .map_err(not_opened)?;
     let report = store.verify(Verifier::new(Vec::new())).await;

@@ -9,8 +9,7 @@ use tempfile::{NamedTempFile, PersistError};
 use vault_core::{Credential, Rights};
 use zeroize::Zeroizing;
 
-use super::session::usage;
-use super::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, usage};
 
 /// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is told so.
 pub(crate) fn make(path: &Path, content: &str) -> Outcome {

@@ -8,11 +8,12 @@ use clap::Args;
 use serde::Serialize;
 use vault_core::{ChainHash, SqliteFile, StoreError};
 
+use super::global::Global;
 use super::input_file::InputFile;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};
-use super::session::{database_file, make_private_folder, operator, usage};
+use super::session::{database_file, make_private_folder, operator};
 use super::staged::{Contents, Staged};
-use super::{Failure, Global, Outcome};
 use crate::trail;
 
 const EXAMPLES: &str = "\

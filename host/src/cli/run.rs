@@ -5,10 +5,11 @@ use std::io::Read;
 use clap::Args;
 
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::input_file::InputFile;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{print_error_line, print_json, visible};
-use super::session::{Session, usage};
-use super::{Failure, Global, Outcome};
+use super::session::Session;
 use crate::component_file;
 use crate::platform::{AgentRun, RunError, RunTools};
 

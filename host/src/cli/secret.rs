@@ -10,10 +10,11 @@ use vault_core::{RedactedSecret, SECRET_VALUE_MAX_BYTES, SecretName, SecretValue
 use zeroize::Zeroizing;
 
 use super::chosen_app::AppOption;
+use super::global::Global;
 use super::input_file::InputFile;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, confirm, print_error_line, table};
-use super::session::{Session, operator, usage};
-use super::{Failure, Global, Outcome};
+use super::session::{Session, operator};
 
 /// The longest input that is read, in bytes: a value's limit and a line ending.
 const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;

@@ -9,10 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use vault_core::KekState;
 
-use super::early::{ADMIN_TOKEN_VARIABLE, KEK_VARIABLE};
+use super::global::{ADMIN_TOKEN_VARIABLE, Global, KEK_VARIABLE};
+use super::outcome::{Failure, Outcome, sentence, usage};
 use super::output::print_line;
-use super::session::{KekSource, Session, usage};
-use super::{Failure, Global, Outcome, private_file, sentence};
+use super::private_file;
+use super::session::{KekSource, Session};
 use crate::api::admin_token::AdminToken;
 use crate::api::{self, Api};
 use crate::config::{ServerConfig, StorageUrl};
@@ -107,7 +108,7 @@ impl Serving {
             self.server.tls().is_some(),
         );
         let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
-        let router = api::router(api, page);
+        let router = api::router(api, (ui::ROOT, page));
         let signals = count_signals()?;
         let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals, 2));
         print_line(&format!(

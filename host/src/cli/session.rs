@@ -2,7 +2,6 @@
 //!
 //! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
 
-use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +12,9 @@ use vault_core::{
 };
 use zeroize::Zeroizing;
 
-use super::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
-use super::{Failure, Global, Outcome, chosen_app, sentence};
+use super::chosen_app;
+use super::global::{Global, KEK_VARIABLE, PREVIOUS_VARIABLE, check_owner};
+use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
 use crate::guard;
 use crate::kek;
@@ -185,11 +185,6 @@ pub(crate) fn operator() -> Caller {
     Caller::operator()
 }
 
-/// A mistake in what the user typed.
-pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
-    Failure::Usage(sentence(&*error.into()))
-}
-
 /// What the vault refused: a mistake of the user's where what was named is taken or missing, a failure otherwise.
 pub(crate) fn refused(error: VaultError) -> Failure {
     match error {
@@ -240,7 +235,9 @@ async fn open_store(
         tracing::warn!(path = %file.display(), "other users can read the database's password; chmod 600 its file, or give the password in {}", storage::PASSWORD_VARIABLE);
     }
     let password = storage_password(global)?;
-    storage::open(url, password.as_ref().map(|text| text.as_str()), config)
+    let password = password.as_ref().map(|text| text.as_str());
+    let (postgres, extra_ca) = (&config.storage.postgres, config.extra_ca_file());
+    storage::open(url, password, postgres, extra_ca)
         .await
         .map_err(not_opened)
 }
@@ -287,7 +284,7 @@ fn keyring(
             local.push(local_kek(previous, &name)?);
         }
     }
-    kek::keyring(config, local).map_err(usage)
+    kek::keyring(&config.kek, config.extra_ca_file(), local).map_err(usage)
 }
 
 fn local_kek(credential: &Credential, name: &str) -> Result<Arc<dyn KekProvider>, Failure> {
@@ -315,29 +312,4 @@ pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
         )));
     }
     guard::check(folder, &found).map_err(usage)
-}
-
-/// Refuses a configuration that another user could have put there: it decides what runs with credentials. One that was
-/// `named` may belong to anybody.
-pub(crate) fn check_config(file: &Path, named: bool) -> Outcome {
-    // What keeps it from being looked at is told when it is read.
-    let Ok(found) = file.metadata() else {
-        return Ok(());
-    };
-    if !named {
-        check_owner(file, &found)?;
-    }
-    guard::check(file, &found).map_err(usage)
-}
-
-fn check_owner(path: &Path, found: &Metadata) -> Outcome {
-    let rights = Rights::of(found);
-    match rights.is_ours() {
-        true => Ok(()),
-        false => Err(Failure::Usage(format!(
-            "{} belongs to another user (id {}); take a folder of your own",
-            path.display(),
-            rights.owner()
-        ))),
-    }
 }

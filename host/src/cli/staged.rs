@@ -12,9 +12,10 @@ use tempfile::TempDir;
 use vault_core::{ChainHash, KekStatus, SqliteFile, VerifyReport};
 
 use super::audit;
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::table;
-use super::session::{KekSource, Session, usage};
-use super::{Failure, Global, Outcome};
+use super::session::{KekSource, Session};
 use crate::config::{Config, StorageUrl};
 
 /// A folder for a copy, on the file system where the copy is to be.

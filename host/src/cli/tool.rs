@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::chosen_app::AppOption;
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
-use super::session::{Session, usage};
-use super::{Failure, Global, Outcome};
+use super::session::Session;
 use crate::component_file;
 use crate::platform::{AgentRun, GrantedBy, ToolView};
 use crate::runtime::inspection::{Fit, Inspection};

@@ -4,9 +4,10 @@ use clap::Subcommand;
 use vault_core::{App, Metadata, VaultName, VaultView};
 
 use super::chosen_app::AppOption;
+use super::global::Global;
+use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, confirm, table};
-use super::session::{Session, operator, refused, usage};
-use super::{Failure, Global, Outcome};
+use super::session::{Session, operator, refused};
 
 #[derive(Subcommand)]
 pub(crate) enum VaultCommand {

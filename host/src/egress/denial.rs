@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmtime_wasi_http::Error as WasiError;
 
-use super::{EgressScope, Origin};
+use super::Origin;
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,15 @@ impl DenialReason {
             Self::HeaderRefused { .. } => "header_refused",
         }
     }
+}
+
+/// For whom a tool instance sends requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EgressScope {
+    /// The id of the app.
+    pub app: String,
+    /// The name of the tool.
+    pub tool: String,
 }
 
 /// A request that was refused.

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody};
 
 use super::body::{BodyVerdict, RequestBody, ResponseBody};
+use super::client::HttpClient;
 use super::connect::Connector;
 use super::denial::Reporter;
 use super::failure::{Failure, is_closed, was_refused_unread};
-use super::pool::HttpClient;
 use super::resend::{Resend, SentBody};
 use super::watch::SecretWatch;
 use super::{DenialReason, EgressLimits, Origin, ReleasedSecrets, coding, counted, header};

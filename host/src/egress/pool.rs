@@ -11,46 +11,17 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::sync::Semaphore;
 
+use super::client::HttpClient;
 use super::connect::Connector;
-use super::resend::SentBody;
-use super::tls::{TrustError, client_config};
 use super::{
-    Egress, EgressLimits, EgressLog, OpenedOrigins, Origin, ReleasedSecrets, Resolve,
-    SystemResolver,
+    Egress, EgressLimits, EgressLog, EgressScope, EgressSettings, OpenedOrigins, Origin,
+    ReleasedSecrets, Resolve, SystemResolver,
 };
 use crate::telemetry::Metrics;
-
-/// A client with a pool; a clone has the same pool.
-#[derive(Clone)]
-pub(super) struct HttpClient {
-    /// Uses a connection again.
-    pub(super) pooled: Client<Connector, SentBody>,
-    /// Makes a connection for each request.
-    pub(super) fresh: Client<Connector, SentBody>,
-}
+use crate::trust::{TrustError, client_config};
 
 /// Less than this, hyper does not take for a response's head.
 const MIN_HEAD_BUFFER_BYTES: u64 = 8192;
-
-/// What the operator decides about outbound traffic, for all tools.
-#[derive(Debug, Clone, Default)]
-pub struct EgressSettings {
-    /// The origins that may lead to addresses that are not public.
-    pub allow_private_origins: BTreeSet<Origin>,
-    /// Root certificates to trust beside the platform's, as PEM.
-    pub extra_ca_pem: Option<Vec<u8>>,
-    /// The limits.
-    pub limits: EgressLimits,
-}
-
-/// For whom a tool instance sends requests.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EgressScope {
-    /// The id of the app.
-    pub app: String,
-    /// The name of the tool.
-    pub tool: String,
-}
 
 /// All outbound connections of a host.
 pub struct EgressPool {

@@ -31,7 +31,7 @@ use vault_core::{Dek, KekError, KekId, KekProvider, KekTrouble};
 use zeroize::Zeroizing;
 
 use super::config::{AwsKmsConfig, KekLimits, ProviderKind};
-use super::{VERSION_1, provider_part};
+use super::wrapped::{VERSION_1, provider_part};
 
 /// The one field of the encryption context: the wrap's associated data, in base64.
 const CONTEXT: &str = "tavora";

@@ -22,7 +22,7 @@ use vault_core::{Dek, FormatError, KekError, KekId, KekProvider, KekTrouble};
 
 use self::session::{Failed, Sessions};
 use super::config::{Pkcs11Config, ProviderKind};
-use super::{VERSION_1, provider_part};
+use super::wrapped::{VERSION_1, provider_part};
 
 const NONCE_BYTES: usize = 12;
 const SEALED_BYTES: usize = 32 + 16;

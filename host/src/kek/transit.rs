@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use self::client::{Client, Failed};
 use super::config::{KekLimits, ProviderKind, TransitConfig};
-use super::{VERSION_1, provider_part};
+use super::wrapped::{VERSION_1, provider_part};
 
 /// The length of a DEK, in bytes and in base64.
 const DEK_BYTES: usize = 32;

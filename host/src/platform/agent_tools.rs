@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::Platform;
 use crate::agents::{Agent, McpServer, ServerAuth};
 use crate::builtin;
-use crate::capability::secrets::SecretGrants;
 use crate::dispatch::{KnownServers, Tools, URL};
+use crate::runtime::tool::secrets::SecretGrants;
 use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants};
 
 /// The setting of the router of models that an agent's `model` takes the place of.

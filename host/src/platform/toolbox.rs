@@ -2,35 +2,42 @@
 //!
 //! It calls none of them; that is the dispatch's business.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Platform, StartError};
+use super::{Platform, StartError, ToolConfig};
 use vault_core::SecretName;
 
 use crate::builtin::{self, BuiltinTool, Upstream};
-use crate::capability::secrets::SecretGrants;
 use crate::component_file;
-use crate::config::{Config, ToolConfig, ToolName};
-use crate::egress::Origin;
+use crate::egress::{Origin, ReleasedSecrets};
 use crate::runtime::LoadError;
 use crate::runtime::bindings::TrustedToolPre;
-use crate::runtime::inspection::Inspection;
-use crate::runtime::tool::{GrantedBy, ToolComponent, ToolGrants, ToolState};
+use crate::runtime::inspection::{Digest, Inspection};
+use crate::runtime::tool::secrets::SecretGrants;
+use crate::runtime::tool::{
+    GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState,
+};
+use crate::telemetry::Metrics;
+use crate::trail::Trail;
+
+/// What `tavora.toml` says of tools.
+type Listed = BTreeMap<ToolName, ToolConfig>;
 
 impl Platform {
     /// Loads every tool, built-in ones first.
-    pub(super) async fn load_tools(&mut self, config: &Config) -> Result<(), StartError> {
+    pub(super) async fn load_tools(&mut self, listed: &Listed) -> Result<(), StartError> {
         for builtin in builtin::TOOLS {
             match builtin::component(builtin.name) {
-                Ok(bytes) => self.load_builtin(builtin, bytes, config).await?,
+                Ok(bytes) => self.load_builtin(builtin, bytes, listed).await?,
                 Err(missing) => tracing::warn!("{missing}"),
             }
         }
         match builtin::component(builtin::MCP_CLIENT) {
-            Ok(bytes) => self.load_mcp_client(bytes, config).await?,
+            Ok(bytes) => self.load_mcp_client(bytes, listed).await?,
             Err(missing) => tracing::warn!("{missing}"),
         }
-        for (name, tool) in &config.tools {
+        for (name, tool) in listed {
             let is_builtin = |builtin: &BuiltinTool| builtin.name == name.as_str();
             let is_client = name.as_str() == builtin::MCP_CLIENT;
             if !is_client && !builtin::TOOLS.iter().any(is_builtin) {
@@ -43,9 +50,9 @@ impl Platform {
 
     /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers, and each of those
     /// is a tool of its own.
-    async fn load_mcp_client(&mut self, bytes: &[u8], config: &Config) -> Result<(), StartError> {
+    async fn load_mcp_client(&mut self, bytes: &[u8], all: &Listed) -> Result<(), StartError> {
         let name = builtin::MCP_CLIENT;
-        let listed = listed(config, name);
+        let listed = listed(all, name);
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(name.to_owned()));
         }
@@ -61,9 +68,9 @@ impl Platform {
         &mut self,
         builtin: &BuiltinTool,
         bytes: &[u8],
-        config: &Config,
+        all: &Listed,
     ) -> Result<(), StartError> {
-        let listed = listed(config, builtin.name);
+        let listed = listed(all, builtin.name);
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(builtin.name.to_owned()));
         }
@@ -158,14 +165,14 @@ impl Platform {
             config: tool.config.clone().into_iter().collect(),
         };
         let name: Arc<str> = Arc::from(name);
+        let for_nothing = self.for_nothing(&name, inspection.digest);
         let loaded = ToolComponent::load(
             Arc::clone(&name),
             inspection,
             grants,
             pre,
             Arc::clone(&self.limits),
-            self.vaults.clone(),
-            &self.egress,
+            for_nothing,
         )
         .await
         .map_err(|failure| StartError::Describe {
@@ -173,6 +180,19 @@ impl Platform {
             reason: failure.to_string(),
         })?;
         Ok(Arc::new(loaded))
+    }
+
+    /// What a tool is asked for its operations in.
+    fn for_nothing(&self, tool: &str, digest: Digest) -> ToolBinding {
+        let released: Arc<ReleasedSecrets> = Arc::default();
+        let trail = Trail::new(
+            self.vaults.clone(),
+            Arc::clone(&released),
+            self.limits.tool.max_recorded_denials,
+            Metrics::new(),
+        );
+        let (vaults, trail) = (self.vaults.clone(), Arc::new(trail));
+        ToolBinding::to_nothing(tool, digest, vaults, released, trail, &self.egress)
     }
 }
 
@@ -201,8 +221,8 @@ fn origin_of(tool: &str, key: &str, url: &str) -> Result<Origin, StartError> {
 }
 
 /// What `tavora.toml` says of a built-in tool.
-fn listed(config: &Config, name: &str) -> ToolConfig {
-    let mut listed = config.tools.iter();
+fn listed(all: &Listed, name: &str) -> ToolConfig {
+    let mut listed = all.iter();
     let found = listed.find(|(listed, _)| listed.as_str() == name);
     found.map(|(_, tool)| tool.clone()).unwrap_or_default()
 }

@@ -3,15 +3,17 @@
 //! This linker holds `tavora:platform/tools` and nothing else: no WASI, no `secrets`. There is no check here that
 //! could be bypassed, because there is nothing behind it.
 
+pub(crate) mod tools;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use super::bindings::{AgentSandboxPre, RunError, RunInput, tools};
+use self::tools::ToolsCapability;
+use super::bindings::{self, AgentSandboxPre, RunError, RunInput};
 use super::inspection::Inspection;
 use super::limits::{LimitHit, Limits, Meter, Section, within};
-use crate::capability::tools::ToolsCapability;
 
 /// The state of an agent's store. It lives for one run.
 pub(crate) struct AgentState {
@@ -52,7 +54,7 @@ impl AgentFailure {
 /// The linker of the agent class.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<AgentState>> {
     let mut linker = Linker::new(engine);
-    tools::add_to_linker::<AgentState, HasSelf<ToolsCapability>>(&mut linker, |state| {
+    bindings::tools::add_to_linker::<AgentState, HasSelf<ToolsCapability>>(&mut linker, |state| {
         &mut state.tools
     })?;
     Ok(linker)

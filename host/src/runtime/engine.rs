@@ -14,7 +14,7 @@ use wasmtime::{
     PoolingAllocationConfig, RegallocAlgorithm,
 };
 
-use super::inspection::accepted_features;
+use super::inspection::{Class, accepted_features};
 use super::limits::{Limits, TICK_MS};
 
 /// Native stack beyond the guest's own, for the host functions that it calls.
@@ -31,6 +31,14 @@ pub(crate) enum Compiles {
 }
 
 impl Compiles {
+    /// What is compiled for a class that others supply.
+    pub(super) fn of(class: Class) -> Self {
+        match class {
+            Class::Agent => Self::Supplied,
+            Class::Tool => Self::Chosen,
+        }
+    }
+
     /// What this compiles with, beside what all engines have. Images of memories and tables are left out of what agents
     /// supply: a few bytes describe large ones.
     fn configure(self, config: &mut Config) {

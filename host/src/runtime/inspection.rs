@@ -5,26 +5,32 @@
 //! module does not compile, link or run anything, and it does not decide what is granted: a component that
 //! fits the trusted class still gets only what the operator's manifest gives it.
 
+mod class;
 mod contract;
 mod digest;
 mod expansion;
 mod fault;
+mod features;
 mod handed;
+mod import;
 mod interface;
+mod limits;
 mod place;
 mod refusal;
 mod shape;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 
-use serde::{Deserialize, Serialize};
-use wasmparser::WasmFeatures;
+use serde::Serialize;
 
+pub use class::Class;
 pub use digest::{Digest, NotADigest};
 pub use fault::{LooksLike, NotAComponent};
+pub use features::accepted_features;
 pub(super) use handed::HandedInspection;
+pub use import::{ImportFound, ImportKind};
+pub use limits::InspectionLimits;
 pub use place::Place;
 pub use refusal::{Objection, Refusal};
 
@@ -72,75 +78,6 @@ fn fit(imports: &[ImportFound], agent: Option<&Refusal>, tool: Option<&Refusal>)
         (Some(agent), Some(tool)) => Fit::NoClass {
             reasons: vec![agent.to_string(), tool.to_string()],
         },
-    }
-}
-
-/// The WebAssembly features that a component may use.
-///
-/// The engine has to be configured with the same set, so that inspection and compilation agree:
-/// `config.wasm_features(accepted_features(), true)` and
-/// `config.wasm_features(WasmFeatures::WASM3.difference(accepted_features()), false)`.
-///
-/// It is WebAssembly 2.0 with what today's compilers emit on top of it. Left out: threads and asynchronous
-/// components (a guest has one thread of control, which the CPU limit counts), garbage collection, exceptions
-/// and `externref` (memory that the limits do not meter) and 64-bit memories (address space that the pooling
-/// allocator does not reserve).
-#[must_use]
-pub fn accepted_features() -> WasmFeatures {
-    WasmFeatures::WASM2
-        .union(WasmFeatures::TAIL_CALL)
-        .union(WasmFeatures::EXTENDED_CONST)
-        .union(WasmFeatures::MULTI_MEMORY)
-        .union(WasmFeatures::RELAXED_SIMD)
-        .union(WasmFeatures::COMPONENT_MODEL)
-        .difference(WasmFeatures::GC_TYPES)
-}
-
-/// How much of a file the inspection is willing to look at, and what the worker may use that inspects and compiles it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InspectionLimits {
-    /// The size of the file, in bytes.
-    pub max_bytes: usize,
-    /// The size of one function, in bytes. The largest of the built-in components has 51,117; of tools written in Python,
-    /// whose interpreter is part of them, 426,843.
-    pub max_function_bytes: usize,
-    /// How deep components may stand in one another; the outermost is at depth 0.
-    pub max_depth: usize,
-    /// Nested components and core modules together.
-    pub max_parts: usize,
-    /// Imports, at every place together.
-    pub max_imports: usize,
-    /// Types, with those inside instances counted each time that an instance of them is made.
-    pub max_expanded_types: u64,
-    /// Instances, with those inside components counted each time that a component is instantiated.
-    pub max_expanded_instances: u64,
-    /// Processor time of one worker, in milliseconds, in grains of a second.
-    pub worker_cpu_ms: NonZeroU64,
-    /// From start to end of one worker, in milliseconds.
-    pub worker_wall_clock_ms: NonZeroU64,
-    /// Memory of one worker, in bytes.
-    pub worker_memory_bytes: NonZeroU64,
-    /// The code that a component may compile to, in bytes.
-    pub max_compiled_bytes: NonZeroU64,
-}
-
-impl Default for InspectionLimits {
-    fn default() -> Self {
-        let positive = |n| NonZeroU64::new(n).expect("it is above zero");
-        Self {
-            max_bytes: 64 << 20,
-            max_function_bytes: 1 << 20,
-            max_depth: 32,
-            max_parts: 1_000,
-            max_imports: 10_000,
-            max_expanded_types: 100_000,
-            max_expanded_instances: 1_000,
-            worker_cpu_ms: positive(180_000),
-            worker_wall_clock_ms: positive(900_000),
-            worker_memory_bytes: positive(2 << 30),
-            max_compiled_bytes: positive(256 << 20),
-        }
     }
 }
 
@@ -203,52 +140,6 @@ impl Inspection {
             Class::Tool => self.tool_refusal.clone(),
         }
     }
-}
-
-/// Something that a component takes from outside, or a name by which it passes an interface around inside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ImportFound {
-    /// The name as it stands in the binary.
-    pub name: String,
-    /// What is imported under that name.
-    pub kind: ImportKind,
-    /// Where in the component it stands.
-    pub place: Place,
-    /// What is wrong with its type, whatever the class.
-    #[serde(skip)]
-    type_fault: Option<String>,
-}
-
-/// What an import brings in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImportKind {
-    /// An instance of an interface.
-    Instance,
-    /// One function.
-    Function,
-    /// A type.
-    Type,
-    /// A component.
-    Component,
-    /// A core module.
-    CoreModule,
-    /// A value.
-    Value,
-    /// The module name of imports of a core module.
-    CoreImport,
-    /// The name of an interface in an alias, an instance or the arguments of an instantiation.
-    Mention,
-}
-
-/// The two classes of `wit/world.wit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// What an agent supplies: it can call tools and nothing else.
-    Agent,
-    /// What the operator lists: it can ask for credentials.
-    Tool,
 }
 
 /// The class that a component fits.

@@ -3,6 +3,11 @@
 //! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
 //! supplied; that is `agent`'s business, with a linker that has neither. How a tool answers HTTP requests is in `serve`.
 
+mod config;
+mod copied;
+mod log;
+mod name;
+pub(crate) mod secrets;
 mod serve;
 
 use std::collections::BTreeSet;
@@ -16,13 +21,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use self::config::ConfigCapability;
+use self::log::ToolLog;
+pub use self::name::ToolName;
+use self::secrets::{Denials, ReleaseLog, SecretGrants, SecretsCapability};
 pub(crate) use self::serve::Running;
 use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre, config_store};
 use super::inspection::{Digest, Inspection};
 use super::limits::{LimitHit, Limits, Meter, Section, within};
-use crate::capability::config::ConfigCapability;
-use crate::capability::log::ToolLog;
-use crate::capability::secrets::{self, SecretGrants, SecretsCapability};
 use crate::egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use crate::telemetry::Metrics;
 
@@ -71,14 +77,21 @@ pub(crate) struct ToolBinding {
     pub vaults: SecretVaults,
     pub context: ReleaseContext,
     pub released: Arc<ReleasedSecrets>,
+    pub log: Arc<dyn ReleaseLog>,
     pub egress: Egress,
     pub metrics: Metrics,
 }
 
 impl ToolBinding {
     /// For an app that is not there, and with no origin.
-    fn to_nothing(tool: &str, digest: Digest, vaults: SecretVaults, egress: &EgressPool) -> Self {
-        let released: Arc<ReleasedSecrets> = Arc::default();
+    pub(crate) fn to_nothing(
+        tool: &str,
+        digest: Digest,
+        vaults: SecretVaults,
+        released: Arc<ReleasedSecrets>,
+        log: Arc<dyn ReleaseLog>,
+        egress: &EgressPool,
+    ) -> Self {
         let scope = EgressScope {
             app: String::new(),
             tool: tool.to_owned(),
@@ -89,6 +102,7 @@ impl ToolBinding {
             context: ReleaseContext::new(AppId::make(), tool, digest.to_string()),
             egress: egress.open(scope, [], Arc::clone(&released), unheard),
             released,
+            log,
             metrics: Metrics::new(),
         }
     }
@@ -180,17 +194,16 @@ pub(crate) fn prepare(
 }
 
 impl ToolComponent {
-    /// Asks the component once for its operations, in an instance that can resolve nothing and reach nothing.
+    /// Asks the component once for its operations, in an instance for nothing, which can resolve nothing and reach
+    /// nothing.
     pub(crate) async fn load(
         name: Arc<str>,
         inspection: Inspection,
         grants: ToolGrants,
         pre: TrustedToolPre<ToolState>,
         limits: Arc<Limits>,
-        vaults: SecretVaults,
-        egress: &EgressPool,
+        for_nothing: ToolBinding,
     ) -> Result<Self, ToolFailure> {
-        let binding = ToolBinding::to_nothing(&name, inspection.digest, vaults, egress);
         let mut tool = Self {
             name,
             inspection,
@@ -206,7 +219,7 @@ impl ToolComponent {
             pre,
             limits,
         };
-        let mut instance = tool.instantiate(binding).await?;
+        let mut instance = tool.instantiate(for_nothing).await?;
         tool.operations = instance.describe().await?;
         check(&tool.operations)?;
         tool.grants = grants;
@@ -290,7 +303,7 @@ impl ToolComponent {
                 self.grants.secrets.clone(),
                 binding.released,
                 binding.egress.opened(),
-                self.limits.tool.max_recorded_denials,
+                Denials::new(binding.log, self.limits.tool.max_recorded_denials),
                 binding.metrics,
             ),
             egress: binding.egress,

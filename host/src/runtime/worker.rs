@@ -10,27 +10,20 @@ mod confine;
 mod imports;
 mod message;
 mod process;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::inspection::{Class, Inspection, NotAComponent};
 use super::limits::Limits;
-use super::{LoadError, engine::Compiles};
+use super::load_error::LoadError;
+pub use super::load_error::WorkerError;
 use message::{Answer, Task, Unfit, Work};
-
-/// `[worker]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WorkerConfig {
-    /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
-    /// `tavora-host`, or another program that calls [`run_if_asked`], of the host's version.
-    pub program: Option<PathBuf>,
-}
+pub use settings::WorkerConfig;
 
 /// Whether this program calls [`run_if_asked`], so that it can be started as a worker.
 static IS_ROUTED: AtomicBool = AtomicBool::new(false);
@@ -48,50 +41,6 @@ pub fn run_if_asked() {
         std::process::exit(child::run(arguments));
     }
     IS_ROUTED.store(true, Ordering::Relaxed);
-}
-
-/// Why a worker gave no verdict on a component.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// There is no program to start.
-    #[error(
-        "components that others supply are inspected in a worker, and this program cannot be started as one: set [worker] program to a tavora-host"
-    )]
-    None,
-    /// The program could not be started.
-    #[error("the worker {} does not start: {source}", program.display())]
-    NotStarted {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The worker came to one of its limits.
-    #[error(
-        "inspecting and compiling the component takes more than {limit} ({allowed}) allows: make the component smaller or simpler, or raise the limit"
-    )]
-    Limit {
-        /// The limit's key in `tavora.toml`.
-        limit: &'static str,
-        /// What is allowed, in the unit that the key names.
-        allowed: u64,
-    },
-    /// The worker ended in another way.
-    #[error("the worker that compiles the component stopped unexpectedly: {0}")]
-    Stopped(String),
-    /// The worker is another program than the host.
-    #[error("the worker {} is of another version, {found} and not {expected}", program.display())]
-    OtherVersion {
-        /// The program.
-        program: PathBuf,
-        /// The host's version.
-        expected: &'static str,
-        /// The worker's.
-        found: String,
-    },
-    /// Nobody waits for the verdict any more.
-    #[error("the component is no longer wanted")]
-    Abandoned,
 }
 
 /// Starts workers, a bounded number at a time.
@@ -262,24 +211,10 @@ impl From<Unfit> for LoadError {
     }
 }
 
-impl WorkerError {
-    fn limit(limit: &'static str, allowed: u64) -> Self {
-        Self::Limit { limit, allowed }
-    }
-}
-
 /// This program, even if its file was replaced meanwhile.
 fn own_program() -> Option<PathBuf> {
     match cfg!(target_os = "linux") {
         true => Some(PathBuf::from("/proc/self/exe")),
         false => std::env::current_exe().ok(),
-    }
-}
-
-/// What is compiled for a class that others supply.
-pub(super) fn compiles(class: Class) -> Compiles {
-    match class {
-        Class::Agent => Compiles::Supplied,
-        Class::Tool => Compiles::Chosen,
     }
 }

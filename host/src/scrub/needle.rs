@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{DefaultIsZeroes, Zeroizing};
 
-use super::{RUN_CHARS, public};
+use super::bounds::RUN_CHARS;
+use super::public;
 
 /// The most that may stand between two digits of hex or base64, in characters.
 pub(super) const MAX_GAP_CHARS: usize = 16;

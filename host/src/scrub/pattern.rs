@@ -5,6 +5,7 @@
 //! can, or where a character may be spelled in another way than as itself, the place is looked at.
 
 mod look;
+mod shelf;
 mod sieve;
 
 use std::ops::Range;
@@ -14,12 +15,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use self::look::Look;
+use self::shelf::Shelf;
+pub(super) use self::shelf::{Found, Patterns, Place};
 use self::sieve::{ESCAPE, Sieve, TOKEN};
-use super::WHOLE_TOKEN_BELOW_BYTES;
 use super::alias::aliases;
+use super::bounds::WHOLE_TOKEN_BELOW_BYTES;
 use super::context::Context;
-use super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, runs};
-use super::spelling::MAX_SPELLING_BYTES;
+use super::needle::{Needle, Notation, runs};
 
 /// Bits of the sieve for each run, at least; more of them let less through.
 const BITS_PER_RUN: usize = 64;
@@ -34,45 +36,6 @@ pub(super) enum Sought {
     RunsInAnyCase,
     /// All of it.
     Values,
-}
-
-/// Something found at a place of a text.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// Where it ends.
-    pub(super) end: usize,
-    /// The secrets that it can be of.
-    pub(super) names: Vec<Arc<str>>,
-    /// Of these, the first whose value ends here.
-    pub(super) ended: Option<Arc<str>>,
-}
-
-/// What is at one place of a text.
-pub(super) enum Place {
-    Found(Found),
-    /// Nothing yet: more text could make it something, or something longer.
-    Unfinished,
-    Nothing,
-}
-
-/// Runs of one notation, in order.
-struct Shelf {
-    notation: Notation,
-    runs: Zeroizing<Vec<Run>>,
-    /// Where the runs begin that begin with each byte, and where the last ones end.
-    first: Zeroizing<Vec<u32>>,
-}
-
-/// What is looked for.
-pub(super) struct Patterns {
-    names: Vec<Arc<str>>,
-    needles: Vec<Needle>,
-    shelves: Vec<Shelf>,
-    /// Needles that are found only as a whole token.
-    tokens: Vec<Needle>,
-    sieve: Zeroizing<Vec<u64>>,
-    /// What the sieve knows of each byte.
-    classes: [u8; 256],
 }
 
 impl Patterns {
@@ -133,30 +96,6 @@ impl Patterns {
         patterns
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(AsRef::as_ref)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.needles.is_empty() && self.tokens.is_empty()
-    }
-
-    fn class(&self, byte: u8) -> u8 {
-        self.classes[usize::from(byte)]
-    }
-
-    /// The most bytes that a place can be unfinished for: the longest run, each character of it in its longest
-    /// spelling and with the longest gap before it.
-    pub(super) fn max_held_bytes(&self) -> usize {
-        let runs = self.shelves.iter().flat_map(|shelf| shelf.runs.iter());
-        let tokens = self.tokens.iter().map(|it| it.symbols.len());
-        let symbols = runs.map(Run::len).chain(tokens).max();
-        symbols.map_or(0, |symbols| {
-            // The padding of base64, and what follows a token.
-            (symbols + 4) * (1 + MAX_GAP_CHARS) * MAX_SPELLING_BYTES
-        })
-    }
-
     /// The places of `text` where something is; `more` tells that more text may follow.
     pub(super) fn places<'p>(&'p self, text: &'p [u8], more: bool) -> Places<'p> {
         Places {
@@ -211,48 +150,5 @@ impl Places<'_> {
             at = if has_tokens { at + 1 } else { let_through };
         }
         None
-    }
-}
-
-impl Shelf {
-    fn new(notation: Notation, needles: &[Needle], all: &[(u32, Rc<Vec<Range<usize>>>)]) -> Self {
-        let own = || {
-            all.iter()
-                .filter(|(needle, _)| needles[*needle as usize].notation == notation)
-        };
-        let count = own().map(|(_, runs)| runs.len()).sum();
-        // No copy is left behind by growing.
-        let mut runs = Zeroizing::new(Vec::with_capacity(count));
-        for (needle, spans) in own() {
-            runs.extend(
-                spans
-                    .iter()
-                    .map(|span| Run::new(*needle, needles, span.clone()))
-                    .filter(|run| !run.begins_a_line(needles)),
-            );
-        }
-        runs.sort_unstable_by(|a, b| a.order(b, needles));
-        runs.dedup_by(|b, a| {
-            a.needle(needles).secret == b.needle(needles).secret
-                && a.symbols(needles) == b.symbols(needles)
-                && a.is_last(needles) == b.is_last(needles)
-        });
-        let mut first = Zeroizing::new(vec![0; 257]);
-        for run in runs.iter() {
-            first[usize::from(run.symbols(needles)[0]) + 1] += 1;
-        }
-        for byte in 0..256 {
-            first[byte + 1] += first[byte];
-        }
-        Self {
-            notation,
-            runs,
-            first,
-        }
-    }
-
-    fn beginning_with(&self, symbol: u8) -> Range<usize> {
-        let at = usize::from(symbol);
-        self.first[at] as usize..self.first[at + 1] as usize
     }
 }

@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-/// How keys begin, where that alone has [`RUN_CHARS`](super::RUN_CHARS) characters or more.
+use super::bounds::RUN_CHARS;
+
+/// How keys begin, where that alone has [`RUN_CHARS`] characters or more.
 const VENDORS: [&str; 17] = [
     "github_pat_",
     "pk_live_",
@@ -42,7 +44,7 @@ pub(super) fn parts(value: &str) -> Vec<Public> {
         range,
         beyond_chars,
     };
-    let common = |end| vec![public(0..end, super::RUN_CHARS)];
+    let common = |end| vec![public(0..end, RUN_CHARS)];
     if let Some(vendor) = VENDORS.iter().find(|it| value.starts_with(**it)) {
         return vec![public(0..vendor.len(), 1)];
     }
@@ -53,7 +55,7 @@ pub(super) fn parts(value: &str) -> Vec<Public> {
         return common(end);
     }
     armour(value)
-        .map(|range| public(range, super::RUN_CHARS))
+        .map(|range| public(range, RUN_CHARS))
         .collect()
 }
 

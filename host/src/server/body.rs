@@ -15,10 +15,10 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, timeout};
 
-use super::connection::Shared;
 use super::gate::Turn;
 use super::pace::{InFlight, Pace, at};
 use super::settings::ServerLimits;
+use super::shared::Shared;
 
 /// Why the rest of a request's body does not come.
 #[derive(Debug, thiserror::Error)]

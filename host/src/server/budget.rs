@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::peer::Peer;
+use crate::peer::Peer;
 
 /// Bytes that may be held at once, in the whole process. A clone is of the same budget.
 #[derive(Clone, Debug)]

@@ -8,61 +8,26 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep_until, timeout};
 use tower::ServiceExt;
 
 use super::body::{RequestBody, ResponseBody};
 use super::claim::Claim;
-use super::gate::{Gate, Turn};
+use super::gate::Turn;
 use super::pace::{InFlight, Late, Pace, at};
-use super::peer::Peer;
-use super::proxies::TrustedProxies;
-use super::seats::{Seat, Seats};
-use super::settings::{ServerConfig, ServerLimits};
+use super::seats::Seat;
+use super::shared::{Shared, head_bytes};
 use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
-use super::tls::Tls;
-
-/// What all connections share.
-pub(super) struct Shared {
-    pub limits: ServerLimits,
-    pub proxies: TrustedProxies,
-    pub tls: Option<Arc<Tls>>,
-    pub router: Router,
-    pub http: Builder<TokioExecutor>,
-    /// Requests of strangers that are worked at.
-    pub gate: Arc<Gate>,
-    /// HTTP/2 connections of strangers.
-    pub seats: Arc<Seats>,
-    /// Places for bodies of HTTP/2 that are read and dropped.
-    pub discards: Arc<Semaphore>,
-}
-
-impl Shared {
-    pub(super) fn new(config: &ServerConfig, tls: Option<Arc<Tls>>, router: Router) -> Arc<Self> {
-        let limits = config.limits;
-        Arc::new(Self {
-            http: http(&limits),
-            gate: Gate::new(limits.max_stranger_requests.get()),
-            seats: Seats::new(limits.http2_max_strangers.get()),
-            discards: Arc::new(Semaphore::new(limits.http2_max_discards)),
-            limits,
-            proxies: config.trusted_proxies.clone(),
-            tls,
-            router,
-        })
-    }
-}
+use crate::peer::Peer;
 
 /// How the accept loop speaks to a connection.
 pub(super) struct Wire {
@@ -203,40 +168,4 @@ async fn answer(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| ResponseBody::new(body, in_flight)))
-}
-
-/// What hyper insists on.
-const HTTP1_BUFFER_MIN_BYTES: usize = 8_192;
-/// What is kept of one HTTP/2 response that the client does not take.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
-
-/// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between them in its own
-/// words, and the library, whose refusals have no body, refuses what would take memory.
-fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        // `pace` has this timeout and its companions.
-        .header_read_timeout(None)
-        .max_headers(limits.max_headers.saturating_mul(2))
-        .max_buf_size(head_bytes(limits));
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.http2_max_streams.get())
-        .max_pending_accept_reset_streams(limits.http2_max_resets)
-        .max_local_error_reset_streams(limits.http2_max_resets)
-        .keep_alive_interval(limits.http2_ping())
-        .keep_alive_timeout(limits.http2_ping())
-        .max_header_list_size(limits.max_header_bytes.saturating_mul(2))
-        .initial_connection_window_size(limits.http2_window_bytes.get())
-        .initial_stream_window_size(limits.http2_window_bytes.get())
-        .max_send_buf_size(SEND_BUFFER_BYTES);
-    http
-}
-
-/// How many bytes of a head of HTTP/1.1 are read before the library refuses it.
-fn head_bytes(limits: &ServerLimits) -> usize {
-    let header_bytes = limits.max_header_bytes.saturating_mul(2) as usize;
-    let head_bytes = limits.max_uri_bytes.saturating_mul(2) + header_bytes;
-    head_bytes.max(HTTP1_BUFFER_MIN_BYTES)
 }

@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::framing::Malformed;
 use super::settings::ServerLimits;
-use crate::api::{ApiError, auth};
+use crate::api::ApiError;
+use crate::bearer::bearer_of;
 
 /// A middleware that lets a request pass if its head is within the limits.
 pub async fn check_head(
@@ -124,7 +125,7 @@ fn credentials_fit(headers: &HeaderMap) -> bool {
     else {
         return true;
     };
-    match auth::bearer_of(authorization) {
+    match bearer_of(authorization) {
         Some(token) => key.as_bytes() == token.as_bytes(),
         None => true,
     }

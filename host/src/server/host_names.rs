@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::settings::ServerConfig;
+use super::listener::ListenAddress;
 use crate::api::ApiError;
 
 /// An entry of `[server] hosts`: `vault.example.com`, `vault.example.com:8443`, `*.example.com`, or `*` for every name.
@@ -89,11 +89,11 @@ struct Names {
 }
 
 impl HostNames {
-    /// Those of the configuration, for where it listens.
-    pub fn of(config: &ServerConfig) -> Self {
+    /// Those that are `listed` in the configuration, for where it listens.
+    pub fn new(listed: Vec<HostName>, listen: &ListenAddress) -> Self {
         Self(Arc::new(Names {
-            takes_any: config.hosts.is_empty() && !config.listen.ip().to_canonical().is_loopback(),
-            listed: config.hosts.clone(),
+            takes_any: listed.is_empty() && !listen.ip().to_canonical().is_loopback(),
+            listed,
         }))
     }
 
@@ -195,13 +195,8 @@ mod tests {
 
     fn names(listen: &str, hosts: &[&str]) -> HostNames {
         let hosts = hosts.iter().map(|it| (*it).to_owned());
-        HostNames::of(&ServerConfig {
-            listen: listen.parse().expect("an address"),
-            hosts: hosts
-                .map(|it| HostName::try_from(it).expect("a name"))
-                .collect(),
-            ..ServerConfig::default()
-        })
+        let listed = hosts.map(|it| HostName::try_from(it).expect("a name"));
+        HostNames::new(listed.collect(), &listen.parse().expect("an address"))
     }
 
     /// The status of a request with this `Host`, 200 for one that passes.

@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use tokio::task::Id;
 
 use super::pace::{Pace, Waiting};
-use super::peer::Peer;
 use super::proxies::TrustedProxies;
 use super::settings::ServerLimits;
+use crate::peer::Peer;
 
 /// The open connections, and who has them.
 pub(super) struct Places {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 
-use super::peer::Peer;
+use crate::peer::Peer;
 
 /// One server's.
 #[derive(Debug)]

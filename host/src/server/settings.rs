@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::host_names::HostName;
 use super::listener::ListenAddress;
 use super::proxies::TrustedProxies;
-use crate::api::throttle::{AuthFailureLimits, RequestRateLimits};
 use crate::egress::Origin;
+use crate::throttle::{AuthFailureLimits, RequestRateLimits};
 
 /// `[server]`
 #[derive(Clone, Debug, Deserialize)]

@@ -22,9 +22,9 @@ use tracing::Span;
 use tracing::field::{Empty, display};
 use vault_core::AppId;
 
+use super::request_id::{REQUEST_ID_HEADER, RequestId};
 use super::traces::continue_trace;
 use super::{Metrics, activity};
-use crate::api::request_id::{REQUEST_ID_HEADER, RequestId};
 use crate::server::Arrival;
 
 /// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of it.

@@ -11,10 +11,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use super::own::is_own;
 use super::traces::Traces;
-
-/// Targets that may log freely: this project's own.
-const OWN_TARGETS: [&str; 2] = ["tavora_host", "vault_core"];
 
 /// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
 pub(crate) fn start(default_level: &str, traces: Option<&Traces>) {
@@ -46,14 +44,6 @@ pub(crate) fn early<T>(work: impl FnOnce() -> T) -> T {
         .with_ansi(false)
         .with_max_level(Level::WARN);
     tracing::subscriber::with_default(lines.finish(), work)
-}
-
-/// Whether this project says it, and not a library.
-pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
-    OWN_TARGETS.iter().any(|own| {
-        let rest = metadata.target().strip_prefix(own);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    })
 }
 
 fn is_quiet_enough(metadata: &Metadata<'_>) -> bool {

@@ -5,6 +5,7 @@
 //! that someone made up, so that the number of series is bounded and nothing leaks. Nothing is timed here.
 
 mod counted;
+mod labels;
 mod vaults;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 use vault_core::{KekStatus, SecretVaults};
 
 pub use self::counted::Counted;
+use self::labels::{Labels, NoLabels};
 use crate::rotation::WalkView;
 
 /// The media type of [`Metrics::render`].
@@ -192,20 +194,6 @@ impl Metrics {
     pub(crate) fn leak_blocked(&self, tool: &str) {
         let labels = [("tool", owned(tool))];
         self.0.leaks_blocked.get_or_create(&labels).inc();
-    }
-}
-
-type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct NoLabels;
-
-impl EncodeLabelSet for NoLabels {
-    fn encode(
-        &self,
-        _: &mut prometheus_client::encoding::LabelSetEncoder<'_>,
-    ) -> Result<(), std::fmt::Error> {
-        Ok(())
     }
 }
 

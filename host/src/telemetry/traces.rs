@@ -4,6 +4,7 @@
 //! else: the queue is bounded, and who adds to it does not wait. The trace of an incoming request is continued; no
 //! trace is told to an upstream.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use rustls::ClientConfig;
-use serde::{Deserialize, Deserializer};
 use tokio::runtime::Handle;
 use tracing::subscriber::Subscriber;
 use tracing::{Metadata, Span};
@@ -31,11 +31,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::registry::LookupSpan;
-use url::Url;
 
-use super::log::is_own;
-use crate::config::{Config, ConfigError, TelemetryConfig};
-use crate::egress::{TrustError, client_config};
+use super::own::is_own;
+use super::settings::{InvalidEndpoint, OtlpEndpoint, TelemetryConfig};
+use crate::trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
 /// The service's name where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` gives one.
 const SERVICE_NAME: &str = "tavora-host";
@@ -51,47 +50,6 @@ const END_MARGIN: Duration = Duration::from_millis(500);
 
 /// The header that names the trace of who asks, and the span in it.
 const TRACEPARENT: &str = "traceparent";
-
-/// The base URL of a collector: http or https, without user name, query and fragment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtlpEndpoint(Url);
-
-/// The text is no collector's base URL. It may hold a credential, so it is not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a collector's URL must read http://HOST:PORT or https://HOST:PORT, with a path if need be; credentials belong in OTEL_EXPORTER_OTLP_HEADERS"
-)]
-pub struct InvalidEndpoint;
-
-impl std::str::FromStr for OtlpEndpoint {
-    type Err = InvalidEndpoint;
-
-    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
-        let url = Url::parse(text).map_err(|_| InvalidEndpoint)?;
-        let is_bare = url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
-        (is_web && is_bare)
-            .then_some(Self(url))
-            .ok_or(InvalidEndpoint)
-    }
-}
-
-impl<'de> Deserialize<'de> for OtlpEndpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl OtlpEndpoint {
-    /// Where traces go below it.
-    fn traces(&self) -> String {
-        format!("{}/v1/traces", self.0.as_str().trim_end_matches('/'))
-    }
-}
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -124,21 +82,21 @@ pub struct Traces {
 impl Traces {
     /// Starts the export, if a collector is configured: by `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, which is taken as it
     /// is, by `OTEL_EXPORTER_OTLP_ENDPOINT`, or by the configuration. The variables for headers, the service's name,
-    /// the resource and the sampler are those of OpenTelemetry as well.
+    /// the resource and the sampler are those of OpenTelemetry as well. A collector's certificate may be of an authority
+    /// in `extra_ca_file`.
     ///
     /// # Errors
     /// A variable cannot be used.
-    pub fn start(config: &Config, runtime: Handle) -> Result<Option<Self>, TracesError> {
-        let Config {
-            telemetry: config,
-            egress,
-            ..
-        } = config;
+    pub fn start(
+        config: &TelemetryConfig,
+        extra_ca_file: Option<&Path>,
+        runtime: Handle,
+    ) -> Result<Option<Self>, TracesError> {
         let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|it| it == "true");
         let Some(url) = endpoint(config)?.filter(|_| !disabled) else {
             return Ok(None);
         };
-        let tls = client_config(egress.extra_ca_pem()?.as_deref())?;
+        let tls = client_config(extra_ca_pem(extra_ca_file)?.as_deref())?;
         let timeout = Duration::from_millis(config.export_timeout_ms.get());
         let exporter = SpanExporter::builder()
             .with_http()
@@ -223,7 +181,7 @@ fn endpoint(config: &TelemetryConfig) -> Result<Option<String>, TracesError> {
         "OTEL_EXPORTER_OTLP_ENDPOINT",
     );
     if let Some(text) = variable(for_traces) {
-        return Ok(Some(parsed(for_traces, text)?.0.into()));
+        return Ok(Some(parsed(for_traces, text)?.as_str().to_owned()));
     }
     let base = match variable(for_all) {
         Some(text) => Some(parsed(for_all, text)?),

@@ -6,11 +6,11 @@ use axum::response::Response;
 use maud::{Markup, html};
 use vault_core::{App, VaultError};
 
-use super::ROOT;
 use super::fields::Fields;
 use super::form::{Draft, Input, Mistake};
 use super::layout::{Section, code, named, time, trail};
 use super::paging::{offset, pages};
+use super::paths::ROOT;
 use super::problem::Problem;
 use super::table::table;
 use super::visit::{Change, Query, Visit};

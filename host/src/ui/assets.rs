@@ -1,16 +1,14 @@
 //! The style, the script and the icon, inside the binary. Their addresses hold a digest of them, so a browser may keep
 //! each for good and never shows a page with the style of another version.
 
+mod serve;
+
 use std::sync::LazyLock;
 
-use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::ROOT;
-use super::problem::Problem;
-use super::visit::At;
+pub(super) use self::serve::serve;
+use super::paths::ROOT;
 
 /// A file that pages load.
 pub(super) struct Asset {
@@ -49,19 +47,4 @@ impl Asset {
     pub(super) fn path(&self) -> String {
         format!("{ROOT}/assets/{}", self.file)
     }
-}
-
-pub(super) async fn serve(At(file): At<String>) -> Response {
-    let assets = [&STYLE, &SCRIPT, &ICON];
-    let Some(asset) = assets.into_iter().find(|asset| asset.file == file) else {
-        return Problem::not_found().into_response();
-    };
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
-        (
-            CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=31536000, immutable"),
-        ),
-    ];
-    (headers, asset.text).into_response()
 }

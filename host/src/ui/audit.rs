@@ -8,12 +8,12 @@ use maud::{Markup, html};
 use vault_core::audit::{AUDIT_PAGE_DEFAULT, action};
 use vault_core::{Actor, App, AppId, AuditEntry, AuditQuery, Subject};
 
-use super::ROOT;
 use super::apps::{self, Tab};
 use super::fields::{Fields, utc_time};
 use super::form::{Draft, Input, Mistake};
 use super::layout::{Section, code, named, time};
 use super::paging::{offset, pages};
+use super::paths::ROOT;
 use super::problem::Problem;
 use super::table::table;
 use super::visit::{At, Query, Visit};

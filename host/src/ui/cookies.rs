@@ -8,7 +8,7 @@ use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
-use super::ROOT;
+use super::paths::ROOT;
 use super::session::Token;
 
 /// Which cookie.

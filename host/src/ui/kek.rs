@@ -10,11 +10,10 @@ use vault_core::{KekId, KekState, KekStatus, KekUse};
 
 pub(super) use self::walk::{rewrap, verify};
 use super::layout::{Section, code, count};
+use super::paths;
 use super::problem::Problem;
 use super::table::{facts, table};
 use super::visit::{At, Change, Visit};
-
-const PATH: &str = "/admin/kek";
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
     let status = visit.vaults().kek_status().await?;
@@ -35,7 +34,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
                 canary(kek),
                 html! {
                     @if can_be_retired(kek, &status) {
-                        a.button href={ (PATH) "/" (kek.kek_id) "/retire" } { "Retire" span.unseen { " " (kek.kek_id) } }
+                        a.button href={ (paths::KEK) "/" (kek.kek_id) "/retire" } { "Retire" span.unseen { " " (kek.kek_id) } }
                     }
                 },
             ])))
@@ -70,10 +69,10 @@ pub(super) async fn confirm_retire(
         h1 { "Retire this KEK?" }
         p { "The database forgets it: its canary, and how much it has wrapped. Keep the key itself as long as there are backups that need it." }
         (facts([("KEK id", code(kek_id)), ("Secrets", html! { (kek.rows) }), ("Wraps", html! { (kek.wraps) })]))
-        form.actions method="post" action={ (PATH) "/" (kek_id) "/retire" } {
+        form.actions method="post" action={ (paths::KEK) "/" (kek_id) "/retire" } {
             (visit.form_token())
             button.danger type="submit" { "Retire the KEK" }
-            a.button href=(PATH) { "Keep it" }
+            a.button href=(paths::KEK) { "Keep it" }
         }
     };
     Ok(visit.page(Section::Kek, "Retire a KEK", content))
@@ -85,7 +84,7 @@ pub(super) async fn retire(
 ) -> Result<Response, Problem> {
     visit.vaults().retire_kek(&visit.caller, kek_id).await?;
     let notice = format!("The KEK {kek_id} is retired. Take it out of the keyring.");
-    Ok(visit.done(PATH, notice).into_response())
+    Ok(visit.done(paths::KEK, notice).into_response())
 }
 
 /// Whether the database knows it and nothing needs it.

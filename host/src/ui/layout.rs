@@ -6,10 +6,9 @@ use axum::response::Html;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-use super::ROOT;
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::paths::ROOT;
 use super::session::Notice;
-use super::visit::Visit;
 
 /// What the navigation leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,14 +28,17 @@ const NAVIGATION: [(Section, &str, &str); 5] = [
     (Section::Kek, "Platform key", "/kek"),
 ];
 
+/// What the frame of a page shows of the session.
+pub(super) struct Frame<'a> {
+    /// The hidden field that every form needs.
+    pub(super) form_token: Markup,
+    /// Why no secret can be stored or released, if that is so.
+    pub(super) kek_trouble: Option<&'a str>,
+    pub(super) notice: Option<Notice>,
+}
+
 /// A page for somebody who is signed in.
-pub(super) fn page(
-    visit: &Visit,
-    section: Section,
-    title: &str,
-    notice: Option<Notice>,
-    content: Markup,
-) -> Markup {
+pub(super) fn page(frame: &Frame, section: Section, title: &str, content: &Markup) -> Markup {
     document(
         title,
         html! {
@@ -53,12 +55,12 @@ pub(super) fn page(
                     }
                 }
                 form.sign-out method="post" action={ (ROOT) "/sign-out" } {
-                    (visit.form_token())
+                    (frame.form_token)
                     button.quiet type="submit" { "Sign out" }
                 }
             }
             main #main tabindex="-1" {
-                @if let Some(trouble) = &visit.kek_trouble {
+                @if let Some(trouble) = frame.kek_trouble {
                     div.banner role="region" aria-label="Secrets cannot be used" {
                         p { strong { "Secrets cannot be stored or used. " } (trouble) }
                         @if section != Section::Kek {
@@ -67,7 +69,7 @@ pub(super) fn page(
                     }
                 }
                 div.notices role="status" {
-                    @if let Some(Notice(text)) = &notice {
+                    @if let Some(Notice(text)) = &frame.notice {
                         p.notice { (text) }
                     }
                 }

@@ -67,7 +67,7 @@ mod tests {
     use axum::extract::Request;
 
     use super::*;
-    use crate::config::Config;
+    use crate::server::ServerConfig;
 
     const HERE: (&str, &str) = ("host", "vault.example:8443");
 
@@ -81,8 +81,8 @@ mod tests {
     }
 
     fn names(hosts: &str) -> HostNames {
-        let config = Config::parse(&format!("[server]\nhosts = [{hosts}]")).expect("valid");
-        HostNames::of(&config.server)
+        let listed = serde_json::from_str(&format!("[{hosts}]")).expect("valid");
+        HostNames::new(listed, &ServerConfig::default().listen)
     }
 
     fn passes(headers: &[(&str, &str)]) -> bool {

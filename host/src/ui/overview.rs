@@ -4,10 +4,11 @@ use axum::response::Response;
 use maud::{Markup, html};
 use vault_core::AuditQuery;
 
+use super::audit;
 use super::layout::{Section, code};
+use super::paths::ROOT;
 use super::problem::{Problem, sentence};
 use super::visit::Visit;
-use super::{ROOT, audit};
 use crate::api::health;
 
 /// How many audit entries it shows.

@@ -9,8 +9,9 @@ use maud::html;
 use vault_core::VaultError;
 
 use super::layout::{bare_page, count, worded};
+use super::paths::ROOT;
 use crate::api::ApiError;
-use crate::api::throttle::TooManyRequests;
+use crate::throttle::TooManyRequests;
 
 /// What went wrong.
 pub(super) struct Problem {
@@ -138,7 +139,7 @@ impl IntoResponse for Problem {
             html! {
                 h1 { (self.title) }
                 p role="alert" { (worded(&self.message)) }
-                p { a.button href=(super::ROOT) { "Go to the overview" } }
+                p { a.button href=(ROOT) { "Go to the overview" } }
             },
         );
         (self.status, *self.headers, page).into_response()

@@ -4,13 +4,12 @@
 
 use axum::response::Response;
 use maud::{Markup, html};
-use vault_core::{AppId, Condition, RedactedSecret, SecretName, SecretValue, VaultId};
-use zeroize::Zeroizing;
+use vault_core::{AppId, Condition, RedactedSecret, SecretName, VaultId};
 
-use super::fields::Fields;
-use super::form::{Draft, Input, Mistake, SecretInput};
+use super::form::{Draft, Mistake};
 use super::layout::{Section, code, time, trail};
 use super::problem::Problem;
+use super::secret_value::{take_value, unless_in_trouble, value_fields};
 use super::table::facts;
 use super::vaults::{self, Place};
 use super::visit::{At, Change, Visit};
@@ -127,23 +126,6 @@ pub(super) async fn delete(
     Ok(visit.done(&place.path(), notice))
 }
 
-/// The form of a vault's page that stores a new secret.
-pub(super) fn store_form(visit: &Visit, place: &Place, draft: &Draft) -> Markup {
-    html! {
-        section aria-labelledby="store" {
-            h2 id="store" { "Store a secret" }
-            form method="post" action={ (place.path()) "/secrets" } {
-                (visit.form_token())
-                (unless_in_trouble(visit, html! {
-                    (Input { name: "name", label: "Name", hint: "What tools ask for, for example brave_api_key.", ..Input::default() }.show(draft))
-                    (value_fields(draft))
-                    button type="submit" { "Store the secret" }
-                }))
-            }
-        }
-    }
-}
-
 async fn page(
     visit: &Visit,
     app: AppId,
@@ -189,59 +171,6 @@ fn summary(secret: &RedactedSecret) -> Markup {
         ("Updated", time(secret.updated_at)),
         ("Value", html! { "never shown" }),
     ])
-}
-
-/// Fields that cannot be used, and why, while no secret can be stored.
-fn unless_in_trouble(visit: &Visit, fields: Markup) -> Markup {
-    html! {
-        @match &visit.kek_trouble {
-            None => { (fields) }
-            Some(trouble) => {
-                p.mistake id="trouble" { strong { "Not possible now: " } (trouble) }
-                fieldset disabled aria-describedby="trouble" { (fields) }
-            }
-        }
-    }
-}
-
-fn value_fields(draft: &Draft) -> Markup {
-    html! {
-        (SecretInput {
-            name: "value",
-            label: "Value",
-            hint: "It is encrypted at once and never shown again.",
-            autocomplete: "new-password",
-            required: false,
-        }.show(draft))
-        details open[draft.is_about("value_lines")] {
-            summary { "The value has several lines" }
-            (SecretInput {
-                name: "value_lines",
-                label: "Value of several lines",
-                hint: "For example a private key in PEM. Leave the field above empty.",
-                autocomplete: "off",
-                required: true,
-            }.show_lines(draft))
-        }
-    }
-}
-
-/// The value of a form, taken out of it. It comes from one of two fields.
-fn take_value(fields: &mut Fields) -> Result<SecretValue, Mistake> {
-    let (line, lines) = (fields.take("value"), fields.take("value_lines"));
-    let (field, value) = match (line.is_empty(), lines.is_empty()) {
-        (_, true) => ("value", line),
-        // Browsers send every line break as two characters.
-        (true, false) => ("value_lines", Zeroizing::new(lines.replace("\r\n", "\n"))),
-        (false, false) => {
-            return Err(Mistake::invalid(
-                "value_lines",
-                "the value is given twice; fill in one of the two fields",
-            ));
-        }
-    };
-    let mut value = value;
-    SecretValue::new(std::mem::take(&mut *value)).map_err(|error| Mistake::invalid(field, error))
 }
 
 async fn find(

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::AdminConfig;
+use super::settings::AdminConfig;
 
 const RANDOM_BYTES: usize = 32;
 const TOKEN_CHARS: usize = 43;

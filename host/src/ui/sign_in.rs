@@ -14,10 +14,11 @@ use maud::html;
 use super::cookies::Kind;
 use super::form::{Draft, Mistake, SecretInput};
 use super::layout::bare_page;
+use super::paths::ROOT;
 use super::problem::Problem;
 use super::session::Token;
+use super::state::Ui;
 use super::visit::{Change, FORM_TOKEN_FIELD, Visit, form_token_field, read_form, see_other};
-use super::{ROOT, Ui};
 use crate::api::auth::{client, request_id};
 use crate::trail::{self, PageVisit};
 

@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::form::{Area, Draft, Input, Mistake};
 use super::layout::{Section, code, count, named, time, trail};
 use super::problem::Problem;
-use super::secrets;
+use super::secret_value::{unless_in_trouble, value_fields};
 use super::table::{facts, table};
 use super::visit::{At, Change, Visit};
 use crate::api::json::UniqueKeys;
@@ -188,7 +188,7 @@ pub(super) async fn page(visit: &Visit, place: &Place, draft: Draft) -> Result<R
         ]))
         h2 { "Secrets" }
         (secrets_table(place, &held))
-        (secrets::store_form(visit, place, &draft))
+        (store_form(visit, place, &draft))
         section aria-labelledby="metadata" {
             h2 id="metadata" { "Metadata" }
             form method="post" action={ (place.path()) "/metadata" } {
@@ -212,6 +212,23 @@ pub(super) async fn page(visit: &Visit, place: &Place, draft: Draft) -> Result<R
     };
     let title = draft.title(&format!("Vault {}", vault.name));
     Ok(visit.page_again(draft.status(), Section::Apps, &title, content))
+}
+
+/// The form of a vault's page that stores a new secret.
+fn store_form(visit: &Visit, place: &Place, draft: &Draft) -> Markup {
+    html! {
+        section aria-labelledby="store" {
+            h2 id="store" { "Store a secret" }
+            form method="post" action={ (place.path()) "/secrets" } {
+                (visit.form_token())
+                (unless_in_trouble(visit, html! {
+                    (Input { name: "name", label: "Name", hint: "What tools ask for, for example brave_api_key.", ..Input::default() }.show(draft))
+                    (value_fields(draft))
+                    button type="submit" { "Store the secret" }
+                }))
+            }
+        }
+    }
 }
 
 fn secrets_table(place: &Place, secrets: &[RedactedSecret]) -> Markup {

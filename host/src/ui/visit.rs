@@ -17,11 +17,12 @@ use vault_core::{Caller, SecretVaults};
 
 use super::cookies::Kind;
 use super::fields::Fields;
-use super::layout::{self, Section};
+use super::layout::{self, Frame, Section};
 use super::origin::{self, Stranger};
+use super::paths::ROOT;
 use super::problem::{Problem, sentence};
 use super::session::{FormToken, Notice, SessionKey};
-use super::{ROOT, Ui};
+use super::state::Ui;
 use crate::api::auth::{admit, client, request_id};
 use crate::api::body::{self, LengthLimit};
 
@@ -51,8 +52,12 @@ impl Visit {
 
     /// A page in its frame.
     pub(super) fn page(&self, section: Section, title: &str, content: Markup) -> Response {
-        let notice = self.ui.sessions().take_notice(self.session);
-        Html(layout::page(self, section, title, notice, content).into_string()).into_response()
+        let frame = Frame {
+            form_token: self.form_token(),
+            kek_trouble: self.kek_trouble.as_deref(),
+            notice: self.ui.sessions().take_notice(self.session),
+        };
+        Html(layout::page(&frame, section, title, &content).into_string()).into_response()
     }
 
     /// A page that came back because of a mistake in its form.

@@ -15,7 +15,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::upstream::{COMPLETION, DONE, EVENT};
+use crate::completion::{COMPLETION, DONE, EVENT};
 
 /// The model, under a name that each of those who are asked knows.
 const MODEL: &str = "openai/gpt-4o";

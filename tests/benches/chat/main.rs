@@ -5,6 +5,7 @@
 //! host another, on the same processors. LiteLLM's rows need what `cargo xtask bench` installs and are left out without.
 
 mod client;
+mod completion;
 mod litellm;
 mod upstream;
 

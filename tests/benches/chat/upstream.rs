@@ -19,18 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::client::Target;
+use crate::completion::{COMPLETION, DONE, EVENT};
 
 /// The only credential that is accepted.
 pub const CREDENTIAL: &str = "sk-bench-0123456789abcdef";
-
-/// A part of the completion that no one who passes it on has a reason to change.
-pub const COMPLETION: &str = "Hello! How can I help you today?";
-
-/// An event.
-pub const EVENT: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\n";
-
-/// What ends a stream.
-pub const DONE: &str = "data: [DONE]\n\n";
 
 /// How often a held stream has an event.
 const EVENT_INTERVAL: Duration = Duration::from_millis(500);

@@ -5,33 +5,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use crate::platform::Place;
+use crate::platform::Platform;
+use crate::task::Task;
 
 /// Set in a process that is a host.
 const IS_HOST: &str = "TAVORA_BENCH_HOST";
-
-/// What is measured.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub enum Work {
-    /// First releases of a call.
-    Release,
-    /// Secrets are stored.
-    Put,
-}
-
-/// What a host is told.
-#[derive(Serialize, Deserialize)]
-pub struct Task {
-    pub url: String,
-    pub name: String,
-    pub kek: String,
-    pub place: Place,
-    pub work: Work,
-    pub at_once: usize,
-}
 
 /// A process that has its database open.
 pub struct Host {
@@ -93,7 +73,8 @@ pub fn serve_if_told_to() -> Result<bool> {
     };
     let task: Task = serde_json::from_str(&line()?)?;
     let runtime = Runtime::new()?;
-    let platform = runtime.block_on(task.place.open(&task.url, &task.name, &task.kek))?;
+    let platform =
+        runtime.block_on(Platform::open(task.place, &task.url, &task.name, &task.kek))?;
     println!("ready");
     let window = Duration::from_millis(line()?.parse()?);
     let begun = Instant::now();

@@ -6,6 +6,7 @@
 
 mod host;
 mod platform;
+mod task;
 
 use std::process::exit;
 use std::time::{Duration, Instant};
@@ -15,8 +16,9 @@ use tavora_tests::measure::{median, megabytes, milliseconds, percentile, report}
 use tavora_tests::postgres::{Database, Postgres};
 use tokio::runtime::Runtime;
 
-use self::host::{Host, Work};
+use self::host::Host;
 use self::platform::{Filled, Platform};
+use self::task::Work;
 
 /// How many releases, and how many puts, are under way at once in a host.
 const RELEASES: usize = 64;

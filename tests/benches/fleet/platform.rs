@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
-use tavora_host::config::Config;
-use tavora_host::storage;
+use tavora_host::storage::{self, config::PostgresConfig};
 use vault_core::store::transfer::{TransferProgress, Transferred, transfer};
 use vault_core::{
     AppId, AuditDraft, Caller, Keyring, LocalKek, Metadata, PostgresOptions, PostgresTarget,
     ReleaseContext, RewrapOptions, SecretName, SecretValue, SecretVaults, SqliteSource, VaultId,
 };
 
-use crate::host::{Task, Work};
+use crate::task::{Place, Task, Work};
 
 /// How many apps are filled at once.
 const FILLING: usize = 128;
@@ -29,13 +27,6 @@ pub struct Filled {
     kek: String,
     /// Of the first apps.
     places: Vec<Place>,
-}
-
-/// Where in a database it is measured: an app and its vault. Whoever gets it, as a host does, needs the KEK too.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub struct Place {
-    app: AppId,
-    vault: VaultId,
 }
 
 /// An open database.
@@ -112,7 +103,7 @@ impl Filled {
     }
 
     pub async fn open(&self, url: &str, host: &str) -> Result<Platform> {
-        self.places[0].open(url, host, &self.kek).await
+        Platform::open(self.places[0], url, host, &self.kek).await
     }
 
     /// Moves all secrets at `url` to another KEK: how many a second.
@@ -129,18 +120,16 @@ impl Filled {
     }
 }
 
-impl Place {
-    /// Opens the database of this place.
-    pub async fn open(self, url: &str, host: &str, kek: &str) -> Result<Platform> {
-        Ok(Platform {
+impl Platform {
+    /// Opens the database of a place.
+    pub async fn open(place: Place, url: &str, host: &str, kek: &str) -> Result<Self> {
+        Ok(Self {
             vaults: open(url, host, kek, None).await?,
-            app: self.app,
-            vault: self.vault,
+            app: place.app,
+            vault: place.vault,
         })
     }
-}
 
-impl Platform {
     /// Does it over and over in so many tasks; how long each took.
     pub async fn work(
         &self,
@@ -179,9 +168,11 @@ impl Platform {
 }
 
 async fn open(url: &str, host: &str, kek: &str, previous: Option<&str>) -> Result<SecretVaults> {
-    let mut config = Config::default();
-    config.storage.postgres.host_name = Some(host.parse()?);
-    let store = storage::open(url.parse()?, None, &config).await?;
+    let config = PostgresConfig {
+        host_name: Some(host.parse()?),
+        ..PostgresConfig::default()
+    };
+    let store = storage::open(url.parse()?, None, &config, None).await?;
     let keyring = Keyring::local(kek, previous)?;
     Ok(SecretVaults::open(store, Some(keyring)).await?)
 }

@@ -9,11 +9,8 @@ use vault_core::audit::action;
 
 use super::connection::Call;
 use super::ledger::{list, same};
-use super::tenant::{Questions, Tenant};
+use super::tenant::{MODEL_SECRET, Questions, Tenant};
 use crate::upstream::{Seen, json};
-
-/// The secret that a completion resolves.
-pub const MODEL_SECRET: &str = "openai_api_key";
 
 /// The models that the configuration lists.
 pub const MODEL: &str = "openai/gpt-load";

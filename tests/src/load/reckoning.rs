@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::connection::{Call, Connection, Laps};
 use super::ledger::{list, same};
 use super::tenant::{Commons, Tenant};
-use super::together;
+use super::together::together;
 use crate::serving::Serving;
 
 /// The entries that belong to no app: the KEK was used for the first time.

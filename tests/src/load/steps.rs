@@ -9,8 +9,7 @@ use vault_core::audit::action;
 use super::connection::{Answer, Call};
 use super::ledger::{Secret, list, same};
 use super::mix::Step;
-use super::models::MODEL_SECRET;
-use super::tenant::{Commons, Tenant};
+use super::tenant::{Commons, MODEL_SECRET, Tenant};
 use crate::fixture::SEARCH_SECRET;
 
 const VAULT: &str = "/api/sdk/secret-vaults/{id}";

@@ -17,10 +17,12 @@ use vault_core::audit::action;
 use super::connection::{Answer, Call, Connection, Laps};
 use super::ledger::{ApiKey, Ledger, Vault};
 use super::mix;
-use super::models::MODEL_SECRET;
 use crate::fixture::SEARCH_SECRET;
 use crate::serving::Serving;
 use crate::wire::Request;
+
+/// The secret that a completion resolves.
+pub const MODEL_SECRET: &str = "openai_api_key";
 
 /// What all apps of a run share.
 pub struct Surroundings {

@@ -67,7 +67,8 @@ impl Database {
     ) -> Result<PostgresStore, StorageError> {
         let url = self.url_at(address).parse().expect("it is a URL");
         let config = Config::parse(&format!("[storage.postgres]\n{settings}"));
-        storage::open_postgres(url, None, &config.expect("the settings are valid")).await
+        let config = config.expect("the settings are valid");
+        storage::open_postgres(url, None, &config.storage.postgres, None).await
     }
 
     /// A URL by way of another address, of a relay say.

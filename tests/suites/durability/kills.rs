@@ -7,6 +7,7 @@
 mod chance;
 mod ledger;
 mod moment;
+mod pace;
 mod site;
 
 use std::process::Stdio;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use self::chance::Chance;
 use self::moment::Moment;
-use self::site::{Pace, Site};
+use self::pace::Pace;
+use self::site::Site;
 use crate::folder::{BOTH, NEW};
 use crate::strace;
 

@@ -7,6 +7,7 @@ mod crowd;
 mod disk;
 mod doubt;
 mod hosts;
+mod record;
 mod site;
 
 use tavora_tests::postgres::{Postgres, Shutdown};

@@ -27,7 +27,9 @@ pub fn keyring(config: &str, local: &[&str]) -> Keyring {
     let local = local
         .iter()
         .map(|text| Arc::new(LocalKek::parse(text).unwrap()) as Arc<dyn KekProvider>);
-    kek::keyring(&config, local.collect()).unwrap().unwrap()
+    kek::keyring(&config.kek, config.extra_ca_file(), local.collect())
+        .unwrap()
+        .unwrap()
 }
 
 /// Every key of a keyring, the primary first.

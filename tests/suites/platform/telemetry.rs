@@ -54,7 +54,7 @@ async fn run_of_an_app() -> Seen {
     let fixture = Fixture::start(&config).await;
     let config = Config::parse(&config).expect("valid");
     let runtime = tokio::runtime::Handle::current();
-    let traces = Traces::start(&config, runtime).expect("valid");
+    let traces = Traces::start(&config.telemetry, None, runtime).expect("valid");
     let traces = traces.expect("there is a collector");
     let subscriber = tracing_subscriber::registry().with(traces.layer());
     let guard = tracing::subscriber::set_default(subscriber);
@@ -79,7 +79,7 @@ async fn run_of_an_app() -> Seen {
     let token = AdminToken::parse(&"t".repeat(40)).expect("long enough");
     let router = api::router(
         Api::new(fixture.platform, token, &ServerConfig::default()),
-        axum::Router::new(),
+        ("/admin", axum::Router::new()),
     );
     let target = format!("/api/sdk/secret-vaults/{}/secrets", fixture.vault.id);
     let execute = serde_json::json!({ "code": PROGRAM }).to_string();
@@ -400,7 +400,7 @@ async fn spans_past_the_queue_are_dropped() {
     );
     let config = Config::parse(&config).expect("valid");
     let runtime = tokio::runtime::Handle::current();
-    let traces = Traces::start(&config, runtime).expect("valid");
+    let traces = Traces::start(&config.telemetry, None, runtime).expect("valid");
     let traces = traces.expect("there is a collector");
     let subscriber = tracing_subscriber::registry().with(traces.layer());
     tracing::subscriber::with_default(subscriber, || {

@@ -2,14 +2,9 @@
 
 mod apps;
 mod audit;
+mod fixture;
 mod revisions;
 mod secrets;
-
-use std::sync::Arc;
-
-use vault_core::{AuditEntry, AuditQuery, SecretVaults, Store};
-
-use crate::fixture::fresh_keyring;
 
 macro_rules! on_every_store {
     ($($topic:ident::$test:ident)*) => {
@@ -55,18 +50,4 @@ on_every_store! {
     audit::an_api_key_acts_on_its_own_behalf_too
     audit::what_cannot_be_read_back_is_not_recorded
     audit::a_zero_character_harms_no_entry
-}
-
-async fn open(store: Arc<dyn Store>) -> SecretVaults {
-    SecretVaults::open(store, Some(fresh_keyring()))
-        .await
-        .unwrap()
-}
-
-async fn audit_of(vaults: &SecretVaults, action: &str) -> Vec<AuditEntry> {
-    let query = AuditQuery {
-        action: Some(action.to_owned()),
-        ..AuditQuery::default()
-    };
-    vaults.audit_entries(query).await.unwrap().entries
 }

@@ -5,10 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use vault_core::AppName;
 
-use super::shown;
 use super::stage::Stage;
-use super::transcript::Transcript;
-use crate::cli::Outcome;
+use super::transcript::{Transcript, shown};
+use crate::cli::outcome::Outcome;
 use crate::cli::session::operator;
 
 /// One attempt. It passes when nothing that came back holds the credential and the outcome is the expected one.

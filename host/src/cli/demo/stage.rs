@@ -9,10 +9,10 @@ use vault_core::{
 };
 
 use super::transcript::Transcript;
-use super::upstreams::Upstreams;
+use super::upstreams::{Credential, Upstreams};
 use crate::agents::{Agent, FILE};
+use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::session::operator;
-use crate::cli::{Failure, Outcome};
 use crate::config::Config;
 use crate::platform::{AgentRun, Platform, RunReport, RunTools};
 
@@ -21,12 +21,6 @@ const AGENT: &str = "trip-planner";
 
 /// The secrets that the tools resolve: of the search tool, of the router of models, and of the MCP server.
 const SECRETS: [&str; 3] = ["brave_api_key", "gemini_api_key", "TASKLIST_BEARER"];
-
-/// A secret with its value, which is random, so that finding it anywhere is no accident.
-pub(crate) struct Credential {
-    pub name: &'static str,
-    pub value: String,
-}
 
 /// What the scenes share.
 pub(crate) struct Stage {

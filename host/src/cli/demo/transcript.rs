@@ -1,6 +1,7 @@
 //! What the demo says, and how many of its checks passed.
 
 use crate::cli::output::print_line;
+use crate::platform::RunReport;
 
 /// The demo's output, kept so that it can be searched for what must not be in it.
 #[derive(Default)]
@@ -61,5 +62,13 @@ impl Transcript {
 fn show(line: &str) {
     if let Err(error) = print_line(line) {
         tracing::warn!(%error, "the transcript cannot be printed");
+    }
+}
+
+/// A report's outcome on one line.
+pub(super) fn shown(report: &RunReport) -> String {
+    match &report.outcome {
+        Ok(json) => json.get().to_owned(),
+        Err(error) => error.to_string(),
     }
 }

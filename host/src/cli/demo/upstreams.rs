@@ -1,6 +1,7 @@
 //! The upstreams of the demo: real HTTP servers on loopback, one for each tool, which check the credential as the real
 //! ones do and give it back when they are asked to, as careless or hostile ones would.
 
+mod echo;
 mod model;
 mod search_engine;
 mod task_list;
@@ -15,10 +16,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 
-use super::stage::Credential;
-
-/// What an agent says to have the credential given back.
-const ECHO: &str = "echo please";
+/// A secret with its value, which is random, so that finding it anywhere is no accident.
+pub(crate) struct Credential {
+    pub name: &'static str,
+    pub value: String,
+}
 
 /// The three of them.
 pub(crate) struct Upstreams {

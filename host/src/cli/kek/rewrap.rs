@@ -8,10 +8,10 @@ use vault_core::{
 };
 
 use super::unreadable;
+use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::output::{Output, table};
 use crate::cli::progress::{Interrupt, Progress};
 use crate::cli::session::{Session, operator, refused};
-use crate::cli::{Failure, Outcome};
 
 /// What `kek rewrap` takes.
 #[derive(Args)]

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use vault_core::{AppId, KekId, UnreadableSecret, VaultId};
 
-use crate::cli::Failure;
-use crate::cli::early::{KEK_VARIABLE, PREVIOUS_VARIABLE};
+use crate::cli::global::{KEK_VARIABLE, PREVIOUS_VARIABLE};
+use crate::cli::outcome::Failure;
 use crate::cli::session::Session;
 
 /// One line for each.

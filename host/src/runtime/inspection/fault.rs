@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wasmparser::Parser;
 
-use super::InspectionLimits;
+use super::limits::InspectionLimits;
 use crate::shown;
 
 const MAGIC: &[u8] = b"\0asm";

@@ -8,11 +8,13 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::confine::Confines;
+use super::imports;
 use super::message::{self, Answer, Task, Unfit, VERSION, Work, WorkerLimit};
-use super::{compiles, imports};
+use crate::runtime::engine::Compiles;
 use crate::runtime::inspection::{Class, inspect};
 use crate::runtime::limits::Limits;
-use crate::runtime::{agent, engine, tool, unfit_words};
+use crate::runtime::load_error::unfit_words;
+use crate::runtime::{agent, engine, tool};
 
 /// Threads that compile at once, on machines with more processors too: each needs memory of the worker's.
 const MAX_THREADS: usize = 4;
@@ -85,7 +87,7 @@ fn answer(task: &Task, bytes: &[u8], stdout: &mut impl Write) -> io::Result<()> 
 /// Asks the tools' linker for what a component imports.
 fn link_imports(imports: &[u8], limits: &Limits) -> Result<(), Unfit> {
     let link = || {
-        let engine = engine::for_one(compiles(Class::Tool), limits, None)?;
+        let engine = engine::for_one(Compiles::of(Class::Tool), limits, None)?;
         let component = Component::new(&engine, imports)?;
         tool::linker(&engine)?.instantiate_pre(&component).map(drop)
     };
@@ -104,7 +106,7 @@ fn compile(class: Class, bytes: &[u8], limits: &Limits, cache: Option<&Path>) ->
             false => Unfit::DoesNotFit(words),
         }
     };
-    let engine = engine::for_one(compiles(class), limits, cache).map_err(unfit)?;
+    let engine = engine::for_one(Compiles::of(class), limits, cache).map_err(unfit)?;
     let component = Component::new(&engine, bytes).map_err(unfit)?;
     let image = component.image_range();
     let compiled_bytes = (image.end as usize).saturating_sub(image.start as usize);

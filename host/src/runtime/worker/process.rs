@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::WorkerError;
 use super::message::{self, Answer, Task, WorkerLimit};
 use crate::runtime::inspection::InspectionLimits;
+use crate::runtime::load_error::WorkerError;
 use crate::shown;
 
 /// The argument that makes a program a worker.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, Symbol};
 use super::super::spelling::{MAX_SPELLING_BYTES, Spelled, begins_escape, spellings};
-use super::{Found, Patterns, Place, Shelf};
+use super::shelf::{Found, Patterns, Place, Shelf};
 
 /// How many steps are made from one place. A text reaches it only against a credential that itself has many
 /// characters in a row with which escapes begin.

@@ -6,10 +6,10 @@
 
 mod hex;
 
-use super::super::RUN_CHARS;
+use super::super::bounds::RUN_CHARS;
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Symbol, is_hex_gap};
 use super::super::spelling::{Glance, begins_escape, can_mean, glance};
-use super::Patterns;
+use super::shelf::Patterns;
 
 /// How many symbols are looked at.
 const SIEVED: usize = 4;

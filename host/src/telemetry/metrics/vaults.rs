@@ -10,8 +10,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use vault_core::{EnvelopeStats, KekState, KekStatus, SecretVaults, StoreStats};
 
-use super::Labels;
 use super::counted::{Counted, Latest};
+use super::labels::Labels;
 use crate::rotation::{WalkState, WalkView};
 
 /// Adds all of it to `to`; the KEKs' counts are left out until there are some.

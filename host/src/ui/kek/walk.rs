@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use vault_core::{KekId, KekStatus, RewrapOptions, UnreadableSecret};
 
-use super::PATH;
 use crate::api::ApiError;
 use crate::rotation::{NotStarted, WalkState, WalkView, Work};
 use crate::ui::apps;
 use crate::ui::fields::Fields;
 use crate::ui::layout::{code, count, named, time, worded};
+use crate::ui::paths;
 use crate::ui::problem::{Problem, sentence};
 use crate::ui::table::table;
 use crate::ui::visit::{Change, Visit};
@@ -41,7 +41,7 @@ async fn start(visit: Visit, work: Work, notice: &str) -> Result<Response, Probl
     let rotation = visit.ui.api().rotation();
     let started = rotation.start(visit.vaults(), visit.caller.clone(), work);
     match started.await {
-        Ok(_) => Ok(visit.done(PATH, notice).into_response()),
+        Ok(_) => Ok(visit.done(paths::KEK, notice).into_response()),
         Err(NotStarted::Refused(error)) => Err(error.into()),
         Err(running @ NotStarted::Running) => {
             let conflict = StatusCode::CONFLICT;
@@ -154,7 +154,7 @@ pub(super) fn forms(visit: &Visit, status: &KekStatus, walk: &WalkView) -> Marku
         section aria-labelledby="move" {
             h2 id="move" { "Move secrets to a KEK" }
             p { "Each secret's own key is wrapped anew, while everything else goes on. Values and versions stay." }
-            form method="post" action={ (PATH) "/rewrap" } {
+            form method="post" action={ (paths::KEK) "/rewrap" } {
                 (visit.form_token())
                 fieldset disabled[walk.state == WalkState::Running] {
                     div.field {
@@ -173,7 +173,7 @@ pub(super) fn forms(visit: &Visit, status: &KekStatus, walk: &WalkView) -> Marku
         section aria-labelledby="verify" {
             h2 id="verify" { "Verify secrets" }
             p { "Opens every secret, shows none, and names those that do not open." }
-            form method="post" action={ (PATH) "/verify" } {
+            form method="post" action={ (paths::KEK) "/verify" } {
                 (visit.form_token())
                 fieldset disabled[walk.state == WalkState::Running] {
                     button type="submit" { "Open every secret" }

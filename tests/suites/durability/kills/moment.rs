@@ -8,7 +8,7 @@ use std::fmt;
 use std::process::Command;
 
 use super::chance::Chance;
-use super::site::Pace;
+use super::pace::Pace;
 use crate::strace::under_strace;
 
 /// A moment in the life of a write: what is about to happen, and does not any more.

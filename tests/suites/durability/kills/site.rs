@@ -2,7 +2,6 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -13,24 +12,12 @@ use vault_core::{AppId, Caller, ReleaseError, SecretValue, SecretVaults, VaultId
 use super::chance::Chance;
 use super::ledger::Known;
 use super::moment::Deadly;
+use super::pace::Pace;
 use crate::folder::{BOTH, Folder, Keks, OLD, release};
 
 /// How many clients write secrets, and how many secrets each has.
 const CLIENTS: usize = 8;
 const SECRETS: usize = 2;
-
-/// How many requests a burst has, and how long the pause after it is: long enough for the log to be emptied.
-const BURST: usize = 6;
-const PAUSE: Duration = Duration::from_millis(260);
-
-/// How clients write.
-#[derive(Clone, Copy)]
-pub enum Pace {
-    /// One request after the other.
-    Steady,
-    /// With pauses that all make at about the same time.
-    Bursts,
-}
 
 /// A platform, and what its clients know of it.
 pub struct Site {
@@ -238,20 +225,6 @@ impl Site {
         let report = vaults.audit_verify(None).await.expect("it works");
         faults.extend(report.findings.iter().map(ToString::to_string));
         faults
-    }
-}
-
-impl Pace {
-    /// Repeats a request until it fails: the host is gone.
-    fn repeat(self, mut request: impl FnMut() -> bool) {
-        for number in 1.. {
-            if !request() {
-                return;
-            }
-            if matches!(self, Self::Bursts) && number % BURST == 0 {
-                std::thread::sleep(PAUSE);
-            }
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use tavora_tests::eventually::{PATIENCE, wait_until};
 
+use super::record::{Lap, Record, What};
 use super::site::{Doors, Site};
 
 /// How long clients ask before anything happens.
@@ -24,36 +25,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const CLIENTS: [What; 4] = [What::Put, What::Put, What::Release, What::Ready];
 
 const SEARCH: &str = "return search('anything').map(result => result.title)";
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum What {
-    Put,
-    Release,
-    Ready,
-}
-
-/// What a client was told.
-#[derive(Debug)]
-pub struct Record {
-    /// The secret that it alone writes.
-    pub name: String,
-    what: What,
-    host: usize,
-    pub acknowledged: u64,
-    pub failed: u64,
-    /// How many of those the host did not even refuse.
-    gone: u64,
-    /// The version that was acknowledged last.
-    pub version: u64,
-    laps: Vec<Lap>,
-}
-
-#[derive(Debug)]
-struct Lap {
-    begun: Instant,
-    ended: Instant,
-    is_acknowledged: bool,
-}
 
 /// Clients of all hosts.
 pub struct Crowd {
@@ -245,27 +216,6 @@ fn lap(
         is_acknowledged,
     });
     is_acknowledged
-}
-
-impl Record {
-    pub fn is_put(&self) -> bool {
-        self.what == What::Put
-    }
-
-    fn success_after(&self, instant: Instant) -> Option<Instant> {
-        let mut later = self.laps.iter().filter(|lap| lap.ended > instant);
-        later.find(|lap| lap.is_acknowledged).map(|lap| lap.ended)
-    }
-
-    fn outage(&self) -> Duration {
-        let mut last = self.laps.first().map(|lap| lap.begun);
-        let mut longest = Duration::ZERO;
-        for lap in self.laps.iter().filter(|lap| lap.is_acknowledged) {
-            longest = longest.max(lap.ended - last.unwrap_or(lap.begun));
-            last = Some(lap.ended);
-        }
-        longest
-    }
 }
 
 impl Seen {

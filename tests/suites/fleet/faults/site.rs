@@ -17,7 +17,7 @@ use tavora_tests::upstream::{Upstream, search_results};
 use tavora_tests::wire::{Answer, Request};
 use tokio::runtime::Runtime;
 
-use super::crowd::Record;
+use super::record::Record;
 
 /// The limits of the hosts: smaller than the defaults, so that tests are quicker, and in the same proportion.
 pub const OPERATION: Duration = Duration::from_millis(2_000);

@@ -4,7 +4,6 @@
 mod bombs;
 
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform};
@@ -157,12 +156,6 @@ async fn what_a_worker_has_compiled_is_not_compiled_again() {
         let staged = std::fs::read_dir(cache.path().join("staging")).expect("made");
         assert_eq!(staged.count(), 0);
     }
-}
-
-/// Bytes that no test has compiled before: what was compiled once is kept.
-fn nonce() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("after 1970").as_nanos() as u64
 }
 
 /// The memory of this process that is in use.

@@ -6,7 +6,7 @@ use tavora_host::runtime::LoadError;
 use tavora_host::runtime::inspection::Class;
 use tavora_tests::fixture::{CANARY, Fixture, component_cache, worker};
 
-use super::{Case, Outcome};
+use super::case::{Case, Outcome};
 
 /// Limits that are as usual, but for the time that an endless loop takes from the tests, and a log that even the
 /// slowest flood fills within it.

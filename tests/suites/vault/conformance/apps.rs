@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use vault_core::{Metadata, Store, VaultError, VaultId};
 
-use super::{audit_of, open};
+use super::fixture::{audit_of, open};
 use crate::fixture::{app_with_vault, name, operator, value};
 
 pub async fn apps_have_unique_slugs(store: Arc<dyn Store>) {

@@ -12,7 +12,7 @@ use vault_core::{
     audit::{AUDIT_PAGE_MAX, action, subject_kind},
 };
 
-use super::{audit_of, open};
+use super::fixture::{audit_of, open};
 use crate::fixture::{app_with_vault, keyring, name, operator, put, value};
 
 pub async fn everything_is_audited(store: Arc<dyn Store>) {

@@ -8,7 +8,7 @@ use vault_core::{
     VaultError, VaultId,
 };
 
-use super::open;
+use super::fixture::open;
 use crate::fixture::{
     app_with_vault, create_vault, delete, name, operator, put, release, try_put, value,
 };

@@ -7,7 +7,7 @@ use vault_core::{
     KekState, Metadata, ReleaseContext, ReleaseError, SecretVaults, Store, StoreError, VaultError,
 };
 
-use super::{audit_of, open};
+use super::fixture::{audit_of, open};
 use crate::fixture::{app_with_vault, create_vault, delete, name, operator, put, release, try_put};
 
 pub async fn secrets_are_versioned_and_listed_by_name(store: Arc<dyn Store>) {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use tavora_host::{config::Config, storage};
+use tavora_host::storage::{self, config::PostgresConfig};
 use tavora_tests::eventually::wait_until;
 use tavora_tests::postgres::{Database, Postgres};
 use vault_core::{
@@ -35,18 +35,19 @@ fn contents(database: &Database) -> String {
     tables.map(table).concat()
 }
 
-fn config() -> Config {
-    let mut config = Config::default();
-    config.storage.postgres.host_name = Some(MOVER.parse().unwrap());
-    config
+fn config() -> PostgresConfig {
+    PostgresConfig {
+        host_name: Some(MOVER.parse().unwrap()),
+        ..PostgresConfig::default()
+    }
 }
 
 fn source(database: &Database) -> Box<dyn TransferSource> {
-    storage::source(database.url().parse().unwrap(), None, &config()).unwrap()
+    storage::source(database.url().parse().unwrap(), None, &config(), None).unwrap()
 }
 
 fn target(database: &Database) -> Box<dyn TransferTarget> {
-    storage::target(database.url().parse().unwrap(), None, &config()).unwrap()
+    storage::target(database.url().parse().unwrap(), None, &config(), None).unwrap()
 }
 
 /// What is there of each table that a move fills; a database without tables has none.

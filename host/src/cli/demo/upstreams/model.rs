@@ -7,7 +7,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::ECHO;
+use super::echo::ECHO;
 
 /// What it answers to every other prompt.
 const ANSWER: &str = "Europe by night train";

@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ECHO;
+use super::echo::ECHO;
 
 pub(super) fn api(credential: &str) -> Router {
     Router::new()

@@ -9,7 +9,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::ECHO;
+use super::echo::ECHO;
 
 /// JSON-RPC's error code for a method that a server does not have.
 const METHOD_NOT_FOUND: i64 = -32601;

@@ -1,6 +1,6 @@
 //! The bombs: small components that come to much when they are inspected, compiled or linked.
 
-use super::nonce;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const TYPES: &str = "limits.component.max_expanded_types";
 const INSTANCES: &str = "limits.component.max_expanded_instances";
@@ -264,4 +264,10 @@ fn doubling_arguments() -> Vec<u8> {
     }
     parts += "(instance (instantiate $c23))";
     agent_beside(&parts)
+}
+
+/// Bytes that no test has compiled before: what was compiled once is kept.
+fn nonce() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("after 1970").as_nanos() as u64
 }

@@ -4,6 +4,8 @@
 //! that is full. That is enough, because credentials have 256 random bits: the throttle keeps guessing from being
 //! cheap noise, it is not what makes guessing hopeless. What a refusal looks like on the wire is not here.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -11,57 +13,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use vault_core::ApiKeyId;
 
-use crate::server::Peer;
-
-/// `[server.auth_failures]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthFailureLimits {
-    /// How many failures one peer has at once.
-    pub burst: NonZeroU32,
-    /// How many of them it gets back in a minute.
-    pub per_minute: NonZeroU32,
-    /// How many peers are remembered.
-    pub max_peers: NonZeroUsize,
-    /// How many refused sign-ins have an audit entry each in a minute, of all peers. Those beyond are counted in one.
-    pub max_audited_per_minute: u32,
-}
-
-impl Default for AuthFailureLimits {
-    fn default() -> Self {
-        Self {
-            burst: at_least_one(20),
-            per_minute: at_least_one(20),
-            max_peers: TABLE_ENTRIES,
-            max_audited_per_minute: 60,
-        }
-    }
-}
-
-/// `[server.rate_limit]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RequestRateLimits {
-    /// How many requests one API key may make in a second, over time. Without it there is no limit.
-    pub requests_per_second: Option<NonZeroU32>,
-    /// How many of them at once.
-    pub burst: NonZeroU32,
-    /// How many API keys are remembered.
-    pub max_keys: NonZeroUsize,
-}
-
-impl Default for RequestRateLimits {
-    fn default() -> Self {
-        Self {
-            requests_per_second: None,
-            burst: at_least_one(50),
-            max_keys: TABLE_ENTRIES,
-        }
-    }
-}
+pub use self::settings::{AuthFailureLimits, RequestRateLimits};
+use crate::peer::Peer;
 
 /// Too often: 429 `too_many_requests`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,12 +83,6 @@ impl RequestRate {
     }
 }
 
-const TABLE_ENTRIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
-
-const fn at_least_one(number: u32) -> NonZeroU32 {
-    NonZeroU32::new(number).expect("a default is not zero")
-}
-
 /// A bucket for each key, as the time at which it is full again: one that would be full now needs no entry.
 struct Buckets<K> {
     /// What one token takes to come back.
@@ -190,6 +139,7 @@ impl<K: Eq + Hash> Buckets<K> {
 
 #[cfg(test)]
 mod tests {
+    use super::settings::at_least_one;
     use super::*;
 
     fn buckets(refill_secs: u64, burst: u32, max_entries: usize) -> Buckets<u32> {

@@ -1,16 +1,18 @@
-//! What a command needs of the operator's own rights: the configuration and the credentials that the environment has or
-//! names. It is read when it is needed; before that, where the process is about to take another user's rights.
+//! The options of every command, and what a command needs of the operator's own rights: the configuration and the
+//! credentials that the environment has or names. It is read when it is needed; before that, where the process is about to take another user's rights.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use vault_core::Credential;
+use clap::Args;
+use vault_core::{Credential, Rights};
 use zeroize::Zeroizing;
 
-use super::session::{check_config, usage};
-use super::{Failure, Global};
+use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
+use crate::guard;
 use crate::storage;
 
 /// The platform key, and those before it.
@@ -25,6 +27,28 @@ const VARIABLES: [&str; 4] = [
     ADMIN_TOKEN_VARIABLE,
     storage::PASSWORD_VARIABLE,
 ];
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The folder with the database, the admin token, the key of `dev`, and caches.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "TAVORA_DATA",
+        default_value = ".tavora"
+    )]
+    pub(super) data: PathBuf,
+    /// The configuration file [default: tavora.toml, if it is there].
+    #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[arg(skip)]
+    pub(super) early: Early,
+}
 
 /// What was read early, with what was wrong with it.
 #[derive(Default)]
@@ -84,6 +108,32 @@ impl Global {
     }
 }
 
+/// Refuses a configuration that another user could have put there: it decides what runs with credentials. One that was
+/// `named` may belong to anybody.
+fn check_config(file: &Path, named: bool) -> Outcome {
+    // What keeps it from being looked at is told when it is read.
+    let Ok(found) = file.metadata() else {
+        return Ok(());
+    };
+    if !named {
+        check_owner(file, &found)?;
+    }
+    guard::check(file, &found).map_err(usage)
+}
+
+/// Refuses what another user owns.
+pub(super) fn check_owner(path: &Path, found: &Metadata) -> Outcome {
+    let rights = Rights::of(found);
+    match rights.is_ours() {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!(
+            "{} belongs to another user (id {}); take a folder of your own",
+            path.display(),
+            rights.owner()
+        ))),
+    }
+}
+
 fn read(name: &'static str) -> Result<Vec<Credential>, Failure> {
     let text = match std::env::var(name) {
         Ok(text) if text.is_empty() => return Ok(Vec::new()),
@@ -97,17 +147,11 @@ fn read(name: &'static str) -> Result<Vec<Credential>, Failure> {
     };
     match name == PREVIOUS_VARIABLE {
         true => Credential::read_list(&text).map_err(|(place, error)| {
-            Failure::Usage(format!(
-                "{name}, number {place}: {}",
-                super::sentence(&error)
-            ))
+            Failure::Usage(format!("{name}, number {place}: {}", sentence(&error)))
         }),
         false => match Credential::read(&text) {
             Ok(read) => Ok(vec![read]),
-            Err(error) => Err(Failure::Usage(format!(
-                "{name}: {}",
-                super::sentence(&error)
-            ))),
+            Err(error) => Err(Failure::Usage(format!("{name}: {}", sentence(&error)))),
         },
     }
 }

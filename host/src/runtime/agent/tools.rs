@@ -3,9 +3,9 @@
 //!
 //! Nothing here resolves a secret or opens a connection: that happens in the tools' own stores.
 
+use async_trait::async_trait;
 use futures::StreamExt;
 
-use crate::dispatch::Dispatch;
 use crate::runtime::bindings::ToolError;
 use crate::runtime::bindings::tools::{Host, Json, ToolCall, ToolInfo};
 use crate::runtime::limits::{AgentLimits, LimitHit};
@@ -13,9 +13,19 @@ use crate::runtime::limits::{AgentLimits, LimitHit};
 /// Receives the lines that a run logs, as they come.
 pub type LogSink = Box<dyn FnMut(&str) + Send>;
 
+/// The calls of one run.
+#[async_trait]
+pub(crate) trait ToolCalls: Send + Sync {
+    /// The tools that the run may call.
+    fn granted(&self) -> Vec<ToolInfo>;
+
+    /// Calls one operation of one tool; the outcome is scrubbed.
+    async fn call(&self, tool: &str, operation: &str, input: &str) -> Result<Json, ToolError>;
+}
+
 /// What one run of an agent may do.
 pub(crate) struct ToolsCapability {
-    dispatch: Dispatch,
+    run: Box<dyn ToolCalls>,
     limits: AgentLimits,
     log: LogSink,
     logged_bytes: usize,
@@ -23,9 +33,9 @@ pub(crate) struct ToolsCapability {
 }
 
 impl ToolsCapability {
-    pub(crate) fn new(dispatch: Dispatch, limits: AgentLimits, log: LogSink) -> Self {
+    pub(crate) fn new(run: Box<dyn ToolCalls>, limits: AgentLimits, log: LogSink) -> Self {
         Self {
-            dispatch,
+            run,
             limits,
             log,
             logged_bytes: 0,
@@ -48,7 +58,7 @@ impl ToolsCapability {
 }
 
 async fn dispatch(
-    dispatch: &Dispatch,
+    run: &dyn ToolCalls,
     max_input_bytes: usize,
     call: &ToolCall,
 ) -> Result<Json, ToolError> {
@@ -61,21 +71,12 @@ async fn dispatch(
             ),
         });
     }
-    dispatch
-        .call(&call.tool, &call.operation, &call.input)
-        .await
+    run.call(&call.tool, &call.operation, &call.input).await
 }
 
 impl Host for ToolsCapability {
     async fn list(&mut self) -> wasmtime::Result<Vec<ToolInfo>> {
-        Ok(self
-            .dispatch
-            .granted()
-            .map(|tool| ToolInfo {
-                name: tool.name.to_string(),
-                operations: tool.operations.clone(),
-            })
-            .collect())
+        Ok(self.run.granted())
     }
 
     async fn call(
@@ -90,7 +91,7 @@ impl Host for ToolsCapability {
             operation,
             input,
         };
-        Ok(dispatch(&self.dispatch, self.limits.max_input_bytes, &call).await)
+        Ok(dispatch(&*self.run, self.limits.max_input_bytes, &call).await)
     }
 
     async fn call_all(
@@ -98,7 +99,7 @@ impl Host for ToolsCapability {
         calls: Vec<ToolCall>,
     ) -> wasmtime::Result<Vec<Result<Json, ToolError>>> {
         self.count(calls.len())?;
-        let (to, max_input_bytes) = (&self.dispatch, self.limits.max_input_bytes);
+        let (to, max_input_bytes) = (&*self.run, self.limits.max_input_bytes);
         let mut running = futures::stream::iter(calls)
             .map(|call| async move { dispatch(to, max_input_bytes, &call).await })
             .buffered(self.limits.max_concurrent_calls.max(1));

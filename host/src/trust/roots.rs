@@ -2,12 +2,15 @@
 //! provider, given explicitly, and the platform's roots, or those of a file
 //! alone. No client certificates.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+
+use super::config_error::ConfigError;
 
 /// Why TLS could not be set up. Which file it is about, its reader knows.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,17 @@ pub(crate) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig,
                 .with_no_client_auth())
         }
     }
+}
+
+/// What is in the `extra_ca_file` of the configuration, if there is one.
+pub(crate) fn extra_ca_pem(file: Option<&Path>) -> Result<Option<Vec<u8>>, ConfigError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    file.map(read).transpose()
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError> {

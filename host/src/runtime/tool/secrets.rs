@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tracing::field::Empty;
 use vault_core::{
     ReleaseContext, ReleaseError, Released, SealedSecret, SecretName, SecretValue, SecretVaults,
@@ -18,7 +19,6 @@ use super::copied;
 use crate::egress::{OpenedOrigins, Origin, ReleasedSecrets};
 use crate::runtime::bindings::ResolveError;
 use crate::telemetry::{Metrics, activity};
-use crate::trail;
 
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
@@ -45,6 +45,32 @@ impl SecretGrants {
     }
 }
 
+/// Who is told of each secret that a tool asks for and is not granted, before the tool is.
+#[async_trait]
+pub(crate) trait ReleaseLog: Send + Sync {
+    /// A tool asked for a secret that it is not granted. The name may be anything that the tool made up.
+    async fn release_denied(&self, context: &ReleaseContext, secret: &str);
+}
+
+/// What becomes of the requests of one instance for what it is not granted.
+pub(crate) struct Denials {
+    log: Arc<dyn ReleaseLog>,
+    /// How often this call asked for it.
+    in_this_call: usize,
+    max_recorded: usize,
+}
+
+impl Denials {
+    /// Of one call, `max_recorded` are told to the log.
+    pub(crate) fn new(log: Arc<dyn ReleaseLog>, max_recorded: usize) -> Self {
+        Self {
+            log,
+            in_this_call: 0,
+            max_recorded,
+        }
+    }
+}
+
 /// What one trusted tool may resolve, for the one app that its store was made for.
 pub(crate) struct SecretsCapability {
     vaults: SecretVaults,
@@ -54,9 +80,7 @@ pub(crate) struct SecretsCapability {
     opened: OpenedOrigins,
     /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
-    /// How often this call asked for what it is not granted.
-    denied_in_this_call: usize,
-    max_recorded_denials: usize,
+    denials: Denials,
     /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the instance goes.
     lent: Vec<Arc<str>>,
     metrics: Metrics,
@@ -69,7 +93,7 @@ impl SecretsCapability {
         grants: SecretGrants,
         released: Arc<ReleasedSecrets>,
         opened: OpenedOrigins,
-        max_recorded_denials: usize,
+        denials: Denials,
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -79,8 +103,7 @@ impl SecretsCapability {
             released,
             opened,
             in_this_call: HashMap::new(),
-            denied_in_this_call: 0,
-            max_recorded_denials,
+            denials,
             lent: Vec::new(),
             metrics,
         }
@@ -89,7 +112,7 @@ impl SecretsCapability {
     /// Forgets what the last call released: the next one is authorised and audited afresh.
     pub(crate) fn start_call(&mut self) {
         self.in_this_call.clear();
-        self.denied_in_this_call = 0;
+        self.denials.in_this_call = 0;
         self.opened.close();
         self.wipe_lent();
     }
@@ -117,9 +140,9 @@ impl SecretsCapability {
 
     async fn note_denied(&mut self, name: &str) {
         self.metrics.release_denied(&self.context.tool);
-        self.denied_in_this_call += 1;
-        if self.denied_in_this_call <= self.max_recorded_denials {
-            trail::release_denied(&self.vaults, &self.released, &self.context, name).await;
+        self.denials.in_this_call += 1;
+        if self.denials.in_this_call <= self.denials.max_recorded {
+            self.denials.log.release_denied(&self.context, name).await;
         }
     }
 

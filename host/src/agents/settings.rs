@@ -1,0 +1,28 @@
+//! `[agents]` of the configuration.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// `[agents]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentsConfig {
+    /// The folder with a folder for each agent, relative to this file; without it, there are none.
+    pub dir: Option<PathBuf>,
+    /// How many agents it may hold.
+    pub max_agents: NonZeroUsize,
+    /// The longest `agent.jsonc`.
+    pub max_file_bytes: NonZeroU64,
+}
+
+impl Default for AgentsConfig {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            max_agents: NonZeroUsize::new(1_000).expect("it is above zero"),
+            max_file_bytes: NonZeroU64::new(65_536).expect("it is above zero"),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How a command ends, and what it says of an error.
+
+use std::fmt;
+
+/// How a command ends.
+pub(crate) enum Failure {
+    /// The user asked for something that cannot be: exit status 2.
+    Usage(String),
+    /// It did not work: exit status 1.
+    Failed(anyhow::Error),
+    /// Everything has been said already.
+    Status(u8),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Failed(error) => f.write_str(&sentence(&**error)),
+            Self::Status(status) => write!(f, "it ended with the status {status}"),
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// A mistake in what the user typed.
+pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
+    Failure::Usage(sentence(&*error.into()))
+}
+
+/// An error with its causes on one line; a cause that the error itself names already is not said twice.
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !sentence.contains(&said) {
+            sentence.push_str(": ");
+            sentence.push_str(&said);
+        }
+        next = cause.source();
+    }
+    sentence
+}

@@ -1,0 +1,13 @@
+//! The classes that a component is inspected for.
+
+use serde::{Deserialize, Serialize};
+
+/// The two classes of `wit/world.wit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// What an agent supplies: it can call tools and nothing else.
+    Agent,
+    /// What the operator lists: it can ask for credentials.
+    Tool,
+}

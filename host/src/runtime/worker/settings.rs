@@ -1,0 +1,14 @@
+//! `[worker]` of the configuration.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// `[worker]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
+    /// `tavora-host`, or another program that calls [`run_if_asked`](super::run_if_asked), of the host's version.
+    pub program: Option<PathBuf>,
+}

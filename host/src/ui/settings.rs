@@ -1,0 +1,34 @@
+//! `[admin]` of the configuration.
+
+use std::num::NonZeroUsize;
+
+use serde::Deserialize;
+
+/// `[admin]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// How long a session lasts without a request, in milliseconds.
+    pub session_idle_timeout_ms: u64,
+    /// How long a session lasts in all, in milliseconds.
+    pub session_lifetime_ms: u64,
+    /// How many sessions there are at once; one more ends the one that was unused for longest.
+    pub max_sessions: NonZeroUsize,
+    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known yet.
+    pub max_sign_in_bytes: usize,
+    /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate of its own it
+    /// knows that by itself.
+    pub https_in_front: bool,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            session_idle_timeout_ms: 1_800_000,
+            session_lifetime_ms: 43_200_000,
+            max_sessions: NonZeroUsize::new(64).expect("it is not zero"),
+            max_sign_in_bytes: 4_096,
+            https_in_front: false,
+        }
+    }
+}
