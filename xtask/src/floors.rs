@@ -3,7 +3,6 @@
 //! Between crates the order is that of `xtask/floors.toml`. Between the files of one crate no order
 //! is declared: a circle is a finding. The task reads source text and builds nothing.
 
-mod baseline;
 mod circles;
 mod crates;
 mod module;
@@ -66,16 +65,8 @@ fn surveys(project: &Project, crates: &[Crate]) -> Result<Vec<Survey>> {
 }
 
 fn findings(crates: &[Crate], surveys: &[Survey]) -> Result<Vec<String>> {
-    let plan = Plan::of_the_repository()?;
-    let mut findings = plan.findings(crates);
-    findings.extend(
-        plan.circles
-            .unknown(|name| crates.iter().any(|it| it.name == name)),
-    );
-    for (it, survey) in crates.iter().zip(surveys) {
-        let count = survey.in_circles.len();
-        findings.extend(plan.circles.judge(&it.name, count, survey.circles.clone()));
-    }
+    let mut findings = Plan::of_the_repository()?.findings(crates);
+    findings.extend(surveys.iter().flat_map(|survey| survey.circles.clone()));
     Ok(findings)
 }
 

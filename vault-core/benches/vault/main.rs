@@ -5,6 +5,7 @@
 //! growth and rewraps.
 //! It asserts nothing.
 
+mod bench;
 mod measure;
 mod platform;
 mod rewrap;
@@ -22,10 +23,9 @@ use vault_core::{
     VaultId, aead::Aead, envelope,
 };
 
+use self::bench::{Bench, Failure};
 use self::measure::{Floor, Rate, Timing, at_least, at_most, at_most_of, median, report};
 use self::platform::{Platform, put_in};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let flag = |name: &str| env::args().any(|argument| argument == name);
@@ -42,18 +42,7 @@ fn main() -> Result<(), Failure> {
     bench.rewrap()
 }
 
-struct Bench {
-    runtime: Runtime,
-    /// How long each thing is measured.
-    window: Duration,
-    long: bool,
-}
-
 impl Bench {
-    fn is_quick(&self) -> bool {
-        self.window < Duration::from_secs(1)
-    }
-
     /// `open` against `gcm2`: two opens with the cipher in use, of 32 and 64 bytes, keys expanded as an open must.
     fn envelope(&self) -> Result<(), Failure> {
         let (kek_aead, key, nonce, data) = (Aead::new(&[1; 32]), [2; 32], [3; 12], [4; 130]);

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::Failure;
+use crate::bench::Failure;
 
 /// What was measured of something that was done many times.
 pub struct Rate {

@@ -7,7 +7,7 @@ use vault_core::{
     SqliteOptions, SqliteStore, VaultId, VaultView,
 };
 
-use crate::{Bench, Failure};
+use crate::bench::{Bench, Failure};
 
 /// A database with one app, one designated vault and one secret.
 pub struct Platform {

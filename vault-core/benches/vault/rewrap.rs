@@ -15,7 +15,7 @@ use vault_core::{
 };
 
 use crate::{
-    Bench, Failure,
+    bench::{Bench, Failure},
     measure::{at_least_of, at_most, at_most_of, median, report},
     platform::{Platform, put_in},
 };

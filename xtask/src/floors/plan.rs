@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::baseline::Baseline;
 use super::crates::Crate;
 
 /// The text of the file, built in like the program that reads it.
@@ -17,8 +16,6 @@ const TEXT: &str = include_str!("../../floors.toml");
 pub struct Plan {
     /// From the ground up.
     floors: Vec<Vec<String>>,
-    #[serde(default)]
-    pub circles: Baseline,
 }
 
 impl Plan {

@@ -1,0 +1,20 @@
+//! What every measurement knows.
+
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub struct Bench {
+    pub runtime: Runtime,
+    /// How long each thing is measured.
+    pub window: Duration,
+    pub long: bool,
+}
+
+impl Bench {
+    pub fn is_quick(&self) -> bool {
+        self.window < Duration::from_secs(1)
+    }
+}
