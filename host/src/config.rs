@@ -10,7 +10,6 @@ use serde::Deserialize;
 pub use crate::agents::AgentsConfig;
 pub use crate::egress::EgressConfig;
 use crate::kek::config::KekConfig;
-use crate::nearest::nearest;
 use crate::platform::PlatformConfig;
 pub use crate::platform::ToolConfig;
 use crate::runtime::limits::Limits;
@@ -20,6 +19,7 @@ pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 pub use crate::telemetry::TelemetryConfig;
 pub use crate::trust::ConfigError;
+use crate::trust::nearest;
 use crate::ui::AdminConfig;
 
 /// The whole file.

@@ -6,29 +6,20 @@
 //!
 //! `examples/embed.rs` shows the whole of it in some forty lines.
 
-pub mod agents;
-pub mod api;
-mod bearer;
-mod builtin;
+#![deny(missing_docs)]
+
 pub mod cli;
-mod component_file;
 pub mod config;
-mod credential;
-mod dispatch;
-pub mod egress;
-mod guard;
-pub mod kek;
-mod nearest;
-pub mod peer;
-pub mod platform;
-pub mod rotation;
-pub mod runtime;
-pub mod scrub;
-pub mod server;
-mod shown;
 pub mod storage;
-pub mod telemetry;
-pub mod throttle;
-mod trail;
-pub mod trust;
-pub mod ui;
+
+pub use tavora_agents as agents;
+pub use tavora_api as api;
+pub use tavora_egress as egress;
+pub use tavora_keks as kek;
+pub use tavora_platform as platform;
+pub use tavora_scrub as scrub;
+pub use tavora_server as server;
+pub use tavora_telemetry as telemetry;
+pub use tavora_trust as trust;
+pub use tavora_ui as ui;
+pub use tavora_wasm as runtime;

@@ -31,6 +31,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod aead;
 mod app;
 pub mod audit;

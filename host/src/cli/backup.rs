@@ -17,7 +17,7 @@ use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;
 use super::session::{Session, database_file, existing, operator};
 use super::staged::{Contents, Staged};
-use crate::trail;
+use crate::platform::trail;
 
 /// How often it looks how far the copy has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
-use crate::guard;
 use crate::storage;
+use crate::trust::guard;
 
 /// The platform key, and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";

@@ -20,7 +20,8 @@ use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};
 use super::session::{not_opened, operator, storage_password};
 use crate::config::{Config, StorageUrl};
-use crate::{storage, trail};
+use crate::platform::trail;
+use crate::storage;
 
 const EXAMPLES: &str = "\
 Examples:

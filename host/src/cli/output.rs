@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::outcome::{Failure, Outcome};
-use crate::shown;
-pub(crate) use crate::shown::visible;
+use crate::scrub::shown;
+pub(crate) use crate::scrub::shown::visible;
 
 /// Where a command's result goes.
 pub(crate) struct Output {

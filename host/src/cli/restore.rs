@@ -14,7 +14,7 @@ use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};
 use super::session::{database_file, make_private_folder, operator};
 use super::staged::{Contents, Staged};
-use crate::trail;
+use crate::platform::trail;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,8 +10,8 @@ use super::input_file::InputFile;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{print_error_line, print_json, visible};
 use super::session::Session;
-use crate::component_file;
 use crate::platform::{AgentRun, RunError, RunTools};
+use crate::trust::component_file;
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -16,11 +16,11 @@ use super::chosen_app;
 use super::global::{Global, KEK_VARIABLE, PREVIOUS_VARIABLE, check_owner};
 use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
-use crate::guard;
 use crate::kek;
 use crate::kek::config::ProviderKind;
 use crate::platform::{Platform, StartError};
 use crate::storage::{self, StorageError};
+use crate::trust::guard;
 
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";

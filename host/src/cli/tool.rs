@@ -9,11 +9,11 @@ use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::Session;
-use crate::component_file;
 use crate::platform::{AgentRun, GrantedBy, ToolView};
 use crate::runtime::inspection::{Fit, Inspection};
 use crate::runtime::worker::Worker;
-use crate::shown;
+use crate::scrub::shown;
+use crate::trust::component_file;
 
 #[derive(Subcommand)]
 pub(crate) enum ToolCommand {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use tavora_host::api::head::check_head;
 use tavora_host::config::Config;
-use tavora_host::server::check_head;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 

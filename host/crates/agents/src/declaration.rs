@@ -1,0 +1,519 @@
+//! What `agent.jsonc` may say, and the agent that it declares.
+//!
+//! It resolves no name and asks no server: what can be told from the text alone is told here, with its place.
+
+use std::collections::BTreeSet;
+
+use http::HeaderName;
+use url::Url;
+use vault_core::SecretName;
+
+use super::agent::{
+    Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport, shortened,
+};
+use super::document::{Document, Fault, Fields, Node};
+use tavora_egress::{Origin, is_forbidden_header, refused_range};
+use tavora_wasm::builtin;
+use tavora_wasm::tool::ToolName;
+
+/// The longest `name` and `model`, in characters.
+const MAX_TEXT_CHARS: usize = 128;
+
+/// What an agent's file may name.
+#[derive(Clone, Debug, Default)]
+pub struct AgentRules {
+    /// The origins that may have addresses which are not public.
+    pub allow_private_origins: Vec<Origin>,
+    /// The tools of this host.
+    pub tools: BTreeSet<String>,
+}
+
+impl AgentRules {
+    /// The rules of a host that lists these tools.
+    pub fn new<'a>(
+        listed: impl Iterator<Item = &'a ToolName>,
+        allow_private_origins: Vec<Origin>,
+    ) -> Self {
+        let listed = listed.map(ToolName::as_str);
+        let built_in = builtin::TOOLS.iter().map(|tool| tool.name);
+        Self {
+            allow_private_origins,
+            // The client of MCP servers is granted by naming a server.
+            tools: listed
+                .filter(|name| *name != builtin::MCP_CLIENT)
+                .chain(built_in)
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+}
+
+impl Agent {
+    /// Reads the text of the `agent.jsonc` in the folder of the agent `id`.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, in the order of the text; a syntax error alone.
+    pub fn parse(id: &AgentId, text: &str, rules: &AgentRules) -> Result<Self, Vec<Fault>> {
+        Document::read(text, |document, node| {
+            let mut fields = document.fields(node, "an agent")?;
+            let known = document.required(&mut fields, "id");
+            if let Some(node) = known {
+                let is_folder = |found: String| match found == id.as_str() {
+                    true => Ok(()),
+                    false => Err(format!("the id must be the folder's name, \"{id}\"")),
+                };
+                document.parsed(node, "id", is_folder);
+            }
+            let name = document.required(&mut fields, "name");
+            let name = name.and_then(|node| label(document, node, "name"));
+            let model = document.optional(&mut fields, "model");
+            let model = model.and_then(|node| label(document, node, "model"));
+            let tools = document.optional(&mut fields, "tools");
+            let tools = tools.map(|node| granted(document, node, rules));
+            let servers = document.optional(&mut fields, "mcp");
+            let servers = servers.map(|node| self::servers(document, node, rules));
+            document.end(fields);
+            Some(Self {
+                id: id.clone(),
+                name: name?,
+                model,
+                tools: tools.unwrap_or_default(),
+                servers: servers.unwrap_or_default(),
+            })
+        })
+    }
+}
+
+fn label(document: &mut Document<'_>, node: Node<'_>, what: &str) -> Option<String> {
+    document.parsed(node, what, |text| {
+        let length = text.chars().count();
+        match (1..=MAX_TEXT_CHARS).contains(&length) && !text.chars().any(char::is_control) {
+            true => Ok(text),
+            false => Err(format!(
+                "{what} must have 1 to {MAX_TEXT_CHARS} characters and no control characters"
+            )),
+        }
+    })
+}
+
+fn granted(document: &mut Document<'_>, node: Node<'_>, rules: &AgentRules) -> BTreeSet<ToolName> {
+    let mut tools = BTreeSet::new();
+    for node in document.elements(node, "tools") {
+        let known = |name: String| match rules.tools.contains(&name) {
+            true => ToolName::try_from(name),
+            false => Err(format!(
+                "this host has no tool {:?}; it has: {}",
+                shortened(&name),
+                rules.tools.iter().cloned().collect::<Vec<_>>().join(", ")
+            )),
+        };
+        if let Some(tool) = document.parsed(node, "a tool", known)
+            && !tools.insert(tool)
+        {
+            document.wrong(node, "this tool is here twice");
+        }
+    }
+    tools
+}
+
+fn servers(document: &mut Document<'_>, node: Node<'_>, rules: &AgentRules) -> Vec<McpServer> {
+    let mut servers: Vec<McpServer> = Vec::new();
+    let mut names = BTreeSet::new();
+    for node in document.elements(node, "mcp") {
+        let Some(mut fields) = document.fields(node, "an MCP server") else {
+            continue;
+        };
+        servers.extend(server(document, &mut fields, rules, &mut names));
+        document.end(fields);
+    }
+    servers
+}
+
+fn server(
+    document: &mut Document<'_>,
+    fields: &mut Fields<'_>,
+    rules: &AgentRules,
+    names: &mut BTreeSet<ServerName>,
+) -> Option<McpServer> {
+    let name = document.required(fields, "name");
+    let name = name.and_then(|node| {
+        let name = document.parsed(node, "name", ServerName::try_from)?;
+        if !names.insert(name.clone()) {
+            document.wrong(node, format!("there are two servers \"{}\"", name.as_str()));
+        }
+        Some(name)
+    });
+    let url = document.required(fields, "url");
+    let url = url.and_then(|node| document.parsed(node, "url", |text| endpoint(&text, rules)));
+    let transport = document.optional(fields, "transport");
+    let transport = transport.map_or(Some(Transport::StreamableHttp), |node| {
+        document.parsed(node, "transport", |text| match text.as_str() {
+            "streamable_http" => Ok(Transport::StreamableHttp),
+            "sse" => Ok(Transport::Sse),
+            _ => Err("transport must be \"streamable_http\" or \"sse\""),
+        })
+    });
+    let auth = document.optional(fields, "auth");
+    let auth = auth.map(|node| self::auth(document, node));
+    let (url, origin) = url?;
+    Some(McpServer {
+        name: name?,
+        url,
+        origin,
+        transport: transport?,
+        auth: match auth {
+            None => None,
+            Some(auth) => Some(auth?),
+        },
+    })
+}
+
+fn auth(document: &mut Document<'_>, node: Node<'_>) -> Option<ServerAuth> {
+    let mut fields = document.fields(node, "auth")?;
+    let kind = document.required(&mut fields, "type")?;
+    let auth = match document.text(kind, "type")?.as_str() {
+        "bearer" => {
+            let token = secret(document, &mut fields, "tokenRef");
+            token.map(|token| ServerAuth::Bearer { token })
+        }
+        "header" => {
+            let name = document.required(&mut fields, "name");
+            let name = name.and_then(|node| document.parsed(node, "name", header));
+            let value = secret(document, &mut fields, "valueRef");
+            name.zip(value)
+                .map(|(name, value)| ServerAuth::Header { name, value })
+        }
+        _ => {
+            document.wrong(kind, "type must be \"bearer\" or \"header\"");
+            return None;
+        }
+    };
+    document.end(fields);
+    auth
+}
+
+fn secret(
+    document: &mut Document<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<SecretRef> {
+    let node = document.required(fields, key)?;
+    let name = document.parsed(node, key, |name| name.parse::<SecretName>())?;
+    let (line, column) = document.place(node);
+    Some(SecretRef { name, line, column })
+}
+
+/// A header that can carry a credential: not one that belongs to the host or to the protocol.
+fn header(name: String) -> Result<HeaderName, String> {
+    let header: HeaderName = name
+        .parse()
+        .map_err(|_| format!("{:?} is not the name of a header", shortened(&name)))?;
+    let text = header.as_str();
+    let of_protocol = [
+        "accept",
+        "accept-encoding",
+        "content-type",
+        "content-length",
+    ];
+    if of_protocol.contains(&text)
+        || text.starts_with("mcp-")
+        || text == "last-event-id"
+        || is_forbidden_header(&header)
+    {
+        return Err(format!(
+            "the header {text} belongs to the protocol; a credential cannot be sent in it"
+        ));
+    }
+    Ok(header)
+}
+
+/// A URL that the egress policy lets the client reach, as far as can be told without asking for addresses.
+fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
+    // It also refuses what the URL parser would quietly take for something else.
+    let origin = Origin::of_url(text)
+        .map_err(|error| format!("the egress policy refuses this URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;
+    if url.fragment().is_some() {
+        return Err("a server's URL has no fragment (#…); leave it out".to_owned());
+    }
+    let is_allowed = rules.allow_private_origins.contains(&origin);
+    let is_local = origin.host() == "localhost" || origin.host().ends_with(".localhost");
+    let refused = match origin.address() {
+        Some(address) => refused_range(address),
+        None => is_local.then_some("loopback"),
+    };
+    match refused {
+        Some(range) if !is_allowed => Err(format!(
+            "the egress policy refuses {origin}: its address is {range}; \
+             the operator can add it to [egress] allow_private_origins"
+        )),
+        _ => Ok((url, origin)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"{
+  // An agent with all there is.
+  "id": "trip-planner", "name": "Trip planner", "model": "gemini-2.5-flash",
+  "tools": ["brave-search"],
+  "mcp": [
+    { "name": "tasklist", "url": "https://example.com/mcp", "transport": "streamable_http",
+      "auth": { "type": "bearer", "tokenRef": "TASKLIST_BEARER" } },
+    { "name": "maps", "url": "https://maps.example.com:8443/sse?v=2", "transport": "sse",
+      "auth": { "type": "header", "name": "X-Foo", "valueRef": "MAPS_KEY" } },
+    { "name": "open", "url": "http://127.0.0.1:3000/mcp", },
+  ],
+}"#;
+
+    fn rules() -> AgentRules {
+        AgentRules {
+            allow_private_origins: vec!["http://127.0.0.1:3000".parse().expect("valid")],
+            tools: BTreeSet::from(["brave-search".to_owned()]),
+        }
+    }
+
+    fn id() -> AgentId {
+        AgentId::try_from("trip-planner".to_owned()).expect("valid")
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = Agent::parse(&id(), text, &rules()).expect_err(text);
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let agent = Agent::parse(&id(), WHOLE, &rules()).expect("valid");
+        assert_eq!(agent.model.as_deref(), Some("gemini-2.5-flash"));
+        assert_eq!(agent.tools.len(), 1);
+        let [tasklist, maps, open] = &agent.servers[..] else {
+            panic!("{:?}", agent.servers)
+        };
+        assert_eq!(tasklist.origin.to_string(), "https://example.com");
+        assert_eq!(tasklist.name.tool_name(), "mcp:tasklist");
+        assert!(matches!(tasklist.auth, Some(ServerAuth::Bearer { .. })));
+        assert_eq!(maps.transport, Transport::Sse);
+        assert_eq!(maps.url.as_str(), "https://maps.example.com:8443/sse?v=2");
+        assert_eq!(open.transport, Transport::StreamableHttp);
+        assert_eq!(open.auth, None);
+        let secrets: Vec<_> = agent
+            .secrets()
+            .map(|it| (it.name.as_str(), it.line, it.column))
+            .collect();
+        assert_eq!(secrets, [("TASKLIST_BEARER", 7, 47), ("MAPS_KEY", 9, 64)]);
+    }
+
+    #[test]
+    fn what_a_file_does_not_name_is_not_granted() {
+        let text = r#"{"id": "trip-planner", "name": "Trip planner"}"#;
+        let agent = Agent::parse(&id(), text, &rules()).expect("valid");
+        assert!(agent.tools.is_empty() && agent.servers.is_empty() && agent.model.is_none());
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        const URL: &str = "\"https://example.com/mcp\"";
+        // What is replaced, by what, where the fault is then, and what it says.
+        for (from, to, place, message) in [
+            (
+                "\"id\": \"trip-planner\"",
+                "\"id\": \"trip\"",
+                "\"trip\"",
+                "the id must be the folder's name, \"trip-planner\"",
+            ),
+            (
+                "\"name\": \"Trip planner\",",
+                "",
+                "{",
+                "an agent has no \"name\"",
+            ),
+            (
+                "\"Trip planner\"",
+                "7",
+                "7",
+                "name must be a string, and is a number",
+            ),
+            (
+                "\"Trip planner\"",
+                "\"\"",
+                "\"\"",
+                "name must have 1 to 128 characters",
+            ),
+            (
+                "\"model\"",
+                "\"modle\"",
+                "\"modle\"",
+                "an agent has no key \"modle\"; did you mean \"model\"?",
+            ),
+            (
+                "\"model\"",
+                "\"id\"",
+                "\"id\": \"gemini",
+                "the key \"id\" is here twice",
+            ),
+            (
+                "[\"brave-search\"]",
+                "{}",
+                "{},",
+                "tools must be an array, and is an object",
+            ),
+            (
+                "[\"brave-search\"]",
+                "[\"brave-search\", \"brave-search\"]",
+                "\"brave-search\"]",
+                "this tool is here twice",
+            ),
+            (
+                "\"brave-search\"",
+                "\"mcp-client\"",
+                "\"mcp-client\"",
+                "this host has no tool \"mcp-client\"; it has: brave-search",
+            ),
+            (
+                "\"maps\"",
+                "\"tasklist\"",
+                "\"tasklist\", \"url\": \"https://maps",
+                "there are two servers \"tasklist\"",
+            ),
+            (
+                "\"maps\"",
+                "\"a b\"",
+                "\"a b\"",
+                "\"a b\" is not a server's name",
+            ),
+            (
+                URL,
+                "\"ftp://example.com\"",
+                "\"ftp",
+                "the egress policy refuses this URL: an origin begins",
+            ),
+            (
+                URL,
+                "\"https://me:pw@example.com\"",
+                "\"https://me",
+                "the egress policy refuses this URL: an origin has no user",
+            ),
+            (
+                URL,
+                "\"https://example.com/#a\"",
+                "\"https://example",
+                "a server's URL has no fragment",
+            ),
+            (
+                URL,
+                "\"http://10.1.2.3/mcp\"",
+                "\"http://10",
+                "the egress policy refuses http://10.1.2.3: its address is private",
+            ),
+            (
+                URL,
+                "\"http://0x7f.1/mcp\"",
+                "\"http://0x",
+                "the egress policy refuses http://127.0.0.1: its address is loopback",
+            ),
+            (
+                URL,
+                "\"http://localhost:1/\"",
+                "\"http://local",
+                "the egress policy refuses http://localhost:1: its address is loopback",
+            ),
+            (
+                URL,
+                "\"http://127.0.0.1:3001/mcp\"",
+                "\"http://127.0.0.1:3001",
+                "the egress policy refuses http://127.0.0.1:3001",
+            ),
+            ("\"sse\"", "\"stdio\"", "\"stdio\"", "transport must be"),
+            (
+                "\"bearer\"",
+                "\"basic\"",
+                "\"basic\"",
+                "type must be \"bearer\" or \"header\"",
+            ),
+            (
+                "\"tokenRef\"",
+                "\"token\"",
+                "{ \"type\": \"bearer\"",
+                "auth has no \"tokenRef\"",
+            ),
+            (
+                "\"tokenRef\"",
+                "\"token\"",
+                "\"token\"",
+                "auth has no key \"token\"",
+            ),
+            ("\"TASKLIST_BEARER\"", "\"a/b\"", "\"a/b\"", ""),
+            (
+                "\"TASKLIST_BEARER\"",
+                "null",
+                "null",
+                "tokenRef must be a string, and is null",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"X Foo\"",
+                "\"X Foo\"",
+                "\"X Foo\" is not the name of a header",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"Mcp-Session-Id\"",
+                "\"Mcp-",
+                "the header mcp-session-id belongs to the protocol",
+            ),
+            (
+                "\"X-Foo\"",
+                "\"Host\"",
+                "\"Host\"",
+                "the header host belongs to the protocol",
+            ),
+        ] {
+            assert_eq!(WHOLE.matches(from).count(), 1, "{from}");
+            let text = WHOLE.replace(from, to);
+            let before = &text[..text.find(place).expect(place)];
+            let line = before.lines().count().max(1);
+            let column = before.rsplit('\n').next().map_or(0, str::len) + 1;
+            let fault = format!("{line}:{column}: {message}");
+            let found = faults(&text);
+            assert!(
+                found.iter().any(|it| it.starts_with(&fault)),
+                "{fault}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        for (text, fault) in [
+            ("", "1:1: the file is empty"),
+            ("// nothing", "1:1: the file is empty"),
+            ("{\n  \"id\": trip\n}", "2:9: "),
+            ("{\n\"a\": 1\n\"b\": 2}", "2:7: Expected comma"),
+            ("{'id': 1}", "1:2: "),
+            ("{\"é\": \"é\", id: 1}", "1:12: "),
+            ("{} {}", "1:4: "),
+            ("[1]", "1:1: an agent must be an object, and is an array"),
+        ] {
+            let found = faults(text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].starts_with(fault), "{text}: {found:?}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(faults(&deep).len(), 1);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_in_the_order_of_the_text() {
+        let text = "{\n \"nmae\": 1,\n \"model\": 2,\n \"mcp\": [{}, 3]\n}";
+        let found = faults(text);
+        let lines: Vec<&str> = found.iter().map(|it| &it[..2]).collect();
+        assert_eq!(
+            lines,
+            ["1:", "1:", "2:", "3:", "4:", "4:", "4:"],
+            "{found:#?}"
+        );
+    }
+}

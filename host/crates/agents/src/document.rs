@@ -1,0 +1,256 @@
+//! A JSON text with comments and trailing commas, read key by key, where every fault has its place.
+//!
+//! It knows no key and no meaning: those are `agent`'s. It collects faults instead of stopping at the first one, so
+//! that a person corrects a file once.
+
+use std::fmt;
+
+use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::common::{Range, Ranged};
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use serde::Serialize;
+
+use super::agent::shortened;
+use tavora_trust::nearest::nearest;
+
+/// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fault {
+    /// The line.
+    pub line: usize,
+    /// The column in it.
+    pub column: usize,
+    /// What is wrong there, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// JSON as it is known (RFC 8259), with comments and trailing commas and nothing else besides.
+const SYNTAX: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// The text of a file, and the faults that were found in it so far.
+pub(super) struct Document<'a> {
+    text: &'a str,
+    pub faults: Vec<Fault>,
+}
+
+/// A value of the file and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'v> {
+    value: &'v Value<'v>,
+}
+
+/// The keys of one object that nobody has asked for yet.
+pub(super) struct Fields<'v> {
+    /// What the object is, for messages.
+    what: &'static str,
+    place: Range,
+    left: Vec<Field<'v>>,
+    known: Vec<&'static str>,
+}
+
+struct Field<'v> {
+    name: String,
+    place: Range,
+    value: &'v Value<'v>,
+}
+
+impl<'a> Document<'a> {
+    /// Parses `text` and gives its value to `read`. The faults are in the order of the text.
+    pub(super) fn read<T>(
+        text: &'a str,
+        read: impl FnOnce(&mut Self, Node<'_>) -> Option<T>,
+    ) -> Result<T, Vec<Fault>> {
+        let mut document = Self {
+            text,
+            faults: Vec::new(),
+        };
+        let mut found = None;
+        match parse_to_ast(text, &CollectOptions::default(), &SYNTAX) {
+            Err(error) => document.fault(error.range(), error.kind().to_string()),
+            Ok(parsed) => match &parsed.value {
+                None => document.fault(Range::new(0, 0), "the file is empty".to_owned()),
+                Some(value) => found = read(&mut document, Node { value }),
+            },
+        }
+        document.faults.sort();
+        match found {
+            Some(found) if document.faults.is_empty() => Ok(found),
+            _ => Err(document.faults),
+        }
+    }
+
+    /// The line and the column of a value.
+    pub(super) fn place(&self, node: Node<'_>) -> (usize, usize) {
+        self.place_at(node.value.range())
+    }
+
+    /// Says what is wrong with a value.
+    pub(super) fn wrong(&mut self, node: Node<'_>, message: impl Into<String>) {
+        self.fault(node.value.range(), message.into());
+    }
+
+    /// The keys of an object, none of them twice. `what` names it in messages.
+    pub(super) fn fields<'v>(&mut self, node: Node<'v>, what: &'static str) -> Option<Fields<'v>> {
+        let Value::Object(object) = node.value else {
+            self.expected(node, &format!("{what} must be an object"));
+            return None;
+        };
+        let left = self.distinct(object);
+        Some(Fields {
+            what,
+            place: object.range,
+            left,
+            known: Vec::new(),
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<'v>(
+        &mut self,
+        fields: &mut Fields<'v>,
+        name: &'static str,
+    ) -> Option<Node<'v>> {
+        let found = self.optional(fields, name);
+        if found.is_none() {
+            let place = Range::new(fields.place.start, fields.place.start);
+            self.fault(place, format!("{} has no \"{name}\"", fields.what));
+        }
+        found
+    }
+
+    /// The value of a key that may be there.
+    pub(super) fn optional<'v>(
+        &mut self,
+        fields: &mut Fields<'v>,
+        name: &'static str,
+    ) -> Option<Node<'v>> {
+        fields.known.push(name);
+        let at = fields.left.iter().position(|field| field.name == name)?;
+        let value = fields.left.swap_remove(at).value;
+        Some(Node { value })
+    }
+
+    /// Every key that was not asked for is unknown.
+    pub(super) fn end(&mut self, fields: Fields<'_>) {
+        for field in &fields.left {
+            let suggestion = nearest(&field.name, fields.known.iter().copied())
+                .map(|known| format!("; did you mean \"{known}\"?"))
+                .unwrap_or_else(|| format!("; it has {}", quoted(&fields.known)));
+            let message = format!(
+                "{} has no key {}{suggestion}",
+                fields.what,
+                shown(&field.name)
+            );
+            self.fault(field.place, message);
+        }
+    }
+
+    /// The text of a string.
+    pub(super) fn text(&mut self, node: Node<'_>, what: &str) -> Option<String> {
+        match node.value {
+            Value::StringLit(text) => Some(text.value.to_string()),
+            _ => {
+                self.expected(node, &format!("{what} must be a string"));
+                None
+            }
+        }
+    }
+
+    /// A string that `parse` understands.
+    pub(super) fn parsed<T, E: fmt::Display>(
+        &mut self,
+        node: Node<'_>,
+        what: &str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(node, what)?;
+        parse(text)
+            .map_err(|error| self.wrong(node, error.to_string()))
+            .ok()
+    }
+
+    /// The elements of an array.
+    pub(super) fn elements<'v>(&mut self, node: Node<'v>, what: &str) -> Vec<Node<'v>> {
+        match node.value {
+            Value::Array(array) => array.elements.iter().map(|value| Node { value }).collect(),
+            _ => {
+                self.expected(node, &format!("{what} must be an array"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn distinct<'v>(&mut self, object: &'v Object<'v>) -> Vec<Field<'v>> {
+        let mut distinct: Vec<Field<'v>> = Vec::new();
+        for property in &object.properties {
+            let name = property.name.as_str().to_owned();
+            let place = property.name.range();
+            if distinct.iter().any(|field| field.name == name) {
+                self.fault(place, format!("the key {} is here twice", shown(&name)));
+            } else {
+                distinct.push(Field {
+                    name,
+                    place,
+                    value: &property.value,
+                });
+            }
+        }
+        distinct
+    }
+
+    fn expected(&mut self, node: Node<'_>, message: &str) {
+        let kind = match node.value {
+            Value::StringLit(_) => "a string",
+            Value::NumberLit(_) => "a number",
+            Value::BooleanLit(_) => "true or false",
+            Value::Object(_) => "an object",
+            Value::Array(_) => "an array",
+            Value::NullKeyword(_) => "null",
+        };
+        self.wrong(node, format!("{message}, and is {kind}"));
+    }
+
+    fn fault(&mut self, place: Range, message: String) {
+        let (line, column) = self.place_at(place);
+        self.faults.push(Fault {
+            line,
+            column,
+            message,
+        });
+    }
+
+    fn place_at(&self, range: Range) -> (usize, usize) {
+        let start = self.text.floor_char_boundary(range.start);
+        let before = &self.text[..start];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+}
+
+/// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would begin another line of a
+/// log, is written out.
+fn shown(name: &str) -> String {
+    format!("{:?}", shortened(name))
+}
+
+fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    quoted.join(", ")
+}

@@ -1,0 +1,251 @@
+//! A request's body: read within its limits, then parsed.
+//!
+//! The bytes may hold a credential, so the buffer that they are collected in is cleared when it goes. Buffers inside
+//! the HTTP and TLS libraries are not this project's and are not cleared.
+
+mod budget;
+mod streamed;
+
+use std::error::Error as _;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::error::ApiError;
+use super::{Api, auth, json};
+pub(crate) use budget::BodyBudgets;
+pub use streamed::StreamedBody;
+use tavora_server::peer::Peer;
+use tavora_server::{BodyError, ByteShare, ServerLimits, UsedUp};
+
+/// A JSON body.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let limit = LengthLimit::of_any(api.limits());
+        let text = collect(&parts, body, limit, api).await?;
+        json::parse(&text).map(Self)
+    }
+}
+
+/// How long a body may be, and the setting that says so.
+#[derive(Clone, Copy)]
+pub struct LengthLimit {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// Its value.
+    pub bytes: usize,
+}
+
+impl LengthLimit {
+    /// That of every body without one of its own.
+    pub fn of_any(limits: &ServerLimits) -> Self {
+        Self {
+            key: "server.limits.max_body_bytes",
+            bytes: limits.max_body_bytes,
+        }
+    }
+}
+
+/// Refuses a body that is not declared to be JSON.
+pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be JSON; send the header Content-Type: application/json",
+    ))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(content_type)) = headers.get(CONTENT_TYPE).map(|it| it.to_str()) else {
+        return false;
+    };
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    kind.eq_ignore_ascii_case("application")
+        && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
+}
+
+/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no bound.
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("unreadable").split(',');
+        codings
+            .map(str::trim)
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let error = ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_content_encoding",
+        "the header Content-Encoding says that the body is compressed, which this host does not take; send it as it is, without that header",
+    );
+    let identity = HeaderValue::from_static("identity");
+    Err(error.header(ACCEPT_ENCODING, identity))
+}
+
+/// The whole body, or why not. What is left of one that is refused is the server's to drop.
+///
+/// What it takes meanwhile counts in the budget of all bodies; of a stranger's, the head counts as well, because it is
+/// kept for as long.
+pub async fn collect(
+    parts: &Parts,
+    mut body: Body,
+    limit: LengthLimit,
+    api: &Api,
+) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    refuse_compressed(&parts.headers)?;
+    let declared = check_declared(&parts.headers, limit)?;
+    let mut share = Share::take(parts, api)?;
+    let mut text = Zeroizing::new(Vec::new());
+    share.enlarge(&mut text, declared.min(FIRST_BYTES))?;
+    let most = if declared > 0 { declared } else { limit.bytes };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| incomplete(&error))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let length = text.len() + data.len();
+        if length > limit.bytes {
+            return Err(too_long(limit));
+        }
+        if length > text.capacity() {
+            share.enlarge(&mut text, (2 * length).min(most.max(length)))?;
+        }
+        text.extend_from_slice(&data);
+    }
+    Ok(text)
+}
+
+/// What is set aside for a body before any of it is there, whatever it says of its length.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// What one body takes of the budgets that it counts in.
+struct Share<'a> {
+    parts: Vec<(&'static str, ByteShare)>,
+    api: &'a Api,
+}
+
+impl<'a> Share<'a> {
+    fn take(parts: &Parts, api: &'a Api) -> Result<Self, ApiError> {
+        let budgets = api.bodies();
+        let taken = match auth::is_admitted(parts) {
+            true => vec![(
+                "server.limits.max_collected_bytes",
+                budgets.admitted.take(0),
+            )],
+            false => {
+                let head = head_bytes(parts);
+                let peer = Peer::from(auth::client(parts));
+                vec![
+                    (
+                        "server.limits.max_stranger_body_bytes_per_peer",
+                        budgets.peers.take(peer, head),
+                    ),
+                    (
+                        "server.limits.max_stranger_body_bytes",
+                        budgets.strangers.take(head),
+                    ),
+                ]
+            }
+        };
+        let parts = taken.into_iter().map(|(key, share)| match share {
+            Ok(share) => Ok((key, share)),
+            Err(used_up) => Err(busy(api, key, used_up)),
+        });
+        let parts = parts.collect::<Result<_, _>>()?;
+        Ok(Self { parts, api })
+    }
+
+    /// Gives the text more room, without leaving a copy behind where it lay before.
+    fn enlarge(&mut self, text: &mut Zeroizing<Vec<u8>>, capacity: usize) -> Result<(), ApiError> {
+        self.grow(capacity.saturating_sub(text.capacity()))?;
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(text);
+        *text = larger;
+        Ok(())
+    }
+
+    fn grow(&mut self, more: usize) -> Result<(), ApiError> {
+        for (key, share) in &mut self.parts {
+            share
+                .grow(more)
+                .map_err(|used_up| busy(self.api, key, used_up))?;
+        }
+        Ok(())
+    }
+}
+
+fn busy(api: &Api, key: &'static str, used_up: UsedUp) -> ApiError {
+    api.platform().metrics().limit_hit(key);
+    let message = format!(
+        "the host is collecting as many bodies as {key} ({}) allows; try again in a second",
+        used_up.bytes
+    );
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
+}
+
+fn head_bytes(parts: &Parts) -> usize {
+    let headers = parts.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let target = parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    headers + target
+}
+
+/// How long the body says it is, within the limit.
+pub(crate) fn check_declared(headers: &HeaderMap, limit: LengthLimit) -> Result<usize, ApiError> {
+    let declared = declared_bytes(headers);
+    match declared > limit.bytes {
+        true => Err(too_long(limit)),
+        false => Ok(declared),
+    }
+}
+
+/// How long the body says it is; 0 when it does not.
+fn declared_bytes(headers: &HeaderMap) -> usize {
+    headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
+}
+
+fn incomplete(error: &axum::Error) -> ApiError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(slow @ BodyError::TooSlow { .. }) => ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            slow.to_string(),
+        ),
+        Some(BodyError::Broken(_)) | None => ApiError::bad_request(
+            "incomplete_body",
+            "the body ended before it was whole; send it again",
+        ),
+    }
+}
+
+fn too_long(LengthLimit { key, bytes }: LengthLimit) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("the body has more bytes than {key} ({bytes}) allows; send less"),
+    )
+}

@@ -1,0 +1,281 @@
+//! The two bodies of an exchange, watched while they stream: the one that goes
+//! out for its length and for secrets, the one that comes in for its length and
+//! for silence. Neither is ever collected.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+use wasmtime_wasi_http::{Error as WasiError, WasiBody};
+
+use super::denial::Reporter;
+use super::failure::of_hyper;
+use super::header::refuse_forbidden;
+use super::watch::SecretWatch;
+use super::{DenialReason, EgressLimits};
+
+/// Empty chunks that are passed over before others get their turn.
+pub const MAX_EMPTY_CHUNKS: usize = 64;
+
+/// What stopped a request's body. It is kept beside the body, because a library
+/// stands between the body and the one who waits for the response.
+#[derive(Clone, Default)]
+pub(super) struct BodyVerdict(Arc<OnceLock<BodyFault>>);
+
+enum BodyFault {
+    Denied(DenialReason),
+    /// Longer than it may be, or not as long as was declared.
+    Size(u64),
+    /// The tool itself gave the body up.
+    Abandoned,
+}
+
+impl BodyFault {
+    fn error(&self) -> WasiError {
+        match self {
+            Self::Denied(_) => WasiError::HttpRequestDenied,
+            Self::Size(bytes) => WasiError::HttpRequestBodySize(Some(*bytes)),
+            Self::Abandoned => WasiError::HttpProtocolError,
+        }
+    }
+}
+
+impl BodyVerdict {
+    /// What to tell the one who waits, when it was the body that went wrong.
+    pub(super) fn error(&self) -> Option<WasiError> {
+        self.0.get().map(BodyFault::error)
+    }
+}
+
+/// A body that goes out.
+pub(super) struct RequestBody {
+    inner: WasiBody,
+    watch: SecretWatch,
+    verdict: BodyVerdict,
+    reporter: Reporter,
+    sent_bytes: u64,
+    /// The limit, or the length that the request declares.
+    max_bytes: u64,
+    declared_bytes: Option<u64>,
+    trailers: Option<HeaderMap>,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// # Errors
+    /// What the body declares is too long, or is not what the body has.
+    pub(super) fn new(
+        inner: WasiBody,
+        declared_bytes: Option<u64>,
+        watch: SecretWatch,
+        limits: &EgressLimits,
+        reporter: Reporter,
+    ) -> Result<(Self, BodyVerdict), WasiError> {
+        let known = inner.size_hint().exact();
+        if let (Some(declared), Some(known)) = (declared_bytes, known)
+            && declared != known
+        {
+            // The upstream would take the next request for the rest of this body.
+            return Err(WasiError::HttpRequestBodySize(Some(known)));
+        }
+        let max_bytes = limits.max_request_body_bytes.get();
+        if let Some(too_long) = declared_bytes.or(known).filter(|&bytes| bytes > max_bytes) {
+            return Err(WasiError::HttpRequestBodySize(Some(too_long)));
+        }
+        let verdict = BodyVerdict::default();
+        let body = Self {
+            inner,
+            watch,
+            verdict: verdict.clone(),
+            reporter,
+            sent_bytes: 0,
+            max_bytes: declared_bytes.unwrap_or(max_bytes),
+            declared_bytes,
+            trailers: None,
+            ended: false,
+        };
+        Ok((body, verdict))
+    }
+
+    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        self.ended = true;
+        self.trailers = None;
+        if let BodyFault::Denied(reason) = &fault {
+            // Here, because the response can already be on its way.
+            self.reporter.report(reason.clone());
+        }
+        let error = fault.error();
+        // A body that failed has ended, so this is the only fault.
+        let _ = self.verdict.0.set(fault);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), BodyFault> {
+        self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
+        if self.sent_bytes > self.max_bytes {
+            return Err(BodyFault::Size(self.sent_bytes));
+        }
+        Ok(())
+    }
+
+    /// What comes before the end: nothing else may be missing or held back.
+    fn end(&mut self) -> Result<Bytes, BodyFault> {
+        self.ended = true;
+        if self
+            .declared_bytes
+            .is_some_and(|declared| declared != self.sent_bytes)
+        {
+            return Err(BodyFault::Size(self.sent_bytes));
+        }
+        self.watch.finish().map_err(BodyFault::Denied)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = WasiError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        let this = &mut *self;
+        // An empty chunk goes to nobody: a connection would keep each until its peer reads.
+        for _ in 0..MAX_EMPTY_CHUNKS {
+            if this.ended {
+                let trailers = this.trailers.take();
+                return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            let outcome = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                None => this.end(),
+                Some(Err(_)) => Err(BodyFault::Abandoned),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => this
+                        .count(chunk.len())
+                        .and_then(|()| this.watch.pass(chunk).map_err(BodyFault::Denied)),
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        let checked = refuse_forbidden(&trailers)
+                            .and_then(|()| this.watch.check_headers(&trailers));
+                        this.trailers = Some(trailers);
+                        checked.map_err(BodyFault::Denied).and_then(|()| this.end())
+                    }
+                },
+            };
+            match outcome {
+                Err(fault) => return this.fail(fault),
+                Ok(chunk) if chunk.is_empty() => {}
+                Ok(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let inner_ended = self.ended || self.inner.is_end_stream();
+        inner_ended && self.trailers.is_none() && self.watch.held_bytes() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.ended || self.watch.held_bytes() > 0 {
+            return SizeHint::default();
+        }
+        self.inner.size_hint()
+    }
+}
+
+/// A body that comes in.
+pub(super) struct ResponseBody {
+    inner: Incoming,
+    max_bytes: u64,
+    received_bytes: u64,
+    idle_timeout: Duration,
+    /// Runs only while someone waits for the upstream.
+    silence: Pin<Box<Sleep>>,
+    waiting: bool,
+    ended: bool,
+    /// Counts the exchange among the tool's until the body is done with.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ResponseBody {
+    pub(super) fn new(
+        inner: Incoming,
+        idle_timeout: Duration,
+        limits: &EgressLimits,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            inner,
+            max_bytes: limits.max_response_body_bytes.get(),
+            received_bytes: 0,
+            idle_timeout,
+            silence: Box::pin(tokio::time::sleep(idle_timeout)),
+            waiting: false,
+            ended: false,
+            _permit: permit,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = WasiError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let outcome = match Pin::new(&mut this.inner).poll_frame(context) {
+            Poll::Pending => {
+                if !this.waiting {
+                    this.waiting = true;
+                    let deadline = Instant::now() + this.idle_timeout;
+                    this.silence.as_mut().reset(deadline);
+                }
+                ready!(this.silence.as_mut().poll(context));
+                Some(Err(WasiError::ConnectionReadTimeout))
+            }
+            Poll::Ready(frame) => {
+                this.waiting = false;
+                frame.map(|frame| frame.map_err(|error| of_hyper(&error)))
+            }
+        };
+        let outcome = match outcome {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                this.received_bytes = this.received_bytes.saturating_add(bytes as u64);
+                if this.received_bytes > this.max_bytes {
+                    Some(Err(WasiError::HttpResponseBodySize(Some(
+                        this.received_bytes,
+                    ))))
+                } else {
+                    Some(Ok(frame))
+                }
+            }
+            other => other,
+        };
+        this.ended = !matches!(outcome, Some(Ok(_)));
+        Poll::Ready(outcome)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,200 @@
+//! Headers that belong to one connection and so to the host, in both directions.
+//! What a header means to an upstream is not its concern.
+
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
+use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wasmtime_wasi_http::Error as WasiError;
+
+use super::DenialReason;
+
+/// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
+const OWN_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tavora-host/", env!("CARGO_PKG_VERSION")));
+
+/// Whether a tool can neither send nor receive this header: it names the host,
+/// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
+pub fn is_forbidden(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    [
+        HOST,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        TE,
+        TRAILER,
+        EXPECT,
+    ]
+    .contains(name)
+        || matches!(text, "keep-alive" | "http2-settings")
+        || text.starts_with("proxy-")
+}
+
+/// Refuses headers or trailers of a tool with a forbidden one among them, rather
+/// than take it out: no tool can set it through its interface, so someone tries
+/// to get around it.
+pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
+    match headers.keys().find(|name| is_forbidden(name)) {
+        None => Ok(()),
+        Some(name) => Err(DenialReason::HeaderRefused {
+            header: name.as_str().to_owned(),
+        }),
+    }
+}
+
+/// Makes a tool's headers those of the request that goes out.
+pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReason> {
+    refuse_forbidden(headers)?;
+    // A compressed answer could carry a credential past the scrubber.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(USER_AGENT).or_insert(OWN_USER_AGENT);
+    Ok(())
+}
+
+/// Takes out of a response what was meant for this connection only.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+    let forbidden: Vec<HeaderName> = headers
+        .keys()
+        .filter(|n| is_forbidden(n))
+        .cloned()
+        .collect();
+    for name in forbidden {
+        headers.remove(name);
+    }
+}
+
+/// Dates a response that has no date, as whoever gets one has to (RFC 9110, section 6.6.1):
+/// a time in another header is then a duration.
+pub(super) fn date(headers: &mut HeaderMap) {
+    headers.entry(DATE).or_insert_with(|| {
+        HeaderValue::try_from(httpdate::fmt_http_date(std::time::SystemTime::now()))
+            .expect("a date is text")
+    });
+}
+
+/// The one length that a message declares.
+pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, WasiError> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let digits = value.as_bytes();
+    if values.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(WasiError::HttpProtocolError);
+    }
+    let length = value.to_str().ok().and_then(|digits| digits.parse().ok());
+    length.map(Some).ok_or(WasiError::HttpProtocolError)
+}
+
+/// The bytes of all names and values.
+pub(super) fn section_bytes(headers: &HeaderMap) -> u64 {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    bytes as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name: HeaderName = name.parse().expect("a name");
+            (name, value.parse::<HeaderValue>().expect("a value"))
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_refused_in_requests() {
+        for name in [
+            "Host",
+            "Connection",
+            "Keep-Alive",
+            "Transfer-Encoding",
+            "Upgrade",
+            "TE",
+            "Trailer",
+            "Expect",
+            "HTTP2-Settings",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "Proxy-Anything",
+        ] {
+            let mut headers = headers(&[("authorization", "Bearer x"), (name, "x")]);
+            assert_eq!(
+                prepare_request(&mut headers),
+                Err(DenialReason::HeaderRefused {
+                    header: name.to_lowercase()
+                })
+            );
+        }
+        let mut headers = headers(&[("authorization", "Bearer x"), ("accept-encoding", "gzip")]);
+        prepare_request(&mut headers).expect("allowed");
+        assert_eq!(headers["accept-encoding"], "identity");
+        assert_eq!(headers["authorization"], "Bearer x");
+    }
+
+    #[test]
+    fn every_request_says_who_asks() {
+        let mut silent = headers(&[("accept", "*/*")]);
+        prepare_request(&mut silent).expect("allowed");
+        let expected = format!("tavora-host/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(silent["user-agent"], expected);
+        let mut own = headers(&[("user-agent", "mine/1")]);
+        prepare_request(&mut own).expect("allowed");
+        assert_eq!(own["user-agent"], "mine/1");
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_taken_out_of_responses() {
+        let mut headers = headers(&[
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authenticate", "Basic"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+    }
+
+    #[test]
+    fn only_one_plain_length_counts() {
+        let length = |values: &[&str]| {
+            let pairs: Vec<_> = values.iter().map(|v| ("content-length", *v)).collect();
+            content_length(&headers(&pairs)).map_err(|_| ())
+        };
+        assert_eq!(length(&[]), Ok(None));
+        assert_eq!(length(&["12"]), Ok(Some(12)));
+        for bad in [
+            &["1", "1"][..],
+            &["+1"],
+            &["-1"],
+            &["1, 1"],
+            &["0x1"],
+            &[""],
+            &["99999999999999999999"],
+        ] {
+            assert_eq!(length(bad), Err(()), "{bad:?}");
+        }
+    }
+}

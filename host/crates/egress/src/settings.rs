@@ -1,0 +1,47 @@
+//! `[egress]` of the configuration.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::limit::EgressLimits;
+use tavora_trust::origin::Origin;
+use tavora_trust::{ConfigError, extra_ca_pem};
+
+/// `[egress]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressConfig {
+    /// Origins that may have private, loopback or otherwise internal addresses.
+    pub allow_private_origins: Vec<Origin>,
+    /// A PEM file of certificate authorities to trust besides the platform's, relative to this file.
+    pub extra_ca_file: Option<PathBuf>,
+    /// Timeouts and sizes of outbound requests.
+    pub limits: EgressLimits,
+}
+
+impl EgressConfig {
+    /// The same with what is in the file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn settings(&self) -> Result<EgressSettings, ConfigError> {
+        Ok(EgressSettings {
+            allow_private_origins: self.allow_private_origins.iter().cloned().collect(),
+            extra_ca_pem: extra_ca_pem(self.extra_ca_file.as_deref())?,
+            limits: self.limits,
+        })
+    }
+}
+
+/// What the operator decides about outbound traffic, for all tools.
+#[derive(Debug, Clone, Default)]
+pub struct EgressSettings {
+    /// The origins that may lead to addresses that are not public.
+    pub allow_private_origins: BTreeSet<Origin>,
+    /// Root certificates to trust beside the platform's, as PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// The limits.
+    pub limits: EgressLimits,
+}

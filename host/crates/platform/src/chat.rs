@@ -1,0 +1,75 @@
+//! Chat completions: the requests that the tool `llm-router` answers itself, each for one app.
+//!
+//! Who may ask, and over which paths, is the HTTP API's business.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use wasmtime_wasi_http::Error as WasiError;
+
+use super::Platform;
+use crate::dispatch::{AnswerBody, RunIdentity, Tools};
+use tavora_wasm::builtin::{MissingGuest, ROUTER};
+use tavora_wasm::limits::LimitHit;
+use tavora_wasm::tool::ToolFailure;
+
+/// Why a request got no answer from the tool that answers such requests.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The tool is not in this binary.
+    #[error(transparent)]
+    Missing(#[from] MissingGuest),
+    /// There is no room for another.
+    #[error("the host answers as many requests as {limit} allows; try again")]
+    Busy {
+        /// The limit's key in `tavora.toml`, with its section.
+        limit: &'static str,
+    },
+    /// A limit ended it.
+    #[error("the request was stopped: {0}")]
+    Limit(LimitHit),
+    /// The tool failed; the log has more.
+    #[error("the tool stopped unexpectedly")]
+    Failed,
+}
+
+impl Platform {
+    /// Lets the router of models' providers answer a request to one of its paths. The answer streams, without the secrets
+    /// that were released for it; it goes on as long as its body is read.
+    pub async fn complete_chat<B>(
+        &self,
+        identity: RunIdentity,
+        request: Request<B>,
+    ) -> Result<Response<AnswerBody>, ServeError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        let router = self.tools.get(ROUTER).ok_or(MissingGuest(ROUTER))?;
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
+            let limit = "limits.stream.max_concurrent";
+            self.metrics.limit_hit(limit);
+            return Err(ServeError::Busy { limit });
+        };
+        // What is wrong with the body is for its owner to tell.
+        let request = request.map(|body| {
+            body.map_err(|_| WasiError::HttpProtocolError)
+                .boxed_unsync()
+        });
+        let answer = self
+            .dispatch(Tools::new(), identity, None)
+            .serve(Arc::clone(router), request, turn)
+            .await;
+        answer.map_err(|failure| match failure {
+            ToolFailure::Limit(hit) => ServeError::Limit(hit),
+            ToolFailure::Busy(_) => ServeError::Busy {
+                limit: "limits.max_instances",
+            },
+            ToolFailure::Trapped(_) | ToolFailure::BadDescription(_) | ToolFailure::Unanswered => {
+                ServeError::Failed
+            }
+        })
+    }
+}

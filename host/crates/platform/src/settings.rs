@@ -1,0 +1,47 @@
+//! `[tools.NAME]` of the configuration, and all the sections that a platform is made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use vault_core::SecretName;
+
+use tavora_agents::AgentsConfig;
+use tavora_egress::{EgressConfig, Origin};
+use tavora_wasm::inspection::Digest;
+use tavora_wasm::limits::Limits;
+use tavora_wasm::tool::ToolName;
+use tavora_wasm::worker::WorkerConfig;
+
+/// The sections of the configuration that a platform is made of.
+#[derive(Clone, Copy)]
+pub struct PlatformConfig<'a> {
+    /// `[agents]`
+    pub agents: &'a AgentsConfig,
+    /// `[egress]`
+    pub egress: &'a EgressConfig,
+    /// `[limits]`
+    pub limits: &'a Limits,
+    /// `[worker]`
+    pub worker: &'a WorkerConfig,
+    /// `[tools]`
+    pub tools: &'a BTreeMap<ToolName, ToolConfig>,
+}
+
+/// `[tools.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
+    pub component: Option<PathBuf>,
+    /// `sha256:…` of the file; another one is refused.
+    pub digest: Option<Digest>,
+    /// The secrets that it may resolve.
+    pub secrets: Vec<SecretName>,
+    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
+    pub origins: Vec<Origin>,
+    /// Secrets that may be sent to these of its origins only.
+    pub bind: BTreeMap<SecretName, Vec<Origin>>,
+    /// What the component reads through `wasi:config/store`.
+    pub config: BTreeMap<String, String>,
+}

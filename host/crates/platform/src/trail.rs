@@ -1,0 +1,340 @@
+//! The audit entries that the host writes on its own: what it refused to release, what it refused to send, and what it
+//! took out of a tool's answer, who came to the page at `/admin`, and that the database was backed up or restored. Changes and releases are recorded by the vault itself.
+//!
+//! An entry holds names and origins, never a value, a path or a query.
+
+mod refusals;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use vault_core::audit::outcome;
+use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
+
+pub use refusals::Refusals;
+use tavora_egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
+use tavora_telemetry::Metrics;
+pub use tavora_wasm::tool::secrets::ReleaseLog;
+
+/// A tool's answer held a secret, and it was taken out.
+const LEAK_BLOCKED: &str = "leak.blocked";
+/// A tool wanted to send a request that the egress policy does not let out.
+const EGRESS_DENIED: &str = "egress.denied";
+/// A tool asked for a secret that it is not granted.
+const RELEASE_DENIED: &str = "release.denied";
+/// Somebody signed in to the page with the admin token.
+const SIGNED_IN: &str = "admin.signed_in";
+/// Somebody tried to, with something else.
+const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
+/// The operator signed out of the page.
+const SIGNED_OUT: &str = "admin.signed_out";
+/// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
+const DATABASE_COPIED: &str = "database.backed_up";
+/// The database is a backup that was restored: everything before this entry was, everything after it is new.
+const DATABASE_RESTORED: &str = "database.restored";
+/// Everything was moved here from another store: what is before this entry was recorded there.
+const PLATFORM_MOVED: &str = "platform.moved";
+
+/// Every action that the host records beside the vault's own.
+pub const ACTIONS: [&str; 9] = [
+    RELEASE_DENIED,
+    EGRESS_DENIED,
+    LEAK_BLOCKED,
+    SIGNED_IN,
+    SIGN_IN_REFUSED,
+    SIGNED_OUT,
+    DATABASE_COPIED,
+    DATABASE_RESTORED,
+    PLATFORM_MOVED,
+];
+
+/// Writes the entries of one run.
+pub(crate) struct Trail {
+    vaults: SecretVaults,
+    released: Arc<ReleasedSecrets>,
+    max_denials: usize,
+    /// By the name of the tool that asked.
+    denials: Mutex<HashMap<String, Denials>>,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Denials {
+    kept: Vec<EgressDenied>,
+    more: u64,
+}
+
+impl Trail {
+    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is counted.
+    pub(crate) fn new(
+        vaults: SecretVaults,
+        released: Arc<ReleasedSecrets>,
+        max_denials: usize,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            vaults,
+            released,
+            max_denials,
+            denials: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// A tool's answer held a secret, and it was taken out.
+    pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
+        self.metrics.leak_blocked(&context.tool);
+        let entry = context
+            .draft(LEAK_BLOCKED)
+            .about(Subject::new("secret", secret));
+        record(&self.vaults, entry).await;
+    }
+
+    /// Writes down what the egress policy refused to the context's tool since the last time.
+    pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
+        let denials = self.denials().remove(&context.tool);
+        let Denials { kept, more } = denials.unwrap_or_default();
+        for denied in kept {
+            let full = denied.origin.map(|origin| origin.to_string());
+            let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
+                // An origin is in lower case, whatever the value was in.
+                let names = self.released.scrubber_of_names();
+                names
+                    .scrub(&scrubbed(&self.released, origin))
+                    .text
+                    .into_owned()
+            });
+            // The address that a secret leads to is as secret.
+            let reason = if full.is_some_and(|full| full != origin) {
+                denied.reason.code().to_owned()
+            } else {
+                scrubbed(&self.released, &denied.reason.to_string())
+            };
+            tracing::warn!(tool = denied.tool, origin, reason, "a request was refused");
+            let mut entry = context
+                .draft(EGRESS_DENIED)
+                .about(Subject::new("origin", origin))
+                .outcome("denied")
+                .detail("reason", denied.reason.code());
+            if let DenialReason::SecretBoundElsewhere { name } = denied.reason {
+                entry = entry.detail("secret", name);
+            }
+            record(&self.vaults, entry).await;
+        }
+        if more > 0 {
+            let entry = context
+                .draft(EGRESS_DENIED)
+                .outcome("denied")
+                .detail("more", more);
+            record(&self.vaults, entry).await;
+        }
+    }
+
+    fn denials(&self) -> MutexGuard<'_, HashMap<String, Denials>> {
+        self.denials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EgressLog for Trail {
+    fn denied(&self, denied: &EgressDenied) {
+        self.metrics
+            .egress_denied(&denied.tool, denied.reason.code());
+        let mut by_tool = self.denials();
+        let denials = by_tool.entry(denied.tool.clone()).or_default();
+        if denials.kept.len() < self.max_denials {
+            denials.kept.push(denied.clone());
+        } else {
+            denials.more += 1;
+        }
+    }
+}
+
+#[async_trait]
+impl ReleaseLog for Trail {
+    async fn release_denied(&self, context: &ReleaseContext, secret: &str) {
+        let secret = scrubbed(&self.released, secret);
+        let entry = context
+            .draft(RELEASE_DENIED)
+            .about(Subject::new(
+                "secret",
+                secret.chars().take(255).collect::<String>(),
+            ))
+            .outcome("not_granted");
+        record(&self.vaults, entry).await;
+    }
+}
+
+/// How the operator came to the page, or left it.
+#[derive(Clone, Copy)]
+pub enum PageVisit {
+    SignedIn,
+    SignedOut,
+}
+
+/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the operator sees why.
+/// Who was refused is recorded by [`Refusals`].
+pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr, request_id: &str) {
+    let action = match visit {
+        PageVisit::SignedIn => SIGNED_IN,
+        PageVisit::SignedOut => SIGNED_OUT,
+    };
+    let entry = AuditDraft::new(&Caller::operator().in_request(request_id), action)
+        .outcome(outcome::OK)
+        .detail("peer", client.to_string());
+    record(vaults, entry).await;
+}
+
+/// The operator takes a backup. It is written before, so that the backup holds it too.
+pub fn database_copied(caller: &Caller) -> AuditDraft {
+    AuditDraft::new(caller, DATABASE_COPIED)
+}
+
+/// The database was restored from a backup whose audit ended as this report says.
+pub fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
+    ended_as(AuditDraft::new(caller, DATABASE_RESTORED), backup)
+}
+
+/// Everything was moved here from another kind of store, where the audit ended as this report says.
+pub fn platform_moved(
+    caller: &Caller,
+    source: &VerifyReport,
+    from: &'static str,
+    to: &'static str,
+) -> AuditDraft {
+    ended_as(AuditDraft::new(caller, PLATFORM_MOVED), source)
+        .detail("from", from)
+        .detail("to", to)
+        .detail("secrets", source.secrets)
+}
+
+fn ended_as(entry: AuditDraft, backup: &VerifyReport) -> AuditDraft {
+    let head = backup.head().map(|head| head.to_string());
+    let entry = entry
+        .detail("head", head)
+        .detail("entries", backup.entries)
+        .detail("findings", backup.findings_total);
+    let named = backup
+        .named()
+        .map(|chain| (chain.name.to_string(), Value::from(chain.head.to_string())));
+    let heads: Map<_, _> = named.collect();
+    match heads.is_empty() {
+        true => entry,
+        false => entry.detail("heads", heads),
+    }
+}
+
+/// A text that a tool made up, without the secrets that it may have put there.
+fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
+    released.scrubber().scrub(text).text.into_owned()
+}
+
+/// These entries tell what did not happen, so nothing waits on them but the log line if they cannot be written.
+async fn record(vaults: &SecretVaults, entry: AuditDraft) {
+    if let Err(error) = vaults.record(entry).await {
+        tracing::error!(%error, "an audit entry could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{AuditEntry, AuditQuery, SqliteOptions, SqliteStore};
+
+    use super::*;
+
+    const VALUE: &str = "canary-7f3d1c9ab2e84655";
+
+    /// The entries of `action` after `act`, oldest first.
+    async fn entries<F: AsyncFnOnce(&SecretVaults, Arc<ReleasedSecrets>, &ReleaseContext)>(
+        action: &str,
+        act: F,
+    ) -> Vec<AuditEntry> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = SqliteStore::open(folder.path().join("tavora.db"), SqliteOptions::default())
+            .expect("a new database opens");
+        let vaults = SecretVaults::open(Arc::new(store), None)
+            .await
+            .expect("a new database needs no KEK yet");
+        let app = vaults
+            .create_app(
+                &Caller::operator(),
+                "app".parse().expect("valid"),
+                None,
+                None,
+            )
+            .await
+            .expect("the first app");
+        let released = Arc::new(ReleasedSecrets::new());
+        released.add("key", VALUE, None);
+        let context = ReleaseContext::new(app.id, "mine", "sha256:0");
+        act(&vaults, released, &context).await;
+        let query = AuditQuery {
+            action: Some(action.to_owned()),
+            limit: Some(100),
+            ..AuditQuery::default()
+        };
+        let page = vaults.audit_entries(query).await.expect("readable");
+        let mut entries = page.entries;
+        entries.reverse();
+        entries
+    }
+
+    fn denied(origin: &str) -> EgressDenied {
+        EgressDenied {
+            app: "app".to_owned(),
+            tool: "mine".to_owned(),
+            origin: Some(origin.parse().expect("valid")),
+            reason: DenialReason::OriginNotGranted,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_origin_is_recorded_without_the_credential_in_it() {
+        let entries = entries("egress.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 10, Metrics::new());
+            trail.denied(&denied(&format!("https://{VALUE}.example")));
+            trail.write_denials(context).await;
+            trail.write_denials(context).await;
+        })
+        .await;
+        assert_eq!(entries.len(), 1);
+        let subject = entries[0].subject.as_ref().expect("an origin");
+        assert_eq!(subject.id, "https://[redacted:key].example");
+        assert_eq!(entries[0].detail["reason"], "origin_not_granted");
+    }
+
+    #[tokio::test]
+    async fn refusals_past_the_limit_are_counted_in_one_entry() {
+        let entries = entries("egress.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 2, Metrics::new());
+            for n in 0..5 {
+                trail.denied(&denied(&format!("https://n{n}.example")));
+            }
+            trail.write_denials(context).await;
+        })
+        .await;
+        assert_eq!(entries.len(), 3);
+        assert_eq!(
+            entries[1].subject.as_ref().expect("an origin").id,
+            "https://n1.example"
+        );
+        assert_eq!(entries[2].detail["more"], 3);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_not_granted_is_recorded_short_and_without_the_credential_in_it() {
+        let entries = entries("release.denied", async |vaults, released, context| {
+            let trail = Trail::new(vaults.clone(), released, 10, Metrics::new());
+            for name in [format!("my-{VALUE}-key"), "é".repeat(1000)] {
+                trail.release_denied(context, &name).await;
+            }
+        })
+        .await;
+        let id = |n: usize| &entries[n].subject.as_ref().expect("a secret").id;
+        assert_eq!(entries.len(), 2);
+        assert_eq!(id(0), "my-[redacted:key]-key");
+        assert_eq!(id(1), &"é".repeat(255));
+    }
+}

@@ -1,0 +1,19 @@
+//! What the host says of itself to those who run it: metrics, traces and logs.
+//!
+//! None of them ever holds a secret's value or name, or anything that an agent or a client made up: those are the
+//! audit's business.
+
+pub mod activity;
+pub mod http;
+pub mod log;
+pub mod metrics;
+mod own;
+pub mod request_id;
+mod settings;
+pub mod traces;
+pub mod walk;
+#[cfg(any(test, feature = "testing"))]
+pub mod written;
+
+pub use self::metrics::Metrics;
+pub use self::settings::{InvalidEndpoint, OtlpEndpoint, TelemetryConfig};

@@ -1,0 +1,35 @@
+//! Reading a component's file, of which no more is read than may be looked at.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc;
+
+use crate::guard;
+
+/// The file's bytes; of a longer one than `max_bytes`, one byte more, so that inspection says that it is too large.
+pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
+    let limit = u64::try_from(max_bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same of a file that the configuration lists: it gets credentials, so every user may not write to it.
+pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
+    // Without waiting: a pipe would be waited for.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    guard::check(path, &found).map_err(io::Error::other)?;
+    read(file, max_bytes)
+}

@@ -1,0 +1,52 @@
+//! Files and folders that decide what runs with credentials and where those go: the configuration, components, agents'
+//! files, the data. Whoever else can write there decides it too.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use vault_core::Rights;
+
+/// Every user can change what should be the operator's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} can be written by every user; `chmod go-w {0}` ends that", path.display())]
+pub struct WritableByAll {
+    /// The file or folder.
+    pub path: PathBuf,
+}
+
+/// Refuses what every user can write to, and tells once of what its group can.
+///
+/// # Errors
+/// Every user can write to it.
+pub fn check(path: &Path, found: &Metadata) -> Result<(), WritableByAll> {
+    let rights = Rights::of(found);
+    if rights.others_write(path) {
+        return Err(WritableByAll { path: path.into() });
+    }
+    if rights.group_writes() && rights.is_news(path) {
+        tracing::warn!(path = %path.display(), mode = rights.octal(), "its group can write to this, and so decides what runs with credentials");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_every_user_can_write_to_is_refused_and_a_groups_is_not() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        for (mode, is_fine) in [(0o644, true), (0o664, true), (0o646, false), (0o666, false)] {
+            set_permissions(file.path(), Permissions::from_mode(mode)).expect("our own");
+            let found = file.path().metadata().expect("it is there");
+            let checked = check(file.path(), &found);
+            assert_eq!(checked.is_ok(), is_fine, "{mode:o}");
+            if let Err(error) = checked {
+                assert!(error.to_string().contains("`chmod go-w /"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Which certificates the host trusts as a client, and what it says of a file that it cannot use.
+//!
+//! It knows no connection: upstreams, providers of keys, the database and the collector make their own.
+
+pub mod component_file;
+mod config_error;
+pub mod credential;
+pub mod guard;
+pub mod nearest;
+pub mod origin;
+mod roots;
+
+pub use self::config_error::ConfigError;
+pub use self::nearest::nearest;
+pub use self::roots::TrustError;
+pub use self::roots::{client_config, client_config_of, extra_ca_pem};

@@ -1,0 +1,284 @@
+//! `tavora:platform/secrets`: the one import that sets a trusted tool apart from everything an agent supplies.
+//!
+//! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was made for; the
+//! guest names a secret and nothing more. What a released value may be sent to is the egress policy's business.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracing::field::Empty;
+use vault_core::{
+    ReleaseContext, ReleaseError, Released, SealedSecret, SecretName, SecretValue, SecretVaults,
+};
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+use zeroize::Zeroize;
+
+use super::copied;
+use crate::bindings::ResolveError;
+use tavora_egress::{OpenedOrigins, Origin, ReleasedSecrets};
+use tavora_telemetry::{Metrics, activity};
+
+/// The interface's name, as components import it.
+const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
+
+/// What a tool may resolve, and what comes with it.
+#[derive(Clone, Debug)]
+pub struct SecretGrants {
+    /// The names.
+    pub names: Arc<[SecretName]>,
+    /// Secrets that may be sent to these origins only.
+    pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
+    /// Those among the names whose value is a URL: it opens its origin to the tool for the call, and goes nowhere else.
+    pub opens: Arc<[SecretName]>,
+}
+
+impl SecretGrants {
+    /// Nothing at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            names: Arc::new([]),
+            bind: Arc::default(),
+            opens: Arc::new([]),
+        }
+    }
+}
+
+/// Who is told of each secret that a tool asks for and is not granted, before the tool is.
+#[async_trait]
+pub trait ReleaseLog: Send + Sync {
+    /// A tool asked for a secret that it is not granted. The name may be anything that the tool made up.
+    async fn release_denied(&self, context: &ReleaseContext, secret: &str);
+}
+
+/// What becomes of the requests of one instance for what it is not granted.
+pub(crate) struct Denials {
+    log: Arc<dyn ReleaseLog>,
+    /// How often this call asked for it.
+    in_this_call: usize,
+    max_recorded: usize,
+}
+
+impl Denials {
+    /// Of one call, `max_recorded` are told to the log.
+    pub(crate) fn new(log: Arc<dyn ReleaseLog>, max_recorded: usize) -> Self {
+        Self {
+            log,
+            in_this_call: 0,
+            max_recorded,
+        }
+    }
+}
+
+/// What one trusted tool may resolve, for the one app that its store was made for.
+pub(crate) struct SecretsCapability {
+    vaults: SecretVaults,
+    context: ReleaseContext,
+    grants: SecretGrants,
+    released: Arc<ReleasedSecrets>,
+    opened: OpenedOrigins,
+    /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
+    in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
+    denials: Denials,
+    /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the instance goes.
+    lent: Vec<Arc<str>>,
+    metrics: Metrics,
+}
+
+impl SecretsCapability {
+    pub(crate) fn new(
+        vaults: SecretVaults,
+        context: ReleaseContext,
+        grants: SecretGrants,
+        released: Arc<ReleasedSecrets>,
+        opened: OpenedOrigins,
+        denials: Denials,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            vaults,
+            context,
+            grants,
+            released,
+            opened,
+            in_this_call: HashMap::new(),
+            denials,
+            lent: Vec::new(),
+            metrics,
+        }
+    }
+
+    /// Forgets what the last call released: the next one is authorised and audited afresh.
+    pub(crate) fn start_call(&mut self) {
+        self.in_this_call.clear();
+        self.denials.in_this_call = 0;
+        self.opened.close();
+        self.wipe_lent();
+    }
+
+    async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
+        self.wipe_lent();
+        let mut granted = self.grants.names.iter();
+        let Some(name) = granted.find(|granted| granted.as_str() == name) else {
+            self.note_denied(name).await;
+            return Err(ResolveError::NotGranted);
+        };
+        let name = name.clone();
+        let value = match self.in_this_call.get(&name) {
+            Some(sealed) => self.vaults.reopen(sealed).await,
+            None => self.release(&name).await,
+        };
+        value
+            .map(|value| self.lend(&value))
+            .map_err(|error| match error {
+                ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
+                ReleaseError::NotFound { .. } => ResolveError::NotFound,
+                ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
+            })
+    }
+
+    async fn note_denied(&mut self, name: &str) {
+        self.metrics.release_denied(&self.context.tool);
+        self.denials.in_this_call += 1;
+        if self.denials.in_this_call <= self.denials.max_recorded {
+            self.denials.log.release_denied(&self.context, name).await;
+        }
+    }
+
+    async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
+        let tool = &*self.context.tool;
+        let span = tracing::info_span!("secret_release", tool, outcome = Empty);
+        let work = self.vaults.release(&self.context, name);
+        let released = activity::observe(span, work, outcome_word, |outcome, took| {
+            self.metrics.release_ended(tool, outcome, took);
+        })
+        .await?;
+        let mut bound_to = bound_to(self.grants.bind.get(name), released.origins.as_deref());
+        if self.grants.opens.contains(name) {
+            bound_to = Some(self.open(name, released.value.expose(), bound_to));
+        }
+        for form in copied::sent_as(released.value.expose()) {
+            self.released.add(name.as_str(), form, bound_to.as_deref());
+        }
+        self.in_this_call.insert(name.clone(), released.sealed);
+        Ok(released.value)
+    }
+
+    /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives where it may go.
+    fn open(&self, name: &SecretName, url: &str, bound_to: Option<Vec<Origin>>) -> Vec<Origin> {
+        let Ok(origin) = Origin::of_url(copied::plain(url).trim()) else {
+            return Vec::new();
+        };
+        // Errors and refusals speak of origins: those are the secret in another form. A host alone is a word.
+        let with_port = Some(origin.authority()).filter(|authority| authority.contains(':'));
+        for form in with_port.into_iter().chain([origin.to_string()]) {
+            self.released.add(name.as_str(), &form, None);
+        }
+        if bound_to.is_some_and(|origins| !origins.contains(&origin)) {
+            return Vec::new();
+        }
+        self.opened.open(origin.clone());
+        vec![origin]
+    }
+
+    /// A copy that the runtime may read while it writes the value into the guest's memory.
+    fn lend(&mut self, value: &SecretValue) -> Arc<str> {
+        let lent: Arc<str> = Arc::from(copied::plain(value.expose()));
+        self.lent.push(Arc::clone(&lent));
+        lent
+    }
+
+    fn wipe_lent(&mut self) {
+        self.lent.retain_mut(|lent| match Arc::get_mut(lent) {
+            Some(text) => {
+                text.zeroize();
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+impl Drop for SecretsCapability {
+    fn drop(&mut self) {
+        self.wipe_lent();
+    }
+}
+
+/// How a release ended, for metrics and traces.
+fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(ReleaseError::NoVaultDesignated) => "no_vault_designated",
+        Err(ReleaseError::NotFound { .. }) => "not_found",
+        Err(ReleaseError::Unavailable { .. }) => "unavailable",
+    }
+}
+
+/// The only origins that a secret may go to: those that the operator's manifest and the vault's metadata both name.
+/// An entry of the metadata that is no origin opens nothing.
+fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
+    let metadata: Option<Vec<Origin>> = metadata.map(|origins| {
+        origins
+            .iter()
+            .filter_map(|origin| origin.parse().ok())
+            .collect()
+    });
+    match (manifest, metadata) {
+        (Some(manifest), Some(mut both)) => {
+            both.retain(|origin| manifest.contains(origin));
+            Some(both)
+        }
+        (Some(only), None) => Some(only.clone()),
+        (None, only) => only,
+    }
+}
+
+/// Adds the interface to `linker`. Written out instead of generated so that the value is lowered from memory
+/// that is wiped afterwards, not from a `String` that is merely freed.
+pub(crate) fn add_to_linker<T, F>(linker: &mut Linker<T>, capability: F) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+    F: for<'a> Fn(&'a mut T) -> &'a mut SecretsCapability + Copy + Send + Sync + 'static,
+{
+    linker.instance(INTERFACE)?.func_wrap_async(
+        "resolve",
+        move |mut store: StoreContextMut<'_, T>, (name,): (String,)| {
+            Box::new(async move {
+                let secrets = capability(store.data_mut());
+                Ok((secrets.resolve(&name).await,))
+            })
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_only_where_both_the_manifest_and_the_vault_let_it() {
+        let origin = |text: &str| text.parse::<Origin>().expect("valid");
+        let (a, b) = (origin("https://a.example"), origin("https://b.example"));
+        let manifest = vec![a.clone()];
+        let metadata = |origins: &[&str]| -> Vec<String> {
+            origins.iter().map(|&origin| origin.to_owned()).collect()
+        };
+        assert_eq!(bound_to(None, None), None);
+        assert_eq!(bound_to(Some(&manifest), None), Some(vec![a.clone()]));
+        for (manifest, metadata, both) in [
+            (None, metadata(&["https://b.example"]), vec![b]),
+            (None, metadata(&["no origin"]), vec![]),
+            (Some(&manifest), metadata(&["https://b.example"]), vec![]),
+            (Some(&manifest), metadata(&[]), vec![]),
+            (
+                Some(&manifest),
+                metadata(&["https://b.example", "https://a.example"]),
+                vec![a],
+            ),
+        ] {
+            assert_eq!(bound_to(manifest, Some(&metadata)), Some(both));
+        }
+    }
+}
