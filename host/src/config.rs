@@ -72,26 +72,14 @@ impl Config {
             message,
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        if let Some(StorageUrl::Sqlite(database)) = &mut config.storage.url {
-            *database = folder.join(&database);
-        }
-        let files = [
-            &mut config.agents.dir,
-            &mut config.egress.extra_ca_file,
-            &mut config.server.tls_cert_file,
-            &mut config.server.tls_key_file,
-            &mut config.worker.program,
-        ];
-        for file in files.into_iter().flatten() {
-            *file = folder.join(&file);
-        }
-        for key in config.kek.pkcs11.values_mut() {
-            key.module = folder.join(&key.module);
-        }
+        config.server.relative_to(folder);
+        config.storage.relative_to(folder);
+        config.kek.relative_to(folder);
+        config.agents.relative_to(folder);
+        config.egress.relative_to(folder);
+        config.worker.relative_to(folder);
         for tool in config.tools.values_mut() {
-            if let Some(component) = &mut tool.component {
-                *component = folder.join(&component);
-            }
+            tool.relative_to(folder);
         }
         Ok(config)
     }

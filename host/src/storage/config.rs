@@ -25,6 +25,13 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(StorageUrl::Sqlite(database)) = &mut self.url {
+            *database = folder.join(&database);
+        }
+    }
+
     /// Where the data is, for a host with this data folder.
     pub fn url_in(&self, data: &Path) -> StorageUrl {
         let embedded = || StorageUrl::Sqlite(data.join("tavora.db"));

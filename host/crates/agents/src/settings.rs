@@ -1,7 +1,7 @@
 //! `[agents]` of the configuration.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -15,6 +15,15 @@ pub struct AgentsConfig {
     pub max_agents: NonZeroUsize,
     /// The longest `agent.jsonc`.
     pub max_file_bytes: NonZeroU64,
+}
+
+impl AgentsConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(file) = &mut self.dir {
+            *file = folder.join(&file);
+        }
+    }
 }
 
 impl Default for AgentsConfig {

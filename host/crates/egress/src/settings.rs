@@ -1,7 +1,7 @@
 //! `[egress]` of the configuration.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -22,6 +22,13 @@ pub struct EgressConfig {
 }
 
 impl EgressConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(file) = &mut self.extra_ca_file {
+            *file = folder.join(&file);
+        }
+    }
+
     /// The same with what is in the file.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -28,6 +28,15 @@ pub struct KekConfig {
     pub pkcs11: BTreeMap<String, Pkcs11Config>,
     /// How long to wait for providers, and how long to remember what they said.
     pub limits: KekLimits,
+}
+
+impl KekConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        for key in self.pkcs11.values_mut() {
+            key.module = folder.join(&key.module);
+        }
+    }
 }
 
 /// What holds a key.

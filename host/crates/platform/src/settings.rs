@@ -1,7 +1,7 @@
 //! `[tools.NAME]` of the configuration, and all the sections that a platform is made of.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use vault_core::SecretName;
@@ -44,4 +44,13 @@ pub struct ToolConfig {
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     /// What the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
+}
+
+impl ToolConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(file) = &mut self.component {
+            *file = folder.join(&file);
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -63,6 +63,16 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        for file in [&mut self.tls_cert_file, &mut self.tls_key_file]
+            .into_iter()
+            .flatten()
+        {
+            *file = folder.join(&file);
+        }
+    }
+
     pub(super) fn shutdown_grace(&self) -> Duration {
         Duration::from_millis(self.shutdown_grace_ms)
     }

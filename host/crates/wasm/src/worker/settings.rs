@@ -1,6 +1,6 @@
 //! `[worker]` of the configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -11,4 +11,13 @@ pub struct WorkerConfig {
     /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
     /// `tavora-host`, or another program that calls [`run_if_asked`](super::run_if_asked), of the host's version.
     pub program: Option<PathBuf>,
+}
+
+impl WorkerConfig {
+    /// Resolves relative paths from the folder of the configuration.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(file) = &mut self.program {
+            *file = folder.join(&file);
+        }
+    }
 }
