@@ -179,7 +179,7 @@ fn no_route_waits_for_a_body_before_it_has_seen_a_credential() {
     }
     assert!(looked_at > 10, "{looked_at}");
 
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src/ui.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/crates/ui/src/lib.rs");
     let source = std::fs::read_to_string(source).expect("it is there");
     let quoted = source.split('"').skip(1).step_by(2);
     let routes: Vec<&str> = quoted.filter(|text| text.starts_with('/')).collect();

@@ -19,7 +19,7 @@ pub struct AgentsConfig {
 
 impl AgentsConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.dir {
             *file = folder.join(&file);
         }

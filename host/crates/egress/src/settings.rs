@@ -23,7 +23,7 @@ pub struct EgressConfig {
 
 impl EgressConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.extra_ca_file {
             *file = folder.join(&file);
         }

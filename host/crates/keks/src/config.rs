@@ -32,7 +32,7 @@ pub struct KekConfig {
 
 impl KekConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         for key in self.pkcs11.values_mut() {
             key.module = folder.join(&key.module);
         }

@@ -48,7 +48,7 @@ pub struct ToolConfig {
 
 impl ToolConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.component {
             *file = folder.join(&file);
         }

@@ -64,7 +64,7 @@ impl Default for ServerConfig {
 
 impl ServerConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         for file in [&mut self.tls_cert_file, &mut self.tls_key_file]
             .into_iter()
             .flatten()

@@ -15,7 +15,7 @@ pub struct WorkerConfig {
 
 impl WorkerConfig {
     /// Resolves relative paths from the folder of the configuration.
-    pub(crate) fn relative_to(&mut self, folder: &Path) {
+    pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.program {
             *file = folder.join(&file);
         }
