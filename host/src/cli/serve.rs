@@ -110,14 +110,20 @@ impl Serving {
         let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
         let router = api::router(api, (ui::ROOT, page));
         let signals = count_signals()?;
-        let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals, 2));
+        let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals.clone(), 2));
         print_line(&format!(
             "listening on {0} (/healthz, /readyz, /admin); Ctrl-C ends it, a second one at once",
             self.server.url()
         ))?;
         self.server.serve(router, stop, cut).await;
-        rotation.stop().await;
-        refusals.write_count().await;
+        let last_entries = async {
+            rotation.stop().await;
+            refusals.write_count().await;
+        };
+        tokio::select! {
+            () = last_entries => {}
+            () = told_to_stop(signals, 2) => {}
+        }
         Ok(())
     }
 }

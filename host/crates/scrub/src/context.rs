@@ -48,7 +48,8 @@ impl Context {
             Self::Text | Self::Name => false,
             Self::Json(walk) => {
                 walk.to(text, at);
-                !walk.in_string && text.get(at).is_some_and(|byte| byte.is_ascii_digit())
+                let is_of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.".contains(byte);
+                !walk.in_string && text.get(at).is_some_and(is_of_number)
             }
         }
     }
@@ -82,7 +83,7 @@ impl Walk {
     fn take(&mut self, byte: u8) {
         match byte {
             // No string of JSON has a line break; the next event begins anew.
-            b'\n' => (self.in_string, self.is_escaped) = (false, false),
+            b'\n' | b'\r' => (self.in_string, self.is_escaped) = (false, false),
             _ if self.is_escaped => self.is_escaped = false,
             b'\\' => self.is_escaped = self.in_string,
             b'"' if self.in_string => self.in_string = false,

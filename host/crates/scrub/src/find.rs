@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::bounds::MAX_NUMBER_BYTES;
 use super::context::Context;
 use super::pattern::{Found, Patterns, Place};
 use super::spelling::MAX_SPELLING_BYTES;
@@ -118,12 +119,13 @@ impl Scan {
             let is_number = self.context.is_number(text, place_at);
             if is_number {
                 let is_of_number = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
-                start -= text[passed..start]
-                    .iter()
-                    .rev()
+                let before = text[passed.min(start)..start].iter().rev();
+                start -= before
+                    .take(MAX_NUMBER_BYTES)
                     .take_while(is_of_number)
                     .count();
-                end += text[end..].iter().take_while(is_of_number).count();
+                let after = text[end..].iter().take(MAX_NUMBER_BYTES);
+                end += after.take_while(is_of_number).count();
                 if end == text.len() && more {
                     break start;
                 }

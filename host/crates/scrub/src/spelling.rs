@@ -186,7 +186,14 @@ fn escape(text: &[u8], first: u8, at: usize, depth: usize) -> Result<Spelled, Fa
             (b'\n', end) => Ok(Spelled::byte(b'\n', end)),
             (other, _) => Err(refused(other)),
         },
-        b'%' => hex_byte(text, at, depth),
+        b'%' => match ascii(text, at, depth) {
+            // As `escape` of JavaScript writes it.
+            Ok((b'u' | b'U', at)) => {
+                let (code, end) = hex(text, at, 4, depth)?;
+                character(code, end)
+            }
+            _ => hex_byte(text, at, depth),
+        },
         b'=' => match ascii(text, at, depth)? {
             (b'\n', end) => Ok(Spelled::nothing(end)),
             (b'\r', end) => match ascii(text, end, depth)? {
@@ -218,8 +225,25 @@ fn backslash(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
             (b'{', at) => braced(text, at, depth),
             _ => utf16(text, at, depth),
         },
+        b'0'..=b'7' => octal(kind, text, at, depth),
         other => Err(refused(other)),
     }
+}
+
+/// `\163`, as C, Python and shells write it: up to three digits.
+fn octal(first: u8, text: &[u8], mut at: usize, depth: usize) -> Result<Spelled, Failure> {
+    let mut code = digit(first, 8)?;
+    for _ in 0..2 {
+        let (byte, end) = match ascii(text, at, depth) {
+            Ok((byte @ b'0'..=b'7', end)) => (byte, end),
+            Err(Failure::Cut) => return Err(Failure::Cut),
+            _ => break,
+        };
+        code = code << 3 | digit(byte, 8)?;
+        at = end;
+    }
+    let byte = u8::try_from(code).map_err(|_| Failure::No)?;
+    Ok(Spelled::byte(byte, at))
 }
 
 /// `\u{1f600}`, as Rust and JavaScript write it.
@@ -269,9 +293,17 @@ fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     };
     let mut code: u32 = 0;
     for count in 0..=MAX_REFERENCE_DIGITS {
-        let (byte, end) = ascii(text, at, depth)?;
+        let (byte, end) = match ascii(text, at, depth) {
+            Err(Failure::No) if count > 0 => return character(code, at),
+            read => read?,
+        };
         match byte {
             b';' if count > 0 => return character(code, end),
+            // Readers take one without its end, too.
+            b'&' if count > 0 => return character(code, at),
+            _ if count > 0 && !begins_escape(byte) && digit(byte, radix).is_err() => {
+                return character(code, at);
+            }
             byte => {
                 code = code
                     .saturating_mul(radix)
@@ -363,7 +395,7 @@ pub(super) fn can_begin(text: &[u8]) -> bool {
     match first {
         b'+' | b'\\' => true,
         _ if begins_escape(next) => true,
-        b'%' => next.is_ascii_hexdigit(),
+        b'%' => next.is_ascii_hexdigit() || matches!(next, b'u' | b'U'),
         b'=' => next.is_ascii_hexdigit() || next == b'\n',
         b'&' => matches!(next, b'#' | b'a' | b'l' | b'g' | b'q'),
         _ => next == b'\n',

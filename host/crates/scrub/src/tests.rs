@@ -260,11 +260,27 @@ fn a_stream_of_json_has_a_text_where_a_number_was() {
     let text = r#"{"id":1234567890,"other":[1234567890],"short":1234567}"#;
     let expected = text.replace("1234567890", r#""[redacted:bot]""#);
     cut_anywhere(new, text, &expected);
+    let text = "data: \"x\rdata: {\"a\":1234567890}\r\r";
+    let expected_of_event = "data: \"x\rdata: {\"a\":\"[redacted:bot]\"}\r\r";
+    cut_anywhere(new, text, expected_of_event);
     // All of the number goes, as far as it has not passed already.
+    let text = r#"{"id":1234567890,"other":[1234567890],"short":1234567}"#;
     let text = text.replace("1234567890", "-51234567890.5e3");
     let mut stream = new();
     let out = [stream.push(Bytes::from(text)), stream.finish()].concat();
     assert_eq!(out, expected.as_bytes());
+    // A sign is a part of it, where the find is not.
+    let minus = Arc::new(Scrubber::new([(
+        "bot",
+        "bot-1234567:AAF-x0yZ1w2V3u4T5s6R7q8P9o",
+    )]));
+    let mut stream = StreamScrubber::of_json(minus);
+    let out = [
+        stream.push(Bytes::from_static(b"[-1234567]")),
+        stream.finish(),
+    ]
+    .concat();
+    assert_eq!(out, br#"["[redacted:bot]"]"#);
     cut_anywhere(
         new,
         r#"{"id":"no 1234567890"}"#,
@@ -323,6 +339,41 @@ fn a_stream_holds_back_nothing_that_cannot_become_a_secret() {
     assert_eq!(stream.push(Bytes::from_static(b"u.")), "sk-Plu.");
     assert_eq!(stream.push(Bytes::from_static(b" sk-Pl")), " ");
     assert_eq!(stream.finish(), "sk-Pl");
+}
+
+#[test]
+fn digits_without_end_are_looked_at_a_few_times_each() {
+    // Looked at once for each find, so many digits would take an hour.
+    let digits = format!("{{\"a\":{}}}", "12345678".repeat(500_000));
+    let scrubber = Arc::new(Scrubber::new([("pin", "12345678")]));
+    let mut stream = StreamScrubber::of_json(scrubber.clone());
+    let mut out = Vec::new();
+    for chunk in digits.as_bytes().chunks(70_000) {
+        out.extend_from_slice(&stream.push(Bytes::copy_from_slice(chunk)));
+        assert!(stream.held_bytes() <= scrubber.max_held_bytes());
+    }
+    out.extend_from_slice(&stream.finish());
+    assert!(!out.windows(8).any(|eight| eight == b"12345678"));
+}
+
+#[test]
+fn spellings_of_other_languages_are_read() {
+    let (secret, mut forms) = ("sk-proj-Xy7fQ2bM9v", vec![String::new(); 4]);
+    for byte in secret.bytes() {
+        forms[0] += &format!("\\{byte:03o}");
+        forms[1] += &format!("%u{byte:04x}");
+        forms[2] += &format!("&#{byte}");
+        forms[3] += &format!("&#x{byte:X}");
+    }
+    let scrubber = Arc::new(Scrubber::new([("key", secret)]));
+    for form in forms {
+        let text = format!("it is ({form})");
+        let new = || StreamScrubber::new(scrubber.clone());
+        cut_anywhere(new, &text, "it is ([redacted:key])");
+    }
+    for text in ["C:\\0137\\1", "%union %u", "a &#", "&#12", "\\9\\8"] {
+        assert_eq!(scrubber.scrub(text).text, text);
+    }
 }
 
 #[test]

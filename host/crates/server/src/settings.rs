@@ -161,7 +161,7 @@ impl Default for ServerLimits {
             max_header_bytes: 32_768,
             max_body_bytes: 1 << 20,
             max_stranger_body_bytes: 4 << 20,
-            max_stranger_body_bytes_per_peer: 512 << 10,
+            max_stranger_body_bytes_per_peer: 64 << 10,
             max_collected_bytes: 256 << 20,
             max_discarded_bytes: 8 << 20,
             discard_timeout_ms: 5_000,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::super::bounds::MAX_NUMBER_BYTES;
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Run};
 use super::super::spelling::MAX_SPELLING_BYTES;
 
@@ -69,7 +70,7 @@ impl Patterns {
         let symbols = runs.map(Run::len).chain(tokens).max();
         symbols.map_or(0, |symbols| {
             // The padding of base64, and what follows a token.
-            (symbols + 4) * (1 + MAX_GAP_CHARS) * MAX_SPELLING_BYTES
+            (symbols + 4) * (1 + MAX_GAP_CHARS) * MAX_SPELLING_BYTES + 2 * MAX_NUMBER_BYTES
         })
     }
 }

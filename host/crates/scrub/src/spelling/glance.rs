@@ -16,7 +16,10 @@ pub(in super::super) enum Glance {
 pub(in super::super) fn glance(text: &[u8], at: usize) -> Glance {
     match text[at] {
         b'+' => Glance::One(Spelled::byte(b' ', at + 1)),
-        b'%' => glance_at_digits(text, at + 1, 2),
+        b'%' => match text.get(at + 1) {
+            Some(b'u' | b'U') => Glance::Unknown,
+            _ => glance_at_digits(text, at + 1, 2),
+        },
         b'=' => match text.get(at + 1) {
             Some(b'\n') => Glance::Unknown,
             _ => glance_at_digits(text, at + 1, 2),
@@ -60,7 +63,7 @@ fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
                 other => other,
             }
         }
-        Some(b'u' | b'U') => Glance::Unknown,
+        Some(b'u' | b'U' | b'0'..=b'7') => Glance::Unknown,
         _ if can_go_on(text, at) => Glance::Unknown,
         _ => Glance::Plain,
     }
