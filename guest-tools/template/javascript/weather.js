@@ -1,8 +1,8 @@
-// Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own credential. Copy it,
-// and put your upstream in its place.
+// Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own
+// credential. Copy it, and put your upstream in its place.
 //
-// It keeps nothing between calls, and no text that the upstream wrote goes into an error. Where it may connect to is the
-// host's to decide: `fetch` goes through its egress policy.
+// The tool keeps nothing between calls, and no text of the upstream goes into an error. The host
+// decides where the tool may connect to: `fetch` goes through its egress policy.
 
 import { resolve } from 'tavora:platform/secrets@0.1.0';
 import { get as setting } from 'wasi:config/store@0.2.0-rc.1';
@@ -10,7 +10,7 @@ import { get as setting } from 'wasi:config/store@0.2.0-rc.1';
 // The name of the secret that this tool resolves.
 const SECRET = 'weather_api_key';
 
-// What `today` takes; `parse` checks the same.
+// The input of `today`. `parse` checks the same.
 const TODAY_SCHEMA = {
   type: 'object',
   properties: {
@@ -22,7 +22,7 @@ const TODAY_SCHEMA = {
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-// The words of the contract for each cause, so that people see the same ones for every tool.
+// The contract's words for each cause, so that people see the same ones for every tool.
 const REFUSALS = {
   'no-vault-designated': ['no_vault_designated', 'app has no vault designated'],
   'not-found': ['secret_not_found', `secret "${SECRET}" is not in the app's vault`],
@@ -104,7 +104,7 @@ async function get(url, key) {
   try {
     response = await fetch(url, { headers: { authorization: `Bearer ${key}` }, redirect: 'manual' });
   } catch {
-    // `fetch` does not tell why.
+    // `fetch` does not tell the reason.
     throw toolError(
       'upstream_unreachable',
       'the weather service cannot be reached, or the host does not let this tool send that; ' +
