@@ -1,4 +1,4 @@
-//! A short load run. `cargo xtask bench` makes a long one of the same.
+//! A short load run. `cargo xtask bench` makes a long one.
 
 use std::path::Path;
 use std::time::Duration;

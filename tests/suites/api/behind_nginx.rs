@@ -1,5 +1,5 @@
-//! The API through nginx as people set it up: bodies as long as they may be, refusals that are read, entity tags that
-//! nginx has made weak.
+//! The API through nginx as people set it up: bodies of the largest size, refusals that clients can
+//! read, and entity tags that nginx made weak.
 
 use serde_json::json;
 use tavora_tests::nginx::{Nginx, SENSIBLE};

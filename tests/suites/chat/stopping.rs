@@ -1,5 +1,5 @@
-//! The host stops while a model answers: whoever reads the stream hears that it is not whole, and nothing ends in the
-//! middle of HTTP.
+//! The host stops while a model answers. The reader of the stream learns that it is incomplete, and
+//! nothing ends in the middle of HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fixture::{CANARY, Chat, assert_refused, event, events, hello, hello_streamed};
 
-/// Longer than anything that is waited for here may take.
+/// Longer than any wait in these tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SHORT: &str = "[server]\nshutdown_grace_ms = 300\n";
@@ -21,7 +21,7 @@ fn terminate(chat: &Chat) {
     kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
 }
 
-/// A host whose provider gives these pieces of a stream and then nothing more, without an end.
+/// A host whose provider sends these pieces of a stream and then nothing more, without an end.
 async fn unending(config: &str, pieces: Vec<String>) -> Chat {
     Chat::configured(config, "", move |_| {
         let (feed, body) = unbounded();
@@ -29,14 +29,14 @@ async fn unending(config: &str, pieces: Vec<String>) -> Chat {
             let piece = Ok::<_, std::io::Error>(piece.clone());
             feed.unbounded_send(piece).expect("it is read");
         }
-        // Nobody closes what is never dropped.
+        // The sender is never dropped, so the stream is never closed.
         std::mem::forget(feed);
         events(Body::from_stream(body))
     })
     .await
 }
 
-/// The one event that the text is.
+/// Parses a text that is exactly one event.
 #[track_caller]
 fn only_event(text: &str) -> Value {
     let event = text

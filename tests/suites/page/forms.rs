@@ -1,4 +1,4 @@
-//! What forms may do, and what they must not: forged, stale, wrong and hostile ones.
+//! What forms may do and what they must not do: forged, stale, wrong and hostile ones.
 
 use serde_json::json;
 use tavora_tests::serving::Serving;
@@ -8,7 +8,7 @@ use super::visitor::{CANARY, Shop, Visitor, attribute, form_token, id_after, lea
 
 const HERE: (&str, &str) = ("origin", "http://localhost");
 
-/// Every change that the page offers, with what it needs.
+/// Every change that the page offers, with its fields.
 fn changes(shop: &Shop) -> Vec<(String, Vec<(&'static str, String)>)> {
     let Shop { app, vault } = shop;
     let field = |name: &'static str, value: &str| vec![(name, value.to_owned())];
@@ -36,7 +36,7 @@ fn changes(shop: &Shop) -> Vec<(String, Vec<(&'static str, String)>)> {
     ]
 }
 
-/// Everything that the pages show of the shop, but for the audit's entries and the tokens of forms.
+/// Everything that the pages show of the shop, except the audit's entries and the tokens of forms.
 fn state(visitor: &Visitor, shop: &Shop) -> String {
     let pages = [
         "/admin/apps",

@@ -1,4 +1,5 @@
-//! The two things that a stranger runs first: `tavora-host demo`, and the example that embeds the library.
+//! The two things that a newcomer runs first: `tavora-host demo`, and the example that embeds the
+//! library.
 
 use std::process::Command;
 

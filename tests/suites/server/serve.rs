@@ -1,4 +1,5 @@
-//! `tavora-host serve` as an operator runs it: the KEK, the admin token, the address, the limit of open files.
+//! `tavora-host serve` as an operator runs it: the KEK, the admin token, the address, the limit of
+//! open files.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -17,14 +18,14 @@ use tavora_tests::wire::{Answer, Request, connect};
 /// The admin token of [`configured`].
 pub const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
 
-/// `serve` on the data folder `.tavora` of `folder`, with these variables.
+/// Starts `serve` on the data folder `.tavora` of `folder`, with these variables.
 pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
     let mut command = host(folder);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Daemon::spawn(command.envs(variables.iter().copied()))
 }
 
-/// The same with a configuration and [`OWN_TOKEN`].
+/// Starts `serve` with a configuration and [`OWN_TOKEN`].
 pub fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tavora.toml"), text).expect("writable");
@@ -36,13 +37,13 @@ fn get(daemon: &Daemon, path: &str) -> Answer {
     daemon.send(&Request::new("GET", path))
 }
 
-/// The list of apps, which is the operator's to see.
+/// Asks for the list of apps, which only the operator may see.
 fn apps(daemon: &Daemon, token: &str) -> Answer {
     let request = Request::new("GET", "/api/admin/apps");
     daemon.send(&request.header("authorization", format!("Bearer {token}")))
 }
 
-/// Runs `serve` where it must refuse to start.
+/// Runs `serve` where it must refuse to start. Returns its message.
 fn refused(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> String {
     let ended = host(folder)
         .arg("serve")
@@ -147,7 +148,7 @@ fn it_starts_with_a_wrong_kek_and_names_the_one_that_is_needed() {
             .spawn()
             .expect("the binary starts");
         let mut stdin = child.stdin.take().expect("piped");
-        // Commands that read nothing may be gone already.
+        // Commands that read nothing may have ended already.
         let _ = stdin.write_all(b"value\n");
         drop(stdin);
         assert!(child.wait().expect("it ends").success(), "{arguments:?}");
@@ -269,7 +270,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
     trickling.set_read_timeout(pause).expect("not zero");
     let mut answer = [0; 1_024];
     let read = loop {
-        // Beyond the end it may be refused.
+        // Writing after the end may fail.
         let _ = trickling.write_all(b" ");
         match trickling.read(&mut answer) {
             Ok(read) => break read,
@@ -341,7 +342,7 @@ fn running_out_of_open_files_ends_waiting_connections_and_not_the_host() {
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert!(log.contains("no connection can be accepted"), "{log}");
-    // An error of the same kind again and again is not worth a line each time it could be tried.
+    // An error that repeats is not worth a line for each attempt.
     assert!(
         log.matches("no connection can be accepted").count() < 200,
         "{log}"
