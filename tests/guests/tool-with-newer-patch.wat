@@ -1,4 +1,4 @@
-;; what: A trusted tool that imports only old functions, from a newer patch of WASI than the host knows.
+;; what: A trusted tool that imports old functions from a newer patch of WASI than the host knows.
 ;; load-as: tool
 ;; expect: ok "quiet"
 ;; call: act {}

@@ -89,7 +89,10 @@ async function today(city) {
   }
 }
 
-/** At each call, and never kept: what was replaced or deleted a moment ago is not used again. */
+/**
+ * Resolves the secret at each call and never keeps it: a secret that was replaced or deleted a
+ * moment ago must not be used again.
+ */
 function credential() {
   try {
     return resolve(SECRET);
@@ -98,7 +101,7 @@ function credential() {
   }
 }
 
-/** One `GET`, with a bound on the answer; the host bounds the waits. */
+/** Sends one `GET`, with a bound on the size of the answer. The host bounds the waits. */
 async function get(url, key) {
   let response;
   try {
@@ -132,7 +135,7 @@ async function get(url, key) {
   return { status: response.status, body: new TextDecoder().decode(bytes) };
 }
 
-/** What `call` throws becomes the error of its result. */
+/** An error that `call` throws becomes the error of its result. */
 function toolError(code, message) {
   return Object.assign(new Error(message), { payload: { code, message } });
 }
