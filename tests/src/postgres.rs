@@ -188,7 +188,7 @@ impl Postgres {
     /// Starts it again after a stop or a kill, on its data and at its address, and waits until it
     /// answers.
     pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "it runs already");
+        assert!(self.process.is_none(), "the cluster is already running");
         let log = fs::File::options()
             .create(true)
             .append(true)

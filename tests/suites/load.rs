@@ -16,5 +16,8 @@ async fn nothing_acknowledged_is_lost_under_load() {
         .unwrap_or_else(|error| panic!("{error:?}"));
     println!("{report:#?}");
     let growth = report.growth_bytes();
-    assert!(growth <= GROWTH_MAX_BYTES, "it grew by {growth} bytes");
+    assert!(
+        growth <= GROWTH_MAX_BYTES,
+        "the host grew by {growth} bytes"
+    );
 }

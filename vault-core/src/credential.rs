@@ -334,7 +334,7 @@ mod tests {
 
     fn said(read: Result<Credential, CredentialError>) -> String {
         match read {
-            Ok(read) => panic!("{} characters were taken", read.text.len()),
+            Ok(read) => panic!("{} characters were accepted", read.text.len()),
             Err(error) => {
                 let said = format!("{error} {error:?}");
                 assert!(!said.contains("canary"), "{said}");

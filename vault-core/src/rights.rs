@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(found.has_others(), others, "{mode:o}");
             assert_eq!(found.group_writes(), group_writes, "{mode:o}");
             assert_eq!(found.others_write(file.path()), others_write, "{mode:o}");
-            assert!(found.is_ours(), "it was made here");
+            assert!(found.is_ours(), "this test made the file");
         }
     }
 

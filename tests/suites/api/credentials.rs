@@ -231,7 +231,7 @@ fn failed_authentication_is_throttled_and_a_right_key_still_passes() {
         .parse()
         .expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
-    assert_eq!(ask(&app.key).status, 200, "a right key always passes");
+    assert_eq!(ask(&app.key).status, 200, "a valid key always passes");
 }
 
 #[test]

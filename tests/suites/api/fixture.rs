@@ -127,11 +127,11 @@ pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
     let message = body["message"].as_str().unwrap_or_default();
     assert!(
         message.len() > 10 && !message.contains('\n'),
-        "no sentence: {shown}"
+        "the refusal has no sentence: {shown}"
     );
     assert!(
         !answer.text().contains(VALUE),
-        "the value comes back: {shown}"
+        "the refusal has the value: {shown}"
     );
     assert_eq!(
         answer.header("content-type"),

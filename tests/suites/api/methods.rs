@@ -66,7 +66,7 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
             is_refusal(&what, &answer, 405, "method_not_allowed");
             let allow = answer
                 .header("allow")
-                .unwrap_or_else(|| panic!("{what}: no Allow"));
+                .unwrap_or_else(|| panic!("{what}: the header Allow is missing"));
             let mut allowed: Vec<&str> = allow
                 .split(',')
                 .map(str::trim)

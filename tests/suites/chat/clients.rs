@@ -109,7 +109,7 @@ fn provider(seen: &Seen) -> Response<Body> {
             answer.headers_mut().insert("retry-after", header);
             answer
         }
-        other => panic!("{other:?} is not asked by these clients"),
+        other => panic!("these clients do not send {other:?}"),
     }
 }
 

@@ -180,7 +180,7 @@ impl Stream {
         while !self.head.ends_with("\r\n\r\n") {
             let read = self.reader.read_line(&mut self.head);
             let read = read.expect("a head comes");
-            assert_ne!(read, 0, "no more than {:?} came", self.head);
+            assert_ne!(read, 0, "only {:?} arrived", self.head);
         }
         &self.head
     }

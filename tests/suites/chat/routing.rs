@@ -131,7 +131,7 @@ async fn ollama_is_where_the_secret_says_and_without_a_key() {
     for place in [ollama.port(), moved.port()] {
         assert!(
             !log.contains(place),
-            "the secret's place is in the log: {log}"
+            "the log has the secret's address: {log}"
         );
     }
     let chat = bare.with(ollama);

@@ -42,7 +42,8 @@ fn only_event(text: &str) -> Value {
     let event = text
         .strip_prefix("data: ")
         .and_then(|it| it.strip_suffix("\n\n"));
-    serde_json::from_str(event.unwrap_or_else(|| panic!("no event: {text:?}"))).expect("JSON")
+    serde_json::from_str(event.unwrap_or_else(|| panic!("this is not one event: {text:?}")))
+        .expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +106,10 @@ async fn what_has_no_answer_yet_is_told_to_ask_again() {
         let asked = scope.spawn(|| chat.ask(&hello("gpt-4o")));
         let begun = Instant::now();
         while chat.upstream.seen().is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "nothing is asked");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no request reached the upstream"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         terminate(&chat);
@@ -127,7 +131,7 @@ async fn a_second_signal_cuts_a_stream_at_once() {
     while std::net::TcpStream::connect(chat.serving.address).is_ok() {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "it still listens"
+            "the host still listens"
         );
         std::thread::sleep(Duration::from_millis(10));
     }

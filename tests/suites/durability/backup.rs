@@ -122,14 +122,14 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|found| found == needle);
     assert!(holds(&kept) && !holds(&deleted) && !holds(freed));
     let value = fs::read(folder.path().join("old")).expect("the KEK");
-    assert!(!holds(value.trim_ascii()), "the key is in it");
+    assert!(!holds(value.trim_ascii()), "the backup holds the KEK");
     let names = fs::read_dir(folder.path()).expect("readable");
     let left = names.filter(|name| {
         let name = name.as_ref().expect("readable").file_name();
         let name = name.to_string_lossy().into_owned();
         name.starts_with("backups.db-") || name.starts_with(".tavora-copy")
     });
-    assert_eq!(left.count(), 0, "something stayed beside it");
+    assert_eq!(left.count(), 0, "temporary files are left");
 
     // The printed head is that of the copy, whose last entry is about the backup. The database
     // itself has that entry too.
@@ -150,7 +150,7 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     assert_eq!(
         fs::read(&file).expect("readable"),
         bytes,
-        "it was overwritten"
+        "the backup was overwritten"
     );
     let nowhere = folder.run(OLD, &["backup", "no/folder/b.db"]);
     assert_eq!(nowhere.status, 2, "{nowhere:?}");
@@ -338,7 +338,11 @@ fn an_older_schema_is_copied_as_it_is_and_migrated_when_it_is_restored() {
     }
     let made = folder.json(BOTH, &["backup", "older.db"]);
     assert_eq!(made["recorded"], false);
-    assert_eq!(version(folder.database()), older, "it was migrated");
+    assert_eq!(
+        version(folder.database()),
+        older,
+        "the backup migrated the database"
+    );
     assert_eq!(version(folder.path().join("older.db")), older);
     folder.ok(BOTH, &["restore", "--replace", "older.db"]);
     assert_eq!(version(folder.database()), newest);

@@ -90,7 +90,7 @@ async fn a_disk_that_turns_read_only_is_told_and_ends_without_a_restart() {
     let ready = || served.bounded(|| served.ask("GET", "/readyz"));
     let answers: Vec<Answer> = std::iter::repeat_with(ready).take(40).collect();
     unavailable(&answers[0]);
-    assert_eq!(answers[39].status, 200, "each of them tries once");
+    assert_eq!(answers[39].status, 200, "each request tries to write once");
     served.works_again("a", &last).await;
 }
 
@@ -151,7 +151,7 @@ async fn with_a_read_only_disk() {
     ] {
         let started = Instant::now();
         let refused = folder.run(OLD, arguments);
-        assert!(started.elapsed() < BOUND, "{arguments:?}: it hung");
+        assert!(started.elapsed() < BOUND, "{arguments:?}: the command hung");
         assert_eq!(refused.status, 1, "{refused:?}");
         assert!(
             refused.stderr.contains("read-only"),
@@ -201,7 +201,11 @@ impl Served {
     fn bounded(&self, ask: impl FnOnce() -> Answer) -> Answer {
         let started = Instant::now();
         let answer = ask();
-        assert!(started.elapsed() < BOUND, "it took {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < BOUND,
+            "the answer took {:?}",
+            started.elapsed()
+        );
         answer
     }
 
@@ -258,7 +262,10 @@ fn mounted(options: &str) -> tempfile::TempDir {
         .args(["-t", "tmpfs", "-o", options, "tmpfs"])
         .arg(folder.path())
         .status();
-    assert!(mount.expect("it starts").success(), "it cannot be mounted");
+    assert!(
+        mount.expect("it starts").success(),
+        "the disk cannot be mounted"
+    );
     folder
 }
 

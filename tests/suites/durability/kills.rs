@@ -84,7 +84,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
                         has_come = !host.is_running();
                     }
                 });
-                assert!(has_come, "it never came to the moment {moment}");
+                assert!(has_come, "the host never reached the moment {moment}");
                 site.ended(host);
             }
         }

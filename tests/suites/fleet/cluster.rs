@@ -83,7 +83,7 @@ fn what_was_committed_is_there_after_every_end() {
     let database = postgres.database();
     fill(&database);
     postgres.kill();
-    assert!(database.try_query(WHO).is_err(), "it was killed");
+    assert!(database.try_query(WHO).is_err(), "the cluster was killed");
     postgres.start_again();
     assert_eq!(rows(&database), "1");
     assert!(postgres.log().contains("was not properly shut down"));
@@ -105,7 +105,7 @@ fn what_is_paused_answers_later() {
     std::thread::scope(|scope| {
         let answer = scope.spawn(|| database.query(WHO));
         std::thread::sleep(Duration::from_millis(300));
-        assert!(!answer.is_finished(), "it is paused");
+        assert!(!answer.is_finished(), "the cluster is paused");
         postgres.resume();
         assert_eq!(answer.join().unwrap(), "admin");
     });

@@ -280,7 +280,10 @@ fn begun(folder: &Folder, to: &str, has_begun: impl Fn() -> bool) -> Child {
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !has_begun() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the move ended too early"
+        );
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(2));
     }

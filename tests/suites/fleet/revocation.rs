@@ -230,7 +230,7 @@ impl Trial {
         while !self.shown.lock().unwrap().values().any(|it| *it == newest) {
             assert!(
                 began.elapsed() < PATIENCE,
-                "it does not recover: {}",
+                "host b does not recover: {}",
                 self.pair.b.log()
             );
             thread::sleep(Duration::from_millis(1));
@@ -368,7 +368,10 @@ async fn a_host_that_was_cut_off_gives_nothing_old() {
         trial.check();
         in_order(&database);
         let asked = trial.asked.lock().unwrap();
-        assert!(asked.iter().any(|it| it.status == 503), "it was cut off");
+        assert!(
+            asked.iter().any(|it| it.status == 503),
+            "host b reported that it was cut off"
+        );
         let longest = asked.iter().map(|it| it.ended - it.began).max().unwrap();
         // A host waits for the database twice, for the key and for the secret, which takes 12 s.
         report("the longest that anybody waited for an answer", longest);

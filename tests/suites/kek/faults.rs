@@ -205,7 +205,7 @@ async fn repetitions_wait_and_a_pause_asks_nothing() {
     assert_eq!(
         proxy.requests("encrypt"),
         asked,
-        "it was asked in the pause"
+        "the provider was asked during the pause"
     );
     until("is asked after the pause", async || {
         works(&keyring).await.is_ok()

@@ -53,7 +53,7 @@ pub fn expect(keyring: &Keyring, outcome: Result<(), KekError>, trouble: KekTrou
     let said = error.to_string();
     assert!(
         matches!(error, KekError::Provider { trouble: found, .. } if found == trouble),
-        "{trouble:?} was expected: {error:?}"
+        "expected {trouble:?}, found {error:?}"
     );
     let kek_id = keyring.primary().kek_id().to_string();
     assert!(

@@ -46,7 +46,7 @@ async fn transit_keys_keep_the_contract() {
     let keyring = keyring(&config, &[]);
     let keks = keks(&keyring);
     let [first, second, third] = keks[..] else {
-        panic!("three keys")
+        panic!("the keyring does not have three keys")
     };
     // Another version is another key, and so is another name.
     conformance::check(first, second).await;
@@ -216,7 +216,7 @@ async fn an_approle_whose_secret_id_logs_in_once_renews_its_token() {
         &json!({}),
     );
     let tokens = used_for(&bao, &keyring, Duration::from_secs(8)).await;
-    assert_eq!(tokens, 1, "one login, and renewed since");
+    assert_eq!(tokens, 1, "one login is renewed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -628,7 +628,7 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
             )
         })
         .await;
-        assert_eq!(result, r#""fine""#, "events as {kind}");
+        assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
     for content in [json!("fine"), json!({ "type": "text", "text": "fine" })] {
         let shown = content.clone();

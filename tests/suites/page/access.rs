@@ -194,7 +194,7 @@ fn signing_in_gives_a_new_session_in_a_cookie_that_scripts_and_other_sites_do_no
     );
     assert!(
         !visitor.cookies().contains(&planted),
-        "the session is one that somebody else chose"
+        "the session id is the planted one"
     );
 
     let behind_proxy = Serving::start("[admin]\nhttps_in_front = true\n");

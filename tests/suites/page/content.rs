@@ -14,7 +14,7 @@ use super::visitor::{CANARY, Shop, Visitor, id_after, leads_to};
 fn section<'a>(page: &'a str, start: &str) -> &'a str {
     let (_, rest) = page
         .split_once(start)
-        .unwrap_or_else(|| panic!("no {start} in {page}"));
+        .unwrap_or_else(|| panic!("{start} is not in {page}"));
     rest.split("</section>")
         .next()
         .expect("a split has a first part")
@@ -50,7 +50,7 @@ fn an_api_key_is_shown_once_works_and_can_be_revoked() {
     let id = id_after(&operator.page(&keys), &format!("{keys}/"));
     let revoke = format!("{keys}/{id}/revoke");
     assert!(operator.page(&revoke).contains("Revoke the API key"));
-    assert_eq!(works(), 200, "asking is not revoking");
+    assert_eq!(works(), 200, "the question alone must not revoke the key");
     // Keys are listed oldest first. The second one never expires.
     let page = operator.page(&keys);
     let ids: Vec<String> = page
@@ -66,7 +66,7 @@ fn an_api_key_is_shown_once_works_and_can_be_revoked() {
     assert_eq!(
         operator.answers().matches(&key).count(),
         1,
-        "it was in one answer"
+        "the key must be in exactly one answer"
     );
     let (_, log) = serving.stop();
     assert!(!log.contains(&key));

@@ -126,7 +126,7 @@ fn a_value_is_in_no_answer_and_no_log() {
         assert!(answer.text().contains("Mistake:"), "{}", answer.text());
         assert!(
             answer.text().contains(&format!("value=\"{name}\"")),
-            "the name is kept"
+            "the form lost the name"
         );
     }
     let page = shop.secret();
@@ -154,10 +154,10 @@ fn a_value_is_in_no_answer_and_no_log() {
     }
     let answers = operator.answers();
     assert!(answers.contains("brave_api_key") && answers.contains("was stored as version 1"));
-    assert!(!answers.contains("canary-"), "a value was answered");
+    assert!(!answers.contains("canary-"), "an answer has a value");
     assert!(
         !answers.contains(&serving.admin_token),
-        "the admin token was answered"
+        "an answer has the admin token"
     );
     let (_, log) = serving.stop();
     assert!(!log.contains("canary-"), "{log}");

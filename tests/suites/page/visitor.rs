@@ -167,7 +167,7 @@ pub fn form_token(page: &str) -> String {
 pub fn attribute(page: &str, before: &str) -> String {
     let (_, rest) = page
         .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {page}"));
+        .unwrap_or_else(|| panic!("{before} is not in {page}"));
     rest.split('"')
         .next()
         .expect("a split has a first part")

@@ -67,7 +67,7 @@ async fn it_is_in_no_file_no_log_and_no_output() {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
         assert!(ended.stdout.contains("[redacted:brave_api_key]"), "{ended:?}");
-        assert!(ended.stderr.contains(" DEBUG "), "the log is not talkative: {ended:?}");
+        assert!(ended.stderr.contains(" DEBUG "), "the log is not verbose: {ended:?}");
         keep(&talkative, ended);
         for arguments in [&["audit", "tail", "-n", "1000", "--json"][..], &["secret", "list", "--json"], &["kek", "status"], &["tool", "list", "--json"]] {
             keep(arguments, run(path, arguments));

@@ -273,7 +273,7 @@ fn the_app_is_that_of_the_option_the_variable_or_the_folder() {
     assert!(!is_shop(vaults(&["--app", "second"], None)));
     let unknown = run(path, &["app", "use", "third"]);
     assert_eq!(unknown.status, 2, "{unknown:?}");
-    assert!(is_shop(vaults(&[], None)), "what was remembered stays");
+    assert!(is_shop(vaults(&[], None)), "the remembered app must stay");
 
     std::fs::write(path.join(".tavora/app"), "gone\n").expect("writable");
     let gone = vaults(&[], None);

@@ -31,7 +31,7 @@ fn the_demo_passes_every_check() {
     assert_eq!(
         std::fs::read_dir(folder.path()).expect("readable").count(),
         0,
-        "it left something behind"
+        "the demo left files behind"
     );
 }
 

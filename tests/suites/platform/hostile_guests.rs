@@ -125,7 +125,7 @@ fn refusal(case: &Case, inspected: Result<Inspection, NotAComponent>) -> String 
     inspected
         .unwrap_or_else(|fault| panic!("{}: {fault}", case.name))
         .refusal_for(case.load_as)
-        .unwrap_or_else(|| panic!("{} was let through", case.name))
+        .unwrap_or_else(|| panic!("inspection accepted {}", case.name))
         .to_string()
 }
 

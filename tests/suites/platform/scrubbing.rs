@@ -41,7 +41,7 @@ async fn every_form_in_a_result_is_taken_out_and_audited() {
             result.contains("[redacted:brave_api_key]"),
             "{form}: {result}"
         );
-        assert!(!result.contains(&form), "{form} is still there");
+        assert!(!result.contains(&form), "{form} was not removed");
         let entries = fixture
             .vaults()
             .audit_entries(AuditQuery {

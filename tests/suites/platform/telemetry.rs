@@ -253,7 +253,7 @@ async fn a_trace_leads_from_the_request_to_the_upstream() {
     for (_, span) in &spans {
         assert!(
             span.events.is_empty(),
-            "lines of the log are not exported: {span:?}"
+            "lines of the log were exported: {span:?}"
         );
     }
     for batch in seen.collector.batches() {

@@ -33,7 +33,10 @@ async fn the_page_for_authors_works_word_by_word() {
     author.copy();
     author.run("cargo xtask tool");
     let inspected = author.run("tool inspect");
-    assert_eq!(inspected.status, 3, "it needs trust: {inspected:?}");
+    assert_eq!(
+        inspected.status, 3,
+        "a trusted tool must be reported as such: {inspected:?}"
+    );
     share_component_cache(&author.folder().join(".tavora"));
     let tried = author.run("python3 upstream.py");
     let (stdout, stderr) = (tried.stdout.as_str(), tried.stderr.as_str());

@@ -167,7 +167,7 @@ fn eventually(holds: impl Fn() -> bool) {
     while !holds() {
         assert!(
             started.elapsed() < Duration::from_secs(120),
-            "it never holds"
+            "the condition never holds"
         );
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -54,7 +54,11 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
     // These connections were answered and showed no credential, so the new one need not wait for
     // displace_after_ms.
     assert!(served.get("/").await.ends_with("hello"));
-    assert_eq!(rest(&mut held[0]).await, "", "the oldest was not closed");
+    assert_eq!(
+        rest(&mut held[0]).await,
+        "",
+        "the oldest connection was not closed"
+    );
     // The other connections still work.
     held[2]
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -97,7 +101,11 @@ async fn one_peer_with_many_connections_keeps_no_other_out() {
     let last = crowd.last_mut().expect("thirty");
     last.write_all(GET).await.expect("it reads");
     assert!(answer(last).await.ends_with("hello"));
-    assert_eq!(rest(&mut crowd[3]).await, "", "it was not turned away");
+    assert_eq!(
+        rest(&mut crowd[3]).await,
+        "",
+        "the connection was not turned away"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +136,11 @@ async fn a_connection_that_waits_for_its_body_gives_way() {
         silent.push(stream);
     }
     assert!(served.get("/").await.ends_with("hello"));
-    assert_eq!(rest(&mut silent[0]).await, "", "the oldest was not closed");
+    assert_eq!(
+        rest(&mut silent[0]).await,
+        "",
+        "the oldest connection was not closed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +166,11 @@ async fn whoever_showed_a_credential_keeps_the_place_before_strangers() {
     for _ in 0..3 {
         assert!(served.get("/").await.ends_with("hello"));
     }
-    assert_eq!(rest(&mut held[1]).await, "", "the stranger was not closed");
+    assert_eq!(
+        rest(&mut held[1]).await,
+        "",
+        "the stranger's connection was not closed"
+    );
     for known in [0, 2] {
         held[known].write_all(GET).await.expect("it reads");
         assert!(answer(&mut held[known]).await.ends_with("hello"));
@@ -176,10 +192,13 @@ async fn a_new_connection_waits_where_all_are_busy() {
     sleep(Duration::from_millis(200)).await;
     assert!(
         waiting.iter().all(|it| !it.is_finished()),
-        "it waited for none"
+        "a request did not wait for a place"
     );
     slow.let_go();
-    assert!(answer(&mut busy).await.ends_with("done"), "it was cut");
+    assert!(
+        answer(&mut busy).await.ends_with("done"),
+        "the busy connection was cut"
+    );
     for waiting in waiting {
         assert!(waiting.await.expect("no panic").ends_with("hello"));
     }
@@ -260,7 +279,7 @@ async fn a_client_that_does_not_answer_pings_is_cut() {
     rest(&mut stream).await;
     assert!(
         begun.elapsed() >= Duration::from_millis(400),
-        "it was cut too soon"
+        "the connection was cut too soon"
     );
 }
 

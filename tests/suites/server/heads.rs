@@ -26,7 +26,7 @@ async fn trickle(stream: &mut tokio::net::TcpStream, text: &str) -> Duration {
         }
         sleep(Duration::from_millis(40)).await;
     }
-    panic!("all of it was read");
+    panic!("the whole head was read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn an_idle_connection_has_a_time_of_its_own_and_its_next_head_too() {
     assert_eq!(rest(&mut stream).await, "");
     assert!(
         begun.elapsed() >= Duration::from_millis(600),
-        "cut too soon"
+        "the connection was cut too soon"
     );
 }
 

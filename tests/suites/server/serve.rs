@@ -119,7 +119,11 @@ fn it_starts_without_a_kek_and_says_so_and_never_takes_the_file_of_dev() {
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["code"], "secret_vaults_disabled");
     daemon.signal(Signal::SIGHUP);
-    assert_eq!(get(&daemon, "/healthz").status, 200, "a hangup ended it");
+    assert_eq!(
+        get(&daemon, "/healthz").status,
+        200,
+        "SIGHUP ended the host"
+    );
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert_eq!(
@@ -187,7 +191,7 @@ fn the_admin_token_is_made_once_for_its_owner_and_never_printed() {
     assert_eq!(apps(&daemon, &token.replace(['a', 'b'], "c")).status, 401);
     let (_, log) = daemon.stop();
     assert!(log.contains("made an admin token in .tavora/admin-token"));
-    assert!(!log.contains(&token[4..]), "it was printed");
+    assert!(!log.contains(&token[4..]), "the log has the token");
 
     let again = serve(path, &[]);
     assert_eq!(apps(&again, token).status, 200);
@@ -195,7 +199,11 @@ fn the_admin_token_is_made_once_for_its_owner_and_never_printed() {
 
     let daemon = serve(path, &[("TAVORA_ADMIN_TOKEN", OWN_TOKEN)]);
     assert_eq!(apps(&daemon, OWN_TOKEN).status, 200);
-    assert_eq!(apps(&daemon, token).status, 401, "the file opens it still");
+    assert_eq!(
+        apps(&daemon, token).status,
+        401,
+        "the file's token is still accepted"
+    );
 }
 
 #[test]
@@ -242,7 +250,10 @@ fn two_hosts_on_one_address_are_an_error_that_says_what_to_do() {
         "error: cannot listen on {address}: Address already in use (os error 98); choose another with --listen\n"
     );
     assert_eq!(error, expected);
-    assert!(!other.path().join(".tavora").exists(), "something was made");
+    assert!(
+        !other.path().join(".tavora").exists(),
+        "the data folder was made"
+    );
     assert_eq!(get(&daemon, "/healthz").status, 200);
 }
 

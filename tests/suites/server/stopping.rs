@@ -156,7 +156,10 @@ fn a_host_that_leaves_says_so_and_still_takes_requests() {
     daemon.signal(Signal::SIGTERM);
     let begun = Instant::now();
     while readiness(&daemon) != draining {
-        assert!(begun.elapsed() < PATIENCE, "it does not leave");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the host does not begin to stop"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(daemon.send(&Request::new("GET", "/healthz")).status, 200);

@@ -460,7 +460,11 @@ fn a_scrape_counts_nothing_while_the_last_count_is_young() {
     assert_eq!(rows(&serving).as_deref(), Some("1"));
     store(&serving, &["two", "three"]);
     for _ in 0..20 {
-        assert_eq!(rows(&serving).as_deref(), Some("1"), "a scrape counted");
+        assert_eq!(
+            rows(&serving).as_deref(),
+            Some("1"),
+            "a scrape counted the rows anew"
+        );
     }
     drop(serving);
     let serving = Serving::start("[server.limits]\nkek_counts_max_age_ms = 1\n");

@@ -143,7 +143,7 @@ fn what_is_wrong_with_the_files_is_said() {
             .expect("valid")
             .server;
         match Tls::load(&config) {
-            Ok(_) => panic!("it was taken"),
+            Ok(_) => panic!("the files were accepted"),
             Err(error) => {
                 let path = format!("{}/", folder.path().display());
                 (error.to_string().replace(&path, ""), folder)

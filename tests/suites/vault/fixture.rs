@@ -126,7 +126,7 @@ impl Platform {
     pub fn path(&self) -> PathBuf {
         match &self.home {
             Home::Folder(folder) => folder.path().join("vault.db"),
-            Home::Database(_) => panic!("it is no file"),
+            Home::Database(_) => panic!("the database is no file"),
         }
     }
 

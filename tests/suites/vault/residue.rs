@@ -94,7 +94,7 @@ async fn constant_writing_does_not_keep_old_ciphertext() {
     platform.put("A", "w").await;
     let deadline = Instant::now() + Duration::from_secs(10);
     while platform.files_hold(&payload[2..]) {
-        assert!(Instant::now() < deadline, "still there");
+        assert!(Instant::now() < deadline, "the ciphertext is still there");
         platform.put("B", "x").await;
     }
 }

@@ -491,7 +491,10 @@ async fn nobody_writes_to_the_source_while_it_is_moved() {
     )
     .await;
     assert!(outcome.is_ok());
-    assert_eq!(tried, 2, "while rows are moved, and while they are checked");
+    assert_eq!(
+        tried, 2,
+        "one stop while rows are moved, and one while they are checked"
+    );
     assert_eq!(dump(&path), before);
 }
 

@@ -165,7 +165,11 @@ mod tests {
         assert!(parsed.is_initialised);
         assert_eq!(parsed.imports, Some(names(&["a:b/c"])));
         let nothing = task(&["in", "out"]).expect("parses");
-        assert_eq!(nothing.imports, Some(names(&[])), "none is not any");
+        assert_eq!(
+            nothing.imports,
+            Some(names(&[])),
+            "no allowed import is not the same as any import"
+        );
         let any = task(&["in", "out", "--any-import"]).expect("parses");
         assert_eq!(any.imports, None);
         for wrong in [

@@ -94,7 +94,7 @@ impl Site {
         let host = Daemon::try_spawn(&mut command);
         self.check();
         match (&host, deadly) {
-            (None, None) => panic!("it does not start after {} kills", self.rounds),
+            (None, None) => panic!("the host does not start after {} kills", self.rounds),
             (None, Some(_)) => self.rounds += 1,
             (Some(_), _) => {}
         }
@@ -150,7 +150,7 @@ impl Site {
         let (status, log) = host.wait();
         assert!(
             status.code().is_none(),
-            "it was to be killed: {status}\n{log}"
+            "the host was not killed: {status}\n{log}"
         );
         assert!(!log.contains("panicked"), "{log}");
         self.rounds += 1;

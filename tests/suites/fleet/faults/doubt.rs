@@ -80,13 +80,17 @@ fn what_only_the_primary_has_is_not_acknowledged() {
     primary.kill();
     site.relays[0].reset();
     primary.start_again();
-    assert_eq!(site.entries("secret.put"), before + 1, "it was committed");
+    assert_eq!(
+        site.entries("secret.put"),
+        before + 1,
+        "the put was committed"
+    );
     site.relays[0].pass();
     wait_until("waits again", || put.is_finished() || is_waiting(&site));
-    assert!(!put.is_finished(), "the standby has nothing of it");
+    assert!(!put.is_finished(), "the standby does not have the commit");
     site.relays[0].reset();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!put.is_finished(), "the standby has nothing of it");
+    assert!(!put.is_finished(), "the standby does not have the commit");
     standby.resume();
     let put = put.join().unwrap();
     was_done_once(&mut site, "doubtful", &put, before);

@@ -30,7 +30,7 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
     };
     assert!(
         !format!("{outcome:?}").contains(CANARY),
-        "{}: the credential came out",
+        "{}: the credential leaked",
         case.name
     );
     outcome
@@ -83,12 +83,12 @@ async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
         let identity = AgentRun::new(fixture.app.id, "").identity;
         outcome = Some(platform.call_tool(identity, TOOL, operation, input).await);
     }
-    match outcome.unwrap_or_else(|| panic!("{} was loaded and has no call", case.name)) {
+    match outcome.unwrap_or_else(|| panic!("{} was loaded, but its file has no call", case.name)) {
         Ok(json) => Outcome::Ok(serde_json::from_str(&json).expect("an answer is JSON")),
         Err(error) => {
             assert!(
                 !error.message.contains(CANARY),
-                "{}: the credential came out",
+                "{}: the credential leaked",
                 case.name
             );
             Outcome::Error(error.code, error.message)

@@ -307,7 +307,7 @@ mod tests {
                 connection.execute(sql, [[9_u8; 16]]).unwrap();
             });
             std::thread::sleep(Duration::from_millis(300));
-            assert!(!waiting.is_finished(), "it did not wait");
+            assert!(!waiting.is_finished(), "the writer did not wait");
             let kept = folder.path().join("kept");
             fs::hard_link(old.path(), &kept).unwrap();
             fs::rename(new.path(), old.path()).unwrap();
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(team(&place), 2);
         let another = database(folder.path(), "another", 3);
         another.fold().unwrap();
-        assert!(another.move_to(&place).is_err(), "one is there");
+        assert!(another.move_to(&place).is_err(), "a database is there");
         assert_eq!(team(&place), 2);
     }
 }

@@ -146,6 +146,6 @@ mod tests {
         assert_eq!((last.after, last.through), (Some(3), first.through));
         assert_eq!(route.instead_of(last), None);
         assert_eq!(route.next(), None);
-        assert_eq!(route.instead_of(first), None, "there is nowhere else");
+        assert_eq!(route.instead_of(first), None, "no stretch is left");
     }
 }
