@@ -1,5 +1,5 @@
-"""Plays the weather service on loopback, for trying: it wants the key, and tells it when it is asked for the
-weather of "Echo"."""
+"""Plays the weather service on loopback, to try the tool. It requires the key, and returns the key
+when it is asked for the weather of "Echo"."""
 
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer

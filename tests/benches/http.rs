@@ -1,7 +1,8 @@
-//! How fast the host is over HTTP, how soon it is ready and how much memory it takes, on the real binary.
+//! The speed of the host over HTTP, its start-up time and its memory, measured on the real binary.
 //!
-//! Prints the lines of `measure`. Every ratio is of numbers from this run. `--quick` measures shorter. It needs the
-//! binary that `cargo xtask bench` builds, and asserts nothing but that each answer is right.
+//! The program prints the lines of `measure`. Every ratio compares numbers of this run. `--quick`
+//! measures for a shorter time. It needs the binary that `cargo xtask bench` builds. It asserts
+//! only that each answer is right.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,10 +23,10 @@ use tokio::runtime::Runtime;
 const SECRETS: &str = "/api/sdk/secret-vaults/{id}/secrets";
 const SECRET: &str = "/api/sdk/secret-vaults/{id}/secrets/{name}";
 
-/// How often the host is started.
+/// The number of starts.
 const STARTS: usize = 9;
 
-/// How many connections the load run has.
+/// The number of connections in the load run.
 const CONNECTIONS: usize = 64;
 
 fn main() -> Result<()> {
@@ -44,9 +45,9 @@ fn main() -> Result<()> {
 
 struct Bench {
     runtime: Runtime,
-    /// How long each thing is measured.
+    /// The length of one measurement.
     window: Duration,
-    /// After how long without a request the host is idle.
+    /// The time without a request after which the host counts as idle.
     settle: Duration,
     load: Duration,
 }
@@ -59,9 +60,10 @@ struct Host {
 }
 
 impl Bench {
-    /// From the start of the process to the first 200 of `/readyz`, and the memory it has some time later.
+    /// Measures the time from the start of the process to the first 200 of `/readyz`, and the
+    /// memory some time later.
     fn start_and_idle(&self) -> Result<()> {
-        // The first start fills the cache of compiled components, and the database is there from then on.
+        // The first start fills the cache of compiled components. The database exists from then on.
         let mut serving = self.serving();
         let mut starts = Vec::new();
         for _ in 0..STARTS {
@@ -83,7 +85,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Durable puts on 32 connections, against one connection that waits for each commit.
+    /// Compares durable puts on 32 connections with one connection that waits for each commit.
     fn puts(&self) -> Result<()> {
         const TURNS: u32 = 10;
         let host = self.host()?;
@@ -106,7 +108,7 @@ impl Bench {
         Ok(())
     }
 
-    /// How many puts a second `connections` get done.
+    /// The number of puts per second on `connections` connections.
     fn put_rate(&self, host: &Host, connections: usize, window: Duration) -> Result<f64> {
         self.runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
@@ -159,7 +161,8 @@ impl Bench {
         Ok(())
     }
 
-    /// The load run. It fails if the host lost, changed or refused anything, so being printed means that it did not.
+    /// The load run. It fails if the host lost, changed or refused anything, so a printed row means
+    /// that it did not.
     fn load(&self) -> Result<()> {
         let plan = LoadPlan {
             connections: CONNECTIONS,
@@ -230,7 +233,8 @@ fn put(vault: &str, name: &str) -> Call {
     Call::new(Method::PUT, SECRET, &[vault, name]).json(&json!({ "value": value }))
 }
 
-/// A folder on the disk of the build, because a temporary folder may be in memory, where durability costs nothing.
+/// A folder on the disk of the build. A temporary folder may be in memory, where durability costs
+/// nothing.
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }

@@ -1,7 +1,7 @@
-// What holds of every page, whichever it is: it is accessible, it fits the screen, it loads nothing from elsewhere and
-// the browser has nothing to complain of. A picture of it is kept.
+// Checks of every page: it is accessible, it fits the screen, it loads nothing from elsewhere, and
+// the browser reports no error. A screenshot is kept.
 //
-// What a page should say is up to `flow.mjs`.
+// `flow.mjs` knows what a page should say.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -39,7 +39,7 @@ export class Window {
     this.context.on("response", (response) => this.answers.push(response));
     this.page.on("pageerror", (error) => this.fault(`the script failed: ${error}`));
     this.page.on("console", (message) => {
-      // The browser says of every page with such a status that it did not load.
+      // The browser reports every page with such a status as not loaded.
       const isStatus = this.expected.some((status) => message.text().includes(`a status of ${status}`));
       if (["error", "warning"].includes(message.type()) && !isStatus) {
         this.fault(`the console says: ${message.text()}`);
@@ -47,7 +47,7 @@ export class Window {
     });
   }
 
-  /** Whatever is wrong is told in the end, so that one run finds all of it. */
+  /** Collects a fault. All faults are reported at the end, so that one run finds all of them. */
   fault(what) {
     this.faults.push(`${this.name}: ${new URL(this.page.url(), this.origin).pathname}: ${what}`);
   }
@@ -56,12 +56,12 @@ export class Window {
     if (!condition) this.fault(what);
   }
 
-  /** Answers with this status are none to complain of from here on. */
+  /** From here on, an answer with this status is no fault. */
   mayAnswer(status) {
     this.expected.push(status);
   }
 
-  /** Checks the page that is open now, and keeps a picture under this name. */
+  /** Checks the open page, and keeps a screenshot under this name. */
   async check(name) {
     const { page } = this;
     await page.waitForLoadState("load");
@@ -82,7 +82,7 @@ export class Window {
     }
   }
 
-  /** Moves the focus with the Tab key until it is there. */
+  /** Presses the Tab key until the element has the focus. */
   async reach(locator) {
     await locator.waitFor({ state: "visible" });
     const isThere = () => locator.evaluate((element) => element === document.activeElement);
@@ -96,7 +96,7 @@ export class Window {
     throw new Error(`${this.name}: the Tab key does not lead to ${locator}`);
   }
 
-  /** Who works by keyboard sees where they are. */
+  /** Checks that the focus is visible to people who use the keyboard. */
   async isVisiblyFocused(locator) {
     const isOutlined = await locator.evaluate((element) => {
       const { outlineStyle, outlineWidth } = getComputedStyle(element);
@@ -112,7 +112,7 @@ export class Window {
     await this.page.keyboard.insertText(text);
   }
 
-  /** Presses a button or follows a link by keyboard, and waits for the page that it leads to. */
+  /** Presses a button or follows a link by keyboard, and waits for the next page. */
   async press(role, name) {
     const control = this.page.getByRole(role, { name, exact: true });
     await this.reach(control);
@@ -127,7 +127,7 @@ export class Window {
     await found.waitFor({ state: "visible", timeout: 5000 }).catch(() => this.fault(`it does not say “${text}”`));
   }
 
-  /** No answer so far held this text. */
+  /** Checks that no answer so far contains this text. */
   async neverAnswered(text, what) {
     for (const response of this.answers) {
       const held = `${response.url()} ${JSON.stringify(await response.allHeaders())}`;
@@ -137,7 +137,7 @@ export class Window {
   }
 }
 
-/** Chromium, as Debian has it. Its sandbox does not work for root. */
+/** Starts Debian's Chromium. Its sandbox does not work for root. */
 export function launch(executablePath) {
   const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
   return chromium.launch({ executablePath, args });

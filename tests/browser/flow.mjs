@@ -1,6 +1,7 @@
-// An operator's day at the page, by keyboard alone: everything that can be done there, and what it must say.
+// An operator's work on the page, by keyboard alone: everything that can be done there, and what
+// the page must say.
 //
-// What holds of every page is in `check.mjs`.
+// The checks of every page are in `check.mjs`.
 
 /** Signs in, after one attempt that is refused. */
 export async function signIn(window, token) {
@@ -184,7 +185,7 @@ export async function rest(window) {
   await window.check("platform-key");
   await window.press("button", "Open every secret");
   await window.says("The verification has begun.");
-  // While it goes on, the page comes again by itself.
+  // While the walk goes on, the page reloads by itself.
   await page.getByText("Complete.").waitFor();
   await window.check("platform-key-verified");
   await window.press("button", "Move the secrets");
@@ -203,7 +204,7 @@ export async function rest(window) {
   window.expect(new URL(page.url()).pathname === "/admin/sign-in", "the session goes on");
 }
 
-/** While no KEK is set: everything can be looked at, and the page says why nothing can be stored. */
+/** Without a KEK everything is visible, and the page says why nothing can be stored. */
 export async function withoutKek(window, token) {
   const { page } = window;
   await page.goto("/admin");

@@ -1,5 +1,6 @@
-// Starts Chromium and walks through the page at both widths, in both schemes, without a script, and without a KEK.
-// What to look at comes by the environment; what was wrong is printed, and the exit status says whether anything was.
+// Starts Chromium and walks through the page at both widths, in both schemes, without a script, and
+// without a KEK. The environment says what to look at. Faults are printed, and the exit status says
+// whether there were any.
 
 import { launch, Window } from "./check.mjs";
 import { apiKeys, audit, rest, secrets, signIn, withoutKek } from "./flow.mjs";

@@ -1,4 +1,4 @@
-;; what: An agent with little data at both ends of a large memory: its image must not be built in full.
+;; what: An agent with data at both ends of a large memory, whose full image must not be built.
 ;; load-as: agent
 ;; expect: ok "quiet"
 (component

@@ -1,4 +1,4 @@
-;; what: The same in the other spelling that toolchains use, without the patch number.
+;; what: A core module that imports secrets in toolchains' other spelling, without the patch number.
 ;; load-as: agent
 ;; expect: refused "cm32p2|tavora:platform/secrets@0.1 (in core module 0)"
 (component

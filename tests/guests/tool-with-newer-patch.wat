@@ -1,4 +1,4 @@
-;; what: A trusted tool that imports a newer patch of WASI than the host knows, and what every patch has.
+;; what: A trusted tool that imports old functions from a newer patch of WASI than the host knows.
 ;; load-as: tool
 ;; expect: ok "quiet"
 ;; call: act {}

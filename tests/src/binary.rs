@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// An executable that the build put beside the tests: `tavora-host`, or `examples/embed`.
+/// The path of an executable that the build put beside the tests: `tavora-host`, or
+/// `examples/embed`.
 pub fn built(name: &str) -> PathBuf {
     let path = profile_folder().join(name);
     assert!(
@@ -22,7 +23,7 @@ pub fn profile_folder() -> PathBuf {
     folder.expect("tests are in PROFILE/deps").to_owned()
 }
 
-/// `tavora-host` on the data in `folder`, with no variable of the caller's environment that it reads.
+/// `tavora-host` on the data in `folder`, with only PATH from the caller's environment.
 pub fn host(folder: &Path) -> Command {
     let mut command = Command::new(built("tavora-host"));
     command
@@ -33,14 +34,14 @@ pub fn host(folder: &Path) -> Command {
     command
 }
 
-/// What a command printed and how it ended.
+/// The output and the status of a command.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit status.
+    /// The exit status.
     pub status: i32,
-    /// Its standard output.
+    /// The standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The standard error.
     pub stderr: String,
 }
 
@@ -56,7 +57,7 @@ pub fn end(mut command: Command) -> Ended {
     ended(command.output().expect("the binary starts"))
 }
 
-/// Runs `tavora-host` with these arguments and this on stdin.
+/// Runs `tavora-host` with these arguments and `input` on stdin.
 pub fn run_with_input(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended {
     let mut child = host(folder)
         .args(arguments)
@@ -66,7 +67,7 @@ pub fn run_with_input(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended 
         .spawn()
         .expect("the binary starts");
     let mut stdin = child.stdin.take().expect("it is piped");
-    // A command that refuses its arguments does not read; that is no failure of the test.
+    // A command that refuses its arguments does not read stdin. That is no failure of the test.
     let _ = stdin.write_all(input);
     drop(stdin);
     ended(child.wait_with_output().expect("it ends"))

@@ -1,4 +1,4 @@
-//! A real receiver of OTLP over HTTP, on loopback, that keeps what it is sent.
+//! A real receiver of OTLP over HTTP on loopback. It keeps everything that it receives.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 /// One request with spans.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Its headers.
+    /// The headers of the request.
     pub headers: HeaderMap,
-    /// Its body, protobuf.
+    /// The body of the request, as protobuf.
     pub body: Bytes,
 }
 
@@ -30,12 +30,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one that answers at once.
+    /// Starts a receiver that answers at once.
     pub async fn start() -> Self {
         Self::slow(Duration::ZERO).await
     }
 
-    /// Starts one that takes this long for an answer.
+    /// Starts a receiver that answers after `delay`.
     pub async fn slow(delay: Duration) -> Self {
         let batches: Arc<Mutex<Vec<Batch>>> = Arc::default();
         let state = (delay, Arc::clone(&batches));
@@ -50,12 +50,12 @@ impl Collector {
         Self { url, batches }
     }
 
-    /// What to set as the endpoint.
+    /// The value of the setting for the endpoint.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The requests so far.
+    /// All requests so far.
     pub fn batches(&self) -> Vec<Batch> {
         self.batches
             .lock()
@@ -63,7 +63,7 @@ impl Collector {
             .clone()
     }
 
-    /// All spans so far, with the name of the service that sent them.
+    /// All spans so far, each with the name of the service that sent it.
     pub fn spans(&self) -> Vec<(String, Span)> {
         let mut spans = Vec::new();
         for batch in self.batches() {

@@ -1,6 +1,7 @@
-//! The host's binary while it serves: started, waited for until it listens, signalled, and ended.
+//! The host's binary while it serves: it is started, waited for until it listens, signalled, and
+//! ended.
 //!
-//! With which data, KEK and token it runs is up to who starts it.
+//! The caller decides with which data, KEK and token it runs.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -13,33 +14,33 @@ use nix::sys::signal::Signal;
 use crate::process::Process;
 use crate::wire::{Answer, Request};
 
-/// What the binary prints before the scheme and the address that it listens on.
+/// The output of the binary before the scheme and the address that it listens on.
 const LISTENING: &str = "listening on http";
 
-/// How long the binary may take to listen: the first start compiles the components.
+/// Time limit until the binary listens. The first start compiles the components.
 const START: Duration = Duration::from_secs(180);
 
-/// How long it may take to end.
+/// Time limit for its end.
 const END: Duration = Duration::from_secs(30);
 
-/// How much of its log is shown when a test failed, in lines.
+/// The number of lines of its log that a failed test shows.
 const SHOWN_LINES: usize = 50;
 
-/// A running host. It is stopped when this goes; what it logged is shown if the test failed.
+/// A running host. Dropping it stops the host, and shows its log if the test failed.
 pub struct Daemon {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     process: Process,
     log: Arc<Log>,
 }
 
 impl Daemon {
-    /// Starts a command that prints where it listens, and waits for that.
+    /// Starts a command and waits until it prints the address that it listens on.
     pub fn spawn(command: &mut Command) -> Self {
         Self::try_spawn(command).expect("the host says where it listens")
     }
 
-    /// The same for one that may end before it listens, which is nothing then.
+    /// Starts a command that may end before it listens. The result is then `None`.
     pub fn try_spawn(command: &mut Command) -> Option<Self> {
         let mut child = command
             .stdout(Stdio::piped())
@@ -54,7 +55,7 @@ impl Daemon {
             process: child.into(),
             log,
         };
-        // What it logged is shown when it goes, if that is a failure.
+        // Dropping it shows the log if this is a failure.
         daemon.address = daemon.log.listening_address()?;
         Some(daemon)
     }
@@ -77,12 +78,12 @@ impl Daemon {
         self.log.lines().text.clone()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to its process.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// Whether its process has not ended yet.
+    /// Whether its process is still running.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }
@@ -93,19 +94,20 @@ impl Daemon {
         self.ended().expect("it ends in time")
     }
 
-    /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
+    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
+    /// and logged.
     pub fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::SIGTERM);
         self.wait()
     }
 
-    /// Waits for its end; the same.
+    /// Waits for its end. Returns its exit status, and everything that it printed and logged.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.ended().expect("it ends in time");
         (status, self.log.whole())
     }
 
-    /// `None` when it had to be killed.
+    /// The exit status; `None` when the process had to be killed.
     fn ended(&mut self) -> Option<ExitStatus> {
         let ended = self.process.ended_within(END);
         if ended.is_none() {
@@ -133,7 +135,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The lines that a process printed.
+/// The output of a process, line by line.
 #[derive(Default)]
 struct Log {
     lines: Mutex<Lines>,
@@ -143,7 +145,7 @@ struct Log {
 #[derive(Default)]
 struct Lines {
     text: String,
-    /// Streams that were followed to their end.
+    /// The number of streams that were read to their end.
     ended: usize,
 }
 
@@ -170,7 +172,7 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits as long as `is_waiting`, but no longer than that.
+    /// Waits while `is_waiting` holds, but no longer than `most`.
     fn wait(&self, most: Duration, is_waiting: impl Fn(&Lines) -> bool) -> MutexGuard<'_, Lines> {
         let waited = self
             .grew
@@ -178,12 +180,12 @@ impl Log {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Everything, once both streams have ended.
+    /// The whole output, once both streams have ended.
     fn whole(&self) -> String {
         self.wait(END, |lines| lines.ended < 2).text.clone()
     }
 
-    /// Waits for the line that says where the host listens.
+    /// Waits for the line with the address that the host listens on.
     fn listening_address(&self) -> Option<SocketAddr> {
         let lines = self.wait(START, |lines| {
             listening_address(&lines.text).is_none() && lines.ended < 2
@@ -195,6 +197,6 @@ impl Log {
 fn listening_address(log: &str) -> Option<SocketAddr> {
     let (_, url) = log.split_once(LISTENING)?;
     let (_, rest) = url.split_once("://")?;
-    // A line that is still being written is not there yet: lines are added whole.
+    // Only whole lines are added, so this line is complete.
     rest.split([' ', '/', '\n']).next()?.parse().ok()
 }

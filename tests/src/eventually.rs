@@ -1,18 +1,18 @@
-//! Waiting until something is so, instead of for a time: a test then passes on a machine that is busy, and fails only
-//! where the thing never comes.
+//! Waiting for a condition instead of for a time. Such a test passes on a busy machine, and fails
+//! only where the condition never holds.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Ends a test that hangs. It measures nothing, so it is generous.
+/// Ends a test that hangs. It is generous, because it measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until there is something, and gives it.
+/// Waits until `probe` finds something, and returns it.
 ///
 /// # Panics
-/// It never comes; `what` completes "it never …".
+/// It finds nothing. `what` completes "it never …".
 #[track_caller]
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -25,13 +25,13 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     eventually(what, || is_so().then_some(()));
 }
 
-/// Waits until something is so, in a test whose runtime has other work to do meanwhile.
+/// Waits until a condition holds, in a test whose runtime has other work to do meanwhile.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
@@ -40,9 +40,10 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Tells how long something took whose promise is a time: the benches hold the bound, which a busy machine breaks.
+/// Reports how long something took that promises a time. The benches check the bound, because a
+/// busy machine breaks it.
 pub fn report(what: &str, took: Duration) {
-    // Not `eprintln`: the test runner keeps to itself what a test prints that does not fail.
+    // Write to stderr directly: the test runner hides what a passing test prints with `eprintln`.
     let _ = writeln!(std::io::stderr(), "TOOK {} ms: {what}", took.as_millis());
 }
 

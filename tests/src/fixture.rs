@@ -1,4 +1,5 @@
-//! A platform on a database of its own, with an app, a designated vault and, usually, the search tool's secret.
+//! A platform on a database of its own, with an app, a designated vault and, usually, the search
+//! tool's secret.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -14,13 +15,13 @@ use vault_core::{
 
 use crate::binary::{built, profile_folder};
 
-/// The credential that tests plant and then look for.
+/// The credential that tests plant and then search for.
 pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
 
 /// The secret that the search tool resolves.
 pub const SEARCH_SECRET: &str = "brave_api_key";
 
-/// A running platform. Its folder goes when it does.
+/// A running platform. Dropping it removes its folder.
 pub struct Fixture {
     /// The platform under test.
     pub platform: Platform,
@@ -28,23 +29,25 @@ pub struct Fixture {
     pub app: App,
     /// The app's vault.
     pub vault: VaultView,
-    /// Where the database is.
+    /// The folder of the database.
     pub folder: TempDir,
 }
 
-/// The one who does what a test does.
+/// The caller of everything that a test does itself.
 pub fn operator() -> Caller {
     Caller::operator()
 }
 
-/// Where the tests keep compiled components: beside themselves, so that each is compiled once.
+/// The tests' cache of compiled components. It lies beside the test binaries, so that each
+/// component is compiled once.
 pub fn component_cache() -> PathBuf {
     let cache = profile_folder().join("component-cache");
     std::fs::create_dir_all(&cache).expect("the build's folder is writable");
     cache
 }
 
-/// The worker of a platform in a test: tests are no program that can be started as one.
+/// The worker of a platform in a test. It is the real binary, because a test binary cannot be
+/// started as a worker.
 pub fn worker() -> WorkerConfig {
     WorkerConfig {
         program: Some(built("tavora-host")),
@@ -60,14 +63,15 @@ impl Fixture {
         .await
     }
 
-    /// A platform configured by the text of a `tavora.toml`, with [`CANARY`] as the search tool's credential.
+    /// A platform configured by the text of a `tavora.toml`, with [`CANARY`] as the search tool's
+    /// credential.
     pub async fn start(config: &str) -> Self {
         let fixture = Self::without_secret(config).await;
         fixture.put(SEARCH_SECRET, CANARY).await;
         fixture
     }
 
-    /// The same with an empty vault, designated.
+    /// A platform configured by the text of a `tavora.toml`, with an empty designated vault.
     pub async fn without_secret(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = SqliteStore::open(folder.path().join("tavora.db"), SqliteOptions::default())
@@ -106,7 +110,7 @@ impl Fixture {
         }
     }
 
-    /// The vaults.
+    /// The vaults of the platform.
     pub fn vaults(&self) -> &SecretVaults {
         self.platform.vaults()
     }
@@ -121,7 +125,7 @@ impl Fixture {
             .expect("the vault works");
     }
 
-    /// Runs an agent's program; also what it logged.
+    /// Runs an agent's program. Returns the report and the log.
     pub async fn run(&self, code: &str) -> (RunReport, String) {
         let logged = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&logged);
@@ -136,7 +140,7 @@ impl Fixture {
         (report, logged)
     }
 
-    /// The result of a program that must give one, as JSON.
+    /// Runs a program that must have a result. Returns the result as JSON.
     pub async fn result(&self, code: &str) -> String {
         let (report, _) = self.run(code).await;
         match report.outcome {
@@ -145,7 +149,7 @@ impl Fixture {
         }
     }
 
-    /// The code and message of the `ToolError` that a program must throw.
+    /// Runs a program that must throw a `ToolError`. Returns its code and message.
     pub async fn tool_error(&self, code: &str) -> (String, String) {
         let (report, _) = self.run(code).await;
         match report.outcome {

@@ -1,8 +1,8 @@
-//! Strangers on HTTP/2 who post without end: many connections, many streams on each, and bodies that go on for as long
-//! as they are let.
+//! Strangers on HTTP/2 who post without end: many connections, many streams on each, and bodies
+//! that never end.
 //!
-//! It speaks just enough of the protocol to send all that the other side's windows allow. What the host makes of it is
-//! up to who looks.
+//! The flood implements just enough of the protocol to send all that the other side's windows
+//! allow. The caller observes the effect on the host.
 
 use std::collections::HashMap;
 use std::io::{Error, Result};
@@ -21,38 +21,38 @@ use tokio::time::{sleep, timeout_at};
 /// A flood.
 #[derive(Clone, Debug)]
 pub struct Flood {
-    /// Whom it hits.
+    /// The address that it hits.
     pub to: SocketAddr,
-    /// From where its connections come, in turn.
+    /// The addresses that its connections come from, in turn.
     pub from: Vec<IpAddr>,
-    /// How many there are at once.
+    /// The number of concurrent connections.
     pub connections: usize,
-    /// How many posts there are at once on each, as far as the other side allows.
+    /// The number of concurrent posts on each connection, within the other side's limit.
     pub streams: usize,
-    /// What is posted: heads in turn.
+    /// The heads of the posts, in turn.
     pub heads: Vec<Head>,
-    /// How long each body is.
+    /// The length of each body.
     pub body_bytes: usize,
 }
 
-/// The head of a post: names in lower case and values, the pseudo-headers among them.
+/// The head of a post: names in lower case with values, including the pseudo-headers.
 pub type Head = Vec<(&'static str, String)>;
 
-/// What a flood came to.
+/// The figures of a flood.
 #[derive(Debug, Default)]
 pub struct Flooded {
-    /// Connections that were made.
+    /// The number of connections.
     pub connections: AtomicU64,
-    /// Posts that were begun.
+    /// The number of posts that were begun.
     pub posts: AtomicU64,
-    /// Posts that were answered.
+    /// The number of posts that were answered.
     pub answers: AtomicU64,
-    /// Bytes of bodies that were sent.
+    /// The number of body bytes that were sent.
     pub bytes: AtomicU64,
 }
 
 impl Flood {
-    /// Floods for so long. A connection that ends is made again.
+    /// Floods for `duration`. A connection that ends is replaced.
     pub async fn run(self, duration: Duration) -> Arc<Flooded> {
         let end = tokio::time::Instant::now() + duration;
         let (flood, flooded) = (Arc::new(self), Arc::new(Flooded::default()));
@@ -62,7 +62,7 @@ impl Flood {
             tasks.spawn(async move {
                 let flooding = async {
                     loop {
-                        // However a connection ends, the next one goes on.
+                        // However a connection ends, the next one follows.
                         let _ = flood.connection(number, &flooded).await;
                         sleep(Duration::from_millis(50)).await;
                     }
@@ -119,7 +119,7 @@ struct Post {
     left: usize,
 }
 
-/// What the other side said.
+/// A frame from the other side.
 enum Event {
     Settings {
         window: Option<u32>,
@@ -148,7 +148,7 @@ impl<'a> Posts<'a> {
         }
     }
 
-    /// What can be sent now: nothing where only the other side can change that.
+    /// The frames that can be sent now. Empty when only the other side can change that.
     fn next_frames(&mut self, flooded: &Flooded) -> Vec<u8> {
         let mut frames = std::mem::take(&mut self.acknowledgements);
         while self.open.len() < self.max_open && self.next_stream < 1 << 30 {
@@ -222,7 +222,7 @@ impl<'a> Posts<'a> {
                     post.credit += i64::from(more);
                 }
             }
-            // It goes on posting.
+            // The stream goes on posting after an answer.
             Event::Answered => {
                 flooded.answers.fetch_add(1, Ordering::Relaxed);
             }
@@ -284,7 +284,7 @@ fn number(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// The head as literals that nobody has to remember.
+/// The head as literal fields that need no table of headers.
 fn encoded(head: &Head) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in head {

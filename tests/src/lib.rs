@@ -1,8 +1,8 @@
-//! What the suites share: the way to wait for something, an upstream and a trace collector on loopback, a platform on a
-//! database of its own, the host's binary, alone and serving, a wire to it, PostgreSQL, nginx, what may stand in between,
-//! and what benches print.
+//! The shared parts of the suites: waiting for a condition, an upstream and a trace collector on
+//! loopback, a platform on a database of its own, the host's binary alone and serving, a wire to
+//! it, PostgreSQL, nginx, relays in between, and the output of benches.
 //!
-//! No suite's expectations are here, and nothing here is a stand-in for a part of this project.
+//! No suite's expectations are here, and nothing here stands in for a part of this project.
 
 pub mod binary;
 pub mod collector;

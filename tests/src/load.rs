@@ -1,9 +1,10 @@
-//! A load run: the real binary, many connections, every endpoint, and a ledger outside of the host of all that it
-//! acknowledged.
+//! A load run: the real binary, many connections, every endpoint, and a ledger outside the host of
+//! everything that it acknowledged.
 //!
-//! Each connection has an app of its own, so that every answer can be predicted; the secrets of one more app are
-//! written by all at once. At the end the host is stopped, its audit verified, and started again on the same files to be
-//! held against the ledgers. It fails at the first thing that is wrong; how fast the host is decides nothing here.
+//! Each connection has an app of its own, so that every answer can be predicted. All connections
+//! also write the secrets of one common app. At the end the host is stopped and its audit verified.
+//! Then it starts again on the same files and is compared with the ledgers. The run fails at the
+//! first error; the speed of the host does not matter.
 
 pub mod connection;
 mod ledger;
@@ -30,58 +31,60 @@ use self::together::together;
 use crate::serving::Serving;
 use crate::upstream::{Seen, Upstream, search_results};
 
-/// How often the host's memory is looked at.
+/// The interval between samples of the host's memory.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How much of a run is warm-up: until then caches fill, pools grow and the allocator's arenas spread.
+/// The share of a run that is warm-up. Until then caches fill, pools grow and the allocator's
+/// arenas spread.
 const WARM_UP_PERCENT: u32 = 50;
 
-/// What is run.
+/// The plan of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadPlan {
-    /// How many connections, each with an app of its own.
+    /// The number of connections, each with an app of its own.
     pub connections: usize,
     /// How long requests are made.
     pub duration: Duration,
 }
 
-/// What came of it, nothing wrong.
+/// The result of a run without errors.
 #[derive(Debug)]
 pub struct LoadReport {
-    /// How many requests were answered in the plan's time, each as it must be.
+    /// The number of requests that were answered in the plan's time, each rightly.
     pub requests: usize,
-    /// How many of those a second.
+    /// The number of those requests per second.
     pub requests_per_second: f64,
-    /// Every endpoint with its times.
+    /// The endpoints with their times.
     pub endpoints: Vec<EndpointReport>,
-    /// Entries of the audit, one for each change and release that was acknowledged.
+    /// The entries of the audit: one for each acknowledged change and release.
     pub entries: u64,
-    /// Secrets that were there at the end, each in the version that was acknowledged.
+    /// The secrets at the end, each in the acknowledged version.
     pub secrets: u64,
-    /// The host's memory after the warm-up, in bytes: the most up to then.
+    /// The most memory that the host had up to the end of the warm-up, in bytes.
     pub warm_bytes: u64,
-    /// The most that it had from then on.
+    /// The most memory that it had after that, in bytes.
     pub peak_bytes: u64,
 }
 
 /// One endpoint under load.
 #[derive(Debug)]
 pub struct EndpointReport {
-    /// Its method and template.
+    /// The method and the template of the path.
     pub name: String,
-    /// How many requests it answered.
+    /// The number of requests that it answered.
     pub requests: usize,
-    /// Half of them took no longer.
+    /// The time that half of the requests did not exceed.
     pub p50: Duration,
-    /// All but one in a hundred took no longer.
+    /// The time that 99 of 100 requests did not exceed.
     pub p99: Duration,
 }
 
-/// How much the host's memory may grow after the warm-up, in bytes. The load is as much then as before, but caches and
-/// the allocator's arenas still settle; a leak of a kilobyte a request is more than this within a minute.
+/// Limits the growth of the host's memory after the warm-up, in bytes. The load is the same as
+/// before, but caches and the allocator's arenas still settle. A leak of a kilobyte a request
+/// exceeds this within a minute.
 pub const GROWTH_MAX_BYTES: u64 = 64 << 20;
 
-/// Runs it, the host's folder in `parent`.
+/// Carries out the plan, with the host's folder in `parent`.
 pub async fn run(plan: LoadPlan, parent: &Path) -> Result<LoadReport> {
     let questions = Questions::default();
     let upstream = upstream(questions.clone()).await;
@@ -102,7 +105,7 @@ async fn load(plan: LoadPlan, serving: &mut Serving, questions: Questions) -> Re
     let tenants = together(tenants.into_iter().map(|mut tenant| {
         let commons = Arc::clone(&shared);
         async move {
-            // What was asked while the app was made is no load.
+            // Requests from the making of the app do not count as load.
             tenant.take_laps();
             tenant.run(begun + plan.duration, &commons).await?;
             Ok(tenant)
@@ -132,7 +135,7 @@ async fn load(plan: LoadPlan, serving: &mut Serving, questions: Questions) -> Re
 }
 
 impl LoadReport {
-    /// How much the host's memory grew after the warm-up, in bytes.
+    /// The growth of the host's memory after the warm-up, in bytes.
     pub fn growth_bytes(&self) -> u64 {
         self.peak_bytes.saturating_sub(self.warm_bytes)
     }
@@ -150,7 +153,7 @@ impl EndpointReport {
     }
 }
 
-/// The tools' upstream: it finds what was asked for, and writes down with which credential.
+/// The tools' upstream. It finds what was asked for, and records the credential of each question.
 async fn upstream(questions: Questions) -> Upstream {
     Upstream::start(move |request: &Seen| {
         if request.uri.path() == "/chat/completions" {
@@ -168,8 +171,8 @@ async fn upstream(questions: Questions) -> Upstream {
     .await
 }
 
-/// The tools ask the upstream on loopback. Wrong keys, which are part of the load, all come from one address, and
-/// everybody may be signed in at once.
+/// The configuration of the host. The tools ask the upstream on loopback. All wrong keys of the
+/// load come from one address, and every connection may be signed in at once.
 fn config(upstream: &str) -> String {
     let model = models::MODEL;
     format!(

@@ -1,5 +1,5 @@
-//! What the benches say: one JSON object a line, `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is
-//! one, and the small sums before that.
+//! The output of benches: one JSON object a line, `{"name", "value", "unit"}`, and `"budget"` with
+//! `"met"` where there is a budget. A few statistics are here too.
 //!
 //! Nothing is measured here. `cargo xtask bench` makes a table of the lines.
 
@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use serde_json::json;
 
-/// The time that so many in a hundred did not exceed; there must be one.
+/// The time that `percent` of the laps did not exceed. There must be a lap.
 pub fn percentile(laps: &mut [Duration], percent: usize) -> Duration {
     laps.sort_unstable();
     laps[(laps.len() - 1) * percent / 100]
 }
 
-/// The value in the middle; there must be one.
+/// The value in the middle. There must be a value.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// In milliseconds.
+/// A duration in milliseconds.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// In millions of bytes.
+/// A size in millions of bytes.
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// A figure without a budget.
+/// Prints a figure without a budget.
 pub fn report(name: &str, value: f64, unit: &str) {
     println!("{}", json!({ "name": name, "value": value, "unit": unit }));
 }
 
-/// A figure that should not be more than `budget`.
+/// Prints a figure that should not exceed `budget`.
 pub fn at_most(name: &str, value: f64, budget: f64, unit: &str) {
     budgeted(
         name,
@@ -45,7 +45,7 @@ pub fn at_most(name: &str, value: f64, budget: f64, unit: &str) {
     );
 }
 
-/// A figure that should not be less than `budget`.
+/// Prints a figure that should not be below `budget`.
 pub fn at_least(name: &str, value: f64, budget: f64, unit: &str) {
     budgeted(
         name,

@@ -1,5 +1,5 @@
-//! nginx as a reverse proxy in front of a host, on loopback and with TLS where that is wanted: its own folder, its own
-//! configuration, one process that ends with the test.
+//! nginx as a reverse proxy in front of a host, on loopback, with or without TLS. It has a folder
+//! and a configuration of its own, and one process that ends with the test.
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,16 +16,16 @@ use crate::process::{LastWill, Process, free_address};
 use crate::requirement::{answers, are_there};
 use crate::wire::{Answer, Request, connect, read_answer};
 
-/// The name that browsers know the proxy by.
+/// The name of the proxy for browsers.
 pub const NAME: &str = "vault.example.com";
 
-/// How long it may take to listen.
+/// Time limit until nginx listens.
 const START: Duration = Duration::from_secs(60);
 
-/// Debian keeps it where only root looks for programs.
+/// Debian installs it in a folder that is only in root's PATH.
 const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// What people write who know what the host needs.
+/// The directives of people who know what the host needs.
 pub const SENSIBLE: &str = "proxy_set_header Host $http_host;
     proxy_set_header Forwarded \"\";
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -34,22 +34,22 @@ pub const SENSIBLE: &str = "proxy_set_header Host $http_host;
 
 /// A running nginx.
 pub struct Nginx {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
-    // Before its folder: it ends before that goes.
+    // Declared before the folder, so that the process ends before its folder is removed.
     _process: Process,
     _will: LastWill,
     _folder: TempDir,
 }
 
 impl Nginx {
-    /// Whether there is one; says so if not.
+    /// Whether nginx is installed. If not, the test says so.
     pub fn is_there() -> bool {
         are_there(&[("nginx", answers(PROGRAM, &["-v"]))])
     }
 
-    /// Starts it in front of `upstream`, with these directives besides `proxy_pass`.
+    /// Starts nginx in front of `upstream`, with these directives besides `proxy_pass`.
     pub fn start(upstream: SocketAddr, directives: &str, with_tls: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = free_address();
@@ -97,7 +97,7 @@ impl Nginx {
         }
     }
 
-    /// Where a browser finds it.
+    /// The origin for browsers.
     pub fn origin(&self) -> String {
         match self.tls {
             Some(_) => format!("https://{}", self.host()),
@@ -105,19 +105,19 @@ impl Nginx {
         }
     }
 
-    /// The name and port of that.
+    /// The name and the port of that origin.
     pub fn host(&self) -> String {
         format!("{NAME}:{}", self.address.port())
     }
 
-    /// Sends a request as a browser does, for the name that it knows.
+    /// Sends a request as a browser does, with the name of the proxy.
     pub fn send(&self, request: &Request) -> Answer {
         let mut connection = self.connect(request);
         let is_head = request.is_head();
         read_answer(&mut connection, is_head).unwrap_or_else(|error| panic!("{error}: {request:?}"))
     }
 
-    /// Sends a request and leaves it to the caller to read the answer.
+    /// Sends a request. The caller reads the answer.
     pub fn connect(&self, request: &Request) -> BufReader<Box<dyn Connection>> {
         let stream = connect(self.address).expect("it listens");
         let mut stream: Box<dyn Connection> = match &self.tls {

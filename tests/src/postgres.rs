@@ -1,7 +1,9 @@
-//! A PostgreSQL of the tests' own: a throw-away cluster on loopback that is an ordinary user's, with databases for tests,
-//! and everything that may happen to one: ended, killed, paused, set up otherwise, followed by a standby.
+//! A throw-away PostgreSQL cluster for tests, on loopback and under an ordinary user. It has
+//! databases for tests, and methods for everything that can happen to a cluster: it can be ended,
+//! killed, paused, configured and followed by a standby.
 //!
-//! It has the durability of PostgreSQL's defaults. Where no PostgreSQL is installed, the tests say so and do without.
+//! Its durability settings are PostgreSQL's defaults. Without an installed PostgreSQL, tests say so
+//! and skip.
 
 mod database;
 mod installation;
@@ -26,32 +28,34 @@ use crate::eventually::{PATIENCE, wait_until};
 use crate::process::{LastWill, Process, free_address};
 use crate::requirement;
 
-/// How much of its log is shown when a test failed, in lines.
+/// The number of lines of its log that a failed test shows.
 const SHOWN_LINES: usize = 30;
 
-/// A cluster. It is stopped and removed when this goes, and when the tests' process ends in whichever way.
+/// A cluster. It is stopped and removed when it is dropped, and also when the tests' process ends
+/// in any way.
 pub struct Postgres {
-    /// Where it listens, and will again after a new start.
+    /// The address that it listens on, also after a restart.
     pub address: SocketAddr,
     installation: Installation,
-    // Before the process, which ends by it.
+    // Declared before the process: dropping the last will ends the process.
     _last_will: LastWill,
     process: Option<Process>,
     folder: PathBuf,
     databases: AtomicU32,
 }
 
-/// How a cluster is asked to end.
+/// A way to ask a cluster to end.
 #[derive(Clone, Copy, Debug)]
 pub enum Shutdown {
-    /// It ends what clients do, and closes properly.
+    /// Ends the clients' work and closes properly.
     Fast,
-    /// It stops at once, and recovers at its next start.
+    /// Stops at once and recovers at the next start.
     Immediate,
 }
 
 impl Postgres {
-    /// The cluster that the tests of this process share, who leave it as it is; nothing where they may do without.
+    /// The cluster that the tests of this process share. They must leave it as it is. `None` where
+    /// tests may skip.
     ///
     /// # Panics
     /// There is no PostgreSQL, and `TAVORA_TEST_REQUIRE_ALL` is set.
@@ -61,7 +65,7 @@ impl Postgres {
         Some(SHARED.get_or_init(|| Self::make(installation)))
     }
 
-    /// A cluster of a test's own, which may break it; nothing where the test may do without.
+    /// A cluster for one test, which may break it. `None` where tests may skip.
     ///
     /// # Panics
     /// There is no PostgreSQL, and `TAVORA_TEST_REQUIRE_ALL` is set.
@@ -73,7 +77,7 @@ impl Postgres {
         let cluster = Self::started(installation, |installation, folder| {
             let password = folder.join("password");
             installation.write(&password, database::ADMIN_PASSWORD);
-            // What is acknowledged later is what has to survive; the cluster itself does not.
+            // Creating the cluster need not be durable. Later commits must be.
             installation.run(
                 installation
                     .command("initdb")
@@ -84,15 +88,15 @@ impl Postgres {
                     .arg(folder.join("data")),
             );
         });
-        // No superuser: no extension is theirs to make.
+        // The user is no superuser, so it cannot create extensions.
         cluster.query(&format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'"));
         cluster
     }
 
-    /// A cluster whose `data` is made in a folder.
+    /// Starts a cluster whose `data` folder `make` creates.
     fn started(installation: Installation, make: impl FnOnce(&Installation, &Path)) -> Self {
         let folder = installation.make_folder();
-        // Whoever is paused would not hear of the end.
+        // A paused process would not hear of the end.
         let lines = format!(
             "kill -CONT $(head -n 1 data/postmaster.pid)\n\
              {:?} stop --mode immediate --pgdata data\n\
@@ -125,7 +129,7 @@ impl Postgres {
         self.database_named(&name)
     }
 
-    /// A database that is there: of a standby, say, which has those of the cluster that it follows.
+    /// An existing database, for example on a standby, which has those of its primary.
     pub fn database_named(&self, name: &str) -> Database {
         Database {
             name: name.to_owned(),
@@ -134,7 +138,7 @@ impl Postgres {
         }
     }
 
-    /// What its superuser is answered, beside all tests' databases.
+    /// Runs SQL as the superuser, outside all tests' databases, and returns the answer.
     #[track_caller]
     pub fn query(&self, sql: &str) -> String {
         self.database_named("postgres").query(sql)
@@ -168,22 +172,23 @@ impl Postgres {
         assert!(ended.is_some(), "PostgreSQL did not end: {}", self.log());
     }
 
-    /// Kills all of its processes at once, as when the machine goes down.
+    /// Kills all its processes at once, as when the machine goes down.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
-        // Nobody is born any more.
+        // From here on no new process starts.
         process.signal(Signal::SIGSTOP);
         let backends = signal_backends(&process, Signal::SIGKILL);
         process.kill();
-        // A new start finds the old one's memory in use as long as one of them is there.
+        // A restart finds the old shared memory in use as long as one of these processes exists.
         wait_until("is gone", || {
             !backends.iter().any(|backend| is_running(*backend))
         });
     }
 
-    /// Starts it again after it was stopped or killed, on its data and at its address, and waits until it answers.
+    /// Starts it again after a stop or a kill, on its data and at its address, and waits until it
+    /// answers.
     pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "it runs already");
+        assert!(self.process.is_none(), "the cluster is already running");
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -216,37 +221,38 @@ impl Postgres {
         self.process = Some(process);
     }
 
-    /// Lets all of its processes hang: connections are taken, and nothing is answered.
+    /// Stops all its processes: connections are accepted, but nothing is answered.
     pub fn pause(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         process.signal(Signal::SIGSTOP);
         signal_backends(process, Signal::SIGSTOP);
     }
 
-    /// Lets them go on.
+    /// Continues all its processes.
     pub fn resume(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         signal_backends(process, Signal::SIGCONT);
         process.signal(Signal::SIGCONT);
     }
 
-    /// Sets a parameter for good. Some want a new start.
+    /// Sets a parameter permanently. Some parameters need a restart.
     pub fn set(&mut self, name: &str, value: &str) {
         self.query(&format!("ALTER SYSTEM SET {name} = '{value}'"));
         const LOADED: &str = "SELECT pg_conf_load_time()";
         let before = self.query(LOADED);
         self.query("SELECT pg_reload_conf()");
-        // Which only asks for it.
+        // This only requests the reload.
         wait_until("reads its parameters", || self.query(LOADED) != before);
     }
 
-    /// Lets it talk TLS too, with a certificate for these names and addresses; where the certificate of the authority is
-    /// that vouches for it.
+    /// Enables TLS, with a certificate for these names and addresses. Returns the path of the
+    /// authority's certificate.
     pub fn turn_on_tls(&mut self, names: &[&str]) -> PathBuf {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // Not the name that certificates are given by themselves: one that is its own issuer is another thing.
+        // The authority needs a name of its own. With the default name of all certificates, the
+        // server's certificate would look self-signed.
         let name = &mut authority.distinguished_name;
         name.push(DnType::CommonName, "the tests' authority");
         let authority = CertifiedIssuer::self_signed(authority, make_key()).expect("it is valid");
@@ -269,7 +275,7 @@ impl Postgres {
         root
     }
 
-    /// A hot standby that follows it from now on.
+    /// A hot standby that follows this cluster from now on.
     pub fn standby(&self) -> Self {
         static STANDBYS: AtomicU32 = AtomicU32::new(0);
         let slot = format!("standby_{}", STANDBYS.fetch_add(1, Ordering::Relaxed));
@@ -286,14 +292,14 @@ impl Postgres {
         })
     }
 
-    /// Waits until it has everything that the cluster which it follows has committed by now.
+    /// Waits until this standby has everything that its primary has committed by now.
     pub fn catch_up(&self, with: &Self) {
         let place = with.query("SELECT pg_current_wal_lsn()");
         let is_there = format!("SELECT pg_last_wal_replay_lsn() >= '{place}'");
         wait_until("catches up", || self.query(&is_there) == "t");
     }
 
-    /// Makes a standby a cluster that takes writes.
+    /// Promotes a standby, so that it takes writes.
     pub fn promote(&mut self) {
         self.installation.run(
             self.installation
@@ -329,8 +335,8 @@ fn make_key() -> KeyPair {
     KeyPair::generate().expect("the machine has randomness")
 }
 
-/// Sends every process that a cluster's first one has started a signal: they are no group.
-/// Signals the processes that a server made for its connections and its own work; which those are.
+/// Signals the processes that a server started for its connections and its own work, and returns
+/// them. They form no process group.
 fn signal_backends(process: &Process, signal: Signal) -> Vec<Pid> {
     let id = process.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
@@ -339,13 +345,13 @@ fn signal_backends(process: &Process, signal: Signal) -> Vec<Pid> {
     let children = children.map(|child| Pid::from_raw(child.parse().expect("ids are numbers")));
     let children: Vec<Pid> = children.collect();
     for child in &children {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = kill(*child, signal);
     }
     children
 }
 
-/// Whether a process is there and has not ended, as a zombie has.
+/// Whether a process exists and is no zombie.
 fn is_running(process: Pid) -> bool {
     let state = fs::read_to_string(format!("/proc/{process}/stat"));
     state.is_ok_and(|state| {

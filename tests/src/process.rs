@@ -1,6 +1,7 @@
-//! A program that runs beside a test: signalled, looked after, and killed at the latest when the test lets go of it.
+//! A program that runs beside a test. It is signalled, watched, and killed at the latest when the
+//! test drops it.
 //!
-//! When it is ready, what it prints and how it is asked to end are up to who starts it.
+//! The caller decides when it is ready, what it prints and how it is asked to end.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -29,15 +30,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
-        // What has ended keeps its id until it was waited for; after that the id may be another's.
+        // A process that ended keeps its id until it is waited for. After that the id may belong to
+        // another process.
         if self.is_running() {
             let _ = kill(self.pid(), signal);
         }
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the process is still running.
     pub fn is_running(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         matches!(
@@ -46,7 +48,7 @@ impl Process {
         )
     }
 
-    /// How it ended; `None` when it did not within this time.
+    /// The exit status; `None` when the process did not end within this time.
     pub fn ended_within(&mut self, most: Duration) -> Option<ExitStatus> {
         let started = Instant::now();
         while started.elapsed() < most {
@@ -58,7 +60,7 @@ impl Process {
         None
     }
 
-    /// Ends it for good.
+    /// Kills the process.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -75,18 +77,19 @@ impl Drop for Process {
     }
 }
 
-/// Lines of `sh` that run when this goes, and also when the tests' process ends, in whichever way: what is to be put
-/// away even if nobody is left to do so.
+/// Lines of `sh` that run when this is dropped, and also when the tests' process ends in any way.
+/// They clean up even if nobody else can.
 pub struct LastWill {
     sh: Child,
 }
 
 impl LastWill {
-    /// Leaves these lines to be run by a `sh` that `change` has had its way with (its user, say).
+    /// Leaves these lines to a `sh`. `change` adjusts its command, for example its user.
     pub fn leave(lines: &str, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new("sh");
-        // Nobody writes to the pipe that it reads, which ends with the tests' process. It has no output, so that who reads
-        // that of the tests does not wait for it; and a terminal's Ctrl-C is for the tests alone.
+        // Nobody writes to the pipe that the shell reads. The pipe ends with the tests' process.
+        // The shell has no output, so that a reader of the tests' output does not wait for it. It
+        // has a process group of its own, so that a terminal's Ctrl-C reaches only the tests.
         command
             .args(["-c", &format!("read -r nothing\n{lines}")])
             .stdin(Stdio::piped())
@@ -106,15 +109,16 @@ impl Drop for LastWill {
     }
 }
 
-/// An address of loopback for a server that cannot choose one itself, and that may take the next port too.
+/// An address of loopback for a server that cannot choose one itself, and that may also take the
+/// next port.
 ///
-/// Nobody else is given it by chance while that server is down: it is below the ports that systems hand out, and each is
-/// handed out here once.
+/// Nobody else gets the address by chance while that server is down: it is below the ports that
+/// systems hand out, and each is handed out here only once.
 pub fn free_address() -> SocketAddr {
     const FIRST: u32 = 20_000;
     const PAIRS: u32 = 5_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    // Processes at once start at places of their own.
+    // Concurrent processes start at different places.
     let start = std::process::id().wrapping_mul(101);
     loop {
         let taken = TAKEN.fetch_add(1, Ordering::Relaxed);

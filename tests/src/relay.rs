@@ -1,6 +1,8 @@
-//! What may stand between two programs on loopback: a TCP relay that passes on, goes elsewhere, keeps silent or cuts.
+//! A TCP relay between two programs on loopback. It passes data on, changes its target, keeps
+//! silent or cuts.
 //!
-//! It does not look into what it passes on. It runs on a thread of its own, so that any test can use it.
+//! The relay does not look into the data. It runs on a thread of its own, so that any test can use
+//! it.
 
 use std::io::Result;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,9 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// A running relay. Its connections end when it goes.
+/// A running relay. Dropping it ends its connections.
 pub struct Relay {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     orders: watch::Sender<Orders>,
     runtime: Option<Runtime>,
@@ -41,7 +43,7 @@ enum Direction {
 }
 
 impl Relay {
-    /// A relay to a server.
+    /// Starts a relay to a server.
     pub fn start(target: SocketAddr) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -64,32 +66,34 @@ impl Relay {
         }
     }
 
-    /// From now on, new connections go to this server. Those that are there stay; [`Self::reset`] ends them.
+    /// Directs new connections to another server. Open connections stay; [`Self::reset`] ends them.
     pub fn go_to(&self, target: SocketAddr) {
         self.orders.send_modify(|orders| orders.target = target);
     }
 
-    /// Passes everything on again, also what was held back.
+    /// Passes everything on again, including what was held back.
     pub fn pass(&self) {
         self.be(Mood::Passing);
     }
 
-    /// Keeps silent: connections stay and new ones are taken, and nothing comes through, as if packets were lost.
+    /// Keeps silent, as if packets were lost: connections stay and new ones are accepted, but no
+    /// data gets through.
     pub fn keep_silent(&self) {
         self.be(Mood::Silent);
     }
 
-    /// Passes on what clients say and holds back what is answered, so that nobody knows whether it was done.
+    /// Passes on what clients send and holds back the answers, so that no client knows whether its
+    /// request was done.
     pub fn withhold_answers(&self) {
         self.be(Mood::WithholdingAnswers);
     }
 
-    /// Ends every connection by a reset; new ones are passed on. What was held back is lost.
+    /// Resets every connection. New ones are passed on. Data that was held back is lost.
     pub fn reset(&self) {
         self.orders.send_modify(|orders| orders.generation += 1);
     }
 
-    /// Ends every connection by a reset, and every new one, until [`Self::pass`].
+    /// Resets every connection, and every new one, until [`Self::pass`].
     pub fn cut(&self) {
         self.orders.send_modify(|orders| {
             orders.mood = Mood::Refusing;
@@ -105,7 +109,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Not by waiting for it, which a test's own runtime does not allow.
+            // Waiting for the end is impossible here: a test's own runtime does not allow it.
             runtime.shutdown_background();
         }
     }
@@ -141,12 +145,12 @@ async fn serve(mut client: TcpStream, mut orders: watch::Receiver<Orders>) -> Re
     };
     match ended {
         Some(Ok(())) => Ok(()),
-        // What is dropped now is reset, not closed.
+        // A connection that is dropped now is reset, not closed.
         _ => client.set_zero_linger(),
     }
 }
 
-/// Passes on in both directions until one of them ends.
+/// Passes data on in both directions until one of them ends.
 async fn pass_on(client: &mut TcpStream, orders: &mut watch::Receiver<Orders>) -> Result<()> {
     allowed(orders, Direction::ToTarget).await;
     let target = orders.borrow().target;
@@ -170,7 +174,7 @@ async fn copy(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).await?;
-        // The end too is kept back.
+        // The end of a stream is held back too.
         allowed(&mut orders, direction).await;
         if length == 0 {
             return Ok(());
@@ -180,7 +184,7 @@ async fn copy(
 }
 
 async fn allowed(orders: &mut watch::Receiver<Orders>, direction: Direction) {
-    // It fails when the relay goes, and its runtime with it.
+    // The wait fails when the relay and its runtime are dropped.
     let _ = orders
         .wait_for(|orders| orders.let_through(direction))
         .await;

@@ -1,5 +1,6 @@
-//! What a suite needs that is not of Rust: where it is missing, the test is skipped out loud, or fails where nothing may
-//! be skipped. It installs nothing; `cargo xtask test-tools` does.
+//! Requirements of a suite besides Rust. Where one is missing, the test says that it is skipped, or
+//! fails where nothing may be skipped. Nothing is installed here; `cargo xtask test-tools` does
+//! that.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,10 +8,11 @@ use std::process::{Command, Stdio};
 
 use crate::binary::profile_folder;
 
-/// Set where a skipped test is a failed one: in continuous integration.
+/// Set where a skipped test counts as failed, as in continuous integration.
 pub const REQUIRE_ALL: &str = "TAVORA_TEST_REQUIRE_ALL";
 
-/// Whether all of these are there, each with a word for it. If not, says so, and the test has nothing to do.
+/// Whether all requirements are met, each with a word for it. If not, the test says so and has
+/// nothing to do.
 ///
 /// # Panics
 /// One is missing, and `TAVORA_TEST_REQUIRE_ALL` is set.
@@ -30,12 +32,12 @@ pub fn are_there(needed: &[(&str, bool)]) -> bool {
     assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{missing}");
     let test = std::thread::current();
     let name = test.name().unwrap_or("a test");
-    // Not `eprintln`: the test runner keeps to itself what a test prints that does not fail.
+    // Write to stderr directly: the test runner hides what a passing test prints with `eprintln`.
     let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {missing}");
     false
 }
 
-/// Whether a program can be started with these arguments and ends well.
+/// Whether a program starts with these arguments and succeeds.
 pub fn answers(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command
@@ -46,7 +48,8 @@ pub fn answers(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Where `cargo xtask test-tools` puts what is not a package of the system, and tests what they build with it.
+/// The folder in which `cargo xtask test-tools` installs everything that is no system package, and
+/// in which tests keep what they build with it.
 pub fn tools_folder() -> PathBuf {
     let target = profile_folder();
     let target = target.parent().expect("a profile's folder is in another");

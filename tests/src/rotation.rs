@@ -1,4 +1,5 @@
-//! A host in the middle of a rotation: its data is under the key of yesterday, and it has today's first.
+//! A host in the middle of a rotation: its data is wrapped with the old key, and its keyring has
+//! the new one first.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,13 +9,13 @@ use serde_json::Value;
 use crate::binary;
 use crate::serving::Serving;
 
-/// How long a walk over a few secrets may take on a busy machine.
+/// The longest time for a walk over a few secrets on a busy machine.
 const WALK_WAIT: Duration = Duration::from_secs(30);
 
 /// The names of the secrets in the designated vault of its only app.
 pub const SECRETS: [&str; 3] = ["first", "second", "third"];
 
-/// Starts it.
+/// Starts the host.
 pub fn start(config: &str) -> Serving {
     Serving::start_with(config, |command| {
         let folder = command.get_current_dir().expect("it has one").to_owned();
@@ -53,7 +54,7 @@ pub fn kek_ids(serving: &Serving) -> (String, String) {
     (old.to_owned(), primary.to_owned())
 }
 
-/// How the walk ended.
+/// The outcome of the last walk.
 #[track_caller]
 pub fn ended(serving: &Serving) -> Value {
     let deadline = Instant::now() + WALK_WAIT;
@@ -69,7 +70,7 @@ pub fn ended(serving: &Serving) -> Value {
     }
 }
 
-/// The database as another process would see it.
+/// Opens the database as another process would.
 pub fn database(serving: &Serving) -> rusqlite::Connection {
     let path = serving.data().join("tavora.db");
     let raw = rusqlite::Connection::open(path).expect("it is there");

@@ -1,7 +1,7 @@
-//! `tavora-host serve` as an operator runs it: the real binary on a free port of loopback, with a folder and a KEK of
-//! its own.
+//! `tavora-host serve` as an operator runs it: the real binary on a free port of loopback, with a
+//! folder and a KEK of its own.
 //!
-//! Nothing here knows what a route should answer, but for the operator API's two that make an app and its key.
+//! Of all routes, only the operator API's two for making an app and its key are known here.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -17,13 +17,13 @@ use crate::daemon::Daemon;
 use crate::fixture::component_cache;
 use crate::wire::{Answer, Request};
 
-/// A running host with a KEK. It is stopped when this goes; what it logged is shown if the test failed.
+/// A running host with a KEK. Dropping it stops the host, and shows its log if the test failed.
 pub struct Serving {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// The token of the operator API and of the page.
     pub admin_token: String,
-    // Before its folder: it ends before that goes.
+    // Declared before the folder, so that the host ends before its folder is removed.
     daemon: Daemon,
     /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
@@ -32,7 +32,7 @@ pub struct Serving {
     command: Command,
 }
 
-/// An app and an API key of it.
+/// An app with an API key.
 #[derive(Clone)]
 pub struct AppWithKey {
     /// The app's id.
@@ -49,12 +49,14 @@ impl Serving {
         Self::start_with(config, |_| ())
     }
 
-    /// The same, after `change` has had its way with the command (its environment, say).
+    /// Starts the binary as [`Self::start`] does. `change` adjusts the command, for example its
+    /// environment.
     pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
         Self::start_in(&std::env::temp_dir(), config, change)
     }
 
-    /// The same, its working directory in `parent`: a temporary folder may be in memory, where durability costs nothing.
+    /// Starts the binary with its working directory in `parent`. A temporary folder may be in
+    /// memory, where durability costs nothing.
     pub fn start_in(parent: &Path, config: &str, change: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let path = folder.path();
@@ -85,7 +87,7 @@ impl Serving {
         }
     }
 
-    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] starts it on that.
+    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] can use it.
     pub fn halt(&mut self) {
         let ended = self.daemon.halt();
         assert!(ended.success(), "{ended}\n{}", self.log());
@@ -136,7 +138,7 @@ impl Serving {
         self.daemon.send(request)
     }
 
-    /// Sends a request of the operator.
+    /// Sends a request as the operator.
     #[track_caller]
     pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let request = Request::new(method, path)
@@ -147,7 +149,7 @@ impl Serving {
         })
     }
 
-    /// Makes an app of this name and an API key of it.
+    /// Makes an app of this name with an API key.
     #[track_caller]
     pub fn make_app(&self, name: &str) -> AppWithKey {
         let app = self.admin("POST", "/api/admin/apps", Some(&json!({ "name": name })));
@@ -157,7 +159,7 @@ impl Serving {
         AppWithKey { id, key_id, key }
     }
 
-    /// Makes an API key of an app as `body` asks for it; its id and the key.
+    /// Makes an API key of an app from the request's `body`. Returns its id and the key.
     #[track_caller]
     pub fn make_key(&self, app_id: &str, body: &Value) -> (String, String) {
         let path = format!("/api/admin/apps/{app_id}/api-keys");
@@ -167,13 +169,15 @@ impl Serving {
         (text(&made["id"]), text(&made["key"]))
     }
 
-    /// Asks it to end, and waits for that; how it ended, and everything that it printed and logged.
+    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
+    /// and logged.
     pub fn stop(self) -> (ExitStatus, String) {
         self.daemon.stop()
     }
 }
 
-/// Makes a data folder with the component cache of all tests, so that one start compiles for all.
+/// Makes a data folder that uses the component cache of all tests, so that one start compiles for
+/// all.
 pub fn share_component_cache(data: &Path) {
     let private = std::fs::Permissions::from_mode(0o700);
     let cache = component_cache();

@@ -1,4 +1,4 @@
-//! A real HTTP server on loopback that answers as a test tells it to, and remembers what it was asked.
+//! A real HTTP server on loopback. It answers as a test tells it to, and remembers its requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
-/// A request that the upstream got.
+/// A request to the upstream.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Method and target.
+    /// The target of the request.
     pub uri: Uri,
     /// All headers.
     pub headers: HeaderMap,
@@ -29,7 +29,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts a server whose every answer is made by `answer`.
+    /// Starts a server whose answers come from `answer`.
     pub async fn start(answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let state: (Answer, _) = (Arc::new(answer), Arc::clone(&seen));
@@ -52,7 +52,7 @@ impl Upstream {
         self.url.rsplit(':').next().expect("the URL has a port")
     }
 
-    /// The requests so far.
+    /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen
             .lock()
@@ -74,7 +74,7 @@ async fn reply(
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(request.clone());
-    // An answer may sleep, to play a slow upstream.
+    // An answer may sleep, to imitate a slow upstream.
     tokio::task::spawn_blocking(move || answer(&request))
         .await
         .expect("the test's answer does not panic")

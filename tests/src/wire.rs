@@ -1,6 +1,6 @@
-//! HTTP/1.1 on a plain socket: what a test sends is what goes out, byte by byte, well-formed or not.
+//! HTTP/1.1 on a plain socket. What a test writes is sent byte by byte, well-formed or not.
 //!
-//! It follows no redirect, keeps no cookie, tries nothing twice and knows no TLS.
+//! It follows no redirect, keeps no cookie, retries nothing and has no TLS.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -39,13 +39,13 @@ impl Request {
         self
     }
 
-    /// A body, with its length declared and its type left to [`Request::header`].
+    /// Adds a body and declares its length. The type is left to [`Request::header`].
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// What follows the head as it is: a header of the test's own says where it ends.
+    /// Adds the bytes after the head unchanged. A header of the test declares where they end.
     pub fn raw_body(self, body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: Some(body.into()),
@@ -60,13 +60,13 @@ impl Request {
             .body(body.to_string())
     }
 
-    /// Whether its answer has no body.
+    /// Whether the answer has no body.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
     }
 
-    /// The request as it goes over the wire, for `localhost` unless it names another host; the connection is closed after
-    /// it.
+    /// The request as it is sent. Its host is `localhost` unless it names another one, and it
+    /// closes the connection.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = [self.method.as_bytes(), b" ", &self.target].concat();
         bytes.extend(b" HTTP/1.1\r\n");
@@ -91,12 +91,12 @@ impl Request {
         bytes
     }
 
-    /// Sends it over a connection of its own.
+    /// Sends the request over a connection of its own.
     pub fn send(&self, to: SocketAddr) -> Result<Answer> {
         exchange(to, &self.bytes(), self.is_head())
     }
 
-    /// Sends it over a connection of its own that comes from this address.
+    /// Sends the request over a connection of its own that comes from this address.
     pub fn send_from(&self, from: IpAddr, to: SocketAddr) -> Result<Answer> {
         let stream = connect_from(from, to)?;
         converse(stream, &self.bytes(), self.method == "HEAD")
@@ -108,14 +108,14 @@ impl Request {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, and values, in the order of the wire.
+    /// The headers in the order of the wire, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The first header of that name, which is given in lower case.
+    /// The first header of that name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         values.next().map(|(_, value)| value.as_str())
@@ -139,7 +139,8 @@ pub fn connect(to: SocketAddr) -> Result<TcpStream> {
     patient(TcpStream::connect(to)?)
 }
 
-/// The same from an address of this machine: all of 127.0.0.0/8 are, so that one test can be many peers.
+/// A connection from another address of this machine. All of 127.0.0.0/8 belong to it, so one test
+/// can be many peers.
 pub fn connect_from(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -162,8 +163,8 @@ fn patient(stream: TcpStream) -> Result<TcpStream> {
 
 /// Sends these bytes over a connection of their own and reads one response.
 ///
-/// A server that answers before it has read everything may close its side; the bytes that could not be written any more
-/// are no failure if there is an answer.
+/// A server that answers early may close its side. Bytes that could then no longer be written are
+/// no failure if there is an answer.
 pub fn exchange(to: SocketAddr, bytes: &[u8], is_head: bool) -> Result<Answer> {
     converse(connect(to)?, bytes, is_head)
 }
@@ -176,7 +177,7 @@ fn converse(mut stream: TcpStream, bytes: &[u8], is_head: bool) -> Result<Answer
     }
 }
 
-/// Reads one response; those before it that only say to go on are left out.
+/// Reads one response. Interim responses before it are skipped.
 pub fn read_answer(stream: &mut impl BufRead, is_head: bool) -> Result<Answer> {
     loop {
         let (status, headers) = read_head(stream)?;

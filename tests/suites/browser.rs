@@ -1,6 +1,7 @@
-//! The page at `/admin` in real Chromium, by keyboard: both widths, both schemes, with a script and without.
+//! The page at `/admin` in real Chromium, by keyboard: both widths, both schemes, with and without
+//! a script.
 //!
-//! What is checked is in `tests/browser/`; what the page answers to requests that no browser sends is in the suite `page`.
+//! The checks are in `tests/browser/`. The suite `page` tests requests that no browser sends.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use tavora_tests::binary::profile_folder;
 use tavora_tests::requirement::{answers, are_there, tests_folder};
 use tavora_tests::serving::Serving;
 
-/// Where Debian's package has it.
+/// The path of Debian's package.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 #[test]
@@ -56,12 +57,12 @@ fn an_operator_can_do_everything_in_a_browser() {
     }
 }
 
-/// The folder of the pictures, empty.
+/// Makes an empty folder for screenshots.
 fn pictures() -> PathBuf {
     let target = profile_folder();
     let target = target.parent().expect("a profile's folder is in another");
     let pictures = target.join("test-artefacts/screenshots");
-    // There may be none yet.
+    // The folder may not exist yet.
     let _ = std::fs::remove_dir_all(&pictures);
     std::fs::create_dir_all(&pictures).expect("the build's folder is writable");
     pictures

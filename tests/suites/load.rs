@@ -1,4 +1,4 @@
-//! A short load run. `cargo xtask bench` makes a long one of the same.
+//! A short load run. `cargo xtask bench` makes a long one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,5 +16,8 @@ async fn nothing_acknowledged_is_lost_under_load() {
         .unwrap_or_else(|error| panic!("{error:?}"));
     println!("{report:#?}");
     let growth = report.growth_bytes();
-    assert!(growth <= GROWTH_MAX_BYTES, "it grew by {growth} bytes");
+    assert!(
+        growth <= GROWTH_MAX_BYTES,
+        "the host grew by {growth} bytes"
+    );
 }

@@ -1,7 +1,7 @@
 //! AES-256-GCM with 96-bit nonces and 128-bit tags (NIST SP 800-38D), in place.
 //!
-//! The only file that names the cipher crate, so that replacing it is one change and the published test vectors
-//! run through exactly what the envelope uses. It chooses no nonces and knows no formats.
+//! No other file names the cipher crate. So one change replaces it, and the published test vectors
+//! run through exactly what the envelope uses. Nonces and formats are chosen elsewhere.
 
 use aes_gcm::{
     Aes256Gcm,
@@ -9,29 +9,29 @@ use aes_gcm::{
 };
 use zeroize::ZeroizeOnDrop;
 
-/// Bytes of a key.
+/// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;
-/// Bytes of a nonce.
+/// The length of a nonce in bytes.
 pub const NONCE_BYTES: usize = 12;
-/// Bytes of an authentication tag.
+/// The length of an authentication tag in bytes.
 pub const TAG_BYTES: usize = 16;
 
-/// An expanded key, ready to seal and open; cleared when dropped.
+/// An expanded key, ready to seal and open. It is cleared when dropped.
 #[derive(ZeroizeOnDrop)]
 pub struct Aead(Aes256Gcm);
 
-/// The ciphertext, the tag, the nonce, the associated data or the key is not what it was when this was sealed.
+/// The ciphertext, tag, nonce, associated data or key differs from when this was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the ciphertext is not authentic under this key and associated data")]
 pub struct NotAuthentic;
 
 impl Aead {
-    /// Expands a key.
+    /// Expands a key for any number of seals and opens.
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
         Self(Aes256Gcm::new(key.into()))
     }
 
-    /// Encrypts `buffer` in place and returns the tag. A nonce must never serve twice under one key.
+    /// Encrypts `buffer` in place and returns the tag. A key must never use the same nonce twice.
     pub fn seal(
         &self,
         nonce: &[u8; NONCE_BYTES],
@@ -48,7 +48,7 @@ impl Aead {
     /// Checks the tag, then decrypts `buffer` in place.
     ///
     /// # Errors
-    /// [`NotAuthentic`]; `buffer` still holds the ciphertext then.
+    /// [`NotAuthentic`]; `buffer` then still holds the ciphertext.
     pub fn open(
         &self,
         nonce: &[u8; NONCE_BYTES],

@@ -1,6 +1,6 @@
-//! Apps, vaults and API keys as they are shown.
+//! Apps, vaults and API keys as clients see them.
 //!
-//! Nothing secret is here: of an API key there is only its public part.
+//! Nothing here is secret: an API key shows only its public part.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,46 +15,47 @@ use crate::{
 /// An app: the scope of vaults and API keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct App {
-    /// Which app.
+    /// The id, unique everywhere.
     pub id: AppId,
-    /// The team it belongs to.
+    /// The team that the app belongs to.
     pub team_id: TeamId,
-    /// Its name.
+    /// The name for people; two apps may share it.
     pub name: AppName,
-    /// Its short name, unique in the database.
+    /// The short name, unique in the database.
     pub slug: AppSlug,
-    /// What it is for; may be empty.
+    /// The purpose in the words of its owner; may be empty.
     pub description: String,
-    /// When it was created.
+    /// When the app was created.
     pub created_at: Timestamp,
-    /// When it or its designation last changed.
+    /// When the app or its designation last changed.
     pub updated_at: Timestamp,
-    /// The designated vault.
+    /// The designated vault, from which tools get secrets.
     pub vault_id: Option<VaultId>,
 }
 
 /// A vault without its secrets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VaultView {
-    /// Which vault.
+    /// The id, unique everywhere.
     pub id: VaultId,
-    /// The app it belongs to.
+    /// The app that the vault belongs to.
     pub app_id: AppId,
-    /// The same as `app_id`, under the newer name that clients use.
+    /// The same id as `app_id`, under the newer name that clients use.
     pub project_id: AppId,
-    /// Its name, unique in the app.
+    /// The name, unique in the app.
     pub name: VaultName,
-    /// Its free-form metadata.
+    /// Free-form metadata; one member binds secrets to origins.
     pub metadata: Metadata,
-    /// When it was created.
+    /// When the vault was created.
     pub created_at: Timestamp,
-    /// When its metadata last changed.
+    /// When the metadata last changed.
     pub updated_at: Timestamp,
 }
 
 impl VaultView {
-    /// The state that is shown; a change can be made on the condition that it is still the current one. The vault's
-    /// secrets have revisions of their own and no part in this one.
+    /// The revision of the state that is shown here. A change can be made on the condition that
+    /// this revision is still the current one. Secrets have revisions of their own and do not
+    /// change this one.
     pub fn revision(&self) -> Revision {
         let shown = serde_json::to_vec(self).expect("ids, names, times and a JSON object are JSON");
         Revision::derive(&shown)
@@ -64,18 +65,18 @@ impl VaultView {
 /// An API key without its secret part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ApiKeyView {
-    /// Which key.
+    /// The id, which is also the public part of the token.
     pub id: ApiKeyId,
-    /// The app it opens.
+    /// The app that the key gives access to.
     pub app_id: AppId,
-    /// Its name.
+    /// The name for people; two keys may share it.
     pub name: ApiKeyName,
-    /// The public start of its token, to recognise it by.
+    /// The public start of the token, by which people recognise the key.
     pub prefix: String,
-    /// When it was created.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// When it stops working, if ever.
+    /// When the key stops working, if it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
+    /// When the key was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
 }

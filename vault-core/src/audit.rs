@@ -1,7 +1,8 @@
-//! The audit: who did what to which thing, with what outcome.
+//! The audit: who did what to which thing, and with what outcome.
 //!
-//! Never a value, a length or a digest of a value. `audit::chain` chains entries, `audit::row` is
-//! what is stored of them, `audit::verify` checks the chain, and `store` keeps them.
+//! An entry never holds a value, nor the length or a digest of a value. `audit::chain` chains
+//! entries, `audit::row` defines how they are stored, `audit::verify` checks the chain, and `store`
+//! keeps them.
 
 pub mod action;
 mod caller;

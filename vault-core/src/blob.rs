@@ -1,6 +1,6 @@
-//! What every stored ciphertext starts with: a format version byte and an algorithm byte.
+//! The two bytes at the start of every stored ciphertext: format version and algorithm.
 //!
-//! It knows no layout beyond those two; `key::local` and `envelope` draw theirs.
+//! The rest of each layout is drawn in `key::local` and `envelope`.
 
 /// The only format version so far.
 pub(crate) const VERSION_1: u8 = 1;
@@ -17,7 +17,7 @@ pub enum FormatError {
     /// An algorithm that this program does not know.
     #[error("the algorithm {0} is unknown; a newer program wrote this or it is damaged")]
     UnknownAlgorithm(u8),
-    /// Bytes are missing or too many.
+    /// There are too few or too many bytes.
     #[error("the length does not fit the format; it was cut or something was appended")]
     BadLength,
 }

@@ -1,7 +1,9 @@
-//! A credential of the host's own as an operator writes it: the text itself, or `file:///path` of a file that holds it.
+//! Credentials of the host as an operator writes them: the text itself, or `file:///path` of a file
+//! that holds it.
 //!
-//! What editors and shells put around it is taken off; what they put into it is named. The host reads its variables and
-//! its credentials' files here and nowhere else. No error holds any of the text, and nothing is kept.
+//! What editors and shells add around a credential is removed. What they add inside it is named in
+//! the error. The host reads credentials from variables and files only through this module. No
+//! error holds any of the text, and nothing is kept.
 
 use std::{
     fmt,
@@ -22,80 +24,80 @@ use crate::{
     rights::Rights,
 };
 
-/// The longest credential that is read, in bytes.
+/// The longest credential that is accepted, in bytes.
 pub const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
 
 /// A credential, and the file that it came from.
 #[derive(Clone)]
 pub struct Credential {
-    /// One line, without anything around it.
+    /// The credential: one line without surrounding blanks.
     pub text: Zeroizing<String>,
-    /// Where it was, unless it stood there itself.
+    /// The file that held the credential; `None` when the text was given directly.
     pub file: Option<PathBuf>,
 }
 
 /// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// Something like `file://path`.
+    /// The text begins like a file reference and is none, for example `file://path`.
     #[error("a file is given as file:///absolute/path; correct the reference")]
     Reference,
-    /// The path of a file, and nothing before it.
+    /// The text is the path of a file, without `file://` before it.
     #[error("this is the path of a file; write file:// before it: file://{}", path.display())]
     BarePath {
-        /// The file, which is there.
+        /// The path of the file, which exists.
         path: PathBuf,
     },
     /// The file cannot be read.
     #[error("the credential's file {} cannot be read", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is a folder, a device or a socket.
+    /// The path leads to a folder, a device or a socket.
     #[error("{} is {kind}, and no file with a credential", path.display())]
     NotAFile {
-        /// What is there.
+        /// The path in question.
         path: PathBuf,
-        /// What kind of thing that is.
+        /// The kind of thing that is there, in words.
         kind: &'static str,
     },
-    /// Whoever may write to it decides what the credential is.
+    /// Everybody may write to the file, and so decide what the credential is.
     #[error("every user can write to the credential's file {0}; `chmod go-w {0}` ends that", path.display())]
     WritableByAll {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// It is no text.
+    /// The bytes of the file are no text.
     #[error(
         "what is in {} is no text (byte {byte}); write the credential as text, raw bytes for example as base64", path.display()
     )]
     NotText {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where it is none.
+        /// The first byte that is no text, from 1.
         byte: usize,
     },
-    /// There is nothing.
+    /// The credential is empty.
     #[error("there is no credential in {place}")]
     Empty {
-        /// Where.
+        /// Where it was looked for.
         place: Place,
     },
     /// It is longer than [`CREDENTIAL_MAX_BYTES`].
     #[error("what is in {place} is longer than {CREDENTIAL_MAX_BYTES} bytes, and no credential")]
     TooLong {
-        /// Where.
+        /// Where it was looked for.
         place: Place,
     },
-    /// Something does not belong into a credential.
+    /// The text holds something that does not belong in a credential.
     #[error("what is in {place} {oddity}; leave the credential alone in it")]
     Odd {
-        /// Where.
+        /// Where it was looked for.
         place: Place,
-        /// What.
+        /// What does not belong.
         oddity: Oddity,
     },
 }
@@ -103,9 +105,9 @@ pub enum CredentialError {
 /// Where a credential was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In the text that was given.
+    /// The text that was given.
     Text,
-    /// In this file.
+    /// The file at this path.
     File(PathBuf),
 }
 
@@ -119,10 +121,10 @@ impl fmt::Display for Place {
 }
 
 impl Credential {
-    /// Takes a text that is the credential, or names its file.
+    /// Takes text that is the credential itself or names its file.
     ///
     /// # Errors
-    /// There is none, or something else than a credential.
+    /// There is no credential, or it is not fit to be used.
     pub fn read(text: &str) -> Result<Self, CredentialError> {
         let text = without_surroundings(text);
         if let Some(path) = file_of(text)? {
@@ -141,7 +143,7 @@ impl Credential {
     /// Reads the credential in a file.
     ///
     /// # Errors
-    /// It cannot be read, everybody may write to it, or it holds something else.
+    /// The file cannot be read, everybody may write to it, or it holds no credential.
     pub fn read_file(path: &Path) -> Result<Self, CredentialError> {
         let bytes = bytes_of(path)?;
         let place = Place::File(path.into());
@@ -161,7 +163,7 @@ impl Credential {
     /// Takes a list of such texts, separated by commas. Empty places are left out.
     ///
     /// # Errors
-    /// The place of the first that is no credential, from 1, and what is wrong with it.
+    /// The place of the first text that is no credential, from 1, and what is wrong with it.
     pub fn read_list(texts: &str) -> Result<Vec<Self>, (usize, CredentialError)> {
         without_surroundings(texts)
             .split(',')
@@ -172,11 +174,11 @@ impl Credential {
     }
 }
 
-/// The file that a text names as `file:///path`, or as other programs write that; `None` where it names none. The path is
-/// taken as it stands, without percent-decoding.
+/// The file that a text names as `file:///path`, or as other programs write that. `None` when the
+/// text names no file. The path is taken literally, without percent-decoding.
 ///
 /// # Errors
-/// It begins as such a reference, and is none.
+/// The text begins like such a reference and is none.
 pub fn file_of(text: &str) -> Result<Option<PathBuf>, CredentialError> {
     const SCHEME: &str = "file:";
     let scheme = text.get(..SCHEME.len());
@@ -194,7 +196,7 @@ pub fn file_of(text: &str) -> Result<Option<PathBuf>, CredentialError> {
     }
 }
 
-/// Whether a text looks like a path, a URL or a variable rather than like something that was made at random.
+/// Whether a text looks like a path, a URL or a variable rather than like random text.
 pub fn looks_like_a_place(text: &str) -> bool {
     let begins = ["/", "./", "../", "~/", "~\\", "\\\\", "env:", "arn:"];
     let drive = text.as_bytes();
@@ -206,13 +208,13 @@ pub fn looks_like_a_place(text: &str) -> bool {
         || Path::new(text).is_file()
 }
 
-/// The file's bytes, of which no more are read than show that it is too long.
+/// Reads the bytes of the file, but no more than show that it is too long.
 fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     let unreadable = |source| CredentialError::Unreadable {
         path: path.into(),
         source,
     };
-    // Without waiting: a pipe that nobody writes to would be waited for.
+    // Open without waiting, because opening a pipe waits for somebody who writes to it.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -234,7 +236,7 @@ fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     if is_pipe(&kind) {
         wait_for(&file).map_err(unreadable)?;
     }
-    // The whole size at once: a buffer that grew would leave a copy behind.
+    // Allocate the whole size at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(CREDENTIAL_MAX_BYTES + 1));
     file.take(CREDENTIAL_MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
@@ -247,7 +249,7 @@ fn is_pipe(kind: &std::fs::FileType) -> bool {
     kind.is_fifo()
 }
 
-/// Makes reading wait for what another program writes: a shell's `<(…)` is such a pipe.
+/// Makes reading wait for the program that writes. A shell's `<(…)` is such a pipe.
 fn wait_for(file: &File) -> io::Result<()> {
     fcntl(file, FcntlArg::F_SETFL(OFlag::empty()))?;
     Ok(())
@@ -267,7 +269,8 @@ fn check_rights(path: &Path, rights: Rights) -> Result<(), CredentialError> {
     Ok(())
 }
 
-/// The text of a file, whichever way an editor encoded it; otherwise the byte where it is none.
+/// The text of a file in any encoding that editors use. The error is the first byte that is no
+/// text.
 fn decoded(bytes: &[u8]) -> Result<Zeroizing<String>, usize> {
     let zero = |offset: usize| bytes.iter().skip(offset).step_by(2).all(|byte| *byte == 0);
     let is_wide = bytes.len() >= 4 && bytes.len().is_multiple_of(2);
@@ -295,7 +298,7 @@ fn wide(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Zeroizing<String>, usi
     Ok(text)
 }
 
-/// One line of characters that somebody typed or a program made.
+/// Requires one line of characters that somebody typed or a program made.
 fn checked(text: &str, place: Place) -> Result<Zeroizing<String>, CredentialError> {
     if text.is_empty() {
         return Err(CredentialError::Empty { place });
@@ -331,7 +334,7 @@ mod tests {
 
     fn said(read: Result<Credential, CredentialError>) -> String {
         match read {
-            Ok(read) => panic!("{} characters were taken", read.text.len()),
+            Ok(read) => panic!("{} characters were accepted", read.text.len()),
             Err(error) => {
                 let said = format!("{error} {error:?}");
                 assert!(!said.contains("canary"), "{said}");

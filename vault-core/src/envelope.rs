@@ -1,9 +1,11 @@
-//! The envelope around a secret's value: seal with a fresh DEK, open with the KEK that wrapped it.
+//! The envelope around a secret's value. It seals with a fresh DEK and opens with the KEK that
+//! wrapped the DEK.
 //!
-//! The value is sealed under a key derived from its DEK, beside a commitment derived from the same DEK, because GCM
-//! alone lets one ciphertext open under two keys. Both the payload and the wrapped DEK are bound to the place they
-//! belong to (`envelope::binding`), so a row that was moved does not open. The kek id binds only the wrap: rewrapping
-//! leaves the payload alone. Stores and audit are elsewhere; nothing here decides who may open what.
+//! The value is sealed under a key derived from its DEK. A commitment derived from the same DEK
+//! stands beside it, because GCM alone lets one ciphertext open under two keys. Both the payload
+//! and the wrapped DEK are bound to the place they belong to (`envelope::binding`), so a row that
+//! was moved does not open. The kek id binds only the wrap, so a rewrap leaves the payload alone.
+//! Stores and audit are elsewhere, and the envelope does not decide who may open what.
 //!
 //! ```text
 //! payload   ┌─────────┬───────────┬────────────┬──────────┬─────────────────────────┐
@@ -14,7 +16,7 @@
 //! payload key ‖ commitment = HKDF-Expand-SHA256(DEK, "tavora/payload/v1", 64)
 //! ```
 //!
-//! The layout of the wrapped DEK is its provider's; `key::local` draws the local one.
+//! The provider of the KEK defines the layout of the wrapped DEK; `key::local` draws the local one.
 
 mod binding;
 mod rewrap;

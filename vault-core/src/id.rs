@@ -1,6 +1,6 @@
-//! Identifiers of the things the vault keeps: UUIDv7 newtypes that cannot be mixed up.
+//! Identifiers of what the vault keeps: UUIDv7 newtypes that cannot be mixed up.
 //!
-//! It does not say what an id refers to, nor whether that still exists.
+//! An id does not tell what it refers to, nor whether that still exists.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} id is not a UUID; write it as 8-4-4-4-12 hexadecimal digits")]
 pub struct InvalidId {
-    /// What the id would have referred to, for example `vault`.
+    /// The kind of thing that the id would refer to, for example `vault`.
     pub kind: &'static str,
 }
 
@@ -23,17 +23,17 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id: time-ordered, unique without coordination.
+            /// Makes a new id, ordered by time and unique without coordination.
             pub fn make() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// The sixteen bytes, as they are stored and bound to ciphertext.
+            /// The sixteen bytes that are stored and bound to ciphertext.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
 
-            /// The id that these stored bytes hold.
+            /// Reads an id from its stored bytes.
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -62,27 +62,27 @@ macro_rules! id {
 }
 
 id!(
-    /// Which app.
+    /// The id of an app.
     AppId,
     "app"
 );
 id!(
-    /// Which vault.
+    /// The id of a vault.
     VaultId,
     "vault"
 );
 id!(
-    /// Which API key; also the public part of its token.
+    /// The id of an API key, which is also the public part of its token.
     ApiKeyId,
     "API key"
 );
 id!(
-    /// Which audit entry.
+    /// The id of an audit entry.
     AuditEntryId,
     "audit entry"
 );
 id!(
-    /// Which team an app belongs to; one per database.
+    /// The id of the team that apps belong to; a database has one.
     TeamId,
     "team"
 );

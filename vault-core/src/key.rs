@@ -1,6 +1,6 @@
-//! Keys: the DEK of a secret, and the providers that wrap DEKs under a KEK.
+//! Keys: the DEK of a secret, and the providers that wrap DEKs with a KEK.
 //!
-//! Nothing here reads the environment or knows what a DEK is used for.
+//! Nothing here reads the environment or knows what a DEK encrypts.
 
 mod dek;
 mod kek_id;

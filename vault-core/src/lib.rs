@@ -1,8 +1,9 @@
-//! The secret vault: apps, API keys, vaults, envelope-encrypted secrets and the audit of all that happens to them.
+//! The secret vault: apps, API keys, vaults, envelope-encrypted secrets, and the audit of all that
+//! happens to them.
 //!
-//! [`SecretVaults`] is the one public door. Below it, `envelope` seals and opens with the KEKs of `key`, a [`Store`]
-//! keeps sealed rows, and `audit` chains what happened. There is no runtime for components here, no web and no command
-//! line, and nothing reads the environment.
+//! [`SecretVaults`] is the one public door. Below it, `envelope` seals and opens with the KEKs of
+//! `key`, a [`Store`] keeps sealed rows, and `audit` chains what happened. This crate has no
+//! runtime for components, no web and no command line, and never reads the environment.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The free-form metadata of a vault, of which one member binds secrets to origins.
+//! The free-form metadata of a vault. One member binds secrets to origins.
 //!
 //! An origin is only text here; the host's egress policy gives it meaning.
 
@@ -12,22 +12,22 @@ pub const METADATA_MAX_BYTES: usize = 16 * 1024;
 
 /// A vault's free-form JSON object of at most 16 KiB.
 ///
-/// One member means something here: `origins` binds secrets to origins,
-/// `{"origins": {"BRAVE_API_KEY": ["https://api.search.brave.com"]}}`.
+/// The vault itself reads one member: `origins` binds secrets to origins, `{"origins":
+/// {"BRAVE_API_KEY": ["https://api.search.brave.com"]}}`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Metadata(Map<String, Value>);
 
-/// Why a JSON value is no metadata.
+/// Why a value cannot be the metadata of a vault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMetadata {
-    /// An array, a string, a number …
+    /// The JSON is an array, a string or another value than an object.
     #[error("vault metadata must be a JSON object; wrap the value in one")]
     NotAnObject,
     /// The text is not JSON.
     #[error("vault metadata is not valid JSON; correct it")]
     NotJson,
-    /// It is larger than [`METADATA_MAX_BYTES`].
+    /// The JSON is larger than [`METADATA_MAX_BYTES`].
     #[error(
         "vault metadata has at most {METADATA_MAX_BYTES} bytes and this has {bytes}; store less"
     )]
@@ -35,12 +35,12 @@ pub enum InvalidMetadata {
         /// The size of the refused JSON.
         bytes: usize,
     },
-    /// The `origins` member cannot bind anything.
+    /// The member `origins` binds nothing, because it has another shape.
     #[error(
         "`origins` in vault metadata must map secret names to lists of origins; correct the entry {at:?}"
     )]
     BadOrigins {
-        /// The name in question, or `origins` itself.
+        /// The name of the secret in question, or `origins` itself.
         at: String,
     },
 }
@@ -49,7 +49,7 @@ impl Metadata {
     /// Checks an object's size and its `origins`.
     ///
     /// # Errors
-    /// It is no object, too large, or binds something impossible.
+    /// The value is no object, is too large, or has `origins` that cannot bind.
     pub fn parse(value: Value) -> Result<Self, InvalidMetadata> {
         let Value::Object(members) = value else {
             return Err(InvalidMetadata::NotAnObject);
@@ -63,12 +63,12 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// The members.
+    /// The members of the JSON object.
     pub fn members(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// The origins that a secret may be sent to, if the metadata binds it.
+    /// The origins that a secret may be sent to. `None` when the metadata does not bind it.
     pub fn origins_of(&self, name: &SecretName) -> Option<Vec<String>> {
         let bound = self.0.get("origins")?.get(name.as_str())?.as_array()?;
         Some(

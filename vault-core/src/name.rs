@@ -1,6 +1,6 @@
 //! The names of apps, vaults and API keys, and the slugs of apps.
 //!
-//! They are checked here and nowhere else. Whether one is taken is the store's to know.
+//! Names are checked here and nowhere else. Only the store knows whether one is taken.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -15,34 +15,35 @@ pub const SLUG_MAX_BYTES: usize = 63;
 /// Why a text is no name for an app, a vault or an API key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// Empty, or nothing but blanks.
+    /// The text is empty or holds nothing but blanks.
     #[error("{kind} name cannot be blank; use 1 to {NAME_MAX_CHARS} printable characters")]
     Blank {
-        /// What the name was for.
+        /// The kind of thing to name.
         kind: &'static str,
     },
-    /// More than [`NAME_MAX_CHARS`].
+    /// The text is longer than [`NAME_MAX_CHARS`].
     #[error(
         "{kind} name has at most {NAME_MAX_CHARS} characters and this one has {chars}; shorten it"
     )]
     TooLong {
-        /// What the name was for.
+        /// The kind of thing to name.
         kind: &'static str,
         /// The length of the refused text.
         chars: usize,
     },
-    /// A control character, or one that nobody sees.
+    /// The text holds a control character or an invisible one.
     #[error("{kind} name cannot contain {found:?}; use printable characters only")]
     Unprintable {
-        /// What the name was for.
+        /// The kind of thing to name.
         kind: &'static str,
-        /// The offending character.
+        /// The character in question.
         found: char,
     },
 }
 
-/// Characters that are not seen, turn around the text beside them, or end a line: with them one name passes for another.
-/// The joiners U+200C and U+200D are not among them: some scripts and emoji need them.
+/// Characters that are invisible, turn the text beside them around, or end a line. With them one
+/// name passes for another. The joiners U+200C and U+200D are allowed, because some scripts and
+/// emoji need them.
 const UNSEEN: [RangeInclusive<char>; 8] = [
     '\u{ad}'..='\u{ad}',
     '\u{61c}'..='\u{61c}',
@@ -101,22 +102,22 @@ macro_rules! printable_name {
 }
 
 printable_name!(
-    /// What an app is called: 1–128 printable characters.
+    /// The name of an app: 1–128 printable characters.
     AppName,
     "an app"
 );
 printable_name!(
-    /// What a vault is called inside its app: 1–128 printable characters.
+    /// The name of a vault inside its app: 1–128 printable characters.
     VaultName,
     "a vault"
 );
 printable_name!(
-    /// What an API key is called: 1–128 printable characters.
+    /// The name of an API key: 1–128 printable characters.
     ApiKeyName,
     "an API key"
 );
 
-/// An app's short name, unique in a database: 1–63 of `a–z 0–9 -`, neither first nor last a dash.
+/// An app's short name, unique in a database: 1–63 of `a–z 0–9 -`, with no dash at either end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AppSlug(String);
@@ -124,7 +125,7 @@ pub struct AppSlug(String);
 /// Why a text is no slug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAppSlug {
-    /// Its length is not 1 to [`SLUG_MAX_BYTES`].
+    /// The length is not 1 to [`SLUG_MAX_BYTES`].
     #[error(
         "an app slug has 1 to {SLUG_MAX_BYTES} characters and this one has {bytes}; choose another"
     )]
@@ -132,16 +133,16 @@ pub enum InvalidAppSlug {
         /// The length of the refused text.
         bytes: usize,
     },
-    /// A character that slugs cannot hold.
+    /// The text holds a character that slugs cannot hold.
     #[error("an app slug cannot contain {found:?}; use a to z, 0 to 9 and `-`")]
     BadCharacter {
-        /// The offending character.
+        /// The character in question.
         found: char,
     },
-    /// A dash at an end.
+    /// The text begins or ends with a dash.
     #[error("an app slug cannot start or end with `-`; choose another")]
     DashAtEnd,
-    /// The name it should come from has no letter a–z and no digit.
+    /// The app's name has no letter a–z and no digit to make a slug of.
     #[error(
         "no slug can be made from this app name, which has no letter a to z and no digit; give a slug too"
     )]
@@ -154,7 +155,7 @@ impl AppSlug {
         &self.0
     }
 
-    /// The slug that a name leads to: lower case, everything else a single dash.
+    /// Derives a slug from a name: lower case, with a single dash for everything else.
     ///
     /// ```
     /// use vault_core::{AppName, AppSlug};

@@ -1,41 +1,42 @@
-//! What is odd about a text that should be a credential: what a copy, an editor or a shell added to it.
+//! Oddities of a text that should be a credential: what a copy, an editor or a shell added to it.
 //!
-//! An oddity says what is there and where, and nothing of the credential itself. Whether it is taken off, told or
-//! refused is for whoever was given the text.
+//! An oddity says what is there and where, and nothing of the credential itself. The receiver of
+//! the text decides whether to remove, report or refuse it.
 
-/// A value with fewer bytes is found again only where it stands alone: in answers it could be any word.
+/// The length from which a value is reliably found in answers. A shorter value could be any word,
+/// so it is found only where it stands alone.
 pub const SECRET_VALUE_SHORT_BYTES: usize = 8;
 
-/// Something that a credential hardly ever has. Read it after a subject: "the value …".
+/// Something that a credential hardly ever has. Its text continues a subject: "the value …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Oddity {
-    /// U+FEFF at its beginning, as editors of Windows put it.
+    /// The byte order mark U+FEFF at the beginning, as editors of Windows write it.
     #[error("begins with a byte order mark, which nobody sees")]
     ByteOrderMark,
-    /// Blanks or line ends around it.
+    /// Blanks or line ends around the text.
     #[error("has blanks or line ends around it")]
     Blanks,
-    /// More than one line, and neither PEM nor JSON.
+    /// More than one line, in a text that is neither PEM nor JSON.
     #[error("has several lines")]
     Lines,
-    /// A character that nobody sees, or a control character.
+    /// An invisible character or a control character.
     #[error("has an invisible character (U+{code:04X}) at position {position}")]
     Invisible {
-        /// Which character, from 1.
+        /// The position of the character, from 1.
         position: usize,
         /// Its code point.
         code: u32,
     },
-    /// It stands in quotation marks.
+    /// Quotation marks around the text.
     #[error("stands in quotation marks")]
     Quoted,
-    /// It begins as a header does.
+    /// The start of a header, such as `Bearer `.
     #[error("begins with {0:?}, as in a header")]
     Scheme(&'static str),
     /// `NAME=value`, as in a file of variables.
     #[error("begins with NAME=, as in a file of variables")]
     Assignment,
-    /// It ends with the two characters `\n`.
+    /// The two characters `\n` at the end.
     #[error("ends with a backslash and a letter, as a line end that was written out")]
     WrittenLineEnd,
     /// A variable or a template that nobody filled in.
@@ -44,21 +45,21 @@ pub enum Oddity {
     /// Dots or asterisks, as pages show a credential.
     #[error("has dots or asterisks, as where a page hides a credential")]
     Masked,
-    /// `file://…`
+    /// A file reference, `file://…`.
     #[error("looks like the place of a file, which is not read here")]
     File,
-    /// A typographic or foreign character, in a text that is otherwise ASCII.
+    /// A typographic or foreign character in a text that is otherwise ASCII.
     #[error("has a character at position {position} that is not ASCII")]
     NotAscii {
-        /// Which character, from 1.
+        /// The position of the character, from 1.
         position: usize,
     },
-    /// Fewer than [`SECRET_VALUE_SHORT_BYTES`].
+    /// A text of fewer than [`SECRET_VALUE_SHORT_BYTES`].
     #[error(
         "has {bytes} bytes: one with fewer than {SECRET_VALUE_SHORT_BYTES} is not reliably taken out of answers"
     )]
     Short {
-        /// How many it has.
+        /// The length of the text.
         bytes: usize,
     },
 }
@@ -83,8 +84,8 @@ const QUOTES: [(char, char); 7] = [
     ('„', '“'),
 ];
 
-/// Whether nobody sees this character: a control character, one without width, one that turns the direction of text, or
-/// a blank that is not the keyboard's.
+/// Whether a character is invisible: a control character, one without width, one that turns the
+/// direction of text, or a blank that no keyboard has.
 pub fn is_invisible(c: char) -> bool {
     let is_odd_blank = c.is_whitespace() && !c.is_ascii();
     c.is_control()
@@ -105,12 +106,12 @@ pub fn is_invisible(c: char) -> bool {
         )
 }
 
-/// `text` without what nobody sees around it: blanks, line ends, a byte order mark.
+/// Removes invisible characters around a text: blanks, line ends, a byte order mark.
 pub fn without_surroundings(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// All that is odd about a credential, one of each kind; nothing is, of most.
+/// All oddities of a credential, one of each kind. Most credentials have none.
 ///
 /// ```
 /// use vault_core::{Oddity, oddities};
@@ -120,7 +121,7 @@ pub fn without_surroundings(text: &str) -> &str {
 pub fn oddities(text: &str) -> Vec<Oddity> {
     let mut found = Vec::new();
     let bare = without_surroundings(text);
-    // A key in PEM has lines and ends with one; JSON has whatever its author liked.
+    // A PEM key has lines and ends with a line end. JSON has whatever its author liked.
     let is_document = bare.starts_with("-----BEGIN ") || bare.starts_with(['{', '[']);
     let unmarked = text.trim_start_matches('\u{feff}');
     if unmarked.len() < text.len() {
@@ -165,7 +166,7 @@ pub fn oddities(text: &str) -> Vec<Oddity> {
     found
 }
 
-/// What the words of a text give away.
+/// The oddity that the words of a text show.
 fn worded(bare: &str) -> Option<Oddity> {
     let begins = |start: &str| {
         bare.get(..start.len())
@@ -204,7 +205,7 @@ fn worded(bare: &str) -> Option<Oddity> {
     }
 }
 
-/// `NAME=value` or `export NAME=value`. Base64 that ends with `=` is none.
+/// `NAME=value` or `export NAME=value`. Base64 that ends with `=` does not count.
 fn is_assignment(text: &str) -> bool {
     let text = text.strip_prefix("export ").unwrap_or(text);
     text.split_once('=').is_some_and(|(name, value)| {

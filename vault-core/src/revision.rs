@@ -1,8 +1,8 @@
-//! Revisions of secrets and vaults, and the condition that a change can make on them.
+//! Revisions of secrets and vaults, and conditions on them.
 //!
-//! A revision tells states apart. It does not say which came first, and it is no secret: it is made of what is shown,
-//! or of ciphertext. How a client writes a condition (`If-Match`) is the host's business; that it is checked together
-//! with the change is each store's.
+//! A revision tells states apart. It does not say which state came first. It is no secret: it is
+//! made of what is shown, or of ciphertext. The host decides how a client writes a condition
+//! (`If-Match`). Each store checks it together with the change.
 
 use std::{fmt, str::FromStr};
 
@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 /// One state of a secret or of a vault, as 32 hexadecimal digits.
 ///
-/// A secret's revision changes with every write, and a secret that is deleted and stored again does not come back to
-/// an old one: it is a digest of what its payload begins with, which is random for every write. A rewrap leaves the
-/// payload alone, and so the revision. A vault's revision is a digest of all that is shown of it, its id and its time
-/// of change included.
+/// A secret's revision changes with every write. It is a digest of the beginning of the payload,
+/// which is random for every write. So a secret that is deleted and stored again does not return to
+/// an old revision. A rewrap leaves the payload alone, and so the revision. A vault's revision is a
+/// digest of all that is shown of it, including its id and its time of change.
 ///
 /// ```
 /// use vault_core::Revision;
@@ -29,14 +29,14 @@ pub struct Revision([u8; BYTES]);
 #[error("a revision is 32 lower-case hexadecimal digits; copy it from what it is a revision of")]
 pub struct InvalidRevision;
 
-/// What must be true of the current state, in the moment of a change, for the change to be made.
+/// What must be true of the current state at the moment of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing.
+    /// No condition.
     Always,
-    /// There is something to change.
+    /// Something to change exists.
     Exists,
-    /// There is something to change, and it is at one of these revisions.
+    /// Something to change exists and is at one of these revisions.
     AnyOf(Vec<Revision>),
 }
 
@@ -56,11 +56,11 @@ impl Revision {
 }
 
 impl Condition {
-    /// Whether a change may be made. The current revision is read only if it matters: what is damaged can still be
-    /// replaced or deleted unconditionally.
+    /// Checks whether a change may be made. The current revision is read only if it matters, so
+    /// damaged things can still be replaced or deleted unconditionally.
     ///
     /// # Errors
-    /// [`ConditionNotMet`], or whatever keeps the current revision from being read.
+    /// [`ConditionNotMet`], or the error of reading the current revision.
     pub fn check<E: From<ConditionNotMet>>(
         &self,
         current: impl FnOnce() -> Result<Option<Revision>, E>,
@@ -118,7 +118,7 @@ impl FromStr for Revision {
 mod tests {
     use super::*;
 
-    /// What can go wrong with a condition here.
+    /// The errors that a condition can meet in these tests.
     #[derive(Debug, PartialEq)]
     enum Unread {
         NotMet,

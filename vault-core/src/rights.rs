@@ -1,7 +1,7 @@
-//! Who may do what with a file or a folder, as its mode says.
+//! The rights that a file's or folder's mode gives to whom.
 //!
-//! Whether that is refused, told or left alone is for whoever opens it. Everybody asks here, so that one mode means the
-//! same for every file of a host.
+//! Whoever opens the file decides whether to refuse, report or ignore them. All callers ask here,
+//! so that one mode means the same for every file of a host.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// The rights to what this describes.
+    /// Reads the rights from a file's metadata.
     pub fn of(found: &Metadata) -> Self {
         Self {
             mode: found.mode() & 0o777,
@@ -34,17 +34,18 @@ impl Rights {
         }
     }
 
-    /// The id of its owner.
+    /// The user id of the owner.
     pub fn owner(self) -> u32 {
         self.owner
     }
 
-    /// Whether it is this user's, or root's.
+    /// Whether this user or root owns it.
     pub fn is_ours(self) -> bool {
         self.owner == 0 || self.owner == geteuid().as_raw()
     }
 
-    /// Whether its group is one of this process's own. Kubernetes gives a volume that group (`fsGroup`).
+    /// Whether its group is one of this process's groups. Kubernetes gives a volume such a group
+    /// (`fsGroup`).
     pub fn group_is_ours(self) -> bool {
         let group = Gid::from_raw(self.group);
         getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
@@ -65,8 +66,8 @@ impl Rights {
         self.mode & 0o020 != 0
     }
 
-    /// Whether everybody may write to what is at `path`. Nobody may where the file system is mounted to read alone:
-    /// there Kubernetes shows the volume of a ConfigMap with the mode 0777.
+    /// Whether everybody may write to `path`. On a read-only file system nobody may. Kubernetes
+    /// mounts the volume of a ConfigMap so, with the mode 0777.
     pub fn others_write(self, path: &Path) -> bool {
         let is_read_only =
             || statvfs(path).is_ok_and(|mounted| mounted.flags().contains(FsFlags::ST_RDONLY));
@@ -78,7 +79,8 @@ impl Rights {
         format!("{:03o}", self.mode)
     }
 
-    /// Whether nobody has been told yet of these rights to `path`. What is read each second is not told each second.
+    /// Whether these rights to `path` were not reported yet. A file that is read every second is
+    /// not reported every second.
     pub fn is_news(self, path: &Path) -> bool {
         static TOLD: Mutex<BTreeSet<(PathBuf, u32)>> = Mutex::new(BTreeSet::new());
         let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +113,7 @@ mod tests {
             assert_eq!(found.has_others(), others, "{mode:o}");
             assert_eq!(found.group_writes(), group_writes, "{mode:o}");
             assert_eq!(found.others_write(file.path()), others_write, "{mode:o}");
-            assert!(found.is_ours(), "it was made here");
+            assert!(found.is_ours(), "this test made the file");
         }
     }
 

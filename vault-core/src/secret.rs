@@ -1,7 +1,7 @@
 //! A secret's name, its value and its redacted view.
 //!
-//! [`SecretValue`] is the only type here that holds anything secret: it cannot be printed, serialised, compared
-//! or copied, and its memory is cleared when it goes. Sealing and opening live in `envelope`.
+//! Only [`SecretValue`] holds anything secret. It cannot be printed, serialised, compared or
+//! copied, and its memory is cleared when it goes. Sealing and opening are in `envelope`.
 
 use std::{fmt, str::FromStr};
 
@@ -17,8 +17,8 @@ pub const SECRET_NAME_MAX_BYTES: usize = 255;
 /// The longest secret value, in bytes of UTF-8.
 pub const SECRET_VALUE_MAX_BYTES: usize = 64 * 1024;
 
-/// What a secret is called inside its vault: 1–255 bytes of `A–Z a–z 0–9 _ - .`, the first one a letter, a digit
-/// or an underscore.
+/// A secret's name inside its vault: 1–255 bytes of `A–Z a–z 0–9 _ - .`, where the first is a
+/// letter, a digit or an underscore.
 ///
 /// ```
 /// use vault_core::SecretName;
@@ -32,10 +32,10 @@ pub struct SecretName(String);
 /// Why a text is no secret name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecretName {
-    /// There is nothing.
+    /// The text is empty.
     #[error("a secret name cannot be empty; use letters, digits, `_`, `-` and `.`")]
     Empty,
-    /// It is longer than [`SECRET_NAME_MAX_BYTES`].
+    /// The text is longer than [`SECRET_NAME_MAX_BYTES`].
     #[error(
         "a secret name has at most {SECRET_NAME_MAX_BYTES} bytes and this one has {bytes}; shorten it"
     )]
@@ -43,20 +43,20 @@ pub enum InvalidSecretName {
         /// The length of the refused text.
         bytes: usize,
     },
-    /// It starts with `-` or `.`.
+    /// The text starts with `-` or `.`.
     #[error("a secret name cannot start with {found:?}; start it with a letter, a digit or `_`")]
     BadStart {
         /// The first character.
         found: char,
     },
-    /// A character that names cannot hold.
+    /// The text holds a character that names cannot hold.
     #[error(
         "a secret name cannot contain {found:?} (character {position}); use letters, digits, `_`, `-` and `.`"
     )]
     BadCharacter {
-        /// The offending character.
+        /// The character in question.
         found: char,
-        /// Its position, counted in characters from 1.
+        /// The position of the character, from 1.
         position: usize,
     },
 }
@@ -118,7 +118,8 @@ impl fmt::Debug for SecretName {
 
 /// A credential in plain: 1 byte to 64 KiB of UTF-8.
 ///
-/// It has no `Debug`, `Display`, `Serialize`, `Clone` or `PartialEq`, and clears its memory when dropped.
+/// It has no `Debug`, `Display`, `Serialize`, `Clone` or `PartialEq`, and clears its memory when
+/// dropped.
 ///
 /// ```compile_fail
 /// let value = vault_core::SecretValue::new("hunter2".to_owned()).unwrap();
@@ -130,33 +131,33 @@ impl fmt::Debug for SecretName {
 /// ```
 pub struct SecretValue(Zeroizing<String>);
 
-/// Why a value is refused. It says nothing about the value's content.
+/// Why a value is refused. The error tells nothing of the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecretValue {
-    /// There is nothing: a tool must never run with an empty credential.
+    /// The value is empty. A tool must never run with an empty credential.
     #[error("a secret value cannot be empty; give the credential itself")]
     Empty,
-    /// It is longer than [`SECRET_VALUE_MAX_BYTES`].
+    /// The value is longer than [`SECRET_VALUE_MAX_BYTES`].
     #[error("a secret value has at most {SECRET_VALUE_MAX_BYTES} bytes; store something shorter")]
     TooLong,
-    /// It is not text.
+    /// The value is not text.
     #[error("a secret value must be UTF-8 text; encode binary credentials, for example as base64")]
     NotUtf8,
 }
 
 impl SecretValue {
-    /// Takes the value over. The text is cleared when it is refused, too.
+    /// Takes over the value. A refused text is cleared too.
     ///
     /// # Errors
-    /// It is empty or too long.
+    /// The value is empty or too long.
     pub fn new(value: String) -> Result<Self, InvalidSecretValue> {
         Self::checked(Zeroizing::new(value))
     }
 
-    /// Takes bytes over that ought to be UTF-8. They are cleared when they are refused, too.
+    /// Takes over bytes that should be UTF-8. Refused bytes are cleared too.
     ///
     /// # Errors
-    /// They are empty, too many, or not UTF-8.
+    /// There are no bytes, too many, or they are not UTF-8.
     pub fn from_bytes(value: Vec<u8>) -> Result<Self, InvalidSecretValue> {
         match String::from_utf8(value) {
             Ok(text) => Self::new(text),
@@ -167,7 +168,7 @@ impl SecretValue {
         }
     }
 
-    /// The credential. Whoever calls this answers for where it goes.
+    /// The credential. The caller is responsible for where it goes.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -184,24 +185,25 @@ impl SecretValue {
 /// All that is ever shown of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RedactedSecret {
-    /// The vault it lies in.
+    /// The vault that the secret is in.
     pub vault_id: VaultId,
-    /// Its name.
+    /// The name, unique in the vault.
     pub name: SecretName,
-    /// The KEK that its DEK is wrapped with.
+    /// The KEK that wraps its DEK.
     pub kek_id: KekId,
-    /// 1 when created, one more at each overwrite.
+    /// The number of writes: 1 when created, one more at each overwrite.
     pub version: u64,
-    /// When it was created; overwriting it keeps this.
+    /// When the secret was created; an overwrite keeps this.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// When the secret was last written.
     pub updated_at: Timestamp,
     #[serde(skip)]
     pub(crate) revision: Revision,
 }
 
 impl RedactedSecret {
-    /// Which of all writes it shows; a change can be made on the condition that it is still the last one.
+    /// The revision of the write that is shown. A change can be made on the condition that this
+    /// write is still the last one.
     pub fn revision(&self) -> Revision {
         self.revision
     }

@@ -1,8 +1,9 @@
-//! What a store must do: keep sealed rows and audit entries, durably and atomically.
+//! The contract of a store: it keeps sealed rows and audit entries, durably and atomically.
 //!
-//! A store never sees a KEK, a DEK or a plain value. Every change comes with the audit entry that records it, and both
-//! are committed in one transaction or neither is; an acknowledged change is durable. Everything ends in bounded time:
-//! a store that is stuck gives [`StoreError::TimedOut`] or [`StoreError::Busy`], never a hang.
+//! A store never sees a KEK, a DEK or a plain value. Every change comes with the audit entry that
+//! records it, and one transaction commits both or neither. An acknowledged change is durable.
+//! Every call ends in bounded time: a store that is stuck answers [`StoreError::TimedOut`] or
+//! [`StoreError::Busy`] and never hangs.
 
 mod error;
 mod list;
@@ -36,52 +37,53 @@ use crate::{
 /// An app to create.
 #[derive(Debug, Clone)]
 pub struct NewApp {
-    /// Its id.
+    /// The id, made by the caller.
     pub id: AppId,
-    /// Its name.
+    /// The name for people.
     pub name: AppName,
-    /// Its slug.
+    /// The slug, which must not be taken.
     pub slug: AppSlug,
-    /// What it is for.
+    /// The purpose; may be empty.
     pub description: String,
 }
 
-/// An API key as it is stored: what is shown of it, and the digest of its secret part.
+/// An API key as it is stored: its public part, and the digest of its secret part.
 #[derive(Clone)]
 pub struct ApiKeyRow {
-    /// What is shown.
+    /// The public part.
     pub view: ApiKeyView,
-    /// SHA-256 of the secret part of the token.
+    /// The SHA-256 of the secret part of the token.
     pub secret_hash: [u8; 32],
 }
 
 /// A vault to create.
 #[derive(Debug, Clone)]
 pub struct NewVault {
-    /// Its id.
+    /// The id, made by the caller.
     pub id: VaultId,
-    /// Its app.
+    /// The app that gets the vault.
     pub app_id: AppId,
-    /// Its name.
+    /// The name, which must not be taken in the app.
     pub name: VaultName,
-    /// Its metadata.
+    /// The metadata, checked before.
     pub metadata: Metadata,
 }
 
-/// What an overwrite continues: the version and the birthday of the row that is there, and which write it is of.
+/// What an overwrite continues: the version, the time of creation and the revision of the row that
+/// is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretHead {
     /// The version of the row.
     pub version: u64,
     /// When the secret was created.
     pub created_at: Timestamp,
-    /// Which write it is of; two rows that one after the other had the same name never share it.
+    /// The revision of the row. Two rows that had the same name one after the other never share it.
     pub revision: Revision,
 }
 
 impl SecretHead {
-    /// The version that an overwrite has. Databases count in signed 64-bit numbers, and only tampering leads to the
-    /// last of them.
+    /// The version of an overwrite. Databases count in signed 64-bit numbers, and only tampering
+    /// reaches the last of them.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] at the last version.
@@ -94,32 +96,33 @@ impl SecretHead {
     }
 }
 
-/// A sealed secret to store, on the condition that what it replaces is still there.
+/// A sealed secret to store, on the condition that the row which it replaces is unchanged.
 #[derive(Clone)]
 pub struct PutSecret {
-    /// The sealed secret; its version follows the one that it replaces.
+    /// The sealed secret. Its version follows that of the row which it replaces.
     pub sealed: SealedSecret,
-    /// The row that it replaces.
+    /// The row that it replaces; `None` for a new secret.
     pub replaces: Option<SecretHead>,
-    /// The KEKs that the writer can read, to refuse a first row under a KEK that does not belong to the data.
+    /// The KEKs that the writer can unwrap. The store refuses a first row under a KEK that does not
+    /// belong to the data.
     pub readable: Vec<KekId>,
 }
 
-/// What became of a [`PutSecret`].
+/// The result of a [`PutSecret`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It was stored and audited.
+    /// The secret was stored and the put was recorded.
     Stored {
-        /// What is shown of it.
+        /// The secret as clients see it.
         view: RedactedSecret,
-        /// How many DEKs its KEK has wrapped by now.
+        /// The number of DEKs that its KEK has wrapped so far.
         wraps: u64,
     },
-    /// Another write came first; nothing was stored.
+    /// Another write came first, and nothing was stored. This is the row that is there now.
     Stale(Option<SecretHead>),
 }
 
-/// What a release found, in the transaction that recorded it.
+/// The result of a release, read in the transaction that recorded it.
 pub enum ReleaseRow {
     /// The app designates no vault.
     NoVaultDesignated,
@@ -137,50 +140,52 @@ pub enum ReleaseRow {
 /// A KEK that was used with this store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KekRow {
-    /// Which KEK.
+    /// The id of the KEK.
     pub kek_id: KekId,
-    /// A wrapped DEK of no use, to try a KEK on; nothing when secrets name a KEK that was never registered.
+    /// A wrapped DEK that protects nothing, to try the KEK on. `None` when secrets name a KEK that
+    /// was never registered.
     pub canary: Option<Vec<u8>>,
-    /// How many DEKs it has wrapped.
+    /// The number of DEKs that it has wrapped.
     pub wraps: u64,
-    /// How many secrets are wrapped with it now.
+    /// The number of secrets that it wraps now.
     pub rows: u64,
 }
 
-/// How a store keeps up with what is written to it. Counts and times are since it was opened.
+/// Figures about a store's writes. Counts and times begin when the store is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// How many writes are waiting or being made right now.
+    /// The number of writes that are waiting or being made right now.
     pub waiting: u64,
-    /// How many writes ended with a commit, those included that were refused and changed nothing.
+    /// The number of writes that ended with a commit. This includes writes that were refused and
+    /// changed nothing.
     pub writes: u64,
-    /// How many transactions they took.
+    /// The number of transactions that these writes took.
     pub commits: u64,
-    /// How long all of these writes together took, each from when it was asked for until it was committed.
+    /// The total time of these writes, each from the call until the commit.
     pub write_time: Duration,
-    /// How long the one took that waited longest for the last commit. Nothing is released before its commit, so this is
-    /// how far the audit lags behind.
+    /// The longest time of a write in the last commit. Nothing is released before its commit, so
+    /// this is how far the audit lags behind.
     pub last_write_time: Duration,
 }
 
 /// Apps and their API keys.
 #[async_trait]
 pub trait AppStore: Send + Sync {
-    /// Creates an app, or reports that its slug is [`StoreError::Taken`].
+    /// Creates an app. [`StoreError::Taken`] when its slug is taken.
     async fn create_app(&self, app: NewApp, entry: AuditDraft) -> Result<App, StoreError>;
-    /// Every app, oldest first.
+    /// All apps, oldest first.
     async fn apps(&self) -> Result<Vec<App>, StoreError>;
-    /// One app.
+    /// Finds an app by its id.
     async fn app(&self, id: AppId) -> Result<Option<App>, StoreError>;
-    /// One app by its slug.
+    /// Finds an app by its slug.
     async fn app_by_slug(&self, slug: &AppSlug) -> Result<Option<App>, StoreError>;
-    /// Creates an API key of an app that must be there.
+    /// Creates an API key. Its app must exist.
     async fn create_api_key(&self, key: ApiKeyRow, entry: AuditDraft) -> Result<(), StoreError>;
     /// An app's API keys, oldest first.
     async fn api_keys(&self, app_id: AppId) -> Result<Vec<ApiKeyView>, StoreError>;
-    /// One API key of any app, to authenticate with.
+    /// Finds an API key of any app, for authentication.
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRow>, StoreError>;
-    /// Revokes an API key of this app; the first time counts.
+    /// Revokes an API key of this app. Only the first revocation counts.
     async fn revoke_api_key(
         &self,
         app_id: AppId,
@@ -189,10 +194,11 @@ pub trait AppStore: Send + Sync {
     ) -> Result<ApiKeyView, StoreError>;
 }
 
-/// Vaults and which one an app designates.
+/// Vaults, and the one that an app designates.
 #[async_trait]
 pub trait VaultStore: Send + Sync {
-    /// Creates a vault in an app that must be there, or reports that its name is [`StoreError::Taken`].
+    /// Creates a vault. Its app must exist. [`StoreError::Taken`] when the app has a vault of that
+    /// name.
     async fn create_vault(
         &self,
         vault: NewVault,
@@ -200,15 +206,15 @@ pub trait VaultStore: Send + Sync {
     ) -> Result<VaultView, StoreError>;
     /// An app's vaults, oldest first.
     async fn vaults(&self, app_id: AppId) -> Result<Vec<VaultView>, StoreError>;
-    /// One vault of this app.
+    /// Finds a vault of this app by its id.
     async fn vault(&self, app_id: AppId, id: VaultId) -> Result<Option<VaultView>, StoreError>;
-    /// One vault of this app by its name.
+    /// Finds a vault of this app by its name.
     async fn vault_by_name(
         &self,
         app_id: AppId,
         name: &VaultName,
     ) -> Result<Option<VaultView>, StoreError>;
-    /// Replaces a vault's metadata if its current view meets the condition.
+    /// Replaces a vault's metadata if the vault's current view meets the condition.
     async fn update_vault(
         &self,
         app_id: AppId,
@@ -217,8 +223,8 @@ pub trait VaultStore: Send + Sync {
         condition: Condition,
         entry: AuditDraft,
     ) -> Result<VaultView, StoreError>;
-    /// Deletes a vault, its secrets and a designation of it if its current view meets the condition; returns how many
-    /// secrets went.
+    /// Deletes a vault, its secrets and a designation of it if the vault's current view meets the
+    /// condition. Returns the number of secrets that were deleted.
     async fn delete_vault(
         &self,
         app_id: AppId,
@@ -235,10 +241,11 @@ pub trait VaultStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-/// Sealed secrets, and the KEKs that they are wrapped with.
+/// Sealed secrets, and the KEKs that wrap their DEKs.
 #[async_trait]
 pub trait SecretStore: Send + Sync {
-    /// The version of a secret in a vault of this app, [`StoreError::NotFound`] when the vault is not there.
+    /// The head of a secret in a vault of this app. [`StoreError::NotFound`] when the vault does
+    /// not exist.
     async fn secret_head(
         &self,
         app_id: AppId,
@@ -248,13 +255,14 @@ pub trait SecretStore: Send + Sync {
     /// Stores a sealed secret if the row that it replaces is unchanged, and counts the wrap.
     async fn put_secret(&self, put: PutSecret, entry: AuditDraft)
     -> Result<PutOutcome, StoreError>;
-    /// A vault's secrets by name. A row that cannot be read is left out, with a warning in the log.
+    /// A vault's secrets, sorted by name. An unreadable row is left out, with a warning in the log.
     async fn secrets(
         &self,
         app_id: AppId,
         vault_id: VaultId,
     ) -> Result<Vec<RedactedSecret>, StoreError>;
-    /// Deletes a secret if it meets the condition; says whether it was there. Both are recorded.
+    /// Deletes a secret if it meets the condition. Returns whether it existed. Both outcomes are
+    /// recorded.
     async fn delete_secret(
         &self,
         app_id: AppId,
@@ -263,19 +271,20 @@ pub trait SecretStore: Send + Sync {
         condition: Condition,
         entry: AuditDraft,
     ) -> Result<bool, StoreError>;
-    /// Reads the app's designation and the secret's row as they are now and records the release or its refusal, all in
-    /// one transaction that is committed when this returns.
+    /// Reads the app's designation and the secret's row as they are now, and records the release or
+    /// its refusal. One transaction does both and is committed when this returns.
     async fn release(
         &self,
         app_id: AppId,
         name: &SecretName,
         entry: AuditDraft,
     ) -> Result<ReleaseRow, StoreError>;
-    /// Every KEK that was used or that secrets name, with its counts.
+    /// All KEKs that were used or that secrets name, with their counts.
     async fn keks(&self) -> Result<Vec<KekRow>, StoreError>;
-    /// The canary of one KEK.
+    /// The canary of a KEK.
     async fn canary(&self, kek_id: KekId) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Makes a KEK known. The canary that is there first stays. Refused with [`StoreError::KekMismatch`] as a put is.
+    /// Makes a KEK known. The first canary stays. [`StoreError::KekMismatch`] for the same reasons
+    /// as a put.
     async fn register_kek(
         &self,
         kek_id: KekId,
@@ -283,30 +292,32 @@ pub trait SecretStore: Send + Sync {
         readable: Vec<KekId>,
         entry: AuditDraft,
     ) -> Result<(), StoreError>;
-    /// [`StoreError::KekMismatch`] when there are secrets and none is wrapped with a readable KEK.
+    /// Fails with [`StoreError::KekMismatch`] when there are secrets and no readable KEK wraps any
+    /// of them.
     async fn check_keks(&self, readable: Vec<KekId>) -> Result<(), StoreError>;
 }
 
 /// The audit, and the store as a whole.
 #[async_trait]
 pub trait Store: AppStore + VaultStore + SecretStore + RewrapStore {
-    /// Records an entry of its own.
+    /// Records an entry that belongs to no change of this store.
     async fn append(&self, entry: AuditDraft) -> Result<AuditEntry, StoreError>;
     /// A page of entries, newest first.
     async fn audit_page(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
-    /// The newest [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX) entries before a place, of all that the query's
-    /// filters let through. They are not counted.
+    /// The newest [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX) entries that match the query's
+    /// filters and stand before a place. They are not counted.
     async fn audit_batch(
         &self,
         query: AuditQuery,
         before_place: Option<i64>,
     ) -> Result<AuditBatch, StoreError>;
-    /// Shows every entry and every secret's row, in one snapshot, to a verifier.
+    /// Shows every entry and every secret's row to a verifier, in one snapshot.
     async fn verify(&self, verifier: Verifier) -> Result<VerifyReport, StoreError>;
-    /// Whether reading and writing work right now; changes nothing.
+    /// Checks whether reading and writing work right now. Changes nothing.
     async fn probe(&self) -> Result<(), StoreError>;
-    /// How it keeps up.
+    /// Figures about the store's writes.
     fn stats(&self) -> StoreStats;
-    /// Waits for what is under way, leaves deleted ciphertext nowhere, and refuses everything from then on.
+    /// Waits for writes under way, removes deleted ciphertext everywhere, and refuses every later
+    /// call.
     async fn close(&self) -> Result<(), StoreError>;
 }

@@ -1,7 +1,7 @@
 //! API key tokens: `tvr_<public id>_<secret>`.
 //!
-//! The public id is the API key's id in hex, the secret 256 random bits in base64url. Only the secret's SHA-256 is
-//! kept; it needs no slow hash, because nobody can guess 256 bits.
+//! The public id is the API key's id in hex. The secret is 256 random bits in base64url. Only the
+//! secret's SHA-256 is stored. It needs no slow hash, because nobody can guess 256 bits.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ pub(crate) fn token_prefix(id: ApiKeyId) -> String {
     format!("{START}{}", hex::encode(id.as_bytes()))
 }
 
-/// A fresh token and the digest to keep of it.
+/// A fresh token, and the digest to store.
 pub(crate) fn make_token(id: ApiKeyId) -> (Zeroizing<String>, [u8; 32]) {
     let mut secret = Zeroizing::new([0; SECRET_BYTES]);
     fill_random(secret.as_mut_slice());
@@ -35,7 +35,7 @@ pub(crate) fn parse_token(token: &str) -> Option<(ApiKeyId, [u8; 32])> {
     let (id, secret) = token.strip_prefix(START)?.split_once('_')?;
     let mut id_bytes = [0; 16];
     hex::decode_to_slice(id, &mut id_bytes).ok()?;
-    // Room for what the decoder estimates; only exactly 32 bytes are a secret.
+    // The decoder estimates more room than it uses. Only exactly 32 bytes are a secret.
     let mut bytes = Zeroizing::new([0; SECRET_BYTES + 4]);
     if secret.len() != SECRET_CHARS {
         return None;
@@ -49,7 +49,7 @@ pub(crate) fn parse_token(token: &str) -> Option<(ApiKeyId, [u8; 32])> {
     }
 }
 
-/// Whether two digests are the same, in constant time.
+/// Whether two digests are equal, compared in constant time.
 pub(crate) fn matches(stored: &[u8; 32], presented: &[u8; 32]) -> bool {
     stored.ct_eq(presented).into()
 }

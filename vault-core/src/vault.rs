@@ -1,7 +1,8 @@
-//! The one public door: everything that can be done with apps, API keys, vaults and secrets.
+//! The one public door: every operation on apps, API keys, vaults and secrets.
 //!
-//! Every change takes its caller and is recorded in the transaction that makes it. Plain values come in through
-//! `put_secret` and go out through `release` and `reopen` alone. Who may call what is decided by the host.
+//! Every change takes its caller and is recorded in the transaction that makes it. Plain values
+//! come in only through `put_secret` and go out only through `release` and `reopen`. The host
+//! decides who may call what.
 
 mod apps;
 mod audit;

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: builds everything, measures it, and prints one table with the machine, the commit and the
-//! method. It decides nothing: a budget that is missed is shown as missed.
+//! `cargo xtask bench`: builds everything, measures it, and prints one table with the machine, the
+//! commit and the method. It decides nothing: a missed budget is shown as missed.
 
 use std::process::Command;
 
@@ -9,14 +9,15 @@ use serde_json::Value;
 use crate::project::Project;
 use crate::{guests, step, test_tools};
 
-/// What is measured, each a bench that prints one JSON object a line.
+/// The benches. Each prints one JSON object a line.
 const BENCHES: [&str; 5] = ["vault", "fleet", "runtime", "http", "chat"];
 
-/// `arguments` go to the benches: `--quick` measures shorter, `--long` fills the large database.
+/// Passes `arguments` on to the benches: `--quick` measures for a shorter time, `--long` fills the
+/// large database.
 pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
     guests::run(project)?;
     test_tools::install_for_benches(project)?;
-    // The last benches start it as a user does.
+    // The last benches start this program as a user does.
     project.release_program("tavora-host")?;
     let mut rows = Vec::new();
     for bench in BENCHES {
@@ -63,7 +64,7 @@ impl Row {
     }
 }
 
-/// Three significant digits are what such a machine can repeat.
+/// Rounds to three significant digits, which is what such a machine can repeat.
 fn rounded(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();

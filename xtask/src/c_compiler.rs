@@ -1,25 +1,25 @@
-//! A C compiler for wasm: the sandbox's JavaScript engine is written in C. Any
-//! clang from 16 on does; one that is there is taken before one is installed.
+//! A C compiler for wasm, because the sandbox's JavaScript engine is written in C. Any clang from
+//! version 16 on will do. An installed one is preferred to installing one.
 
 use crate::{debian, step};
 use anyhow::{Context, Result};
 use std::process::Command;
 
-/// What is tried, the one that the project is tested with first.
+/// The names to try. The first one is the one that the project is tested with.
 const NAMES: [&str; 8] = [
     "clang-19", "clang-20", "clang-21", "clang-22", "clang", "clang-18", "clang-17", "clang-16",
 ];
 const OLDEST_VERSION: u32 = 16;
 const PACKAGE: &str = "clang-19";
 
-/// A clang that compiles to wasm, and the archiver to go with it.
+/// A clang that compiles to wasm, and a matching archiver.
 pub struct CCompiler {
     clang: String,
     archiver: String,
 }
 
 impl CCompiler {
-    /// Finds one, or installs it.
+    /// Finds a compiler, or installs one.
     pub fn make_ready() -> Result<Self> {
         if let Some(found) = Self::find() {
             return Ok(found);
@@ -29,14 +29,14 @@ impl CCompiler {
         Self::find().with_context(|| format!("{PACKAGE} is installed but cannot compile to wasm32"))
     }
 
-    /// Tells `cargo` to use it for wasm.
+    /// Makes `cargo` use the compiler for wasm.
     pub fn apply(&self, cargo: &mut Command) {
         cargo
             .env("CC_wasm32_unknown_unknown", &self.clang)
             .env("AR_wasm32_unknown_unknown", &self.archiver);
     }
 
-    /// For people.
+    /// The name for people.
     pub fn name(&self) -> &str {
         &self.clang
     }
@@ -56,7 +56,7 @@ impl CCompiler {
     }
 }
 
-/// The archiver of the same LLVM, or else any: the linker needs no index.
+/// The archiver of the same LLVM, or else any archiver: the linker needs no index.
 fn archiver(clang: &str) -> String {
     [clang.replace("clang", "llvm-ar"), "llvm-ar".to_owned()]
         .into_iter()
@@ -64,7 +64,7 @@ fn archiver(clang: &str) -> String {
         .unwrap_or_else(|| "ar".to_owned())
 }
 
-/// `19` of `Debian clang version 19.1.7 (3~deb12u1)`.
+/// The major version in clang's output: `19` of `Debian clang version 19.1.7 (3~deb12u1)`.
 fn major_version(text: &str) -> Option<u32> {
     let (_, version) = text.split_once("clang version ")?;
     version.split('.').next()?.parse().ok()

@@ -1,5 +1,5 @@
-//! Packages of Debian and its relatives. It installs what it is told to and
-//! removes nothing.
+//! Packages of Debian and its relatives. Only requested packages are installed, and nothing is
+//! removed.
 
 use crate::step;
 use anyhow::{Result, ensure};
@@ -28,8 +28,8 @@ pub fn is_here() -> bool {
     Path::new(APT_GET).is_file()
 }
 
-/// Installs those of `packages` that are missing, after a look at the newest lists
-/// when they cannot be had with the lists that are there.
+/// Installs the missing ones of `packages`. If the present package lists are not enough, it updates
+/// them first.
 pub fn install(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|name| !has(name)).collect();
     if missing.is_empty() {

@@ -5,7 +5,7 @@ use crate::{dev, guests, step};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
-/// Ends as the demonstration ends.
+/// Ends with the status of the demonstration.
 pub fn run(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     guests::run(project)?;
     step::say("Building the host");

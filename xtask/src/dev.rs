@@ -5,7 +5,7 @@ use crate::{guests, step};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
-/// Ends as the platform ends.
+/// Ends with the status of the platform.
 pub fn run(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     guests::run(project)?;
     step::say("Building the host");
@@ -13,7 +13,7 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     exit_code(Command::new(host).arg("dev").args(arguments))
 }
 
-/// Runs a program and gives its exit status as ours.
+/// Runs a program and returns its exit status.
 pub fn exit_code(program: &mut Command) -> Result<ExitCode> {
     let status = step::status(program)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -1,7 +1,7 @@
 //! `cargo xtask floors`: an import goes down, never up and never round.
 //!
-//! Between crates the order is that of `xtask/floors.toml`. Between the files of one crate no order
-//! is declared: a circle is a finding. The task reads source text and builds nothing.
+//! `xtask/floors.toml` gives the order of the crates. Between the files of one crate no order is
+//! declared, but a circle is a finding. The task reads source text and builds nothing.
 
 mod circles;
 mod crates;

@@ -1,5 +1,5 @@
-//! `cargo xtask guests`: builds the components that the host embeds, after doing
-//! the set-up itself. What is built already is left as it is.
+//! `cargo xtask guests`: builds the components that the host embeds, after doing the set-up itself.
+//! What is already built stays as it is.
 
 use crate::project::Project;
 use crate::wasm_toolchain::TARGET;
@@ -10,15 +10,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// A guest and what its component may import; the encoder refuses any other.
+/// A guest and the imports of its component. The encoder refuses any others.
 struct Guest {
     name: &'static str,
-    /// Whether it is pre-initialised.
+    /// Whether the component is pre-initialised.
     is_initialised: bool,
     imports: &'static [&'static str],
 }
 
-/// What a trusted tool that asks an upstream imports.
+/// The imports of a trusted tool that asks an upstream.
 const OF_A_TOOL: &[&str] = &[
     "tavora:platform/types@0.1.0",
     "tavora:platform/secrets@0.1.0",
@@ -57,7 +57,7 @@ const GUESTS: [Guest; 7] = [
         is_initialised: false,
         imports: &["wasi:config/store@0.2.0-rc.1"],
     },
-    // For the benches; the host does not embed it.
+    // Built for the benches; the host does not embed it.
     Guest {
         name: "bench-probe",
         is_initialised: false,
@@ -66,7 +66,7 @@ const GUESTS: [Guest; 7] = [
             "tavora:platform/secrets@0.1.0",
         ],
     },
-    // For the tests; the host does not embed it.
+    // Built for the tests; the host does not embed it.
     Guest {
         name: "smuggler",
         is_initialised: false,
@@ -112,8 +112,7 @@ pub fn run(project: &Project) -> Result<()> {
 }
 
 impl Guest {
-    /// Encodes the guest unless that was done since anything changed that it
-    /// depends on.
+    /// Encodes the guest, unless that was done since the last change of what it depends on.
     fn encode(&self, encoder: &Path, module: &Path, components: &Path) -> Result<()> {
         let component = components.join(self.name).with_extension("wasm");
         let stamp = components.join(self.name).with_extension("stamp");
@@ -158,7 +157,7 @@ mod tests {
         let sandbox = GUESTS.iter().find(|guest| guest.name == "js-sandbox");
         let imports = sandbox.expect("it is a guest").imports;
         assert!(imports.iter().all(|import| {
-            // `types` holds no function: the records that `tools` speaks in.
+            // `types` holds no function, only the records of `tools`.
             ["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"].contains(import)
         }));
     }

@@ -1,5 +1,6 @@
-//! The checks that run no code: floors, form, clippy's findings, and what the project depends on. They are part of
-//! `cargo xtask test`. A tool that is not installed is skipped, and that is said.
+//! The checks that run no code: floors, formatting, clippy's findings, and the project's
+//! dependencies. They are part of `cargo xtask test`. A tool that is not installed is reported as
+//! skipped.
 
 use crate::project::Project;
 use crate::test::Report;
@@ -10,7 +11,7 @@ pub fn run(project: &Project, report: &mut Report) {
     step::say("Checking the floors");
     report.step("floors", || floors::check(project));
 
-    // Each check, and where it runs: the project's two workspaces.
+    // Each check, run in both workspaces of the project.
     let checks: [(&str, &[&str]); 3] = [
         ("fmt", &["--all", "--check"]),
         (
@@ -24,7 +25,7 @@ pub fn run(project: &Project, report: &mut Report) {
                 "warnings",
             ],
         ),
-        // Advisories need the network; whoever has it runs `cargo deny check`.
+        // Advisories need the network. To check them too, run `cargo deny check`.
         ("deny", &["check", "bans", "licenses", "sources"]),
     ];
     for (tool, arguments) in checks {

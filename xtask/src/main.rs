@@ -1,5 +1,5 @@
-//! `cargo xtask TASK`: how this project is set up, built, tested, measured and
-//! shown. One file per task; nothing but this crate knows how things are built.
+//! `cargo xtask TASK`: sets this project up, builds, tests, measures and shows it. Each task has a
+//! file. Only this crate knows how things are built.
 
 mod bench;
 mod c_compiler;

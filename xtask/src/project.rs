@@ -1,4 +1,4 @@
-//! Where things are, and cargo as it must be called for them. It builds nothing.
+//! The folders of the project, and cargo as they need it. Nothing is built here.
 
 use crate::step;
 use anyhow::{Context, Result};
@@ -34,18 +34,18 @@ impl Project {
         self.root.join("guest-tools")
     }
 
-    /// The suites, and what they need.
+    /// The suites, and their requirements.
     pub fn tests(&self) -> PathBuf {
         self.root.join("tests")
     }
 
-    /// Where the finished components are; the host's build looks here.
+    /// The folder of the finished components, where the host's build looks for them.
     pub fn components(&self) -> PathBuf {
         self.guest_tools().join("target").join("components")
     }
 
-    /// Cargo in the root workspace, without what `cargo run` adds to the
-    /// environment: build scripts that look at it would build anew each time.
+    /// Cargo in the root workspace, without the variables that `cargo run` adds. Build scripts that
+    /// read them would rebuild each time.
     pub fn cargo(&self) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
@@ -58,9 +58,8 @@ impl Project {
         command
     }
 
-    /// Builds the program `name` as it is shipped and gives its file. All of the
-    /// workspace takes part in choosing the features of what it depends on, so
-    /// that one build of each serves every program.
+    /// Builds the program `name` as it is shipped and returns its path. The whole workspace takes
+    /// part in the choice of features, so that one build of each dependency serves every program.
     pub fn release_program(&self, name: &str) -> Result<PathBuf> {
         step::run(
             self.cargo()

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: makes ready what a machine lacks that has only Rust, and
-//! says which way it took. It builds nothing of the project.
+//! `cargo xtask setup`: prepares a machine that has only Rust, and reports how. Nothing of the
+//! project is built.
 
 use crate::c_compiler::CCompiler;
 use crate::project::Project;
@@ -8,7 +8,7 @@ use crate::wasm_toolchain::WasmToolchain;
 use anyhow::Result;
 use std::process::Command;
 
-/// What guests are built with.
+/// The tools that build guests.
 pub struct GuestToolchain {
     rust: WasmToolchain,
     c: CCompiler,

@@ -1,24 +1,24 @@
-//! Saying what is done, and doing it: a program whose output goes straight to the
-//! terminal, or one that is asked for a line of text. It hides no output.
+//! Announcing a step and doing it. The program's output goes straight to the terminal, or it is
+//! asked for one line of text. No output is hidden.
 
 use anyhow::{Context, Result, ensure};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Tells the next step on standard error.
+/// Announces the next step on standard error.
 pub fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// Runs `command` to its end; its output goes where ours goes.
+/// Runs `command` to its end, with its output where ours goes.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = status(command)?;
     ensure!(status.success(), "{} failed ({status})", shown(command));
     Ok(())
 }
 
-/// Like [`run`], and leaves it to the caller what a failure means.
+/// Runs `command` like [`run`], but the caller decides what a failure means.
 pub fn status(command: &mut Command) -> Result<ExitStatus> {
     command
         .status()
@@ -48,8 +48,7 @@ pub fn succeeds_within(command: &mut Command, limit: Duration) -> Result<bool> {
     }
 }
 
-/// The standard output of `command` without the white space around it, or `None`
-/// when it cannot be started or fails.
+/// The standard output of `command`, trimmed. `None` when it cannot be started or fails.
 pub fn answer(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,5 +1,6 @@
-//! `cargo xtask test`: builds everything and runs every test, those of the guests' pure logic first, and the lints
-//! last. What fails hides nothing behind it: all is run, and a table at the end says what came of each.
+//! `cargo xtask test`: builds everything and runs every test. Tests of the guests' pure logic come
+//! first, the lints last. A failure does not hide later ones: everything is run, and a table at the
+//! end shows each result.
 
 mod report;
 mod suites;
@@ -13,14 +14,14 @@ pub use self::report::Report;
 use crate::project::Project;
 use crate::{guests, lint, step};
 
-/// Ten times as many kills, for those who have the time.
+/// Ten times as many kills, for a long run.
 const LONG: (&str, &str) = ("TAVORA_TEST_LONG", "10");
 
-/// What this task says to cargo in any case.
+/// The option that cargo always gets.
 const NO_FAIL_FAST: &str = "--no-fail-fast";
 
-/// Fails when a test, a lint or a build does. `--long` is for tests that can go on longer; the other arguments go to
-/// the `cargo test` of the workspace, and where there are some, that alone is run.
+/// Fails when a test, a lint or a build fails. `--long` extends tests that can run longer. Other
+/// arguments go to the `cargo test` of the workspace, and then only that runs.
 pub fn run(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     let (own, arguments): (Vec<&String>, Vec<&String>) = arguments
         .iter()
@@ -77,7 +78,7 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     Ok(report.exit_code())
 }
 
-/// Each target of the workspace that has tests, as cargo selects it.
+/// The targets of the workspace that have tests, as cargo selects them.
 fn targets(project: &Project) -> Result<Vec<Vec<String>>> {
     let mut metadata: Command = project.cargo();
     metadata.args(["metadata", "--no-deps", "--format-version", "1"]);

@@ -1,6 +1,6 @@
-//! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is skipped: Go, Node.js
-//! and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and the servers and the token of KEK providers. What
-//! is there already is kept.
+//! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is
+//! skipped: Go, Node.js and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and
+//! the servers and the token of KEK providers. What is already there stays.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What shows that a tool is there, and the package that brings it.
+/// The command that shows that a tool is installed, and the package that brings it.
 const TOOLS: [(&[&str], &str); 9] = [
     (&["go", "version"], "golang-go"),
     (
@@ -29,10 +29,10 @@ const TOOLS: [(&[&str], &str); 9] = [
     (POSTGRESQL, "postgresql"),
 ];
 
-/// Only root looks for programs where Debian keeps this one.
+/// Debian keeps nginx in a folder that is only in root's PATH.
 const NGINX: &[&str] = &["/usr/sbin/nginx", "-v"];
 
-/// Debian keeps its programs away from where programs are looked for.
+/// Debian keeps PostgreSQL's programs outside the PATH.
 const POSTGRESQL: &[&str] = &[
     "sh",
     "-c",
@@ -49,11 +49,11 @@ const NPM_FOLDERS: [&str; 4] = [
     "clients/openai",
 ];
 
-/// A folder that is copied by people, who install its npm packages there; the suites have them in the build's folder,
-/// under this name.
+/// A folder that people copy, so its npm packages are not installed there. The suites have them in
+/// the build's folder, under this name.
 const COPIED_NPM_FOLDER: (&str, &str) = ("componentize-js", "../guest-tools/template/javascript");
 
-/// Pythons of their own in the build's folder, and the pinned packages of each.
+/// The Python environments in the build's folder, and the pinned packages of each.
 const PYTHONS: [(&str, &str); 9] = [
     (
         "componentize-py",
@@ -69,7 +69,8 @@ const PYTHONS: [(&str, &str); 9] = [
     ("moto", "kek/moto-requirements.txt"),
 ];
 
-/// Installs what is missing; `false` when packages of the system are, and cannot be installed by this user.
+/// Installs what is missing. Returns `false` when system packages are missing and this user cannot
+/// install them.
 pub fn run(project: &Project) -> Result<bool> {
     let missing: Vec<&str> = TOOLS
         .iter()
@@ -102,8 +103,8 @@ pub fn run(project: &Project) -> Result<bool> {
     Ok(true)
 }
 
-/// Installs what the benches measure on and compare with, PostgreSQL and, if there is a Python, LiteLLM; what is missing
-/// they leave out.
+/// Installs what the benches use: PostgreSQL and, if there is a Python, LiteLLM. Benches leave out
+/// what is missing.
 pub fn install_for_benches(project: &Project) -> Result<()> {
     match answers(POSTGRESQL) {
         false if debian::can_install() => debian::install(&["postgresql"])?,
@@ -122,7 +123,7 @@ fn answers(probe: &[&str]) -> bool {
     step::answer(Command::new(probe[0]).args(&probe[1..])).is_some()
 }
 
-/// The packages of a lock file, which is not changed.
+/// Installs the packages of a lock file without changing it.
 fn install_npm_packages(folder: &Path) -> Result<()> {
     step::say(&format!(
         "Installing the npm packages of {}",
@@ -136,7 +137,7 @@ fn install_npm_packages(folder: &Path) -> Result<()> {
     ]))
 }
 
-/// What `npm ci` reads.
+/// Copies the files that `npm ci` reads.
 fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
     for file in ["package.json", "package-lock.json", ".npmrc"] {
@@ -146,18 +147,20 @@ fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where what is installed here is, unless it is a package of the system or in a folder of `tests/`.
+/// The folder for everything that is installed here, apart from system packages and what is in
+/// folders of `tests/`.
 fn test_tools(project: &Project) -> Result<PathBuf> {
     Ok(project.target()?.join("test-tools"))
 }
 
-/// A Python of its own in the build's folder, with the packages that are pinned.
+/// Makes a Python environment in the build's folder, with its pinned packages.
 fn install_python_packages(project: &Project, name: &str, requirements: &Path) -> Result<()> {
     step::say(&format!("Installing the Python packages of {name}"));
     let folder = test_tools(project)?.join(name);
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     step::run(
-        // Not `bin/pip`: that names the place where it was made, and a build's folder may have been copied.
+        // Do not use `bin/pip`: it names the place where it was made, and a build's folder may have
+        // been copied.
         Command::new(folder.join("bin/python"))
             .args(["-m", "pip", "install"])
             .args(["--quiet", "--disable-pip-version-check"])

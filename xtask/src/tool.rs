@@ -1,5 +1,6 @@
-//! `cargo xtask tool FOLDER`: builds a tool that is a crate of its own, wherever that is, in the way that the guests
-//! are built, and puts the component beside its `Cargo.toml`. What it may have is not looked at: the host does that.
+//! `cargo xtask tool FOLDER`: builds a tool that is a crate of its own, anywhere, in the way that
+//! the guests are built. It puts the component beside the crate's `Cargo.toml`. The imports are not
+//! checked here; the host checks them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::project::Project;
 use crate::step;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 
-/// `arguments` are the folder and nothing else.
+/// Builds the tool in the folder that is the only argument.
 pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let [folder] = arguments else {
         bail!("usage: cargo xtask tool FOLDER");
@@ -21,7 +22,7 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let toolchain = WasmToolchain::make_ready()?;
     let name = package_name(&toolchain, &folder)?;
     step::say(&format!("Building {name} with {}", toolchain.description()));
-    // The guests' own folder, so that what both depend on is compiled once.
+    // Use the guests' own target folder, so that shared dependencies are compiled once.
     let target = project.guest_tools().join("target");
     step::run(
         toolchain
@@ -45,7 +46,7 @@ pub fn run(project: &Project, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What cargo calls the package in `folder`.
+/// The name of the package in `folder`, as cargo reports it.
 fn package_name(toolchain: &WasmToolchain, folder: &Path) -> Result<String> {
     let manifest: PathBuf = folder.join("Cargo.toml");
     let metadata = step::answer(

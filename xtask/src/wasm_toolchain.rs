@@ -1,7 +1,6 @@
-//! A Rust toolchain for `wasm32-unknown-unknown`, by whichever way this machine
-//! allows: the target's standard library as rustup ships it, or Debian's compiler,
-//! which builds that library from its source. What is there is taken before
-//! anything is fetched.
+//! A Rust toolchain for `wasm32-unknown-unknown`, in a way that this machine allows: the target's
+//! standard library from rustup, or Debian's compiler, which builds that library from its source.
+//! Installed tools are preferred to downloads.
 
 use crate::{debian, step};
 use anyhow::{Context, Result};
@@ -10,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The target that guests are built for.
+/// The target of the guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-/// Brings `wasm-ld`, where no linker for wasm came with the compiler in use.
+/// The package with `wasm-ld`, for compilers in use that come without a linker for wasm.
 const LINKER_PACKAGE: &str = "lld";
-/// rustup waits long for a server that it cannot reach.
+/// Limits the wait for rustup, which waits long for a server that it cannot reach.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 
-/// The way to compile for wasm.
+/// A way to compile for wasm.
 pub enum WasmToolchain {
     /// The compiler in use, which has the target's standard library.
     Installed,
@@ -54,8 +53,8 @@ impl WasmToolchain {
         Self::debian()
     }
 
-    /// Cargo for the guests: with this toolchain, and with no setting that the
-    /// caller's environment holds for builds of other things.
+    /// Cargo for the guests, with this toolchain. Settings in the caller's environment for other
+    /// builds are removed.
     pub fn cargo(&self) -> Command {
         let mut command = match self {
             Self::Installed => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
@@ -75,14 +74,15 @@ impl WasmToolchain {
             command
                 .env("PATH", format!("/usr/bin:{path}"))
                 .env("RUSTC", DEBIAN_RUSTC)
-                // Its own library, and with it -Zbuild-std, is for a compiler of its own version.
+                // The compiler's own library, and -Zbuild-std with it, fit only a compiler of the
+                // same version.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
         command
     }
 
-    /// What `cargo build` needs besides.
+    /// Further arguments that `cargo build` needs.
     pub fn build_arguments(&self) -> Vec<&'static str> {
         let mut arguments = vec!["--target", TARGET];
         if matches!(self, Self::Debian { .. }) {
@@ -91,7 +91,7 @@ impl WasmToolchain {
         arguments
     }
 
-    /// For people.
+    /// A description for people.
     pub fn description(&self) -> String {
         match self {
             Self::Installed => format!("the installed Rust, which has {TARGET}"),
@@ -162,9 +162,8 @@ fn ask_rustc(arguments: &[&str]) -> Option<String> {
     step::answer(Command::new("rustc").args(arguments))
 }
 
-/// Whether a variable steers builds of other things than the guests. How cargo
-/// reaches its registry is the same for all; which toolchain, which flags and
-/// which folders are not.
+/// Whether a variable configures builds of other things than the guests. Settings for cargo's
+/// registry are shared. Toolchains, flags and folders are not.
 fn is_of_other_builds(name: &str, is_debian: bool) -> bool {
     const KEPT: [&str; 7] = [
         "CARGO_HOME",

@@ -1,11 +1,11 @@
-//! Trusted tool `bench-probe`: resolves a secret as often as it is told and does nothing with it, so that the benches
-//! can measure `secrets.resolve` as a guest sees it. It is not embedded in the host.
+//! Trusted tool `bench-probe`: resolves a secret as often as it is told and does nothing with it.
+//! The benches use it to measure `secrets.resolve` as a guest sees it. The host does not embed it.
 
 use trusted_tool::bindings::tavora::platform::secrets::resolve;
 use trusted_tool::{Guest, Operation, ToolError, tool_error};
 use zeroize::Zeroize;
 
-/// The secret that it resolves.
+/// The secret that the tool resolves.
 const SECRET: &str = "probe";
 
 struct BenchProbe;

@@ -1,10 +1,10 @@
-//! Trusted tool `brave-search`: one operation, `search`, which asks Brave's web
-//! search API with the app's own credential.
+//! Trusted tool `brave-search`: one operation, `search`, which asks Brave's web search API with the
+//! app's own credential.
 //!
-//! It keeps nothing between calls and passes on no free text of an error that
-//! Brave answers, because such a text may repeat the credential.
+//! The tool keeps nothing between calls. It passes on no free text of Brave's errors, because such
+//! text may repeat the credential.
 //!
-//! Where Brave limits how often it is asked, the tool waits itself and asks again.
+//! Where Brave limits the rate of requests, the tool waits and asks again.
 //!
 //! Settings, all optional: `base_url` (default `https://api.search.brave.com`), `max_retries`,
 //! `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].
@@ -26,11 +26,11 @@ use upstream::UPSTREAM;
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "brave_api_key";
 const WEB_SEARCH_PATH: &str = "/res/v1/web/search";
-/// The bounds of [`Retries`] without settings: of the plan with one request a second, some
-/// searches can run at once.
+/// The bounds of [`Retries`] without settings. With a plan of one request a second, they let some
+/// searches run at once.
 const MAX_RETRIES: u64 = 5;
 const MAX_RETRY_WAIT_MS: u64 = 8_000;
-/// What is waited longer than Brave says, whose seconds are whole.
+/// The wait beyond what Brave asks for, because Brave's seconds are whole.
 const MARGIN_MS: u64 = 100;
 
 struct BraveSearch;

@@ -1,5 +1,5 @@
-//! The input of `search`: the schema that is published, and the type that only
-//! input which fits it becomes. It gives no field a meaning that Brave does not.
+//! The input of `search`: the published schema, and the type of input that fits it. Every field
+//! means what it means to Brave.
 
 use form_urlencoded::Serializer;
 use serde_json::{Map, Value, json};
@@ -118,7 +118,7 @@ impl Query {
         Ok(query)
     }
 
-    /// The query of the URL, percent-encoded.
+    /// The query part of the URL, percent-encoded.
     pub fn to_url_query(&self) -> String {
         let mut pairs = Serializer::new(String::new());
         pairs.append_pair("q", &self.text);
@@ -137,12 +137,12 @@ impl Query {
                 pairs.append_pair(name, text);
             }
         }
-        // Without the mark-up that shows where the words were found.
+        // Ask for no mark-up around the words that were found.
         pairs.append_pair("text_decorations", "false");
         pairs.finish()
     }
 
-    /// What is searched for.
+    /// The search text.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -152,13 +152,13 @@ impl Query {
         self.offset.unwrap_or(0)
     }
 
-    /// The last page that can be asked for.
+    /// The last page that Brave answers.
     pub const fn max_offset() -> u64 {
         MAX_OFFSET
     }
 }
 
-/// The fields that were not taken yet.
+/// The fields that are not parsed yet.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -197,7 +197,7 @@ impl Fields {
     }
 }
 
-/// JSON Schema counts `3.0` as an integer, and so does this.
+/// A whole number. JSON Schema counts `3.0` as an integer, so this does too.
 fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let number = value.as_f64()?;
@@ -303,7 +303,8 @@ mod tests {
             .collect();
         assert_eq!(names.len(), 7);
         for name in names {
-            // A value that fits no field, so that a field which is not parsed is "no field".
+            // An array fits no field. So a field that is not parsed gives the error "no field"
+            // instead.
             let error = Query::parse(&json!({"query": "x", name: []}).to_string())
                 .expect_err("an array fits no field");
             assert!(

@@ -1,5 +1,5 @@
-//! What Brave says of its limits: one for a second and one for a month, in lists of
-//! headers that belong together, and `Retry-After`.
+//! Brave's limits in its answers: one for a second and one for a month, in parallel lists of
+//! headers, and `Retry-After`.
 
 use trusted_tool::answer::Answer;
 use trusted_tool::wait;
@@ -7,23 +7,23 @@ use trusted_tool::wait;
 /// How long to wait, and for which limit.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Until a request is taken again, in milliseconds.
+    /// The time until Brave takes a request again, in milliseconds.
     pub wait_ms: Option<u64>,
-    /// The longest window in which nothing is left.
+    /// The longest window that is used up.
     pub used_up: Option<Window>,
 }
 
-/// So many requests in so many seconds.
+/// A limit of requests in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The requests.
+    /// The number of requests.
     pub limit: u64,
-    /// The seconds.
+    /// The length of the window in seconds.
     pub secs: u64,
 }
 
 impl Quota {
-    /// What an answer says.
+    /// Reads the limits from an answer.
     pub fn of(answer: &Answer) -> Self {
         let list = |name: &str| answer.header(name).unwrap_or_default();
         Self::read(
@@ -46,7 +46,7 @@ impl Quota {
         let at = |list: &[Option<u64>], index: usize| list.get(index).copied().flatten();
         let [limits, remaining, resets] = [limit, remaining, reset].map(numbers);
         let windows: Vec<_> = policy.split(',').map(window).collect();
-        // A limit of nothing is none.
+        // A limit of zero means no limit.
         let is_limit = |index: usize| {
             let of_policy = windows.get(index).copied().flatten();
             at(&limits, index).or(of_policy.map(|it| it.limit)) != Some(0)
@@ -54,7 +54,7 @@ impl Quota {
         let used_up = (0..remaining.len())
             .filter(|&index| at(&remaining, index) == Some(0) && is_limit(index));
         let used_up: Vec<_> = used_up.collect();
-        // All of these must be over, and one that does not say when may last.
+        // All of these windows must end. One that does not say when may last.
         let waits = used_up.iter().map(|&index| at(&resets, index));
         let of_windows: Option<Vec<_>> = waits.collect();
         let of_windows = match of_windows {
@@ -64,7 +64,7 @@ impl Quota {
         };
         let of_windows = of_windows.map(|secs| secs.saturating_mul(1_000));
         let longest = used_up.iter().filter_map(|&index| {
-            // Without a policy a window is at least as long as what is left of it.
+            // Without a policy, a window is at least as long as what is left of it.
             let from_lists = || {
                 let (limit, secs) = (at(&limits, index)?, at(&resets, index)?);
                 Some(Window { limit, secs })
@@ -78,7 +78,7 @@ impl Quota {
     }
 }
 
-/// One of the list `1;w=1, 2000;w=2592000`.
+/// Parses one item of the list `1;w=1, 2000;w=2592000`.
 fn window(policy: &str) -> Option<Window> {
     let (limit, rest) = policy.split_once(';')?;
     let secs = rest
@@ -147,7 +147,7 @@ mod tests {
                 Some(1_000),
                 Some(Window { limit: 50, secs: 1 }),
             ),
-            // Nothing says that it is used up.
+            // Nothing says that the window is used up.
             (
                 [POLICY, "1, 2000", "1, 500", "1, 1419704"],
                 None,
@@ -165,7 +165,7 @@ mod tests {
                     secs: 1_419_704,
                 }),
             ),
-            // Nobody knows when.
+            // Nothing says when the window ends.
             ([POLICY, "1, 2000", "1, 0", ""], None, None, Some(MONTH)),
             (["", "", "", ""], None, None, None),
             (["x", "x", "x", "x"], None, None, None),

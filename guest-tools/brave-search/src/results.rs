@@ -1,5 +1,5 @@
-//! From Brave's answer to the tool's: what an agent needs of each page, and
-//! whether there is a next page. Everything else of the answer is left out.
+//! Converts Brave's answer to the tool's: what an agent needs of each page, and whether there is a
+//! next page. Everything else is left out.
 
 use crate::query::Query;
 use crate::upstream::UPSTREAM;
@@ -13,7 +13,7 @@ use trusted_tool::{ToolError, tool_error};
 /// `upstream_error` when the body is not what Brave documents.
 pub fn from_body(query: &Query, body: &[u8]) -> Result<String, ToolError> {
     let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable("is no JSON"))?;
-    // Brave leaves `web` out when it found no page.
+    // Brave leaves `web` out when it finds no page.
     let pages = match answer.as_object().map(|fields| fields.get("web")) {
         None => return Err(unreadable("is no JSON object")),
         Some(None | Some(Value::Null)) => &[][..],
@@ -33,7 +33,7 @@ pub fn from_body(query: &Query, body: &[u8]) -> Result<String, ToolError> {
     .to_string())
 }
 
-/// One page; one without a URL is of no use and left out.
+/// One page. A page without a URL is useless and left out.
 fn result(page: &Value) -> Option<Value> {
     let text = |name: &str| page[name].as_str();
     let url = text("url").filter(|url| !url.is_empty())?;

@@ -1,9 +1,9 @@
-//! Where Brave Search is, and what people know it by.
+//! The address and the name of Brave Search.
 
 use trusted_tool::request::BaseUrl;
 use trusted_tool::{ToolError, setting};
 
-/// How errors call the upstream.
+/// The name of the upstream in errors.
 pub const UPSTREAM: &str = "Brave Search";
 
 const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";

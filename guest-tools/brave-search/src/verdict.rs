@@ -1,6 +1,6 @@
-//! What the status of Brave's answer means to the one who called. Of an error's
-//! body only Brave's own code is shown, when it looks like one; never free text,
-//! which may repeat the credential.
+//! The meaning of Brave's status for the caller. Of an error's body only Brave's own code is shown,
+//! and only when it looks like a code. Free text is never shown, because it may repeat the
+//! credential.
 
 use crate::quota::Quota;
 use crate::upstream::UPSTREAM;
@@ -10,14 +10,14 @@ use trusted_tool::credential::Credential;
 use trusted_tool::{ToolError, tool_error, wait};
 
 const MAX_CODE_CHARS: usize = 48;
-/// From here on a window is one that no program waits for, in seconds.
+/// The length in seconds from which no program waits for a window.
 const LONG_WINDOW_SECS: u64 = 3_600;
 
-/// Passes an answer that holds results.
+/// Accepts an answer that holds results.
 ///
 /// # Errors
-/// `upstream_auth` when Brave refuses the credential, `upstream_error` for any
-/// other status that is no success.
+/// `upstream_auth` when Brave refuses the credential, `upstream_error` for any other status that is
+/// no success.
 pub fn check(answer: &Answer, credential: &Credential) -> Result<(), ToolError> {
     if answer.status == 200 {
         return Ok(());
@@ -40,8 +40,8 @@ fn refusal(status: u16, code: Option<&str>, quota: &Quota, secret: &str) -> Tool
         Some(code) => format!("HTTP {status}, {code}"),
         None => format!("HTTP {status}"),
     };
-    // Brave answers 422 with this code to a token that it does not know; of a 403 the code says what
-    // is not allowed, where there is one.
+    // Brave answers 422 with this code to an unknown token. The code of a 403 names what is not
+    // allowed, where there is one.
     let is_about_token = |code: &str| code.contains("TOKEN") || code.contains("AUTH");
     if status == 401
         || status == 403 && code.is_none_or(is_about_token)
@@ -77,7 +77,7 @@ fn refusal(status: u16, code: Option<&str>, quota: &Quota, secret: &str) -> Tool
     )
 }
 
-/// Brave's `error.code`, when it is a word of capitals as Brave documents.
+/// Brave's `error.code`, if it is a word of capitals as Brave documents.
 fn error_code(body: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let code = answer["error"]["code"].as_str()?;
@@ -88,7 +88,7 @@ fn error_code(body: &[u8]) -> Option<String> {
     is_word.then(|| code.to_owned())
 }
 
-/// What to say of a quota that is not there again in a moment.
+/// The sentence about a quota that does not return in a moment.
 fn used_up(quota: &Quota) -> String {
     let of = match quota.used_up {
         Some(window) => format!(

@@ -1,8 +1,8 @@
-//! A stand-in for the host's `secrets`, for the author of a tool: the secret
-//! `NAME` is the value that the configuration has under `NAME`.
+//! A stand-in for the host's `secrets`, for authors of tools. The secret `NAME` has the value that
+//! the configuration has under `NAME`.
 //!
-//! It has no vault, no grant and no audit, and is never used by the host: it is
-//! composed with a tool so that the plain `wasmtime` command can run it.
+//! It has no vault, no grants and no audit, and the host never uses it. It is composed with a tool
+//! so that the plain `wasmtime` command can run it.
 
 #[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]
 mod bindings {
@@ -26,7 +26,8 @@ impl Guest for DevSecrets {
     }
 }
 
-/// An empty value is no secret: no tool ever runs with an empty credential.
+/// The configured value as a secret. An empty value is no secret: no tool ever runs with an empty
+/// credential.
 fn released(configured: Result<Option<String>, ()>) -> Result<String, ResolveError> {
     match configured {
         Ok(Some(value)) if !value.is_empty() => Ok(value),

@@ -1,9 +1,9 @@
-//! The clock of a run. There is none to import: the host gives the time at which
-//! the run begins, and every reading is one microsecond after the one before.
+//! The clock of a run. No clock is imported: the host gives the time at which the run begins, and
+//! each reading is one microsecond after the previous one.
 //!
-//! So `Date` tells the real time to within the length of the run, never goes back
-//! and never repeats, and a loop that waits for a time to come does end; but
-//! what passes between two readings says nothing about how long something took.
+//! So `Date` tells the real time up to the length of the run, never goes back and never repeats. A
+//! loop that waits for a time ends. The difference between two readings does not tell how long
+//! something took.
 
 use std::cell::Cell;
 
@@ -16,8 +16,8 @@ pub fn begin(now_ms: u64) {
     NOW_MICROS.with(|now| now.set(now_ms.saturating_mul(1_000)));
 }
 
-/// The engine's only question to the outside, answered in microseconds since the
-/// Unix epoch. Defining it here keeps it from becoming an import.
+/// Answers the engine's only question to the outside, in microseconds since the Unix epoch. The
+/// definition here keeps it from becoming an import.
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code)]
 #[unsafe(no_mangle)]

@@ -1,6 +1,6 @@
-//! A QuickJS engine that runs one program. What a program can call beyond
-//! ECMAScript is in the scripts of `platform/` and, below them, the [`Platform`]; this
-//! file knows no tool and decides no grant.
+//! A QuickJS engine that runs one program. The scripts of `platform/` and the [`Platform`] below
+//! them define what a program can call beyond ECMAScript. This file knows no tool and decides no
+//! grant.
 
 mod compile;
 mod door;
@@ -17,17 +17,16 @@ use std::rc::Rc;
 pub use state::Platform;
 use state::State;
 
-/// How much of the stack JavaScript may use. Native frames of the engine are up
-/// to 24 times as large, and the host's stack must hold those: beyond this a
-/// program gets a RangeError that it can catch.
+/// The stack that JavaScript may use. Native frames of the engine are up to 24 times as large, and
+/// the host's stack must hold those. Beyond this limit a program gets a RangeError that it can
+/// catch.
 const MAX_STACK_BYTES: usize = 128 * 1024;
 
-/// How much memory JavaScript may use. The host ends an instance at 128 MiB; below
-/// that, a program gets an error that it can catch.
+/// The memory that JavaScript may use. The host ends an instance at 128 MiB. Below that, a program
+/// gets an error that it can catch.
 const MAX_MEMORY_BYTES: usize = 100 * 1024 * 1024;
 
-/// A booted engine. It runs one program and is then thrown away with its
-/// memory; nothing here is freed.
+/// A booted engine. It runs one program and is thrown away with its memory, so nothing is freed.
 pub struct Engine {
     runtime: Runtime,
     context: Context,
@@ -40,7 +39,7 @@ pub struct Engine {
 type SavedPromise = Persistent<Promise<'static>>;
 
 impl Engine {
-    /// Boots an engine whose programs call `platform`. Calls nothing of it.
+    /// Boots an engine whose programs call `platform`. Booting itself calls nothing of it.
     pub fn boot(platform: Rc<dyn Platform>) -> Self {
         let runtime = Runtime::new().expect("an empty memory has room for the engine");
         runtime.set_max_stack_size(MAX_STACK_BYTES);
@@ -68,13 +67,11 @@ impl Engine {
         }
     }
 
-    /// Runs a program to its end: until its promise and every job that it left
-    /// behind are done.
+    /// Runs a program until its promise and every job that it started are done.
     ///
     /// # Errors
-    /// What the program threw, a syntax error included; or that it ended while it
-    /// awaited something; or that this engine has run a program before, whose
-    /// globals the next one must not see.
+    /// What the program threw, including a syntax error. Or the program ended while it awaited
+    /// something. Or this engine has run a program before, whose globals the next one must not see.
     pub fn run(&self, input: &RunInput) -> Result<String, RunError> {
         if self.is_used.replace(true) {
             return Err(run_error::second_run());
@@ -94,7 +91,7 @@ impl Engine {
         match (self.state.outcome.take(), started) {
             (Some(outcome), _) => outcome,
             (None, Ok(ended)) if self.is_pending(&ended) => Err(run_error::never_settles()),
-            // The platform's script handles every error but the lack of memory to do so.
+            // The platform's script handles every error but the lack of memory for handling it.
             (None, _) => Err(run_error::out_of_memory()),
         }
     }
@@ -119,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// An error that no one waits for must not vanish: it goes to the log.
+    /// Logs errors that no one waits for, so that they do not vanish.
     fn report_unhandled(&self) {
         let unhandled = self.state.unhandled.take();
         self.context.with(|ctx| {
@@ -138,7 +135,7 @@ impl Engine {
             .restore(ctx)
             .and_then(|report| report.call::<_, ()>((thrown,)));
         if reported.is_err() {
-            // Without the memory to describe it there is nothing to add to the log.
+            // Without memory to describe the error, the log gets nothing.
             ctx.catch();
         }
     }

@@ -1,13 +1,12 @@
-//! Agent sandbox: runs an agent's JavaScript, which has the tools that the
-//! platform granted to the run and nothing else.
+//! Agent sandbox: runs an agent's JavaScript. A program has the tools that the platform granted to
+//! the run, and nothing else.
 //!
-//! It imports `tools` alone: no credential, no network, no file, no clock and no
-//! randomness can be reached from here, because there is nothing to call. It
-//! bounds the engine's own stack and memory so that a program sees an error where
-//! it can; time, and everything else, is the host's to bound.
+//! The component imports only `tools`. Credentials, network, files, clock and randomness are out of
+//! reach, because nothing imports them. The component bounds the engine's own stack and memory, so
+//! that a program sees an error where it can. The host bounds time and everything else.
 //!
-//! `cargo xtask guests` pre-initialises it: it calls `wizer-initialize` at build
-//! time and stores the memory, so that a run starts with a booted engine.
+//! `cargo xtask guests` pre-initialises the component: it calls `wizer-initialize` at build time
+//! and stores the memory. So a run starts with a booted engine.
 
 mod bindings;
 mod clock;
@@ -42,7 +41,7 @@ impl Guest for JsSandbox {
     }
 }
 
-/// The platform as the component's imports give it.
+/// The platform, through the component's imports.
 struct Host;
 
 impl Platform for Host {
@@ -63,7 +62,7 @@ impl Platform for Host {
     }
 }
 
-/// Boots the engine. Called once, at build time, when nothing can be imported.
+/// Boots the engine. The build calls this once, when no import works.
 #[allow(unsafe_code)]
 #[unsafe(export_name = "wizer-initialize")]
 extern "C" fn initialize() {

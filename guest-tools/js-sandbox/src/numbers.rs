@@ -1,23 +1,24 @@
-//! Numbers that come in as JSON and that JavaScript's numbers do not hold.
+//! Numbers in JSON that JavaScript's numbers cannot hold.
 //!
-//! JavaScript has doubles. An integer that would lose digits (an identifier of 64 bits, say) and a number beyond
-//! every double become texts, so that the program gets all digits and can give them on. A decimal fraction stays a
-//! number, because programs calculate with those; the first one that is rounded is reported.
+//! JavaScript has doubles. Integers that would lose digits, such as identifiers of 64 bits, and
+//! numbers beyond every double become strings. So the program gets all digits and can pass them on.
+//! A decimal fraction stays a number, because programs calculate with it. The first one that is
+//! rounded is reported.
 //!
-//! The JSON is taken as valid: what is not is left for the parser to refuse.
+//! The JSON is assumed to be valid. The parser refuses what is not.
 
 use std::borrow::Cow;
 
-/// So many characters of a number always fit, when no exponent is among them: a double holds every 15 digits.
+/// Numbers up to this length always fit if they have no exponent: a double holds every 15 digits.
 const SURELY_FITS: usize = 15;
 
-/// A double has no more significant digits than these, written out to its last one.
+/// The most significant digits that a double has, written out to its last one.
 const MAX_DIGITS_OF_A_DOUBLE: usize = 767;
 
-/// A JSON text, as JavaScript can hold it.
+/// A JSON text that JavaScript can hold.
 pub struct Settled<'a> {
     pub json: Cow<'a, str>,
-    /// The first number that is a text now.
+    /// The first number that became a string.
     pub as_text: Option<&'a str>,
     /// The first number that the parser will round.
     pub rounded: Option<&'a str>,
@@ -29,7 +30,7 @@ enum Verdict {
     IsText,
 }
 
-/// Makes texts of the numbers in `json` that would lose what they say.
+/// Replaces numbers in `json` that would lose digits by strings.
 pub fn settle(json: &str) -> Settled<'_> {
     let mut settled = Settled {
         json: Cow::Borrowed(json),
@@ -63,7 +64,7 @@ pub fn settle(json: &str) -> Settled<'_> {
     settled
 }
 
-/// The numbers that are long enough to be looked at, and where they begin.
+/// The numbers that are long enough to matter, each with its position.
 fn numbers(json: &str) -> impl Iterator<Item = (usize, &str)> {
     let bytes = json.as_bytes();
     let mut at = 0;
@@ -108,14 +109,14 @@ fn judge(number: &str) -> Verdict {
         return Verdict::IsText;
     }
     let (digits, exponent) = significant(number);
-    // What JavaScript writes for this double.
+    // This is what JavaScript writes for the double.
     if significant(&format!("{double:e}")) == (digits.clone(), exponent) {
         return Verdict::Fits;
     }
     if !number.contains(['.', 'e', 'E']) {
         return Verdict::IsText;
     }
-    // A double that its sender wrote with more digits than it needs, as C's `%.17g` does.
+    // The sender wrote a double with more digits than it needs, as C's `%.17g` does.
     let count = digits.len();
     if count > 0
         && count <= MAX_DIGITS_OF_A_DOUBLE
@@ -126,7 +127,7 @@ fn judge(number: &str) -> Verdict {
     Verdict::Rounded
 }
 
-/// The digits from the first to the last that is not zero, and the power of ten of the first.
+/// The digits from the first to the last that is not zero, and the power of ten of the first one.
 fn significant(number: &str) -> (String, i64) {
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),

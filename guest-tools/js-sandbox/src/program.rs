@@ -1,12 +1,14 @@
-//! The text of a program, as a model sends it: taken out of a Markdown fence, and looked into where an error points.
+//! The text of a program as a model sends it. It is taken out of a Markdown fence, and searched
+//! where an error points.
 
-/// The shortest fence, of either kind.
+/// The shortest fence of each kind.
 const FENCES: [&str; 2] = ["```", "~~~"];
 
-/// How much of an expression is repeated in an error.
+/// The number of characters that an error shows of an expression.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// The program in `code`: the text within a fence that is around all of it, on the same lines, or else `code` itself.
+/// The program in `code`: the text within a fence that encloses all of it, on the same lines, or
+/// else `code` itself.
 pub fn without_fence(code: &str) -> String {
     let text =
         code.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
@@ -23,7 +25,7 @@ pub fn without_fence(code: &str) -> String {
     )
 }
 
-/// What a fence encloses that opens with the first line and closes with the last.
+/// The text inside a fence that opens with the first line and closes with the last.
 fn inside(text: &str) -> Option<&str> {
     let (first, rest) = text.split_once('\n')?;
     let (inside, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
@@ -52,9 +54,9 @@ pub fn line_of_fence(code: &str) -> Option<usize> {
     code.lines().position(is_fence).map(|at| at + 1)
 }
 
-/// What is called at a place, counted from 1: `tools.foo` of `tools.foo(1)`. The engine's place is that of the last
-/// thing that it looked at before the call, which may be among the arguments: so every call that is open there may
-/// be meant as well. The innermost is the first.
+/// The expressions that are called at a place, counted from 1: `tools.foo` of `tools.foo(1)`. The
+/// engine points at the last thing that it looked at before the call, which may be among the
+/// arguments. So every call that is open there is possible. The innermost is the first.
 pub fn called_at(code: &str, line: usize, column: usize) -> Vec<String> {
     let text: Vec<char> = code.chars().collect();
     let Some(place) = place_of(&text, line, column) else {
@@ -96,9 +98,10 @@ fn place_of(text: &[char], line: usize, column: usize) -> Option<usize> {
     (place <= text.len()).then_some(place)
 }
 
-/// Where the brackets stand of the calls whose arguments `text` ends in, the innermost first.
+/// The positions of the opening brackets of the calls whose arguments `text` ends in, the innermost
+/// first.
 fn open_calls(text: &[char]) -> Vec<usize> {
-    // Brackets that are open, and `>` for the body of an arrow function, which is no argument.
+    // Open brackets, and `>` for the body of an arrow function, which is no argument.
     let mut open: Vec<(char, usize)> = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -139,7 +142,7 @@ fn open_calls(text: &[char]) -> Vec<usize> {
     }
     let is_argument = |(sign, at): &&(char, usize)| match sign {
         '>' => false,
-        // A block, or the body of a function: an object stands behind other signs.
+        // This is a block or the body of a function. An object stands behind other characters.
         '{' => !text[..*at]
             .iter()
             .rev()
@@ -165,7 +168,7 @@ fn after_quote(text: &[char], mut at: usize, quote: char) -> usize {
     text.len()
 }
 
-/// Where the chain of names, calls and indices begins that ends before `end`.
+/// The start of the chain of names, calls and indices that ends before `end`.
 fn chain_before(line: &[char], end: usize) -> usize {
     let mut start = end;
     loop {
@@ -174,7 +177,7 @@ fn chain_before(line: &[char], end: usize) -> usize {
             start -= 1;
         }
         if start == before {
-            // A link that is no name: what is in brackets, if it opens on this line.
+            // The link is no name but something in brackets, if they open on this line.
             match start.checked_sub(1).map(|last| line[last]) {
                 Some(')') => match opening(line, start - 1, '(', ')') {
                     Some(at) => start = at,
@@ -219,7 +222,7 @@ fn is_of_a_name(character: char) -> bool {
     character.is_alphanumeric() || "_$#".contains(character)
 }
 
-/// Its end, where it is long: that is what was called.
+/// The end of a long expression, which names what was called.
 fn shorter(expression: &str) -> String {
     let count = expression.chars().count();
     if count <= MAX_SHOWN_CHARS {

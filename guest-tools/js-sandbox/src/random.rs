@@ -1,5 +1,5 @@
-//! `Math.random`, seeded anew for each run: the engine's own generator would
-//! repeat the numbers of the day it was pre-initialised. Not for cryptography.
+//! `Math.random`, seeded anew for each run. The engine's own generator would repeat the numbers of
+//! the day on which it was pre-initialised. Not for cryptography.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use std::cell::Cell;
 pub struct Random(Cell<u64>);
 
 impl Random {
-    /// A generator that gives the sequence of `seed`.
+    /// A generator with the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Cell::new(seed))
     }
@@ -18,7 +18,7 @@ impl Random {
         self.0.set(seed);
     }
 
-    /// At least 0 and less than 1, one of 2^53 values equally far apart.
+    /// One of 2^53 equally spaced values from 0 up to but not including 1.
     pub fn next_fraction(&self) -> f64 {
         (self.next_bits() >> 11) as f64 / (1_u64 << 53) as f64
     }

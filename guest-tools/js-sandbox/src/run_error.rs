@@ -1,10 +1,9 @@
-//! What a run ends with when it gives no result. The words are for the one who
-//! wrote the program: they say what happened and what to change.
+//! The errors that end a run without a result. Their words are for the author of the program: they
+//! say what happened and what to change.
 
 use crate::bindings::exports::tavora::platform::agent::RunError;
 
-/// The file name of the platform's own script, whose frames are of no use to the
-/// author of a program.
+/// The file name of the platform's own script. Its frames do not help the author of a program.
 pub const PLATFORM_FILE: &str = "platform.js";
 
 /// What the program threw, as the platform's script read it.
@@ -17,7 +16,7 @@ pub fn thrown(name: String, code: Option<String>, message: String, stack: &str) 
     }
 }
 
-/// The frames of a stack that are the program's own, one a line.
+/// The program's own frames in a stack, one a line.
 pub fn frames_of_the_program(stack: &str) -> String {
     let own = [format!("({PLATFORM_FILE}:"), format!("at {PLATFORM_FILE}:")];
     let frames: Vec<&str> = stack
@@ -28,7 +27,7 @@ pub fn frames_of_the_program(stack: &str) -> String {
     frames.join("\n")
 }
 
-/// The program awaits something, and nothing is left that could happen.
+/// The program awaits something that can no longer happen.
 pub fn never_settles() -> RunError {
     internal(
         "the program awaits a promise that nothing can settle: there are no timers, and tool \
@@ -41,7 +40,7 @@ pub fn out_of_memory() -> RunError {
     internal("the program used all the memory of its run; keep less at once")
 }
 
-/// The instance is used up.
+/// The instance has run a program before.
 pub fn second_run() -> RunError {
     internal("this instance has run a program already; each run needs an instance of its own")
 }

@@ -1,14 +1,14 @@
 //! Halves of surrogate pairs in JSON that a program made.
 //!
-//! JavaScript's texts may hold them; no other text may, and readers of JSON refuse its whole text for one. What goes
-//! out has U+FFFD in their place.
+//! JavaScript's strings may hold them. No other text may, and a reader of JSON refuses the whole
+//! text for one half. Outgoing text has U+FFFD in their place.
 
 use std::borrow::Cow;
 
 /// The length of `\ud83d`.
 const ESCAPE: usize = 6;
 
-/// `json` without lone halves. As the engine writes JSON, an escape of a surrogate is always a lone one.
+/// `json` without lone halves. The engine writes an escape of a surrogate only for a lone half.
 pub fn json(json: &str) -> Cow<'_, str> {
     if !json.contains("\\ud") {
         return Cow::Borrowed(json);
@@ -22,7 +22,7 @@ pub fn json(json: &str) -> Cow<'_, str> {
             clean.push(char::REPLACEMENT_CHARACTER);
             ESCAPE
         } else {
-            // The backslash and what it escapes, which is ASCII.
+            // Copy the backslash and the character that it escapes, which is ASCII.
             let length = rest.len().min(2);
             clean.push_str(&rest[..length]);
             length

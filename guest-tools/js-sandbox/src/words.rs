@@ -1,12 +1,12 @@
-//! What is added to the engine's own words, so that whoever wrote a program can mend it: what takes the place of what
-//! is missing here, and which of the names that there are may be meant.
+//! Additions to the engine's own words, so that the author of a program can mend it: a replacement
+//! for what is missing here, and existing names that may be meant.
 
 use crate::program;
 
-/// How many names are listed.
+/// The largest number of names in a list.
 const MAX_LISTED: usize = 24;
 
-/// How many names are proposed.
+/// The largest number of names in a proposal.
 const MAX_PROPOSED: usize = 3;
 
 const OWN_GLOBALS: [&str; 7] = [
@@ -30,7 +30,7 @@ const IMPORT: &str = "there is no import: a program is the body of an async func
 const RESULT: &str = "a program is the body of a function; its result is what it returns";
 const TYPESCRIPT: &str = "a type of TypeScript? programs are JavaScript: leave the types out";
 
-/// What to do instead of using a global that does not exist.
+/// The advice for a global that does not exist.
 pub fn for_missing(name: &str) -> String {
     match name {
         "fetch" | "XMLHttpRequest" | "WebSocket" | "EventSource" | "axios" | "Request"
@@ -76,14 +76,15 @@ pub fn for_missing(name: &str) -> String {
     }
 }
 
-/// What to do instead of importing.
+/// The advice for an import.
 pub fn for_import() -> String {
     IMPORT.to_owned()
 }
 
-/// What to do instead of calling this, which is no function.
+/// The advice for a call of something that is no function.
 pub fn for_call(expression: &str, code: &str) -> String {
-    // A fence is a template that a template tags, and so the call of what is no function.
+    // JavaScript reads a fence as a template tagged by a template, which calls something that is no
+    // function.
     if let (true, Some(at)) = (expression.is_empty(), program::line_of_fence(code)) {
         return fence_in(at);
     }
@@ -101,7 +102,8 @@ pub fn for_call(expression: &str, code: &str) -> String {
     }
 }
 
-/// What a program that is no JavaScript seems to be. `line` is where the engine gave up, where that is known.
+/// What a text that is not JavaScript seems to be. `line` is where the engine gave up, if that is
+/// known.
 pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
     if let Some(at) = program::line_of_fence(code) {
         return Some(fence_in(at));
@@ -125,7 +127,7 @@ pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
     })
 }
 
-/// A line without what it quotes and without its comment.
+/// A line without its quoted texts and its comment.
 fn without_texts(line: &str) -> String {
     let mut code = String::new();
     let mut quote = None;
@@ -154,7 +156,8 @@ fn fence_in(line: usize) -> String {
     format!("line {line} has a Markdown fence: send the code alone, without the text around it")
 }
 
-/// Whether a line has what only TypeScript has. It is asked of programs alone that are no JavaScript.
+/// Whether a line has something that only TypeScript has. Asked only of programs that are not
+/// JavaScript.
 fn looks_like_typescript(line: &str) -> bool {
     let line = line.trim();
     let words: Vec<&str> = line
@@ -186,7 +189,7 @@ fn looks_like_typescript(line: &str) -> bool {
     is_declaration || is_member || is_cast || has_annotation(line)
 }
 
-/// Whether a colon stands where JavaScript has none: before a type that something ends which no value has.
+/// Whether a colon stands where JavaScript has none: before a type, whose end no value could have.
 fn has_annotation(line: &str) -> bool {
     let declares = ["const ", "let ", "var "];
     let declared = declares.iter().any(|word| {
@@ -239,7 +242,7 @@ fn is_type(word: &str) -> bool {
         || word.starts_with(|it: char| it.is_ascii_uppercase())
 }
 
-/// Why a program that ended well has no result, where its text shows it.
+/// Why a program that ended well has no result, if its text shows the reason.
 pub fn for_nothing(code: &str) -> String {
     let mut words =
         "the program returned nothing, so its result is null: a result is given with `return`"
@@ -252,7 +255,7 @@ pub fn for_nothing(code: &str) -> String {
     words
 }
 
-/// A function that the program declares and does not name again.
+/// A function that the program declares and never names again.
 fn never_called(code: &str) -> Option<&str> {
     let is_of_a_name = |it: char| it.is_alphanumeric() || "_$".contains(it);
     let words: Vec<&str> = code
@@ -270,7 +273,7 @@ fn never_called(code: &str) -> Option<&str> {
     candidates.find(|name| words.iter().filter(|word| *word == name).count() == 1)
 }
 
-/// Says that there is no such name, which are near, and which there are.
+/// Says that the name does not exist, which names are near, and which exist.
 pub fn for_unknown(place: &str, kind: &str, name: &str, known: &[String]) -> String {
     let proposed = proposed(name, known);
     format!(
@@ -279,7 +282,7 @@ pub fn for_unknown(place: &str, kind: &str, name: &str, known: &[String]) -> Str
     )
 }
 
-/// The names, or as many of them as are of use.
+/// The names, or as many of them as are useful.
 pub fn listed(known: &[String]) -> String {
     match known {
         [] => "none".to_owned(),
@@ -294,7 +297,7 @@ pub fn listed(known: &[String]) -> String {
     }
 }
 
-/// A question in brackets, where names are near.
+/// A question in brackets, if there are near names.
 pub fn proposed(name: &str, known: &[String]) -> String {
     match near(name, known.iter().map(String::as_str), true).as_slice() {
         [] => String::new(),
@@ -306,7 +309,8 @@ fn proposal(names: &[&str]) -> String {
     format!("did you mean {}", names.join(" or "))
 }
 
-/// The names that may be meant, the nearest first; with those of which `name` is a part, or that are a part of it.
+/// The names that may be meant, the nearest first. Names that contain `name`, or that it contains,
+/// count as near.
 fn near<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -341,7 +345,7 @@ fn holds(long: &[char], short: &[char]) -> bool {
     short.len() <= long.len() && long.windows(short.len()).any(|part| part == short)
 }
 
-/// How many letters are to be changed, put in or left out (Levenshtein).
+/// The number of letters to change, insert or remove (Levenshtein).
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.iter().enumerate() {

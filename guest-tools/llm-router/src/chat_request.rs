@@ -1,12 +1,12 @@
-//! The body of a chat completion, as far as the router looks into it: which model
-//! it is for, and what no provider would understand. Everything else goes on byte
-//! for byte: what a provider takes is the provider's business.
+//! The body of a chat completion, as far as the router looks into it: its model, and what no
+//! provider would understand. Everything else passes byte for byte, because each provider decides
+//! what it takes.
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The SDKs' fields for documents of the platform's, which this host does not have.
+/// The SDKs' fields for documents of the platform, which this host does not have.
 const NOT_OURS: [&str; 2] = ["use_rag", "index_id"];
 
 /// A request that may be sent to a provider.
@@ -20,9 +20,9 @@ pub struct ChatRequest<'b> {
 /// Why a body is no such request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The field at fault, when it is one.
+    /// The field at fault, if there is one.
     pub field: Option<&'static str>,
-    /// One sentence.
+    /// The reason in one sentence.
     pub message: String,
 }
 
@@ -30,9 +30,8 @@ impl<'b> ChatRequest<'b> {
     /// Reads a body.
     ///
     /// # Errors
-    /// It is no JSON object, a name is given twice, a field that the router looks
-    /// at has the wrong type, `messages` is missing or empty, or something is
-    /// asked for that this host does not have.
+    /// The body is no JSON object, gives a name twice, has a field of the wrong type that the
+    /// router looks at, has no `messages`, or asks for something that this host does not have.
     pub fn parse(body: &'b [u8]) -> Result<Self, Invalid> {
         let Members(mut members) = serde_json::from_slice(body).map_err(|error| Invalid {
             field: None,
@@ -106,12 +105,12 @@ impl<'b> ChatRequest<'b> {
         })
     }
 
-    /// The model that it names.
+    /// The model that the request names.
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
-    /// Whether the answer is to come as server-sent events.
+    /// Whether the answer should come as server-sent events.
     pub fn is_streamed(&self) -> bool {
         self.is_streamed
     }
@@ -143,8 +142,8 @@ fn take<'b>(members: &mut Vec<(String, &'b RawValue)>, name: &str) -> Option<&'b
     Some(members.remove(at).1)
 }
 
-/// The members of an object in their order, each name once: of two, the router
-/// could read one and the provider the other.
+/// The members of an object in their order, each name once. Of two equal names, the router could
+/// read one and the provider the other.
 struct Members<'b>(Vec<(String, &'b RawValue)>);
 
 impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {

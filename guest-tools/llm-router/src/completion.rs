@@ -1,5 +1,5 @@
-//! The operation `chat`, for agents: one whole completion as JSON, or an error
-//! with what the provider said. It does not stream.
+//! The operation `chat`, for agents: one whole completion as JSON, or an error with the provider's
+//! words. It does not stream.
 
 use crate::chat_request::{ChatRequest, Invalid};
 use crate::endpoint;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use trusted_tool::json::without_half_pairs;
 use trusted_tool::{ToolError, tool_error};
 
-/// A JSON Schema of the input.
+/// The JSON Schema of the input.
 pub fn schema() -> Value {
     json!({
         "type": "object",
@@ -24,11 +24,11 @@ pub fn schema() -> Value {
     })
 }
 
-/// Asks the provider and gives its completion as it is.
+/// Asks the provider and returns its completion unchanged.
 ///
 /// # Errors
-/// `invalid_input`, the errors of [`Exchange::begin`], and `upstream_error` when
-/// the provider answers with one or with something else than JSON.
+/// `invalid_input`, the errors of [`Exchange::begin`], and `upstream_error` when the provider
+/// answers with an error or with something else than JSON.
 pub fn complete(input: &str) -> Result<String, ToolError> {
     let chat = ChatRequest::parse(input.as_bytes())
         .map_err(|Invalid { message, .. }| tool_error("invalid_input", message))?;
@@ -63,8 +63,8 @@ pub fn complete(input: &str) -> Result<String, ToolError> {
     })
 }
 
-/// A completion as it is, but for halves of surrogate pairs; the error that the body is instead,
-/// if it says something.
+/// The completion, unchanged but for halves of surrogate pairs. If the body is an error instead,
+/// that error, if it says something.
 fn completion(body: &[u8]) -> Result<String, Option<Value>> {
     let text = std::str::from_utf8(body).map_err(|_| None)?;
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -130,7 +130,7 @@ mod tests {
             completion(of_choice.to_string().as_bytes()),
             Err(Some(said))
         );
-        // What was answered before something failed is an answer.
+        // What was answered before the failure is an answer.
         let partly = json!({ "choices": [{ "message": { "content": "so far" } }], "error": { "message": "why" } });
         assert!(completion(partly.to_string().as_bytes()).is_ok());
     }

@@ -1,7 +1,7 @@
-//! The HTTP side: which path is asked for, and the request's body.
+//! The HTTP side: the requested path and the request's body.
 //!
-//! Who asks is none of its business: the host let only an app's requests through,
-//! of a length that it allows.
+//! The router does not ask who sends a request. The host lets only an app's requests through, of a
+//! length that it allows.
 
 use crate::chat_request::ChatRequest;
 use crate::exchange::{Exchange, Unanswered};
@@ -13,9 +13,9 @@ use trusted_tool::bindings::wasi::http::types::{IncomingRequest, Method, Respons
 use trusted_tool::bindings::wasi::io::streams::StreamError;
 use trusted_tool::request::Bounds;
 
-/// How much of a body is asked for in one read, in bytes.
+/// The number of bytes of a body that one read asks for.
 const READ_BYTES: u64 = 256 * 1024;
-/// As long as the host lets it be; a model can think for minutes.
+/// The waits are as long as the host allows, because a model can think for minutes.
 const BOUNDS: Bounds = Bounds {
     connect_timeout_ms: 5_000,
     first_byte_timeout_ms: 600_000,
@@ -71,7 +71,7 @@ fn chat(body: &[u8], reply: Reply) {
     }
 }
 
-/// The whole body: the model in it, wherever that stands, decides where it goes.
+/// The whole body. The model in it decides where the request goes, and it can stand anywhere.
 fn body(request: &IncomingRequest) -> Option<Vec<u8>> {
     let incoming = request.consume().ok()?;
     let stream = incoming.stream().ok()?;

@@ -1,5 +1,5 @@
-//! One request to a provider: whose it is, with which credential, and the head of
-//! the answer. What the answer means to whom is up to the caller.
+//! One request to a provider: the choice of the provider, the credential, and the head of the
+//! answer. The caller decides what the answer means.
 
 use crate::chat_request::ChatRequest;
 use crate::models;
@@ -16,15 +16,15 @@ const PATH: &str = "/chat/completions";
 const MAX_RETRIES: u64 = 2;
 const MAX_RETRY_WAIT_MS: u64 = 5_000;
 
-/// A provider's answer under a success.
+/// A provider's answer with a status of success.
 pub struct Exchange {
-    /// Who answered.
+    /// The provider that answered.
     pub provider: &'static Provider,
-    /// With which credential.
+    /// The credential of the request.
     pub credential: Credential,
-    /// What.
+    /// The answer.
     pub response: Incoming,
-    /// Whether events were asked for.
+    /// Whether the request asked for events.
     pub is_streamed: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Exchange {
 pub enum Unanswered {
     /// The provider was not asked, or cannot be.
     Failed(ToolError),
-    /// It answered with an error.
+    /// The provider answered with an error.
     Error(Box<ProviderError>),
 }
 
@@ -49,12 +49,11 @@ impl From<ProviderError> for Unanswered {
 }
 
 impl Exchange {
-    /// Sends the request to the provider that its model means, and again within
-    /// the bounds of [`Retries`].
+    /// Sends the request to the provider of its model, and again within the bounds of [`Retries`].
     ///
     /// # Errors
-    /// `unknown_model`; the errors of [`Credential::resolve`] and of
-    /// [`request::open`]; what the provider answers, if it is no success.
+    /// `unknown_model`; the errors of [`Credential::resolve`] and of [`request::open`]; the
+    /// provider's answer, if it is no success.
     pub fn begin(chat: &ChatRequest<'_>, bounds: &Bounds) -> Result<Self, Unanswered> {
         let default = models::default_model()?;
         let asked = chat.model().unwrap_or(&default);
@@ -107,7 +106,7 @@ impl Exchange {
         })
     }
 
-    /// The error that a body under the answer's success is.
+    /// The error in a body whose status is a success.
     pub fn error_in(&self, body: &[u8]) -> ProviderError {
         let Incoming { status, .. } = self.response;
         ProviderError::new(
@@ -119,7 +118,7 @@ impl Exchange {
         )
     }
 
-    /// The error of an answer that nobody can read.
+    /// The error for an answer that nobody can read.
     pub fn unreadable(&self, what: impl AsRef<str>) -> ToolError {
         let shown = self.provider.shown;
         tool_error("upstream_error", format!("{shown} {}", what.as_ref()))

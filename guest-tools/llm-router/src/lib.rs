@@ -1,14 +1,13 @@
-//! Trusted tool `llm-router`: chat completions of five providers behind OpenAI's
-//! interface, each asked with the app's own credential.
+//! Trusted tool `llm-router`: chat completions of five providers behind OpenAI's interface, each
+//! asked with the app's own credential.
 //!
-//! The host serves its `wasi:http/incoming-handler`, so that an answer streams
-//! from the provider to the client; `tool` has the operation `chat`, for agents.
-//! It authenticates nobody and knows no app: the host did and does. It does not
-//! look into what a model answers, and it keeps nothing between requests.
+//! The host serves its `wasi:http/incoming-handler`, so that an answer streams from the provider to
+//! the client. The interface `tool` has the operation `chat`, for agents. The router authenticates
+//! nobody and knows no app, because the host does both. It does not look into a model's answers and
+//! keeps nothing between requests.
 //!
-//! Settings, all optional: `default_model`, `<provider>_base_url` and
-//! `<provider>_models`, `max_retries`, `max_retry_wait_ms`, and the bounds of
-//! [`trusted_tool::request::Bounds`].
+//! Settings, all optional: `default_model`, `<provider>_base_url` and `<provider>_models`,
+//! `max_retries`, `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].
 
 mod chat_request;
 mod completion;

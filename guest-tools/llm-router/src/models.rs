@@ -1,13 +1,13 @@
-//! Which models there are, as the operator lists them, and which providers the
-//! app has a credential for. No provider is asked, and no credential is resolved.
+//! The models that the operator lists, for the providers that the app has a credential for. No
+//! provider is asked, and no credential is resolved.
 
 use crate::provider::{PROVIDERS, Provider, route};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use trusted_tool::{ToolError, setting, tool_error};
 
-/// What the host knows of the vault, without a release: the names that this tool
-/// is granted and the app's vault holds, with commas between them.
+/// The setting with what the host knows of the vault without a release: the names that this tool is
+/// granted and that the app's vault holds, separated by commas.
 const HELD_SECRETS: &str = "tavora:held-secrets";
 const DEFAULT_MODEL: &str = "gemini-2.5-flash";
 
@@ -19,8 +19,8 @@ pub fn default_model() -> Result<String, ToolError> {
     Ok(setting::text("default_model")?.unwrap_or_else(|| DEFAULT_MODEL.to_owned()))
 }
 
-/// The list of models, as OpenAI's API has it: the operator's for each provider
-/// that the app has a credential for, each under a name that leads to it.
+/// The list of models in the form of OpenAI's API. It has the operator's models for each provider
+/// that the app has a credential for. Each name leads to its provider.
 ///
 /// # Errors
 /// `vault_unavailable` when the host does not know what the vault holds.
@@ -28,7 +28,7 @@ pub fn list() -> Result<Value, ToolError> {
     Ok(json!({ "object": "list", "data": models()? }))
 }
 
-/// The model of the list that a path names, however that is written; else its id as it is read.
+/// The listed model that a path names, however the name is encoded; otherwise the id in the path.
 ///
 /// # Errors
 /// As [`list`].
@@ -45,7 +45,7 @@ pub fn find(path: &str) -> Result<Result<Value, String>, ToolError> {
             .find(|model| model["id"] == id || model["id"] == bare)
             .cloned()
     };
-    // Some clients encode what is encoded.
+    // Some clients encode the id twice.
     for _ in 0..2 {
         if let Some(model) = known(&id) {
             return Ok(Ok(model));
@@ -67,7 +67,7 @@ fn models() -> Result<Vec<Value>, ToolError> {
     Ok(models)
 }
 
-/// What to tell someone whose model means no provider.
+/// The error for a model that no provider has.
 ///
 /// # Errors
 /// `vault_unavailable` when the host does not know what the vault holds.
@@ -76,7 +76,7 @@ pub fn unknown_model(model: &str) -> Result<ToolError, ToolError> {
     Ok(unknown(model, &providers))
 }
 
-/// What to tell someone who named no model, where the default one has no credential.
+/// The error for a request without a model, when the default model has no credential.
 ///
 /// # Errors
 /// `vault_unavailable` when the host does not know what the vault holds.
@@ -127,12 +127,13 @@ fn with_credentials() -> Result<impl Iterator<Item = &'static Provider>, ToolErr
         .map_err(|_| tool_error("vault_unavailable", "the vault is unavailable"))?;
     Ok(PROVIDERS.iter().filter(move |provider| match &held {
         Some(held) => held.split(',').any(|name| name == provider.secret),
-        // Another host than this platform's: it cannot say, so none is left out.
+        // Another host than this platform's does not say what the vault holds, so no provider is
+        // left out.
         None => true,
     }))
 }
 
-/// The model as it stands behind the prefix that leads to its provider.
+/// The model's name without the prefix that leads to its provider.
 fn short<'m>(provider: &Provider, model: &'m str) -> &'m str {
     let own = model
         .strip_prefix(provider.name)
@@ -141,8 +142,8 @@ fn short<'m>(provider: &Provider, model: &'m str) -> &'m str {
         .unwrap_or(model)
 }
 
-/// The names of a provider's models, the default one among them, each once and
-/// with the prefix that leads to it.
+/// The names of a provider's models, including the default one. Each stands once, with the prefix
+/// that leads to the provider.
 fn ids(provider: &Provider, listed: &str, default: &str) -> Vec<String> {
     let is_own = |default: &&str| route(default).is_some_and(|(its, _)| its == provider);
     let default = Some(default).filter(is_own).map(|default| {

@@ -1,7 +1,6 @@
-//! The providers: the names they go by, the secrets they need, where they are,
-//! and which of them a model's name means.
+//! The providers: their names, secrets and addresses, and the provider that a model's name means.
 //!
-//! All speak OpenAI's chat completions. Nothing here is secret, and nothing is asked.
+//! All speak OpenAI's chat completions. Nothing here is secret, and nothing asks a provider.
 
 use trusted_tool::ToolError;
 use trusted_tool::credential::Credential;
@@ -13,20 +12,21 @@ use trusted_tool::{setting, tool_error};
 pub struct Provider {
     /// The name before the slash in `provider/model`, and in settings.
     pub name: &'static str,
-    /// What people call it.
+    /// The name for people.
     pub shown: &'static str,
-    /// The name of the secret that it needs.
+    /// The name of the secret that the provider needs.
     pub secret: &'static str,
-    /// Where it is without a setting: what stands before `/chat/completions`.
-    /// `None` where the secret itself says it, and is no key.
+    /// The base URL without a setting: everything before `/chat/completions`. `None` where the
+    /// secret is the base URL and no key.
     default_base_url: Option<&'static str>,
-    /// How the models begin that are its without a prefix.
+    /// The starts of model names that mean this provider without a prefix.
     bare: &'static [&'static str],
-    /// Whether models of its own have its name before them, as all of its models have a maker's.
+    /// Whether the provider's own models have its name before them, as its other models have their
+    /// makers'.
     pub has_own_models: bool,
 }
 
-/// All of them, in the order in which they are listed.
+/// All providers, in the order of the list of models.
 pub const PROVIDERS: [Provider; 5] = [
     Provider {
         name: "gemini",
@@ -70,7 +70,7 @@ pub const PROVIDERS: [Provider; 5] = [
     },
 ];
 
-/// Which provider a model's name means, and the name that this provider knows it by.
+/// The provider that a model's name means, and the name that this provider knows the model by.
 pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
     if let Some((first, rest)) = model.split_once('/') {
         let named = PROVIDERS.iter().find(|provider| provider.name == first)?;
@@ -86,16 +86,16 @@ pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
 }
 
 impl Provider {
-    /// Whether the secret is a key, which the request carries.
+    /// Whether the secret is a key that the request carries.
     pub fn has_key(&self) -> bool {
         self.default_base_url.is_some()
     }
 
-    /// Where it is.
+    /// The base URL of the provider.
     ///
     /// # Errors
-    /// `tool_failed` when the setting is no base URL, `unusable_secret` when the
-    /// secret that should be one is none.
+    /// `tool_failed` when the setting is no base URL, `unusable_secret` when the secret should be
+    /// one and is not.
     pub fn base_url(&self, credential: &Credential) -> Result<BaseUrl, ToolError> {
         const EXPECTED: &str = "an http or https URL without user, query and fragment";
         let Some(default) = self.default_base_url else {
@@ -117,7 +117,7 @@ impl Provider {
     }
 }
 
-/// An address without what other programs want behind it: `/v1`, `/api`, the path of a request.
+/// An address without what other programs add at its end: `/v1`, `/api`, the path of a request.
 fn address(place: &str) -> &str {
     const PATHS: [&str; 9] = [
         "/chat/completions",
@@ -197,7 +197,7 @@ mod tests {
         }
         assert_eq!(address("http://h/ollama/v1/"), "http://h/ollama");
         assert_eq!(address("http://h/myapi"), "http://h/myapi");
-        // Not the host.
+        // A name of a host is not cut.
         assert_eq!(address("http://api"), "http://api");
         for wrong in ["127.0.0.1:11434", "localhost:11434/v1", "h", "", "ftp://h"] {
             assert!(

@@ -1,8 +1,8 @@
-//! A provider's answer that is an error, whatever its form and its status: the one place
-//! that decides what a client and an agent are told of it.
+//! Errors in a provider's answer, whatever their form and status. This is the one place that
+//! decides what a client and an agent are told.
 //!
-//! The provider's words and its other fields pass. The credential is called bad only where
-//! the answer says so.
+//! The provider's words and its other fields pass. The credential is called bad only where the
+//! answer says so.
 
 mod agent;
 mod answer;

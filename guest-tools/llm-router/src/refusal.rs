@@ -1,7 +1,7 @@
-//! The router's own errors as HTTP: a status, the platform's `code` and `message`,
-//! and beside them the `error` object that OpenAI's clients read.
+//! The router's own errors as HTTP: a status, the platform's `code` and `message`, and the `error`
+//! object that OpenAI's clients read.
 //!
-//! What a provider says is put into the same form.
+//! A provider's errors take the same form.
 
 use crate::chat_request::Invalid;
 use serde_json::{Map, Value, json};
@@ -12,17 +12,17 @@ use trusted_tool::ToolError;
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// For programs.
+    /// A stable word for programs.
     pub code: String,
-    /// For people and models.
+    /// A sentence for people and models.
     pub message: String,
     /// The field at fault.
     pub field: Option<&'static str>,
-    /// Whether the same request can go well a moment later.
+    /// Whether the same request can succeed a moment later.
     pub can_retry: bool,
-    /// What a provider calls the kind of error, and the parameter at fault.
+    /// The provider's word for the kind of error.
     pub kind: Option<String>,
-    /// The same.
+    /// The provider's name for the parameter at fault.
     pub param: Option<String>,
     /// The other members of a provider's body.
     pub beside: Map<String, Value>,
@@ -45,12 +45,12 @@ impl Refusal {
         }
     }
 
-    /// A path or a method that there is not.
+    /// The path or the method does not exist.
     pub fn not_found() -> Self {
         Self::new(404, "not_found", "there is nothing at this path", false)
     }
 
-    /// A model that is not in the list.
+    /// The model is not in the list.
     pub fn unlisted(id: &str) -> Self {
         let id: String = id.chars().take(64).collect();
         let message =
@@ -61,13 +61,13 @@ impl Refusal {
         }
     }
 
-    /// The request's body did not come whole. The host knows more, and says it instead.
+    /// The request's body is incomplete. The host knows the reason and reports it instead.
     pub fn incomplete_body() -> Self {
         let message = "the body ended before it was whole; send it again";
         Self::new(400, "incomplete_body", message, true)
     }
 
-    /// What stands in the body, and in an event of a stream that broke.
+    /// The JSON of the body, or of the event that ends a broken stream.
     pub fn body(&self) -> Value {
         let kind = match self.status {
             429 => "rate_limit_error",
@@ -91,7 +91,7 @@ impl Refusal {
     }
 }
 
-/// Adds the members that are not there.
+/// Adds the members that are missing.
 fn add(object: &mut Value, others: &Map<String, Value>) {
     if let Value::Object(object) = object {
         for (name, value) in others {

@@ -1,10 +1,10 @@
-//! From a provider's answer to the client's: what passes as it comes, and what is
-//! told as an error instead because no client could read it.
+//! Relays a provider's answer to the client. Some of it passes unchanged. What no client could read
+//! becomes an error.
 //!
-//! A whole answer is looked at before it passes, as it can be an error under a success; a very
-//! long one is none. Of a stream only the first event is looked at, where that is there.
-//! A stream that breaks later ends with an event that says so, where the client is between
-//! two events; elsewhere it ends without its end, so that nobody takes it for whole.
+//! A whole answer is looked at before it passes, because it can be an error under a success. A very
+//! long answer is no error. Of a stream, only the first event is looked at, if it is there. When a
+//! stream breaks later between two events, an event says so. Within an event, the stream stops
+//! without its end, so that nobody takes it for whole.
 
 use crate::exchange::{Exchange, Unanswered};
 use crate::provider_error::{is_error, passes, raised, unreadable};
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use trusted_tool::answer::Incoming;
 use trusted_tool::{ToolError, tool_error};
 
-/// How much of an answer is looked at, in bytes; what is longer is a completion.
+/// The number of bytes of an answer that are looked at. A longer answer is a completion.
 const MAX_LOOKED_AT_BYTES: usize = 1024 * 1024;
-/// How long a first event may be that is looked at, in bytes.
+/// The length in bytes up to which a first event is looked at.
 const MAX_FIRST_EVENT_BYTES: usize = 64 * 1024;
 
 type Headers = Vec<(String, Vec<u8>)>;
@@ -45,11 +45,11 @@ pub fn relay(exchange: Exchange, reply: Reply) {
     }
 }
 
-/// What a client can be given.
+/// What is ready for the client.
 enum Ready {
     /// A completion.
     Whole(Vec<u8>),
-    /// A completion as events, for a client that reads nothing else.
+    /// A completion as events, for a client that reads only events.
     Events(Vec<u8>),
     /// The beginning of an answer, and the rest of it.
     Begun {
@@ -68,7 +68,7 @@ fn judge(mut exchange: Exchange) -> Result<Ready, Unanswered> {
     let mut first = Vec::new();
     let form = match Form::of(&content_type) {
         Form::Other => {
-            // The body can be better than its type.
+            // The body can be right although its type is wrong.
             first = exchange.response.next_piece()?.unwrap_or_default();
             Form::of_body(&first)
         }
@@ -87,7 +87,7 @@ fn judge(mut exchange: Exchange) -> Result<Ready, Unanswered> {
     }
 }
 
-/// An answer of JSON: a completion or an error.
+/// A JSON answer: a completion or an error.
 fn whole(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
     let body = collected(&mut exchange.response, first)?;
     if body.len() > MAX_LOOKED_AT_BYTES {
@@ -116,7 +116,7 @@ fn whole(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
     }
 }
 
-/// The answer as far as it is looked at.
+/// The part of the answer that is looked at.
 fn collected(response: &mut Incoming, first: Vec<u8>) -> Result<Vec<u8>, ToolError> {
     let mut body = first;
     while body.len() <= MAX_LOOKED_AT_BYTES {
@@ -182,14 +182,14 @@ fn events(mut exchange: Exchange, first: Vec<u8>) -> Result<Ready, Unanswered> {
     })
 }
 
-/// What the first event of a stream is.
+/// The kind of the first event of a stream.
 #[derive(Debug, PartialEq, Eq)]
 enum First {
     /// An error, with these data.
     Error(Vec<u8>),
-    /// It could become one.
+    /// The event is incomplete and could become an error.
     Unknown,
-    /// Something else, or there is too little of it to wait for the rest.
+    /// The event is something else, or too little of it is there to wait for the rest.
     Passes,
 }
 
@@ -199,7 +199,7 @@ fn first_event(stream: &[u8], has_ended: bool) -> First {
         .trim_start_matches('\u{feff}')
         .replace("\r\n", "\n")
         .replace('\r', "\n");
-    // Comments keep a connection alive: who sends them has begun.
+    // Comments keep a connection alive, so a provider that sends one has begun.
     if text.starts_with([':', '\n']) {
         return First::Passes;
     }
@@ -222,7 +222,7 @@ fn first_event(stream: &[u8], has_ended: bool) -> First {
     }
 }
 
-/// Whether an event's data are an error: other than a whole answer, they may be anything else.
+/// Whether an event's data are an error. Unlike a whole answer, they may be anything else.
 fn names_an_error(json: &Value) -> bool {
     let first = match json {
         Value::Array(list) => list.first().unwrap_or(json),
@@ -250,8 +250,8 @@ fn with_type(mut headers: Headers, content_type: &str) -> Headers {
     headers
 }
 
-/// Whether a stream begins as one of events does (HTML, section 9.2.5): with a comment, a
-/// field that has a meaning, or an empty line. Nothing when there is too little to tell.
+/// Whether a stream begins as an event stream does (HTML, section 9.2.5): with a comment, a field
+/// that has a meaning, or an empty line. `None` when there is too little to tell.
 fn begins_with_an_event(stream: &[u8]) -> Option<bool> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let line = stream.strip_prefix(BYTE_ORDER_MARK).unwrap_or(stream);
@@ -302,7 +302,7 @@ fn stream(
     }
 }
 
-/// What kind of body a `Content-Type` announces.
+/// The form of a body that a `Content-Type` announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Json,
@@ -324,7 +324,7 @@ impl Form {
         }
     }
 
-    /// What a body is that has no such type.
+    /// The form of a body without such a type.
     fn of_body(body: &[u8]) -> Self {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
@@ -349,7 +349,8 @@ impl Tail {
         self.0.drain(..surplus);
     }
 
-    /// An event ends with an empty line (HTML, section 9.2.5).
+    /// Whether the output ends between two events. An event ends with an empty line (HTML, section
+    /// 9.2.5).
     fn is_between_events(&self) -> bool {
         self.0.is_empty()
             || [&b"\n\n"[..], b"\r\r", b"\r\n\r\n"]

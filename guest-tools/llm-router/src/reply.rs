@@ -1,6 +1,6 @@
 //! The one reply to a client's request: an error, a whole body, or a body piece by piece.
 //!
-//! What it says is decided elsewhere.
+//! Other modules decide what it says.
 
 use crate::exchange::Unanswered;
 use crate::refusal::Refusal;
@@ -9,7 +9,7 @@ use trusted_tool::bindings::wasi::http::types::{
 };
 use trusted_tool::bindings::wasi::io::streams::OutputStream;
 
-/// Where the one reply to a request goes.
+/// The place of the one reply to a request.
 pub struct Reply(ResponseOutparam);
 
 impl Reply {
@@ -18,12 +18,12 @@ impl Reply {
         Self(response)
     }
 
-    /// An error of the router's own.
+    /// Replies with an error of the router.
     pub fn refuse(self, refusal: &Refusal) {
         self.refuse_with(refusal, Vec::new());
     }
 
-    /// Why there is no answer of a provider's.
+    /// Replies with the reason why no provider answered.
     pub fn fail(self, unanswered: Unanswered) {
         match unanswered {
             Unanswered::Failed(error) => self.refuse(&error.into()),
@@ -34,7 +34,7 @@ impl Reply {
         }
     }
 
-    /// The same, with headers of the provider's; not their type.
+    /// Replies with an error and the provider's headers, except their type.
     fn refuse_with(self, refusal: &Refusal, headers: Vec<(String, Vec<u8>)>) {
         let mut all = json_type();
         all.extend(
@@ -48,7 +48,7 @@ impl Reply {
         self.whole(refusal.status, all, refusal.body().to_string().as_bytes());
     }
 
-    /// A body that is there as a whole.
+    /// Replies with a whole body.
     pub fn whole(self, status: u16, headers: Vec<(String, Vec<u8>)>, body: &[u8]) {
         if let Some(mut reply) = self.begin(status, headers)
             && reply.write(body)
@@ -57,7 +57,7 @@ impl Reply {
         }
     }
 
-    /// Sends the head; the body follows. `None` when the host takes no such head.
+    /// Sends the head. The body follows. `None` when the host refuses the head.
     pub fn begin(self, status: u16, headers: Vec<(String, Vec<u8>)>) -> Option<ReplyBody> {
         let response = OutgoingResponse::new(Fields::from_list(&headers).ok()?);
         response.set_status_code(status).ok()?;
@@ -68,15 +68,16 @@ impl Reply {
     }
 }
 
-/// The body of a reply that has begun. Dropped before it is finished, it breaks off.
+/// The body of a reply that has begun. If it is dropped before it is finished, it breaks off.
 pub struct ReplyBody {
-    // Dropped in this order: the one is a part of the other.
+    // Dropped in this order, because the stream is a part of the body.
     stream: OutputStream,
     body: OutgoingBody,
 }
 
 impl ReplyBody {
-    /// Hands `bytes` to the host as it takes them; whether the client is still there.
+    /// Hands `bytes` to the host as fast as it takes them. Returns whether the client is still
+    /// there.
     pub fn write(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let Ok(room) = self.stream.check_write() else {
@@ -96,11 +97,11 @@ impl ReplyBody {
         true
     }
 
-    /// The body is whole.
+    /// Ends the body as whole.
     pub fn finish(self) {
         let Self { stream, body } = self;
         drop(stream);
-        // A client that has left is told nothing.
+        // An error here means that the client has left.
         let _ = OutgoingBody::finish(body, None);
     }
 }

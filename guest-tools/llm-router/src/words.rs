@@ -1,27 +1,27 @@
-//! What a provider says in a body that is no completion, in whatever form it says it:
-//! OpenAI's object, a list, a string, an error inside of a string, a page, plain text.
+//! The words of a provider in a body that is no completion, in any form: OpenAI's object, a list, a
+//! string, an error inside a string, a page, plain text.
 //!
-//! It knows no status and decides nothing.
+//! The module knows no status and decides nothing.
 
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use trusted_tool::{json, page};
 
-/// How deep an error may be wrapped in others.
+/// The depth to which errors inside errors are read.
 const MAX_DEPTH: usize = 6;
-/// How much of a provider's words is kept.
+/// The number of characters of a provider's words that are kept.
 const MAX_WORDS_CHARS: usize = 4_000;
-/// How much of a page is kept, which says little.
+/// The number of characters of a page that are kept, because a page says little.
 const MAX_PAGE_CHARS: usize = 300;
-/// How many of several errors are told.
+/// The number of errors that are shown of several.
 const MAX_ERRORS: usize = 3;
 
-/// What a body says.
+/// The content of a body.
 #[derive(Debug, Default)]
 pub struct Words {
-    /// For people.
+    /// The words for people.
     pub message: Option<String>,
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     pub json: Value,
 }
 
@@ -63,7 +63,7 @@ pub fn error_object(json: &Value) -> Option<&Map<String, Value>> {
     found
 }
 
-/// JSON, also with half of a surrogate pair in it, as a text that was cut has.
+/// Parses JSON, even with half of a surrogate pair in it, as cut text has.
 pub fn parsed(text: &str) -> Option<Value> {
     serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(&json::without_half_pairs(text)))
@@ -132,7 +132,7 @@ fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
         .or_else(|| TOLD.iter().find_map(|name| of(name)))
         .or_else(|| of("error"))
         .or_else(|| of("errors"))?;
-    // OpenRouter says "Provider returned error", and what that said beside it.
+    // OpenRouter says "Provider returned error", and puts the provider's own error beside it.
     let raw = object.get("metadata").and_then(|it| it.get("raw"));
     match raw.and_then(|raw| told_at(raw, depth + 1)) {
         Some(raw) if !message.contains(&raw) => Some(format!("{message}: {raw}")),
@@ -140,7 +140,7 @@ fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
     }
 }
 
-/// The text of a body in the character set that it has.
+/// The text of a body, decoded from its character set.
 fn decoded<'b>(content_type: &str, body: &'b [u8]) -> Cow<'b, str> {
     let lower = content_type.to_ascii_lowercase();
     let charset = lower.split_once("charset=").map_or("", |(_, rest)| rest);

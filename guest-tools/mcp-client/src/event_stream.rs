@@ -1,34 +1,33 @@
-//! Server-sent events (the WHATWG HTML standard, section 9.2.6) out of a body that
-//! comes in pieces. It knows nothing of what the events mean, and bounds nothing:
-//! whoever feeds it does.
+//! Server-sent events (the WHATWG HTML standard, section 9.2.6), parsed from a body that comes in
+//! pieces. The parser does not know what events mean. It has no bounds; its callers do.
 
-/// One event that was dispatched.
+/// An event of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its type; `message` where the stream names none.
+    /// The type; `message` where the stream names none.
     pub kind: String,
-    /// Its data lines, joined.
+    /// The data lines, joined.
     pub data: String,
 }
 
-/// What has come so far of a stream.
+/// The state of a stream so far.
 #[derive(Debug, Default)]
 pub struct EventStream {
-    /// Bytes of a line that has not ended.
+    /// The bytes of a line that has not ended.
     line: Vec<u8>,
-    /// Whether the last byte was a CR, which a LF may follow.
+    /// Whether the last byte was a CR, which an LF may follow.
     after_cr: bool,
     is_begun: bool,
     kind: String,
     data: Option<String>,
-    /// The last id that the stream gave: where to go on after it broke off.
+    /// The last id of the stream. A broken stream is resumed after it.
     pub last_id: Option<String>,
-    /// How long to wait before going on, in milliseconds, when the stream said so.
+    /// The wait before resuming, in milliseconds, if the stream named one.
     pub retry_ms: Option<u64>,
 }
 
 impl EventStream {
-    /// Takes a piece; gives the events that it completes.
+    /// Takes a piece and returns the events that it completes.
     pub fn feed(&mut self, piece: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         for &byte in piece {
@@ -46,7 +45,7 @@ impl EventStream {
     }
 
     fn end_line(&mut self, line: &[u8]) -> Option<Event> {
-        // One byte order mark may stand before the first line.
+        // A byte order mark may stand before the first line.
         let line = match std::mem::replace(&mut self.is_begun, true) {
             false => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
             true => line,
@@ -70,7 +69,8 @@ impl EventStream {
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry_ms = value.parse().ok();
             }
-            // A comment, whose field is empty, or what the standard does not know.
+            // The line is a comment, whose field is empty, or a field that the standard does not
+            // know.
             _ => {}
         }
         None

@@ -1,5 +1,5 @@
-//! One message to the server over HTTP and what comes back for it, as JSON or as a
-//! stream of events. It knows no session and no revision: those are `session`'s.
+//! One message to the server over HTTP and its answer, as JSON or as a stream of events. Sessions
+//! and revisions are the business of `session`.
 
 use std::collections::VecDeque;
 
@@ -13,15 +13,15 @@ use crate::event_stream::{Event, EventStream};
 use crate::message::{self, Message, Reply};
 use crate::server::Server;
 
-/// The fields of an event, one of which begins a stream; a comment has none.
+/// The fields of an event; a stream begins with one. The empty name is a comment.
 const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
-/// As many bytes tell each of them.
+/// The number of bytes that suffice to recognise a field.
 const TELLING_BYTES: usize = 6;
 
-/// Headers beside those of the transport, not secret.
+/// Headers beside those of the transport. They are not secret.
 pub type Extra = Vec<(String, String)>;
 
-/// A stream that brings messages.
+/// A stream of events that carries messages.
 pub struct Messages {
     incoming: Incoming,
     events: EventStream,
@@ -29,27 +29,27 @@ pub struct Messages {
     bytes: u64,
 }
 
-/// A body, by what it is rather than by what its header calls it.
+/// A body by its content, whatever its header says.
 pub enum Body {
     /// A whole JSON text.
     Json(Vec<u8>),
     /// A stream of events.
     Events(Box<Messages>),
-    /// Something else, or nothing; its beginning.
+    /// The beginning of something else, or nothing.
     Neither(Vec<u8>),
 }
 
-/// What a JSON body is to a request.
+/// What a JSON body holds for a request.
 pub enum Found {
-    /// Its reply.
+    /// The reply to the request.
     Reply(Reply),
-    /// Messages, none of which replies to it.
+    /// Messages, none of which replies to the request.
     Others,
     /// No message.
     Nothing,
 }
 
-/// Posts a message to `path`, and gives the answer's head and body.
+/// Posts a message to `path` and returns the head and body of the answer.
 pub fn post(
     server: &Server,
     path: &str,
@@ -71,20 +71,21 @@ pub fn listen(server: &Server, extra: &Extra) -> Result<Incoming, Failure> {
     send(server, &server.path, Ask::Get, &headers, &server.bounds)
 }
 
-/// Posts what has no reply. What becomes of it is not waited for any longer than is polite,
-/// and changes nothing.
+/// Posts a message that has no reply. The wait for its outcome is short, and the outcome changes
+/// nothing.
 pub fn notify(server: &Server, path: &str, message: &Value, extra: &Extra) {
     let _ = post(server, path, message, extra, &server.brief);
 }
 
-/// Ends what these headers name, as far as the server takes part.
+/// Ends the session that these headers name, if the server supports that.
 pub fn end(server: &Server, extra: &Extra) {
     if let Ok(headers) = headers(server, extra) {
         let _ = send(server, &server.path, Ask::Delete, &headers, &server.brief);
     }
 }
 
-/// Follows a redirect that keeps the method and stays within the server's origin.
+/// Sends a request. A redirect is followed if it keeps the method and stays within the server's
+/// origin.
 fn send(
     server: &Server,
     path: &str,
@@ -110,10 +111,10 @@ fn send(
     }
 }
 
-/// What a body is. Its header is believed where its beginning does not tell.
+/// The kind of a body. Its header decides only where its beginning does not tell.
 ///
 /// # Errors
-/// It broke off, or has more than a request may bring.
+/// The body broke off, or is longer than a request may bring.
 pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> {
     let kind = media_type(&incoming);
     let max_bytes = server.bounds.max_response_bytes;
@@ -128,7 +129,7 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
     };
     let mut begun = Vec::new();
     let (is_json, is_whole) = loop {
-        // What stands before the beginning is dropped, so that no piece is looked at twice.
+        // Drop what stands before the beginning, so that no piece is looked at twice.
         begun.drain(..begun.len() - beginning(&begun).len());
         let is_json = begun.first().is_some_and(|it| b"{[".contains(it));
         if is_json || begun.len() >= TELLING_BYTES {
@@ -152,14 +153,14 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
     Ok(Body::Json(begun))
 }
 
-/// What follows a byte order mark and white space.
+/// The body after a byte order mark and white space.
 fn beginning(body: &[u8]) -> &[u8] {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     body.trim_ascii_start()
 }
 
-/// What a JSON body is to the request `awaited`. An answer is to one request, so a reply in it
-/// that names none is that request's.
+/// What a JSON body holds for the request `awaited`. An answer belongs to one request, so a reply
+/// without an id replies to that request.
 pub fn reply_in(body: &[u8], awaited: u64) -> Found {
     let Some(messages) = message::parse(body, awaited) else {
         return Found::Nothing;
@@ -181,7 +182,7 @@ impl Messages {
         Self::after(incoming, &[])
     }
 
-    /// The messages in a body of which this is the beginning.
+    /// The messages in a body that begins with `begun`.
     fn after(incoming: Incoming, begun: &[u8]) -> Self {
         let mut messages = Self {
             incoming,
@@ -213,9 +214,9 @@ impl Messages {
         }
     }
 
-    /// Reads on up to the reply to a request. The server's own requests on the way are
-    /// given to `answer` with their answers, and what is no message is passed over. `None`
-    /// where the stream ends before.
+    /// Reads up to the reply to a request. `answer` gets the server's own requests on the way, with
+    /// the answers to them. Anything that is no message is skipped. `None` when the stream ends
+    /// before the reply.
     ///
     /// # Errors
     /// Those of [`Self::next`].
@@ -238,8 +239,7 @@ impl Messages {
         Ok(None)
     }
 
-    /// The stream must have brought what is wanted in so many milliseconds, or may take its
-    /// time again.
+    /// Limits the time in milliseconds until the wanted message. `None` removes the limit.
     pub fn end_within(&mut self, count: Option<u64>) {
         match count {
             Some(count) => self.incoming.end_within(count),
@@ -247,12 +247,12 @@ impl Messages {
         }
     }
 
-    /// What is to be counted begins anew: another request reads on in this stream.
+    /// Restarts the count of bytes, because another request reads on in this stream.
     pub fn start_request(&mut self) {
         self.bytes = 0;
     }
 
-    /// Whether the stream goes on. What has come is kept.
+    /// Whether the stream is still open. What has arrived is kept.
     pub fn is_open(&mut self) -> bool {
         match self.incoming.ready_piece() {
             Some(piece) => {
@@ -263,8 +263,7 @@ impl Messages {
         }
     }
 
-    /// The id of the last event, and how long the server asks to wait before its stream
-    /// is taken up after it.
+    /// The id of the last event, and the wait before resuming after it that the server asks for.
     pub fn resumption(&self) -> Option<(String, Option<u64>)> {
         let id = self.events.last_id.clone().filter(|id| !id.is_empty())?;
         Some((id, self.events.retry_ms))

@@ -1,16 +1,15 @@
-//! Trusted tool `mcp-client`: the tools of one MCP server, which an agent's owner has
-//! declared in `agent.jsonc`.
+//! Trusted tool `mcp-client`: the tools of one MCP server that an agent's owner declared in
+//! `agent.jsonc`.
 //!
-//! The host makes an instance for each server of each run, with the server's URL and the
-//! name of its credential as settings; an agent gives the name of a tool and its
-//! arguments, and nothing else. It speaks the protocol's revisions 2025-03-26 to
-//! 2026-07-28 over Streamable HTTP, and the transport of 2024-11-05. It offers a server
-//! no sampling, no elicitation and no roots, and it follows redirects within the server's
-//! origin alone.
+//! The host makes an instance for each server of each run. Its settings hold the server's URL and
+//! the name of its credential. An agent gives only the name of a tool and its arguments. The client
+//! speaks the protocol's revisions 2025-03-26 to 2026-07-28 over Streamable HTTP, and the transport
+//! of 2024-11-05. It offers servers no sampling, no elicitation and no roots. It follows redirects
+//! only within the server's origin.
 //!
-//! What the revision 2026-07-28 and those before it say was read in the public
-//! specification. The crate `rmcp` has a client, but for an asynchronous runtime and
-//! sockets of its own; here are neither.
+//! The revision 2026-07-28 and those before it were read in the public specification. The crate
+//! `rmcp` has a client, but it needs an asynchronous runtime and its own sockets, and a component
+//! has neither.
 
 mod event_stream;
 mod exchange;
@@ -71,7 +70,8 @@ impl Guest for McpClient {
                 let call = Call::parse(&input)?;
                 with_tools(|tools| tools.call(&call))
             }
-            // Not described, so that no agent can ask for them: the host does when a run ends.
+            // These operations are not described, so that no agent can ask for them. The host calls
+            // them when a run ends.
             "found" => Ok(TOOLS.with_borrow(|tools| match tools {
                 Some(tools) => tools.found(),
                 None => "null".to_owned(),

@@ -1,10 +1,10 @@
-//! JSON-RPC 2.0 messages as MCP uses them: the requests that go out, and what comes
-//! back, sorted. It knows no transport and no method's meaning.
+//! JSON-RPC 2.0 messages as MCP uses them: outgoing requests, and incoming messages by kind.
+//! Transports and the meaning of methods are elsewhere.
 
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
-/// How much of a server's own words is passed on.
+/// The number of characters of a server's words that are passed on.
 const MAX_SHOWN_CHARS: usize = 2_000;
 
 /// What a server answered to a request.
@@ -19,29 +19,29 @@ pub enum Reply {
 /// An error of the protocol, in the server's words.
 #[derive(Debug, PartialEq)]
 pub struct RpcError {
-    /// The number of its kind, where it has one.
+    /// The number of its kind, if it has one.
     pub code: Option<i64>,
-    /// What the server says of it.
+    /// The server's words.
     pub message: String,
-    /// What else it says.
+    /// The server's other data.
     pub data: Value,
 }
 
 /// A message of a server.
 #[derive(Debug, PartialEq)]
 pub enum Message {
-    /// The reply to the request of this client that was asked about.
+    /// The reply to the awaited request of this client.
     Reply(Reply),
-    /// A reply that names no request of this client's.
+    /// A reply that names no request of this client.
     Unaddressed(Reply),
-    /// A request of the server's own, with its id.
+    /// A request of the server, which wants an answer.
     Request {
-        /// Its id, to be repeated.
+        /// The id, which the answer repeats.
         id: Value,
-        /// What it asks.
+        /// The method that the server asks for.
         method: String,
     },
-    /// A notification, the reply to something else, or no message at all.
+    /// A notification, a reply to something else, or no message at all.
     Other,
 }
 
@@ -66,8 +66,8 @@ pub fn answer_to(id: &Value, method: &str) -> Value {
     }
 }
 
-/// The messages in `text`: one, or, in the revision 2025-03-26, a list of them. `None`
-/// where there is none.
+/// The messages in `text`: one, or a list of them in the revision 2025-03-26. `None` where there is
+/// none.
 pub fn parse(text: &[u8], awaited: u64) -> Option<Vec<Message>> {
     let list = match trusted_tool::json::read(text).ok()? {
         Value::Array(list) => list,
@@ -81,8 +81,8 @@ pub fn parse(text: &[u8], awaited: u64) -> Option<Vec<Message>> {
     })
 }
 
-/// Null is as good as nothing, and `jsonrpc` is not asked for: what a message is for can be
-/// told without it.
+/// Sorts a message by its kind. Null counts as missing. `jsonrpc` is not required, because the
+/// purpose of a message is clear without it.
 fn sort(message: Value, awaited: u64) -> Option<Message> {
     let Value::Object(mut message) = message else {
         return None;
@@ -100,7 +100,7 @@ fn sort(message: Value, awaited: u64) -> Option<Message> {
     Some(match id.as_ref().map(number) {
         Some(Some(id)) if id == awaited => Message::Reply(reply),
         Some(Some(_)) => Message::Other,
-        // This client's ids are numbers, so this is the id of no request.
+        // This client's ids are numbers, so this id belongs to no request.
         Some(None) | None => Message::Unaddressed(reply),
     })
 }
@@ -123,7 +123,7 @@ fn reply(message: &mut Map<String, Value>, has_id: bool) -> Option<Reply> {
     }
 }
 
-/// Some servers write an `error` beside each result, which then holds nothing.
+/// Whether an `error` holds something. Some servers write an empty `error` beside each result.
 fn says_something(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => false,
@@ -134,7 +134,7 @@ fn says_something(error: &Value) -> bool {
     }
 }
 
-/// The id of a request of this client, in the forms in which it comes back.
+/// The id of a request of this client, in the forms in which servers return it.
 fn number(id: &Value) -> Option<u64> {
     let text = match id {
         Value::Number(number) => number.to_string(),
@@ -147,7 +147,7 @@ fn number(id: &Value) -> Option<u64> {
 }
 
 impl RpcError {
-    /// What can be read of an error, above all its words.
+    /// Reads an error as far as possible, above all its words.
     fn read(error: &Value) -> Self {
         let code = error.get("code");
         let code = code.and_then(|code| match code {
@@ -167,13 +167,13 @@ impl RpcError {
         }
     }
 
-    /// Whether it is of this kind.
+    /// Whether the error is of this kind.
     pub fn is(&self, code: i64) -> bool {
         self.code == Some(code)
     }
 
-    /// The error as the agent sees it. What the server says is passed on: the host
-    /// takes out of it what it released.
+    /// The error as the agent sees it. The server's words are passed on; the host removes the
+    /// secrets that it released.
     pub fn to_tool_error(&self, server: &str) -> ToolError {
         let said = shown(&self.message);
         let code = self
@@ -181,7 +181,7 @@ impl RpcError {
             .map(|code| format!(" ({code})"))
             .unwrap_or_default();
         match self.code {
-            // Invalid params; in earlier revisions also a tool that is not there.
+            // This code means invalid params. In earlier revisions it also means an unknown tool.
             Some(-32602) => tool_error(
                 "invalid_input",
                 format!("{server} does not accept this call{code}: {said}"),
@@ -199,7 +199,7 @@ pub fn shown(text: &str) -> String {
     bounded(text, MAX_SHOWN_CHARS)
 }
 
-/// A server's words, on one line and no longer than this.
+/// A server's words, on one line and no longer than `max_chars`.
 pub fn bounded(text: &str, max_chars: usize) -> String {
     let mut shown: String = text
         .chars()

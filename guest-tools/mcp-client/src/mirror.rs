@@ -1,18 +1,18 @@
-//! Parameters that a server of the revision 2026-07-28 wants to see in headers as
-//! well (`x-mcp-header` in a tool's input schema), and how a value is written there.
+//! Parameters that a server of the revision 2026-07-28 also wants in headers (`x-mcp-header` in a
+//! tool's input schema), and the form of their values there.
 //!
-//! Source: Streamable HTTP, «Custom Headers from Tool Parameters» and «Value
-//! Encoding», of that revision.
+//! Source: Streamable HTTP, «Custom Headers from Tool Parameters» and «Value Encoding», of that
+//! revision.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 const ANNOTATION: &str = "x-mcp-header";
-/// The largest whole number that every JSON reader knows exactly.
+/// The largest whole number that every JSON reader represents exactly.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// A parameter that goes into a header, too.
+/// A parameter that also goes into a header.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mirrored {
     /// The whole name of the header.
@@ -24,7 +24,7 @@ pub struct Mirrored {
 /// The parameters that an input schema wants mirrored.
 ///
 /// # Errors
-/// An annotation that breaks the protocol's rules; such a tool must not be shown.
+/// An annotation breaks the protocol's rules. Such a tool must not be shown.
 pub fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, &'static str> {
     let mut found = Vec::new();
     walk(schema, &mut Vec::new(), true, &mut found)?;
@@ -66,7 +66,7 @@ fn walk(
                             path.pop();
                         }
                     }
-                    // Data, in which the word has no meaning.
+                    // These members are data, in which the annotation has no meaning.
                     ("default" | "const" | "enum" | "examples" | ANNOTATION, _) => {}
                     _ => walk(value, path, false, found)?,
                 }
@@ -90,7 +90,7 @@ fn header(name: &Value, schema: &Map<String, Value>) -> Result<String, &'static 
 }
 
 impl Mirrored {
-    /// The header's value for these arguments, when they hold one.
+    /// The header's value for these arguments, if they hold one.
     pub fn value(&self, arguments: &Map<String, Value>) -> Option<String> {
         let (last, way) = self.path.split_last()?;
         let holder = way
@@ -109,8 +109,8 @@ impl Mirrored {
     }
 }
 
-/// A text as the value of a header: as it is where a header can carry it, and in
-/// Base64 between marks otherwise.
+/// A text as the value of a header. It stays as it is where a header can carry it. Otherwise it
+/// becomes Base64 between marks.
 pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     let is_marked = text.starts_with("=?base64?") && text.ends_with("?=");

@@ -1,5 +1,5 @@
-//! What an answer says under a status that is no success: the server's own words, out of whatever
-//! form they come in, bounded. What is to be done about it is said by `server` and `session`.
+//! The content of an answer whose status is no success: the server's own words in any form, within
+//! bounds. `server` and `session` decide what to do about it.
 
 use serde_json::Value;
 use trusted_tool::answer::Incoming;
@@ -7,11 +7,11 @@ use trusted_tool::{json, page};
 
 use crate::message::{self, Message, Reply, RpcError};
 
-/// How much of a body is read for its words.
+/// The number of bytes of a body that are searched for words.
 const MAX_READ_BYTES: usize = 64 * 1024;
-/// How much of a body that is no message is shown.
+/// The number of characters that are shown of a body that is no message.
 const MAX_SHOWN_CHARS: usize = 500;
-/// Where JSON keeps its words, the best place first.
+/// The members in which JSON keeps its words, the best one first.
 const PLACES: [&str; 9] = [
     "/error/message",
     "/error_description",
@@ -24,7 +24,7 @@ const PLACES: [&str; 9] = [
     "/reason",
 ];
 
-/// An answer that is no success.
+/// An answer whose status is no success.
 #[derive(Debug, Default)]
 pub struct Refusal {
     /// The HTTP status.
@@ -33,19 +33,19 @@ pub struct Refusal {
     pub reply: Option<RpcError>,
     /// An error of the protocol that names another request, or none.
     pub unaddressed: Option<RpcError>,
-    /// What the server says; empty where it says nothing.
+    /// The server's words; empty without any.
     pub words: String,
-    /// `WWW-Authenticate`.
+    /// The header `WWW-Authenticate`.
     pub challenge: Option<String>,
-    /// `Retry-After`.
+    /// The header `Retry-After`.
     pub retry_after: Option<String>,
-    /// `Location`.
+    /// The header `Location`.
     pub location: Option<String>,
 }
 
 impl Refusal {
-    /// Reads an answer to the request `awaited`, whose body has so many milliseconds. One that
-    /// does not come has no words.
+    /// Reads an answer to the request `awaited`. A body that does not arrive within `within_ms` has
+    /// no words.
     pub fn read(mut incoming: Incoming, awaited: u64, within_ms: u64) -> Self {
         let header = |name: &str| incoming.header(name).map(message::shown);
         let mut refusal = Self {
@@ -78,12 +78,12 @@ impl Refusal {
         refusal
     }
 
-    /// What the protocol says in it.
+    /// The error of the protocol in the answer.
     pub fn error(&self) -> Option<&RpcError> {
         self.reply.as_ref().or(self.unaddressed.as_ref())
     }
 
-    /// A sentence with the server's own words behind it.
+    /// A sentence, followed by the server's own words.
     pub fn with_words(&self, sentence: String) -> String {
         let challenge = self.challenge.as_deref().unwrap_or_default();
         match (&*self.words, challenge) {
@@ -96,7 +96,7 @@ impl Refusal {
         }
     }
 
-    /// When the server wants to be asked again.
+    /// When the server wants to be asked again, in words.
     pub fn when(&self) -> String {
         match self.retry_after.as_deref().map(str::trim) {
             Some(seconds) if seconds.parse::<f64>().is_ok_and(|it| it >= 0.0) => {

@@ -1,5 +1,5 @@
-//! The server that this instance talks to, as the host set it: where it is, how it is
-//! spoken to, and the name of its credential. Nothing here comes from an agent.
+//! The server that this instance talks to, as the host set it: its address, its transport, and the
+//! name of its credential. Nothing here comes from an agent.
 
 use std::cell::RefCell;
 
@@ -10,16 +10,16 @@ use trusted_tool::{ToolError, setting, tool_error};
 
 use crate::refusal::Refusal;
 
-/// How messages travel.
+/// The transport of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// One endpoint for every message.
+    /// One endpoint takes every message.
     StreamableHttp,
-    /// A stream of events, and an endpoint beside it.
+    /// A stream of events brings messages, and an endpoint beside it takes them.
     Sse,
 }
 
-/// What a server speaks, as the revision 2026-07-28 tells it.
+/// The era of a server's protocol, as the revision 2026-07-28 distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
     /// Each request stands for itself.
@@ -31,7 +31,7 @@ pub enum Era {
 impl Era {
     const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
 
-    /// Its word between the host and this component.
+    /// The word for the era between the host and this component.
     pub fn word(self) -> &'static str {
         match self {
             Self::Modern => "modern",
@@ -40,33 +40,33 @@ impl Era {
     }
 }
 
-/// The server.
+/// The settings of the server.
 pub struct Server {
-    /// What errors call it: `the MCP server "tasklist"`.
+    /// The server's name in errors: `the MCP server "tasklist"`.
     pub called: String,
-    /// Its origin.
+    /// The server's origin.
     pub base: BaseUrl,
-    /// Path and query of its endpoint.
+    /// The path and query of the endpoint.
     pub path: String,
     /// How messages travel.
     pub transport: Transport,
     /// The bounds of each request.
     pub bounds: Bounds,
-    /// The bounds of what is not waited for any longer: the probe for the newest revision,
-    /// and messages that have no reply.
+    /// The bounds of requests that nobody waits long for: the probe for the newest revision, and
+    /// messages without a reply.
     pub brief: Bounds,
-    /// What this host found out about the server before, if it did.
+    /// The era that this host found out before, if any.
     pub era: Option<Era>,
-    /// How many tools it may list.
+    /// Limits the tools that the server may list.
     pub max_tools: u64,
-    /// How often a broken stream is taken up again for one request.
+    /// Limits the resumptions of a broken stream for one request.
     pub max_resumptions: u64,
-    /// How many redirects within its origin are followed for one message.
+    /// Limits the redirects within the origin for one message.
     pub max_redirects: u64,
-    /// How often it may ask for more input before it gives a result.
+    /// Limits how often the server may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
-    /// What was odd about the credential when it was resolved, for the words of a refusal.
+    /// What was odd about the credential when it was resolved. A refusal mentions it.
     oddity: RefCell<String>,
 }
 
@@ -139,7 +139,7 @@ impl Server {
         })
     }
 
-    /// The credential as a header, resolved now; none for a server that wants none.
+    /// The credential as a header, resolved now. `None` for a server that wants none.
     ///
     /// # Errors
     /// Why there is no credential.
@@ -153,7 +153,7 @@ impl Server {
         Ok(Some((&auth.header, value)))
     }
 
-    /// An error of the server.
+    /// The error for a failure of the server.
     pub fn failed(&self, what: impl AsRef<str>) -> ToolError {
         tool_error(
             "upstream_error",
@@ -161,7 +161,7 @@ impl Server {
         )
     }
 
-    /// What an answer means that is no success, with the server's own words.
+    /// The error for an answer whose status is no success, with the server's own words.
     pub fn refusal(&self, refusal: &Refusal) -> ToolError {
         let called = &self.called;
         let status = refusal.status;
@@ -226,7 +226,7 @@ impl Server {
         tool_error(code, refusal.with_words(sentence))
     }
 
-    /// Path and query of what the answer at `path` refers to, which must be of this
+    /// The path and query of a reference in the answer at `path`. The reference must be of this
     /// server's origin.
     pub fn resolve(&self, path: &str, reference: &str) -> Option<String> {
         resolve(&self.base.origin(), path, reference)
@@ -245,8 +245,8 @@ fn split(url: &str) -> Option<(BaseUrl, String)> {
     Some((BaseUrl::parse(&origin)?, path.to_owned()))
 }
 
-/// A reference as it stands in an `endpoint` event or a redirect (RFC 3986 section 5),
-/// without the forms that no server has a reason for.
+/// Resolves a reference in an `endpoint` event or a redirect (RFC 3986 section 5). Forms that no
+/// server has a reason for are not supported.
 fn resolve(origin: &str, path: &str, reference: &str) -> Option<String> {
     let reference = reference.trim();
     let plain = |c: char| c.is_ascii_graphic() && c != '\\' && c != '#';

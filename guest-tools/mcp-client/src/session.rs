@@ -1,10 +1,9 @@
-//! A session with the server: which revision of the protocol it speaks, found out once
-//! and remembered, and one request after the other in it.
+//! A session with the server. It finds out once which revision of the protocol the server speaks,
+//! and then sends one request after the other.
 //!
-//! Two eras, told apart as the revision 2026-07-28 says («Versioning and
-//! Compatibility»): *modern*, in which each request stands for itself, and *legacy*,
-//! which begins with `initialize` and may give the session an id. What the requests
-//! mean is `tools`' business.
+//! There are two eras, told apart as the revision 2026-07-28 says («Versioning and Compatibility»).
+//! In the *modern* era each request stands for itself. The *legacy* era begins with `initialize`
+//! and may give the session an id. `tools` knows what the requests mean.
 
 use serde_json::{Map, Value, json};
 use trusted_tool::request::{Failure, Stage};
@@ -17,38 +16,38 @@ use crate::server::{Era, Server, Transport};
 use crate::sse::Link;
 use crate::streamable::{self, Outcome};
 
-/// The revision that has no sessions.
+/// The revision without sessions.
 const MODERN: &str = "2026-07-28";
 /// The revisions that begin with `initialize`, newest first.
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
-/// The first of them whose requests name it in a header.
+/// The first legacy revision whose requests name it in a header.
 const FIRST_WITH_HEADER: &str = "2025-06-18";
-/// What a server speaks that does not say so: the revision of a request without the header.
+/// The revision of a server that names none: that of a request without the header.
 const UNNAMED: &str = "2025-03-26";
 /// The longest session id that is kept, in bytes.
 const MAX_SESSION_ID_BYTES: usize = 1024;
 
-/// Errors that only a server of the modern era sends.
+/// An error that only servers of the modern era send.
 const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
 const MODERN_ERRORS: [i64; 3] = [HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION];
-/// Under 404 it replies to nothing: the session is unknown.
+/// An error that replies to nothing under the status 404: the session is unknown.
 const INVALID_REQUEST: i64 = -32600;
 
 /// A session that may not have begun yet.
 pub struct Session {
-    /// Whom it is with.
+    /// The server of the session.
     pub server: Server,
     state: Option<State>,
-    /// What is known of the server, if anything is.
+    /// The server's era, if it is known.
     era: Option<Era>,
-    /// Whether it is known from before this session, and the server has not confirmed it.
+    /// Whether the era was known before this session and the server has not confirmed it.
     is_assumed: bool,
     last_id: u64,
 }
 
-/// What is remembered of a server.
+/// What the session remembers of the server.
 enum State {
     Modern,
     Legacy {
@@ -59,7 +58,7 @@ enum State {
 }
 
 impl Session {
-    /// With this server; nothing is sent yet.
+    /// A session with this server. Nothing is sent yet.
     pub fn new(server: Server) -> Self {
         Self {
             era: server.era,
@@ -70,7 +69,7 @@ impl Session {
         }
     }
 
-    /// Whether requests of this session carry parameters in headers, too.
+    /// Whether requests of this session also carry parameters in headers.
     ///
     /// # Errors
     /// The server speaks no revision that this client knows.
@@ -79,9 +78,9 @@ impl Session {
         Ok(matches!(self.state, Some(State::Modern)))
     }
 
-    /// What this session found out about the server: what it speaks, or, with the inner
-    /// `None`, that it does not speak what was known. Over the transport that tells it there
-    /// is nothing to find out.
+    /// What this session found out about the server: its era, or the inner `None` when the known
+    /// era was wrong. The outer `None` when there is nothing new, which is always so over a
+    /// transport that itself tells the era.
     pub fn found(&self) -> Option<Option<Era>> {
         let is_told = matches!(self.state, Some(State::Modern | State::Legacy { .. }));
         match self.era {
@@ -91,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Ends the session: the server need not keep it.
+    /// Ends the session, so that the server need not keep it.
     pub fn end(&mut self) {
         if let Some(State::Legacy {
             version,
@@ -102,11 +101,11 @@ impl Session {
         }
     }
 
-    /// One request, with headers that mirror some of its parameters. A session that the
-    /// server has forgotten is begun anew, once.
+    /// Sends one request, with headers that mirror some of its parameters. If the server has
+    /// forgotten the session, a new one is begun, once.
     ///
     /// # Errors
-    /// The outer one: no reply. The inner one: the server's own error.
+    /// The outer error: no reply. The inner error: the server's own.
     pub fn request(
         &mut self,
         method: &str,
@@ -118,12 +117,12 @@ impl Session {
             self.begin()?;
             let outcome = self.send(method, params, mirrored).inspect_err(|_| {
                 if std::mem::take(&mut self.is_assumed) {
-                    // The call may have been done, so it is not tried again.
+                    // The call may have been executed, so it is not tried again.
                     (self.state, self.era) = (None, None);
                 }
             })?;
             if is_of_another_era(&outcome) && std::mem::take(&mut self.is_assumed) {
-                // The server may have changed since.
+                // The server may have changed since its era was found out.
                 (self.state, self.era) = (None, None);
                 continue;
             }
@@ -166,7 +165,8 @@ impl Session {
         let id = self.next_id();
         let mut meta = Map::new();
         if method == "tools/call" {
-            // Whoever works for long tells of it under this token, and is seen to live.
+            // A tool that works for long reports progress under this token, and so shows that it
+            // lives.
             meta.insert("progressToken".to_owned(), id.into());
         }
         match &mut self.state {
@@ -193,7 +193,7 @@ impl Session {
         }
     }
 
-    /// Whether the server does not know the session any more, and so has done nothing.
+    /// Whether the server has forgotten the session, and so has done nothing.
     fn is_forgotten(&self, refusal: &Refusal) -> bool {
         let has_session = match &self.state {
             Some(State::Legacy { session_id, .. }) => session_id.is_some(),
@@ -208,7 +208,7 @@ impl Session {
             }
     }
 
-    /// Whether the server wants another revision, and names one that this client speaks.
+    /// Whether the server wants another revision and names one that this client speaks.
     fn can_change_revision(&mut self, error: &RpcError) -> bool {
         if !error.is(UNSUPPORTED_VERSION) || !matches!(self.state, Some(State::Modern)) {
             return false;
@@ -254,8 +254,8 @@ impl Session {
         Ok(())
     }
 
-    /// Asks in the modern way. Whatever does not answer in that way within a short time is a
-    /// server of the legacy era.
+    /// Asks in the modern way. A server that does not answer so within a short time belongs to the
+    /// legacy era.
     fn negotiate(&mut self) -> Result<State, ToolError> {
         for is_last in [false, true] {
             let id = self.next_id();
@@ -272,7 +272,7 @@ impl Session {
                 }
                 Ok(Outcome::Reply(Reply::Error(error), _)) => Some(error),
                 Ok(Outcome::Refused(refusal)) => refusal.reply.or(refusal.unaddressed),
-                // Another message would come as far as this one.
+                // Another message would come no further than this one.
                 Err(failure) if !is_answered(&failure) => return Err(failure.error),
                 Err(_) => None,
             };
@@ -294,7 +294,7 @@ impl Session {
         self.initialize()
     }
 
-    /// A server that does not name the newest of this client's revisions.
+    /// Begins a legacy session with a server that does not name this client's newest revision.
     fn fall_back(&mut self, supported: &[String]) -> Result<State, ToolError> {
         let is_known = |it: &String| LEGACY.contains(&it.as_str());
         match supported.is_empty() || supported.iter().any(is_known) {
@@ -325,7 +325,7 @@ impl Session {
                 None => return Err(self.server.refusal(&refusal)),
             },
         };
-        // A server of the modern era alone that did not answer the probe in its time.
+        // A server that speaks only the modern era did not answer the probe in time.
         let supported = texts(error.data.get("supported"));
         match error.is(UNSUPPORTED_VERSION) && supported.iter().any(|it| it == MODERN) {
             true => Ok(State::Modern),
@@ -395,9 +395,9 @@ fn initialize_params() -> Map<String, Value> {
     }))
 }
 
-/// The error that replies to a request under a status that is no success. What the status
-/// says of a credential or a redirect comes first, and so do the errors that servers of the
-/// legacy era use for the transport: no session, not acceptable.
+/// The error that replies to a request whose status is no success. What the status says of a
+/// credential or a redirect comes first. So do the errors that legacy servers use for the
+/// transport: no session, not acceptable.
 fn definite(refusal: &mut Refusal) -> Option<RpcError> {
     let is_modern = |error: &RpcError| MODERN_ERRORS.iter().any(|code| error.is(*code));
     let is_of_the_status = matches!(refusal.status, 300..=399 | 401 | 403);
@@ -414,7 +414,7 @@ fn definite(refusal: &mut Refusal) -> Option<RpcError> {
     }
 }
 
-/// Whether a probe that failed came as far as the server.
+/// Whether a failed probe reached the server.
 fn is_answered(failure: &Failure) -> bool {
     let is_of_the_server = ["upstream_error", "upstream_unreachable"];
     failure.stage != Stage::Connecting && is_of_the_server.contains(&&*failure.error.code)
@@ -428,7 +428,7 @@ fn with_meta(params: &Map<String, Value>, meta: Map<String, Value>) -> Map<Strin
     params
 }
 
-/// With what each modern request says of its sender.
+/// Adds what each modern request says of its sender.
 fn modern_meta(mut meta: Map<String, Value>) -> Map<String, Value> {
     meta.extend(object(json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -477,8 +477,8 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether this can be the word of a server of the other era, which has done nothing. What may have been done is not asked
-/// for again.
+/// Whether a server of the other era may have answered so, having done nothing. A request that may
+/// have been executed is not sent again.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

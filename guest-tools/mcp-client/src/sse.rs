@@ -1,5 +1,5 @@
-//! The transport of the revision 2024-11-05: a stream of events that stays open, and an
-//! endpoint, which the stream names, that takes the messages.
+//! The transport of the revision 2024-11-05: a stream of events that stays open, and an endpoint
+//! for messages, which the stream names.
 
 use serde_json::Value;
 use trusted_tool::ToolError;
@@ -16,7 +16,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Opens the stream and waits for the endpoint.
+    /// Opens the stream and waits for the name of the endpoint.
     ///
     /// # Errors
     /// The server has no such stream, or names an endpoint of another origin.
@@ -47,7 +47,7 @@ impl Link {
         Err(server.failed("ended its stream before it named its endpoint; try again"))
     }
 
-    /// Whether the stream goes on, as far as can be told without waiting.
+    /// Whether the stream is still open, as far as that shows without waiting.
     pub fn is_open(&mut self) -> bool {
         self.messages.is_open()
     }

@@ -1,5 +1,5 @@
-//! Streamable HTTP: one request to the server's endpoint, and its reply out of a JSON
-//! body or a stream of events. Which revision is spoken is `session`'s business.
+//! Streamable HTTP: one request to the server's endpoint, and its reply from a JSON body or a
+//! stream of events. `session` chooses the revision.
 
 use serde_json::Value;
 use trusted_tool::ToolError;
@@ -11,15 +11,15 @@ use crate::pause;
 use crate::refusal::{self, Refusal};
 use crate::server::{Era, Server};
 
-/// The waits before a broken stream is taken up again, in milliseconds.
+/// The wait before a broken stream is resumed, in milliseconds.
 const DEFAULT_RETRY_MS: u64 = 500;
 const MAX_RETRY_MS: u64 = 5_000;
 
-/// What became of a posted message.
+/// The outcome of a posted message.
 pub enum Outcome {
-    /// The server replied; with the id of the session that it gave, if it gave one.
+    /// The server's reply, and the session id that it gave, if any.
     Reply(Reply, Option<String>),
-    /// The status is no success, whatever is in the body.
+    /// The status is no success, whatever the body holds.
     Refused(Refusal),
 }
 
@@ -42,7 +42,7 @@ pub fn post(
     )?)
 }
 
-/// The same for the probe, which has a short time in all.
+/// Posts the probe, which has a short time in all.
 pub fn probe(server: &Server, message: &Value, id: u64, extra: &Extra) -> Result<Outcome, Failure> {
     let within = Some(server.brief.first_byte_timeout_ms);
     post_within(
@@ -115,8 +115,8 @@ fn post_within(
     Ok(Outcome::Reply(reply, session_id))
 }
 
-/// The reply in a stream. Requests of the server's own are answered on the way, and a stream
-/// that broke off is taken up again, where the era has either.
+/// Finds the reply in a stream. Where the era has them, the server's own requests are answered on
+/// the way, and a broken stream is resumed.
 fn in_events(
     server: &Server,
     mut messages: Messages,

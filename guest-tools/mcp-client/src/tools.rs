@@ -1,5 +1,5 @@
-//! The two operations: listing a server's tools and calling one. What a result means is in
-//! `value`; how messages travel is `session`'s business.
+//! The two operations: listing a server's tools and calling one. `value` interprets results, and
+//! `session` transports messages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::server::Era;
 use crate::session::{Session, is_header_mismatch};
 use crate::value::{self, Failure};
 
-/// What a tool's definition is passed on with.
+/// The members of a tool's definition that are passed on.
 const SHOWN_KEYS: [&str; 6] = [
     "name",
     "title",
@@ -22,9 +22,9 @@ const SHOWN_KEYS: [&str; 6] = [
     "outputSchema",
     "annotations",
 ];
-/// How many notes a list comes with.
+/// The largest number of notes with a list.
 const MAX_NOTES: usize = 20;
-/// How much of a name is shown in one.
+/// The number of characters of a name in a note.
 const MAX_NOTED_CHARS: usize = 100;
 
 /// The server's tools, in one session.
@@ -34,7 +34,7 @@ pub struct Tools {
     mirrored: HashMap<String, Vec<Mirrored>>,
 }
 
-/// A call that an agent wants.
+/// A tool call of an agent.
 #[derive(Debug, PartialEq)]
 pub struct Call {
     name: String,
@@ -70,7 +70,7 @@ impl Call {
 }
 
 impl Tools {
-    /// Of the server of this session.
+    /// The tools of this session's server.
     pub fn new(session: Session) -> Self {
         Self {
             session,
@@ -78,7 +78,7 @@ impl Tools {
         }
     }
 
-    /// What is worth knowing in the next session.
+    /// What the next session should know, as JSON for the host.
     pub fn found(&self) -> String {
         let found = self.session.found();
         let found = found.map(|era| json!({ "era": era.map(Era::word) }));
@@ -90,10 +90,10 @@ impl Tools {
         self.session.end();
     }
 
-    /// Lists every tool, page by page, with notes about what is not in the list and why.
+    /// Lists every tool, page by page, with notes on what is left out and why.
     ///
     /// # Errors
-    /// The server does not answer as the protocol says, or lists too many.
+    /// The server breaks the protocol, or lists too many tools.
     pub fn list(&mut self) -> Result<String, ToolError> {
         let is_modern = self.session.is_modern()?;
         let mut listed = Vec::new();
@@ -129,7 +129,7 @@ impl Tools {
             };
             for tool in tools {
                 match definition(tool, is_modern) {
-                    // A server that turns in a circle lists the same ones again.
+                    // A server that goes round in a circle lists the same tools again.
                     Ok((name, ..)) if self.mirrored.contains_key(&name) => {}
                     Ok((name, mirrored, tool)) => {
                         self.mirrored.insert(name, mirrored);
@@ -176,8 +176,8 @@ impl Tools {
     /// Calls a tool.
     ///
     /// # Errors
-    /// The server does not answer as the protocol says, refuses the call, or says that
-    /// the tool failed (`mcp_tool_error`, with the tool's own words).
+    /// The server breaks the protocol or refuses the call, or the tool failed (`mcp_tool_error`,
+    /// with the tool's own words).
     pub fn call(&mut self, call: &Call) -> Result<String, ToolError> {
         let mut params = Map::new();
         params.insert("name".to_owned(), Value::String(call.name.clone()));
@@ -222,7 +222,7 @@ impl Tools {
     ) -> Result<Map<String, Value>, ToolError> {
         let headers = self.headers(call);
         let mut reply = self.session.request("tools/call", params, &headers)?;
-        // The server wants parameters in headers that it has not been seen to want.
+        // The server wants parameters in headers that its last list did not ask for.
         if reply.as_ref().is_err_and(is_header_mismatch) {
             self.list()?;
             let headers = self.headers(call);
@@ -252,7 +252,7 @@ fn leads_on(cursor: &Value) -> bool {
 /// A tool's name, its mirrored parameters, and its definition as it is passed on.
 ///
 /// # Errors
-/// Why it is left out.
+/// Why the tool is left out.
 fn definition(tool: Value, is_modern: bool) -> Result<(String, Vec<Mirrored>, Value), String> {
     let Value::Object(mut tool) = tool else {
         return Err("what is no object is left out of its tools".to_owned());
@@ -293,8 +293,8 @@ fn is_input_required(result: &Map<String, Value>) -> bool {
         .is_some_and(|kind| kind == "input_required")
 }
 
-/// Puts into the parameters what a server that wants more input gets: its state, and a word
-/// for each of its requests that nobody is there to answer.
+/// Declines a server's requests for more input. The parameters get the server's state, and an
+/// answer to each of its requests that nobody is there for.
 fn decline(
     result: &Map<String, Value>,
     params: &mut Map<String, Value>,
@@ -373,7 +373,7 @@ mod tests {
                 "q": { "action": "decline" }, "r": { "roots": [] },
             }})
         );
-        // What was said in one round is not said again in the next.
+        // Answers of one round are not repeated in the next.
         let asked = object(json!({ "requestState": "s2" }));
         assert_eq!(decline(&asked, &mut params), Ok(()));
         assert_eq!(

@@ -1,25 +1,25 @@
-//! What the result of a call means: content and structured content, or the tool's own failure.
+//! The meaning of a call's result: content and structured content, or the tool's own failure.
 
 use serde_json::{Map, Value, json};
 
 use crate::message;
 
-/// Why a call gave nothing.
+/// Why a call has no result.
 #[derive(Debug, PartialEq)]
 pub enum Failure {
-    /// The tool's own words.
+    /// The tool failed, in its own words.
     OfTheTool(String),
-    /// What is wrong with the result.
+    /// The server's result is wrong in this way.
     OfTheServer(&'static str),
 }
 
-/// `content` and, where there is some, `structuredContent`, as they came. Null is nothing.
+/// `content` and, if present, `structuredContent`, unchanged. Null counts as missing.
 ///
 /// # Errors
 /// The tool failed, or the result holds neither.
 pub fn outcome(mut result: Map<String, Value>) -> Result<String, Failure> {
     result.retain(|_, value| !value.is_null());
-    // Without a word for its kind a result is final: earlier revisions have none.
+    // A result without a type is final, because earlier revisions have no types.
     if result
         .get("resultType")
         .is_some_and(|kind| kind != "complete")

@@ -1,5 +1,5 @@
-//! Trusted tool `smuggler`: a hostile one, which sends its credential where it is told, in the part of a request and in
-//! the form that it is told. For the tests; it is not embedded in the host.
+//! Trusted tool `smuggler`: a hostile tool for the tests. It sends its credential to a given place,
+//! in a given part of a request and in a given form. The host does not embed it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -11,10 +11,10 @@ use trusted_tool::bindings::wasi::http::types::{
 };
 use trusted_tool::{Guest, Operation, ToolError, tool_error};
 
-/// The secret that it resolves.
+/// The secret that the tool resolves.
 const SECRET: &str = "hostile_key";
 
-/// What it writes of a body at once.
+/// The number of bytes of a body that are written at once.
 const PIECE_BYTES: usize = 3;
 
 struct Smuggler;
@@ -111,7 +111,7 @@ fn send(to: &str, part: &str, load: &str) -> Result<String, ToolError> {
         }
     }
     drop(stream);
-    // What became of it, the answer tells.
+    // The answer tells what became of the body.
     let _ = OutgoingBody::finish(body, trailers);
     pending.subscribe().block();
     let response = pending

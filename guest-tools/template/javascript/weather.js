@@ -1,8 +1,8 @@
-// Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own credential. Copy it,
-// and put your upstream in its place.
+// Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own
+// credential. Copy it, and put your upstream in its place.
 //
-// It keeps nothing between calls, and no text that the upstream wrote goes into an error. Where it may connect to is the
-// host's to decide: `fetch` goes through its egress policy.
+// The tool keeps nothing between calls, and no text of the upstream goes into an error. The host
+// decides where the tool may connect to: `fetch` goes through its egress policy.
 
 import { resolve } from 'tavora:platform/secrets@0.1.0';
 import { get as setting } from 'wasi:config/store@0.2.0-rc.1';
@@ -10,7 +10,7 @@ import { get as setting } from 'wasi:config/store@0.2.0-rc.1';
 // The name of the secret that this tool resolves.
 const SECRET = 'weather_api_key';
 
-// What `today` takes; `parse` checks the same.
+// The input of `today`. `parse` checks the same.
 const TODAY_SCHEMA = {
   type: 'object',
   properties: {
@@ -22,7 +22,7 @@ const TODAY_SCHEMA = {
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-// The words of the contract for each cause, so that people see the same ones for every tool.
+// The contract's words for each cause, so that people see the same ones for every tool.
 const REFUSALS = {
   'no-vault-designated': ['no_vault_designated', 'app has no vault designated'],
   'not-found': ['secret_not_found', `secret "${SECRET}" is not in the app's vault`],
@@ -89,7 +89,10 @@ async function today(city) {
   }
 }
 
-/** At each call, and never kept: what was replaced or deleted a moment ago is not used again. */
+/**
+ * Resolves the secret at each call and never keeps it: a secret that was replaced or deleted a
+ * moment ago must not be used again.
+ */
 function credential() {
   try {
     return resolve(SECRET);
@@ -98,13 +101,13 @@ function credential() {
   }
 }
 
-/** One `GET`, with a bound on the answer; the host bounds the waits. */
+/** Sends one `GET`, with a bound on the size of the answer. The host bounds the waits. */
 async function get(url, key) {
   let response;
   try {
     response = await fetch(url, { headers: { authorization: `Bearer ${key}` }, redirect: 'manual' });
   } catch {
-    // `fetch` does not tell why.
+    // `fetch` does not tell the reason.
     throw toolError(
       'upstream_unreachable',
       'the weather service cannot be reached, or the host does not let this tool send that; ' +
@@ -132,7 +135,7 @@ async function get(url, key) {
   return { status: response.status, body: new TextDecoder().decode(bytes) };
 }
 
-/** What `call` throws becomes the error of its result. */
+/** An error that `call` throws becomes the error of its result. */
 function toolError(code, message) {
   return Object.assign(new Error(message), { payload: { code, message } });
 }

@@ -1,8 +1,8 @@
-"""Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own credential. Copy it,
-and put your upstream in its place.
+"""Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own
+credential. Copy it, and put your upstream in its place.
 
-It keeps nothing between calls, and no text that the upstream wrote goes into an error. Where it may connect to is the
-host's to decide.
+The tool keeps nothing between calls, and no text of the upstream goes into an error. The host
+decides where the tool may connect to.
 """
 
 import json
@@ -27,7 +27,7 @@ from wit_world.imports.wasi_http_types import (
 # The name of the secret that this tool resolves.
 SECRET = "weather_api_key"
 
-# What `today` takes; `parse` checks the same.
+# The input of `today`. `parse` checks the same.
 TODAY_SCHEMA = {
     "type": "object",
     "properties": {
@@ -40,7 +40,7 @@ TODAY_SCHEMA = {
 SECOND_NS = 1_000_000_000
 MAX_BODY_BYTES = 1024 * 1024
 
-# The words of the contract for each cause, so that people see the same ones for every tool.
+# The contract's words for each cause, so that people see the same ones for every tool.
 REFUSALS = {
     secrets.ResolveError_NoVaultDesignated: ("no_vault_designated", "app has no vault designated"),
     secrets.ResolveError_NotFound: ("secret_not_found", f'secret "{SECRET}" is not in the app\'s vault'),
@@ -79,7 +79,8 @@ def today(city: str) -> str:
         raise tool_error(
             "tool_failed", "the setting base_url is missing; the operator must add it to the tool's config"
         )
-    # At each call, and never kept: what was replaced or deleted a moment ago is not used again.
+    # Resolve the secret at each call and never keep it: a secret that was replaced or deleted a
+    # moment ago must not be used again.
     try:
         credential = secrets.resolve(SECRET)
     except Err as refused:
@@ -105,7 +106,7 @@ def today(city: str) -> str:
 
 
 def get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """One `GET`, with a bound on every wait and on the answer; its status and its body."""
+    """Sends one `GET`, with a bound on every wait and on the answer. Returns status and body."""
     parts = urlsplit(url)
     schemes = {"http": Scheme_Http(), "https": Scheme_Https()}
     try:

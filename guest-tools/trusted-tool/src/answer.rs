@@ -1,5 +1,5 @@
-//! What an upstream answered to a request: its head, and its body whole or piece by
-//! piece. What a status means is up to the tool.
+//! An upstream's answer to a request: its head, and its body whole or piece by piece. The tool
+//! decides what a status means.
 
 use crate::ToolError;
 use crate::bindings::wasi::clocks::monotonic_clock::{self, Instant};
@@ -8,10 +8,10 @@ use crate::bindings::wasi::io::poll;
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::failure::Target;
 
-/// How much of a body is asked for in one read, in bytes.
+/// The number of bytes of a body that one read asks for.
 const READ_BYTES: u64 = 64 * 1024;
 
-/// What an upstream answered, whatever its status.
+/// An upstream's answer, whatever its status.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -21,33 +21,33 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The first value of a header when it is text. Names are compared without case.
+    /// The first value of a header, if it is text. Names are compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         first_text(&self.headers, name)
     }
 
-    /// Every header, its name in lower case.
+    /// Every header, with its name in lower case.
     pub fn headers(&self) -> &[(String, Vec<u8>)] {
         &self.headers
     }
 }
 
-/// An answer whose body is still to be read. Dropped before its end, it closes the
-/// connection.
+/// An answer whose body is still to be read. If it is dropped before its end, the connection is
+/// closed.
 pub struct Incoming {
     /// The HTTP status.
     pub status: u16,
     target: Target,
     headers: Vec<(String, Vec<u8>)>,
     deadline: Option<Instant>,
-    // Each is a child of the next; children go first.
+    // Each of these is a child of the next one, and children must be dropped first.
     stream: InputStream,
     _body: IncomingBody,
     _response: IncomingResponse,
 }
 
 impl Incoming {
-    /// The answer of `target` that `response` begins.
+    /// The answer of `target` that begins with `response`.
     pub(crate) fn new(target: Target, response: IncomingResponse) -> Result<Self, ToolError> {
         let body = response.consume().map_err(|()| target.broken_off())?;
         let stream = body.stream().map_err(|()| target.broken_off())?;
@@ -62,22 +62,22 @@ impl Incoming {
         })
     }
 
-    /// The first value of a header when it is text. Names are compared without case.
+    /// The first value of a header, if it is text. Names are compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         first_text(&self.headers, name)
     }
 
-    /// Every header, its name in lower case.
+    /// Every header, with its name in lower case.
     pub fn headers(&self) -> &[(String, Vec<u8>)] {
         &self.headers
     }
 
-    /// The body must have come to its end in so many milliseconds, however steadily it comes.
+    /// Limits the time of the whole body to `count` milliseconds, however steadily it comes.
     pub fn end_within(&mut self, count: u64) {
         self.deadline = Some(monotonic_clock::now() + count.saturating_mul(1_000_000));
     }
 
-    /// However long the body takes in all.
+    /// Removes the limit on the time of the whole body.
     pub fn end_at_leisure(&mut self) {
         self.deadline = None;
     }
@@ -85,8 +85,8 @@ impl Incoming {
     /// Waits for the next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, took
-    /// too long, or has become longer than the host allows.
+    /// `upstream_error` or `upstream_unreachable`: the body broke off, fell silent, took too long,
+    /// or is longer than the host allows.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, ToolError> {
         if let Some(deadline) = self.deadline {
             let (piece, late) = (
@@ -107,8 +107,8 @@ impl Incoming {
         }
     }
 
-    /// A piece of the body that is there already, which may be none; `None` at its
-    /// end and where it broke off.
+    /// A piece of the body that has already arrived, which may be empty. `None` at its end and
+    /// where it broke off.
     pub fn ready_piece(&mut self) -> Option<Vec<u8>> {
         self.stream.read(READ_BYTES).ok()
     }

@@ -1,5 +1,5 @@
-//! A credential for the length of one call. It is asked for at each call and
-//! wiped when it is dropped; there is no cache, and nothing here can print it.
+//! A credential for the length of one call. It is resolved at each call and wiped when it is
+//! dropped. There is no cache, and nothing here can print it.
 
 use crate::ToolError;
 use crate::bindings::tavora::platform::secrets::{ResolveError, resolve};
@@ -14,8 +14,8 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Resolves the secret `name`. Whether the tool may have it, and from which
-    /// vault, is the host's to decide.
+    /// Resolves the secret `name`. The host decides whether the tool may have it, and from which
+    /// vault.
     ///
     /// # Errors
     /// One code and one sentence for each cause that `secrets.resolve` knows.
@@ -34,25 +34,24 @@ impl Credential {
         &self.name
     }
 
-    /// A header value: `prefix` (such as `Bearer `, or nothing) and the
-    /// credential, wiped when it is dropped. What can never be meant is left out: blanks
-    /// and invisible characters around the value, and the prefix where the value was stored
-    /// together with it.
+    /// A header value: `prefix` (such as `Bearer `, or nothing) and the credential. It is wiped
+    /// when it is dropped. What can never be meant is left out: blanks and invisible characters
+    /// around the value, and the prefix where it was stored together with the value.
     ///
     /// # Errors
-    /// `unusable_secret` when the value holds a character that no such header
-    /// can carry (RFC 9110 section 5.5, RFC 6750 section 2.1), and which kind of one.
+    /// `unusable_secret` when the value holds a character that no such header can carry (RFC 9110
+    /// section 5.5, RFC 6750 section 2.1). The error names the kind of character.
     pub fn header_value(&self, prefix: &str) -> Result<Zeroizing<Vec<u8>>, ToolError> {
         header_value(&self.name, prefix, &self.value)
     }
 
-    /// The value without what is around it: for a secret that says where something is.
+    /// The value without blanks around it, for a secret that is an address.
     pub fn place(&self) -> &str {
         plain(&self.value)
     }
 
-    /// The credential as a base URL with `path` at its end; for a secret that says
-    /// where something is. `None` when it is none.
+    /// The credential as a base URL with `path` at its end, for a secret that is an address. `None`
+    /// when it is none.
     pub fn base_url(&self, path: &str) -> Option<BaseUrl> {
         let url = Zeroizing::new(format!("{}{path}", self.place().trim_end_matches('/')));
         BaseUrl::parse(&url)
@@ -63,14 +62,14 @@ impl Credential {
         self.value.contains(text)
     }
 
-    /// An upstream's words without parts of the credential, as in "Incorrect key: sk-a***4f".
-    /// The whole of it is the host's to take out, which records that.
+    /// An upstream's words without parts of the credential, as in "Incorrect key: sk-a***4f". The
+    /// host removes the whole credential, and records that.
     pub fn hidden_in(&self, words: &str) -> String {
         hidden_in(&self.value, words)
     }
 
-    /// What is odd about the value, for the words of a refusal: `; look at the value: …`, or
-    /// nothing. It never shows the value.
+    /// What is odd about the value, for the words of a refusal: `; look at the value: …`, or empty.
+    /// It never shows the value.
     pub fn oddity(&self) -> String {
         match oddity(&self.value) {
             Some(odd) => format!("; look at the value: it {odd}"),
@@ -79,7 +78,7 @@ impl Credential {
     }
 }
 
-/// Characters that nobody sees and that come along when text is copied: byte order marks,
+/// Whether a character is invisible and comes along when text is copied: byte order marks,
 /// characters without width, marks of direction, control characters.
 fn is_invisible(char: char) -> bool {
     char.is_control()
@@ -139,7 +138,7 @@ fn header_value(name: &str, prefix: &str, value: &str) -> Result<Zeroizing<Vec<u
     Ok(bytes)
 }
 
-/// What about a value is unlike a credential.
+/// What makes a value unlike a credential.
 fn oddity(value: &str) -> Option<&'static str> {
     let value = plain(value);
     let is_quote =
@@ -189,7 +188,8 @@ fn oddity(value: &str) -> Option<&'static str> {
 }
 
 fn hidden_in(value: &str, words: &str) -> String {
-    /// Shorter parts are words that may stand in any sentence.
+    /// The shortest part of a credential that is hidden. Shorter parts can be words of any
+    /// sentence.
     const SHORTEST: usize = 4;
     let is_part = |part: &str| {
         part.len() >= SHORTEST && value.contains(part) && part != plain(value) && part != value
@@ -209,8 +209,7 @@ fn hidden_in(value: &str, words: &str) -> String {
     clean
 }
 
-/// The words that the contract gives for each cause, in `wit/secrets.wit` and
-/// `wit/types.wit`.
+/// The contract's words for each cause, from `wit/secrets.wit` and `wit/types.wit`.
 fn refusal(name: &str, cause: ResolveError) -> ToolError {
     match cause {
         ResolveError::NoVaultDesignated => {
@@ -288,7 +287,7 @@ mod tests {
         ] {
             assert_eq!(sent("Bearer ", value), "Bearer abc", "{value:?}");
         }
-        // Another header may want it just so, and a credential may begin with any letters.
+        // Another header may need the value unchanged, and a credential may begin with any letters.
         assert_eq!(sent("", "Bearer abc"), "Bearer abc");
         assert_eq!(sent("Bearer ", "bearerabc"), "Bearer bearerabc");
         assert_eq!(sent("Bearer ", "Bearer"), "Bearer Bearer");

@@ -1,16 +1,16 @@
-//! Why a request came to nothing: the error that the user sees, and how far the
-//! request came. It decides about no second try.
+//! Why a request has no answer: the error that the user sees, and how far the request came. Retries
+//! are decided elsewhere.
 
 use crate::bindings::wasi::http::types::ErrorCode;
 use crate::{ToolError, tool_error};
 
-/// How much of the name of a compression is repeated.
+/// The number of characters that are shown of a compression's name.
 const MAX_CODING_CHARS: usize = 64;
 
-/// A request that has no answer.
+/// A request without an answer.
 #[derive(Debug)]
 pub struct Failure {
-    /// What the user sees.
+    /// The error that the user sees.
     pub error: ToolError,
     /// How far the request came.
     pub stage: Stage,
@@ -22,14 +22,14 @@ impl From<Failure> for ToolError {
     }
 }
 
-/// How far a request came that failed.
+/// How far a failed request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// There was no connection, so nothing was sent.
     Connecting,
     /// The upstream took too long.
     Waiting,
-    /// Something else: it may have been sent.
+    /// Something else happened, and the request may have been sent.
     Unknown,
 }
 
@@ -42,8 +42,7 @@ impl From<ToolError> for Failure {
     }
 }
 
-/// Whom a request is for, by the name that the user knows it by, and where that
-/// is.
+/// The upstream of a request, by the name that the user knows, and its origin.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) upstream: String,
@@ -68,7 +67,7 @@ impl Target {
         )
     }
 
-    /// What broke off an answer that had begun.
+    /// The error for an answer that broke off.
     pub(crate) fn broken_by(&self, cause: &ErrorCode) -> ToolError {
         match cause {
             ErrorCode::HttpResponseBodySize(_)
@@ -177,7 +176,7 @@ impl Target {
     }
 }
 
-/// The error of an answer with more than `max_bytes`.
+/// The error for an answer with more than `max_bytes`.
 pub fn too_long(upstream: &str, max_bytes: u64) -> ToolError {
     tool_error(
         "upstream_error",

@@ -4,15 +4,15 @@
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
-/// Numbers that JSON has no form for, and that some writers write all the same.
+/// Numbers that JSON has no form for, but that some writers write.
 const NO_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// Reads a JSON text. Where it is not strict JSON, these become: half of a surrogate pair and bytes
-/// that are no UTF-8, U+FFFD; `NaN` and `Infinity`, their text; control characters in texts and
-/// unknown escapes, themselves. A byte order mark goes.
+/// Reads a JSON text. Text that is not strict JSON is mended: halves of surrogate pairs and bytes
+/// that are no UTF-8 become U+FFFD, `NaN` and `Infinity` become strings, control characters in
+/// strings and unknown escapes stand for themselves, and a byte order mark is removed.
 ///
 /// # Errors
-/// What the strict reader says of the text as it came.
+/// The strict reader's error for the original text.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(text).or_else(|error| {
         let text = String::from_utf8_lossy(text);
@@ -21,8 +21,8 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     })
 }
 
-/// A JSON text with U+FFFD in place of each escape that is half of a surrogate pair, as a text
-/// that was cut has.
+/// A JSON text with U+FFFD in place of each escape that is half of a surrogate pair, as cut text
+/// has.
 pub fn without_half_pairs(text: &str) -> Cow<'_, str> {
     let escape = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -69,7 +69,7 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// Writes a string with its quotes, and gives what follows it.
+/// Writes a string with its quotes, and returns what follows it.
 fn mend_string<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
     out.push('"');
     while let Some(next) = rest.chars().next() {
@@ -87,7 +87,7 @@ fn mend_string<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
     rest
 }
 
-/// Writes the escape whose backslash stands before `rest`.
+/// Writes the escape whose backslash stands before `rest`, and returns what follows it.
 fn mend_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
     match rest.chars().next() {
         Some(known @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => {
@@ -106,7 +106,7 @@ fn mend_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
     }
 }
 
-/// Whether `text` goes on with `uXXXX`.
+/// Whether `text` begins with `uXXXX`.
 fn is_code_unit(text: &str) -> bool {
     let digits = text.strip_prefix('u').and_then(|text| text.get(..4));
     digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -1,9 +1,9 @@
-//! What every trusted tool component needs besides its own subject: the bindings
-//! of the world `trusted-tool`, a credential by name, its settings, a reader of JSON, and
-//! one bounded HTTP request, each failing with the `tool-error` that the user sees.
+//! The common parts of every trusted tool component: the bindings of the world `trusted-tool`, a
+//! credential by name, settings, a reader of JSON, and one bounded HTTP request. Each fails with
+//! the `tool-error` that the user sees.
 //!
-//! It knows no upstream and no operation, it keeps no credential, and it never
-//! decides what a tool may reach: the host does.
+//! The crate knows no upstream and no operation, and keeps no credential. The host decides what a
+//! tool may reach.
 //!
 //! A tool implements [`Guest`] and exports it:
 //!
@@ -57,7 +57,7 @@ pub mod bindings {
 pub use bindings::export;
 pub use bindings::exports::tavora::platform::tool::{Guest, Operation, ToolError};
 
-/// A [`ToolError`] from a stable word and a sentence.
+/// A [`ToolError`] with a stable word and a sentence.
 pub fn tool_error(code: &str, message: impl Into<String>) -> ToolError {
     ToolError {
         code: code.to_owned(),

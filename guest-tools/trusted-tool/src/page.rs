@@ -1,6 +1,6 @@
-//! Pages that stand where an upstream's answer should: mostly a proxy's, about an error.
+//! Pages in place of an upstream's answer. Most come from a proxy and report an error.
 
-/// Elements whose text no reader sees.
+/// Elements with text that no reader sees.
 const UNSEEN: [&str; 2] = ["script", "style"];
 const ENTITIES: [(&str, &str); 6] = [
     ("&nbsp;", " "),
@@ -11,7 +11,8 @@ const ENTITIES: [(&str, &str); 6] = [
     ("&amp;", "&"),
 ];
 
-/// What a page says to its reader, on one line. It is no parser: a page of an error is simple.
+/// The visible text of a page, on one line. This is no parser, because a page about an error is
+/// simple.
 pub fn without_tags(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page;
@@ -27,12 +28,12 @@ pub fn without_tags(page: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What follows the tag that `page` begins with; where nobody sees the element's text, what
-/// follows the element.
+/// The page after the tag that it begins with. If the element's text is invisible, the page after
+/// the element.
 fn after_tag(page: &str) -> &str {
     let unseen = UNSEEN.into_iter().find(|name| is_at(name, &page[1..]));
     let end = match unseen {
-        // Looking ahead only as far as the end tag: a page is read once, whatever is in it.
+        // Look ahead only as far as the end tag, so that a page is read once, whatever it holds.
         Some(name) => page
             .match_indices("</")
             .map(|(at, _)| at)
@@ -43,7 +44,7 @@ fn after_tag(page: &str) -> &str {
         .map_or("", |(_, rest)| rest)
 }
 
-/// Whether `page` goes on with a name, written in capitals or not.
+/// Whether `page` continues with a name, in any case.
 fn is_at(name: &str, page: &str) -> bool {
     let head = page.get(..name.len());
     head.is_some_and(|head| head.eq_ignore_ascii_case(name))

@@ -1,9 +1,9 @@
-//! One HTTP request of a trusted tool and its answer, whole or piece by piece, with
-//! a bound on every wait and on the size of the body.
+//! One HTTP request of a trusted tool and its answer, whole or piece by piece, with a bound on
+//! every wait and on the size of the body.
 //!
-//! It follows no redirect and retries nothing, and it asks for no compression,
-//! so that the host can look for credentials in what comes back. Where the
-//! request may go is not decided here but by the host's egress policy.
+//! It follows no redirect and retries nothing. It asks for no compression, so that the host can
+//! look for credentials in what comes back. The host's egress policy decides where the request may
+//! go.
 
 use crate::answer::{Answer, Incoming};
 use crate::bindings::wasi::http::outgoing_handler;
@@ -17,10 +17,10 @@ use crate::{ToolError, setting, tool_error};
 use http::Uri;
 use zeroize::Zeroizing;
 
-/// The longest wait that can be set: a day.
+/// The longest timeout that can be set: a day.
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
 
-/// Where a tool's upstream is: scheme, host, port and the start of the path.
+/// The address of a tool's upstream: scheme, host, port and the start of the path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     is_https: bool,
@@ -29,8 +29,8 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses an absolute `http` or `https` URL without user, query and fragment.
-    /// A slash at its end makes no difference.
+    /// Parses an absolute `http` or `https` URL without user, query and fragment. A slash at its
+    /// end makes no difference.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains('#') {
             return None;
@@ -60,16 +60,15 @@ impl BaseUrl {
     }
 }
 
-/// The bounds of a request. The settings `connect_timeout_ms`,
-/// `first_byte_timeout_ms`, `between_bytes_timeout_ms` and
-/// `max_response_bytes` override the defaults.
+/// The bounds of a request. The settings `connect_timeout_ms`, `first_byte_timeout_ms`,
+/// `between_bytes_timeout_ms` and `max_response_bytes` override the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Until a connection stands, TLS included. Default 5,000.
+    /// The time until a connection stands, TLS included. Default 5,000.
     pub connect_timeout_ms: u64,
-    /// Until the first byte of the answer. Default 15,000.
+    /// The time until the first byte of the answer. Default 15,000.
     pub first_byte_timeout_ms: u64,
-    /// Between two pieces of the body. Default 10,000.
+    /// The time between two pieces of the body. Default 10,000.
     pub between_bytes_timeout_ms: u64,
     /// The longest body that is read. Default 2 MiB.
     pub max_response_bytes: u64,
@@ -87,7 +86,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// The bounds that the tool's settings ask for, the defaults for the others.
+    /// The bounds of the tool's settings, with defaults for the others.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
@@ -95,7 +94,7 @@ impl Bounds {
         Self::default().overridden()
     }
 
-    /// These bounds where the tool's settings ask for no others.
+    /// These bounds, overridden by the tool's settings.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
@@ -123,10 +122,10 @@ impl Bounds {
     }
 }
 
-/// A header of a request; its value is wiped once the host has it.
+/// A header of a request. Its value is wiped once the host has it.
 pub type Header<'a> = (&'a str, Zeroizing<Vec<u8>>);
 
-/// What a request asks for, besides where.
+/// The method of a request, and its body.
 #[derive(Clone, Copy)]
 pub enum Ask<'a> {
     /// `GET`
@@ -140,8 +139,8 @@ pub enum Ask<'a> {
 /// `GET <base><path_and_query>`, and the whole answer.
 ///
 /// # Errors
-/// `egress_denied`, `upstream_unreachable` or `upstream_error`, with a sentence
-/// that begins with `upstream`, the name that the user knows it by.
+/// `egress_denied`, `upstream_unreachable` or `upstream_error`. The sentence begins with
+/// `upstream`, the name that the user knows.
 pub fn get(
     upstream: &str,
     base: &BaseUrl,
@@ -153,10 +152,10 @@ pub fn get(
         .whole(bounds.max_response_bytes)
 }
 
-/// Sends a request, and gives the answer as soon as its head is there.
+/// Sends a request, and returns the answer as soon as its head is there.
 ///
 /// # Errors
-/// As [`get`], with what is known of how far the request came.
+/// As [`get`], together with how far the request came.
 pub fn open(
     upstream: &str,
     base: &BaseUrl,
@@ -172,7 +171,7 @@ pub fn open(
     let (request, body) = request(&target, base, path_and_query, &ask, headers)?;
     let options = RequestOptions::new();
     let nanoseconds = |milliseconds: u64| Some(milliseconds.saturating_mul(1_000_000));
-    // A host without one of these timeouts says so; its own then holds.
+    // A host without one of these timeouts returns an error, and its own timeout holds.
     let _ = options.set_connect_timeout(nanoseconds(bounds.connect_timeout_ms));
     let _ = options.set_first_byte_timeout(nanoseconds(bounds.first_byte_timeout_ms));
     let _ = options.set_between_bytes_timeout(nanoseconds(bounds.between_bytes_timeout_ms));
@@ -245,8 +244,8 @@ fn request(
     Ok((request, body))
 }
 
-/// Writes the body until it is whole or `answered` is ready: a server may answer
-/// before it has read all of it, and the answer tells what became of the rest.
+/// Writes the body until it is whole or `answered` is ready. A server may answer before it has read
+/// all of the body, and the answer then tells what became of the rest.
 fn write(body: OutgoingBody, mut bytes: &[u8], answered: &Pollable) {
     let Ok(stream) = body.write() else { return };
     let writable = stream.subscribe();
@@ -268,7 +267,7 @@ fn write(body: OutgoingBody, mut bytes: &[u8], answered: &Pollable) {
         bytes = rest;
     }
     drop((writable, stream));
-    // A body that was given up is told by the answer.
+    // If the body was given up, the answer tells why.
     let _ = OutgoingBody::finish(body, None);
 }
 

@@ -1,15 +1,15 @@
-//! When a request is tried again, and how long to wait before: only where it is
-//! certain that the upstream did nothing with it, and within a bound.
+//! Retries of a request, and the waits before them. A request is repeated only where the upstream
+//! certainly did nothing with it, and within bounds.
 
 use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::request::Stage;
 use crate::{ToolError, setting};
 
-/// The wait before the first try after no connection; it doubles with each.
+/// The wait before the first retry without a connection. It doubles with each retry.
 const FIRST_CONNECT_WAIT_MS: u64 = 100;
 
-/// What is left of the tries and waits of one request. The settings `max_retries` and
-/// `max_retry_wait_ms` (all waits together) set it.
+/// The retries and waits that are left for one request. The settings `max_retries` and
+/// `max_retry_wait_ms` (all waits together) set them.
 #[derive(Debug)]
 pub struct Retries {
     left: u64,
@@ -18,7 +18,7 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// As the settings say, and as given where they say nothing.
+    /// Bounds from the settings, with the given defaults.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is no number or out of range.
@@ -30,13 +30,13 @@ impl Retries {
         })
     }
 
-    /// Whether to try again after no answer; waits before if so.
+    /// Whether to try again after a failure. If so, it waits first.
     pub fn after_failure(&mut self, stage: Stage) -> bool {
         self.wait_after_failure(stage).is_some_and(wait)
     }
 
-    /// Whether to try again after an answer with this status that asks to be left alone
-    /// for so long; waits before if so.
+    /// Whether to try again after an answer with this status, which asks for this wait. If so, it
+    /// waits first.
     pub fn after_answer(&mut self, status: u16, wait_ms: Option<u64>) -> bool {
         self.wait_after_answer(status, wait_ms).is_some_and(wait)
     }
@@ -51,7 +51,7 @@ impl Retries {
     }
 
     fn wait_after_answer(&mut self, status: u16, wait_ms: Option<u64>) -> Option<u64> {
-        // 529 is what some providers say for 503.
+        // Some providers answer 529 for 503.
         if !matches!(status, 429 | 503 | 529) {
             return None;
         }

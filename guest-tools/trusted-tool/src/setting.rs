@@ -1,5 +1,5 @@
-//! A tool's settings: what the operator wrote in `[tools.NAME.config]`, read
-//! through `wasi:config`. Never a credential: those come from the vault alone.
+//! A tool's settings: what the operator wrote in `[tools.NAME.config]`, read through `wasi:config`.
+//! Credentials are never settings; they come only from the vault.
 
 use crate::ToolError;
 use crate::bindings::wasi::config::store;
@@ -22,7 +22,7 @@ pub fn text(key: &str) -> Result<Option<String>, ToolError> {
 /// The whole number under `key`, or `default` when it is not set.
 ///
 /// # Errors
-/// `tool_failed` when it is no whole number or lies outside of `range`.
+/// `tool_failed` when it is no whole number or lies outside `range`.
 pub fn number(key: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64, ToolError> {
     match text(key)? {
         Some(text) => parse_number(key, &text, range),
@@ -30,7 +30,7 @@ pub fn number(key: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64
     }
 }
 
-/// The error of a setting that cannot be used; `expected` says what can.
+/// The error for an unusable setting; `expected` says what is usable.
 pub fn invalid(key: &str, expected: &str) -> ToolError {
     tool_error(
         "tool_failed",

@@ -1,24 +1,24 @@
-//! How long an upstream wants to be left alone, in whatever way it says so, in
-//! milliseconds. Nothing here waits, and nothing is guessed: what is not understood is none.
+//! How long an upstream wants to be left alone, in milliseconds, in all forms in which upstreams
+//! say so. Nothing here waits, and nothing is guessed: an unknown form gives no wait.
 
 use std::time::{Duration, SystemTime};
 
-/// A longer time is no wait but a mistake.
+/// The longest wait that is believed. A longer one is a mistake.
 const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
-/// A number of seconds from here on is a moment since 1970 instead, and from
-/// [`EPOCH_MS`] on one in milliseconds.
+/// From this number of seconds on, a number means a moment since 1970. From [`EPOCH_MS`] on it
+/// means one in milliseconds.
 const EPOCH_SECS: f64 = 1e9;
 const EPOCH_MS: f64 = 1e12;
 
-/// What the headers of an answer say, their names in lower case.
+/// The wait in the headers of an answer, whose names are in lower case.
 ///
-/// `Retry-After` comes first, then the limits that reset: of those that have nothing left
-/// the last one, and of all where none says that it has nothing left.
+/// `Retry-After` comes first, then the limits that reset. Of the limits with nothing left, the one
+/// that resets last counts. If none says that it has nothing left, the last of all counts.
 pub fn from_headers(headers: &[(String, Vec<u8>)]) -> Option<u64> {
     retry_after(headers).or_else(|| from_limits(headers))
 }
 
-/// What `Retry-After` says, and `Retry-After-Ms`.
+/// The wait in `Retry-After` and `Retry-After-Ms`.
 pub fn retry_after(headers: &[(String, Vec<u8>)]) -> Option<u64> {
     let ms = text(headers, "retry-after-ms").and_then(|ms| bounded(number(ms)?));
     ms.or_else(|| moment(text(headers, "retry-after")?, date(headers)))
@@ -46,7 +46,8 @@ fn from_limits(headers: &[(String, Vec<u8>)]) -> Option<u64> {
         let is_empty = text(&remaining).is_some_and(|left| number(left) == Some(0.0));
         Some((is_empty, wait))
     });
-    // The one header of newer drafts: `"default";r=0;t=50`, `limit=9, remaining=0, reset=50`.
+    // Newer drafts have one combined header: `"default";r=0;t=50`, `limit=9, remaining=0,
+    // reset=50`.
     let combined = text("ratelimit").and_then(|value| {
         let mut parts = value
             .split([';', ','])
@@ -60,7 +61,7 @@ fn from_limits(headers: &[(String, Vec<u8>)]) -> Option<u64> {
     last.or_else(|| all.iter().map(|(_, wait)| *wait).max())
 }
 
-/// A duration, or what is left until a moment; `now` is the answer's date.
+/// A duration, or the time until a moment; `now` is the answer's date.
 pub fn moment(text: &str, now: Option<SystemTime>) -> Option<u64> {
     let text = text.trim();
     let until = |then: SystemTime| {
@@ -84,7 +85,7 @@ pub fn duration(text: &str) -> Option<u64> {
     rest.is_empty().then_some(ms)
 }
 
-/// What a sentence says: "Please try again in 1m30s.", "retry after 26 seconds".
+/// The wait in a sentence: "Please try again in 1m30s.", "retry after 26 seconds".
 pub fn in_words(text: &str) -> Option<u64> {
     const BEFORE: [&str; 6] = [
         "try again in ",
@@ -119,8 +120,8 @@ pub fn shown(ms: u64) -> String {
     }
 }
 
-/// The duration that a text begins with, and the rest. Numbers without a unit are seconds
-/// only where there is nothing else.
+/// The duration at the start of a text, and the rest. Numbers without a unit are seconds only where
+/// nothing else is there.
 fn leading_duration(text: &str) -> Option<(u64, &str)> {
     let mut rest = text;
     let mut total = None;
@@ -129,7 +130,7 @@ fn leading_duration(text: &str) -> Option<(u64, &str)> {
         let end = begin
             .find(|char: char| !char.is_ascii_digit() && char != '.')
             .unwrap_or(begin.len());
-        // A point can end the sentence.
+        // The point may end the sentence.
         let digits = begin[..end].trim_end_matches('.');
         let Some(number) = number(digits) else { break };
         let after = begin[digits.len()..].trim_start();
@@ -234,7 +235,7 @@ mod tests {
                 ],
                 Some(9_000),
             ),
-            // 5 s and 1 s after the date.
+            // These moments are 5 s and 1 s after the date.
             (&[("x-ratelimit-reset", "1792567685"), DATE], Some(5_000)),
             (&[("x-ratelimit-reset", "1792567681000"), DATE], Some(1_000)),
             (&[("ratelimit-reset", "50")], Some(50_000)),

@@ -1,6 +1,7 @@
-//! A client of chat completions on one connection that is kept.
+//! A client of chat completions on one kept connection.
 //!
-//! It checks that each answer is the upstream's, and takes the time of none but a stream's first byte.
+//! The client checks that each answer is the upstream's. It measures only the time to a stream's
+//! first byte.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,10 +18,10 @@ use tokio::net::TcpStream;
 
 use crate::completion::{COMPLETION, DONE, EVENT};
 
-/// The model, under a name that each of those who are asked knows.
+/// The model, under a name that every target knows.
 const MODEL: &str = "openai/gpt-4o";
 
-/// Who is asked, and as whom.
+/// The server to ask, and the credential for it.
 #[derive(Clone)]
 pub struct Target {
     address: SocketAddr,
@@ -42,9 +43,9 @@ pub struct Client {
     requests: SendRequest<Full<Bytes>>,
 }
 
-/// A stream whose first event has come.
+/// A stream whose first event has arrived.
 pub struct Stream {
-    /// Closing it would end the stream.
+    /// Kept because closing the client would end the stream.
     _client: Client,
     answer: Response<Incoming>,
     text: Vec<u8>,
@@ -70,7 +71,7 @@ impl Client {
         Ok(())
     }
 
-    /// A stream from its first byte, whose time is given, to its end.
+    /// Reads a stream to its end and returns the time to its first byte.
     pub async fn stream(&mut self) -> Result<Duration> {
         let begun = Instant::now();
         let mut answer = self.send(true).await?;
@@ -81,7 +82,7 @@ impl Client {
         Ok(took)
     }
 
-    /// A stream up to its first event.
+    /// Reads a stream up to its first event.
     pub async fn begin_stream(mut self) -> Result<Stream> {
         let mut answer = self.send(true).await?;
         let text = first(&mut answer).await?;
@@ -113,7 +114,7 @@ impl Client {
 }
 
 impl Stream {
-    /// How many events it had, once it has ended properly.
+    /// Reads the rest and returns the number of events. The stream must end properly.
     pub async fn rest(self) -> Result<u32> {
         let mut text = self.text;
         text.extend(self.answer.into_body().collect().await?.to_bytes());
@@ -131,7 +132,7 @@ async fn first(answer: &mut Response<Incoming>) -> Result<Vec<u8>> {
     Ok(data.into())
 }
 
-/// How many events there are in a whole stream, each as the upstream sent it.
+/// Counts the events of a whole stream. Each must be as the upstream sent it.
 fn count(text: &[u8]) -> Result<u32> {
     let text = std::str::from_utf8(text)?;
     let events = text.strip_suffix(DONE).context("the stream broke off")?;

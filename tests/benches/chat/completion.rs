@@ -1,10 +1,10 @@
-//! What the upstream answers, and the client looks for.
+//! The answer of the upstream, which the client looks for.
 
-/// A part of the completion that no one who passes it on has a reason to change.
+/// A part of the completion that no relay has a reason to change.
 pub const COMPLETION: &str = "Hello! How can I help you today?";
 
-/// An event.
+/// The event of every stream.
 pub const EVENT: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\n";
 
-/// What ends a stream.
+/// The end of a stream.
 pub const DONE: &str = "data: [DONE]\n\n";

@@ -1,4 +1,5 @@
-//! LiteLLM's proxy in front of the same upstream, as its documentation starts it, with a worker for each processor.
+//! LiteLLM's proxy in front of the same upstream, started as its documentation says, with a worker
+//! for each processor.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,10 +16,10 @@ use tavora_tests::requirement::tools_folder;
 use crate::client::{Client, Target};
 use crate::upstream::{CREDENTIAL, Upstream};
 
-/// How long it may take to answer for the first time.
+/// The longest time until the first answer.
 const START: Duration = Duration::from_secs(120);
 
-/// Its clients' key; without one it does not start.
+/// The key of its clients; the proxy does not start without one.
 const KEY: &str = "sk-bench-clients-0123456789abcdef";
 
 /// A running proxy.
@@ -29,7 +30,7 @@ pub struct LiteLlm {
 }
 
 impl LiteLlm {
-    /// Nothing when it is not installed.
+    /// Starts the proxy; `None` when it is not installed.
     pub async fn start(upstream: &Upstream, parent: &Path) -> Result<Option<Self>> {
         let program = tools_folder().join("litellm/bin/litellm");
         if !program.exists() {
@@ -50,7 +51,7 @@ impl LiteLlm {
             .args(["--num_workers", &workers, "--telemetry", "False"])
             .arg("--config")
             .arg(config)
-            // Its list of prices comes with it.
+            // Use the list of prices that comes with the proxy.
             .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
             .env("LITELLM_LOG", "ERROR")
             .env("LITELLM_MASTER_KEY", KEY)
@@ -58,7 +59,7 @@ impl LiteLlm {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // It has children of its own.
+            // The proxy has children of its own.
             .process_group(0)
             .spawn()?;
         let mut litellm = Self {
@@ -91,13 +92,13 @@ impl LiteLlm {
 impl Drop for LiteLlm {
     fn drop(&mut self) {
         let group = i32::try_from(self.child.id()).expect("process ids are small");
-        // It may have ended by itself.
+        // The proxy may have ended by itself.
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
 
-/// An address that is free now; it takes no port 0.
+/// An address that is free now. The proxy accepts no port 0.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

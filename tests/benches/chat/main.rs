@@ -1,8 +1,10 @@
-//! What the router of models' providers adds: time to the first byte, and requests a second, against the same upstream
-//! asked directly and through LiteLLM's proxy; and the memory of a thousand streams at once.
+//! The overhead of the router of model providers: time to the first byte, and requests per second.
+//! The same upstream is asked directly, through the router and through LiteLLM's proxy. A last row
+//! shows the memory of a thousand concurrent streams.
 //!
-//! Prints the lines of `measure`, all of this run; `--quick` measures shorter. Upstream and client are one process, the
-//! host another, on the same processors. LiteLLM's rows need what `cargo xtask bench` installs and are left out without.
+//! The program prints the lines of `measure`, all from this run. `--quick` measures for a shorter
+//! time. Upstream and client are one process and the host is another, on the same processors.
+//! LiteLLM's rows need what `cargo xtask bench` installs, and are left out without it.
 
 mod client;
 mod completion;
@@ -25,13 +27,13 @@ use self::client::{Client, Target};
 use self::litellm::LiteLlm;
 use self::upstream::Upstream;
 
-/// How many connections ask at once for the rate.
+/// The number of concurrent connections for the rate.
 const CONNECTIONS: usize = 16;
 
-/// How many streams there are at once.
+/// The number of concurrent streams.
 const STREAMS: usize = 1_000;
 
-/// The memory that the host may have with all of them, in bytes.
+/// The memory that the host may use with all streams, in bytes.
 const STREAMS_MAX_BYTES: u64 = 1 << 30;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
@@ -86,7 +88,8 @@ impl Host {
     }
 }
 
-/// One stream after the other, by turns directly and through the router, and a commit between.
+/// Reads one stream at a time, in turns directly and through the router, with a commit in each turn
+/// for comparison.
 async fn first_byte(host: &Host, upstream: &Upstream, window: Duration) -> Result<()> {
     let commit = Commit::new()?;
     let mut direct = Client::open(upstream.target()).await?;
@@ -125,7 +128,7 @@ async fn first_byte(host: &Host, upstream: &Upstream, window: Duration) -> Resul
     Ok(())
 }
 
-/// Plain completions, as many as there can be.
+/// Asks for as many plain completions as possible.
 async fn rates(host: &Host, upstream: &Upstream, window: Duration) -> Result<()> {
     let direct = rate(upstream.target(), window).await?;
     let routed = rate(host.target.clone(), window).await?;
@@ -145,7 +148,7 @@ async fn rates(host: &Host, upstream: &Upstream, window: Duration) -> Result<()>
         eprintln!("LiteLLM is not installed: its rows are left out");
         return Ok(());
     };
-    // Its first requests load what it needs.
+    // The proxy's first requests load what it needs.
     rate(litellm.target(), window).await?;
     let proxied = rate(litellm.target(), window).await?;
     report(
@@ -179,7 +182,8 @@ async fn rate(target: Target, window: Duration) -> Result<f64> {
     Ok(f64::from(completions) / begun.elapsed().as_secs_f64())
 }
 
-/// Streams that all have begun before one ends, each with an event every so often while the memory is watched.
+/// Opens all streams before any of them ends. Each has an event at intervals while the memory is
+/// sampled.
 async fn streams(upstream: &Upstream, held: Duration) -> Result<()> {
     let host = Host::start(upstream)?;
     let hold = upstream.hold();
@@ -223,7 +227,7 @@ async fn streams(upstream: &Upstream, held: Duration) -> Result<()> {
     Ok(())
 }
 
-/// One durable commit of one row, with what the host's store asks of SQLite.
+/// One durable commit of one row, with the SQLite settings of the host's store.
 struct Commit {
     database: rusqlite::Connection,
     _folder: tempfile::TempDir,
@@ -251,7 +255,8 @@ impl Commit {
     }
 }
 
-/// A folder on the disk of the build, because a temporary folder may be in memory, where durability costs nothing.
+/// A folder on the disk of the build. A temporary folder may be in memory, where durability costs
+/// nothing.
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }

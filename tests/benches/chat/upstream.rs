@@ -1,6 +1,6 @@
 //! A provider on loopback that answers at once, always the same.
 //!
-//! Its streams have one event, and while they are held another one every so often.
+//! Each stream has one event. While streams are held, each gets another event at intervals.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use crate::client::Target;
 use crate::completion::{COMPLETION, DONE, EVENT};
 
-/// The only credential that is accepted.
+/// The only accepted credential.
 pub const CREDENTIAL: &str = "sk-bench-0123456789abcdef";
 
-/// How often a held stream has an event.
+/// The interval between the events of a held stream.
 const EVENT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The running server.
@@ -33,7 +33,7 @@ pub struct Upstream {
     held: watch::Sender<bool>,
 }
 
-/// As long as it is there, no stream ends.
+/// Keeps all streams from ending as long as it exists.
 pub struct Hold(watch::Sender<bool>);
 
 impl Drop for Hold {
@@ -61,12 +61,12 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// Asked directly.
+    /// The upstream itself as a target.
     pub fn target(&self) -> Target {
         Target::new(self.address, CREDENTIAL)
     }
 
-    /// Streams do not end until this goes.
+    /// Keeps all streams from ending until the result is dropped.
     pub fn hold(&self) -> Hold {
         self.held.send_replace(true);
         Hold(self.held.clone())
@@ -74,10 +74,10 @@ impl Upstream {
 }
 
 async fn serve(connection: TcpStream, held: watch::Receiver<bool>) {
-    // Not to answer late would be what is measured.
+    // Otherwise the delay of small packets would be measured.
     let _ = connection.set_nodelay(true);
     let service = service_fn(move |request| answer(request, held.clone()));
-    // A client that leaves is none of its business.
+    // A client may leave at any time.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
         .await;

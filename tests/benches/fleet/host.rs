@@ -1,4 +1,5 @@
-//! A host in a process of its own: told on stdin what to do, when to begin and for how long; it answers with its rate.
+//! A host in a process of its own. Its stdin says what to do, when to begin and for how long. It
+//! answers with its rate.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,7 +14,7 @@ use crate::task::Task;
 /// Set in a process that is a host.
 const IS_HOST: &str = "TAVORA_BENCH_HOST";
 
-/// A process that has its database open.
+/// A process with its database open.
 pub struct Host {
     child: Child,
     stdin: ChildStdin,
@@ -39,7 +40,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Lets them work at the same time; the rate of each.
+    /// Lets the hosts work at the same time. Returns the rate of each.
     pub fn run(mut hosts: Vec<Self>, window: Duration) -> Result<Vec<f64>> {
         for host in &mut hosts {
             writeln!(host.stdin, "{}", window.as_millis())?;
@@ -59,7 +60,7 @@ impl Host {
     }
 }
 
-/// Is a host, if this process was started as one.
+/// Works as a host if this process was started as one.
 pub fn serve_if_told_to() -> Result<bool> {
     if std::env::var_os(IS_HOST).is_none() {
         return Ok(false);

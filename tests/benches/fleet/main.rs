@@ -1,8 +1,10 @@
-//! PostgreSQL beside SQLite, with few secrets and with many, and two hosts on one database beside one.
+//! PostgreSQL beside SQLite, with few secrets and with many, and two hosts on one database beside
+//! one host.
 //!
-//! Prints the lines of `measure`. Each database has the same rows: SQLite is filled, and what it holds is moved.
-//! `--quick` measures shorter, `--long` fills a million secrets. Where no PostgreSQL is installed it says so and measures
-//! nothing. Hosts are processes of their own, this program started once more.
+//! The program prints the lines of `measure`. Each database has the same rows: a SQLite file is
+//! filled, and its content is moved. `--quick` measures for a shorter time, and `--long` fills a
+//! million secrets. Without an installed PostgreSQL it says so and measures nothing. Each host is a
+//! process: this program, started once more.
 
 mod host;
 mod platform;
@@ -20,11 +22,11 @@ use self::host::Host;
 use self::platform::{Filled, Platform};
 use self::task::Work;
 
-/// How many releases, and how many puts, are under way at once in a host.
+/// The number of concurrent releases, and of concurrent puts, in a host.
 const RELEASES: usize = 64;
 const PUTS: usize = 32;
 
-/// How often one host and two hosts are measured.
+/// The number of measurements of one host and of two hosts.
 const TURNS: u32 = 5;
 
 fn main() -> Result<()> {
@@ -52,12 +54,12 @@ fn main() -> Result<()> {
 struct Bench {
     runtime: Runtime,
     postgres: Postgres,
-    /// How long each thing is measured.
+    /// The length of one measurement.
     window: Duration,
 }
 
 impl Bench {
-    /// Measures everything with so many apps of so many secrets.
+    /// Measures everything with `apps` apps of `secrets` secrets each.
     fn with(&self, apps: usize, secrets: usize) -> Result<()> {
         let count = apps * secrets;
         let begun = Instant::now();
@@ -74,7 +76,7 @@ impl Bench {
             begun.elapsed().as_secs_f64(),
             "s",
         );
-        // As time does by itself.
+        // Autovacuum does this in time.
         database.query("VACUUM ANALYZE");
 
         let urls = [("SQLite", filled.url()), ("PostgreSQL", database.url())];
@@ -163,7 +165,7 @@ impl Bench {
         Ok(())
     }
 
-    /// One host and two of them, on one database: at the same app, and at one each.
+    /// Measures one host and two hosts on one database, at the same app and at an app each.
     fn hosts(
         &self,
         filled: &Filled,
@@ -180,7 +182,7 @@ impl Bench {
                 (&[0, 1], "two hosts, an app each"),
             ];
             let mut rates = fleets.map(|_| Vec::new());
-            // In turns, because a disk is now fast and now slow.
+            // In turns, because the speed of a disk changes over time.
             for _ in 0..TURNS {
                 for ((apps, _), rates) in fleets.iter().zip(&mut rates) {
                     let hosts = apps
@@ -234,13 +236,14 @@ struct Ran {
     p50: Duration,
     p99: Duration,
     per_second: f64,
-    /// How many shared a transaction.
+    /// The average number of writes in a transaction.
     grouped: f64,
-    /// What the server wrote to its log for each, the pages that a checkpoint made it write whole included.
+    /// The bytes that the server wrote to its log for each. They include pages that a checkpoint
+    /// made it write whole.
     wal_bytes: Option<f64>,
 }
 
-/// How much the server has ever written to its log.
+/// The number of bytes that the server has ever written to its log.
 fn wal_bytes(database: &Database) -> f64 {
     let answer = database.query("SELECT pg_current_wal_lsn() - '0/0'");
     answer.parse().expect("it is a number")

@@ -1,4 +1,4 @@
-//! The same secrets in both stores, and what is done to them while it is measured.
+//! The same secrets in both stores, and the work that is measured on them.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use vault_core::{
 
 use crate::task::{Place, Task, Work};
 
-/// How many apps are filled at once.
+/// The number of apps that are filled at once.
 const FILLING: usize = 128;
 
-/// At how many apps something is measured.
+/// The number of apps to measure at.
 const MEASURED: usize = 2;
 
-/// A SQLite file with many apps, and what its secrets are under.
+/// A SQLite file with many apps, and the KEK of its secrets.
 pub struct Filled {
     folder: tempfile::TempDir,
     kek: String,
-    /// Of the first apps.
+    /// The places of the first apps.
     places: Vec<Place>,
 }
 
@@ -69,7 +69,7 @@ impl Filled {
         format!("sqlite://{}", self.file().display())
     }
 
-    /// What a host of this name is told to do, at one of the first apps.
+    /// The task of a host with this name, at one of the first apps.
     pub fn task(&self, url: &str, name: &str, app: usize, work: Work, at_once: usize) -> Task {
         Task {
             url: url.to_owned(),
@@ -85,7 +85,7 @@ impl Filled {
         self.folder.path().join("vault.db")
     }
 
-    /// Moves all of it to an empty PostgreSQL database.
+    /// Moves everything to an empty PostgreSQL database.
     pub async fn move_to(&self, url: &str) -> Result<()> {
         let roots = rustls::RootCertStore::empty();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -106,7 +106,7 @@ impl Filled {
         Platform::open(self.places[0], url, host, &self.kek).await
     }
 
-    /// Moves all secrets at `url` to another KEK: how many a second.
+    /// Moves all secrets at `url` to another KEK. Returns secrets per second.
     pub async fn rewrap(&self, url: &str) -> Result<f64> {
         let new = LocalKek::make_text();
         let vaults = open(url, "bench-1", &new, Some(&self.kek)).await?;
@@ -130,7 +130,7 @@ impl Platform {
         })
     }
 
-    /// Does it over and over in so many tasks; how long each took.
+    /// Repeats the work in concurrent tasks. Returns the time of each repetition.
     pub async fn work(
         &self,
         work: Work,

@@ -1,18 +1,18 @@
-//! What a host is told to measure, and where.
+//! The task of a host: what to measure, and where.
 
 use serde::{Deserialize, Serialize};
 use vault_core::{AppId, VaultId};
 
-/// What is measured.
+/// The work that is measured.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub enum Work {
     /// First releases of a call.
     Release,
-    /// Secrets are stored.
+    /// Puts of secrets.
     Put,
 }
 
-/// What a host is told.
+/// The task that a host gets on stdin.
 #[derive(Serialize, Deserialize)]
 pub struct Task {
     pub url: String,
@@ -23,7 +23,8 @@ pub struct Task {
     pub at_once: usize,
 }
 
-/// Where in a database it is measured: an app and its vault. Whoever gets it, as a host does, needs the KEK too.
+/// The place of a measurement in a database: an app and its vault. A host that gets it needs the
+/// KEK too.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Place {
     pub app: AppId,

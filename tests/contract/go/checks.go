@@ -1,4 +1,4 @@
-// What one check of the scenario needs: a name, what it expects, and a line that says how it went.
+// The parts of a check of the scenario: its name, its expectations, and a line with its result.
 
 package main
 
@@ -15,7 +15,7 @@ type Check struct {
 	Run  func(*Scenario)
 }
 
-// RunAll runs every check in order, and says of each how it went; whether all did well.
+// RunAll runs every check in order, prints each result, and returns whether all passed.
 func RunAll(checks []Check, scenario *Scenario) bool {
 	well := true
 	for _, check := range checks {
@@ -39,7 +39,7 @@ func failure(check Check, scenario *Scenario) (why string) {
 	return ""
 }
 
-// Done is the result of a request that must succeed.
+// Done returns the result of a request that must succeed.
 func Done[T any](result T, err error) T {
 	DoneWithout(err)
 	return result
@@ -52,21 +52,21 @@ func DoneWithout(err error) {
 	}
 }
 
-// Expect compares a value with the one that is wanted.
+// Expect compares a value with the wanted one.
 func Expect[T any](found, wanted T) {
 	if !reflect.DeepEqual(found, wanted) {
 		panic(fmt.Sprintf("wanted %+v, found %+v", wanted, found))
 	}
 }
 
-// ExpectTrue names what does not hold.
+// ExpectTrue fails with the name of a condition that does not hold.
 func ExpectTrue(holds bool, what any) {
 	if !holds {
 		panic(what)
 	}
 }
 
-// ExpectRefusal wants the request refused like that, with a sentence beside the code.
+// ExpectRefusal requires this refusal, with a sentence beside the code.
 func ExpectRefusal(status int, code string, err error) *ApiError {
 	var refusal *ApiError
 	if !errors.As(err, &refusal) {
@@ -79,7 +79,7 @@ func ExpectRefusal(status int, code string, err error) *ApiError {
 	return refusal
 }
 
-// ExpectRefused is ExpectRefusal for what was sent as it is.
+// ExpectRefused is ExpectRefusal for a request that was sent unchanged.
 func ExpectRefused(status int, code string, response Response, err error) *ApiError {
 	DoneWithout(err)
 	return ExpectRefusal(status, code, response.Refusal())

@@ -1,6 +1,6 @@
-// A client of the public contract, as an SDK in Go is written: net/http, structs, one error type.
+// A client of the public contract, written like an SDK in Go: net/http, structs, one error type.
 //
-// It sends what it is told to and reads what it gets; it tries nothing twice and checks nothing that the host checks.
+// It sends requests and reads answers. It retries nothing and checks nothing that the host checks.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ApiError is what the host refused. Details is every top-level field but code and message.
+// ApiError is a refusal of the host. Details is every top-level field but code and message.
 type ApiError struct {
 	Status  int
 	Code    string
@@ -26,7 +26,7 @@ func (e *ApiError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message)
 }
 
-// Response is an answer as it came.
+// Response is an unchanged answer.
 type Response struct {
 	Status  int
 	Headers http.Header
@@ -61,13 +61,13 @@ type Vault struct {
 	UpdatedAt Time           `json:"updated_at"`
 }
 
-// NewVault is a vault to create; what is zero is left out.
+// NewVault is a vault to create. Zero values are left out.
 type NewVault struct {
 	Name     string         `json:"name"`
 	Metadata map[string]any `json:"metadata,omitempty"`
 }
 
-// VaultChanges is what to change of a vault; what is nil stays.
+// VaultChanges is the changes to a vault. Nil fields stay as they are.
 type VaultChanges struct {
 	Metadata map[string]any `json:"metadata,omitempty"`
 }
@@ -82,7 +82,7 @@ type Secret struct {
 	UpdatedAt Time   `json:"updated_at"`
 }
 
-// AuditEntry is one thing that happened.
+// AuditEntry is one entry of the audit.
 type AuditEntry struct {
 	ID             UUID           `json:"id"`
 	AppID          *UUID          `json:"app_id"`
@@ -97,7 +97,7 @@ type AuditEntry struct {
 	CreatedAt      Time           `json:"created_at"`
 }
 
-// AuditPage is a part of the audit, newest entry first.
+// AuditPage is a page of the audit, newest entry first.
 type AuditPage struct {
 	Entries []AuditEntry `json:"entries"`
 	Total   int          `json:"total"`
@@ -105,7 +105,7 @@ type AuditPage struct {
 	Offset  int          `json:"offset"`
 }
 
-// Tool is what an app's agents can call.
+// Tool is a tool that an app's agents can call.
 type Tool struct {
 	Name       string `json:"name"`
 	Operations []struct {
@@ -119,14 +119,14 @@ type Tool struct {
 	} `json:"credentials"`
 }
 
-// Program is what an agent runs; what is zero is left out.
+// Program is a program of an agent. Zero values are left out.
 type Program struct {
 	Code      string `json:"code"`
 	Input     any    `json:"input,omitempty"`
 	TimeoutMs int    `json:"timeout_ms,omitempty"`
 }
 
-// Execution is what a program came to.
+// Execution is the outcome of a program.
 type Execution struct {
 	OK     bool            `json:"ok"`
 	Result json.RawMessage `json:"result"`
@@ -145,10 +145,10 @@ type Execution struct {
 	DurationMs int `json:"duration_ms"`
 }
 
-// UUID is the text of one, in lower case with dashes.
+// UUID is the text of a UUID, in lower case with dashes.
 type UUID string
 
-// UnmarshalJSON refuses what is no UUID.
+// UnmarshalJSON refuses anything else.
 func (u *UUID) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
@@ -167,10 +167,10 @@ func (u *UUID) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Time is a moment that was written in UTC with a Z.
+// Time is a moment, written in UTC with a Z.
 type Time struct{ time.Time }
 
-// UnmarshalJSON refuses every other way to write a time.
+// UnmarshalJSON refuses every other form of a time.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
@@ -184,7 +184,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Client is one app's API key at one host. Responses has everything that came back.
+// Client is one app's API key at one host. Responses holds all answers.
 type Client struct {
 	BaseURL   string
 	Header    string
@@ -193,30 +193,30 @@ type Client struct {
 	http      http.Client
 }
 
-// NewClient sends this header with every request; an empty one is left out.
+// NewClient makes a client that sends this header with every request. An empty one is left out.
 func NewClient(baseURL, header, value string) *Client {
 	return &Client{BaseURL: baseURL, Header: header, Value: value, Responses: &[]Response{},
 		http: http.Client{Timeout: 2 * time.Minute}}
 }
 
-// Last is the newest response.
+// Last returns the newest response.
 func (c *Client) Last() Response {
 	return (*c.Responses)[len(*c.Responses)-1]
 }
 
-// App describes the app. The family is app or project: two names of one thing.
+// App describes the app. The family, app or project, is one of two names for the same thing.
 func (c *Client) App(family string) (app App, err error) {
 	return app, c.Call("GET", "/api/sdk/"+family, nil, "", &app)
 }
 
-// DesignatedVault is the vault that the app designates, nil without one.
+// DesignatedVault returns the vault that the app designates, or nil.
 func (c *Client) DesignatedVault(family string) (*UUID, error) {
 	var designation Designation
 	err := c.Call("GET", "/api/sdk/"+family+"/vault", nil, "", &designation)
 	return designation.VaultID, err
 }
 
-// DesignateVault designates a vault, or none for nil.
+// DesignateVault designates a vault; nil clears the designation.
 func (c *Client) DesignateVault(family string, vault *UUID) (*UUID, error) {
 	var designation Designation
 	err := c.Call("PUT", "/api/sdk/"+family+"/vault", Designation{vault}, "", &designation)
@@ -242,7 +242,7 @@ func (c *Client) Vault(id UUID) (vault Vault, err error) {
 	return vault, c.Call("GET", vaultPath(id), nil, "", &vault)
 }
 
-// UpdateVault changes a vault, with ifMatch only as it was.
+// UpdateVault changes a vault; with ifMatch, only if it is unchanged.
 func (c *Client) UpdateVault(id UUID, changes VaultChanges, ifMatch string) (vault Vault, err error) {
 	return vault, c.Call("PATCH", vaultPath(id), changes, ifMatch, &vault)
 }
@@ -261,13 +261,13 @@ func (c *Client) Secrets(vault UUID) ([]Secret, error) {
 	return list.Secrets, err
 }
 
-// PutSecret stores a secret, with ifMatch only over what was there.
+// PutSecret stores a secret; with ifMatch, only over the named state.
 func (c *Client) PutSecret(vault UUID, name, value, ifMatch string) (secret Secret, err error) {
 	body := map[string]string{"value": value}
 	return secret, c.Call("PUT", secretPath(vault, name), body, ifMatch, &secret)
 }
 
-// DeleteSecret deletes a secret, there or not.
+// DeleteSecret deletes a secret, which may be missing.
 func (c *Client) DeleteSecret(vault UUID, name string) error {
 	return c.Call("DELETE", secretPath(vault, name), nil, "", nil)
 }
@@ -286,12 +286,12 @@ func (c *Client) Execute(program Program) (execution Execution, err error) {
 	return execution, c.Call("POST", "/api/sdk/sandbox/execute", program, "", &execution)
 }
 
-// AuditLog lists what happened.
+// AuditLog returns a page of the audit.
 func (c *Client) AuditLog(query url.Values) (page AuditPage, err error) {
 	return page, c.Call("GET", "/api/sdk/audit-log?"+query.Encode(), nil, "", &page)
 }
 
-// ExportAuditLog gives the file.
+// ExportAuditLog returns the exported file.
 func (c *Client) ExportAuditLog(query url.Values) ([]byte, error) {
 	response, err := c.Send("GET", "/api/sdk/audit-log/export?"+query.Encode(), nil, nil)
 	if err != nil {
@@ -300,7 +300,7 @@ func (c *Client) ExportAuditLog(query url.Values) ([]byte, error) {
 	return response.Body, response.Refusal()
 }
 
-// Call sends JSON, and reads the JSON of a success into result unless that is nil.
+// Call sends JSON. It reads the JSON of a success into result, unless that is nil.
 func (c *Client) Call(method, path string, body any, ifMatch string, result any) error {
 	headers := map[string]string{}
 	var data []byte
@@ -324,7 +324,7 @@ func (c *Client) Call(method, path string, body any, ifMatch string, result any)
 	return json.Unmarshal(response.Body, result)
 }
 
-// Send sends a request and gives what came back, a refusal included.
+// Send sends a request and returns the answer, even a refusal.
 func (c *Client) Send(method, path string, data []byte, headers map[string]string) (Response, error) {
 	request, err := http.NewRequest(method, c.BaseURL+path, bytes.NewReader(data))
 	if err != nil {
@@ -347,7 +347,7 @@ func (c *Client) Send(method, path string, data []byte, headers map[string]strin
 	return response, err
 }
 
-// Refusal is nil for a success.
+// Refusal returns the error of an answer, or nil for a success.
 func (r Response) Refusal() error {
 	if r.Status < 400 {
 		return nil

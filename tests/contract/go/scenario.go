@@ -1,4 +1,4 @@
-// The whole contract, once through, by a client of its own. See ../README.md.
+// The whole contract, once through, with an independent client. See ../README.md.
 
 package main
 
@@ -19,7 +19,7 @@ const value = "go-canary-6c0d37e1f5284ba9"
 
 const auditFields = "id app_id actor_user_id actor_api_key_id action subject_type subject_id agent_version_id session_id metadata created_at"
 
-// Scenario is what one check leaves to the next.
+// Scenario is the state that checks pass on to the next one.
 type Scenario struct {
 	URL          string
 	Key          string
@@ -46,7 +46,7 @@ func main() {
 }
 
 var checks = []Check{
-	// The app, before there is anything in it.
+	// The app, while it is empty.
 	{"app-is-described", func(s *Scenario) {
 		app := Done(s.Client.App("app"))
 		Expect(app.ID[14], '7')
@@ -368,7 +368,7 @@ var checks = []Check{
 		}
 	}},
 
-	// Who may ask.
+	// Authentication.
 	{"bearer-is-accepted", func(s *Scenario) {
 		app := Done(s.as("Authorization", "Bearer "+s.Key).App("app"))
 		Expect(app, Done(s.Client.App("app")))
@@ -410,7 +410,7 @@ var checks = []Check{
 		Expect(Done(s.Client.Secrets(s.Main.ID)), secrets)
 	}},
 
-	// What cannot be read.
+	// Unreadable requests.
 	{"long-body-is-refused", func(s *Scenario) {
 		_, err := s.Client.CreateVault(NewVault{Name: strings.Repeat("x", 1024*1024)})
 		ExpectRefusal(413, "body_too_large", err)
@@ -462,7 +462,8 @@ var checks = []Check{
 	}},
 }
 
-// Whether the app has the credential of the search tool, as the list of tools says it.
+// credentialIsPresent returns whether the app has the search tool's credential, by the list of
+// tools.
 func (s *Scenario) credentialIsPresent() bool {
 	for _, tool := range Done(s.Client.Tools()) {
 		if tool.Name == "brave-search" {
@@ -476,7 +477,7 @@ func (s *Scenario) credentialIsPresent() bool {
 	panic("there is no search tool")
 }
 
-// A client with another credential, whose responses are counted with the scenario's.
+// as returns a client with another credential. Its responses count as the scenario's.
 func (s *Scenario) as(header, value string) *Client {
 	client := NewClient(s.URL, header, value)
 	client.Responses = s.Client.Responses
@@ -507,7 +508,7 @@ func expectOneCall(run Execution, ok bool) {
 	Expect([]any{call.Tool, call.Operation, call.OK}, []any{"brave-search", "search", ok})
 }
 
-// ExpectJSON compares texts by what they mean.
+// ExpectJSON compares two texts as JSON.
 func ExpectJSON(found []byte, wanted string) {
 	var a, b any
 	DoneWithout(json.Unmarshal(found, &a))

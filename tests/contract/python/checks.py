@@ -1,4 +1,4 @@
-"""What one check of the scenario needs: a name, what it expects, and a line that says how it went."""
+"""The parts of a check of the scenario: its name, its expectations, and a line with its result."""
 
 from typing import Any, Callable
 
@@ -14,7 +14,7 @@ def check(run: Callable) -> Callable:
 
 
 def run_all(scenario: Any) -> bool:
-    """Runs every check in order, and says of each how it went; whether all did well."""
+    """Runs every check in order, prints each result, and returns whether all passed."""
     well = True
     for name, run in CHECKS:
         try:
@@ -38,7 +38,7 @@ def expect_true(holds: bool, what: str) -> None:
 
 
 def expect_refusal(status: int, code: str, request: Callable) -> ApiError:
-    """The request is refused like that, with a sentence beside the code."""
+    """Requires this refusal, with a sentence beside the code."""
     try:
         answer = request()
         if isinstance(answer, Response):

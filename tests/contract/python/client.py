@@ -1,6 +1,6 @@
-"""A client of the public contract, as an SDK in Python is written: urllib, dataclasses, one exception.
+"""A client of the public contract, written like an SDK: urllib, dataclasses, one exception.
 
-It sends what it is told to and reads what it gets; it tries nothing twice and checks nothing that the host checks.
+It sends requests and reads answers. It retries nothing and checks nothing that the host checks.
 """
 
 import json
@@ -16,7 +16,7 @@ TIMEOUT_SECS = 120
 
 
 class ApiError(Exception):
-    """What the host refused. `details` is every top-level field but `code` and `message`."""
+    """A refusal of the host. `details` is every top-level field but `code` and `message`."""
 
     def __init__(self, status: int, body: dict[str, Any]):
         self.status = status
@@ -28,7 +28,7 @@ class ApiError(Exception):
 
 @dataclass
 class Response:
-    """An answer as it came."""
+    """An unchanged answer."""
 
     status: int
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class Response:
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 in UTC with a Z and nothing else."""
+    """A time in RFC 3339, in UTC with a Z; no other form."""
     if not text.endswith("Z"):
         raise ValueError(f"a time without Z: {text}")
     whole, _, fraction = text[:-1].partition(".")
@@ -49,7 +49,7 @@ def optional(parse):
 
 
 def exactly(kind):
-    """A value of this JSON type, which is a check and no conversion."""
+    """Checks that a value has this JSON type. Nothing is converted."""
 
     def parse(value):
         if type(value) is not kind:
@@ -68,7 +68,7 @@ def parsed(parse):
 
 
 class Model:
-    """A JSON object with these fields; it may have others, which are left out."""
+    """A JSON object with these fields. Other fields are ignored."""
 
     @classmethod
     def parse(cls, value: dict[str, Any]):
@@ -185,7 +185,7 @@ class Execution(Model):
 
 
 class Client:
-    """One app's API key at one host. `responses` has everything that came back."""
+    """One app's API key at one host. `responses` holds all answers."""
 
     def __init__(self, base_url: str, headers: dict[str, str]):
         self.base_url = base_url
@@ -196,7 +196,7 @@ class Client:
     def last(self) -> Response:
         return self.responses[-1]
 
-    # The app. `family` is app or project: two names of one thing.
+    # The app. `family`, app or project, is one of two names for the same thing.
 
     def app(self, family: str = "app") -> App:
         return App.parse(self.call("GET", f"/api/sdk/{family}"))
@@ -258,7 +258,7 @@ class Client:
     # The wire.
 
     def call(self, method: str, path: str, body: Any = None, if_match: Optional[str] = None) -> Any:
-        """Sends JSON, and gives the JSON of a success, None for one without a body."""
+        """Sends JSON and returns the JSON of a success; None for one without a body."""
         headers = {} if if_match is None else {"If-Match": if_match}
         data = None
         if body is not None:
@@ -269,7 +269,7 @@ class Client:
         return None if response.status == 204 else json.loads(response.body)
 
     def send(self, method: str, path: str, data: Optional[bytes] = None, headers: dict[str, str] = {}) -> Response:
-        """Sends a request and gives what came back, a refusal included."""
+        """Sends a request and returns the answer, even a refusal."""
         request = urllib.request.Request(
             self.base_url + path, data=data, method=method, headers={**self.headers, **headers}
         )

@@ -1,4 +1,4 @@
-"""The whole contract, once through, by a client of its own. See ../README.md."""
+"""The whole contract, once through, with an independent client. See ../README.md."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ AUDIT_FIELDS = (
 
 
 class Scenario:
-    """What one check leaves to the next."""
+    """The state that checks pass on to the next one."""
 
     def __init__(self, environment):
         url = environment["TAVORA_URL"]
@@ -32,7 +32,7 @@ class Scenario:
         self.put_request_id = None
 
 
-# The app, before there is anything in it.
+# The app, while it is empty.
 
 
 @check
@@ -384,7 +384,7 @@ def audit_is_exported_as_csv(s):
     expect([row[0] for row in rows[1:]], [str(entry.id) for entry in puts])
 
 
-# Who may ask.
+# Authentication.
 
 
 @check
@@ -428,7 +428,7 @@ def another_apps_vault_is_not_found(s):
     expect((s.client.vault(s.main.id), s.client.secrets(s.main.id)), before)
 
 
-# What cannot be read.
+# Unreadable requests.
 
 
 @check
@@ -490,7 +490,7 @@ def every_response_has_its_request_id(s):
 
 
 def credential_is_present(s):
-    """Whether the app has the credential of the search tool, as the list of tools says it."""
+    """Whether the app has the search tool's credential, by the list of tools."""
     [search] = [tool for tool in s.client.tools() if tool.name == "brave-search"]
     expect([operation.name for operation in search.operations], ["search"])
     expect(search.operations[0].input_schema["type"], "object")
@@ -500,7 +500,7 @@ def credential_is_present(s):
 
 
 def remember(s, headers):
-    """A client with other credentials, whose responses are counted with the scenario's."""
+    """A client with other credentials. Its responses count as the scenario's."""
     client = Client(s.url, headers)
     client.responses = s.client.responses
     return client

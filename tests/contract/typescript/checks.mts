@@ -1,4 +1,4 @@
-// What one check of the scenario needs: a name, what it expects, and a line that says how it went.
+// The parts of a check of the scenario: its name, its expectations, and a line with its result.
 
 import { isDeepStrictEqual, inspect } from 'node:util';
 import { ApiError } from './client.mjs';
@@ -6,7 +6,7 @@ import { ApiError } from './client.mjs';
 /** A step of the scenario. It throws when something differs. */
 type Check<S> = (scenario: S) => Promise<void>;
 
-/** Runs every check in order, and says of each how it went; whether all did well. */
+/** Runs every check in order, prints each result, and returns whether all passed. */
 export async function runAll<S>(checks: Record<string, Check<S>>, scenario: S): Promise<boolean> {
   let well = true;
   for (const [name, run] of Object.entries(checks)) {
@@ -29,7 +29,7 @@ export function expectTrue(holds: boolean, what: unknown): void {
   if (!holds) throw new Error(typeof what === 'string' ? what : inspect(what));
 }
 
-/** The request is refused like that, with a sentence beside the code. */
+/** Requires this refusal, with a sentence beside the code. */
 export async function expectRefusal(status: number, code: string, request: Promise<unknown>): Promise<ApiError> {
   const refusal = await request.then(
     () => null,

@@ -1,13 +1,14 @@
-// A client of the public contract, as an SDK in TypeScript is written: fetch, interfaces, one error class.
+// A client of the public contract, written like an SDK in TypeScript: fetch, interfaces, one error
+// class.
 //
-// It sends what it is told to and reads what it gets; it tries nothing twice and checks nothing that the host checks.
+// It sends requests and reads answers. It retries nothing and checks nothing that the host checks.
 
 const timeoutMs = 120_000;
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [key: string]: Json };
 
-/** What the host refused. `details` is every top-level field but `code` and `message`. */
+/** A refusal of the host. `details` is every top-level field but `code` and `message`. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -24,14 +25,14 @@ export class ApiError extends Error {
   }
 }
 
-/** An answer as it came. */
+/** An unchanged answer. */
 export interface Response {
   status: number;
   headers: Headers;
   body: string;
 }
 
-// Readers of JSON: each gives what it stands for or throws.
+// Readers of JSON. Each returns the value that it is named after, or throws.
 
 type Read<T> = (value: Json | undefined) => T;
 
@@ -48,7 +49,7 @@ const object: Read<JsonObject> = (value) =>
 const uuid: Read<string> = (value) =>
   /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(string(value)) ? string(value) : wrong(value, 'UUID');
 
-/** RFC 3339 in UTC with a Z and nothing else. The text stays: a Date has no microseconds. */
+/** A time in RFC 3339, in UTC with a Z. It stays text, because a Date has no microseconds. */
 const time: Read<string> = (value) =>
   /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(string(value)) && !Number.isNaN(Date.parse(string(value)))
     ? string(value)
@@ -63,7 +64,7 @@ const list =
   (value) =>
     Array.isArray(value) ? value.map(read) : wrong(value, 'array');
 
-/** A JSON object with these fields; it may have others, which are left out. */
+/** A JSON object with these fields. Other fields are ignored. */
 const model =
   <T,>(fields: { [K in keyof T]: Read<T[K]> }): Read<T> =>
   (value) => {
@@ -144,12 +145,12 @@ const readExecution = model({
   duration_ms: integer,
 });
 
-/** Two names of one thing. */
+/** Two names for the same thing. */
 type Family = 'app' | 'project';
 
 type Query = Record<string, string | number>;
 
-/** One app's API key at one host. `responses` has everything that came back. */
+/** One app's API key at one host. `responses` holds all answers. */
 export class Client {
   constructor(
     readonly baseUrl: string,
@@ -235,7 +236,7 @@ export class Client {
 
   // The wire.
 
-  /** Sends JSON, and gives the JSON of a success, null for one without a body. */
+  /** Sends JSON and returns the JSON of a success; null for one without a body. */
   async call(method: string, path: string, body?: JsonObject, ifMatch?: string): Promise<Json> {
     const headers: Record<string, string> = {};
     if (ifMatch !== undefined) headers['If-Match'] = ifMatch;
@@ -245,7 +246,7 @@ export class Client {
     return response.status === 204 ? null : JSON.parse(response.body);
   }
 
-  /** Sends a request and gives what came back, a refusal included. */
+  /** Sends a request and returns the answer, even a refusal. */
   async send(method: string, path: string, body?: string, headers: Record<string, string> = {}): Promise<Response> {
     const answer = await fetch(this.baseUrl + path, {
       method,

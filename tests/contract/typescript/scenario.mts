@@ -1,4 +1,4 @@
-// The whole contract, once through, by a client of its own. See ../README.md.
+// The whole contract, once through, with an independent client. See ../README.md.
 
 import { env, exit } from 'node:process';
 import { expect, expectRefusal, expectTrue, runAll } from './checks.mjs';
@@ -9,7 +9,7 @@ const value = 'typescript-canary-e15b7f0d92a846c3';
 const auditFields =
   'id,app_id,actor_user_id,actor_api_key_id,action,subject_type,subject_id,agent_version_id,session_id,metadata,created_at';
 
-/** What one check leaves to the next. */
+/** The state that checks pass on to the next one. */
 class Scenario {
   readonly url = env.TAVORA_URL!;
   readonly key = env.TAVORA_API_KEY!;
@@ -20,7 +20,7 @@ class Scenario {
   second!: Vault;
   putRequestId: string | null = null;
 
-  /** A client with other credentials, whose responses are counted with the scenario's. */
+  /** A client with other credentials. Its responses count as the scenario's. */
   as(headers: Record<string, string>): Client {
     return new Client(this.url, headers, this.client.responses);
   }
@@ -31,7 +31,7 @@ class Scenario {
     return secret;
   }
 
-  /** Whether the app has the credential of the search tool, as the list of tools says it. */
+  /** Whether the app has the search tool's credential, by the list of tools. */
   async credentialIsPresent(): Promise<boolean> {
     const search = (await this.client.tools()).find((tool) => tool.name === 'brave-search')!;
     expect([search.operations.length, search.credentials.length], [1, 1]);
@@ -419,7 +419,7 @@ function callsOf(run: Execution): unknown[] {
   return run.calls.map((call) => [call.tool, call.operation, call.ok]);
 }
 
-/** Creates a vault by a body as it is. */
+/** Creates a vault with an unchanged body. */
 async function create(s: Scenario, body: string, type: string): Promise<void> {
   throwRefusal(await s.client.send('POST', '/api/sdk/secret-vaults', body, { 'Content-Type': type }));
 }

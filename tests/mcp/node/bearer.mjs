@@ -1,4 +1,4 @@
-// An MCP server that wants a credential: `Authorization: Bearer $TOKEN`, or the header
+// An MCP server that requires a credential: `Authorization: Bearer $TOKEN`, or the header
 // `x-key: $TOKEN`. It answers without a session, as JSON.
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';

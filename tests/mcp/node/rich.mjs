@@ -1,5 +1,6 @@
-// An MCP server with everything that a list and a result may hold, on the TypeScript SDK 1 or 2. The arguments say which,
-// and how it speaks: stream (with sessions), json (without, as JSON) or, on 2, modern (both eras, without sessions).
+// An MCP server with everything that a list and a result may hold, on the TypeScript SDK 1 or 2.
+// The arguments choose the SDK and the transport: stream (with sessions), json (without, as JSON)
+// or, on 2, modern (both eras, without sessions).
 import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
 

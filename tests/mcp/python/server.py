@@ -1,11 +1,12 @@
-# An MCP server of Python's libraries: the official one, 1.x and 2.x, and fastmcp. The arguments say which of them, and
-# how it speaks: stdio, sse, stream (with sessions), json (without). With TOKEN set it wants that bearer token.
+# An MCP server on Python's libraries: the official one, 1.x and 2.x, and fastmcp. The arguments
+# choose the library and the transport: stdio, sse, stream (with sessions), json (without). With
+# TOKEN set it requires that bearer token.
 import os
 import sys
 
 library, way = sys.argv[1:]
 is_json = way == "json"
-# What fastmcp reads where its own functions do not take it.
+# fastmcp reads these variables where its functions have no argument for it.
 os.environ["FASTMCP_JSON_RESPONSE"] = os.environ["FASTMCP_STATELESS_HTTP"] = str(is_json).lower()
 where = {"host": "127.0.0.1", "port": int(os.environ.get("PORT", "0"))}
 how = {"json_response": is_json, "stateless_http": is_json}

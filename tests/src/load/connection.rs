@@ -1,7 +1,7 @@
-//! One HTTP/1.1 connection that is kept, and the time of every request on it.
+//! One kept HTTP/1.1 connection, and the time of every request on it.
 //!
-//! It never connects again: a connection that ends under load is a finding. What an answer should be is its user's
-//! business.
+//! It never reconnects: a connection that ends under load is a finding. The caller decides what an
+//! answer should be.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long one answer may take before the run gives up.
+/// The longest time for one answer before the run gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A method and a path's template, as the OpenAPI document has them.
+/// A method and a path's template, as in the OpenAPI document.
 pub type Endpoint = (Method, &'static str);
 
-/// How long each request to each endpoint took.
+/// The times of all requests, by endpoint.
 #[derive(Default)]
 pub struct Laps(BTreeMap<(String, &'static str), Vec<Duration>>);
 
@@ -36,7 +36,7 @@ pub struct Call {
     body: Bytes,
 }
 
-/// What was answered, its body whole.
+/// An answer with its whole body.
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -59,7 +59,7 @@ impl Connection {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (requests, connection) = handshake(TokioIo::new(stream)).await?;
-        // How it ends is told by the request that it ends under.
+        // The end of the connection shows in the request that it interrupts.
         tokio::spawn(connection);
         Ok(Self {
             requests,
@@ -68,12 +68,12 @@ impl Connection {
         })
     }
 
-    /// Sends a request and takes its answer, which must have this status.
+    /// Sends a request and reads its answer, which must have this status.
     pub async fn expect(&mut self, status: u16, call: Call) -> Result<Answer> {
         self.expect_any(&[status], call).await
     }
 
-    /// The same with one of several.
+    /// Sends a request and reads its answer, which must have one of these statuses.
     pub async fn expect_any(&mut self, statuses: &[u16], call: Call) -> Result<Answer> {
         let what = || format!("{} {}", call.endpoint.0, call.target);
         let answer = timeout(PATIENCE, self.send(&call))
@@ -96,7 +96,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// The times since the last time this was called.
+    /// The times since the last call of this.
     pub fn take_laps(&mut self) -> Laps {
         std::mem::take(&mut self.laps)
     }
@@ -121,7 +121,7 @@ impl Connection {
 }
 
 impl Call {
-    /// A request to `template`, whose places in braces are filled in their order.
+    /// A request to `template`, whose parameters in braces are filled in their order.
     pub fn new(method: Method, template: &'static str, places: &[&str]) -> Self {
         let mut target = String::new();
         let mut places = places.iter();
@@ -143,21 +143,21 @@ impl Call {
         }
     }
 
-    /// With a query.
+    /// Adds a query.
     pub fn query(mut self, query: &str) -> Self {
         self.target.push('?');
         self.target.push_str(query);
         self
     }
 
-    /// As the app of this API key.
+    /// Sends the request as the app of this API key.
     pub fn api_key(mut self, key: &str) -> Self {
         let key = key.parse().expect("an API key is plain");
         self.headers.insert("x-api-key", key);
         self
     }
 
-    /// As the operator.
+    /// Sends the request as the operator.
     pub fn admin(mut self, token: &str) -> Self {
         let bearer = format!("Bearer {token}");
         let bearer = bearer.parse().expect("an admin token is plain");
@@ -165,26 +165,27 @@ impl Call {
         self
     }
 
-    /// Only if what is there has this tag.
+    /// Sends the request on the condition that the current state has this tag.
     pub fn if_match(mut self, etag: &str) -> Self {
         let etag = etag.parse().expect("it came as a header");
         self.headers.insert(IF_MATCH, etag);
         self
     }
 
-    /// With a JSON body.
+    /// Adds a JSON body.
     pub fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())
     }
 
-    /// As the browser that holds this cookie.
+    /// Sends the request as the browser that holds this cookie.
     pub fn cookie(mut self, cookie: &str) -> Self {
         let cookie = cookie.parse().expect("it came as a header");
         self.headers.insert(COOKIE, cookie);
         self
     }
 
-    /// With the fields of a form, sent as by a page of the same host. The values are plain.
+    /// Adds the fields of a form, as a page of the same host sends them. The values need no
+    /// encoding.
     pub fn form(mut self, fields: &[(&str, String)]) -> Self {
         let same_origin = "same-origin".parse().expect("valid");
         self.headers.insert("sec-fetch-site", same_origin);
@@ -207,7 +208,7 @@ impl Answer {
         serde_json::from_slice(&self.body).context("the body is not JSON")
     }
 
-    /// The tag of what was answered.
+    /// The entity tag of the answer.
     pub fn etag(&self) -> Result<String> {
         let tag = self.headers.get("etag").context("there is no ETag")?;
         Ok(tag.to_str()?.to_owned())
@@ -215,25 +216,25 @@ impl Answer {
 }
 
 impl Laps {
-    /// Adds those of another connection.
+    /// Adds the times of another connection.
     pub fn merge(&mut self, others: Self) {
         for (endpoint, laps) in others.0 {
             self.0.entry(endpoint).or_default().extend(laps);
         }
     }
 
-    /// How many there are.
+    /// The number of requests.
     pub fn count(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// Whether there is one of this method and template.
+    /// Whether there is a request with this method and template.
     pub fn has(&self, method: &str, template: &str) -> bool {
         let mut known = self.0.keys();
         known.any(|(known, path)| known.eq_ignore_ascii_case(method) && *path == template)
     }
 
-    /// The endpoints by name, each with its laps in ascending order.
+    /// The endpoints by name, each with its times in ascending order.
     pub fn sorted(self) -> Vec<(String, Vec<Duration>)> {
         let sorted = |(endpoint, mut laps): ((String, &str), Vec<Duration>)| {
             laps.sort_unstable();

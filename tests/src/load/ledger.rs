@@ -1,6 +1,7 @@
-//! What one app must look like: everything that the host acknowledged to it, kept outside of the host.
+//! The expected state of one app: everything that the host acknowledged, kept outside the host.
 //!
-//! It sends nothing. Each answer about the app is held against it, while the load runs and again at the end.
+//! The ledger sends nothing. Each answer about the app is compared with it, during the load and
+//! again at the end.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +9,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use vault_core::audit::action;
 
-/// An app as it was acknowledged.
+/// An app in its acknowledged state.
 pub struct Ledger {
     /// Its id.
     pub app_id: String,
-    /// Its API keys, oldest first. The last one is in use.
+    /// The API keys, oldest first. The last one is in use.
     pub api_keys: Vec<ApiKey>,
-    /// Its vaults, oldest first.
+    /// The vaults, oldest first.
     pub vaults: Vec<Vault>,
-    /// The id of the vault that it designates.
+    /// The id of the designated vault.
     pub designated: Option<String>,
     entries: BTreeMap<&'static str, u64>,
 }
@@ -46,16 +47,16 @@ pub struct Vault {
 /// A secret.
 #[derive(Clone)]
 pub struct Secret {
-    /// The value that was stored last.
+    /// The last stored value.
     pub value: String,
-    /// How often it was.
+    /// The number of times that it was stored.
     pub version: u64,
-    /// The tag of that version.
+    /// The tag of the last version.
     pub etag: String,
 }
 
 impl Ledger {
-    /// Of an app that was created now.
+    /// The ledger of a new app.
     pub fn new(app_id: String) -> Self {
         let mut ledger = Self {
             app_id,
@@ -68,12 +69,12 @@ impl Ledger {
         ledger
     }
 
-    /// A change, or a release, that was acknowledged: one entry of the audit.
+    /// Notes an acknowledged change or release, which makes one entry in the audit.
     pub fn acknowledge(&mut self, action: &'static str) {
         *self.entries.entry(action).or_default() += 1;
     }
 
-    /// How many entries the audit must have for each action.
+    /// The number of entries that the audit must have for each action.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         action::ALL.iter().map(|action| {
             let entries = self.entries.get(action).copied();
@@ -81,7 +82,7 @@ impl Ledger {
         })
     }
 
-    /// How many entries the audit must have.
+    /// The number of entries that the audit must have.
     pub fn entries_total(&self) -> u64 {
         self.entries.values().sum()
     }
@@ -98,13 +99,13 @@ impl Ledger {
         vault.secrets.get(name)
     }
 
-    /// The answer to a request for the app.
+    /// Checks the answer to a request for the app.
     pub fn check_app(&self, app: &Value) -> Result<()> {
         same("the app's id", &app["id"], &json!(self.app_id))?;
         same("the app's vault", &app["vault_id"], &json!(self.designated))
     }
 
-    /// The answer to a request for its vaults.
+    /// Checks the answer to a request for its vaults.
     pub fn check_vaults(&self, answer: &Value) -> Result<()> {
         let shown = list(answer, "secret_vaults")?;
         let ids = shown.iter().map(|vault| vault["id"].clone());
@@ -114,7 +115,7 @@ impl Ledger {
         both.try_for_each(|(shown, vault)| vault.check(shown))
     }
 
-    /// The answer to a request for its API keys.
+    /// Checks the answer to a request for its API keys.
     pub fn check_api_keys(&self, answer: &Value) -> Result<()> {
         let shown = list(answer, "api_keys")?.iter();
         let shown = shown.map(|key| json!([key["id"], key["revoked_at"].is_string()]));
@@ -125,7 +126,7 @@ impl Ledger {
 }
 
 impl Vault {
-    /// The answer to a request for it.
+    /// Checks the answer to a request for this vault.
     pub fn check(&self, shown: &Value) -> Result<()> {
         let of = |field: &str| format!("{field} of the vault {}", self.id);
         same(&of("id"), &shown["id"], &json!(self.id))?;
@@ -133,7 +134,7 @@ impl Vault {
         same(&of("metadata"), &shown["metadata"], &self.metadata)
     }
 
-    /// The answer to a request for its secrets.
+    /// Checks the answer to a request for its secrets.
     pub fn check_secrets(&self, answer: &Value) -> Result<()> {
         let shown = list(answer, "secrets")?.iter();
         let shown = shown.map(|secret| json!([secret["name"], secret["version"]]));
@@ -147,7 +148,7 @@ impl Vault {
     }
 }
 
-/// Whether the host says what was acknowledged.
+/// Checks that the host shows what was acknowledged.
 pub fn same(what: &str, shown: &Value, acknowledged: &Value) -> Result<()> {
     ensure!(
         shown == acknowledged,

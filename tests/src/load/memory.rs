@@ -1,6 +1,6 @@
-//! The resident memory of a process, sampled while something goes on.
+//! The resident memory of a process, sampled while something runs.
 //!
-//! What is too much is its user's business.
+//! The caller decides how much is too much.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What the process has in memory now, in bytes (`VmRSS`).
+/// The resident memory of the process in bytes (`VmRSS`).
 pub fn resident_bytes(process_id: u32) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
     resident_line(&status).ok_or_else(|| io::Error::other("the kernel shows no VmRSS"))
@@ -31,14 +31,14 @@ pub struct Sampler {
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Since the first one.
+    /// The time since the first sample.
     pub after: Duration,
-    /// Resident.
+    /// The resident memory.
     pub bytes: u64,
 }
 
 impl Sampler {
-    /// Samples once every `interval`.
+    /// Takes a sample every `interval`.
     pub fn start(process_id: u32, interval: Duration) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let is_stopped = Arc::clone(&stopped);
@@ -57,7 +57,7 @@ impl Sampler {
         Self { stopped, thread }
     }
 
-    /// All samples.
+    /// Stops and returns all samples.
     pub fn stop(self) -> io::Result<Vec<Sample>> {
         self.stopped.store(true, Ordering::Relaxed);
         self.thread.join().expect("sampling does not panic")

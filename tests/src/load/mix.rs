@@ -1,70 +1,70 @@
-//! What is asked of the host under load, and how often. What each step does is in `steps`, `models`,
-//! `operator` and `page`.
+//! The mix of the load: which steps, and how often. `steps`, `models`, `operator` and `page` define
+//! the steps.
 
-/// A request of some kind, or a few that belong together.
+/// A request of one kind, or a few that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The app, under one of its two names.
+    /// Shows the app, under one of its two names.
     ShowApp,
-    /// The designated vault, under one of the app's two names.
+    /// Shows the designated vault, under one of the app's two names.
     ShowDesignation,
-    /// Another vault, or none, becomes the designated one.
+    /// Designates another vault, or none.
     Designate,
-    /// All vaults.
+    /// Lists all vaults.
     ListVaults,
-    /// One vault.
+    /// Shows one vault.
     ShowVault,
-    /// A new vault, or one less where there are enough.
+    /// Creates a vault, or deletes one where there are enough.
     CreateOrDeleteVault,
-    /// A vault under a name that is taken.
+    /// Creates a vault under a name that is taken.
     CreateVaultTwice,
-    /// A vault's metadata.
+    /// Updates a vault's metadata.
     UpdateVault,
-    /// A vault's secrets.
+    /// Lists a vault's secrets.
     ListSecrets,
-    /// A secret, new or over an old one.
+    /// Puts a secret, new or over an old one.
     PutSecret,
-    /// A secret, over the version that is there.
+    /// Puts a secret over the current version.
     PutSecretInTurn,
-    /// A secret, over a version that is not there any more.
+    /// Puts a secret over a version that is no longer current.
     PutSecretOutOfTurn,
-    /// A secret that every app writes at once.
+    /// Puts a secret that every app writes at once.
     PutCommonSecret,
-    /// A secret goes, or was not there.
+    /// Deletes a secret, which may be missing.
     DeleteSecret,
-    /// The newest entries of the audit.
+    /// Reads the newest entries of the audit.
     ReadAudit,
-    /// All of the audit.
+    /// Exports the whole audit.
     ExportAudit,
-    /// What the app's agents can call.
+    /// Lists what the app's agents can call.
     ListTools,
-    /// A program that only computes.
+    /// Runs a program that only computes.
     Compute,
-    /// A program that calls the search tool, which resolves its secret.
+    /// Runs a program that calls the search tool, which resolves its secret.
     Search,
-    /// A completion, whole or streamed.
+    /// Asks for a completion, whole or streamed.
     CompleteChat,
-    /// The models.
+    /// Lists the models.
     ListModels,
-    /// Another app's vault, a wrong key, a path that is not there.
+    /// Asks for another app's vault, with a wrong key, and for a missing path.
     BeRefused,
-    /// Apps, one app, its API keys.
+    /// Lists apps, and shows one app and its API keys.
     Operate,
-    /// A new API key, or one less.
+    /// Creates an API key, or revokes one.
     CreateOrRevokeApiKey,
-    /// A new app.
+    /// Creates an app.
     CreateApp,
-    /// KEKs and tools.
+    /// Shows KEKs and tools.
     Inspect,
-    /// A rewrap and a verification of all secrets, a KEK that is not there.
+    /// Runs a rewrap and a verification of all secrets, and asks for a missing KEK.
     WalkSecrets,
-    /// Health, readiness, metrics and the OpenAPI document.
+    /// Asks for health, readiness, metrics and the OpenAPI document.
     Probe,
-    /// The page at `/admin`.
+    /// Visits the page at `/admin`.
     VisitPage,
 }
 
-/// Each step and its weight: mostly what SDKs do all day, least of all what reads everything.
+/// The weight of each step. What SDKs do all day is most frequent; what reads everything is rarest.
 const MIX: [(Step, usize); 29] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),
@@ -97,7 +97,7 @@ const MIX: [(Step, usize); 29] = [
     (Step::WalkSecrets, 1),
 ];
 
-/// Every step once, beginning at another one for each `number`.
+/// Every step once. Each `number` begins at another step.
 pub fn each(number: usize) -> impl Iterator<Item = Step> {
     let steps = MIX.iter().map(|(step, _)| *step).cycle();
     steps.skip(number % MIX.len()).take(MIX.len())

@@ -1,4 +1,5 @@
-//! What an app asks of models under load: completions, whole and streamed, and the list of models.
+//! Requests of an app to models under load: completions, whole and streamed, and the list of
+//! models.
 
 use anyhow::{Result, ensure};
 use axum::body::Body;
@@ -12,12 +13,12 @@ use super::ledger::{list, same};
 use super::tenant::{MODEL_SECRET, Questions, Tenant};
 use crate::upstream::{Seen, json};
 
-/// The models that the configuration lists.
+/// The models in the configuration.
 pub const MODEL: &str = "openai/gpt-load";
 
 const COMPLETIONS: [&str; 2] = ["/v1/chat/completions", "/api/sdk/chat/completions"];
 
-/// The provider's answer: it repeats the prompt, and writes down with which credential it came.
+/// The provider's answer. It repeats the prompt, and records the credential of the request.
 pub fn complete(questions: &Questions, request: &Seen) -> Response<Body> {
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let prompt = asked["messages"][0]["content"].as_str().unwrap_or_default();
@@ -40,7 +41,8 @@ pub fn complete(questions: &Questions, request: &Seen) -> Response<Body> {
 }
 
 impl Tenant {
-    /// What a completion gives, and the credential that it came with, follow from what is designated and stored.
+    /// Asks for a completion. The expected answer and credential follow from what is designated and
+    /// stored.
     pub(super) async fn complete_chat(&mut self) -> Result<()> {
         let prompt = self.unique("prompt");
         let is_streamed = self.pick(2) == 0;
@@ -77,7 +79,8 @@ impl Tenant {
         same("what the model said", said, &json!(prompt))
     }
 
-    /// Its models are listed, and each is there, if their provider's credential is.
+    /// Asks for the models. They must be listed, and each must be found, if the provider's
+    /// credential is stored.
     pub(super) async fn list_models(&mut self) -> Result<()> {
         let call = Call::new(Method::GET, "/v1/models", &[]);
         let answer = self.app_call(200, call).await?.json()?;

@@ -1,4 +1,4 @@
-//! What the operator and the probes of a cluster ask under load.
+//! Requests of the operator and of a cluster's probes under load.
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Method;
@@ -28,7 +28,7 @@ impl Tenant {
         }
     }
 
-    /// The app itself and those that it made must be among all.
+    /// Lists all apps. The tenant's own app and those that it made must be among them.
     pub(super) async fn list_apps(&mut self) -> Result<()> {
         let call = Call::new(Method::GET, APPS, &[]);
         let answer = self.admin_call(200, call).await?.json()?;
@@ -47,7 +47,8 @@ impl Tenant {
         self.ledger.check_api_keys(&answer.json()?)
     }
 
-    /// A new API key is used from then on; the one before it is revoked, and opens nothing any more.
+    /// Makes a new API key and uses it from then on. The one before it is revoked and must be
+    /// refused.
     pub(super) async fn create_or_revoke_api_key(&mut self) -> Result<()> {
         let keys = &self.ledger.api_keys;
         let older = keys
@@ -76,7 +77,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Nothing is under another KEK, so walks record nothing. Another tenant's may go on.
+    /// Walks over all secrets. No secret is wrapped with another KEK, so walks record nothing. A
+    /// walk of another tenant may still be running.
     pub(super) async fn walk_secrets(&mut self) -> Result<()> {
         let unknown = "0".repeat(32);
         let call = Call::new(Method::DELETE, "/api/admin/keks/{kek_id}", &[&unknown]);

@@ -1,5 +1,5 @@
-//! What an operator does on the page at `/admin` under load: signs in, looks around, stores a secret by the form, signs
-//! out. How a page looks is the browser suite's business.
+//! Visits of an operator to the page at `/admin` under load: signs in, looks around, stores a
+//! secret by the form, and signs out. The browser suite tests how a page looks.
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Method;
@@ -10,7 +10,7 @@ use super::tenant::Tenant;
 
 const SIGN_IN: &str = "/admin/sign-in";
 
-/// What there is to look at.
+/// The pages to look at.
 const PAGES: [&str; 5] = [
     "/admin",
     "/admin/apps",
@@ -19,14 +19,14 @@ const PAGES: [&str; 5] = [
     "/admin/audit",
 ];
 
-/// The same of one app.
+/// The pages of one app to look at.
 const APP_PAGES: [&str; 2] = ["/admin/apps/{app}/api-keys", "/admin/apps/{app}/audit"];
 
-/// What one visit leaves in the audit: it began, and it ended.
+/// The number of entries that one visit leaves in the audit: its begin and its end.
 const VISIT_ENTRIES: u64 = 2;
 
 impl Tenant {
-    /// One visit.
+    /// Makes one visit.
     pub(super) async fn visit_page(&mut self) -> Result<()> {
         let form = self.connection.expect(200, get(SIGN_IN, &[])).await?;
         let fields = [
@@ -67,7 +67,8 @@ impl Tenant {
         self.connection.expect(200, call.cookie(session)).await
     }
 
-    /// Stores a secret as the page does; the operator deletes it again by the API, so that the ledger needs no tag.
+    /// Stores a secret through the page. The operator deletes it again through the API, so that the
+    /// ledger needs no tag.
     async fn store_by_form(&mut self, session: &str) -> Result<()> {
         const VAULT: &str = "/admin/apps/{app}/vaults/{vault}";
         const NAME: &str = "by_form";
@@ -96,7 +97,7 @@ fn get(template: &'static str, places: &[&str]) -> Call {
     Call::new(Method::GET, template, places)
 }
 
-/// `name=value` of the cookie that an answer sets first.
+/// The first cookie that an answer sets, as `name=value`.
 fn cookie(answer: &Answer) -> Result<String> {
     let cookie = answer
         .headers

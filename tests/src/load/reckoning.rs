@@ -1,4 +1,4 @@
-//! The end of a load run: what the host has kept against what it acknowledged.
+//! The end of a load run: compares what the host kept with what it acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::tenant::{Commons, Tenant};
 use super::together::together;
 use crate::serving::Serving;
 
-/// The entries that belong to no app: the KEK was used for the first time.
+/// The entries that belong to no app: the first use of the KEK.
 const PLATFORM_ENTRIES: u64 = 1;
 
-/// What was compared.
+/// The number of things that were compared.
 pub struct Reckoned {
-    /// Entries of the audit.
+    /// The entries of the audit.
     pub entries: u64,
-    /// Secrets.
+    /// The secrets.
     pub secrets: u64,
 }
 
-/// Every operation of the OpenAPI document must have been asked for.
+/// Checks that every operation of the OpenAPI document was asked for.
 pub async fn check_coverage(tenant: &mut Tenant, laps: &Laps) -> Result<()> {
     let call = Call::new(Method::GET, "/openapi.json", &[]);
     let document = tenant.app_call(200, call).await?.json()?;
@@ -40,7 +40,8 @@ pub async fn check_coverage(tenant: &mut Tenant, laps: &Laps) -> Result<()> {
     Ok(())
 }
 
-/// Stops the host, verifies its audit, starts it again and asks it for all that it acknowledged.
+/// Stops the host, verifies its audit, starts it again and asks for everything that it
+/// acknowledged.
 pub async fn reckon(
     serving: &mut Serving,
     tenants: Vec<Tenant>,
@@ -96,14 +97,15 @@ pub async fn reckon(
     Ok(Reckoned { entries, secrets })
 }
 
-/// What `tavora-host audit verify` says, which must be that all is well.
+/// The output of `tavora-host audit verify`, which must find nothing wrong.
 fn verify(serving: &Serving) -> Result<Value> {
     let ended = serving.run(&["audit", "verify", "--json"]);
     ensure!(ended.status == 0, "the audit does not verify: {ended:?}");
     Ok(serde_json::from_str(&ended.stdout)?)
 }
 
-/// The last version of each secret that all wrote. Each version must have been given out once, and none left out.
+/// The last version of each common secret. Each version must have been acknowledged once, with none
+/// left out.
 fn last_versions(
     given: impl Iterator<Item = (&'static str, u64)>,
 ) -> Result<BTreeMap<&'static str, u64>> {
@@ -122,7 +124,8 @@ fn last_versions(
     Ok(last)
 }
 
-/// Holds what the host shows of an app against its ledger, then has the search tool resolve from each of its vaults.
+/// Compares what the host shows of an app with its ledger. Then the search tool resolves its secret
+/// from each of the app's vaults.
 async fn compare(mut tenant: Tenant) -> Result<()> {
     tenant.list_vaults().await?;
     tenant.list_api_keys().await?;

@@ -1,5 +1,5 @@
-//! What an app asks of the host under load: vaults, secrets, the audit and programs. What it asks of models is in
-//! `models`, what the operator asks in `operator`.
+//! Requests of an app to the host under load: vaults, secrets, the audit and programs. Requests to
+//! models are in `models`, the operator's in `operator`.
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Method;
@@ -31,17 +31,17 @@ const NAMES: [&str; 9] = [
     MODEL_SECRET,
 ];
 
-/// The names of the secrets that all write.
+/// The names of the common secrets.
 const COMMON_NAMES: [&str; 3] = ["common-1", "common-2", "common-3"];
 
-/// How many vaults an app has at the most.
+/// The largest number of an app's vaults.
 const VAULTS_MAX: usize = 3;
 
 /// A program that searches.
 const SEARCH: &str = "return search(input.query).map(result => result.title)";
 
 impl Tenant {
-    /// Takes one step.
+    /// Carries out one step.
     pub(super) async fn take(&mut self, step: Step, commons: &Commons) -> Result<()> {
         match step {
             Step::ShowApp => self.show_app().await,
@@ -247,7 +247,7 @@ impl Tenant {
     pub(super) async fn delete(&mut self, vault: usize, name: &str) -> Result<()> {
         let call = Call::new(Method::DELETE, SECRET, &[&self.vault_id(vault), name]);
         self.app_call(204, call).await?;
-        // Also when it was not there; the entry says so.
+        // Deleting a missing secret is recorded too.
         self.ledger.acknowledge(action::SECRET_DELETED);
         self.ledger.vaults[vault].secrets.remove(name);
         Ok(())
@@ -262,7 +262,7 @@ impl Tenant {
         )
     }
 
-    /// How many entries the app's audit has of what `query` asks for.
+    /// The number of the app's audit entries that match `query`.
     pub(super) async fn audit_total(&mut self, query: &str) -> Result<Value> {
         let call = Call::new(Method::GET, AUDIT_LOG, &[]).query(query);
         let answer = self.app_call(200, call).await?.json()?;
@@ -276,7 +276,7 @@ impl Tenant {
         let call = Call::new(Method::GET, "/api/sdk/audit-log/export", &[]).query(query);
         let answer = self.app_call(200, call).await?;
         let exported = match is_csv {
-            // Nothing in these entries spreads over lines.
+            // No entry has a field with several lines.
             true => String::from_utf8_lossy(&answer.body).lines().count() - 1,
             false => serde_json::from_slice::<Vec<Value>>(&answer.body)?.len(),
         };
@@ -305,7 +305,7 @@ impl Tenant {
         same("the sum", &answer.json()?["result"], &json!(number + 1))
     }
 
-    /// What a search gives, and the credential that it came with, follow from what is designated and stored.
+    /// Runs a search. The expected answer and credential follow from what is designated and stored.
     pub(super) async fn search(&mut self) -> Result<()> {
         let query = self.unique("query");
         let answer = self.execute(SEARCH, json!({ "query": query })).await?;

@@ -1,7 +1,8 @@
-//! One app under load: a connection of its own, one request after the other, each answer held against its ledger.
+//! One app under load: a connection of its own, and one request after the other. Each answer is
+//! compared with its ledger.
 //!
-//! What is asked how often is in `mix`; what the requests are is in `steps` and `models` (the app's), `operator` and
-//! `page`.
+//! `mix` says which steps are made and how often. The app's requests are in `steps` and `models`,
+//! the others in `operator` and `page`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,27 +25,27 @@ use crate::wire::Request;
 /// The secret that a completion resolves.
 pub const MODEL_SECRET: &str = "openai_api_key";
 
-/// What all apps of a run share.
+/// The surroundings that all apps of a run share.
 pub struct Surroundings {
-    /// Where the host listens.
+    /// The address of the host.
     address: SocketAddr,
     /// The operator's token.
     pub(super) admin_token: String,
-    /// What the upstream saw.
+    /// The questions that the upstream saw.
     pub(super) questions: Questions,
 }
 
-/// The credentials that queries and prompts came with.
+/// Queries and prompts, each with the credential that it came with.
 #[derive(Clone, Default)]
 pub struct Questions(Arc<Mutex<HashMap<String, String>>>);
 
 impl Questions {
-    /// The upstream was asked this with this credential.
+    /// Notes that the upstream saw this question with this credential.
     pub fn saw(&self, question: String, credential: String) {
         self.all().insert(question, credential);
     }
 
-    /// The credential that the question came with, forgotten here.
+    /// Takes out the credential that a question came with.
     pub fn take(&self, question: &str) -> Option<String> {
         self.all().remove(question)
     }
@@ -55,7 +56,7 @@ impl Questions {
 }
 
 impl Surroundings {
-    /// Those of a host that runs now.
+    /// The surroundings of a running host.
     pub fn of(serving: &Serving, questions: Questions) -> Arc<Self> {
         Arc::new(Self {
             address: serving.address,
@@ -65,16 +66,16 @@ impl Surroundings {
     }
 }
 
-/// Secrets that every app writes at once, in an app of their own.
+/// The common secrets that every app writes at once, in an app of their own.
 pub struct Commons {
-    /// The API key of the app that they are in.
+    /// The API key of their app.
     pub key: String,
     /// Their vault.
     pub vault_id: String,
 }
 
 impl Commons {
-    /// How many entries of the audit making them leaves: an app, its API key and a vault.
+    /// The number of audit entries from making them: an app, its API key and a vault.
     pub const ENTRIES: u64 = 3;
 
     /// Makes the app and its vault.
@@ -92,15 +93,15 @@ impl Commons {
     }
 }
 
-/// An app, and whoever uses it.
+/// An app and its user.
 pub struct Tenant {
-    /// What was acknowledged to it.
+    /// The app's acknowledged state.
     pub ledger: Ledger,
-    /// Apps that it made beside its own.
+    /// The apps that the tenant made besides its own.
     pub made_apps: Vec<String>,
-    /// The versions that it was given of the secrets that all write, by name.
+    /// The versions of common secrets that were acknowledged to this tenant, by name.
     pub common_versions: Vec<(&'static str, u64)>,
-    /// Entries of the audit that it caused and that are no app's.
+    /// The number of audit entries that the tenant caused and that belong to no app.
     pub platform_entries: u64,
     pub(super) number: usize,
     pub(super) connection: Connection,
@@ -135,7 +136,7 @@ impl Tenant {
         Ok(tenant)
     }
 
-    /// Takes every step once, and then the steps of the mix until that time.
+    /// Makes every step once, and then the steps of the mix until the given time.
     pub async fn run(&mut self, until: Instant, commons: &Commons) -> Result<()> {
         let mut each = mix::each(self.number);
         while let Some(step) = each
@@ -149,18 +150,18 @@ impl Tenant {
         Ok(())
     }
 
-    /// The times of its requests since the last time this was called.
+    /// The times of its requests since the last call of this.
     pub fn take_laps(&mut self) -> Laps {
         self.connection.take_laps()
     }
 
-    /// Connects anew, to the same host after it was started again.
+    /// Connects anew to the host after a restart.
     pub async fn reconnect(&mut self, address: SocketAddr) -> Result<()> {
         self.connection = Connection::open(address).await?;
         Ok(())
     }
 
-    /// A number below `bound`; the same ones in each run.
+    /// A pseudo-random number below `bound`, the same in each run.
     pub(super) fn pick(&mut self, bound: usize) -> usize {
         self.turn += 1;
         let mut hasher = DefaultHasher::new();
@@ -169,7 +170,7 @@ impl Tenant {
         usize::try_from(hasher.finish() % bound).expect("it is below the bound")
     }
 
-    /// A text that this app uses once.
+    /// A text that this app uses only once.
     pub(super) fn unique(&mut self, what: &str) -> String {
         self.turn += 1;
         format!("{what}-{}-{}", self.number, self.turn)
@@ -219,7 +220,7 @@ impl Tenant {
     }
 }
 
-/// A text of an answer.
+/// The text in a field of an answer.
 pub(super) fn text(value: &Value) -> Result<String> {
     let text = value.as_str().context("there is no text in the answer")?;
     Ok(text.to_owned())

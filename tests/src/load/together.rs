@@ -1,9 +1,9 @@
-//! Many tasks at once.
+//! Running many tasks at once.
 
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-/// Does all of it at once, each in a task of its own; the first failure ends it.
+/// Runs everything at once, each in a task of its own. The first failure ends it.
 pub async fn together<T, F>(work: impl Iterator<Item = F>) -> Result<Vec<T>>
 where
     T: Send + 'static,

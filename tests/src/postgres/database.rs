@@ -1,4 +1,4 @@
-//! A database of a test: its URLs, as hosts are given them, and a way to look into it, and to spoil it, beside them.
+//! A database of a test: its URLs for hosts, and a way to look into it and to damage it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use tavora_host::config::Config;
 use tavora_host::storage::{self, StorageError};
 use vault_core::PostgresStore;
 
-/// Whom hosts come as.
+/// The user of the hosts.
 pub const USER: &str = "tavora";
 
-/// Their password. It is to be found nowhere else.
+/// The password of the hosts. It must appear nowhere else.
 pub const PASSWORD: &str = "of the tests/7f3d:9ab2@100%";
 
-/// The same as it is in a URL.
+/// The same password, encoded for a URL.
 pub const PASSWORD_IN_URL: &str = "of%20the%20tests%2F7f3d%3A9ab2%40100%25";
 
 pub(super) const ADMIN: &str = "admin";
@@ -30,12 +30,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// A URL for hosts, with the password.
+    /// The URL for hosts, with the password.
     pub fn url(&self) -> String {
         self.url_at(self.address)
     }
 
-    /// Its store, as the host of this name opens it.
+    /// The store on this database, as the host of this name opens it.
     ///
     /// # Errors
     /// The database does not open.
@@ -43,7 +43,7 @@ impl Database {
         self.store_at(self.address, host).await
     }
 
-    /// The same by way of another address.
+    /// The store on this database, reached through another address.
     ///
     /// # Errors
     /// The database does not open.
@@ -56,7 +56,7 @@ impl Database {
         self.store_with(address, &settings).await
     }
 
-    /// The same with these lines of `[storage.postgres]`.
+    /// The store on this database, with these lines of `[storage.postgres]`.
     ///
     /// # Errors
     /// The database does not open.
@@ -71,27 +71,27 @@ impl Database {
         storage::open_postgres(url, None, &config.storage.postgres, None).await
     }
 
-    /// A URL by way of another address, of a relay say.
+    /// The URL for hosts through another address, for example a relay's.
     pub fn url_at(&self, address: SocketAddr) -> String {
         self.url_of(USER, PASSWORD_IN_URL, address)
     }
 
-    /// What a superuser is answered: a line per row, with `|` between columns.
+    /// Runs SQL as a superuser. The answer has a line per row, with `|` between columns.
     ///
     /// # Panics
-    /// It is refused.
+    /// The SQL fails.
     #[track_caller]
     pub fn query(&self, sql: &str) -> String {
         self.try_query(sql)
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// The same, or what PostgreSQL says against it.
+    /// Runs SQL as a superuser. The error is PostgreSQL's message.
     pub fn try_query(&self, sql: &str) -> Result<String, String> {
         psql(&self.psql, &self.admin_url(), sql)
     }
 
-    /// What PostgreSQL's own client is answered that uses this URL, or what is said against it.
+    /// Runs SQL in PostgreSQL's own client with this URL. The error is its message.
     pub fn query_at(&self, url: &str, sql: &str) -> Result<String, String> {
         psql(&self.psql, url, sql)
     }

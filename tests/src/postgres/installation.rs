@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are, and the ordinary user whom they run as: its server refuses to be root's.
+//! PostgreSQL's programs, and the ordinary user who runs them: the server refuses to run as root.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,21 +9,21 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Uid, User};
 
-/// Where Debian has one folder per version.
+/// The folder in which Debian has a folder for each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Whom root becomes: the first of them that is there.
+/// The users that root can become. The first existing one is taken.
 const ORDINARY_USERS: [&str; 3] = ["nobody", "postgres", "daemon"];
 
 #[derive(Clone)]
 pub(super) struct Installation {
     programs: PathBuf,
-    /// `None` for the user of the tests.
+    /// `None` for the user who runs the tests.
     user: Option<User>,
 }
 
 impl Installation {
-    /// The newest one.
+    /// Finds the newest installed version.
     pub fn find() -> Option<Self> {
         let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
         let newest = versions
@@ -44,29 +44,29 @@ impl Installation {
         Some(Self { programs, user })
     }
 
-    /// Where a program is.
+    /// The path of a program.
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
-    /// A program as the cluster's user, with nothing of the caller's environment.
+    /// A command that runs a program as the cluster's user, with an empty environment.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.program(program));
         command.env_clear().stdin(Stdio::null());
-        // One that this user may be in.
+        // This folder is open to that user.
         command.current_dir("/");
         self.be_its_user(&mut command);
         command
     }
 
-    /// Lets a command run as the cluster's user.
+    /// Makes a command run as the cluster's user.
     pub fn be_its_user(&self, command: &mut Command) {
         if let Some(user) = &self.user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
     }
 
-    /// Runs a command to its end, which must be a good one.
+    /// Runs a command to its end, which must be a success.
     #[track_caller]
     pub fn run(&self, command: &mut Command) {
         let ended = command.output().expect("PostgreSQL's programs start");
@@ -78,14 +78,14 @@ impl Installation {
         );
     }
 
-    /// A temporary folder of the cluster's user. Nothing removes it by itself.
+    /// Makes a temporary folder of the cluster's user. Nothing removes it automatically.
     pub fn make_folder(&self) -> PathBuf {
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         self.give(&folder);
         folder
     }
 
-    /// Writes a file that only the cluster's user, and root, may read.
+    /// Writes a file that only the cluster's user and root may read.
     pub fn write(&self, path: &Path, text: impl AsRef<OsStr>) {
         let text = text.as_ref().as_encoded_bytes();
         fs::write(path, text).expect("the cluster's folder is writable");

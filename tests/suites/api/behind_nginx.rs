@@ -1,5 +1,5 @@
-//! The API through nginx as people set it up: bodies as long as they may be, refusals that are read, entity tags that
-//! nginx has made weak.
+//! The API through nginx as people set it up: bodies of the largest size, refusals that clients can
+//! read, and entity tags that nginx made weak.
 
 use serde_json::json;
 use tavora_tests::nginx::{Nginx, SENSIBLE};
@@ -55,10 +55,10 @@ fn a_change_on_condition_is_made_through_a_proxy_that_compresses() {
             "{stored:?}"
         );
         let tag = stored.header("etag").expect("a tag").to_owned();
-        assert!(tag.starts_with("W/"), "nginx left it alone: {tag}");
+        assert!(tag.starts_with("W/"), "nginx did not weaken the tag: {tag}");
         let again = put("two").header("if-match", &tag);
         assert_eq!(site.send(again.clone()).status, 200);
-        assert_eq!(site.send(again).status, 412, "somebody was faster");
+        assert_eq!(site.send(again).status, 412, "the tag is stale");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::operations::operations;
 fn what_is_not_json_is_refused_on_every_route_with_a_body() {
     let platform = Platform::start();
     let deep = 10_000;
-    // A field that the route knows is at FIELD.
+    // FIELD stands for a field that the route knows.
     let cases = [
         case("nothing", "", "invalid_json"),
         case("spaces", " \n ", "invalid_json"),
@@ -28,7 +28,7 @@ fn what_is_not_json_is_refused_on_every_route_with_a_body() {
         case("an array", "[]", "invalid_body"),
         case("a string", r#""name""#, "invalid_body"),
         case("null", "null", "invalid_body"),
-        // An array in which each field is at its place.
+        // An array with each field at its place.
         case("fields without names", r#"["a", {}]"#, "invalid_body"),
         case("one field without a name", r#"["a"]"#, "invalid_body"),
         case("an empty field", "[null]", "invalid_body"),
@@ -94,7 +94,7 @@ fn another_content_type_is_refused() {
         .request("POST", "/api/sdk/secret-vaults")
         .body(body);
     platform.refused("none", &request, 415, "unsupported_media_type");
-    // What is JSON, however it is written.
+    // Each of these is JSON, however it is spelled.
     for (name, kind) in [
         ("a", "application/json; charset=utf-8"),
         ("b", "Application/JSON"),
@@ -153,7 +153,7 @@ fn a_compressed_body_is_refused_on_every_route_that_takes_one() {
     assert_eq!(platform.send(&plain).status, 201);
 }
 
-/// `{}`, packed with gzip.
+/// `{}`, compressed with gzip.
 const PACKED: &[u8] = &[
     0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0xae, 5, 0, 0x43, 0xbf, 0xa6, 0xa3, 2, 0, 0, 0,
 ];
@@ -164,7 +164,7 @@ fn a_body_over_the_limit_is_refused_and_its_client_reads_why() {
     let platform = Platform::start();
     let body = |bytes: usize, name: &str| {
         let name = json!({ "name": name }).to_string();
-        // Blanks behind a value are part of the body and not of the value.
+        // Blanks after a value are part of the body but not of the value.
         name.clone() + &" ".repeat(bytes - name.len())
     };
     let create = || platform.request("POST", "/api/sdk/secret-vaults");
@@ -200,7 +200,7 @@ fn a_body_over_the_limit_is_refused_and_its_client_reads_why() {
     );
     assert_eq!(platform.state(), before, "something changed");
 
-    // A body that is as long as it may be.
+    // This body has the largest allowed size.
     assert_eq!(
         platform.send(&typed(create(), body(LIMIT, "whole"))).status,
         201
@@ -212,7 +212,7 @@ fn a_body_over_the_limit_is_refused_and_its_client_reads_why() {
     );
     assert_eq!(answer.expect("an answer").status, 201);
 
-    // A client that would use the connection again is told not to.
+    // A client that would reuse the connection is told not to.
     let request = typed(create(), body(LIMIT + 1, "kept alive")).bytes();
     let head = request.windows(4).position(|it| it == b"\r\n\r\n");
     let (head, rest) = request.split_at(head.expect("a head ends"));
@@ -222,7 +222,7 @@ fn a_body_over_the_limit_is_refused_and_its_client_reads_why() {
     is_refusal("kept alive", &answer, 413, "body_too_large");
     assert_eq!(answer.header("connection"), Some("close"));
 
-    // A length that is declared and never comes is refused without being waited for.
+    // A declared length that is too large is refused at once, without waiting for the body.
     let head = String::from_utf8(typed(create(), "").bytes()).expect("ASCII");
     let head = head.replace("content-length: 0", "content-length: 1099511627776");
     let mut stream = connect(platform.serving.address).expect("it listens");

@@ -1,4 +1,4 @@
-//! Changes that collide or break off: stale conditions, two clients at once, clients that leave.
+//! Changes that collide or break off: stale conditions, concurrent clients, and clients that leave.
 
 use std::io::{Read, Write};
 use std::sync::Barrier;
@@ -10,10 +10,10 @@ use tavora_tests::wire::{Answer, Request, connect};
 
 use crate::fixture::{Platform, is_refusal};
 
-/// How many clients do the same at once.
+/// The number of clients that do the same at once.
 const CLIENTS: usize = 16;
 
-/// What each answer is when these are sent at the same time.
+/// Sends requests at the same time and returns all answers.
 fn at_once(platform: &Platform, requests: &[Request]) -> Vec<Answer> {
     let start = Barrier::new(requests.len());
     std::thread::scope(|scope| {
@@ -75,7 +75,7 @@ fn a_stale_or_malformed_condition_is_refused() {
         } else {
             vaults
         };
-        // Of somebody who was overtaken, behind a proxy that compresses.
+        // These are stale tags, as a compressing proxy may change them.
         let weak = format!("W/{}", stale[0]);
         let list = format!("\"never\", {}", stale[0]);
         for condition in stale.into_iter().chain([&weak, &list]) {
@@ -116,7 +116,7 @@ fn a_stale_or_malformed_condition_is_refused() {
         );
     }
 
-    // The fresh ones pass, and make each other stale; what a proxy made of them on the way passes too.
+    // Fresh tags pass, even after a proxy changed them, and each change makes the others stale.
     let by_proxies: [fn(&str) -> String; 2] = [
         |tag| format!("W/{tag}"),
         |tag| format!("{}-gzip\"", tag.trim_end_matches('"')),
@@ -149,7 +149,8 @@ fn a_stale_or_malformed_condition_is_refused() {
             .status,
         204
     );
-    // A secret of the same name that is stored anew is another one: an old tag never fits again.
+    // A secret that is stored anew under the same name is another one, so an old tag never matches
+    // again.
     assert_eq!(platform.send(&put(&first)).status, 200);
     platform.refused(
         "an older life",
@@ -210,7 +211,7 @@ fn of_clients_with_the_same_condition_one_succeeds() {
         is_refusal("too late", answer, 412, "precondition_failed");
     }
 
-    // Without a condition each is a version of its own, and none is lost.
+    // Without a condition each put makes a version, and none is lost.
     let answers = at_once(&platform, &vec![put("again"); CLIENTS]);
     let mut versions: Vec<u64> = answers
         .iter()
@@ -239,7 +240,8 @@ fn a_client_that_leaves_in_the_middle_changes_nothing() {
         ("PUT", "/api/sdk/app/vault", json!({ "vault_id": null })),
     ] {
         let bytes = platform.request(method, path).json(&body).bytes();
-        // In the request line, in the head, before the body, in it, and before its last byte.
+        // The cuts fall into the request line, the head, before the body, into it, and before its
+        // last byte.
         let body_at = bytes.len() - body.to_string().len();
         for cut in [8, body_at - 10, body_at, body_at + 5, bytes.len() - 1] {
             let mut stream = connect(platform.serving.address).expect("it listens");
@@ -247,14 +249,14 @@ fn a_client_that_leaves_in_the_middle_changes_nothing() {
             drop(stream);
         }
     }
-    // What was sent before is done before, on whatever connection.
+    // Give the host time to finish whatever was sent before.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(platform.state(), before);
 }
 
 #[test]
 fn a_program_ends_when_its_client_leaves() {
-    // One run at a time, so that a run that went on would keep the next one out.
+    // One run at a time, so that a run that continued would keep the next one out.
     let serving = tavora_tests::serving::Serving::start(
         "[limits]\nmax_instances = 1\n[limits.agent]\ncpu_ms = 600_000\nwall_clock_ms = 600_000\n",
     );
@@ -275,7 +277,7 @@ fn a_program_ends_when_its_client_leaves() {
     let mut stream = begin();
     // It has begun once there is no room for another.
     wait_until("begins", || {
-        // The other program can have been there first.
+        // The other program may have come first.
         if stream.read(&mut [0]).is_ok() {
             stream = begin();
         }

@@ -1,4 +1,5 @@
-//! Who may not ask: no key, one that is none, one that was revoked or has expired, and the wrong kind.
+//! Refused credentials: no key, a malformed one, a revoked or expired one, and one of the wrong
+//! kind.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tavora_tests::wire::{Request, exchange};
 
 use crate::fixture::{Platform, is_refusal};
 
-/// Requests that would change something, but for who asks.
+/// Requests that would change something if the caller were allowed to.
 fn changes(platform: &Platform) -> [Request; 6] {
     let body = json!({ "name": "x", "metadata": { "a": 1 }, "value": "v", "vault_id": null, "code": "return 1" });
     let request = |method, path: &str| Request::new(method, path);
@@ -122,7 +123,7 @@ fn a_revoked_and_an_expired_key_open_nothing() {
     let expiry = Timestamp::now() + Duration::from_secs(3);
     let expires_at = json!({ "name": "brief", "expires_at": expiry.to_string() });
     let (_, brief) = platform.serving.make_key(&platform.app.id, &expires_at);
-    // A slow machine may be past the expiry already.
+    // On a slow machine the expiry may already be past.
     assert!(
         works(&brief) || Timestamp::now() > expiry,
         "a key works until it expires"
@@ -230,7 +231,7 @@ fn failed_authentication_is_throttled_and_a_right_key_still_passes() {
         .parse()
         .expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
-    assert_eq!(ask(&app.key).status, 200, "a right key always passes");
+    assert_eq!(ask(&app.key).status, 200, "a valid key always passes");
 }
 
 #[test]
@@ -253,7 +254,8 @@ fn two_requests_in_one_are_never_two() {
         let request = format!(
             "PUT /api/sdk/app/vault HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-api-key: wrong\r\n{framing}\r\n0\r\n\r\n{inner}"
         );
-        // A refusal, or the end of the connection; never a second answer, and never what the inner request asks for.
+        // The answer is a refusal, or the connection ends. There is never a second answer, and the
+        // inner request has no effect.
         if let Ok(answer) = exchange(platform.serving.address, request.as_bytes(), false) {
             assert!((400..500).contains(&answer.status), "{framing}: {answer:?}");
         }

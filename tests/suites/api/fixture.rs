@@ -1,22 +1,23 @@
-//! A host with two apps, each with a vault and a secret, and a way to see that a request changed nothing.
+//! A host with two apps, each with a vault and a secret, and a check that a request changed
+//! nothing.
 
 use serde_json::{Value, json};
 use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::wire::{Answer, Request};
 
-/// The configuration of these suites: they fail to authenticate more often than a stranger may.
+/// The configuration of these suites, which fail to authenticate more often than strangers may.
 pub const CONFIG: &str = "[server.auth_failures]\nburst = 1000\n";
 
-/// A value that no answer and no log line may have.
+/// A value that no answer and no line of the log may contain.
 pub const VALUE: &str = "canary-b7a91f3e05d24c68";
 
 pub struct Platform {
     pub serving: Serving,
     pub app: AppWithKey,
     pub other: AppWithKey,
-    /// The app's vault, designated, with the secret `first`.
+    /// The app's designated vault, with the secret `first`.
     pub vault: String,
-    /// The same of the other app.
+    /// The designated vault of the other app, with the secret `first`.
     pub other_vault: String,
 }
 
@@ -55,7 +56,7 @@ impl Platform {
         as_app(&self.app, method, path)
     }
 
-    /// The path of the app's vault, and what follows.
+    /// A path in the app's vault.
     pub fn in_vault(&self, rest: &str) -> String {
         format!("/api/sdk/secret-vaults/{}{rest}", self.vault)
     }
@@ -65,7 +66,7 @@ impl Platform {
         self.serving.send(request)
     }
 
-    /// The JSON of something that the app can see.
+    /// The JSON at a path, as the app sees it.
     #[track_caller]
     pub fn seen(&self, app: &AppWithKey, path: &str) -> Value {
         let answer = self.send(&as_app(app, "GET", path));
@@ -73,7 +74,8 @@ impl Platform {
         answer.json()
     }
 
-    /// Everything that a request could have changed: apps, their keys, vaults, secrets, and what the audit has of them.
+    /// Everything that a request could have changed: apps, their keys, vaults, secrets, and the
+    /// audit of them.
     #[track_caller]
     pub fn state(&self) -> Value {
         let apps = self.serving.admin("GET", "/api/admin/apps", None).json();
@@ -93,7 +95,7 @@ impl Platform {
         ])
     }
 
-    /// Sends what must be refused like that and change nothing.
+    /// Sends a request that must be refused in this way and change nothing.
     #[track_caller]
     pub fn refused(&self, what: &str, request: &Request, status: u16, code: &str) {
         let before = self.state();
@@ -110,7 +112,7 @@ pub fn as_app(app: &AppWithKey, method: &str, path: &str) -> Request {
     Request::new(method, path).header("x-api-key", &app.key)
 }
 
-/// The answer is a refusal in the form that every refusal has.
+/// Checks that the answer is a refusal in the common form.
 #[track_caller]
 pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
     let shown = format!(
@@ -125,11 +127,11 @@ pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
     let message = body["message"].as_str().unwrap_or_default();
     assert!(
         message.len() > 10 && !message.contains('\n'),
-        "no sentence: {shown}"
+        "the refusal has no sentence: {shown}"
     );
     assert!(
         !answer.text().contains(VALUE),
-        "the value comes back: {shown}"
+        "the refusal has the value: {shown}"
     );
     assert_eq!(
         answer.header("content-type"),
@@ -139,22 +141,22 @@ pub fn is_refusal(what: &str, answer: &Answer, status: u16, code: &str) {
     assert!(answer.header("x-request-id").is_some(), "{shown}");
 }
 
-/// A body that is text, and what it is refused with.
+/// A name, a body as text, and the code of its refusal.
 pub type Case = (&'static str, String, &'static str);
 
-/// One of them.
+/// Makes a case.
 pub fn case(what: &'static str, body: impl Into<String>, code: &'static str) -> Case {
     (what, body.into(), code)
 }
 
-/// With a body that is said to be JSON.
+/// Adds a body and declares it as JSON.
 pub fn typed(request: Request, body: impl Into<Vec<u8>>) -> Request {
     request
         .header("content-type", "application/json")
         .body(body)
 }
 
-/// Each of these bodies is refused with 400 and changes nothing.
+/// Checks that each body is refused with 400 and changes nothing.
 #[track_caller]
 pub fn all_refused(platform: &Platform, method: &str, path: &str, cases: &[Case]) {
     for (what, body, code) in cases {

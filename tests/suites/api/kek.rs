@@ -1,4 +1,4 @@
-//! `/api/admin/kek`: a rotation by requests alone, and what of it is refused.
+//! `/api/admin/kek`: a rotation through requests alone, and its refusals.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn secrets_are_moved_behind_a_request_and_the_old_key_is_retired() {
         .iter()
         .map(|kek| (kek["kek_id"].clone(), kek["rows"].clone()))
         .collect();
-    // The keyring has the old one until the host is started without it.
+    // The keyring keeps the old KEK until the host starts without it.
     assert_eq!(rows, [(new.into(), 3.into()), (old.into(), 0.into())]);
     let verified = walk(&serving, VERIFY, &json!({}));
     assert_eq!(
@@ -85,7 +85,7 @@ fn there_is_one_walk_at_a_time_and_stopping_the_host_does_not_harm_it() {
     );
     assert_eq!(begun.status, 202, "{}", begun.text());
     let release = std::thread::spawn(move || {
-        // The host is told to stop meanwhile; the walk waits for the lock.
+        // The host is told to stop meanwhile, while the walk waits for the lock.
         std::thread::sleep(Duration::from_millis(500));
         lock.execute_batch("ROLLBACK").expect("it was begun");
     });

@@ -1,7 +1,8 @@
-//! Bad input over real HTTP: what a client may send that is wrong, each with the status and the code that it gets, and
-//! with a look at the data afterwards, which must be as it was.
+//! Bad input over real HTTP: everything wrong that a client may send, with the status and the code
+//! of its refusal. Afterwards the data must be unchanged.
 //!
-//! What the sockets below HTTP must stand is in the suite `server`; what well-behaved clients find, in `contract`.
+//! The suite `server` tests the sockets below HTTP. The suite `contract` tests well-behaved
+//! clients.
 
 mod behind_nginx;
 mod bodies;

@@ -1,11 +1,11 @@
-//! Methods that a path does not take, and what browsers of other origins may do, which is nothing.
+//! Methods that a path does not support, and browsers of other origins, which may do nothing.
 
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::Request;
 
 use crate::fixture::{Platform, as_app, is_refusal};
 
-/// Every path, and the methods that it takes besides HEAD where there is GET.
+/// Every path with its methods. HEAD is implied where there is GET.
 fn routes(platform: &Platform) -> Vec<(String, &'static [&'static str])> {
     let vault = platform.in_vault("");
     let keys = format!("/api/admin/apps/{}/api-keys", platform.app.id);
@@ -66,7 +66,7 @@ fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes() {
             is_refusal(&what, &answer, 405, "method_not_allowed");
             let allow = answer
                 .header("allow")
-                .unwrap_or_else(|| panic!("{what}: no Allow"));
+                .unwrap_or_else(|| panic!("{what}: the header Allow is missing"));
             let mut allowed: Vec<&str> = allow
                 .split(',')
                 .map(str::trim)

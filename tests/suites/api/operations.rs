@@ -1,4 +1,4 @@
-//! Every operation of the OpenAPI document, ready to be asked: its path leads to what is there.
+//! All operations of the OpenAPI document, ready to be asked. Their paths lead to existing things.
 
 use serde_json::Value;
 use tavora_tests::wire::Request;
@@ -7,7 +7,7 @@ use crate::fixture::Platform;
 
 pub struct Operation {
     pub method: String,
-    /// With ids and names in place of its parameters.
+    /// The path, with ids and names in place of its parameters.
     pub path: String,
     /// The names of its query parameters.
     pub query: Vec<String>,
@@ -20,12 +20,12 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Whether what stands in the body and the query is another protocol's.
+    /// Whether another protocol defines the body and the query.
     pub fn is_foreign(&self) -> bool {
         self.path.ends_with("/chat/completions") || self.path.starts_with("/v1/")
     }
 
-    /// A request with the credential that it needs.
+    /// A request with the credential that the operation needs.
     pub fn request(&self, platform: &Platform, query: &str) -> Request {
         let request = self.bare_request(query);
         match self.path.starts_with("/api/admin/") {
@@ -37,13 +37,13 @@ impl Operation {
         }
     }
 
-    /// A request without one.
+    /// A request without a credential.
     pub fn bare_request(&self, query: &str) -> Request {
         Request::new(&self.method, format!("{}{query}", self.path))
     }
 }
 
-/// Those that need a credential.
+/// The operations that need a credential.
 pub fn operations(platform: &Platform) -> Vec<Operation> {
     let document = platform.send(&Request::new("GET", "/openapi.json")).json();
     let paths = document["paths"].as_object().expect("paths");

@@ -1,5 +1,5 @@
-//! Paths and queries that are wrong: tricks with percent signs and dots, ids that are none or another app's, and
-//! parameters out of range.
+//! Wrong paths and queries: tricks with percent signs and dots, malformed ids, ids of another app,
+//! and parameters out of range.
 
 use serde_json::json;
 use tavora_tests::wire::Request;
@@ -33,7 +33,7 @@ fn a_name_that_is_none_is_refused_however_it_is_written() {
         (b"%66irst%", 400, "invalid_secret_name"),
         (b"%zz", 400, "invalid_secret_name"),
         (b"%C3%A9", 400, "invalid_secret_name"),
-        // Latin letters of full width look like ASCII to people and to some normalisations.
+        // Full-width Latin letters look like ASCII to people and to some normalisations.
         (b"%EF%BD%81", 400, "invalid_secret_name"),
         (long.as_bytes(), 400, "invalid_secret_name"),
         (b"%ff", 400, "invalid_path"),
@@ -119,7 +119,7 @@ fn an_id_that_is_none_or_another_apps_names_nothing() {
             platform.refused(&format!("{method} {path}"), &request, 404, "not_found");
         }
     }
-    // Another app's vault is no different from none: the answers have the same words.
+    // Another app's vault looks like a missing one: the answers have the same words.
     let words = |id: &str| {
         let answer =
             platform.send(&platform.request("GET", &format!("/api/sdk/secret-vaults/{id}")));
@@ -129,7 +129,7 @@ fn an_id_that_is_none_or_another_apps_names_nothing() {
         words(&platform.other_vault),
         words("0199a0e0-0000-7000-8000-000000000000")
     );
-    // The same id in capitals is the same id, and its own app's alone.
+    // The id in capitals is the same id, and still belongs only to its own app.
     let answer = platform.send(&as_app(
         &platform.other,
         "GET",
@@ -186,7 +186,7 @@ fn a_query_out_of_range_is_refused() {
         let request = platform.request("GET", &format!("/api/sdk/audit-log/export?{query}"));
         platform.refused(query, &request, 400, "invalid_query");
     }
-    // No query reaches the database as anything but a value.
+    // A query reaches the database only as a value.
     let request = platform.request(
         "GET",
         "/api/sdk/audit-log?action='%20or%201=1--&subject_type=%25",

@@ -1,4 +1,4 @@
-//! The sandbox is shared: one app's runs leave room for another's.
+//! The sandbox is shared: the runs of one app leave room for another's.
 
 use std::thread;
 
@@ -25,7 +25,7 @@ fn an_app_with_all_its_runs_under_way_waits_and_another_does_not() {
                 (answer.status != 429).then_some(answer)
             })
         });
-        // Until the long run has its place, a short one gets it.
+        // A short run may get the place before the long one does.
         let refused = eventually("is refused", || {
             let answer = run(&serving, &busy, "return 1");
             (answer.status == 429).then_some(answer)

@@ -1,5 +1,5 @@
-//! Bodies that are JSON and not what their route takes: fields that are missing, of the wrong type, twice, or refused by
-//! their own rule.
+//! JSON bodies that do not fit their route: fields that are missing, of the wrong type, repeated,
+//! or refused by their own rule.
 
 use serde_json::json;
 use tavora_tests::wire::Request;

@@ -1,4 +1,4 @@
-//! Names that nothing here has: a typo is refused and named, on every route, and never taken for a field that is absent.
+//! Unknown names: a typo is refused and named on every route, and never taken for an absent field.
 
 use serde_json::{Value, json};
 use tavora_tests::wire::Request;
@@ -25,7 +25,7 @@ fn an_unknown_query_parameter_is_refused_on_every_route_and_does_nothing() {
             is_refusal(&name, &answer, 400, "invalid_query");
             assert_eq!(answer.json()["field"], known.as_str(), "{name}");
         }
-        // Who asks is looked at first.
+        // The credential is checked first.
         let answer = platform.send(&operation.bare_request("?unheard_of=1"));
         is_refusal(&name, &answer, 401, "unauthorized");
     }

@@ -1,4 +1,5 @@
-//! Providers that refuse, fail, lie, flood or hang: each time an error to act on, in bounded time.
+//! Providers that refuse, fail, lie, flood or hang. Each time the answer is an error to act on, in
+//! bounded time.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -22,7 +23,7 @@ fn with_headers(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) ->
     response.body(body.into()).expect("the parts are valid")
 }
 
-/// What the upstream is told to do, by the text of the message.
+/// The text of the message, which tells the upstream what to do.
 fn asked(seen: &Seen) -> String {
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     body["messages"][0]["content"]
@@ -239,7 +240,7 @@ async fn what_says_when_to_come_back_is_tried_again_within_a_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_there_hangs_up_or_talks_no_http_is_told() {
-    /// Plays the upstream on a plain socket; gives its URL.
+    /// Plays the upstream on a plain socket. Returns its URL and the number of connections.
     fn plain(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -272,7 +273,7 @@ async fn who_is_not_there_hangs_up_or_talks_no_http_is_told() {
         bare.put("openai_api_key", CANARY);
         let answer = bare.ask(&hello("gpt-4o"));
         if code.is_empty() {
-            // Nobody knows what became of the request, so it is not sent twice.
+            // The request may have been processed, so it is not sent twice.
             let message = assert_refused(&answer, 502, "upstream_error");
             assert!(message.contains("closed the connection"), "{message}");
             assert_eq!(silent_connections.load(Ordering::SeqCst), 1);
@@ -282,7 +283,7 @@ async fn who_is_not_there_hangs_up_or_talks_no_http_is_told() {
         assert!(message.contains(said), "{message}");
         assert_eq!(answer.header("x-should-retry"), None);
     }
-    // It had begun: nobody may take what came for whole.
+    // The answer had begun, so nobody may take the received part for whole.
     let bare = Chat::at(&short, "", "", &short);
     bare.put("openai_api_key", CANARY);
     let message = assert_refused(&bare.ask(&hello("gpt-4o")), 502, "upstream_error");

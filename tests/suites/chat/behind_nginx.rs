@@ -1,4 +1,5 @@
-//! A stream through nginx as people set it up: event by event, and not when its buffer is full.
+//! A stream through nginx as people set it up: it arrives event by event, not when a buffer is
+//! full.
 
 use axum::body::Body;
 use futures::channel::mpsc::unbounded;
@@ -23,7 +24,8 @@ async fn events_come_one_by_one_through_nginx() {
         .await;
         let nginx = Nginx::start(chat.serving.address, directives, with_tls);
         let mut stream = nginx.connect(&chat.completion(&hello_streamed("gpt-4o")));
-        // Each is read before the next one is given: a buffer that waits for more would wait for ever.
+        // Each event is read before the next one is sent. A buffer that waits for more would wait
+        // for ever.
         for piece in [event("Hel"), event("lo"), DONE.to_owned()] {
             let sent = Ok::<_, std::io::Error>(piece.clone());
             feed.unbounded_send(sent).expect("it is read");

@@ -1,4 +1,5 @@
-//! The official clients of OpenAI's, for JavaScript and for Python: unmodified, they work by `base_url` and an app's key.
+//! OpenAI's official clients for JavaScript and for Python. Unmodified, they work with `base_url`
+//! and an app's key.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -13,7 +14,7 @@ use tavora_tests::upstream::{Seen, json as json_answer};
 
 use super::fixture::{Chat, DONE, completion, event, events};
 
-/// The checks of each client, at least.
+/// The least number of checks of each client.
 const CHECKS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +48,8 @@ async fn the_official_clients_work_unmodified() {
             pair[0].0, pair[1].0
         );
     }
-    // Their own retries: one refusal of a credential each, so nothing was tried again.
+    // The clients have retries of their own. Each got one refusal of its credential, so nothing was
+    // retried.
     let refused = chat
         .upstream
         .seen()
@@ -78,7 +80,7 @@ fn provider(seen: &Seen) -> Response<Body> {
         "endless" => events(Body::from_stream(endless)),
         "broken" => {
             let broken = stream::once(async {
-                // The first event must have left before the connection breaks.
+                // The first event must arrive before the connection breaks.
                 tokio::time::sleep(Duration::from_millis(1_500)).await;
                 Err(std::io::Error::other("broken on purpose"))
             });
@@ -107,7 +109,7 @@ fn provider(seen: &Seen) -> Response<Body> {
             answer.headers_mut().insert("retry-after", header);
             answer
         }
-        other => panic!("{other:?} is not asked by these clients"),
+        other => panic!("these clients do not send {other:?}"),
     }
 }
 
@@ -155,7 +157,7 @@ fn python() -> Option<(&'static str, Command)> {
     )]);
     is_ready.then(|| {
         let mut command = Command::new(python);
-        // -B: no compiled files beside the sources.
+        // -B keeps Python from writing compiled files beside the sources.
         command.arg("-B").arg(folder().join("chat.py"));
         ("Python", command)
     })

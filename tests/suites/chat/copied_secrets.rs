@@ -1,11 +1,12 @@
-//! Credentials that were stored with more than themselves: they work, or the words say what is odd about them.
+//! Credentials that were stored with surrounding text. They work, or the error says what is odd
+//! about them.
 
 use axum::response::Response;
 use tavora_tests::upstream::{Seen, json as json_answer};
 
 use super::fixture::{CANARY, Chat, assert_refused, completion, hello};
 
-/// Wants the credential, and repeats it.
+/// Requires the credential, and repeats it in its answer.
 fn strict(seen: &Seen) -> Response<axum::body::Body> {
     match seen.headers["authorization"].to_str() {
         Ok(value) if value == format!("Bearer {CANARY}") => json_answer(

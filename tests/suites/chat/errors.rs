@@ -1,4 +1,5 @@
-//! A provider's errors in each form, status and way of answering: its words, in one object that OpenAI's clients read.
+//! A provider's errors in each form, status and way of answering: its words arrive in one object
+//! that OpenAI's clients read.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,7 +10,7 @@ use super::fixture::{
     CANARY, Chat, assert_refused, completion, event, events, hello, hello_streamed,
 };
 
-/// The answers by the names of models.
+/// The answers, by the name of the model.
 fn answer(seen: &Seen) -> Response<Body> {
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     match body["model"].as_str().expect("a name") {
@@ -137,7 +138,7 @@ async fn what_is_a_completion_passes_whatever_stands_beside_it() {
         untyped.json()["choices"][0]["message"]["content"],
         "untyped"
     );
-    // Who asked for events gets some.
+    // A client that asked for events gets events.
     let whole = chat.ask(&hello_streamed("openai/json"));
     assert_eq!(whole.header("content-type"), Some("text/event-stream"));
     let text = whole.text();
@@ -146,7 +147,7 @@ async fn what_is_a_completion_passes_whatever_stands_beside_it() {
         "{text}"
     );
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    // A stream that has begun tells its error itself.
+    // In a stream that has begun, the stream itself brings the error.
     let (later, is_whole) = chat.stream(&hello_streamed("openai/later event")).rest();
     assert!(
         is_whole && later.starts_with(": OPENROUTER PROCESSING\n\n"),

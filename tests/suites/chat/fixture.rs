@@ -1,4 +1,4 @@
-//! A host whose providers are on loopback, and an app that has their credentials.
+//! A host whose providers are on loopback, and an app with their credentials.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use tavora_tests::serving::{AppWithKey, Serving};
 use tavora_tests::upstream::{Seen, Upstream};
 use tavora_tests::wire::{self, Answer, Request};
 
-/// The credential that tests plant at OpenAI's and then look for.
+/// The credential that tests store as OpenAI's and then search for.
 pub const CANARY: &str = "sk-canary-7f3d1c9ab2e84655";
 
 /// The providers with a key: their names, and the names of their secrets.
@@ -21,7 +21,8 @@ pub const WITH_KEY: [(&str, &str); 4] = [
     ("edenai", "edenai_api_key"),
 ];
 
-/// A running host with one upstream, which plays every provider below a path of its own.
+/// A running host with one upstream. The upstream plays every provider, each below a path of its
+/// own.
 pub struct Chat {
     pub serving: Serving,
     pub app: AppWithKey,
@@ -30,12 +31,12 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// With [`CANARY`] as OpenAI's key.
+    /// Starts with [`CANARY`] as OpenAI's key.
     pub async fn start(answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static) -> Self {
         Self::configured("", "", answer).await
     }
 
-    /// The same with more of a configuration, and more of the tool's.
+    /// Starts with more configuration of the host and of the tool.
     pub async fn configured(
         config: &str,
         tool: &str,
@@ -46,7 +47,7 @@ impl Chat {
         chat
     }
 
-    /// The same with an empty vault, designated.
+    /// Starts with an empty designated vault.
     pub async fn without_secrets(
         config: &str,
         tool: &str,
@@ -56,7 +57,7 @@ impl Chat {
         Self::at(upstream.url(), config, tool, upstream.url()).with(upstream)
     }
 
-    /// A host whose providers are at `url`; `allowed` are the private origins that it may reach.
+    /// A host whose providers are at `url`. `allowed` lists the private origins that it may reach.
     pub fn at(url: &str, config: &str, tool: &str, allowed: &str) -> Bare {
         let base_urls: String = WITH_KEY
             .iter()
@@ -97,7 +98,7 @@ impl Chat {
         request(&self.app, "POST", "/v1/chat/completions").json(body)
     }
 
-    /// A request of the app's.
+    /// A request of the app.
     pub fn request(&self, method: &str, path: &str) -> Request {
         request(&self.app, method, path)
     }
@@ -106,7 +107,7 @@ impl Chat {
         self.serving.send(request)
     }
 
-    /// The audit's entries of an action.
+    /// The audit entries of an action.
     pub fn audit(&self, action: &str) -> Vec<Value> {
         let path = format!("/api/sdk/audit-log?action={action}");
         let page = self.send(&self.request("GET", &path)).json();
@@ -125,7 +126,7 @@ impl Chat {
     }
 }
 
-/// A host and an app, before there is an upstream to hold on to.
+/// A host and an app, without an upstream of their own.
 pub struct Bare {
     pub serving: Serving,
     pub app: AppWithKey,
@@ -179,7 +180,7 @@ impl Stream {
         while !self.head.ends_with("\r\n\r\n") {
             let read = self.reader.read_line(&mut self.head);
             let read = read.expect("a head comes");
-            assert_ne!(read, 0, "no more than {:?} came", self.head);
+            assert_ne!(read, 0, "only {:?} arrived", self.head);
         }
         &self.head
     }
@@ -198,7 +199,7 @@ impl Stream {
         Ok((size > 0).then_some(text))
     }
 
-    /// What is left of the body, and whether it came to its proper end.
+    /// The rest of the body, and whether it ended properly.
     pub fn rest(&mut self) -> (String, bool) {
         let mut rest = String::new();
         loop {
@@ -216,7 +217,7 @@ pub fn hello(model: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": "Hello" }] })
 }
 
-/// The same, to be streamed.
+/// A request with one message, for a stream.
 pub fn hello_streamed(model: &str) -> Value {
     json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": "Hello" }] })
 }
@@ -243,7 +244,7 @@ pub fn event(text: &str) -> String {
 /// The last event of a stream.
 pub const DONE: &str = "data: [DONE]\n\n";
 
-/// An answer that streams.
+/// A streaming answer.
 pub fn events(body: Body) -> Response<Body> {
     Response::builder()
         .header("content-type", "text/event-stream; charset=utf-8")
@@ -251,7 +252,7 @@ pub fn events(body: Body) -> Response<Body> {
         .expect("the parts are valid")
 }
 
-/// An error in both shapes, with this status and code.
+/// Checks for an error in both shapes, with this status and code. Returns its message.
 #[track_caller]
 pub fn assert_refused(answer: &Answer, status: u16, code: &str) -> String {
     let text = answer.text();

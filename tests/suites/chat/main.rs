@@ -1,6 +1,7 @@
-//! Chat completions: the real binary in front of loopback upstreams that behave as the providers document, or do not.
+//! Chat completions: the real binary in front of loopback upstreams, which follow the providers'
+//! documentation or do not.
 //!
-//! What the component decides by itself is tested beside it; here is what crosses the host.
+//! The component's own tests cover what it decides alone. These tests cover what crosses the host.
 
 mod bad_upstreams;
 mod behind_nginx;

@@ -1,4 +1,4 @@
-//! Paths and addresses that clients and people write.
+//! The paths and addresses that clients and people write.
 
 use serde_json::{Value, json};
 use tavora_tests::upstream::{Upstream, json as json_answer};

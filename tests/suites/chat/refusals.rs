@@ -1,4 +1,4 @@
-//! What is refused before a provider is asked: in both shapes, and with a word on whether to try again.
+//! Refusals before a provider is asked, in both shapes, and with a hint on whether to try again.
 
 use serde_json::json;
 use tavora_tests::upstream::json as json_answer;

@@ -1,4 +1,4 @@
-//! Which provider is asked, how, and for whom.
+//! Which provider is asked, how, and for which app.
 
 use serde_json::{Value, json};
 use tavora_tests::serving::Serving;
@@ -16,7 +16,7 @@ async fn each_provider_gets_its_own_key_and_the_rest_of_the_request_as_it_is() {
         Chat::without_secrets("", "", |_| json_answer(200, &completion("hi").to_string())).await;
     for (provider, secret) in WITH_KEY {
         chat.put(secret, &format!("key-of-{provider}-0123456789"));
-        // Numbers that no float holds, tool calls and images are the provider's business.
+        // Numbers that no float holds, tool calls and images pass to the provider unchanged.
         let body = format!(
             r#"{{"model":"{provider}/some/model-1","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,AA=="}}}}]}}],"tools":[{{"type":"function","function":{{"name":"f"}}}}],"seed":12345678901234567890123}}"#
         );
@@ -92,7 +92,7 @@ async fn each_key_is_bound_to_its_own_provider() {
         .map(|(_, secret)| router["bind"][secret].clone())
         .collect();
     assert_eq!(bound, vec![json!([chat.upstream.url()]); WITH_KEY.len()]);
-    // A provider that is elsewhere leaves nothing open where it usually is.
+    // A provider with another address leaves no access to its usual one.
     assert_eq!(router["origins"], json!([chat.upstream.url()]));
     let brave = tool(&here.serving, "brave-search");
     assert_eq!(brave["origins"], json!(["https://search.example"]));
@@ -115,7 +115,7 @@ async fn ollama_is_where_the_secret_says_and_without_a_key() {
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     assert_eq!(body["model"], "llama3.2:1b");
 
-    // What the secret says now is what is asked, and nothing that it said before.
+    // Requests go where the secret says now, and nowhere that it said before.
     let moved = Upstream::start(|_| json_answer(200, &completion("moved").to_string())).await;
     bare.put("ollama_base_url", moved.url());
     let message =
@@ -131,7 +131,7 @@ async fn ollama_is_where_the_secret_says_and_without_a_key() {
     for place in [ollama.port(), moved.port()] {
         assert!(
             !log.contains(place),
-            "the secret's place is in the log: {log}"
+            "the log has the secret's address: {log}"
         );
     }
     let chat = bare.with(ollama);

@@ -1,5 +1,5 @@
-//! The host stops while a model answers: whoever reads the stream hears that it is not whole, and nothing ends in the
-//! middle of HTTP.
+//! The host stops while a model answers. The reader of the stream learns that it is incomplete, and
+//! nothing ends in the middle of HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fixture::{CANARY, Chat, assert_refused, event, events, hello, hello_streamed};
 
-/// Longer than anything that is waited for here may take.
+/// Longer than any wait in these tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SHORT: &str = "[server]\nshutdown_grace_ms = 300\n";
@@ -21,7 +21,7 @@ fn terminate(chat: &Chat) {
     kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
 }
 
-/// A host whose provider gives these pieces of a stream and then nothing more, without an end.
+/// A host whose provider sends these pieces of a stream and then nothing more, without an end.
 async fn unending(config: &str, pieces: Vec<String>) -> Chat {
     Chat::configured(config, "", move |_| {
         let (feed, body) = unbounded();
@@ -29,20 +29,21 @@ async fn unending(config: &str, pieces: Vec<String>) -> Chat {
             let piece = Ok::<_, std::io::Error>(piece.clone());
             feed.unbounded_send(piece).expect("it is read");
         }
-        // Nobody closes what is never dropped.
+        // The sender is never dropped, so the stream is never closed.
         std::mem::forget(feed);
         events(Body::from_stream(body))
     })
     .await
 }
 
-/// The one event that the text is.
+/// Parses a text that is exactly one event.
 #[track_caller]
 fn only_event(text: &str) -> Value {
     let event = text
         .strip_prefix("data: ")
         .and_then(|it| it.strip_suffix("\n\n"));
-    serde_json::from_str(event.unwrap_or_else(|| panic!("no event: {text:?}"))).expect("JSON")
+    serde_json::from_str(event.unwrap_or_else(|| panic!("this is not one event: {text:?}")))
+        .expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +106,10 @@ async fn what_has_no_answer_yet_is_told_to_ask_again() {
         let asked = scope.spawn(|| chat.ask(&hello("gpt-4o")));
         let begun = Instant::now();
         while chat.upstream.seen().is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "nothing is asked");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no request reached the upstream"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         terminate(&chat);
@@ -127,7 +131,7 @@ async fn a_second_signal_cuts_a_stream_at_once() {
     while std::net::TcpStream::connect(chat.serving.address).is_ok() {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "it still listens"
+            "the host still listens"
         );
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,4 +1,5 @@
-//! Answers that stream: as they come, scrubbed, bounded, and ended when nobody reads them.
+//! Streamed answers: they arrive as they are sent, scrubbed and bounded, and they end when nobody
+//! reads them.
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ async fn events_pass_one_by_one_and_byte_for_byte() {
         event("Hel"),
         event("lo \u{1f642}"),
         "event: message\r\nid: 7\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\n".to_owned(),
-        // Nobody here parses events: what is no event passes as well.
+        // Nothing here parses events, so text that is no event passes too.
         "no event at all \u{0}\n".to_owned(),
         format!("\n{DONE}"),
     ];
@@ -79,7 +80,7 @@ async fn a_credential_in_a_stream_is_taken_out_wherever_it_is_split() {
         feed.unbounded_send(Ok(first.to_owned()))
             .expect("it is read");
         let mut came = stream.chunk().expect("it comes").expect("not the end");
-        // Only what could become the credential is held back.
+        // Only text that could become the credential is held back.
         assert!(came.ends_with("your key is "), "{came}");
         feed.unbounded_send(Ok(second.to_owned()))
             .expect("it is read");
@@ -128,7 +129,7 @@ async fn a_stream_that_breaks_ends_with_an_error_and_never_as_if_it_were_whole()
     assert_eq!(stream.rest(), (String::new(), false));
 }
 
-/// Tells when it goes.
+/// Sets a flag when it is dropped.
 struct Told(Arc<AtomicBool>);
 
 impl Drop for Told {
@@ -141,7 +142,7 @@ impl Drop for Told {
 async fn when_the_client_leaves_the_provider_is_left_too() {
     let left = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&left);
-    // It has something to say only every so often: nobody finds out by writing alone.
+    // This upstream writes only at intervals, so writing alone does not reveal a client that left.
     let limits = "[limits.stream]\nmax_concurrent = 2\nmax_per_app = 1";
     let chat = Chat::configured(limits, "", move |_| {
         let told = Told(Arc::clone(&told));
@@ -160,7 +161,7 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
         message.contains("limits.stream.max_per_app (1)"),
         "{message}"
     );
-    // Two other apps' requests, of which there is room for one.
+    // Requests of two other apps compete for one place.
     let [second, third] = ["second", "third"].map(|name| chat.serving.make_app(name));
     let models = |app: &AppWithKey| {
         let request = Request::new("GET", "/v1/models").header("x-api-key", &app.key);
@@ -174,7 +175,7 @@ async fn when_the_client_leaves_the_provider_is_left_too() {
         .raw_body("");
     let mut unfinished = wire::connect(chat.serving.address).expect("it listens");
     unfinished.write_all(&slow.bytes()).expect("it reads");
-    // The body is asked for by the tool, which has got its turn then.
+    // The tool asks for the body, so it has its place by then.
     let mut asked = [0; 12];
     unfinished.read_exact(&mut asked).expect("it answers");
     assert_eq!(&asked, b"HTTP/1.1 100");
@@ -203,12 +204,12 @@ async fn a_stream_that_falls_silent_is_ended() {
         let first = stream::iter([Ok::<_, std::io::Error>(event("Hel"))]);
         events(Body::from_stream(first.chain(stream::pending())))
     };
-    // The tool waits no longer than it is told, and says so in the stream.
+    // The tool waits no longer than its setting, and says so in the stream.
     let chat = Chat::configured("", "between_bytes_timeout_ms = \"300\"", silent).await;
     let mut stream = chat.stream(&hello_streamed("gpt-4o"));
     let (said, is_whole) = stream.rest();
     assert!(is_whole && said.contains("fell silent"), "{said}");
-    // The host waits no longer than its limit for the tool.
+    // The host waits for the tool no longer than its limit.
     let chat = Chat::configured("[limits.stream]\nidle_ms = 300", "", silent).await;
     let mut stream = chat.stream(&hello_streamed("gpt-4o"));
     assert_eq!(stream.rest(), (event("Hel"), false));

@@ -1,4 +1,4 @@
-//! How long a provider wants to be left alone, in whatever way it says so.
+//! How long a provider wants to be left alone, in every form in which it says so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,8 @@ use tavora_tests::upstream::{Seen, json as json_answer};
 
 use super::fixture::{Chat, assert_refused, completion, hello};
 
-/// Says 429 as the model's name tells, the first time; gives how often it was asked.
+/// An upstream that answers its first `times` requests with 429, in the form that the model's name
+/// chooses. Returns the count of requests too.
 async fn limited(times: usize) -> (Chat, Arc<AtomicUsize>) {
     let asks = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asks);
@@ -104,7 +105,7 @@ async fn a_long_wait_is_told_in_words_and_in_headers_and_none_is_made_up() {
         "{message}"
     );
     assert_eq!(asks.load(Ordering::SeqCst), 1);
-    // A fraction of a second is not rounded down to none.
+    // A fraction of a second is not rounded down to zero.
     let answer = chat.ask(&hello("openai/decimals"));
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(answer.header("retry-after-ms"), Some("500"));

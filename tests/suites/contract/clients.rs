@@ -1,4 +1,4 @@
-//! The clients in three languages: each walks through the whole contract, and none leaves out a check.
+//! The clients in three languages. Each walks through the whole contract and makes every check.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use tavora_tests::requirement::{answers, are_there, tests_folder, tools_folder};
 use tavora_tests::serving::Serving;
 use tavora_tests::upstream::{Upstream, search_results};
 
-/// The checks of the contract, at least.
+/// The least number of checks of the contract.
 const CHECKS: usize = 58;
 
 /// A client, ready to be started.
@@ -71,7 +71,7 @@ async fn clients_in_three_languages_find_the_whole_contract() {
     }
 }
 
-/// What was done, check by check; every one must have gone well.
+/// The checks that a client made. Each must have passed.
 fn checks_of(language: &str, output: &Output) -> Vec<String> {
     let printed = String::from_utf8_lossy(&output.stdout);
     let shown = format!(
@@ -105,7 +105,7 @@ fn folder(language: &str) -> PathBuf {
 fn python() -> Option<Client> {
     are_there(&[("Python", answers("python3", &["--version"]))]).then(|| {
         let mut command = Command::new("python3");
-        // -B: no compiled files beside the sources.
+        // -B keeps Python from writing compiled files beside the sources.
         command.arg("-B").arg(folder("python").join("scenario.py"));
         Client {
             language: "python",
@@ -141,7 +141,7 @@ fn go() -> Option<Client> {
         compile
             .args(["build", "-o"])
             .arg(&program)
-            // The standard library and nothing else, in pure Go: no download, no C compiler.
+            // Use only the standard library, in pure Go: no download, no C compiler.
             .env("GOPROXY", "off")
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")

@@ -1,7 +1,7 @@
-//! The public contract, as clients find it that share no code with the host: three small SDKs, and a generator of
-//! requests that reads the OpenAPI document.
+//! The public contract, as clients without shared code find it: three small SDKs, and a generator
+//! of requests that reads the OpenAPI document.
 //!
-//! What each must find is in `tests/contract`; here they are built, started and compared.
+//! `tests/contract` says what each must find. Here they are built, started and compared.
 
 mod clients;
 mod schemathesis;

@@ -1,5 +1,5 @@
-//! The OpenAPI document against the host that serves it: schemathesis asks every operation what fits its schema and what
-//! does not, and compares the answers with what is declared.
+//! The OpenAPI document against the host that serves it. schemathesis sends every operation input
+//! that fits its schema and input that does not, and compares the answers with what is declared.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn the_openapi_document_says_what_the_host_does() {
     let serving = Serving::start("[server.auth_failures]\nburst = 1_000_000\n");
     let app = serving.make_app("app");
     let folder = tests_folder().join("contract/schemathesis");
-    // It writes to where it is started.
+    // schemathesis writes to its working directory.
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let output = Command::new(program)
         .arg("--config-file")
@@ -56,7 +56,7 @@ fn the_openapi_document_says_what_the_host_does() {
         tested == selected && tested >= 29,
         "{tested} of {selected} operations were tested: {printed}"
     );
-    // What was answered well can still have gone wrong.
+    // An answer can be right although something went wrong behind it.
     let log = serving.log();
     let errors: Vec<_> = log
         .lines()

@@ -1,4 +1,4 @@
-//! Backups and their way back: beside a running host, across rotations, and what is refused.
+//! Backup and restore: beside a running host, across rotations, and their refusals.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ use crate::strace;
 
 const WRITERS: usize = 4;
 
-/// Ends the writers of a test, however it ends.
+/// Ends the writers of a test, however the test ends.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -34,7 +34,7 @@ async fn a_backup_beside_a_busy_host_holds_all_that_was_acknowledged_before() {
     let key = folder.json(OLD, &["key", "create", "tests"])["key"].clone();
     let key = key.as_str().expect("text");
     let host = folder.serve(OLD);
-    // Someone who reads keeps what is written from now on out of the database file: it stands in the log alone.
+    // The reader keeps later writes out of the database file, so they are only in the log.
     let reader = folder.raw();
     let begin = "BEGIN; SELECT count(*) FROM secrets";
     reader.execute_batch(begin).expect("readable");
@@ -78,7 +78,7 @@ async fn a_backup_beside_a_busy_host_holds_all_that_was_acknowledged_before() {
         for writer in 0..WRITERS {
             let value = folder.released(OLD, &format!("S{writer}")).await;
             let value: u64 = value.expect("it is there").parse().expect("a step");
-            // The write that was under way may be in it or not.
+            // The write that was under way may or may not be in the copy.
             let possible = before[writer]..=after[writer] + 1;
             assert!(
                 possible.contains(&value),
@@ -104,7 +104,7 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     folder.put(OLD, "deleted", "v");
     let (kept, deleted) = (payload("kept"), payload("deleted"));
     folder.ok(OLD, &["secret", "delete", "deleted", "--yes"]);
-    // Whatever a page that is free still holds, should something else than this program have freed it.
+    // A free page may still hold old content, if something else than this program freed it.
     let freed = "page-that-was-freed".repeat(300);
     let junk = format!(
         "PRAGMA secure_delete = OFF; CREATE TABLE junk (x); INSERT INTO junk VALUES ('{freed}'); DROP TABLE junk"
@@ -122,16 +122,17 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|found| found == needle);
     assert!(holds(&kept) && !holds(&deleted) && !holds(freed));
     let value = fs::read(folder.path().join("old")).expect("the KEK");
-    assert!(!holds(value.trim_ascii()), "the key is in it");
+    assert!(!holds(value.trim_ascii()), "the backup holds the KEK");
     let names = fs::read_dir(folder.path()).expect("readable");
     let left = names.filter(|name| {
         let name = name.as_ref().expect("readable").file_name();
         let name = name.to_string_lossy().into_owned();
         name.starts_with("backups.db-") || name.starts_with(".tavora-copy")
     });
-    assert_eq!(left.count(), 0, "something stayed beside it");
+    assert_eq!(left.count(), 0, "temporary files are left");
 
-    // The head that it prints is that of the copy, whose last entry is about it; the database's own has it too.
+    // The printed head is that of the copy, whose last entry is about the backup. The database
+    // itself has that entry too.
     let head = made["audit"]["head"].as_str().expect("a head").to_owned();
     let verified = folder.ok(OLD, &["audit", "verify", "--expect-head", &head]);
     assert!(verified.contains("0 findings"), "{verified}");
@@ -149,7 +150,7 @@ fn a_backup_is_one_private_file_without_what_was_deleted() {
     assert_eq!(
         fs::read(&file).expect("readable"),
         bytes,
-        "it was overwritten"
+        "the backup was overwritten"
     );
     let nowhere = folder.run(OLD, &["backup", "no/folder/b.db"]);
     assert_eq!(nowhere.status, 2, "{nowhere:?}");
@@ -200,7 +201,7 @@ async fn a_backup_from_before_a_rotation_needs_the_key_of_then() {
         Err(ReleaseError::Unavailable { .. })
     ));
 
-    // Who wants it without the key gets it, and hears what is missing.
+    // Without the key the restore can be forced, and says what is missing.
     let anyway = folder.run(NEW, &["restore", "--replace", "--anyway", "before.db"]);
     assert_eq!(anyway.status, 0, "{anyway:?}");
     assert!(anyway.stderr.contains(&needed), "{anyway:?}");
@@ -245,7 +246,7 @@ async fn what_is_replaced_stays_and_a_running_host_is_not_taken_its_database_awa
     assert_eq!(entry.len(), 1, "{tail}");
     assert_eq!(entry[0]["metadata"]["head"], restored["audit"]["head"]);
 
-    // What was there has everything in one file.
+    // The replaced database has everything in one file.
     let kept = PathBuf::from(restored["kept"].as_str().expect("a path"));
     fs::rename(folder.path().join(kept), folder.database()).expect("the same folder");
     assert_eq!(folder.released(OLD, "a").await.expect("there"), "second");
@@ -312,7 +313,7 @@ fn what_is_no_sound_backup_changes_nothing() {
         assert_eq!(folder.files(), files, "{arguments:?}");
     }
     assert!(fs::read(folder.database()).expect("there") == database);
-    // Findings are for the operator to weigh.
+    // The operator decides what the findings mean.
     folder.ok(OLD, &["restore", "--replace", "--anyway", "edited.db"]);
 }
 
@@ -337,13 +338,17 @@ fn an_older_schema_is_copied_as_it_is_and_migrated_when_it_is_restored() {
     }
     let made = folder.json(BOTH, &["backup", "older.db"]);
     assert_eq!(made["recorded"], false);
-    assert_eq!(version(folder.database()), older, "it was migrated");
+    assert_eq!(
+        version(folder.database()),
+        older,
+        "the backup migrated the database"
+    );
     assert_eq!(version(folder.path().join("older.db")), older);
     folder.ok(BOTH, &["restore", "--replace", "older.db"]);
     assert_eq!(version(folder.database()), newest);
 }
 
-/// A disk that takes no entry any more still gives a backup to another one.
+/// A full disk that takes no more audit entries still allows a backup to another disk.
 #[test]
 fn a_backup_does_not_need_the_audit() {
     let folder = Folder::with_vault();
@@ -360,7 +365,8 @@ fn a_backup_does_not_need_the_audit() {
     assert_eq!(made["recorded"], false);
 }
 
-/// Before each call that moves something the process is killed: one of the two databases is there, whole.
+/// Kills the process before each call that moves something. One of the two databases is then there,
+/// whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_leaves_the_one_or_the_other() {
     if !strace::is_there() {
@@ -371,7 +377,7 @@ async fn a_restore_that_is_killed_leaves_the_one_or_the_other() {
     folder.ok(OLD, &["backup", "first.db"]);
     folder.put(OLD, "a", "second");
     let mut found = Vec::new();
-    // The folder of the copy goes after the copy has left it: that is the last of them.
+    // The removal of the folder of the copy is the last of these calls.
     for call in ["link,linkat", "rename,renameat,renameat2", "rmdir,unlinkat"] {
         let restore = folder.command(OLD, &["restore", "--replace", "first.db"]);
         let mut restore = strace::under_strace(&restore, call, None, "signal=SIGKILL:when=1");
@@ -384,7 +390,7 @@ async fn a_restore_that_is_killed_leaves_the_one_or_the_other() {
     assert_eq!(found, ["second", "second", "first"]);
 }
 
-/// The secret is replaced, and everything moved to the new key.
+/// Replaces the secret, and moves everything to the new key.
 fn rotate(folder: &Folder) {
     folder.put(OLD, "a", "after");
     folder.ok(BOTH, &["kek", "rewrap"]);

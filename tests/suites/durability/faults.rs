@@ -1,7 +1,9 @@
-//! Disks that are full or read-only, and a database that somebody else has locked: clear errors within a bounded time,
-//! `/readyz` tells, nothing acknowledged is lost, and all is well again without a restart.
+//! Full or read-only disks, and a database that somebody else has locked. Errors are clear and come
+//! within bounded time, and `/readyz` reports them. Nothing acknowledged is lost, and everything
+//! works again without a restart.
 //!
-//! The disks are real ones, in memory: a test that needs one starts itself again in a mount namespace of its own.
+//! The disks are real ones in memory. A test that needs one starts itself again in a mount
+//! namespace of its own.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -17,10 +19,11 @@ use tavora_tests::wire::{Answer, Request};
 use crate::folder::{Folder, OLD};
 use crate::strace;
 
-/// How large a disk is that gets full.
+/// The size of the disk that gets full.
 const DISK: &str = "size=4m";
 
-/// How long anything may take while the store does not work: its own limit of 10 s, and room for a slow machine.
+/// The longest time for anything while the store does not work: its own limit of 10 s, and room for
+/// a slow machine.
 const BOUND: Duration = Duration::from_secs(120);
 
 /// A host with one vault, and a client of it.
@@ -49,7 +52,7 @@ async fn a_database_that_another_process_locks_is_told_and_works_again_after_it(
     locking.execute_batch("BEGIN IMMEDIATE").expect("free");
     let refused = served.bounded(|| served.put("a", "while it is locked"));
     unavailable(&refused);
-    // Who only reads is not kept waiting.
+    // A reader need not wait.
     let path = format!("/api/sdk/secret-vaults/{}/secrets", served.vault);
     let listed = served.bounded(|| served.ask("GET", &path));
     assert_eq!(listed.status, 200, "{}", listed.text());
@@ -59,7 +62,8 @@ async fn a_database_that_another_process_locks_is_told_and_works_again_after_it(
     served.works_again("a", "before").await;
 }
 
-/// A file system with an error turns read-only under those who have files open there; no mount option does that.
+/// A file system turns read-only after an error, even for files that are open. No mount option does
+/// that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_turns_read_only_is_told_and_ends_without_a_restart() {
     if !strace::is_there() {
@@ -86,11 +90,11 @@ async fn a_disk_that_turns_read_only_is_told_and_ends_without_a_restart() {
     let ready = || served.bounded(|| served.ask("GET", "/readyz"));
     let answers: Vec<Answer> = std::iter::repeat_with(ready).take(40).collect();
     unavailable(&answers[0]);
-    assert_eq!(answers[39].status, 200, "each of them tries once");
+    assert_eq!(answers[39].status, 200, "each request tries to write once");
     served.works_again("a", &last).await;
 }
 
-/// Not a test: what the tests above do where they may mount.
+/// Not a test of its own: the part of the tests above that runs where it may mount.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 async fn with_a_full_disk() {
@@ -99,7 +103,7 @@ async fn with_a_full_disk() {
     served.stored("a", "before");
     let filler = disk.path().join("filler");
     fill(&filler);
-    // What is free in pages that the log has already may still take a few.
+    // Free pages that the log already has may still take a few writes.
     let mut last = "before".to_owned();
     let refused = (0..100).find_map(|step| {
         let value = format!("{step}{}", "x".repeat(20_000));
@@ -117,11 +121,11 @@ async fn with_a_full_disk() {
     assert!(log.contains("the disk is full"), "{log}");
     unavailable(&served.bounded(|| served.ask("GET", "/readyz")));
     assert_eq!(served.ask("GET", "/healthz").status, 200);
-    // A release has to be recorded first, so none is made; commands are told the same.
+    // A release must be recorded first, so none succeeds. Commands get the same error.
     let put = served.folder.run(OLD, &["vault", "create", "another"]);
     assert_eq!(put.status, 1, "{put:?}");
     assert!(put.stderr.contains("disk is full"), "{put:?}");
-    // The moment to take a backup to another disk.
+    // This is the moment for a backup to another disk.
     let elsewhere = tempfile::tempdir_in("/dev/shm").expect("another disk");
     let copy = elsewhere.path().join("copy.db");
     let copy = copy.to_str().expect("UTF-8");
@@ -132,7 +136,7 @@ async fn with_a_full_disk() {
     served.works_again("a", &last).await;
 }
 
-/// The same.
+/// Not a test of its own: the part of the tests above that runs where it may mount.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 async fn with_a_read_only_disk() {
@@ -147,7 +151,7 @@ async fn with_a_read_only_disk() {
     ] {
         let started = Instant::now();
         let refused = folder.run(OLD, arguments);
-        assert!(started.elapsed() < BOUND, "{arguments:?}: it hung");
+        assert!(started.elapsed() < BOUND, "{arguments:?}: the command hung");
         assert_eq!(refused.status, 1, "{refused:?}");
         assert!(
             refused.stderr.contains("read-only"),
@@ -197,11 +201,15 @@ impl Served {
     fn bounded(&self, ask: impl FnOnce() -> Answer) -> Answer {
         let started = Instant::now();
         let answer = ask();
-        assert!(started.elapsed() < BOUND, "it took {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < BOUND,
+            "the answer took {:?}",
+            started.elapsed()
+        );
         answer
     }
 
-    /// The fault is over: the host notices by itself, has what it had, and takes more.
+    /// After the fault the host notices by itself, has everything that it had, and accepts more.
     async fn works_again(&self, name: &str, value: &str) {
         let ready = self.bounded(|| self.ask("GET", "/readyz"));
         assert_eq!(ready.status, 200, "{}", ready.text());
@@ -221,7 +229,7 @@ fn unavailable(answer: &Answer) {
     assert_eq!(answer.json()["code"], "vault_unavailable");
 }
 
-/// Runs a part of this file where it may mount, whoever runs the tests.
+/// Runs a part of this file in a namespace where it may mount, whichever user runs the tests.
 fn in_a_namespace_of_its_own(part: &str) {
     let may_mount = [
         "--map-root-user",
@@ -247,14 +255,17 @@ fn in_a_namespace_of_its_own(part: &str) {
     );
 }
 
-/// A new disk in memory, as large as `options` say.
+/// Mounts a new disk in memory, with the size in `options`.
 fn mounted(options: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mount = Command::new("mount")
         .args(["-t", "tmpfs", "-o", options, "tmpfs"])
         .arg(folder.path())
         .status();
-    assert!(mount.expect("it starts").success(), "it cannot be mounted");
+    assert!(
+        mount.expect("it starts").success(),
+        "the disk cannot be mounted"
+    );
     folder
 }
 
@@ -266,7 +277,7 @@ fn remount(disk: &Path, options: &str) {
     assert!(mount.expect("it starts").success(), "{options}");
 }
 
-/// Writes until there is no room.
+/// Writes until the disk is full.
 fn fill(path: &Path) {
     let mut file = File::create(path).expect("there is room");
     for bytes in [65_536, 4_096, 1] {

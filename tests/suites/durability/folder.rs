@@ -1,4 +1,4 @@
-//! A data folder and its KEKs, worked on with the binary's commands. It asserts no more than that they work.
+//! A data folder and its KEKs, used through the binary's commands. It asserts only that they work.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,12 +14,13 @@ use vault_core::{
     AppId, Keyring, ReleaseContext, ReleaseError, SecretVaults, SqliteOptions, SqliteStore,
 };
 
-/// A folder with `data`, and beside it the KEKs `old` and `new`. Commands use `old`, unless they are told otherwise.
+/// A folder with `data`, and beside it the KEKs `old` and `new`. Commands use `old` unless told
+/// otherwise.
 pub struct Folder {
     folder: TempDir,
 }
 
-/// Which KEKs a command has: the primary, and those before it.
+/// The KEKs of a command: the primary, and the previous ones.
 pub type Keks<'a> = (&'a str, &'a str);
 
 pub const OLD: Keks = ("old", "");
@@ -27,7 +28,7 @@ pub const NEW: Keks = ("new", "");
 pub const BOTH: Keks = ("new", "old");
 
 impl Folder {
-    /// With the KEKs, and nothing in `data`.
+    /// A folder with the KEKs, and with nothing in `data`.
     pub fn empty() -> Self {
         Self::empty_in(&std::env::temp_dir())
     }
@@ -42,12 +43,12 @@ impl Folder {
         Self { folder }
     }
 
-    /// With an app and its designated vault.
+    /// A folder with an app and its designated vault.
     pub fn with_vault() -> Self {
         Self::with_vault_in(&std::env::temp_dir())
     }
 
-    /// The same on the disk of this folder.
+    /// A folder with an app and its designated vault, on the disk of `parent`.
     pub fn with_vault_in(parent: &Path) -> Self {
         let folder = Self::empty_in(parent);
         folder.ok(OLD, &["app", "create", "Shop"]);
@@ -64,7 +65,8 @@ impl Folder {
         self.path().join("data/tavora.db")
     }
 
-    /// The names of the files in `data`, sorted; SQLite's companions come and go.
+    /// The names of the files in `data`, sorted. SQLite's companions are left out, because they
+    /// come and go.
     pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path().join("data")).expect("the folder is there");
         let mut names: Vec<_> = entries
@@ -94,7 +96,7 @@ impl Folder {
         end(self.command(keks, arguments))
     }
 
-    /// The same, for what must work; its standard output.
+    /// Runs a command that must succeed, and returns its standard output.
     #[track_caller]
     pub fn ok(&self, keks: Keks, arguments: &[&str]) -> String {
         let ended = self.run(keks, arguments);
@@ -102,14 +104,14 @@ impl Folder {
         ended.stdout
     }
 
-    /// The same with `--json`.
+    /// Runs a command with `--json` that must succeed, and returns its output.
     #[track_caller]
     pub fn json(&self, keks: Keks, arguments: &[&str]) -> Value {
         let text = self.ok(keks, &[arguments, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
     }
 
-    /// A host that serves it.
+    /// Starts a host on this folder.
     pub fn serve(&self, keks: Keks) -> Daemon {
         Daemon::spawn(&mut self.command(keks, &["serve", "--listen", "127.0.0.1:0"]))
     }
@@ -121,12 +123,12 @@ impl Folder {
         self.ok(keks, &["secret", "put", name, "--from-file", "value"]);
     }
 
-    /// The database, as something else than this program would see it.
+    /// Opens the database past this program.
     pub fn raw(&self) -> Connection {
         Connection::open(self.database()).expect("it is there")
     }
 
-    /// The vaults, opened in this process.
+    /// Opens the vaults in this process.
     pub async fn open(&self, keks: Keks<'_>) -> SecretVaults {
         open(&self.database(), self.keyring(keks)).await
     }
@@ -148,7 +150,7 @@ impl Folder {
     }
 }
 
-/// The vaults of a database, opened in this process.
+/// Opens the vaults of a database in this process.
 pub async fn open(database: &Path, keyring: Keyring) -> SecretVaults {
     let store = SqliteStore::open(database, SqliteOptions::default()).expect("it opens");
     SecretVaults::open(Arc::new(store), Some(keyring))

@@ -1,8 +1,8 @@
-//! Databases of released versions open in this one: every secret, key, designation and entry is there and says what it
-//! said, and they can be written on.
+//! Databases of released versions open in this version. Every secret, key, designation and entry is
+//! there and unchanged, and the databases can be written to.
 //!
-//! `tests/vectors/golden` has a folder for each version, made by the ignored test at the end when that version was
-//! released, and never changed since. The KEKs and API keys in it are for tests and nothing else.
+//! `tests/vectors/golden` has a folder for each version. The ignored test at the end made it when
+//! that version was released, and it never changed since. Its KEKs and API keys are only for tests.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -21,16 +21,17 @@ use vault_core::{
 
 use crate::folder::{open, release};
 
-/// How many characters a value may have; a golden secret of this length has overflow pages.
+/// The number of characters that a value may have. A golden secret of this length has overflow
+/// pages.
 const LONG: usize = 20_000;
 
-/// What stands in a golden database, as its maker knew it.
+/// The content of a golden database, as its maker knew it.
 #[derive(Serialize, Deserialize)]
 struct Expected {
-    /// The KEK that was replaced, and the one that replaced it, as base64.
+    /// The KEK that was replaced, and its replacement, as base64.
     keks: [String; 2],
     apps: Vec<ExpectedApp>,
-    /// How many entries the audit has, and the hash of the last.
+    /// The number of entries in the audit, and the hash of the last one.
     entries: u64,
     head: String,
 }
@@ -40,7 +41,7 @@ struct ExpectedApp {
     id: String,
     slug: String,
     designated: Option<String>,
-    /// The token of each API key, and whether it still opens.
+    /// The token of each API key, and whether it is still valid.
     tokens: Vec<(String, bool)>,
     vaults: Vec<ExpectedVault>,
 }
@@ -58,7 +59,7 @@ struct ExpectedSecret {
     name: String,
     value: String,
     version: u64,
-    /// Which of the two KEKs wraps it.
+    /// The index of the KEK that wraps it.
     kek: usize,
 }
 
@@ -92,7 +93,7 @@ enum Check {
     WithoutTheOldKey,
 }
 
-/// A column that no row uses shows nothing about it.
+/// Checks that every column is used in some row: an unused column would test nothing.
 fn has_something_in_every_column(database: &Path) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let copy = folder.path().join("copy.db");
@@ -156,7 +157,7 @@ async fn opens_as_expected(database: &Path, expected: &Expected) {
             assert_eq!(metadata, vault.metadata);
             let listed = vaults.secrets(id, vault_id).await.expect("readable");
             assert_eq!(listed.len(), vault.secrets.len());
-            // What is released is what the app designates.
+            // A release reads the designated vault.
             let operator = Caller::operator();
             let designated = vaults.designate(&operator, id, Some(vault_id));
             designated.await.expect("its own vault");
@@ -166,7 +167,7 @@ async fn opens_as_expected(database: &Path, expected: &Expected) {
                 let value = release(&vaults, id, &secret.name).await;
                 assert_eq!(value.expect("it opens"), secret.value, "{}", secret.name);
                 rows[secret.kek] += 1;
-                // It can be written on.
+                // The database can be written to.
                 let value = SecretValue::new("written on".to_owned()).expect("valid");
                 let name = secret.name.parse().expect("valid");
                 let stored = vaults.put_secret(&operator, id, vault_id, &name, &value);
@@ -185,7 +186,7 @@ async fn opens_as_expected(database: &Path, expected: &Expected) {
     vaults.close().await.expect("it works");
 }
 
-/// With the old KEK gone nothing opens that it wraps, and the rest does.
+/// Without the old KEK nothing opens that it wraps, and everything else does.
 async fn needs_the_old_key(database: &Path, expected: &Expected) {
     let keyring = Keyring::local(&expected.keks[1], None).expect("valid");
     let vaults = open(database, keyring).await;
@@ -212,12 +213,13 @@ async fn needs_the_old_key(database: &Path, expected: &Expected) {
     vaults.close().await.expect("it works");
 }
 
-/// Where the golden databases are.
+/// The folder of the golden databases.
 pub fn golden() -> PathBuf {
     tests_folder().join("vectors/golden")
 }
 
-/// Writes the golden database of the current version once, when it is released; released ones never change.
+/// Writes the golden database of the current version, once, when it is released. Released databases
+/// never change.
 #[tokio::test]
 #[ignore = "writes a new golden database; for the release of a version"]
 async fn write_the_golden_database_of_this_version() {
@@ -253,7 +255,7 @@ async fn write_the_golden_database_of_this_version() {
     let deleted = maker.vaults.delete_vault(&operator, other, dropped).await;
     deleted.expect("it is there");
     maker.vaults.close().await.expect("it works");
-    // There with new DEKs, and back with the same.
+    // Move to the other KEK with new DEKs, and back with the same ones.
     for (to, from, reencrypt) in [(1, 0, true), (0, 1, false)] {
         let keyring = Keyring::local(&keks[to], Some(&keks[from])).expect("valid");
         let vaults = open(&database, keyring).await;
@@ -324,10 +326,10 @@ async fn write_the_golden_database_of_this_version() {
     fs::write(folder.join("expected.json"), text + "\n").expect("writable");
 }
 
-/// Makes what stands in a golden database.
+/// Makes the content of a golden database.
 struct Maker {
     vaults: SecretVaults,
-    /// The KEK that it wraps with.
+    /// The index of the KEK that it wraps with.
     kek: usize,
 }
 
@@ -353,7 +355,7 @@ impl Maker {
         designated.expect("it works");
     }
 
-    /// Stores a secret as often as it has versions.
+    /// Stores a secret once for each of its versions.
     async fn secret(
         &self,
         app: AppId,
@@ -384,7 +386,7 @@ impl Maker {
         assert!(deleted.await.expect("it works"));
     }
 
-    /// Keys that open for ever, for long, not any more, and never again.
+    /// API keys that never expire, that expire late, that have expired, and that are revoked.
     async fn tokens(&self, app: AppId) -> Vec<(String, bool)> {
         let operator = Caller::operator();
         let now = Timestamp::now();
@@ -410,7 +412,7 @@ impl Maker {
         tokens
     }
 
-    /// Entries with every column: of releases, and of the host.
+    /// Records entries that use every column: of releases, and of the host.
     async fn record_releases(&self, app: AppId) {
         let view = self.vaults.api_keys(app).await.expect("readable").remove(0);
         let mut context = ReleaseContext::new(app, "brave-search", "sha256:00");

@@ -1,8 +1,9 @@
-//! kill -9 while clients write over HTTP: whatever was acknowledged is there, everything else is as before or as after.
+//! kill -9 while clients write over HTTP. Whatever was acknowledged is there. Everything else is as
+//! before or as after.
 //!
-//! The recorder is this process: it keeps what it asked for and what was acknowledged, kills the real binary at a random
-//! moment or at a named one, starts it again, and compares. A kill shows nothing about a power cut: what the system took
-//! over is not lost by it.
+//! This process is the recorder. It keeps what it asked for and what was acknowledged. It kills the
+//! real binary at a random moment or at a named one, starts it again, and compares. A kill shows
+//! nothing about a power cut, because what the system has accepted survives a kill.
 
 mod chance;
 mod ledger;
@@ -20,26 +21,26 @@ use self::site::Site;
 use crate::folder::{BOTH, NEW};
 use crate::strace;
 
-/// How many kills there are at random moments, and how many at each named one.
+/// The number of kills at random moments, and the number at each named one.
 const RANDOM_KILLS: usize = 220;
 const KILLS_AT_EACH: usize = 14;
 
-/// How many rewraps are killed, with how many secrets that nobody writes meanwhile.
+/// The number of rewraps that are killed, and of secrets for them that nobody writes meanwhile.
 const REWRAP_KILLS: usize = 60;
 const IDLE_SECRETS: usize = 100;
 
-/// How many platforms are attacked side by side.
+/// The number of platforms that are attacked in parallel.
 const SITES: usize = 4;
 
 /// Multiplies the kills; `cargo xtask test --long` sets it.
 const FACTOR: &str = "TAVORA_TEST_LONG";
-/// Repeats a run's choices, as far as they are chance's: a failure says which to set.
+/// Repeats the random choices of a run. A failure prints the value to set.
 const SEED: &str = "TAVORA_TEST_SEED";
 
-/// How long a host may take to come to a named moment.
+/// Time limit until a host reaches a named moment.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long after the first request a random kill comes at the latest: long enough for the log to be emptied once.
+/// The latest moment of a random kill after the first request. The log can be emptied once by then.
 const LATEST_KILL_MS: u64 = 350;
 
 #[test]
@@ -51,7 +52,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
             let Some(host) = site.start(None) else {
                 continue;
             };
-            // Most kills come soon after the first writes; some after the log was emptied.
+            // Most kills come soon after the first writes, some after the log was emptied.
             let latest = LATEST_KILL_MS >> chance.below(4);
             let pause = Duration::from_millis(chance.below(latest));
             let pace = chance.one_of(&[Pace::Steady, Pace::Bursts]);
@@ -83,7 +84,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_named_moments() {
                         has_come = !host.is_running();
                     }
                 });
-                assert!(has_come, "it never came to the moment {moment}");
+                assert!(has_come, "the host never reached the moment {moment}");
                 site.ended(host);
             }
         }
@@ -101,11 +102,11 @@ fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
         let (kills, mut cut_short) = (share.of(REWRAP_KILLS), 0);
         for number in 0..kills {
             let host = site.start(None).expect("nothing ends it");
-            // There and back again, so that there is always something to move.
+            // Move there and back again, so that there is always something to move.
             let keks = [BOTH, ("old", "new")][number % 2];
             let reencrypt = ["--reencrypt", "--verify"][number / 2 % 2];
             let command = site.command(keks, &["kek", "rewrap", "--batch", "2", reencrypt]);
-            // At a moment of its own, or at a random one.
+            // Kill at a named moment, or at a random one.
             let moment = chance.one_of(&[
                 None,
                 Some(Moment::PageIsLogged),
@@ -137,7 +138,8 @@ fn nothing_acknowledged_is_lost_by_kills_of_a_rewrap() {
     });
 }
 
-/// Two rewraps to the same key and eight clients at once: the clients win, and in the end everything has moved.
+/// Two rewraps to the same key and eight clients at once. The clients win, and in the end
+/// everything has moved.
 #[test]
 fn two_rewraps_and_eight_writers_lose_nothing() {
     let mut site = Site::with_idle_secrets(IDLE_SECRETS * 4);
@@ -159,7 +161,7 @@ fn two_rewraps_and_eight_writers_lose_nothing() {
     assert!(site.finish() > 0);
 }
 
-/// What was begun so often ends, too: nothing is left under the old key.
+/// A rewrap that was begun so often also ends: nothing is left under the old key.
 fn moves_everything(site: &mut Site) {
     for arguments in [&["kek", "rewrap"][..], &["kek", "verify"]] {
         let ended = site.command(BOTH, arguments).output().expect("it starts");
@@ -170,7 +172,7 @@ fn moves_everything(site: &mut Site) {
     assert!(ended.status.success(), "{ended:?}");
 }
 
-/// A part of the kills.
+/// A share of the kills.
 struct Share {
     number: usize,
 }
@@ -184,7 +186,7 @@ impl Share {
     }
 }
 
-/// Does `attack` on several platforms at once; how many writes were acknowledged in all.
+/// Does `attack` on several platforms at once. Returns the number of acknowledged writes in all.
 fn side_by_side(attack: impl Fn(Share, &mut Chance) -> u64 + Sync) -> u64 {
     let seed = std::env::var(SEED)
         .ok()

@@ -1,7 +1,7 @@
-//! Nothing acknowledged is lost: backups and their way back, databases of released versions, processes that are killed at
-//! any moment, and disks that refuse. Against the real binary and real files.
+//! Nothing acknowledged is lost: backup and restore, databases of released versions, processes that
+//! are killed at any moment, and disks that refuse. The tests use the real binary and real files.
 //!
-//! What one process alone promises of its store is in the suite `vault`.
+//! The suite `vault` tests what one process alone promises of its store.
 
 mod backup;
 mod faults;

@@ -1,19 +1,21 @@
-//! The host as it is shipped, with a fault at a system call: strace injects it. What is done with that is up to the tests.
+//! The shipped host with a fault at a system call, injected by strace. The tests decide which
+//! fault.
 
 use std::process::Command;
 
 use tavora_tests::requirement;
 
-/// Whether it is here and may trace; says so if it is not.
+/// Whether strace is installed and may trace. If not, the test says so.
 pub fn is_there() -> bool {
     let answers = requirement::answers("strace", &["-f", "-o", "/dev/null", "true"]);
     requirement::are_there(&[("strace, and the right to trace", answers)])
 }
 
-/// The same command under strace, which is its grandchild: the process that is started is the host. `fault` comes at calls
-/// with this name, of this file in the data folder if one is named.
+/// The same command under strace. strace runs as its grandchild, so the started process is the
+/// host. `fault` happens at calls with this name, only for this file in the data folder if one is
+/// named.
 ///
-/// With `--seccomp-bpf` it would be faster, and strace 6.1 injects no signal then.
+/// `--seccomp-bpf` would be faster, but strace 6.1 then injects no signal.
 pub fn under_strace(command: &Command, call: &str, file: Option<&str>, fault: &str) -> Command {
     let mut traced = Command::new("strace");
     traced
@@ -23,7 +25,7 @@ pub fn under_strace(command: &Command, call: &str, file: Option<&str>, fault: &s
         .arg(format!("inject={call}:{fault}"));
     let folder = command.get_current_dir().expect("a host has a folder");
     if let Some(file) = file {
-        // The file need not be there yet, so strace cannot find out where a relative path leads.
+        // The file may not exist yet, so strace cannot resolve a relative path.
         let folder = folder.canonicalize().expect("it is there");
         traced.arg("-P").arg(folder.join("data").join(file));
     }

@@ -1,5 +1,5 @@
-//! The audit that several hosts, and commands beside them, write at once is whole, and whoever edits it in the database is
-//! found out.
+//! The audit that several hosts and commands write at once is whole, and any edit in the database
+//! is found.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use tavora_tests::wire::Request;
 
 use crate::pair::{Pair, secret};
 
-/// Nobody asks anything there.
+/// An address where nothing listens.
 const NO_UPSTREAM: &str = "http://127.0.0.1:9";
 
-/// How many commands run beside the hosts.
+/// The number of commands that run beside the hosts.
 const COMMANDS: usize = 6;
 
-/// What `audit verify` says, and its status.
+/// The report of `audit verify`, and its status.
 fn verify(host: &Serving, expect_head: Option<&str>) -> (i32, Value) {
     let mut command: Command = binary::host(host.folder.path());
     command
@@ -33,7 +33,7 @@ fn verify(host: &Serving, expect_head: Option<&str>) -> (i32, Value) {
     (ended.status, report.unwrap_or_else(|_| panic!("{ended:?}")))
 }
 
-/// The kinds of what it finds, and of which chains.
+/// The kinds of its findings, each with its chain.
 fn findings(host: &Serving, expect_head: Option<&str>) -> Vec<String> {
     let (status, report) = verify(host, expect_head);
     let findings = report["findings"].as_array().unwrap();
@@ -83,7 +83,7 @@ fn hosts_and_commands_write_one_audit() {
                 }
             });
         }
-        // They share the chain of host `a`, which goes on meanwhile.
+        // The commands share the chain of host `a`, which continues meanwhile.
         for number in 0..COMMANDS {
             let ended = pair.a.run(&["app", "create", &format!("App {number}")]);
             assert_eq!(ended.status, 0, "{ended:?}");
@@ -193,7 +193,7 @@ fn whoever_edits_it_is_found_out() {
         );
     }
 
-    // Who also sets back where the chain ends is found out by the head that was kept elsewhere.
+    // An editor who also resets the end of the chain is found by the head that was kept elsewhere.
     database.query(&format!(
         "DELETE FROM audit WHERE chain = 'b' AND seq > 1; \
          UPDATE chains SET (seq, hash) = (SELECT seq, hash FROM audit WHERE {last_of_b}) WHERE name = 'b'"

@@ -1,5 +1,6 @@
-//! What a person may get wrong about the database of several hosts, and what may be wrong with it: one sentence that
-//! names the database, says what, and what to do. The password is in no message and no log, encoded or not.
+//! Mistakes about the database of several hosts, and faults of that database. Each gives one
+//! sentence that names the database, says what is wrong, and says what to do. The password is in no
+//! message and no log, encoded or not.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +22,7 @@ fn folder(url: &str) -> tempfile::TempDir {
 fn configure(folder: &Path, url: &str) {
     let file = folder.join("tavora.toml");
     fs::write(&file, config(url)).unwrap();
-    // It may hold the password.
+    // The file may hold the password.
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -33,7 +34,7 @@ fn without_password(url: &str) -> String {
     url.replace(&format!(":{PASSWORD_IN_URL}"), "")
 }
 
-/// Nothing of this holds the password; what it may name is `secret`.
+/// Checks that the text contains no form of the password.
 #[track_caller]
 fn keeps_to_itself(said: &str) {
     for form in [PASSWORD, PASSWORD_IN_URL, "7f3d"] {
@@ -41,7 +42,7 @@ fn keeps_to_itself(said: &str) {
     }
 }
 
-/// A command and a host are told the same, and end with status 1.
+/// Checks that a command and a host print the same error and end with status 1.
 #[track_caller]
 fn refused(url: &str, says: &str) {
     let folder = folder(url);
@@ -57,7 +58,7 @@ fn refused(url: &str, says: &str) {
         assert_eq!(ended.stderr, expected, "{arguments:?}");
         assert_eq!((ended.status, &*ended.stdout), (1, ""), "{ended:?}");
 
-        // However much is logged.
+        // Even with all logging enabled.
         let mut command = host(folder.path());
         command.args(arguments).env("RUST_LOG", "trace");
         let ended = end(command);
@@ -140,7 +141,7 @@ fn a_schema_of_another_version_or_program_is_left_alone() {
         ),
     );
 
-    // As for a host whose user owns no table, after another program's new version.
+    // The user of this host owns no table, and the schema is older than this program needs.
     let older = postgres.database();
     older.query(&format!(
         "ALTER DATABASE {} OWNER TO CURRENT_USER; REASSIGN OWNED BY {USER} TO CURRENT_USER;
@@ -180,11 +181,11 @@ fn a_standby_is_not_taken_for_the_primary() {
     );
     let standby = postgres.standby();
     standby.catch_up(&postgres);
-    // With the schema, and before there was any.
+    // Once with the schema, and once before there was any.
     for name in [&database.name, &empty.name] {
         refused(&standby.database_named(name).url(), STANDBY);
     }
-    // A primary whose operator made it read-only.
+    // The operator made this primary read-only.
     database.query(&format!(
         "ALTER DATABASE {} SET default_transaction_read_only = on",
         database.name
@@ -239,13 +240,14 @@ fn tls_is_verified_wherever_it_is_demanded() {
         );
         assert_eq!(ended.status, 1);
     };
-    // By nobody that this machine trusts; by another authority than the one that is trusted; for another name.
+    // The certificate is issued by nobody that this machine trusts, by another authority than the
+    // trusted one, or for another name.
     unverified(&by_name, "");
     let other = tempfile::tempdir().unwrap();
     let other = other_authority(other.path());
     unverified(&trusting(&by_name, &other), "");
     unverified(&trusting(&demanded, &authority), "");
-    // `verify-ca` is not what it is elsewhere: the name is verified with it too.
+    // `verify-ca` differs from its meaning elsewhere: it also verifies the name.
     let weaker = demanded.replace("require", "verify-ca");
     unverified(&trusting(&weaker, &authority), "");
 
@@ -255,7 +257,7 @@ fn tls_is_verified_wherever_it_is_demanded() {
     assert_eq!(database.query(IN_USE), "t");
     drop(serving);
 
-    // This machine's own needs none.
+    // A connection within this machine needs no TLS.
     let ended = run(folder(&database.url()).path(), &["app", "list"]);
     assert_eq!(ended.status, 0, "{ended:?}");
 }

@@ -1,4 +1,5 @@
-//! The tests' PostgreSQL itself: if it were not what it is taken for, the other tests would show nothing.
+//! Tests of the tests' own PostgreSQL: if it were not what it claims to be, the other tests would
+//! prove nothing.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,12 +11,12 @@ use std::time::Duration;
 use tavora_tests::eventually::wait_until;
 use tavora_tests::postgres::{Database, PASSWORD, PASSWORD_IN_URL, Postgres, Shutdown, USER};
 
-/// Set in the process that a test starts, only to kill it.
+/// Set in a process that a test starts only to kill it.
 const TO_BE_KILLED: &str = "TAVORA_TEST_TO_BE_KILLED";
 
 const WHO: &str = "SELECT current_user";
 
-/// A table with one row.
+/// Makes a table with one row.
 fn fill(database: &Database) {
     let made = database.query_at(
         &database.url(),
@@ -82,7 +83,7 @@ fn what_was_committed_is_there_after_every_end() {
     let database = postgres.database();
     fill(&database);
     postgres.kill();
-    assert!(database.try_query(WHO).is_err(), "it was killed");
+    assert!(database.try_query(WHO).is_err(), "the cluster was killed");
     postgres.start_again();
     assert_eq!(rows(&database), "1");
     assert!(postgres.log().contains("was not properly shut down"));
@@ -104,11 +105,11 @@ fn what_is_paused_answers_later() {
     std::thread::scope(|scope| {
         let answer = scope.spawn(|| database.query(WHO));
         std::thread::sleep(Duration::from_millis(300));
-        assert!(!answer.is_finished(), "it is paused");
+        assert!(!answer.is_finished(), "the cluster is paused");
         postgres.resume();
         assert_eq!(answer.join().unwrap(), "admin");
     });
-    // And ends although it is.
+    // Dropping a paused cluster ends it too.
     postgres.pause();
 }
 
@@ -169,7 +170,7 @@ fn a_standby_follows_and_is_promoted() {
     let refused = copy.query_at(&copy.url(), insert).unwrap_err();
     assert!(refused.contains("read-only transaction"), "{refused}");
 
-    // What is acknowledged from now on is at the standby too, whose absence holds it up.
+    // From now on a commit waits for the standby, so its absence holds the commit up.
     primary.set("synchronous_standby_names", "*");
     standby.pause();
     std::thread::scope(|scope| {
@@ -233,10 +234,10 @@ fn of(postgres: &Postgres) -> (u32, String) {
     (postgres.process_id().unwrap(), data)
 }
 
-/// Whether the process or the folder around the data is there.
+/// Whether the process or the folder around the data still exists.
 fn is_left(id: u32, data: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // Whom nobody waits for is a zombie.
+    // A process that nobody waits for is a zombie.
     let is_running = !status.is_empty() && !status.contains(") Z ");
     is_running || Path::new(data).parent().unwrap().exists()
 }

@@ -1,5 +1,5 @@
-//! What may happen to PostgreSQL while several hosts use it: whoever asks is refused clearly and soon, all is well again
-//! without a restart of any host, and nothing acknowledged is lost.
+//! Faults of PostgreSQL while several hosts use it. Requests are refused clearly and soon.
+//! Everything works again without a restart of any host, and nothing acknowledged is lost.
 //!
 //! Each test prints what clients saw.
 
@@ -89,7 +89,7 @@ fn a_server_that_takes_no_more_connections_is_told() {
     assert_eq!(refused.status, 503, "{}", refused.text());
     site.is_logged(said);
     drop(taken);
-    // Whose connections end with it.
+    // Dropping the runtime ends its connections.
     drop(runtime);
     let seen = crowd.end(&mut site, "out of connections");
     assert!(seen.not_ready > 0, "{seen:?}");
@@ -100,7 +100,7 @@ fn a_server_that_takes_no_more_connections_is_told() {
 /// Takes connections as long as there are any.
 async fn all_connections(url: &str) -> Vec<Client> {
     let mut taken: Vec<Client> = Vec::new();
-    // Those of the hosts may end a moment later.
+    // The hosts' connections may end a moment later.
     let hosts = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tavora-host'";
     let mut are_left = true;
     while are_left {
@@ -127,7 +127,7 @@ fn a_failover_loses_nothing_that_was_acknowledged() {
     primary.set("synchronous_standby_names", "*");
     let crowd = Crowd::start(&site);
     primary.kill();
-    // To the new place, which is none yet.
+    // The standby is not promoted yet.
     for relay in &site.relays {
         relay.go_to(standby.address);
         relay.reset();

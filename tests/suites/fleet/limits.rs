@@ -1,5 +1,5 @@
-//! What `[storage.postgres]` bounds, and that what databases expect of their clients is tried again is. Each test sets
-//! the limit lower than its default and shows it where it bites.
+//! The limits of `[storage.postgres]`, and the retries that databases expect of their clients. Each
+//! test sets a limit below its default and shows where it takes effect.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ impl Platform {
     }
 }
 
-/// Someone else who is connected.
+/// Another client of the database.
 async fn beside(database: &Database) -> Client {
     let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
         .await
@@ -100,7 +100,7 @@ async fn a_transaction_that_falls_silent_ends() {
     };
     let database = postgres.database();
     let _one = Platform::on(postgres, &database, "idle_transaction_timeout_ms = 3_000").await;
-    // As the store's connections are told, and nobody else's.
+    // Count connections with the settings of the store, and nobody else's.
     let told = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tavora-host' AND datname = '{name}'";
     let told = told.replace("{name}", &database.name);
     assert_ne!(postgres.query(&told), "0");
@@ -109,7 +109,7 @@ async fn a_transaction_that_falls_silent_ends() {
         "host_name = \"two\"\nidle_transaction_timeout_ms = 3_000\noperation_timeout_ms = 2_000";
     let two = database.store_with(relay.address, settings).await.unwrap();
     two.append(entry()).await.unwrap();
-    // It has begun a transaction, and hears no more of it.
+    // The server has begun a transaction, and hears no more of it.
     relay.withhold_answers();
     let refused = two.append(entry()).await.unwrap_err();
     assert!(
@@ -222,7 +222,7 @@ async fn what_the_database_undoes_is_done_again_as_often_as_may_be() {
     };
     let database = postgres.database();
     let platform = Platform::on(postgres, &database, "max_attempts = 4").await;
-    // What a sequence counts stays counted when the transaction is undone.
+    // A sequence keeps its count when the transaction is undone.
     let refuse = |code: &str, times: u32| {
         format!(
             "CREATE SEQUENCE IF NOT EXISTS attempts; ALTER SEQUENCE attempts RESTART;
@@ -250,7 +250,8 @@ async fn what_the_database_undoes_is_done_again_as_often_as_may_be() {
     assert_eq!(database.query(put), "3");
 }
 
-/// Two that wait for each other: the database picks one, and if that is the store, it does not show.
+/// Two transactions wait for each other. The database ends one of them, and if that is the store's,
+/// nobody notices.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_is_nobodys_error() {
     let Some(postgres) = Postgres::shared() else {
@@ -261,7 +262,7 @@ async fn a_deadlock_is_nobodys_error() {
     platform.put("A").await.unwrap();
     let other = beside(&database).await;
     let own = "BEGIN; SET LOCAL deadlock_timeout = '1min'; UPDATE secrets SET place = place WHERE name = 'A'";
-    // Only a superuser may say who waits longer before looking.
+    // Only a superuser may set how long a session waits before it looks for deadlocks.
     let own = own.replace("SET LOCAL deadlock_timeout = '1min'; ", "");
     other.batch_execute(&own).await.unwrap();
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
@@ -275,7 +276,7 @@ async fn a_deadlock_is_nobodys_error() {
         other.batch_execute(chain).await
     });
     put.unwrap();
-    // The store waited first, so it was the store that found out.
+    // The store waited first, so it found the deadlock.
     chain.unwrap();
     until("has a deadlock", async || database.query(deadlocks) != "0").await;
 }

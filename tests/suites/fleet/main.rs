@@ -1,7 +1,7 @@
-//! Several hosts on one PostgreSQL, and what may happen to it: against a real server, which the tests start, break and
-//! start again.
+//! Several hosts on one PostgreSQL, and what can happen to it. The tests start a real server, break
+//! it and start it again.
 //!
-//! What a store does whichever it is, is the vault's suite.
+//! The vault's suite tests what every store does.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 

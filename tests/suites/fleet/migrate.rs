@@ -1,5 +1,5 @@
-//! `tavora-host migrate` as an operator outgrows one machine with it: to PostgreSQL and back, what is refused, and what is
-//! left when it is killed. What arrives, row by row, is the vault's suite.
+//! `tavora-host migrate` for an operator who outgrows one machine: to PostgreSQL and back, its
+//! refusals, and what remains when it is killed. The vault's suite tests what arrives, row by row.
 
 use std::fs;
 use std::path::Path;
@@ -67,7 +67,7 @@ impl Folder {
         ended.stdout
     }
 
-    /// More secrets than can be moved at once. The audit does not know them.
+    /// Adds more secrets than one batch moves. The audit does not know them.
     fn fill(&self) {
         let raw = rusqlite::Connection::open(self.path().join(".tavora/tavora.db")).unwrap();
         raw.execute(
@@ -88,7 +88,7 @@ fn url(database: &Database) -> String {
     database.url().replace(&format!(":{PASSWORD_IN_URL}"), "")
 }
 
-/// Hashes and the database's place are not the same twice.
+/// Replaces hashes and the database's address, which differ each time.
 fn redacted(text: &str, url: &str) -> String {
     let hash = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let lines = text.replace(url, "URL");
@@ -154,7 +154,7 @@ next: [storage] url = \"URL\" in tavora.toml of every host, with the same KEKs; 
         )
     );
 
-    // A host that is told of it has everything.
+    // A host with this configuration has everything.
     let config = format!("[storage]\nurl = {url:?}\n[storage.postgres]\nhost_name = \"web\"\n");
     fs::write(folder.path().join("tavora.toml"), config).unwrap();
     assert!(folder.ok(&["secret", "list"]).contains("brave_api_key"));
@@ -270,7 +270,7 @@ fn a_wrong_password_is_named_and_not_shown() {
     assert!(!format!("{ended:?}").contains("wr0ng"));
 }
 
-/// Moves until `has_begun` says so.
+/// Moves until `has_begun` returns true.
 fn begun(folder: &Folder, to: &str, has_begun: impl Fn() -> bool) -> Child {
     let mut command = folder.command(&["migrate", "--from", SQLITE, "--to", to]);
     let mut child = command
@@ -280,14 +280,18 @@ fn begun(folder: &Folder, to: &str, has_begun: impl Fn() -> bool) -> Child {
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !has_begun() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the move ended too early"
+        );
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(2));
     }
     child
 }
 
-/// Whoever watches `to` sees nothing of a move that was killed or stopped, and the next one does it.
+/// Checks that an observer of `to` sees nothing of a move that was killed or stopped, and that the
+/// next move succeeds.
 fn interrupted(
     to: &str,
     folder: &Folder,
@@ -295,7 +299,7 @@ fn interrupted(
     is_empty: impl Fn() -> bool,
 ) {
     folder.fill();
-    // Taken in by the first one that closes it.
+    // The first process that closes the database takes the log in.
     folder.run(&["app", "list"]);
     let before = folder.content();
     for signal in [Signal::SIGKILL, Signal::SIGINT] {

@@ -1,5 +1,5 @@
-//! Two hosts on one database, with the same KEK: `a`, whom the operator talks to, and `b`, which may reach the database
-//! by way of a relay. It asserts little itself.
+//! Two hosts on one database with the same KEK: `a`, which the operator uses, and `b`, which may
+//! reach the database through a relay. It asserts little itself.
 
 use serde_json::{Value, json};
 use tavora_tests::fixture::SEARCH_SECRET;
@@ -15,7 +15,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Both of them, with an app. What their search tools ask is at `upstream`.
+    /// Starts both hosts, with an app. `upstream` is the address of their search tools.
     pub fn start(database: &Database, relay: Option<&Relay>, upstream: &str) -> Self {
         let a = host("a", &database.url(), upstream, None);
         let b = match relay {
@@ -27,7 +27,7 @@ impl Pair {
         Self { a, b, app }
     }
 
-    /// What the app asks of `a`; it must be done.
+    /// Sends the app's request to `a`, which must succeed.
     #[track_caller]
     pub fn at_a(&self, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
         let request = Request::new(method, path).header("x-api-key", key);
@@ -40,7 +40,7 @@ impl Pair {
         answer
     }
 
-    /// Makes a vault; its id.
+    /// Makes a vault and returns its id.
     #[track_caller]
     pub fn make_vault(&self, key: &str, name: &str) -> String {
         let body = json!({ "name": name });
@@ -61,13 +61,13 @@ impl Pair {
     }
 }
 
-/// Where the search tool's secret is in a vault.
+/// The path of the search tool's secret in a vault.
 pub fn secret(vault: &str) -> String {
     format!("/api/sdk/secret-vaults/{vault}/secrets/{SEARCH_SECRET}")
 }
 
 fn host(name: &str, url: &str, upstream: &str, with_kek_of: Option<&Serving>) -> Serving {
-    // Wrong keys, which are part of it, all come from one address.
+    // All wrong keys of the tests come from one address.
     let config = format!(
         "[storage]\nurl = {:?}\n[storage.postgres]\nhost_name = {name:?}\n\
          [egress]\nallow_private_origins = [{upstream:?}]\n\

@@ -1,4 +1,4 @@
-//! The relay that stands between hosts and PostgreSQL, with an echo in PostgreSQL's place.
+//! The relay between hosts and PostgreSQL, tested with an echo server in PostgreSQL's place.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tavora_tests::relay::Relay;
 use tavora_tests::wire::connect;
 
-/// A server that answers each byte by the next one after `name`.
+/// A server that answers each byte with the next one, after it sent `name`.
 fn server(name: u8) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -96,7 +96,7 @@ fn what_is_asked_is_done_while_answers_are_withheld() {
     is_silent(&mut client);
     relay.reset();
     is_reset(hear(&mut client));
-    // The server hears of it as well.
+    // The reset reaches the server as well.
     assert!(hear(&mut served).is_err());
 }
 

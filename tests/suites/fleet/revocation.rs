@@ -1,8 +1,8 @@
-//! What one host took away, no other host gives any more: not after the acknowledgement, however much is asked of it, and
-//! not while or after it was cut off from the database.
+//! What one host took away, no other host gives any more. This holds after the acknowledgement,
+//! under any load, and both while and after the other host is cut off from the database.
 //!
-//! Each value, and each API key, has a number; a change at host `a` ends one. Whatever host `b` is asked after that was
-//! acknowledged must not use it.
+//! Each value, and each API key, has a number. A change at host `a` ends one. Requests to host `b`
+//! that begin after the acknowledgement must not use it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,16 +26,16 @@ use vault_core::{
 
 use crate::pair::{Pair, secret};
 
-/// How many ask at once.
+/// The number of concurrent askers.
 const ASKERS: usize = 6;
 
-/// How long nobody takes anything away after host `b` was seen to give the new value.
+/// The pause before the next change, after host `b` was seen to give the new value.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// The values that the upstream was shown, by the number of the request.
+/// The values that the upstream received, by the number of the request.
 type Shown = Arc<Mutex<HashMap<usize, usize>>>;
 
-/// What happens to the relay.
+/// A fault of the relay.
 type Mood = fn(&Relay);
 
 /// A request at host `b`.
@@ -48,7 +48,7 @@ struct Asked {
     status: u16,
 }
 
-/// What is true by now, and until when what was true before.
+/// What is true now, and until when earlier values and keys were.
 #[derive(Default)]
 struct Truth {
     keys: RwLock<Vec<String>>,
@@ -57,7 +57,7 @@ struct Truth {
     keys_ended: Mutex<HashMap<usize, Instant>>,
 }
 
-/// Two hosts, and those who keep asking one of them.
+/// Two hosts, and askers that keep asking one of them.
 struct Trial {
     pair: Pair,
     truth: Truth,
@@ -108,7 +108,7 @@ impl Trial {
         self.vault.lock().unwrap().clone()
     }
 
-    /// The next value, under the same name.
+    /// Stores the next value under the same name.
     fn put(&self) -> usize {
         let number = self.truth.values.fetch_add(1, Ordering::Relaxed) + 1;
         let value = format!("credential-of-the-tests-{number}");
@@ -130,7 +130,7 @@ impl Trial {
         self.designate();
     }
 
-    /// Ends the value of this number in one of four ways; what is to be done after that for there to be one again.
+    /// Ends the current value in one of four ways. Returns the time, and how to have a value again.
     fn take_away(&self, how: usize) -> (Instant, fn(&Self)) {
         let (number, key, vault) = (
             self.truth.values.load(Ordering::Relaxed),
@@ -167,7 +167,7 @@ impl Trial {
         (acknowledged, again)
     }
 
-    /// Makes an API key, and revokes the one before.
+    /// Makes an API key, and revokes the previous one.
     fn change_key(&self) {
         let app = &self.pair.app.id;
         let number = self.truth.keys.read().unwrap().len();
@@ -182,7 +182,7 @@ impl Trial {
         ended.insert(number - 1, Instant::now());
     }
 
-    /// Of the two keys that are not revoked, the one that is not this one.
+    /// The id of the other key of the two that are not revoked.
     fn old_key_id(&self, new: &str) -> String {
         let path = format!("/api/admin/apps/{}/api-keys", self.pair.app.id);
         let keys = self.pair.a.admin("GET", &path, None).json();
@@ -193,7 +193,7 @@ impl Trial {
         old.unwrap()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Asks host `b` all the time. Who is refused a key takes the newest one.
+    /// Keeps asking host `b`. An asker whose key is refused takes the newest one.
     fn keep_asking(&self, numbers: &AtomicUsize) {
         let mut key = 0;
         while !self.is_over.load(Ordering::Relaxed) {
@@ -230,7 +230,7 @@ impl Trial {
         while !self.shown.lock().unwrap().values().any(|it| *it == newest) {
             assert!(
                 began.elapsed() < PATIENCE,
-                "it does not recover: {}",
+                "host b does not recover: {}",
                 self.pair.b.log()
             );
             thread::sleep(Duration::from_millis(1));
@@ -238,7 +238,7 @@ impl Trial {
         began.elapsed()
     }
 
-    /// Host `b` is asked all the time while this is done.
+    /// Does the work while askers keep asking host `b`.
     fn while_asked(&self, work: impl FnOnce()) {
         let numbers = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -253,8 +253,8 @@ impl Trial {
         });
     }
 
-    /// Nothing that was asked for after an acknowledgement got what that took away. How long it was until somebody was
-    /// refused or got something newer.
+    /// Checks that no request after an acknowledgement got what was taken away. Prints how long it
+    /// took until a request was refused or got something newer.
     fn check(&self) {
         let asked = self.asked.lock().unwrap();
         let shown = self.shown.lock().unwrap();
@@ -328,7 +328,8 @@ async fn what_was_taken_away_at_one_host_is_not_given_by_another() {
     });
 }
 
-/// Host `b` says that it cannot, as long as it cannot look; it gives nothing old then, and nothing old afterwards.
+/// Host `b` reports an error as long as it cannot reach the database. It gives nothing old, neither
+/// then nor afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_was_cut_off_gives_nothing_old() {
     let Some(postgres) = Postgres::shared() else {
@@ -337,7 +338,7 @@ async fn a_host_that_was_cut_off_gives_nothing_old() {
     let database = postgres.database();
     let relay = Relay::start(postgres.address);
     let trial = Trial::start(&database, Some(&relay)).await;
-    // Longer than anybody waits, and shorter.
+    // Longer than any request waits, and shorter.
     let (long, short) = (Duration::from_secs(6), Duration::from_millis(300));
     let moods: [(Mood, Duration); 5] = [
         (Relay::cut, short),
@@ -367,16 +368,19 @@ async fn a_host_that_was_cut_off_gives_nothing_old() {
         trial.check();
         in_order(&database);
         let asked = trial.asked.lock().unwrap();
-        assert!(asked.iter().any(|it| it.status == 503), "it was cut off");
+        assert!(
+            asked.iter().any(|it| it.status == 503),
+            "host b reported that it was cut off"
+        );
         let longest = asked.iter().map(|it| it.ended - it.began).max().unwrap();
-        // Twice the time that a host gives the database, for the key and for the secret, are 12 s.
+        // A host waits for the database twice, for the key and for the secret, which takes 12 s.
         report("the longest that anybody waited for an answer", longest);
         assert!(longest < PATIENCE, "{longest:?}");
     });
 }
 
-/// In the order of all entries of all hosts, no secret is released in a version that was replaced or deleted before, nor
-/// from a vault that was not designated.
+/// Checks the order of all entries of all hosts: no secret is released in a version that was
+/// replaced or deleted before, nor from a vault that was not designated.
 fn in_order(database: &Database) {
     let rows = database.query(
         "SELECT action, outcome, coalesce(detail::json->>'vault_id', subject_id, ''), secret_version, chain
@@ -414,8 +418,8 @@ fn in_order(database: &Database) {
     assert!(released > 0, "something was released");
 }
 
-/// A release that was committed while the connection was lost gives nothing: what it found may have been taken away before
-/// the store learns that it was.
+/// A release that was committed while the connection was lost gives nothing. Before the store
+/// learns of the commit, its secret may have been taken away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_in_doubt_gives_nothing() {
     let Some(postgres) = Postgres::shared() else {

@@ -12,10 +12,10 @@ use vault_core::{
     RewrapReport, SecretValue, SecretVaults, VaultId,
 };
 
-/// Enough for a few dozen stretches of a way.
+/// Enough secrets for a few dozen stretches of a route.
 const SECRETS: u64 = 6_000;
 
-/// How many are written at once.
+/// The number of concurrent writers.
 const WRITERS: usize = 64;
 
 fn go_on(_: &RewrapProgress) -> ControlFlow<()> {
@@ -43,7 +43,7 @@ impl Filled {
         filled
     }
 
-    /// A host that has the newest KEK first and all others beside it.
+    /// A host with the newest KEK first and all others after it.
     async fn host(&self, name: &str) -> SecretVaults {
         let store = self.database.store(name).await.unwrap();
         let (primary, previous) = self.keks.split_last().unwrap();
@@ -54,7 +54,8 @@ impl Filled {
         vaults.unwrap()
     }
 
-    /// There is a new KEK, and these hosts move everything to it; how long that took, and what each did.
+    /// Adds a new KEK and lets these hosts move everything to it. Returns the time, and the report
+    /// of each.
     async fn rotate(&mut self, hosts: &[&str]) -> (Duration, Vec<RewrapReport>) {
         self.keks.push(LocalKek::make_text().to_string());
         let hosts = futures::future::join_all(hosts.iter().map(|name| self.host(name))).await;

@@ -1,4 +1,4 @@
-//! AWS KMS: AWS's own SDK against the KMS that moto plays, and what real KMS's refusals become.
+//! AWS KMS: AWS's own SDK against moto's KMS, and the troubles that real KMS's refusals become.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,8 @@ use crate::moto::Moto;
 use crate::proxy::{Proxy, answer};
 use crate::rerun;
 
-/// What the SDK finds a credential by, and what keeps it from asking the network for one.
+/// The variables in which the SDK finds a credential, and which keep it from asking the network for
+/// one.
 pub const CREDENTIAL: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "tests"),
     ("AWS_SECRET_ACCESS_KEY", "of-the-tests"),
@@ -61,7 +62,7 @@ async fn what_kms_refuses_is_said_with_the_kek_id_and_what_to_do() {
         ("SomethingNewException", KekTrouble::Refused),
     ] {
         proxy.answer(move |seen, _| {
-            // It may repeat what it was sent.
+            // The message may repeat the request.
             let body = String::from_utf8_lossy(&seen.body).into_owned();
             answer(400, json!({ "__type": code, "message": body }).to_string())
         });
@@ -80,7 +81,7 @@ async fn what_kms_refuses_is_said_with_the_kek_id_and_what_to_do() {
         let error = works(&keyring).await;
         expect(&keyring, error, KekTrouble::Garbled);
     }
-    // The DEK of another key, as something that answers in KMS's place may give it.
+    // This is the DEK of another key, as a false KMS may return it.
     let other = moto.make_key();
     let true_arn = key.clone();
     proxy.answer(move |_, pass| {
@@ -108,7 +109,7 @@ async fn without_a_credential_and_without_a_connection_it_says_so() {
         );
     }
     let arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-    // Nobody listens on the port of discarding.
+    // Port 9 discards everything, and nothing listens there.
     let keyring = keyring(&config("http://127.0.0.1:9", &[arn]), &[]);
     let expected = match std::env::var_os("AWS_ACCESS_KEY_ID") {
         Some(_) => KekTrouble::Unreachable,

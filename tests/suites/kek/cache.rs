@@ -1,4 +1,4 @@
-//! DEKs that are remembered: how often a provider is asked, and what works while it is away.
+//! Remembered DEKs: how often a provider is asked, and what works while it is unavailable.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::openbao::{OpenBao, ROOT_TOKEN};
 use crate::proxy::Proxy;
 use crate::transit::table;
 
-/// How long DEKs are remembered here.
+/// How long DEKs are remembered in these tests.
 const LIFETIME: Duration = Duration::from_millis(6_000);
 
 const LIMITS: &str = "
@@ -40,13 +40,13 @@ async fn a_dek_is_asked_for_once_however_many_need_it() {
     let platform = Platform::new(transit(proxy.url(), &folder)).await;
     platform.put("A", "v").await.unwrap();
     let stored = proxy.requests("decrypt");
-    // What was wrapped was checked, and is known from that.
+    // The check after the wrap already made the DEK known.
     assert_eq!(platform.release("A").await.unwrap(), "v");
     assert_eq!(proxy.requests("decrypt"), stored);
 
     let again = platform.reopened(transit(proxy.url(), &folder)).await;
     let canary = proxy.requests("decrypt");
-    // Most of them come before the first answer.
+    // Most of the requests arrive before the first answer.
     proxy.answer(|_, pass| {
         std::thread::sleep(Duration::from_millis(150));
         pass()
@@ -84,7 +84,7 @@ async fn what_was_unwrapped_works_while_the_provider_is_away_and_only_so_long() 
         refused.to_string().contains(&kek_id.to_string()),
         "{refused}"
     );
-    // The canary and the rest are still known: the host stays ready.
+    // The canary and the other DEKs are still remembered, so the host stays ready.
     assert_eq!(
         platform.vaults.refresh_kek_state().await.unwrap(),
         KekState::Ready
@@ -140,7 +140,7 @@ async fn a_server_that_is_gone_is_named_and_one_in_its_place_is_used() {
     );
 }
 
-/// Without the pause, each would wait for the whole of the time limits, one behind the other.
+/// Without the pause, each release would wait for the full time limits, one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_hangs_holds_up_nobody_for_long() {
     let Some(bao) = OpenBao::start() else { return };
@@ -156,7 +156,8 @@ async fn a_provider_that_hangs_holds_up_nobody_for_long() {
         release(&cold, &platform.app, &format!("S{}", number % 20)).await
     });
     assert!(join_all(releases).await.iter().all(Result::is_err));
-    // Two attempts of 800 ms, and once more for those that came after the pause; one behind the other, 320 s.
+    // Two attempts take 800 ms each, and once more for those that came after the pause. One after
+    // the other, all would take 320 s.
     let took = started.elapsed();
     report("200 releases of a provider that hangs", took);
     assert!(took < PATIENCE, "{took:?}");

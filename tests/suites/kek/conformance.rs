@@ -1,11 +1,11 @@
-//! What every KEK provider must do, whatever holds its key.
+//! The requirements of every KEK provider, whatever holds its key.
 
 use futures::future::join_all;
 use vault_core::{Dek, KekError, KekProvider, WRAPPED_MAX_BYTES};
 
 const DATA: &[u8] = b"the place of a row";
 
-/// Checks `kek`; `other` is another key of the same kind, and neither remembers DEKs.
+/// Checks `kek`. `other` is another key of the same kind. Neither may remember DEKs.
 pub async fn check(kek: &dyn KekProvider, other: &dyn KekProvider) {
     assert_eq!(kek.kind(), other.kind());
     assert_ne!(kek.kek_id(), other.kek_id());
@@ -60,7 +60,7 @@ async fn another_key_does_not_open(kek: &dyn KekProvider, other: &dyn KekProvide
 async fn nothing_changed_opens(kek: &dyn KekProvider) {
     let wrapped = kek.wrap(&Dek::make(), DATA).await.unwrap();
     for index in 0..wrapped.len() {
-        // Bits at both ends: formats of text may ignore some.
+        // Flip bits at both ends, because text formats may ignore some.
         for bit in [0x01, 0x80] {
             let mut changed = wrapped.clone();
             changed[index] ^= bit;

@@ -1,4 +1,4 @@
-//! A provider, or something in its place, that lies, answers garbage, or repeats what it was told.
+//! A provider, or something in its place, that lies, answers garbage, or repeats the request.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,7 +71,7 @@ async fn what_does_not_unwrap_to_the_same_dek_is_never_stored() {
     let platform = Platform::new(transit(&proxy, &folder)).await;
     platform.put("A", "v").await.unwrap();
 
-    // Another DEK is wrapped than the one that was given.
+    // It wraps another DEK than the given one.
     let instead = |body: &[u8]| {
         let mut request: Value = serde_json::from_slice(body).unwrap();
         request["plaintext"] = STANDARD.encode(Dek::make().expose()).into();
@@ -87,7 +87,7 @@ async fn what_does_not_unwrap_to_the_same_dek_is_never_stored() {
     let refused = platform.put("A", "lost").await.unwrap_err();
     garbled(&refused);
 
-    // The first answers of all, again and again: they even fit each other.
+    // It repeats its first answers for ever. They even fit each other.
     let known: Mutex<Vec<(String, Vec<u8>)>> = Mutex::default();
     proxy.answer(move |seen, pass| {
         let mut known = known.lock().unwrap();
@@ -161,7 +161,7 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
         },
     );
     works(&keyring).await.unwrap();
-    // Twice in vain and once well; and what was wrapped was unwrapped, once.
+    // Two attempts failed and one succeeded. What was wrapped was unwrapped once.
     assert_eq!(
         (proxy.requests("encrypt"), proxy.requests("decrypt")),
         (3, 1)
@@ -197,7 +197,7 @@ async fn repetitions_wait_and_a_pause_asks_nothing() {
     proxy.answer(|_, _| answer(503, "{}"));
     let started = Instant::now();
     expect(&keyring, works(&keyring).await, KekTrouble::Busy);
-    // At least half of 300 and half of 600.
+    // The pauses are at least half of 300 ms and half of 600 ms.
     assert!(started.elapsed() >= Duration::from_millis(440));
     let asked = proxy.requests("encrypt");
     proxy.behave();
@@ -205,7 +205,7 @@ async fn repetitions_wait_and_a_pause_asks_nothing() {
     assert_eq!(
         proxy.requests("encrypt"),
         asked,
-        "it was asked in the pause"
+        "the provider was asked during the pause"
     );
     until("is asked after the pause", async || {
         works(&keyring).await.is_ok()
@@ -222,7 +222,7 @@ async fn requests_at_once_are_no_more_than_the_limit() {
     let keyring = limited(&proxy, &folder, limits);
     let (now, most) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
     let seen = Arc::clone(&most);
-    // As many as may be at once have come before the first is answered.
+    // The limit of concurrent requests is reached before the first one is answered.
     proxy.answer(move |_, pass| {
         seen.fetch_max(1 + now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
         wait_until("is asked by three at once", || {

@@ -20,7 +20,7 @@ pub const IMPATIENT: &str = "
     dek_lifetime_ms = 0
 ";
 
-/// The keyring of the text of a `tavora.toml` and these local KEKs.
+/// The keyring from the text of a `tavora.toml` and these local KEKs.
 #[track_caller]
 pub fn keyring(config: &str, local: &[&str]) -> Keyring {
     let config = Config::parse(config).unwrap();
@@ -32,7 +32,7 @@ pub fn keyring(config: &str, local: &[&str]) -> Keyring {
         .unwrap()
 }
 
-/// Every key of a keyring, the primary first.
+/// All keys of a keyring, the primary first.
 pub fn keks(keyring: &Keyring) -> Vec<&dyn KekProvider> {
     let ids = keyring.kek_ids();
     ids.into_iter()
@@ -40,20 +40,20 @@ pub fn keks(keyring: &Keyring) -> Vec<&dyn KekProvider> {
         .collect()
 }
 
-/// Whether the primary wraps and unwraps.
+/// Checks that the primary wraps and unwraps.
 pub async fn works(keyring: &Keyring) -> Result<(), KekError> {
     let wrapped = keyring.primary().wrap(&Dek::make(), b"place").await?;
     keyring.primary().unwrap(&wrapped, b"place").await.map(drop)
 }
 
-/// That an error is of this trouble, and names the key.
+/// Checks that an error has this trouble and names the key.
 #[track_caller]
 pub fn expect(keyring: &Keyring, outcome: Result<(), KekError>, trouble: KekTrouble) {
     let error = outcome.unwrap_err();
     let said = error.to_string();
     assert!(
         matches!(error, KekError::Provider { trouble: found, .. } if found == trouble),
-        "{trouble:?} was expected: {error:?}"
+        "expected {trouble:?}, found {error:?}"
     );
     let kek_id = keyring.primary().kek_id().to_string();
     assert!(
@@ -99,7 +99,7 @@ impl Platform {
         }
     }
 
-    /// The same data with another keyring, as after a new start.
+    /// Opens the same data with another keyring, as after a restart.
     pub async fn reopened(&self, keyring: Keyring) -> SecretVaults {
         open(&self.folder, keyring).await
     }

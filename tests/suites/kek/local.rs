@@ -1,4 +1,4 @@
-//! The local provider, which the suite measures the others by.
+//! The local provider, which is the model for the others.
 
 use vault_core::LocalKek;
 

@@ -1,7 +1,9 @@
-//! KEK providers against the real things: OpenBao, SoftHSM, and AWS's SDK with a KMS that moto plays on loopback.
+//! KEK providers against real software: OpenBao, SoftHSM, and AWS's SDK with moto's KMS on
+//! loopback.
 //!
-//! One suite, every provider (`conformance`); then what is each one's own, and what happens when one is away, lies or
-//! refuses. What a keyring does with its keys is the vault's suite.
+//! One suite, `conformance`, tests every provider. Other tests cover what is special to each, and
+//! providers that are unavailable, lie or refuse. The vault's suite tests what a keyring does with
+//! its keys.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 

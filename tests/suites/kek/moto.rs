@@ -1,6 +1,8 @@
-//! KMS as moto plays it, on loopback: keys with ARNs, and ciphertexts that are bound to their encryption context.
+//! moto's KMS on loopback: keys with ARNs, and ciphertexts that are bound to their encryption
+//! context.
 //!
-//! It asks for no right credential and lets disabled keys work; what real KMS says then is for a proxy to say.
+//! moto accepts any credential and lets disabled keys work. A proxy imitates what real KMS answers
+//! then.
 
 use std::process::Command;
 
@@ -15,7 +17,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts one; nothing where the tests may do without.
+    /// Starts the server; `None` where tests may skip.
     pub fn start() -> Option<Self> {
         let moto = python_program("moto", "moto_server");
         if !requirement::are_there(&[("moto", moto.exists())]) {
@@ -34,7 +36,7 @@ impl Moto {
         Some(Self { server })
     }
 
-    /// Makes a key and gives its ARN.
+    /// Makes a key and returns its ARN.
     pub fn make_key(&self) -> String {
         let made = self.call("CreateKey", &json!({}));
         made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! An OpenBao server with the Transit engine, in memory, as `bao server -dev` makes it.
+//! An OpenBao server with the Transit engine, in memory, as `bao server -dev` starts it.
 
 use std::process::Command;
 
@@ -12,13 +12,13 @@ use crate::server::{Server, python_program};
 /// The token that may do everything.
 pub const ROOT_TOKEN: &str = "root-of-the-tests";
 
-/// Its keys are `tavora`, of two versions, and `other`.
+/// A server with the keys `tavora`, which has two versions, and `other`.
 pub struct OpenBao {
     pub server: Server,
 }
 
 impl OpenBao {
-    /// Starts one; nothing where the tests may do without.
+    /// Starts the server; `None` where tests may skip.
     pub fn start() -> Option<Self> {
         let bao = python_program("openbao", "bao");
         if !requirement::are_there(&[("OpenBao", bao.exists())]) {
@@ -49,7 +49,7 @@ impl OpenBao {
         self.server.send(&request.json(body))
     }
 
-    /// The same, which must work.
+    /// Posts as root, which must succeed.
     #[track_caller]
     pub fn done(&self, path: &str, body: &Value) -> Value {
         let answer = self.post(path, body);
@@ -57,7 +57,7 @@ impl OpenBao {
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
-    /// A token for the policy that docs/keys.md gives, with changes.
+    /// A token with the policy of docs/keys.md, changed by `rules`.
     pub fn token(&self, name: &str, rules: &str) -> String {
         self.done(
             &format!("/v1/sys/policies/acl/{name}"),
@@ -67,13 +67,13 @@ impl OpenBao {
         made["auth"]["client_token"].as_str().unwrap().to_owned()
     }
 
-    /// Closes it, as an operator does in an emergency.
+    /// Seals the server, as an operator does in an emergency.
     pub fn seal(&self) {
         self.done("/v1/sys/seal", &json!({}));
     }
 
     pub fn unseal(&self) {
-        // It answers before it has printed it.
+        // The server answers before it has printed the key.
         let key = eventually("prints its key", || {
             let log = self.server.log();
             let mut lines = log.split_inclusive('\n');
@@ -81,7 +81,7 @@ impl OpenBao {
             key.map(str::to_owned)
         });
         self.done("/v1/sys/unseal", &json!({ "key": key }));
-        // It takes a moment until the engines answer again.
+        // The engines take a moment to answer again.
         wait_until("answers again", || {
             let config = "/v1/transit/keys/tavora/config";
             self.post(config, &json!({})).status < 300

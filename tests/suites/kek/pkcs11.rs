@@ -1,5 +1,5 @@
-//! PKCS#11: keys in SoftHSM, which reads where its tokens are from the environment. So each test makes a token and runs
-//! itself again, in a process whose environment names it.
+//! PKCS#11 with keys in SoftHSM. SoftHSM reads the place of its tokens from the environment. So
+//! each test makes a token and runs itself again, in a process whose environment names it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,13 +21,14 @@ const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const VARIABLE: &str = "SOFTHSM2_CONF";
 const PIN: &str = "pin-of-the-tests";
 
-/// A token with the AES keys 01 and 02, and 03 that may leave it.
+/// A token with the AES keys 01 and 02, and with 03, which is extractable.
 struct Token {
     folder: PathBuf,
 }
 
 impl Token {
-    /// The token of this process. In the test's own process there is none: it is made, and the test is run again.
+    /// The token of this process. In the test's own process there is none: it makes one and runs
+    /// the test again.
     fn of(test: &str) -> Option<Self> {
         if rerun::is_inside() {
             let configuration = std::env::var_os(VARIABLE).unwrap();
@@ -75,7 +76,8 @@ impl Token {
         std::fs::write(self.folder.join("pin"), pin).unwrap();
     }
 
-    /// The keyring of this table's changes and those keys, the first of which is the primary.
+    /// The keyring with these keys, the first of which is the primary, and the changes of this
+    /// table.
     fn keyring(&self, key_ids: &[&str]) -> Keyring {
         self.write_pin(PIN);
         self.keyring_of("tavora", MODULE, key_ids)
@@ -151,7 +153,7 @@ async fn what_a_token_refuses_is_said_with_the_kek_id_and_what_to_do() {
     }
 }
 
-/// Logged out in between, for SoftHSM keeps a process logged in as long as it has a session.
+/// SoftHSM keeps a process logged in as long as it has a session, so the test logs out in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_pin_is_not_shown_again_and_a_new_one_is() {
     let Some(token) = Token::of("pkcs11::a_refused_pin_is_not_shown_again_and_a_new_one_is") else {
@@ -184,14 +186,14 @@ async fn a_token_that_was_away_is_used_again() {
     };
     let keyring = token.keyring(&["01"]);
     works(&keyring).await.unwrap();
-    // As after a card was pulled: every session of the process is gone.
+    // All sessions of the process are closed, as when a card is pulled.
     let library = Pkcs11::new(MODULE).unwrap();
     let slot = library.get_slots_with_initialized_token().unwrap()[0];
     library.open_ro_session(slot).unwrap().logout().unwrap();
     works(&keyring).await.unwrap();
 
-    // What SoftHSM does not find when it looks again stays away until the process ends: that is its own. What others
-    // must see is an error that names the key.
+    // Only SoftHSM has this property: a token that it does not find again stays missing until the
+    // process ends. With any provider the error must name the key.
     std::fs::remove_dir_all(token.folder.join("tokens")).unwrap();
     let error = works(&keyring).await.unwrap_err();
     let kek_id = keyring.primary().kek_id().to_string();

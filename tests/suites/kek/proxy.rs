@@ -1,4 +1,4 @@
-//! What may stand between the host and a provider: a proxy that passes everything on, or does something else with it.
+//! A proxy between the host and a provider. It passes requests on, or answers them in another way.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ impl Proxy {
         Self { upstream, fault }
     }
 
-    /// From now on, answers are what `fault` makes of a request and of what passes it on.
+    /// From now on, `fault` makes the answers, from a request and the function that passes it on.
     pub fn answer(
         &self,
         fault: impl Fn(&Seen, &dyn Fn() -> Answer) -> Answer + Send + Sync + 'static,
@@ -53,7 +53,7 @@ impl Proxy {
         self.upstream.url()
     }
 
-    /// How many requests to a path that has this in it there were.
+    /// The number of requests whose path contains `part`.
     pub fn requests(&self, part: &str) -> usize {
         let seen = self.upstream.seen();
         seen.iter()

@@ -1,4 +1,5 @@
-//! A test that runs itself again, in a process with an environment of its own: some libraries read theirs there.
+//! A test that runs itself again, in a process with an environment of its own. Some libraries read
+//! their settings there.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -8,12 +9,13 @@ use tavora_tests::requirement;
 /// Set in the second process.
 const INSIDE: &str = "TAVORA_TEST_INSIDE";
 
-/// Whether this is the second process, where the test has its work to do.
+/// Whether this is the second process, in which the test does its work.
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs the test of this name in a process with these variables and none of the others that a test could meet.
+/// Runs the test of this name in a process with these variables, and without the others that a test
+/// could meet.
 #[track_caller]
 pub fn inside<V: AsRef<OsStr>>(test: &str, variables: &[(&str, V)]) {
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -22,7 +24,7 @@ pub fn inside<V: AsRef<OsStr>>(test: &str, variables: &[(&str, V)]) {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env(INSIDE, "1")
-        // What it says of itself is said where it is looked for: that it is skipped, or how it failed.
+        // The second process reports itself that it is skipped, or how it failed.
         .stderr(Stdio::inherit());
     if let Some(value) = std::env::var_os(requirement::REQUIRE_ALL) {
         again.env(requirement::REQUIRE_ALL, value);

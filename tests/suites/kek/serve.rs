@@ -1,5 +1,5 @@
-//! The binary with a key that is not its own: what it serves, how it moves there from the environment's, and how it
-//! starts while the key's provider is away.
+//! The binary with a KEK of an external provider: how it serves, how it moves there from the KEK in
+//! the environment, and how it starts while the provider is unavailable.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -15,7 +15,7 @@ use crate::transit::POLICY;
 
 const CREDENTIAL: &str = "BSA-of-the-tests";
 
-/// `[kek]` with a token in the environment.
+/// The table `[kek]` with a token from the environment.
 fn kek(bao: &OpenBao) -> String {
     format!(
         "[kek]\nprovider = \"transit.main\"\n\
@@ -106,7 +106,7 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
     kinds.sort_unstable();
     assert_eq!(kinds, ["local", "transit"]);
 
-    // What the old key wrapped opens still; and after it is stored again, what the new one did.
+    // What the old key wrapped still opens. After it is stored again, the new key opens it.
     for _ in 0..2 {
         let searched = search(&host, &app);
         assert_eq!(searched.status, 200, "{}", searched.text());
@@ -147,7 +147,7 @@ async fn a_tokens_file_is_read_as_any_editor_writes_it_and_told_of_once() {
         .count();
     assert_eq!(told, 1, "{}", host.log());
 
-    // What is odd in it is in the log, once, and none of it.
+    // The log says once what is odd in the file, and shows none of its content.
     std::fs::write(&file, format!("{token}\n{token}\n")).unwrap();
     for _ in 0..3 {
         assert_eq!(put(&host, &app, &vault, "A").status, 503);

@@ -1,4 +1,5 @@
-//! A server of another project, as a process on loopback: started, waited for, stopped as with a debugger, and ended.
+//! A server of another project, as a process on loopback. It is started, waited for, suspended and
+//! ended.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,19 +11,20 @@ use tavora_tests::process::{Process, free_address};
 use tavora_tests::wire::{Answer, Request};
 use tempfile::TempDir;
 
-/// How long a server may take to answer after it was started.
+/// Time limit until a server answers after its start.
 const START: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub address: SocketAddr,
-    // Before its folder: it ends before that goes.
+    // Declared before the folder, so that the process ends before its folder is removed.
     process: Process,
-    /// Its home, with what it printed in `log`.
+    /// Its home; its output is in `log`.
     pub folder: TempDir,
 }
 
 impl Server {
-    /// Starts what `command` makes for an address, and waits until `path` is answered with success.
+    /// Starts the command that `command` makes for an address, and waits until `path` is answered
+    /// with success.
     pub fn start(command: impl FnOnce(SocketAddr) -> Command, path: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
@@ -65,7 +67,7 @@ impl Server {
         request.send(self.address).unwrap()
     }
 
-    /// Lets it hang: connections are taken and nothing is answered.
+    /// Suspends the server: connections are accepted, but nothing is answered.
     pub fn freeze(&self) {
         self.process.signal(Signal::SIGSTOP);
     }
@@ -74,13 +76,13 @@ impl Server {
         self.process.signal(Signal::SIGCONT);
     }
 
-    /// Ends it for good.
+    /// Kills the server.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 }
 
-/// A program of one of the Pythons that `cargo xtask test-tools` makes.
+/// A program in one of the Python environments that `cargo xtask test-tools` makes.
 pub fn python_program(python: &str, name: &str) -> PathBuf {
     tavora_tests::requirement::tools_folder()
         .join(python)

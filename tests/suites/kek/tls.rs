@@ -1,4 +1,5 @@
-//! Providers behind TLS: only a certificate that the platform or `[egress] extra_ca_file` vouches for is talked to.
+//! Providers behind TLS: the host talks only to a certificate that the platform or `[egress]
+//! extra_ca_file` trusts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use crate::openbao::{OpenBao, ROOT_TOKEN};
 use crate::rerun;
 use crate::transit::table;
 
-/// Talks TLS as 127.0.0.1 and passes on what is in it; its URL, and its certificate as PEM.
+/// Terminates TLS as 127.0.0.1 and passes on the content. Returns its URL, and its certificate as
+/// PEM.
 async fn tls_in_front_of(server: SocketAddr) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = made.signing_key.serialize_der();
@@ -36,7 +38,7 @@ async fn tls_in_front_of(server: SocketAddr) -> (String, String) {
             tokio::spawn(async move {
                 if let Ok(mut inside) = acceptor.accept(stream).await {
                     let mut outside = TcpStream::connect(server).await.unwrap();
-                    // Whoever is done first ends it.
+                    // The first direction that ends closes the connection.
                     let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
                 }
             });

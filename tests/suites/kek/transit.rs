@@ -1,4 +1,4 @@
-//! Transit: an OpenBao server, its tokens and AppRoles, and what its refusals become.
+//! Transit: an OpenBao server, its tokens and AppRoles, and the troubles that its refusals become.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::conformance;
 use crate::fixture::{IMPATIENT, expect, keks, keyring, works};
 use crate::openbao::{OpenBao, ROOT_TOKEN};
 
-/// What docs/keys.md says that a host needs.
+/// The policy that docs/keys.md gives for a host.
 pub const POLICY: &str = r#"
     path "transit/encrypt/tavora" { capabilities = ["update"] }
     path "transit/decrypt/tavora" { capabilities = ["update"] }
@@ -46,7 +46,7 @@ async fn transit_keys_keep_the_contract() {
     let keyring = keyring(&config, &[]);
     let keks = keks(&keyring);
     let [first, second, third] = keks[..] else {
-        panic!("three keys")
+        panic!("the keyring does not have three keys")
     };
     // Another version is another key, and so is another name.
     conformance::check(first, second).await;
@@ -64,7 +64,7 @@ async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
     );
     let number = Cell::new(0);
     let one = |token: &str, more: &str| {
-        // Each with a file of its own: tokens are read when they are used.
+        // Each has a file of its own, because tokens are read when they are used.
         let name = format!("number-{}", number.replace(number.get() + 1));
         let config = [
             "[kek]\nprovider = \"transit\"\n",
@@ -83,9 +83,9 @@ async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
             one("a\u{7f}b", "key = \"tavora\""),
             KekTrouble::NoCredential,
         ),
-        // What is wrapped must also be unwrapped, or it would be lost.
+        // The token must also unwrap what it wraps, or the DEK would be lost.
         (one(&encrypt_only, "key = \"tavora\""), KekTrouble::Denied),
-        // A token that may not make keys gets no new one by a slip of the pen.
+        // A token that may not make keys must not create one by a typo in the name.
         (one(&token, "key = \"tavora2\""), KekTrouble::Denied),
         (
             one(ROOT_TOKEN, "key = \"tavora\"\nkey_version = 3"),
@@ -103,7 +103,7 @@ async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
     let error = missing.primary().unwrap(&wrapped, b"place").await;
     expect(&missing, error.map(drop), KekTrouble::Missing);
 
-    // A version that the operator took out of use.
+    // The operator took this version out of use.
     bao.done(
         "/v1/transit/keys/tavora/config",
         &json!({ "min_decryption_version": 2, "min_encryption_version": 2 }),
@@ -192,7 +192,7 @@ fn role(bao: &OpenBao, folder: &TempDir, role: &Value, secret_id: &Value) -> Key
     keyring(&approle(bao, folder, &role_id, secret_id), &[])
 }
 
-/// Uses the key all the time for so long; how many tokens that took.
+/// Uses the key without a pause for `duration`. Returns the number of tokens that this took.
 async fn used_for(bao: &OpenBao, keyring: &Keyring, duration: Duration) -> usize {
     let before = accessors(bao).len();
     let mut most = before;
@@ -216,7 +216,7 @@ async fn an_approle_whose_secret_id_logs_in_once_renews_its_token() {
         &json!({}),
     );
     let tokens = used_for(&bao, &keyring, Duration::from_secs(8)).await;
-    assert_eq!(tokens, 1, "one login, and renewed since");
+    assert_eq!(tokens, 1, "one login is renewed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +226,7 @@ async fn an_approle_that_may_not_renew_its_token_logs_in_again() {
     for settings in [
         // Without the default policy a token may not renew itself.
         json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_no_default_policy": true }),
-        // The longest life there is.
+        // This token has a longest life.
         json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_max_ttl": "3s" }),
         json!({ "token_policies": ["tavora"], "token_type": "batch", "token_ttl": "2s" }),
     ] {
@@ -288,14 +288,14 @@ fn approle(bao: &OpenBao, folder: &TempDir, role_id: &str, secret_id: &str) -> S
     )
 }
 
-/// A field of what root reads.
+/// A field of what root reads at a path.
 fn lookup(bao: &OpenBao, path: &str, field: &str) -> String {
     let request = Request::new("GET", path).header("x-vault-token", ROOT_TOKEN);
     let answer = bao.server.send(&request).json();
     answer["data"][field].as_str().unwrap().to_owned()
 }
 
-/// What names every token there is.
+/// The accessors of all tokens.
 fn accessors(bao: &OpenBao) -> Vec<String> {
     let request =
         Request::new("LIST", "/v1/auth/token/accessors").header("x-vault-token", ROOT_TOKEN);

@@ -1,5 +1,5 @@
-//! Servers that do not keep to the protocol: each ends in an error that a person and a model can act on, in bounded
-//! time and memory.
+//! Servers that break the protocol. Each leads to an error that a person and a model can act on, in
+//! bounded time and memory.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,12 +16,12 @@ use crate::scripted::{
 
 const CALL: &str = "return tools.call('mcp:bad', 'call_tool', {name: 'a', arguments: {}})";
 
-/// A platform with an agent whose one server is `server`.
+/// A platform with an agent whose only server is `server`.
 async fn with(server: &Scripted) -> WithAgents {
     WithAgents::start(&server.declared("bad", ""), &[&server.url]).await
 }
 
-/// The error of a call of a tool that the server answers like this.
+/// The error of a tool call that the server answers in this way.
 async fn error_of(
     answer: impl Fn(&Asked) -> axum::response::Response + Send + Sync + 'static,
 ) -> (String, String) {
@@ -29,7 +29,7 @@ async fn error_of(
     with(&server).await.tool_error(CALL).await
 }
 
-/// The same where the server is waited for no longer than this.
+/// The same, with a time limit for the server.
 async fn error_within(
     timeout_ms: u64,
     answer: impl Fn(&Asked) -> axum::response::Response + Send + Sync + 'static,
@@ -98,7 +98,7 @@ async fn a_server_that_hangs_is_given_up() {
         said.1.contains("\"bad\"") && said.1.contains("in time"),
         "{said:?}"
     );
-    // It begins, and then says nothing more.
+    // The answer begins, and then nothing more follows.
     let said = error_within(1_000, |_| {
         stream(vec![(0, ": wait\n\n".to_owned()), (60_000, String::new())])
     })
@@ -109,7 +109,7 @@ async fn a_server_that_hangs_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_an_end_is_cut_off_at_its_limit() {
-    // 50 MiB, by chunks and declared.
+    // The answer has 50 MiB, once in chunks and once with a declared length.
     let piece = Bytes::from(vec![b' '; 1 << 20]);
     let long = piece.clone();
     let said = error_of(move |_| {
@@ -122,13 +122,13 @@ async fn an_answer_without_an_end_is_cut_off_at_its_limit() {
     assert!(said.1.contains("max_response_bytes"), "{said:?}");
     let said = error_of(|_| with_body(200, "application/json", vec![b' '; 50 << 20])).await;
     assert_eq!(said.0, "upstream_error", "{said:?}");
-    // Notifications for ever.
+    // Notifications arrive for ever.
     let notification = event(
         &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "x": "x".repeat(100_000) } }),
     );
     let said = error_of(move |_| stream(vec![(0, notification.clone()); 1_000])).await;
     assert!(said.1.contains("max_response_bytes"), "{said:?}");
-    // One event, and no end of it.
+    // One event never ends.
     let said = error_of(move |_| {
         let pieces = vec![Ok::<_, Infallible>(piece.clone()); 50];
         let body = Body::from_stream(futures::stream::iter(pieces));
@@ -154,7 +154,7 @@ async fn a_list_without_an_end_is_cut_off_at_its_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lies_about_its_session_is_found_out() {
-    // An id that no header can carry back as it is.
+    // No header can return this id unchanged.
     let server = Scripted::start(|asked| match asked.rpc() {
         "initialize" => {
             let mut answer = initialized(asked, "2025-11-25");
@@ -168,7 +168,7 @@ async fn a_server_that_lies_about_its_session_is_found_out() {
     let said = with(&server).await.tool_error(CALL).await;
     assert!(said.1.contains("an id that is none"), "{said:?}");
 
-    // It gives a session, and knows none.
+    // The server gives a session but does not know it later.
     let server = Scripted::start(|asked| match asked.rpc() {
         "initialize" => with_session(asked, "a"),
         "notifications/initialized" => status(202),

@@ -12,7 +12,7 @@ use crate::scripted::{Asked, Scripted, event, legacy, reply_to, status, stream, 
 const BEARER: &str = r#", "auth": { "type": "bearer", "tokenRef": "TOKEN" }"#;
 const CALL: &str = "return tools.call('mcp:a', 'call_tool', {name: 'a'}).content[0].text";
 
-/// A server that answers calls with the credential that it was sent, unless it got none.
+/// A server that answers calls with the credential that it received, and refuses calls without one.
 fn echoing(asked: &Asked, header: &str) -> Response<Body> {
     match asked.header(header) {
         None => status(401),
@@ -155,7 +155,7 @@ async fn the_clients_settings_do_not_take_the_place_of_a_declaration() {
     let agents = WithAgents::start_with(&settings, &server.declared("a", BEARER), &origins).await;
     agents.host.put("TOKEN", CANARY).await;
     assert_eq!(agents.result(CALL).await, r#""Bearer [redacted:TOKEN]""#);
-    // One that declares no credential has none to be given.
+    // A server that declares no credential gets none.
     let agents = WithAgents::start_with(&settings, &open.declared("a", ""), &origins).await;
     assert_eq!(agents.result(CALL).await, r#""called""#);
 }
@@ -183,7 +183,7 @@ async fn a_release_is_audited_once_a_call_and_names_the_server_and_the_agent() {
         "{entry}"
     );
 
-    // What is asked for outside of an agent's run is nobody's of that name.
+    // Outside an agent's run, the host attributes a request to no agent.
     agents.host.run("search('x')").await;
     let audit = agents.host.vaults().audit_entries(AuditQuery::default());
     let mut of_tools = Vec::new();

@@ -1,4 +1,4 @@
-//! Agents through every door: the command line and the HTTP API of the real binary.
+//! Agents through every entry: the command line and the HTTP API of the real binary.
 
 use std::path::Path;
 
@@ -99,7 +99,7 @@ fn the_operator_sees_the_client_of_mcp_servers_and_who_grants_it_what_it_has() {
     let line = line.expect("it is listed");
     assert!(line.contains("call_tool"), "{line}");
     assert!(line.contains("by each agent's file"), "{line}");
-    // No run may call it as it is.
+    // No run may call the tool under its own name.
     let app = serving.make_app("app");
     let ask = Request::new("GET", "/api/sdk/tools").header("x-api-key", &app.key);
     let offered = serving.send(&ask).text();
@@ -115,7 +115,7 @@ fn a_check_says_what_is_wrong_and_where() {
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.stderr.contains("[agents]"), "{ended:?}");
 
-    // The example of the documentation; the model's router and the secrets are for later.
+    // This checks the example of the documentation. The model's router and the secrets come later.
     let example = tavora_tests::requirement::tests_folder().join("../examples/agents");
     let ended = check(&[example.to_str().expect("UTF-8")]);
     assert_eq!(ended.status, 0, "{ended:?}");

@@ -6,7 +6,7 @@ use tavora_host::platform::{AgentRun, RunError, RunReport, RunTools};
 use tavora_tests::fixture::Fixture;
 use tempfile::TempDir;
 
-/// The one agent that most tests need.
+/// The only agent that most tests need.
 pub(crate) const AGENT: &str = "one";
 
 /// A platform, and the folder of its agents.
@@ -21,12 +21,12 @@ pub(crate) fn agent_file(id: &str, servers: &str) -> String {
 }
 
 impl WithAgents {
-    /// One agent with these servers, which are on these origins of loopback.
+    /// Starts with one agent and these servers, which are on these origins of loopback.
     pub(crate) async fn start(servers: &str, origins: &[&str]) -> Self {
         Self::start_with("", servers, origins).await
     }
 
-    /// The same, with this at the end of `tavora.toml`.
+    /// Starts in the same way, with `config` at the end of `tavora.toml`.
     pub(crate) async fn start_with(config: &str, servers: &str, origins: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write(folder.path(), AGENT, &agent_file(AGENT, servers));
@@ -38,7 +38,7 @@ impl WithAgents {
         Self { host, folder }
     }
 
-    /// Declares an agent, or declares it anew.
+    /// Declares an agent, or replaces its declaration.
     pub(crate) fn declare(&self, id: &str, text: &str) {
         write(self.folder.path(), id, text);
     }
@@ -51,7 +51,7 @@ impl WithAgents {
         self.host.platform.run(run).await
     }
 
-    /// The result of a program of the one agent, which must give one.
+    /// Runs a program of the one agent and returns its result.
     pub(crate) async fn result(&self, code: &str) -> String {
         match self.run_as(AGENT, code).await.outcome {
             Ok(json) => json.get().to_owned(),
@@ -59,7 +59,7 @@ impl WithAgents {
         }
     }
 
-    /// What a program of an agent logs, a line each.
+    /// Runs a program of an agent and returns its log.
     pub(crate) async fn logs_of(&self, id: &str, code: &str) -> String {
         let agent = self.host.platform.agent(id).await;
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -72,7 +72,7 @@ impl WithAgents {
         receiver.try_iter().collect::<Vec<_>>().join("\n")
     }
 
-    /// The code and the message of the `ToolError` that a program of the one agent must throw.
+    /// Runs a program of the one agent that must throw a `ToolError`. Returns its code and message.
     pub(crate) async fn tool_error(&self, code: &str) -> (String, String) {
         match self.run_as(AGENT, code).await.outcome {
             Err(RunError::Threw {

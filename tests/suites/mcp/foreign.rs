@@ -1,4 +1,4 @@
-//! Starting servers that others wrote, as processes of their own on loopback.
+//! Starting foreign servers, as processes of their own on loopback.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use tavora_tests::requirement::{answers, are_there, tests_folder, tools_folder};
 
-/// How long a server may take until it listens, on a machine that has much else to do.
+/// Time limit until a server listens, on a busy machine.
 const START: Duration = Duration::from_secs(180);
 
-/// One way to run a server. `{PORT}` in its arguments is the port.
+/// A way to run a server. `{PORT}` in its arguments stands for the port.
 #[derive(Clone)]
 pub(crate) struct Way {
     program: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Way {
     path: String,
 }
 
-/// A running server. It is ended when this goes.
+/// A running server. Dropping it ends the server.
 pub(crate) struct Foreign {
     child: Child,
     shown: String,
@@ -30,7 +30,7 @@ pub(crate) struct Foreign {
     pub(crate) is_sse: bool,
 }
 
-/// A server of an npm package, when that is installed.
+/// A server from an npm package, if that is installed.
 pub(crate) fn npm(script: &str, arguments: &[&str], path: &str) -> Option<Way> {
     node(&format!("node_modules/{script}"), arguments, path)
 }
@@ -56,7 +56,7 @@ pub(crate) fn node(script: &str, arguments: &[&str], path: &str) -> Option<Way> 
     })
 }
 
-/// The server of numbers on one of the Pythons.
+/// The server of numbers in one of the Python environments.
 pub(crate) fn python(environment: &str, arguments: &[&str], path: &str) -> Option<Way> {
     let program = tools_folder().join(environment).join("bin/python");
     let script = tests_folder().join("mcp/python/server.py");
@@ -79,13 +79,13 @@ impl Way {
         }
     }
 
-    /// The same with a variable in its environment.
+    /// Adds a variable to its environment.
     pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// A server that speaks over its standard streams, behind the proxies of npm in every way they speak.
+    /// A server on standard streams, behind npm's proxies with each of their transports.
     pub(crate) fn behind_npms_proxies(&self) -> Vec<Self> {
         let modules = tests_folder().join("mcp/node/node_modules");
         let script = |path: &str| modules.join(path).to_str().expect("plain").to_owned();
@@ -124,7 +124,7 @@ impl Way {
         ]
     }
 
-    /// The same behind the proxy of Python's packages.
+    /// The same server behind the proxy of Python's packages.
     pub(crate) fn behind_pythons_proxy(&self, path: &str, option: Option<&str>) -> Self {
         let words = std::iter::once(self.program.display().to_string());
         let options = ["--port", "{PORT}", "--pass-environment"]
@@ -146,7 +146,8 @@ impl Way {
     fn start(&self) -> Foreign {
         let started = Instant::now();
         loop {
-            // Another process may take the port in between; then the server ends, and takes another.
+            // Another process may take the port in between. Then the server ends, and another port
+            // is tried.
             let port = {
                 let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
                 listener.local_addr().expect("it is bound").port()
@@ -190,7 +191,7 @@ impl Way {
     }
 }
 
-/// Starts servers beside each other.
+/// Starts servers in parallel.
 pub(crate) fn start_all(ways: Vec<Way>) -> Vec<Foreign> {
     let starting: Vec<_> = ways
         .into_iter()
@@ -200,7 +201,7 @@ pub(crate) fn start_all(ways: Vec<Way>) -> Vec<Foreign> {
     started.map(|it| it.expect("it starts")).collect()
 }
 
-/// The body of what a server of Node.js gives at a path.
+/// The body that a Node.js server returns for a path.
 pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -208,7 +209,7 @@ pub(crate) fn get(address: &str, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
     let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
-    // One chunk.
+    // The body has one chunk.
     body.lines().nth(1).unwrap_or(body).to_owned()
 }
 

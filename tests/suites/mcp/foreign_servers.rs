@@ -1,6 +1,7 @@
-//! Servers that others wrote, in every way they speak, driven by agents' programs through the real component.
+//! Foreign servers with each of their transports, used by agents' programs through the real
+//! component.
 //!
-//! `tests/mcp` has them; what is not installed is skipped out loud.
+//! The servers are in `tests/mcp`. A server that is not installed is reported as skipped.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::fixture::{AGENT, WithAgents, agent_file};
 use crate::foreign::{Foreign, Way, get, node, npm, python, start_all};
 use tavora_tests::eventually::until;
 
-/// The name of the server at that place in a list.
+/// The name of the server at an index of a list.
 fn name(at: usize) -> String {
     format!("s{at}")
 }
@@ -36,7 +37,7 @@ async fn with(servers: &[Foreign], besides: &str) -> WithAgents {
     agents
 }
 
-/// Starts the servers, and checks that each gives what is expected to a program that has it as `it`.
+/// Starts the servers, and checks the result of a program that has each server as `it`.
 async fn check(ways: Vec<Way>, code: &str, expected: &str) -> (WithAgents, Vec<Foreign>) {
     let servers = start_all(ways);
     let agents = with(&servers, "").await;
@@ -64,7 +65,8 @@ const NUMBERS: &str = "return [
 
 const OF_NUMBERS: &str = r#"[["add","greet","fail","count","long"],{"result":5},{"result":["Hello,","you"]},{"result":3},200000,"mcp_tool_error",true]"#;
 
-/// What the server of numbers gives on one Python, with the official library and with fastmcp.
+/// Tests the server of numbers in one Python environment, with the official library and with
+/// fastmcp.
 async fn numbers(environment: &str) {
     let ways = ["mcp", "fastmcp"].into_iter().flat_map(|library| {
         [("stream", "/mcp"), ("json", "/mcp"), ("sse", "/sse")]
@@ -277,7 +279,7 @@ async fn a_rich_server_on_both_sdks_of_typescript() {
         let code = format!("const it_name = {name:?}, it = require(it_name); {code}");
         assert_eq!(agents.result(&code).await, OF_RICH, "{server}");
     }
-    // Each session was ended when its run was.
+    // Each session ended with its run.
     for server in &servers {
         let address = server.origin.strip_prefix("http://").expect("an origin");
         until("ends its sessions", async || {

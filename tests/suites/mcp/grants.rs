@@ -1,4 +1,4 @@
-//! What an agent's file grants, and nothing besides.
+//! An agent's file grants its tools and nothing else.
 
 use std::sync::{Arc, Barrier};
 
@@ -32,7 +32,7 @@ async fn an_agent_sees_only_what_its_file_grants() {
         "{outcome:?}"
     );
 
-    // Without an agent: every tool of the platform, and no server.
+    // Without an agent there is every tool of the platform, and no server.
     let listed = agents.host.result(TOOLS).await;
     assert!(
         listed.contains("brave-search") && !listed.contains("mcp"),
@@ -67,7 +67,7 @@ async fn an_agent_names_no_url_and_no_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_at_once_reach_a_server_at_once() {
-    // None is answered before all have come.
+    // No call is answered before all have arrived.
     let all = Arc::new(Barrier::new(5));
     let server = Scripted::start(move |asked| {
         legacy(asked, &["wait"], |asked| {

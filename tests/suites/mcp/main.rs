@@ -1,6 +1,6 @@
-//! MCP: what agents' files grant, servers that others wrote, and servers that do not keep to the protocol.
+//! MCP: what agents' files grant, foreign servers, and servers that break the protocol.
 //!
-//! The component's own logic has its tests beside it, in `guest-tools/mcp-client`.
+//! The component's own tests are in `guest-tools/mcp-client`.
 
 mod bad_servers;
 mod credentials;

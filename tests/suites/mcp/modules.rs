@@ -1,4 +1,5 @@
-//! What a program has of a server through `require()`, whatever the server calls its tools and answers.
+//! What a program gets of a server through `require()`, whatever the server's tools are called and
+//! answer.
 
 use axum::body::Body;
 use axum::response::Response;

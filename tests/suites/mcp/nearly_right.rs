@@ -1,5 +1,5 @@
-//! Servers whose answers are nearly what the protocol says: what can be read of them is used, and the server's own words
-//! reach whoever called.
+//! Servers whose answers nearly follow the protocol. Whatever is readable is used, and the server's
+//! own words reach the caller.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::scripted::{
 };
 
 const CALL: &str = "return require('s').a({})";
-/// Short, so that a server that never answers the probe is soon taken for what it is.
+/// A short time, so that a server that never answers the probe is soon recognised.
 const SETTINGS: &str = "[tools.mcp-client.config]\nprobe_timeout_ms = \"300\"\n";
 
 async fn with(server: &Scripted, besides: &str) -> WithAgents {
@@ -24,13 +24,13 @@ async fn with(server: &Scripted, besides: &str) -> WithAgents {
     WithAgents::start_with(SETTINGS, &declared, &[&server.url]).await
 }
 
-/// What a program gets from a server that answers calls like this.
+/// What a program gets from a server that answers calls in this way.
 async fn called(answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static) -> String {
     let server = Scripted::start(move |asked| with_session(asked, &answer)).await;
     with(&server, "").await.result(CALL).await
 }
 
-/// What the program's error says of a server that answers calls like this.
+/// The error that a program gets from a server that answers calls in this way.
 async fn said(answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static) -> String {
     let server = Scripted::start(move |asked| with_session(asked, &answer)).await;
     with(&server, "").await.tool_error(CALL).await.1
@@ -40,7 +40,7 @@ fn fine() -> Value {
     json!({ "content": [{ "type": "text", "text": "fine" }] })
 }
 
-/// A server whose answer to one method is another.
+/// A correct server, except for its answer to one method.
 async fn but(
     method: &'static str,
     answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
@@ -102,7 +102,7 @@ async fn whatever_is_no_modern_answer_to_the_probe_leads_to_initialize() {
     }
 }
 
-/// A stream that says the same again and again, or nothing, for two seconds.
+/// A stream that repeats a text, or is silent, for two seconds.
 fn stream_for_ever(text: &'static str) -> Response<Body> {
     stream(vec![(100, text.to_owned()); 20])
 }
@@ -163,7 +163,7 @@ async fn what_was_found_out_about_a_server_is_known_to_the_next_run() {
     };
     assert_eq!(probes(&server), 1, "{:?}", server.methods());
 
-    // One that has changed since is found out about anew.
+    // The client finds out anew about a server that has changed.
     let is_modern = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let now = std::sync::Arc::clone(&is_modern);
     let server = Scripted::start(
@@ -204,7 +204,7 @@ async fn a_message_without_a_reply_may_be_refused() {
             "{code}"
         );
     }
-    // The answer to a ping, on either transport.
+    // This is the answer to a ping, on either transport.
     for code in [400, 404, 500] {
         let ping = json!({ "jsonrpc": "2.0", "id": "0f3b", "method": "ping" });
         let server = Scripted::start(move |asked| match asked.rpc() {
@@ -237,8 +237,8 @@ async fn a_message_without_a_reply_may_be_refused() {
     }
 }
 
-/// A server of the older transport, which pings before each reply, sends what is no message, and answers the pong with
-/// this status.
+/// A server of the older transport. It pings before each reply, sends text that is no message, and
+/// answers the pong with this status.
 async fn over_sse(pong: u16) -> Scripted {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<String>();
     let receiver = Mutex::new(Some(receiver));
@@ -458,7 +458,7 @@ async fn a_session_that_is_forgotten_is_begun_anew_once() {
         let probed = methods.iter().filter(|it| *it == "server/discover").count();
         assert_eq!((begun, probed), (2, 1), "{what}: {methods:?}");
     }
-    // One that says so every time is told from one that does not work.
+    // A server that always says this is told apart from one that does not work.
     let server = but("tools/call", |_| {
         with_body(400, "text/plain", "Invalid session")
     })
@@ -492,7 +492,7 @@ async fn cursors_that_lead_nowhere_keep_what_was_listed() {
         assert_eq!(agents.result(CALL).await, r#""fine""#, "{}", cursor(0));
         assert!(server.methods().len() < 20, "{}", cursor(0));
     }
-    // A page that the server refuses.
+    // The server refuses this page.
     let server = but("tools/list", |asked| {
         match asked.message["params"].get("cursor") {
             None => {
@@ -628,7 +628,7 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
             )
         })
         .await;
-        assert_eq!(result, r#""fine""#, "events as {kind}");
+        assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
     for content in [json!("fine"), json!({ "type": "text", "text": "fine" })] {
         let shown = content.clone();
@@ -709,7 +709,7 @@ async fn a_redirect_within_the_origin_is_followed() {
             "{code}"
         );
     }
-    // A circle ends.
+    // A circle of redirects ends.
     let server = Scripted::start(|_| {
         let mut answer = status(307);
         answer
@@ -764,7 +764,8 @@ async fn a_long_call_lives_as_long_as_something_comes() {
             &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": token, "progress": 1 } }),
         )
     };
-    // Longer than a tool may take, and longer than the idle limit, but never silent for so long.
+    // The call takes longer than a tool may take and longer than the idle limit, but it is never
+    // silent for that long.
     let server = Scripted::start(move |asked| {
         with_session(asked, |asked| {
             let mut pieces = vec![(100, progress(asked)); 15];
@@ -777,7 +778,7 @@ async fn a_long_call_lives_as_long_as_something_comes() {
     let agents = WithAgents::start_with(limits, &declared, &[&server.url]).await;
     assert_eq!(agents.result(CALL).await, r#""fine""#);
 
-    // Silent for longer.
+    // The call is silent for longer.
     let server = Scripted::start(move |asked| {
         with_session(asked, |asked| {
             stream(vec![(0, progress(asked)), (60_000, String::new())])
@@ -789,7 +790,7 @@ async fn a_long_call_lives_as_long_as_something_comes() {
     let said = agents.tool_error(CALL).await;
     assert!(said.1.contains("fell silent"), "{said:?}");
 
-    // Never silent, and without an end.
+    // The call is never silent and never ends.
     let server = Scripted::start(move |asked| {
         with_session(asked, |asked| stream(vec![(100, progress(asked)); 600]))
     })
@@ -817,7 +818,7 @@ async fn a_session_is_ended_with_its_run() {
     assert_eq!(ended.header("mcp-session-id"), Some("the-session"));
     assert_eq!(ended.header("mcp-protocol-version"), Some("2025-06-18"));
 
-    // One that hangs or refuses holds nobody up; the limit is named where it is told.
+    // A server that hangs or refuses holds up nobody. The error names the limit.
     let server = Scripted::start(|asked| match asked.method {
         Method::DELETE => status(405),
         _ => with_session(asked, |asked| text(asked, "fine")),

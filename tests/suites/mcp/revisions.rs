@@ -1,4 +1,5 @@
-//! The revisions of the protocol, where a server keeps to one: what is sent to it, and what it may answer.
+//! The revisions of the protocol, with servers that keep to one: what they are sent, and what they
+//! may answer.
 
 use std::sync::Mutex;
 
@@ -17,7 +18,7 @@ async fn with(server: &Scripted) -> WithAgents {
     WithAgents::start(&server.declared("it", ""), &[&server.url]).await
 }
 
-/// A server that knows 2026-07-28 alone, and whose one tool wants `region` in a header, too.
+/// A server that knows only 2026-07-28, and whose one tool also wants `region` in a header.
 fn modern(asked: &Asked) -> axum::response::Response {
     let meta = &asked.message["params"]["_meta"];
     assert_eq!(
@@ -61,7 +62,8 @@ fn modern(asked: &Asked) -> axum::response::Response {
 async fn the_stateless_revision_has_no_session_and_mirrors_what_a_tool_asks_for() {
     let server = Scripted::start(modern).await;
     let agents = with(&server).await;
-    // The headers are not known before the tools are listed; the server says so.
+    // The client does not know the headers before it lists the tools, and the server's error tells
+    // it.
     assert_eq!(agents.result(CALL).await, r#""called""#);
     let expected = ["server/discover", "tools/call", "tools/list", "tools/call"];
     assert_eq!(server.methods(), expected);
@@ -69,7 +71,7 @@ async fn the_stateless_revision_has_no_session_and_mirrors_what_a_tool_asks_for(
         .result("const it = require('it'); return [Object.keys(it), it['é']({region: 'a b '})]")
         .await;
     assert_eq!(listed, r#"[["é"],"called"]"#);
-    // What was found out is known to the next run.
+    // The next run knows what was found out.
     assert_eq!(server.methods()[4..], ["tools/list", "tools/call"]);
 }
 
@@ -120,7 +122,7 @@ async fn each_legacy_revision_gets_the_headers_that_it_has() {
     ] {
         let server = Scripted::start(move |asked| match asked.rpc() {
             "initialize" => initialized(asked, version),
-            // A list of messages, which one of these revisions has.
+            // The answer is a list of messages, which only one of these revisions has.
             "tools/call" => json_answer(
                 200,
                 &json!([
@@ -197,7 +199,7 @@ async fn a_stream_that_breaks_off_is_taken_up_after_its_last_event() {
     .await;
     assert_eq!(with(&server).await.result(CALL).await, r#""late""#);
 
-    // One that never comes to an end is given up.
+    // A stream that never comes to an end is given up.
     let server = Scripted::start(|asked| match asked.method {
         Method::GET => stream(vec![(0, "id: again\nretry: 1\ndata:\n\n".to_owned())]),
         _ => legacy(asked, &[], |_| {

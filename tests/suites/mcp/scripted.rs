@@ -1,5 +1,5 @@
-//! A real HTTP server on loopback that answers each message as a test tells it to, and remembers what it was asked. It
-//! knows the protocol as little as the test wants it to.
+//! A real HTTP server on loopback. It answers each message as a test tells it to, and remembers its
+//! requests. It follows the protocol only as far as the test wants.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What a server was asked.
+/// A request to the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The method of the message; empty for what is no request and no notification.
+    /// The method of the message; empty for what is neither a request nor a notification.
     pub(crate) fn rpc(&self) -> &str {
         self.message["method"].as_str().unwrap_or_default()
     }
@@ -46,7 +46,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Starts a server whose every answer is made by `answer`.
+    /// Starts a server whose answers come from `answer`.
     pub(crate) async fn start(
         answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Scripted {
         Self { url, asked }
     }
 
-    /// The declaration of this server under a name, with what is said besides.
+    /// The declaration of this server under a name, with further fields.
     pub(crate) fn declared(&self, name: &str, besides: &str) -> String {
         format!(
             "{{ \"name\": {name:?}, \"url\": \"{}/mcp\"{besides} }}",
@@ -69,13 +69,13 @@ impl Scripted {
         )
     }
 
-    /// What it was asked so far.
+    /// All requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.clone()
     }
 
-    /// The methods of the messages so far.
+    /// The methods of all messages so far.
     pub(crate) fn methods(&self) -> Vec<String> {
         self.asked()
             .iter()
@@ -102,13 +102,13 @@ async fn reply(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(asked.clone());
-    // An answer may sleep, to play a slow server.
+    // An answer may sleep, to imitate a slow server.
     tokio::task::spawn_blocking(move || answer(&asked))
         .await
         .expect("the test's answer does not panic")
 }
 
-/// A server of 2025-06-18 with a session: it lists the tool `a`, or what `tools` says, and calls are answered by `call`.
+/// A server of 2025-06-18 with a session. It lists the tool `a`, and `call` answers calls.
 pub(crate) fn with_session(
     asked: &Asked,
     call: impl FnOnce(&Asked) -> Response<Body>,
@@ -128,7 +128,8 @@ pub(crate) fn with_session(
     }
 }
 
-/// A server of the legacy era without sessions: `call` gives the results of calls, and the tools are those of `tools`.
+/// A server of the legacy era without sessions. `call` gives the results of calls, and `tools`
+/// lists the tools.
 pub(crate) fn legacy(
     asked: &Asked,
     tools: &[&str],
@@ -152,13 +153,13 @@ pub(crate) fn initialized(asked: &Asked, version: &str) -> Response<Body> {
     )
 }
 
-/// A list of tools of these names.
+/// A list of tools with these names.
 pub(crate) fn tool_list(names: &[&str]) -> Value {
     let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
     json!({ "tools": names.iter().map(tool).collect::<Vec<_>>() })
 }
 
-/// A result that is this text.
+/// A result with this text.
 pub(crate) fn text(asked: &Asked, text: &str) -> Response<Body> {
     result(
         asked,
@@ -180,7 +181,7 @@ pub(crate) fn error(asked: &Asked, status: u16, code: i64, message: &str) -> Res
     )
 }
 
-/// The message that brings a result.
+/// The message that carries a result.
 pub(crate) fn reply_to(asked: &Asked, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": asked.message["id"], "result": result })
 }
@@ -206,7 +207,7 @@ pub(crate) fn status(status: u16) -> Response<Body> {
     response
 }
 
-/// A stream of these texts, each after a pause in milliseconds.
+/// A stream of these texts. Each follows a pause in milliseconds.
 pub(crate) fn stream(pieces: Vec<(u64, String)>) -> Response<Body> {
     let pieces = futures::stream::iter(pieces).then(|(pause_ms, piece)| async move {
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;

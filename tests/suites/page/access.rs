@@ -1,4 +1,4 @@
-//! Who is let in and for how long, and what every answer says to the browser.
+//! Sign-in, its length, and the headers of every answer to the browser.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::visitor::{Shop, Visitor, form_token, leads_to};
 
 const SIGN_IN: &str = "/admin/sign-in";
 
-/// Pages, for somebody who is signed in.
+/// The pages for a visitor who is signed in.
 fn pages(shop: &Shop) -> Vec<String> {
     let Shop { app, vault } = shop;
     let mut pages: Vec<String> = [
@@ -33,7 +33,7 @@ fn pages(shop: &Shop) -> Vec<String> {
     pages
 }
 
-/// Where forms are sent to.
+/// The paths that forms are sent to.
 fn actions(shop: &Shop) -> Vec<String> {
     let Shop { app, vault } = shop;
     let mut actions = vec!["/admin/sign-out".to_owned(), "/admin/apps".to_owned()];
@@ -142,7 +142,7 @@ fn every_answer_has_the_headers_that_protect_it() {
     assert_eq!(style.header("x-content-type-options"), Some("nosniff"));
 }
 
-/// Any page; all load the same style.
+/// Any page works here, because all load the same style.
 const SIGN_IN_ASSETS_PAGE: &str = "/admin/kek";
 
 #[test]
@@ -194,7 +194,7 @@ fn signing_in_gives_a_new_session_in_a_cookie_that_scripts_and_other_sites_do_no
     );
     assert!(
         !visitor.cookies().contains(&planted),
-        "the session is one that somebody else chose"
+        "the session id is the planted one"
     );
 
     let behind_proxy = Serving::start("[admin]\nhttps_in_front = true\n");
@@ -225,7 +225,7 @@ fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
     wait(3_100);
     assert_eq!(leads_to(&idle.get("/admin/kek")), SIGN_IN);
     let busy = Visitor::signed_in(&serving);
-    // Together longer than it may be idle.
+    // The requests together take longer than the idle limit.
     for _ in 0..8 {
         wait(400);
         assert_eq!(busy.get("/admin/kek").status, 200);

@@ -7,7 +7,7 @@ use super::visitor::{Visitor, form_token, leads_to};
 
 const SIGN_IN: &str = "/admin/sign-in";
 
-/// Signs in with these headers of a browser; the page's text where that is refused.
+/// Signs in with these headers of a browser. The error is the page's text.
 fn sign_in(visitor: &Visitor, token: &str, headers: &[(&str, &str)]) -> Result<(), String> {
     let form = form_token(&visitor.page(SIGN_IN));
     let fields = [("admin_token", token), ("form_token", &form)];
@@ -47,7 +47,8 @@ fn the_browsers_own_word_lets_a_form_in_whatever_a_proxy_makes_of_the_name() {
         assert!(!said.contains("proxy_set_header"), "{headers:?}: {said}");
     }
 
-    // Without that word the names must fit, and the page and the log say what the proxy must send.
+    // Without that header the names must match, and the page and the log say what the proxy must
+    // send.
     let said = sign_in(&Visitor::new(&serving), token, &[origin]).expect_err("another name");
     for part in [
         "proxy_set_header Host $http_host;",
@@ -104,7 +105,8 @@ fn an_operator_signs_in_through_nginx() {
         let told = browser.answers();
         assert_eq!(told.contains("; Secure"), with_tls, "{what}: {told}");
 
-        // A browser that says its origin alone, which nginx passes on with a name of its own unless it is told.
+        // This browser sends only its origin. nginx passes it on with another name unless it is
+        // told otherwise.
         let older = Visitor::through(|request| nginx.send(request));
         let let_in = sign_in(&older, token, &[origin]);
         match directives {

@@ -1,5 +1,5 @@
-//! What the pages show is what there is: keys once, the audit as the API has it, tools as inspection found them, and why
-//! secrets cannot be stored.
+//! The pages show what is there: keys once, the audit as in the API, tools as inspection found
+//! them, and why secrets cannot be stored.
 
 use serde_json::Value;
 use tavora_tests::binary;
@@ -9,12 +9,12 @@ use tavora_tests::wire::Request;
 
 use super::visitor::{CANARY, Shop, Visitor, id_after, leads_to};
 
-/// The text between the tags that begin with `start` and the end of that section.
+/// The text after the first `start`, up to the end of that section.
 #[track_caller]
 fn section<'a>(page: &'a str, start: &str) -> &'a str {
     let (_, rest) = page
         .split_once(start)
-        .unwrap_or_else(|| panic!("no {start} in {page}"));
+        .unwrap_or_else(|| panic!("{start} is not in {page}"));
     rest.split("</section>")
         .next()
         .expect("a split has a first part")
@@ -50,8 +50,8 @@ fn an_api_key_is_shown_once_works_and_can_be_revoked() {
     let id = id_after(&operator.page(&keys), &format!("{keys}/"));
     let revoke = format!("{keys}/{id}/revoke");
     assert!(operator.page(&revoke).contains("Revoke the API key"));
-    assert_eq!(works(), 200, "asking is not revoking");
-    // Keys are listed oldest first; the one that works without end is the second.
+    assert_eq!(works(), 200, "the question alone must not revoke the key");
+    // Keys are listed oldest first. The second one never expires.
     let page = operator.page(&keys);
     let ids: Vec<String> = page
         .split(&format!("{keys}/"))
@@ -66,7 +66,7 @@ fn an_api_key_is_shown_once_works_and_can_be_revoked() {
     assert_eq!(
         operator.answers().matches(&key).count(),
         1,
-        "it was in one answer"
+        "the key must be in exactly one answer"
     );
     let (_, log) = serving.stop();
     assert!(!log.contains(&key));

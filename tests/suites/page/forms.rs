@@ -1,4 +1,4 @@
-//! What forms may do, and what they must not: forged, stale, wrong and hostile ones.
+//! What forms may do and what they must not do: forged, stale, wrong and hostile ones.
 
 use serde_json::json;
 use tavora_tests::serving::Serving;
@@ -8,7 +8,7 @@ use super::visitor::{CANARY, Shop, Visitor, attribute, form_token, id_after, lea
 
 const HERE: (&str, &str) = ("origin", "http://localhost");
 
-/// Every change that the page offers, with what it needs.
+/// Every change that the page offers, with its fields.
 fn changes(shop: &Shop) -> Vec<(String, Vec<(&'static str, String)>)> {
     let Shop { app, vault } = shop;
     let field = |name: &'static str, value: &str| vec![(name, value.to_owned())];
@@ -36,7 +36,7 @@ fn changes(shop: &Shop) -> Vec<(String, Vec<(&'static str, String)>)> {
     ]
 }
 
-/// Everything that the pages show of the shop, but for the audit's entries and the tokens of forms.
+/// Everything that the pages show of the shop, except the audit's entries and the tokens of forms.
 fn state(visitor: &Visitor, shop: &Shop) -> String {
     let pages = [
         "/admin/apps",
@@ -126,7 +126,7 @@ fn a_value_is_in_no_answer_and_no_log() {
         assert!(answer.text().contains("Mistake:"), "{}", answer.text());
         assert!(
             answer.text().contains(&format!("value=\"{name}\"")),
-            "the name is kept"
+            "the form lost the name"
         );
     }
     let page = shop.secret();
@@ -154,10 +154,10 @@ fn a_value_is_in_no_answer_and_no_log() {
     }
     let answers = operator.answers();
     assert!(answers.contains("brave_api_key") && answers.contains("was stored as version 1"));
-    assert!(!answers.contains("canary-"), "a value was answered");
+    assert!(!answers.contains("canary-"), "an answer has a value");
     assert!(
         !answers.contains(&serving.admin_token),
-        "the admin token was answered"
+        "an answer has the admin token"
     );
     let (_, log) = serving.stop();
     assert!(!log.contains("canary-"), "{log}");

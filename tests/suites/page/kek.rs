@@ -1,4 +1,5 @@
-//! A rotation in the browser: begun by a form, followed without a script, ended by retiring the old key.
+//! A rotation in the browser: a form begins it, it is followed without a script, and it ends with
+//! the retirement of the old key.
 
 use tavora_tests::rotation::{database, ended, kek_ids, start};
 
@@ -16,7 +17,7 @@ fn a_key_is_rotated_by_forms_alone() {
     let operator = Visitor::signed_in(&serving);
     let page = operator.page(PAGE);
     assert!(page.contains("Opens older secrets") && !page.contains(&retire));
-    // As long as secrets need it, the form is refused too.
+    // As long as secrets need the key, the form is refused too.
     let early = operator.send_form(PAGE, &retire, &[]);
     assert_eq!(early.status, 409);
     let said = format!("3 secrets still need the KEK {old}");

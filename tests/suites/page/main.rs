@@ -1,6 +1,6 @@
-//! The page at `/admin` over real HTTP, as a browser asks for it and as an attacker does.
+//! The page at `/admin` over real HTTP, as a browser and an attacker request it.
 //!
-//! How it looks and whether people can use it is the suite `browser`'s business.
+//! The suite `browser` tests how it looks and whether people can use it.
 
 mod access;
 mod behind_proxy;

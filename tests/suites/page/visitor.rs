@@ -1,15 +1,15 @@
-//! A browser without a face: it keeps cookies, sends forms with the token that stands in the page, and remembers every
-//! answer.
+//! A browser without a display. It keeps cookies, sends forms with the token from the page, and
+//! remembers every answer.
 
 use std::cell::RefCell;
 
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::{Answer, Request};
 
-/// The origin that the requests name as theirs; `wire` names the same host.
+/// The origin that requests name as theirs. `wire` sends the same host.
 const ORIGIN: &str = "http://localhost";
 
-/// A value that is planted and then looked for.
+/// A value that is planted and then searched for.
 pub const CANARY: &str = "canary-7f3d1c9ab2e84655";
 
 pub struct Visitor<'a> {
@@ -19,13 +19,13 @@ pub struct Visitor<'a> {
 }
 
 impl<'a> Visitor<'a> {
-    /// Somebody who has not signed in.
+    /// A visitor who has not signed in.
     pub fn new(serving: &Serving) -> Self {
         let address = serving.address;
         Self::through(move |request| request.send(address).expect("the host answers"))
     }
 
-    /// The same, whose requests go out that way.
+    /// A visitor whose requests `send` sends.
     pub fn through(send: impl Fn(&Request) -> Answer + 'a) -> Self {
         Self {
             send: Box::new(send),
@@ -34,7 +34,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// Somebody who has.
+    /// A visitor who has signed in.
     #[track_caller]
     pub fn signed_in(serving: &Serving) -> Self {
         let visitor = Self::new(serving);
@@ -58,7 +58,7 @@ impl<'a> Visitor<'a> {
         self.send(Request::new("GET", path))
     }
 
-    /// A page that must be there.
+    /// The text of a page that must exist.
     #[track_caller]
     pub fn page(&self, path: &str) -> String {
         let answer = self.get(path);
@@ -66,7 +66,7 @@ impl<'a> Visitor<'a> {
         answer.text()
     }
 
-    /// Sends these fields to `action`, with the form token that stands in the page at `page`.
+    /// Sends these fields to `action`, with the form token from the page at `page`.
     #[track_caller]
     pub fn send_form(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
         let token = form_token(&self.page(page));
@@ -75,13 +75,13 @@ impl<'a> Visitor<'a> {
         self.post(action, &fields, &[("origin", ORIGIN)])
     }
 
-    /// Sends a form that must be taken; the path of the page that it leads to.
+    /// Sends a form that must be accepted. Returns the path of the page that it leads to.
     #[track_caller]
     pub fn change(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> String {
         leads_to(&self.send_form(page, action, fields))
     }
 
-    /// Sends exactly these fields with exactly these headers, and the cookies.
+    /// Sends exactly these fields and headers, with the cookies.
     #[track_caller]
     pub fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
         let body: Vec<String> = fields
@@ -130,7 +130,7 @@ impl<'a> Visitor<'a> {
         self.cookies.replace(cookies);
     }
 
-    /// Everything that was answered so far.
+    /// All answers so far.
     pub fn answers(&self) -> String {
         self.answers.borrow().join("\n")
     }
@@ -146,7 +146,7 @@ impl<'a> Visitor<'a> {
     }
 }
 
-/// Where an answer sends the browser to.
+/// The path that an answer redirects to.
 #[track_caller]
 pub fn leads_to(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.text());
@@ -162,12 +162,12 @@ pub fn form_token(page: &str) -> String {
     attribute(page, "name=\"form_token\" value=\"")
 }
 
-/// What stands between `before` and the next quotation mark.
+/// The text between `before` and the next quotation mark.
 #[track_caller]
 pub fn attribute(page: &str, before: &str) -> String {
     let (_, rest) = page
         .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {page}"));
+        .unwrap_or_else(|| panic!("{before} is not in {page}"));
     rest.split('"')
         .next()
         .expect("a split has a first part")
@@ -183,7 +183,7 @@ pub fn id_after(page: &str, start: &str) -> String {
     rest.chars().take(36).collect()
 }
 
-/// Percent-encoded, every byte but letters and digits.
+/// Percent-encodes every byte but letters and digits.
 pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte.is_ascii_alphanumeric() {
@@ -193,7 +193,7 @@ pub fn encoded(text: &str) -> String {
         .collect()
 }
 
-/// An app with a vault and a secret in it, made at the page.
+/// An app with a vault and a secret in it, made through the page.
 pub struct Shop {
     pub app: String,
     pub vault: String,

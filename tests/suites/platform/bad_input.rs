@@ -1,5 +1,5 @@
-//! What a person may get wrong: one sentence that says what, which thing, and what to do; a defined exit status; and
-//! nothing half-written.
+//! Mistakes of a person: one sentence that says what is wrong, with which thing, and what to do; a
+//! defined exit status; and nothing half-written.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn folder() -> tempfile::TempDir {
 fn refused(ended: &Ended, status: i32, says: &[&str]) {
     assert_eq!(ended.status, status, "{ended:?}");
     assert_eq!(ended.stdout, "", "{ended:?}");
-    // The first use of a component says so.
+    // The first use of a component prints a notice.
     let is_notice = |line: &&str| line.contains("compiling a component that is new here");
     let message = ended.stderr.lines().filter(|line| !is_notice(line));
     let message = message.collect::<Vec<_>>().join("\n");
@@ -420,7 +420,7 @@ fn a_listed_component_that_others_can_write_is_refused_and_the_folder_of_agents_
     let tool = "[tools.mine]\ncomponent = \"mine.wasm\"\n";
     set_mode(&path.join("mine.wasm"), 0o666);
     refused(&with(tool), 2, &["[tools.mine]", "mine.wasm", "chmod go-w"]);
-    // In another state of the same file, something else is wrong with it.
+    // Other rights of the same file cause another error.
     set_mode(&path.join("mine.wasm"), 0o644);
     refused(&with(tool), 2, &["[tools.mine]", "tavora:platform/tool"]);
     std::fs::remove_file(path.join("mine.wasm")).expect("it is there");

@@ -1,5 +1,6 @@
-//! A hostile trusted tool that sends its credential to another origin, one that it may reach: bound secrets stay, however
-//! they are hidden. The forms that are looked for have tests of their own, in the host.
+//! A hostile trusted tool that sends its credential to another origin that it may reach. Bound
+//! secrets do not leave, however they are hidden. The host's own tests cover the forms that are
+//! looked for.
 
 use serde_json::json;
 use tavora_tests::fixture::{CANARY, Fixture, operator};
@@ -25,7 +26,7 @@ const WAYS: &[(&str, &[&str])] = &[
     ("trailer", &["raw", "base64"]),
 ];
 
-/// Two origins that the tool is granted, both played on loopback.
+/// Two origins that the tool is granted, both on loopback.
 struct Origins {
     home: Upstream,
     other: Upstream,
@@ -39,7 +40,8 @@ impl Origins {
         }
     }
 
-    /// A platform with the tool; `manifest` is what `tavora.toml` says of it besides, `metadata` what the vault's says.
+    /// A platform with the tool. `manifest` is added to its `tavora.toml`, and `metadata` becomes
+    /// the vault's.
     async fn host(&self, manifest: &str, metadata: Option<&[&str]>) -> Fixture {
         let component = root().join("guest-tools/target/components/smuggler.wasm");
         let origins = [self.home.url(), self.other.url()];
@@ -65,7 +67,7 @@ impl Origins {
     }
 }
 
-/// Sends the credential in every way; what came of each: a status, or an error's code.
+/// Sends the credential in every way. Returns the status or the error code of each.
 async fn send_all(host: &Fixture, to: &str) -> Vec<(String, String)> {
     let mut came = Vec::new();
     for (part, forms) in WAYS {
@@ -96,7 +98,7 @@ async fn a_hostile_tool_sends_a_bound_secret_nowhere_else() {
     for (manifest, metadata) in [
         (by_manifest.as_str(), None),
         ("", Some(&[home][..])),
-        // What only one of the two allows is not allowed.
+        // An origin that only one of the two allows is not allowed.
         (too_wide.as_str(), Some(&[home][..])),
         (by_manifest.as_str(), Some(&[home, other][..])),
     ] {
@@ -104,7 +106,7 @@ async fn a_hostile_tool_sends_a_bound_secret_nowhere_else() {
         let came = send_all(&host, other).await;
         assert_all(&came, "egress_denied");
         for seen in origins.other.seen() {
-            // A body that was stopped has begun with its head.
+            // A body that was stopped had begun with its head.
             assert_eq!((seen.uri.path(), seen.body.len()), ("/", 0), "{seen:?}");
             assert!(!format!("{:?}", seen.headers).contains("x-load"));
         }
@@ -124,7 +126,7 @@ async fn a_hostile_tool_sends_a_bound_secret_nowhere_else() {
     }
 }
 
-// What stops it above is the binding, and not something else about these requests.
+// The binding stops the requests above, and nothing else about them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_not_bound_goes_to_every_granted_origin() {
     let origins = Origins::start().await;

@@ -1,4 +1,5 @@
-//! A planted credential is searched for wherever it must not be: files, logs at the most talkative level, outputs.
+//! A planted credential is searched for wherever it must not be: files, logs at the most verbose
+//! level, outputs.
 
 use tavora_tests::binary::{Ended, host, run, run_with_input};
 use tavora_tests::collector::Collector;
@@ -48,7 +49,7 @@ async fn it_is_in_no_file_no_log_and_no_output() {
         ] {
             keep(arguments, run(path, arguments));
         }
-        // Twice, so that an overwritten row exists as well.
+        // Twice, so that there is also an overwritten row.
         for _ in 0..2 {
             let put = ["secret", "put", "brave_api_key"];
             keep(&put, run_with_input(path, &put, CANARY.as_bytes()));
@@ -66,7 +67,7 @@ async fn it_is_in_no_file_no_log_and_no_output() {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
         assert!(ended.stdout.contains("[redacted:brave_api_key]"), "{ended:?}");
-        assert!(ended.stderr.contains(" DEBUG "), "the log is not talkative: {ended:?}");
+        assert!(ended.stderr.contains(" DEBUG "), "the log is not verbose: {ended:?}");
         keep(&talkative, ended);
         for arguments in [&["audit", "tail", "-n", "1000", "--json"][..], &["secret", "list", "--json"], &["kek", "status"], &["tool", "list", "--json"]] {
             keep(arguments, run(path, arguments));

@@ -14,7 +14,7 @@ fn ok(folder: &std::path::Path, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// The same with `--json`.
+/// Runs a command with `--json` that must succeed.
 fn json(folder: &std::path::Path, arguments: &[&str]) -> Value {
     let text = ok(folder, &[arguments, &["--json"]].concat());
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
@@ -159,7 +159,7 @@ async fn an_agent_runs_with_defined_exit_statuses() {
             "",
             "the input is not JSON",
         );
-        // What an agent writes is shown, not obeyed.
+        // Control sequences of an agent are shown, not obeyed.
         let escape = "console.log('\\u001b[2Jx'); throw new Error('\\u001b]0;y')";
         check(
             &["run", "-e", escape],
@@ -273,7 +273,7 @@ fn the_app_is_that_of_the_option_the_variable_or_the_folder() {
     assert!(!is_shop(vaults(&["--app", "second"], None)));
     let unknown = run(path, &["app", "use", "third"]);
     assert_eq!(unknown.status, 2, "{unknown:?}");
-    assert!(is_shop(vaults(&[], None)), "what was remembered stays");
+    assert!(is_shop(vaults(&[], None)), "the remembered app must stay");
 
     std::fs::write(path.join(".tavora/app"), "gone\n").expect("writable");
     let gone = vaults(&[], None);
@@ -301,12 +301,12 @@ fn what_cannot_be_undone_is_asked_about() {
     assert_eq!(json(path, &["secret", "list"])[0]["name"], "brave_api_key");
     let deleted = ok(path, &["secret", "delete", "brave_api_key", "--yes"]);
     assert_eq!(deleted, "deleted brave_api_key from the vault main\n");
-    // There is nothing to ask about.
+    // Nothing is there to ask about.
     let absent = ok(path, &["secret", "delete", "brave_api_key"]);
     assert_eq!(absent, "brave_api_key was not in the vault main\n");
 }
 
-/// Asks a real bash what it offers after these words.
+/// Asks a real bash for its completions of these words.
 fn completed(words: &[&str]) -> Vec<String> {
     const SCRIPT: &str = r#"
         source <("$1" completions bash)
@@ -415,7 +415,7 @@ fn no_name_in_a_component_forges_the_verdict_of_tool_inspect() {
     assert_eq!(verdicts, ["class    none: the host refuses it"]);
     let steers = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2028}".contains(c);
     assert!(!ended.stdout.contains(steers), "{ended:?}");
-    // Programs get the name as it is.
+    // Programs get the name unchanged.
     let json = run(path, &["tool", "inspect", "forged.wasm", "--json"]).stdout;
     let json: Value = serde_json::from_str(&json).expect("JSON");
     let name = json["imports"][0]["name"].as_str().expect("text");

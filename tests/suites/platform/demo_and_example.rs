@@ -1,4 +1,5 @@
-//! The two things that a stranger runs first: `tavora-host demo`, and the example that embeds the library.
+//! The two things that a newcomer runs first: `tavora-host demo`, and the example that embeds the
+//! library.
 
 use std::process::Command;
 
@@ -30,7 +31,7 @@ fn the_demo_passes_every_check() {
     assert_eq!(
         std::fs::read_dir(folder.path()).expect("readable").count(),
         0,
-        "it left something behind"
+        "the demo left files behind"
     );
 }
 

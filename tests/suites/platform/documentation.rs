@@ -1,6 +1,6 @@
-//! The documentation names what is there: keys with their defaults, files, tests, commands.
+//! The documentation names only what exists: keys with their defaults, files, tests, commands.
 //!
-//! Whether its sentences are true is for people to read.
+//! People must check whether its sentences are true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::workspace::root;
 /// The tool in the example configuration that shows every key of a tool.
 const EXAMPLE_TOOL: &str = "tools.weather";
 
-/// Tables of `[kek]`, which there are none of by default, with what each must say.
+/// The tables of `[kek]`, of which there are none by default, each with its required keys.
 const KEK_TABLES: &str = r#"
     [kek.aws_kms.NAME]
     key = "arn:aws:kms:region:1:key/1"
@@ -27,7 +27,8 @@ const KEK_TABLES: &str = r#"
     pin = "env:PIN"
 "#;
 
-/// A section and a key to the default as `tavora.toml` would write it, `None` where there is none.
+/// A section and key, with the default as `tavora.toml` would write it. `None` where there is no
+/// default.
 type Defaults = BTreeMap<String, String>;
 
 #[test]
@@ -145,7 +146,8 @@ fn the_commands_of_the_documents_are_there() {
         let commands = code_spans(&row[0]);
         let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
         named.extend(commands);
-        // What the second column has in code is a command below, or a value that it takes; options are not checked.
+        // Code in the second column is a subcommand, or a value of the command. Options are not
+        // checked.
         for span in code_spans(&row[1])
             .iter()
             .filter(|span| !span.starts_with('-'))
@@ -185,8 +187,8 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The example configuration without the comment signs before its defaults, and before its examples if they are
-/// wanted.
+/// The example configuration without the comment signs before its defaults, and on request before
+/// its examples.
 fn uncommented(text: &str, examples: bool) -> String {
     let mut lines = Vec::new();
     for paragraph in text.split("\n\n") {
@@ -219,7 +221,7 @@ fn tool_keys(section: &str) -> Defaults {
     keys(&format!("{:#?}", ToolConfig::default()), section)
 }
 
-/// Every key of a key's table, under this name, of each kind.
+/// Every key of each kind of KEK table, under this name.
 fn kek_keys(name: &str) -> Defaults {
     let kek = Config::parse(KEK_TABLES).expect("valid").kek;
     let table = |kind: &str, debug: String| keys(&debug, &format!("kek.{kind}.{name}"));
@@ -229,7 +231,7 @@ fn kek_keys(name: &str) -> Defaults {
     all
 }
 
-/// The fields in the indented form that `Debug` gives to structs.
+/// The fields of structs in the indented form of `Debug`.
 fn keys(debug: &str, section: &str) -> Defaults {
     let mut open: Vec<&str> = Some(section)
         .filter(|name| !name.is_empty())
@@ -249,7 +251,7 @@ fn keys(debug: &str, section: &str) -> Defaults {
     found
 }
 
-/// The rows of the table that begins with `start`, as their first two columns, without its two lines of head.
+/// The first two columns of the table that begins with `start`, without its two header lines.
 fn table(text: &str, start: &str) -> Vec<[String; 2]> {
     let (_, rest) = text
         .split_once(start)
@@ -274,7 +276,7 @@ fn table(text: &str, start: &str) -> Vec<[String; 2]> {
     rows
 }
 
-/// What stands in backticks.
+/// The texts between backticks.
 fn code_spans(text: &str) -> Vec<String> {
     text.split('`')
         .skip(1)
@@ -283,7 +285,7 @@ fn code_spans(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Relative targets of the links of a Markdown text, outside of blocks of code.
+/// The relative targets of a Markdown text's links, outside code blocks.
 fn links_of(text: &str) -> Vec<String> {
     let mut is_code = false;
     let mut found = Vec::new();
@@ -303,7 +305,7 @@ fn links_of(text: &str) -> Vec<String> {
     found
 }
 
-/// Every file of the repository with this ending, leaving out what is built and what is hidden.
+/// All files of the repository with this ending, except built and hidden ones.
 fn files_ending_in(ending: &str) -> Vec<PathBuf> {
     fn search(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("readable") {

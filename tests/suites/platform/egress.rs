@@ -1,5 +1,5 @@
-//! Outbound requests of a trusted tool, end to end: where it may not go, it does not get, and the upstream there sees
-//! nothing. The policy's own cases are in the host's unit tests.
+//! Outbound requests of a trusted tool, end to end: a forbidden request does not leave, and the
+//! upstream there sees nothing. The host's unit tests cover the policy's own cases.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -7,7 +7,8 @@ use tavora_tests::fixture::{Fixture, operator};
 use tavora_tests::upstream::{Upstream, search_results};
 use vault_core::{AuditQuery, Metadata};
 
-/// A platform whose search tool is pointed at `base_url` and whose operator allows the private origins `allowed`.
+/// A platform whose search tool uses `base_url`, and whose operator allows the private origins
+/// `allowed`.
 async fn pointed_at(base_url: &str, allowed: &[&str]) -> Fixture {
     Fixture::start(&format!(
         "[egress]\nallow_private_origins = {allowed:?}\n[tools.brave-search.config]\nbase_url = {base_url:?}\n"
@@ -15,7 +16,7 @@ async fn pointed_at(base_url: &str, allowed: &[&str]) -> Fixture {
     .await
 }
 
-/// The error code of a search, and how many denials the audit has.
+/// The error code of a search, and the number of denials in the audit.
 async fn denied(fixture: &Fixture) -> (String, usize) {
     let (code, _) = fixture.tool_error("return search('x')").await;
     let query = AuditQuery {
@@ -122,7 +123,7 @@ async fn a_bound_secret_goes_to_its_own_origins_only() {
     assert_eq!(denied(&fixture).await, ("egress_denied".to_owned(), 1));
     assert!(upstream.seen().is_empty());
 
-    // The vault's metadata binds as well; what both name is allowed.
+    // The vault's metadata binds as well. What both name is allowed.
     let fixture = Fixture::start(&config(upstream.url())).await;
     assert_eq!(fixture.result("return search('x').length").await, "1");
     let bind = |origin: &str| {

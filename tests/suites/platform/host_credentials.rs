@@ -1,5 +1,5 @@
-//! The host's own credentials: every variable is read by the same rules, whatever an editor or a shell made of the text,
-//! and what cannot be one is refused in words that never hold it.
+//! The host's own credentials. The same rules read every variable, whatever an editor or a shell
+//! made of the text. The error for a text that cannot be a credential never contains it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn utf_16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// How `serve` ends with this admin token.
+/// The end of `serve` with this admin token.
 fn refused_token(folder: &Path, token: &str) -> Ended {
     let mut command = host(folder);
     command

@@ -1,5 +1,6 @@
-//! The hostile guests of `tests/guests/`: each file says what it does and what has to happen to it, and every
-//! file is a test. What inspection refuses is checked here; the others run on a real platform.
+//! The hostile guests of `tests/guests/`. Each file says what it does and what must happen to it,
+//! and every file is a test. What inspection refuses is checked here. The others run on a real
+//! platform.
 
 mod case;
 mod compile_time;
@@ -29,7 +30,7 @@ fn refused_guests_are_refused_by_name() {
                 let fault = inspected.map(|it| it.class).expect_err(&case.name);
                 assert_says(&case, &fault.to_string(), words);
             }
-            // Otherwise a runtime test would only test the inspection once more.
+            // Otherwise a runtime test would only test the inspection again.
             Expectation::Runs(_) => {
                 let inspection = inspected.unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
                 if let Some(refusal) = inspection.refusal_for(case.load_as) {
@@ -44,7 +45,7 @@ fn refused_guests_are_refused_by_name() {
     );
 }
 
-// The inspection is of no use if nobody asks it, or if the compiler sees the component first.
+// The inspection is useless if nothing asks it, or if the compiler sees the component first.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_guests_are_not_loaded() {
     let fixture = start_fixture().await;
@@ -98,7 +99,7 @@ async fn running_guests_end_as_their_files_say() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// What an agent is told that it has must be what it gets.
+// What inspection calls a component must be what the platform loads it as.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_inspection_calls_an_agent_or_a_tool_is_loaded() {
     let inspector = Worker::new(&worker(), &Limits::default());
@@ -124,7 +125,7 @@ fn refusal(case: &Case, inspected: Result<Inspection, NotAComponent>) -> String 
     inspected
         .unwrap_or_else(|fault| panic!("{}: {fault}", case.name))
         .refusal_for(case.load_as)
-        .unwrap_or_else(|| panic!("{} was let through", case.name))
+        .unwrap_or_else(|| panic!("inspection accepted {}", case.name))
         .to_string()
 }
 

@@ -1,11 +1,12 @@
-//! `tavora-host kek …` as an operator rotates a key with it: its text, its JSON, and its exit statuses.
+//! `tavora-host kek …` as an operator rotates a key with it: its text, its JSON, and its exit
+//! statuses.
 
 use std::path::Path;
 
 use serde_json::Value;
 use tavora_tests::binary::{Ended, end, host, run};
 
-/// A data folder with a KEK in `old`, one in `new`, and so many secrets in one vault.
+/// A data folder with a KEK in `old`, one in `new`, and secrets in one vault.
 struct Rotation {
     folder: tempfile::TempDir,
 }
@@ -28,7 +29,7 @@ impl Rotation {
         self.folder.path()
     }
 
-    /// The reference to a KEK file, which is made when it is named first.
+    /// The reference to a KEK file. The first use makes the file.
     fn kek(&self, name: &str) -> String {
         let path = self.path().join(name);
         if !path.exists() {
@@ -125,7 +126,7 @@ fn a_key_is_rotated_by_commands_alone() {
             .contains("all 3 secrets open")
     );
 
-    // The new one leaked as well.
+    // The new KEK leaked as well.
     let report = rotation.json("third,new", &["kek", "rewrap", "--reencrypt"], 0);
     assert_eq!(
         (&report["outcome"], &report["moved"]),
@@ -187,7 +188,7 @@ fn secrets_that_do_not_open_are_named_and_end_with_1() {
         "{causes:?}"
     );
 
-    // As it says: one is stored anew, the other one deleted.
+    // This follows the advice: one secret is stored anew, and the other one deleted.
     rotation.put("new,old", "S1");
     rotation.ok("new,old", &["secret", "delete", "UNDER_LOST", "--yes"]);
     rotation.ok("new,old", &["kek", "rewrap", "--verify"]);
@@ -214,7 +215,7 @@ fn the_status_of_the_keks_is_one_for_scripts_too() {
     };
     check("old", 0, &["ready"]);
     check("new,old", 0, &["ready", "`kek rewrap` moves them"]);
-    // A key that never wrapped anything here: mistaken, or new.
+    // This key never wrapped anything here: it is mistaken, or new.
     check(
         "stranger",
         3,
@@ -270,7 +271,7 @@ fn what_cannot_be_meant_ends_with_2_and_says_what_to_do() {
         assert_eq!(ended.status, 2, "{arguments:?}: {ended:?}");
         assert!(ended.stderr.contains(&said), "{said:?} is not in {ended:?}");
     }
-    // No key at all, one that does not fit, and one that is there twice.
+    // There is no key at all, one that does not fit, or one that is there twice.
     let none = run(rotation.path(), &["kek", "rewrap"]);
     assert_eq!(none.status, 2, "{none:?}");
     assert!(none.stderr.contains("no KEK is configured"), "{none:?}");

@@ -1,4 +1,4 @@
-//! Every limit of `[limits]` ends what it should, and says its own name.
+//! Every limit of `[limits]` ends what it should, and its error names it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -51,7 +51,7 @@ async fn an_agents_limits_end_its_run() {
             "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))",
             "limits.agent.max_tool_calls",
         ),
-        // Errors are answers too.
+        // Errors count as answers too.
         (
             "[limits.agent]\nmax_answer_bytes = 150",
             "return tools.all(Array(4).fill({tool: 'a', operation: 'b', input: {}}))",
@@ -72,10 +72,11 @@ async fn an_allocation_bomb_is_a_javascript_error_or_the_memory_limit() {
     let fixture = Fixture::start("").await;
     let code = "try { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } catch (e) { return e.name }";
     assert_eq!(fixture.result(code).await, r#""InternalError""#);
-    // Less memory than the engine's own limit, and it is the same error, from an allocation that the host denied.
+    // With less memory than the engine's own limit the error is the same, from an allocation that
+    // the host denied.
     let fixture = Fixture::start("[limits.agent]\nmax_memory_bytes = 8388608").await;
     assert_eq!(fixture.result(code).await, r#""InternalError""#);
-    // Less than it starts with, and it does not start.
+    // With less memory than it starts with, it does not start.
     assert_eq!(
         limit_hit("[limits.agent]\nmax_memory_bytes = 65536", "return 1").await,
         "limits.agent.max_memory_bytes"
@@ -94,7 +95,7 @@ async fn deep_recursion_is_a_range_error() {
             "let o = []; for (let i = 0; i < 1e5; i++) o = [o]; JSON.stringify(o)",
             "RangeError: Maximum call stack size exceeded",
         ),
-        // To the engine this is a fault of the expression.
+        // To the engine this is an error in the expression.
         (
             "new RegExp('(?:'.repeat(1e5) + ')'.repeat(1e5))",
             "SyntaxError: stack overflow",
@@ -151,7 +152,7 @@ async fn a_slow_tool_is_stopped_and_the_agent_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_in_a_list_run_at_once() {
-    // Neither is answered before both have come.
+    // Neither call is answered before both have arrived.
     let both = Barrier::new(2);
     let upstream = Upstream::start(move |_| {
         both.wait();
@@ -186,24 +187,24 @@ async fn runs_beyond_the_instances_of_the_host_are_told_to_try_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_beyond_the_instances_of_the_host_is_an_error_that_says_so() {
-    // The run itself has the only one.
+    // The run itself has the only instance.
     let fixture = Fixture::start("[limits]\nmax_instances = 1").await;
     let (code, message) = fixture.tool_error("return search('x')").await;
     assert_eq!(code, "limit_exceeded");
     assert!(message.contains("limits.max_instances"), "{message}");
 }
 
-/// The most requests that were under way at once when a run made six calls in a list.
+/// The most concurrent requests of a run that makes six calls in a list.
 async fn most_calls_at_once(max_concurrent_calls: usize) -> usize {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    // As many as may be at once have come before any is answered.
+    // No call is answered before the allowed number has arrived.
     let all = Barrier::new(max_concurrent_calls);
     let upstream = Upstream::start({
         let most = Arc::clone(&most);
         move |_| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             all.wait();
-            // Time in which one more would come.
+            // Time in which one more would arrive.
             std::thread::sleep(Duration::from_millis(100));
             now.fetch_sub(1, Ordering::SeqCst);
             search_results(&["x"])
@@ -246,7 +247,7 @@ async fn a_tool_that_holds_too_many_resources_is_stopped() {
     assert_eq!(fixture.result("return search('x').length").await, "0");
 }
 
-/// What the audit says of a run whose one request was refused.
+/// The audit of a run whose one request was refused.
 async fn denials_recorded(max_recorded_denials: usize) -> Vec<String> {
     let fixture = Fixture::start(&format!(
         "[tools.brave-search.config]\nbase_url = \"http://127.0.0.1:9\"\n[limits.tool]\nmax_recorded_denials = {max_recorded_denials}\n"

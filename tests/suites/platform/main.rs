@@ -1,4 +1,5 @@
-//! What the whole platform promises, shown on real components in a real runtime, over real HTTP on loopback.
+//! The promises of the whole platform, shown on real components in a real runtime, over real HTTP
+//! on loopback.
 
 mod bad_input;
 mod bound_secrets;

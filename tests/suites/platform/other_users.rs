@@ -1,5 +1,5 @@
-//! Data that belongs to another user than the one who types: a volume as Kubernetes makes it, and a service's folder where
-//! root is the operator.
+//! Data of another user than the one who runs a command: a volume as Kubernetes makes it, and a
+//! service's folder where root is the operator.
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The user of the shipped container and of `DynamicUser=`: an id without a name.
 const SERVICE: u32 = 65_532;
 
-/// Whether this is root; if not, says that the test has nothing to do.
+/// Whether this is root. If not, the test says that it has nothing to do.
 fn is_root() -> bool {
     if geteuid().is_root() {
         return true;
@@ -34,7 +34,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("root may");
 }
 
-/// A folder that everybody may pass, with a KEK of the service's.
+/// A folder that everybody may enter, with a KEK of the service.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     set_mode(folder.path(), 0o755);
@@ -46,7 +46,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// A command of the service's on `data`.
+/// A command that the service runs on `data`.
 fn service(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = host(folder);
     let kek = format!("file://{}", folder.join("kek").display());
@@ -59,7 +59,7 @@ fn service(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Every file and folder below `path`, itself included.
+/// All files and folders below `path`, including itself.
 fn all_in(path: &Path) -> Vec<std::path::PathBuf> {
     let mut found = vec![path.to_owned()];
     let mut next = 0;
@@ -77,9 +77,9 @@ fn all_in(path: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// The components that all tests have compiled, as files of the service's own.
+/// Copies the components that all tests have compiled, as files of the service.
 fn give_cache(data: &Path) {
-    // What other tests write at this moment may be missing; it is compiled again then.
+    // A file that another test is writing now may be missing. It is then compiled again.
     let _ = Command::new("cp")
         .arg("-rL")
         .arg(component_cache())
@@ -92,7 +92,7 @@ fn give_cache(data: &Path) {
     set_mode(&data.join("cache"), 0o700);
 }
 
-/// As the kubelet does at each mount of a volume with `fsGroup`.
+/// Does what the kubelet does at each mount of a volume with `fsGroup`.
 fn mount_with_group(data: &Path) {
     for path in all_in(data) {
         let found = path.metadata().expect("it is there");
@@ -123,7 +123,8 @@ fn a_volume_with_a_group_of_kubernetes_is_served_and_told_of() {
     assert!(status.success(), "{log}");
     assert!(log.contains("its group can write to this"), "{log}");
 
-    // Each mount gives the group its rights again: to the database, its log, the token, and the cache.
+    // Each mount gives the group its rights again: to the database, its log, the token, and the
+    // cache.
     mount_with_group(&data);
     let (status, log) = serve().stop();
     assert!(status.success(), "{log}");
@@ -146,7 +147,7 @@ fn a_volume_with_a_group_of_kubernetes_is_served_and_told_of() {
         assert_eq!(ended.status, 0, "{arguments:?}: {ended:?}");
     }
 
-    // Others' rights stay refused, and so do another group's.
+    // Rights of everybody are still refused, and so are those of another group.
     for (path, mode, group) in [
         (data.clone(), 0o2777, SERVICE),
         (data.clone(), 0o2775, SERVICE + 1),
@@ -191,7 +192,7 @@ fn service_folder() -> TempDir {
     folder
 }
 
-/// A command of root's on `data`, with a KEK that root alone may read.
+/// Runs a command as root on `data`, with a KEK that only root may read.
 fn root(folder: &Path, arguments: &[&str]) -> Ended {
     let kek = folder.join("kek-of-root");
     if !kek.exists() {
@@ -290,7 +291,8 @@ fn a_folder_behind_one_that_root_alone_may_pass_is_reached() {
     }
     let folder = service_folder();
     let (path, data) = (folder.path(), folder.path().join("data"));
-    // As systemd has it: /var/lib/private is root's, 0700, and the folder's usual name leads into it.
+    // This is systemd's layout: /var/lib/private belongs to root with mode 0700, and the folder's
+    // usual name leads into it.
     let private = path.join("private");
     std::fs::create_dir(&private).expect("new");
     set_mode(&private, 0o700);

@@ -1,4 +1,4 @@
-//! The agent sandbox: what it offers, and that the credential is not among it.
+//! The agent sandbox: what it offers. The credential is not part of that.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! An upstream that gives the credential back: whatever the form, the agent does not get it, and the audit says so.
+//! An upstream that returns the credential. The agent does not get it in any form, and the audit
+//! records it.
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -13,7 +14,7 @@ fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Every form of the credential that an upstream might answer with.
+/// All forms of the credential that an upstream might answer with.
 fn forms() -> Vec<String> {
     vec![
         CANARY.to_owned(),
@@ -40,7 +41,7 @@ async fn every_form_in_a_result_is_taken_out_and_audited() {
             result.contains("[redacted:brave_api_key]"),
             "{form}: {result}"
         );
-        assert!(!result.contains(&form), "{form} is still there");
+        assert!(!result.contains(&form), "{form} was not removed");
         let entries = fixture
             .vaults()
             .audit_entries(AuditQuery {

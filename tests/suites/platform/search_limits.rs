@@ -1,4 +1,4 @@
-//! How often Brave lets one search: a second is waited for, a month is not.
+//! Brave's limits on searches: a limit per second is waited for, a monthly one is not.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

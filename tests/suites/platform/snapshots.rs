@@ -1,6 +1,6 @@
-//! What people and programs rely on, as it was when somebody last looked at it: the OpenAPI document, the help of every
-//! command, the metrics. Where one is meant to change, `cargo insta accept` (or `INSTA_UPDATE=always` for one run of the
-//! test) takes the new one, and the commit shows the difference.
+//! Snapshots of what people and programs rely on: the OpenAPI document, the help of every command,
+//! the metrics. For an intended change, `cargo insta accept` (or `INSTA_UPDATE=always` for one run
+//! of the test) takes the new one, and the commit shows the difference.
 
 use tavora_tests::binary::run;
 use tavora_tests::serving::Serving;
@@ -52,7 +52,7 @@ fn the_help_of_every_command_is_as_it_was() {
 fn subcommands(help: &str) -> impl Iterator<Item = &str> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let named = lines.take_while(|line| !line.is_empty());
-    // What goes on in a second line is indented further.
+    // A continued line is indented further.
     named
         .filter_map(|line| line.strip_prefix("  "))
         .filter(|line| !line.starts_with(' '))

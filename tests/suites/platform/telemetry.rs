@@ -1,5 +1,5 @@
-//! What the host tells of itself: metrics and traces. All that happened is in them; no secret's name or value, no app's
-//! data and nothing that someone made up.
+//! What the host reports of itself: metrics and traces. They hold everything that happened. They
+//! hold no secret's name or value, no app's data, and no text that somebody made up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use super::canary::assert_absent;
 
 const MADE_UP: &str = "made_up_by_an_agent";
 
-/// Searches twice, asks for a tool and an operation that are not there, and never ends.
+/// Searches twice, asks for a missing tool and a missing operation, and never ends.
 const PROGRAM: &str = "\
     search('what-was-searched'); search('what-was-searched');
     try { tools.call('made_up_by_an_agent', 'x', {}) } catch {}
@@ -37,7 +37,7 @@ struct Seen {
     metrics: String,
     upstream: Upstream,
     app: String,
-    /// Everything that the API and the run could have given away.
+    /// All texts that the API and the run could have given away.
     private: Vec<String>,
 }
 
@@ -253,7 +253,7 @@ async fn a_trace_leads_from_the_request_to_the_upstream() {
     for (_, span) in &spans {
         assert!(
             span.events.is_empty(),
-            "lines of the log are not exported: {span:?}"
+            "lines of the log were exported: {span:?}"
         );
     }
     for batch in seen.collector.batches() {
@@ -268,7 +268,7 @@ async fn a_trace_leads_from_the_request_to_the_upstream() {
     }
 }
 
-/// Whether a span has these attributes and no others.
+/// Checks that a span has these attributes and no others.
 fn assert_attributes(span: &Span, expected: &[(&str, &str)]) {
     let found: BTreeMap<_, _> = span
         .attributes
@@ -286,7 +286,7 @@ fn assert_attributes(span: &Span, expected: &[(&str, &str)]) {
     assert_eq!(found, expected.collect(), "{}", span.name);
 }
 
-/// A data folder with an app, and what the configuration says.
+/// A data folder with an app and this configuration.
 fn folder(config: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tavora.toml"), config).expect("writable");
@@ -295,7 +295,7 @@ fn folder(config: &str) -> tempfile::TempDir {
     folder
 }
 
-/// `tavora-host run` of a program that gives 1, with these variables; also how long it took.
+/// Runs a program that returns 1 with `tavora-host run` and these variables. Returns the time too.
 async fn run_with(folder: &tempfile::TempDir, variables: &[(&str, &str)]) -> (Ended, Duration) {
     let mut command = host(folder.path());
     command.args(["run", "-e", "return 1"]);
@@ -336,7 +336,7 @@ async fn the_standard_variables_name_the_collector_the_service_and_the_headers()
     assert_eq!(headers["authorization"], format!("Bearer {CANARY}"));
     assert_eq!(headers["content-type"], "application/x-protobuf");
 
-    // The variable for traces alone comes first; nothing takes them there.
+    // The variable for traces takes precedence, and nothing accepts them there.
     let elsewhere = format!("{}/elsewhere", collector.url());
     let for_traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &*elsewhere);
     let (ended, _) = run_with(&folder, &[&variables[..], &[for_traces]].concat()).await;
@@ -412,7 +412,8 @@ async fn spans_past_the_queue_are_dropped() {
     let flushed = tokio::task::spawn_blocking(move || traces.flush()).await;
     flushed.expect("no panic");
     let spans = collector.spans();
-    // Who waited for the collector would have lost none. A batch may be under way while the queue fills.
+    // A program that waited for the collector would have lost none. A batch may be under way while
+    // the queue fills.
     assert!((1..=12).contains(&spans.len()), "{}", spans.len());
     assert!(spans.iter().all(|(_, span)| span.name == "one_of_many"));
 }

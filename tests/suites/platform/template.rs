@@ -1,5 +1,6 @@
-//! What a tool author copies, in each of its languages: built by the commands of docs/tools.md, listed in `tavora.toml`, and
-//! called. That the page's commands work for the built-in tools' author is not shown here.
+//! The template that tool authors copy, in each of its languages. The commands of docs/tools.md
+//! build it, `tavora.toml` lists it, and it is called. The page's commands for the author of
+//! built-in tools are not tested here.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -23,7 +24,7 @@ use super::workspace::root;
 
 const PAGE: &str = "\n## Write a tool in ten minutes";
 
-/// The port of the template's upstream. The copies take another: tests run beside each other.
+/// The port of the template's upstream. The copies use another one, because tests run in parallel.
 const PORT: &str = "8199";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +33,10 @@ async fn the_page_for_authors_works_word_by_word() {
     author.copy();
     author.run("cargo xtask tool");
     let inspected = author.run("tool inspect");
-    assert_eq!(inspected.status, 3, "it needs trust: {inspected:?}");
+    assert_eq!(
+        inspected.status, 3,
+        "a trusted tool must be reported as such: {inspected:?}"
+    );
     share_component_cache(&author.folder().join(".tavora"));
     let tried = author.run("python3 upstream.py");
     let (stdout, stderr) = (tried.stdout.as_str(), tried.stderr.as_str());
@@ -63,11 +67,12 @@ async fn a_tool_in_javascript_keeps_the_contract() {
     let folder = author.folder().join("javascript");
     symlink(packages, folder.join("node_modules")).expect("the folder is new");
     author.run("npm run build");
-    // Why a request failed, `fetch` does not tell.
+    // `fetch` does not tell why a request failed.
     keeps_the_contract(&folder.join("weather.wasm"), "upstream_unreachable").await;
 }
 
-// Its engine comes with it: thousands of functions, some of them large. What a worker may use decides, and no estimate.
+// The agent brings its engine: thousands of functions, some of them large. The limits of a worker
+// decide, not an estimate.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_in_javascript_without_wasi_runs() {
     let packages = tools_folder().join("componentize-js/node_modules");
@@ -130,7 +135,7 @@ async fn a_tool_in_python_keeps_the_contract() {
     keeps_the_contract(&folder.join("weather.wasm"), "egress_denied").await;
 }
 
-/// Someone who follows the page, in a home of their own.
+/// Somebody who follows the page, in a home of their own.
 struct Author {
     home: TempDir,
     /// The page's blocks of commands.
@@ -151,7 +156,7 @@ impl Author {
         }
     }
 
-    /// Where the page has the author work.
+    /// The folder in which the page lets the author work.
     fn folder(&self) -> PathBuf {
         self.home.path().join("weather")
     }
@@ -171,7 +176,8 @@ impl Author {
         }
     }
 
-    /// Runs the block with these words, less what `cargo xtask test-tools` has done already.
+    /// Runs the block that contains these words, without what `cargo xtask test-tools` has already
+    /// done.
     fn run(&self, words: &str) -> Ended {
         let mut found = self.blocks.iter().filter(|block| block.contains(words));
         let (Some(block), None) = (found.next(), found.next()) else {
@@ -207,8 +213,8 @@ impl Author {
     }
 }
 
-/// What a tool of the template does, whatever it is written in. `denied` is what it says when the host lets its request
-/// not go.
+/// Checks what a tool of the template does in every language. `denied` is its error code when the
+/// host refuses its request.
 async fn keeps_the_contract(component: &Path, denied: &str) {
     let bytes = std::fs::read(component).expect("the block builds the component");
     let inspection = inspect(&bytes, &InspectionLimits::default());
@@ -238,7 +244,7 @@ async fn keeps_the_contract(component: &Path, denied: &str) {
     let schema: Value = serde_json::from_str(today.input_schema.get()).expect("it is JSON");
     assert_eq!(schema["required"], json!(["city"]));
 
-    // Without the secret, and with input that the schema does not allow, the upstream is not asked.
+    // Without the secret, or with input that the schema does not allow, the upstream is not asked.
     let (code, message) = host.tool_error(&asking("{city: 'Lima'}")).await;
     assert_eq!(code, "secret_not_found");
     assert_eq!(

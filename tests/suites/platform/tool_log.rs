@@ -1,11 +1,11 @@
-//! What a trusted tool prints: it goes to the host's log, without the credential and up to a limit.
+//! The output of a trusted tool goes to the host's log, without the credential and up to a limit.
 
 use tavora_tests::binary::{host, run, run_with_input};
 use tavora_tests::fixture::CANARY;
 
 use super::workspace::root;
 
-/// What stands in the log when a tool printed `secret`, in two pieces.
+/// The log after a tool printed `secret`, in two pieces.
 fn log_of_a_tool_that_prints(secret: &str, limits: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
@@ -73,6 +73,6 @@ fn the_log_of_a_tool_ends_at_its_limit() {
     let log = log_of_a_tool_that_prints(CANARY, limits);
     assert!(log.contains("limits.tool.max_log_bytes was hit"), "{log}");
     assert!(!log.contains("after."), "{log}");
-    // The limit fell into the credential: its first half is not written either.
+    // The limit fell into the credential, so even its first half is not written.
     assert!(!log.contains(&CANARY[..7]), "{log}");
 }

@@ -1,5 +1,5 @@
-//! The worker that inspects and compiles what others supply: what it is started with, what it keeps, and what is said when
-//! there is none. What it does to bombs is with the hostile guests.
+//! The worker that inspects and compiles what others supply: its start, its confinement, and the
+//! error when there is none. The hostile guests show what it does to bombs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -71,7 +71,7 @@ async fn a_worker_is_started_with_no_variable_of_its_parent() {
     let seen = std::fs::read_to_string(seen).expect("the worker wrote it");
     let cache = component_cache();
     for line in seen.lines() {
-        // The shell's own variables.
+        // These are the shell's own variables.
         let is_own = ["PWD=", "OLDPWD=", "SHLVL=", "_="]
             .iter()
             .any(|own| line.starts_with(own));
@@ -82,7 +82,7 @@ async fn a_worker_is_started_with_no_variable_of_its_parent() {
 
 #[test]
 fn a_worker_confines_itself_before_it_reads_its_task() {
-    // A shell that leaves a file open to its children, as a library may.
+    // This shell leaves a file open to its children, as a library may.
     let command = format!(
         "exec 9< /etc/passwd; exec {:?} component-worker 7 268435456 4096",
         built("tavora-host")
@@ -108,7 +108,7 @@ fn a_worker_confines_itself_before_it_reads_its_task() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    // The last limit that it sets.
+    // This is the last limit that it sets.
     eventually(|| line(&own("limits"), "Max cpu time") == "7 8");
     let limits = own("limits");
     for (name, allowed) in [
@@ -134,7 +134,7 @@ fn a_worker_dies_with_its_host() {
     let path = folder.path();
     share_component_cache(&path.join(".tavora"));
     assert_eq!(run(path, &["app", "create", "shop"]).status, 0);
-    // It takes the compiler minutes.
+    // The compiler takes minutes for this.
     let body = "loop block i32.const 1 local.tee 7 br_if 0 end end ".repeat(200_000);
     let locals = "i32 ".repeat(2_000);
     let start = QUIET.find("(component").expect("a component") + "(component".len();
@@ -167,13 +167,13 @@ fn eventually(holds: impl Fn() -> bool) {
     while !holds() {
         assert!(
             started.elapsed() < Duration::from_secs(120),
-            "it never holds"
+            "the condition never holds"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The workers whose parent is the process of this id.
+/// The workers whose parent is the process with this id.
 fn children(parent: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").expect("Linux");
     let ids = processes.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

@@ -1,4 +1,5 @@
-//! The shape of the workspace: who may depend on whom, and what the built-in components import.
+//! The dependencies between the crates of the workspace, and the imports of the built-in
+//! components.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ pub(super) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The direct dependencies of each package of the workspace, by name.
+/// The direct dependencies of a package of the workspace, by name.
 fn dependencies(of: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])

@@ -1,4 +1,4 @@
-//! Bodies that are too long, too slow, or of no interest to the other side.
+//! Bodies that are too long, too slow, or of no interest to the handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::served::{PATIENCE, Served, rest};
 
-/// Refuses every body without reading it.
+/// A router that refuses every body without reading it.
 fn refusing() -> Router {
     Router::new().route("/", post(async || (StatusCode::UNAUTHORIZED, "no")))
 }
@@ -28,7 +28,8 @@ fn refusing() -> Router {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_readable_though_the_body_was_not_read() {
     let served = Served::start("", refusing()).await;
-    // More than the buffers of two sockets hold, so that the client is still sending when the answer is there.
+    // The body is larger than the buffers of two sockets, so the client is still sending when the
+    // answer arrives.
     for bytes in [1_000, 1 << 20, 6 << 20] {
         let mut stream = served.connect().await;
         let head = format!(
@@ -39,7 +40,10 @@ async fn a_refusal_is_readable_though_the_body_was_not_read() {
         assert!(sent.is_ok(), "{bytes}: {sent:?}");
         let mut answer = String::new();
         let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
-        assert!(read.expect("in time").is_ok(), "{bytes}: it was reset");
+        assert!(
+            read.expect("in time").is_ok(),
+            "{bytes}: the connection was reset"
+        );
         assert!(answer.starts_with("HTTP/1.1 401"), "{bytes}: {answer}");
         assert!(answer.ends_with("no"), "{bytes}: {answer}");
     }
@@ -81,12 +85,12 @@ async fn what_is_dropped_of_a_body_is_bounded_in_bytes_and_in_time() {
         sent
     };
     let sent: usize = timeout(PATIENCE, sending).await.expect("it is cut");
-    assert!(sent < 100_000_000, "{sent} bytes were taken");
+    assert!(sent < 100_000_000, "the server read {sent} bytes");
 
     let mut silent = served.connect().await;
     silent.write_all(head.as_bytes()).await.expect("it reads");
     assert!(rest(&mut silent).await.starts_with("HTTP/1.1 401"));
-    // The answer ends at once; the connection itself, when the time is over.
+    // The answer ends at once. The connection itself ends when the time is over.
     let closed = async {
         while silent.write_all(b"x").await.is_ok() {
             sleep(Duration::from_millis(20)).await;
@@ -175,7 +179,7 @@ async fn a_response_that_nobody_takes_is_cut_and_a_slow_one_is_not() {
     drop(unread);
 }
 
-/// Counts as one for as long as it is there.
+/// Counts as one as long as it exists.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -191,7 +195,7 @@ impl Drop for Counted {
     }
 }
 
-/// Waits until so many are under way.
+/// Waits until `count` requests are under way.
 async fn are(under_way: &AtomicUsize, count: usize) {
     until("is so", async || under_way.load(Ordering::SeqCst) == count).await;
 }
@@ -200,7 +204,7 @@ fn full(bytes: Vec<u8>) -> Full<Bytes> {
     Full::new(Bytes::from(bytes))
 }
 
-/// An HTTP/2 client in the clear.
+/// An HTTP/2 client without TLS.
 pub async fn http2(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let handshake =

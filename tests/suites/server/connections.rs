@@ -1,4 +1,4 @@
-//! Connections that are too many, resets that are too many, and what a connection tells a handler.
+//! Too many connections, too many resets, and what a connection tells a handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,10 +51,15 @@ async fn a_new_connection_takes_the_place_of_the_one_that_waited_longest() {
         answer(&mut stream).await;
         held.push(stream);
     }
-    // They were answered and showed no credential, so that they wait no longer for the new one.
+    // These connections were answered and showed no credential, so the new one need not wait for
+    // displace_after_ms.
     assert!(served.get("/").await.ends_with("hello"));
-    assert_eq!(rest(&mut held[0]).await, "", "the oldest was not closed");
-    // The others are as they were.
+    assert_eq!(
+        rest(&mut held[0]).await,
+        "",
+        "the oldest connection was not closed"
+    );
+    // The other connections still work.
     held[2]
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -77,7 +82,8 @@ async fn one_peer_with_many_connections_keeps_no_other_out() {
     let settings = "[server.limits]\nmax_connections = 100\nmax_connections_per_peer = 3\n\
                     displace_after_ms = 60_000";
     let served = Served::start(settings, hello()).await;
-    // None of them is heard, so that none gives way; the oldest that have no place are turned away.
+    // None of these connections sends anything, so none gives way. Those that find no place are
+    // turned away, the oldest first.
     let mut crowd = Vec::new();
     for _ in 0..30 {
         crowd.push(connect_from(&served, 2).await);
@@ -87,7 +93,7 @@ async fn one_peer_with_many_connections_keeps_no_other_out() {
         other.write_all(GET).await.expect("it reads");
         assert!(answer(&mut other).await.ends_with("hello"));
     }
-    // The first have their share; when they are done, the latest come in.
+    // The first have their share. When they are done, the latest are served.
     for held in &mut crowd[..3] {
         held.write_all(GET).await.expect("it reads");
         assert!(answer(held).await.ends_with("hello"));
@@ -95,7 +101,11 @@ async fn one_peer_with_many_connections_keeps_no_other_out() {
     let last = crowd.last_mut().expect("thirty");
     last.write_all(GET).await.expect("it reads");
     assert!(answer(last).await.ends_with("hello"));
-    assert_eq!(rest(&mut crowd[3]).await, "", "it was not turned away");
+    assert_eq!(
+        rest(&mut crowd[3]).await,
+        "",
+        "the connection was not turned away"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +136,11 @@ async fn a_connection_that_waits_for_its_body_gives_way() {
         silent.push(stream);
     }
     assert!(served.get("/").await.ends_with("hello"));
-    assert_eq!(rest(&mut silent[0]).await, "", "the oldest was not closed");
+    assert_eq!(
+        rest(&mut silent[0]).await,
+        "",
+        "the oldest connection was not closed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +166,11 @@ async fn whoever_showed_a_credential_keeps_the_place_before_strangers() {
     for _ in 0..3 {
         assert!(served.get("/").await.ends_with("hello"));
     }
-    assert_eq!(rest(&mut held[1]).await, "", "the stranger was not closed");
+    assert_eq!(
+        rest(&mut held[1]).await,
+        "",
+        "the stranger's connection was not closed"
+    );
     for known in [0, 2] {
         held[known].write_all(GET).await.expect("it reads");
         assert!(answer(&mut held[known]).await.ends_with("hello"));
@@ -174,10 +192,13 @@ async fn a_new_connection_waits_where_all_are_busy() {
     sleep(Duration::from_millis(200)).await;
     assert!(
         waiting.iter().all(|it| !it.is_finished()),
-        "it waited for none"
+        "a request did not wait for a place"
     );
     slow.let_go();
-    assert!(answer(&mut busy).await.ends_with("done"), "it was cut");
+    assert!(
+        answer(&mut busy).await.ends_with("done"),
+        "the busy connection was cut"
+    );
     for waiting in waiting {
         assert!(waiting.await.expect("no panic").ends_with("hello"));
     }
@@ -202,7 +223,8 @@ async fn the_peer_is_known_to_the_handler() {
     assert!(rest(&mut stream).await.ends_with(&own));
 }
 
-/// Requests that are reset as soon as they are made cost the client nothing and the server a handler each.
+/// Requests that are reset as soon as they are made cost the client nothing, but cost the server a
+/// handler each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_resets_ends_its_connection() {
     let served = Served::start("[server.limits]\nhttp2_max_resets = 300", hello()).await;
@@ -212,10 +234,10 @@ async fn a_flood_of_resets_ends_its_connection() {
             flood.extend(head(2 * number + 1));
             flood.extend(frame(0x3, 0, 2 * number + 1, &8_u32.to_be_bytes()));
         }
-        // A ping that is answered, unless the connection has ended before it.
+        // The ping is answered, unless the connection ended before it.
         flood.extend(frame(0x6, 0, 0, b"are you?"));
         let mut stream = served.connect().await;
-        // It may be cut before all of it is written.
+        // The connection may be cut before everything is written.
         let _ = stream.write_all(&flood).await;
         let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x6).await;
         assert_eq!(seen.is_err(), is_cut, "{resets} resets: {seen:?}");
@@ -257,11 +279,12 @@ async fn a_client_that_does_not_answer_pings_is_cut() {
     rest(&mut stream).await;
     assert!(
         begun.elapsed() >= Duration::from_millis(400),
-        "it was cut too soon"
+        "the connection was cut too soon"
     );
 }
 
-/// A client may read the answer only when it has sent everything, and forget it when the stream is reset first.
+/// A client may read the answer only after it has sent everything. It loses the answer if the
+/// stream is reset before that.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {
     let settings = "[server.limits]\ndiscard_timeout_ms = 500";
@@ -287,7 +310,7 @@ async fn the_stream_of_an_answer_before_the_body_is_not_reset_at_once() {
     );
 }
 
-/// What a client of HTTP/2 says first.
+/// The first bytes of an HTTP/2 client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// `GET /` whose body is still to come.
@@ -295,7 +318,8 @@ fn head(stream: u32) -> Vec<u8> {
     frame(0x1, 0x4, stream, b"\x82\x86\x84\x41\x01x")
 }
 
-/// Kind and flags of the frames up to the one that is wanted; an error if the connection ends before it.
+/// The kind and flags of the frames up to the wanted one. An error if the connection ends before
+/// it.
 async fn frames_until(
     stream: &mut TcpStream,
     wanted: impl Fn(&(u8, u8)) -> bool,

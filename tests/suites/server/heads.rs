@@ -1,4 +1,4 @@
-//! Heads of requests that come slowly or not at all, and heads that are too large.
+//! Heads of requests that arrive slowly or not at all, and heads that are too large.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
-/// Sends `text` a byte at a time until it is not read any more; how long that was.
+/// Sends `text` byte by byte until nobody reads it any more. Returns the time.
 async fn trickle(stream: &mut tokio::net::TcpStream, text: &str) -> Duration {
     let begun = Instant::now();
     for byte in text.as_bytes() {
@@ -26,7 +26,7 @@ async fn trickle(stream: &mut tokio::net::TcpStream, text: &str) -> Duration {
         }
         sleep(Duration::from_millis(40)).await;
     }
-    panic!("all of it was read");
+    panic!("the whole head was read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +55,7 @@ async fn heads_that_trickle_are_cut_in_time_while_others_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_says_nothing_is_cut() {
     let served = Served::start(SLOW, hello()).await;
-    // The second begins as HTTP/2 would, which the library waits for without a limit.
+    // The second begins like HTTP/2, for which the library waits without a limit.
     for said in ["", "PRI * HT"] {
         let begun = Instant::now();
         let mut stream = served.connect().await;
@@ -89,7 +89,7 @@ async fn an_idle_connection_has_a_time_of_its_own_and_its_next_head_too() {
     assert_eq!(rest(&mut stream).await, "");
     assert!(
         begun.elapsed() >= Duration::from_millis(600),
-        "cut too soon"
+        "the connection was cut too soon"
     );
 }
 
@@ -148,7 +148,7 @@ async fn heads_beyond_the_limits_are_refused_in_words() {
         "{refused}"
     );
 
-    // What would take much memory is refused by the library, and the client reads that too.
+    // The library refuses what would take much memory, and the client can read that answer too.
     for (target, headers) in [
         ("/".to_owned(), header(1_000)),
         ("/".to_owned(), long(1_000_000)),
@@ -159,7 +159,7 @@ async fn heads_beyond_the_limits_are_refused_in_words() {
     }
 }
 
-/// A server whose router looks at heads as the real one does.
+/// A server whose router checks heads as the real one does.
 async fn strict() -> Served {
     let limits = Config::parse("").expect("valid").server.limits;
     let router = hello()
@@ -240,7 +240,7 @@ async fn heads_that_can_be_read_in_two_ways_are_refused_in_words() {
             "can be chunked alone",
         ),
     ] {
-        // The connection is kept by what is well-formed, so the client ends it.
+        // A well-formed request keeps the connection open, so the client asks to close it.
         let head = head.replacen("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n", 1);
         let refused = ask(&head).await;
         assert!(refused.starts_with("HTTP/1.1 400"), "{head:?}: {refused}");

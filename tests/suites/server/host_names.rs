@@ -1,4 +1,4 @@
-//! Names that are not this host's: a web page that makes its own name lead here finds nothing.
+//! Names of other hosts: a web page whose own name is made to lead here gets nothing.
 
 use tavora_tests::wire::Request;
 
@@ -22,7 +22,7 @@ fn on_loopback_a_name_that_leads_here_by_rebinding_gets_nothing() {
         "localhost.evil.example",
     ] {
         for path in PATHS {
-            // As often as the operator may fail to sign in, and more.
+            // More often than the operator may fail to sign in.
             let request = Request::new("GET", path).header("host", host).header(
                 "authorization",
                 "Bearer a-guess-at-the-admin-token-of-this-host",

@@ -1,4 +1,5 @@
-//! A hostile trusted tool that makes the host work for nothing, with the binary as an operator runs it.
+//! A hostile trusted tool that makes the host work for nothing, with the binary as an operator runs
+//! it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,10 +18,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::tls::certificate;
 
-/// SETTINGS of HTTP/2 that set nothing.
+/// An HTTP/2 SETTINGS frame without settings.
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
-/// An upstream that speaks HTTP/2 and reads nothing of it; its port.
+/// An upstream that accepts HTTP/2 but reads nothing. Returns its port.
 async fn start_deaf_upstream(folder: &TempDir) -> u16 {
     let file = |name| folder.path().join(name);
     let certificate = CertificateDer::from_pem_file(file("cert.pem")).expect("a certificate");
@@ -35,7 +36,7 @@ async fn start_deaf_upstream(folder: &TempDir) -> u16 {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let socket = TcpSocket::new_v4().expect("it can be had");
-    // What the system takes on the way is no memory of the host's.
+    // Buffers of the system do not count as the host's memory.
     socket.set_recv_buffer_size(4_096).expect("it can be set");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(any).expect("a free port");
@@ -93,6 +94,6 @@ async fn empty_chunks_without_end_take_no_memory_and_end_at_a_limit() {
     let most = samples.iter().map(|it| it.bytes).max().expect("sampled");
     let growth = most.saturating_sub(before);
     println!("it grew by {} MiB", growth >> 20);
-    // What a run takes in any case is among it.
+    // This includes the memory that every run needs.
     assert!(growth <= 32 << 20, "it grew by {growth} bytes");
 }

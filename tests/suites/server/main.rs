@@ -1,6 +1,7 @@
-//! The sockets under the HTTP API: clients that are slow, silent, gone or too many, TLS, and the way to stop.
+//! The sockets under the HTTP API: clients that are slow, silent, gone or too many, TLS, and
+//! stopping.
 //!
-//! What the routes answer is not here.
+//! The answers of routes are tested elsewhere.
 
 mod bodies;
 mod connections;

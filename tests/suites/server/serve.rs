@@ -1,4 +1,5 @@
-//! `tavora-host serve` as an operator runs it: the KEK, the admin token, the address, the limit of open files.
+//! `tavora-host serve` as an operator runs it: the KEK, the admin token, the address, the limit of
+//! open files.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -17,14 +18,14 @@ use tavora_tests::wire::{Answer, Request, connect};
 /// The admin token of [`configured`].
 pub const OWN_TOKEN: &str = "a-token-that-the-operator-made-at-random";
 
-/// `serve` on the data folder `.tavora` of `folder`, with these variables.
+/// Starts `serve` on the data folder `.tavora` of `folder`, with these variables.
 pub fn serve(folder: &Path, variables: &[(&str, &str)]) -> Daemon {
     let mut command = host(folder);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Daemon::spawn(command.envs(variables.iter().copied()))
 }
 
-/// The same with a configuration and [`OWN_TOKEN`].
+/// Starts `serve` with a configuration and [`OWN_TOKEN`].
 pub fn configured(text: &str) -> (tempfile::TempDir, Daemon) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tavora.toml"), text).expect("writable");
@@ -36,13 +37,13 @@ fn get(daemon: &Daemon, path: &str) -> Answer {
     daemon.send(&Request::new("GET", path))
 }
 
-/// The list of apps, which is the operator's to see.
+/// Asks for the list of apps, which only the operator may see.
 fn apps(daemon: &Daemon, token: &str) -> Answer {
     let request = Request::new("GET", "/api/admin/apps");
     daemon.send(&request.header("authorization", format!("Bearer {token}")))
 }
 
-/// Runs `serve` where it must refuse to start.
+/// Runs `serve` where it must refuse to start. Returns its message.
 fn refused(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> String {
     let ended = host(folder)
         .arg("serve")
@@ -118,7 +119,11 @@ fn it_starts_without_a_kek_and_says_so_and_never_takes_the_file_of_dev() {
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["code"], "secret_vaults_disabled");
     daemon.signal(Signal::SIGHUP);
-    assert_eq!(get(&daemon, "/healthz").status, 200, "a hangup ended it");
+    assert_eq!(
+        get(&daemon, "/healthz").status,
+        200,
+        "SIGHUP ended the host"
+    );
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert_eq!(
@@ -147,7 +152,7 @@ fn it_starts_with_a_wrong_kek_and_names_the_one_that_is_needed() {
             .spawn()
             .expect("the binary starts");
         let mut stdin = child.stdin.take().expect("piped");
-        // Commands that read nothing may be gone already.
+        // Commands that read nothing may have ended already.
         let _ = stdin.write_all(b"value\n");
         drop(stdin);
         assert!(child.wait().expect("it ends").success(), "{arguments:?}");
@@ -186,7 +191,7 @@ fn the_admin_token_is_made_once_for_its_owner_and_never_printed() {
     assert_eq!(apps(&daemon, &token.replace(['a', 'b'], "c")).status, 401);
     let (_, log) = daemon.stop();
     assert!(log.contains("made an admin token in .tavora/admin-token"));
-    assert!(!log.contains(&token[4..]), "it was printed");
+    assert!(!log.contains(&token[4..]), "the log has the token");
 
     let again = serve(path, &[]);
     assert_eq!(apps(&again, token).status, 200);
@@ -194,7 +199,11 @@ fn the_admin_token_is_made_once_for_its_owner_and_never_printed() {
 
     let daemon = serve(path, &[("TAVORA_ADMIN_TOKEN", OWN_TOKEN)]);
     assert_eq!(apps(&daemon, OWN_TOKEN).status, 200);
-    assert_eq!(apps(&daemon, token).status, 401, "the file opens it still");
+    assert_eq!(
+        apps(&daemon, token).status,
+        401,
+        "the file's token is still accepted"
+    );
 }
 
 #[test]
@@ -241,7 +250,10 @@ fn two_hosts_on_one_address_are_an_error_that_says_what_to_do() {
         "error: cannot listen on {address}: Address already in use (os error 98); choose another with --listen\n"
     );
     assert_eq!(error, expected);
-    assert!(!other.path().join(".tavora").exists(), "something was made");
+    assert!(
+        !other.path().join(".tavora").exists(),
+        "the data folder was made"
+    );
     assert_eq!(get(&daemon, "/healthz").status, 200);
 }
 
@@ -269,7 +281,7 @@ fn limits_of_heads_and_bodies_hold_for_the_real_routes() {
     trickling.set_read_timeout(pause).expect("not zero");
     let mut answer = [0; 1_024];
     let read = loop {
-        // Beyond the end it may be refused.
+        // Writing after the end may fail.
         let _ = trickling.write_all(b" ");
         match trickling.read(&mut answer) {
             Ok(read) => break read,
@@ -341,7 +353,7 @@ fn running_out_of_open_files_ends_waiting_connections_and_not_the_host() {
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert!(log.contains("no connection can be accepted"), "{log}");
-    // An error of the same kind again and again is not worth a line each time it could be tried.
+    // An error that repeats is not worth a line for each attempt.
     assert!(
         log.matches("no connection can be accepted").count() < 200,
         "{log}"

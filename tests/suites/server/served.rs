@@ -1,4 +1,4 @@
-//! A server of its own in the test's process, with a router that the test made, and the plainest of clients.
+//! A server in the test's process, with a router that the test made, and a very plain client.
 
 use std::net::SocketAddr;
 
@@ -48,7 +48,7 @@ impl Served {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    /// `GET` on a connection of its own, read to the end.
+    /// Sends `GET` on a connection of its own and reads to the end.
     pub async fn get(&self, path: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut stream = self.connect().await;
@@ -76,7 +76,7 @@ impl Served {
     }
 }
 
-/// Everything up to the end of the connection, which a reset is as well.
+/// Reads everything up to the end of the connection. A reset counts as an end.
 pub async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -85,7 +85,7 @@ pub async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One answer with a body of `Content-Length`, on a connection that stays open.
+/// Reads one answer with a body of `Content-Length`, on a connection that stays open.
 pub async fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let reading = async {

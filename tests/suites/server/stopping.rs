@@ -1,4 +1,4 @@
-//! The way to stop: what is under way finishes, nothing new begins, and there is an end to it.
+//! Stopping: work under way finishes, nothing new begins, and stopping ends in time.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::bodies::http2;
 use super::serve::{OWN_TOKEN, configured, serve};
 use super::served::{Served, answer, rest};
 
-/// Requests to `/slow` are under way until they are let go.
+/// Keeps requests to `/slow` under way until they are released.
 #[derive(Clone)]
 pub struct Slow {
     begun: Arc<AtomicUsize>,
@@ -90,7 +90,7 @@ async fn what_is_under_way_finishes_and_nothing_new_begins() {
 
     served.stop();
     listens_no_more(&served).await;
-    // Idle ones end before those that are under way.
+    // Idle connections end before those with a request under way.
     assert_eq!(rest(&mut idle).await, "");
     assert_eq!(rest(&mut silent).await, "");
     slow.let_go();
@@ -125,7 +125,7 @@ async fn what_does_not_finish_in_time_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_wish_cuts_at_once() {
     let slow = Slow::new();
-    // Longer than the test is patient.
+    // Longer than the test waits.
     let settings = "[server]\nshutdown_grace_ms = 3_600_000";
     let mut served = Served::start(settings, slow.router()).await;
     let mut under_way = ask(&served, "/slow").await;
@@ -137,7 +137,7 @@ async fn a_second_wish_cuts_at_once() {
     served.ended().await;
 }
 
-/// The status of `/readyz`, asked by somebody new.
+/// The status of `/readyz`, on a new connection.
 fn readiness(daemon: &Daemon) -> (u16, String) {
     let answer = daemon.send(&Request::new("GET", "/readyz"));
     let code = answer.json()["code"]
@@ -156,7 +156,10 @@ fn a_host_that_leaves_says_so_and_still_takes_requests() {
     daemon.signal(Signal::SIGTERM);
     let begun = Instant::now();
     while readiness(&daemon) != draining {
-        assert!(begun.elapsed() < PATIENCE, "it does not leave");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the host does not begin to stop"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(daemon.send(&Request::new("GET", "/healthz")).status, 200);
@@ -196,7 +199,7 @@ fn one_signal_drains_and_two_end_it() {
              Content-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
         );
         under_way.write_all(head.as_bytes()).expect("it reads");
-        // Whoever says this waits for the body.
+        // A server that sends this waits for the body.
         let mut said = [0; 12];
         under_way.read_exact(&mut said).expect("it answers");
         assert_eq!(&said, b"HTTP/1.1 100");

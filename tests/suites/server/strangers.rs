@@ -1,4 +1,5 @@
-//! What those who show no credential can make the host spend, with the binary as an operator runs it.
+//! How much of the host's resources strangers without a credential can use, with the binary as an
+//! operator runs it.
 
 use std::io::{BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -34,7 +35,7 @@ fn post(path: &str, headers: &[(&'static str, &str)]) -> Head {
         .collect()
 }
 
-/// Posts as somebody makes them who knows what is looked at before a body is.
+/// Posts of an attacker who knows what is checked before a body is read.
 fn posts() -> Vec<Head> {
     let json = ("content-type", "application/json");
     let form = ("content-type", "application/x-www-form-urlencoded");
@@ -52,7 +53,8 @@ fn posts() -> Vec<Head> {
     ]
 }
 
-/// Asks for `/healthz` on new connections until it is told to stop; the longest that an answer took.
+/// Asks for `/healthz` on new connections until it is told to stop. Returns the longest time of an
+/// answer.
 fn probe(serving: &Serving, is_over: &Arc<AtomicBool>) -> std::thread::JoinHandle<Duration> {
     let (address, is_over) = (serving.address, Arc::clone(is_over));
     std::thread::spawn(move || {
@@ -68,7 +70,8 @@ fn probe(serving: &Serving, is_over: &Arc<AtomicBool>) -> std::thread::JoinHandl
     })
 }
 
-/// Asks with a right key, each time on a new HTTP/2 connection, until `is_over`; the longest that an answer took.
+/// Asks with a valid key until `is_over`, each time on a new HTTP/2 connection. Returns the longest
+/// time of an answer.
 async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool) -> Duration {
     let mut longest = Duration::ZERO;
     while !is_over() {
@@ -84,7 +87,7 @@ async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool
     longest
 }
 
-/// What a flood from these addresses costs, in bytes that the host's memory grows by.
+/// The growth of the host's memory under a flood from these addresses, in bytes.
 fn growth_under_flood(from: Vec<IpAddr>) -> u64 {
     let serving = Serving::start("");
     let app = serving.make_app("shop");
@@ -128,14 +131,14 @@ fn a_flood_of_posts_without_a_credential_is_bounded_and_keeps_nobody_out() {
     assert!(growth <= 64 << 20, "it grew by {growth} bytes");
 }
 
-/// Sends a head that promises a body, and reads the answer while nothing of that comes.
+/// Sends a head that promises a body, and reads the answer although no body follows.
 fn head_alone(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let stream = begun(serving, method, path, headers);
     let answer = read_answer(&mut BufReader::new(stream), false);
     answer.unwrap_or_else(|error| panic!("{method} {path} {headers:?}: {error}"))
 }
 
-/// A request of which the head is sent.
+/// Sends only the head of a request.
 fn begun(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
     let mut stream = connect(serving.address).expect("it listens");
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
@@ -146,7 +149,7 @@ fn begun(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) 
     stream
 }
 
-/// A path whose parts in braces are filled with something.
+/// A path with its parameters in braces filled.
 fn filled(template: &str) -> String {
     let parts = template.split('/').map(|part| match part.starts_with('{') {
         true => "0198c0de-0000-7000-8000-000000000001",
@@ -157,7 +160,7 @@ fn filled(template: &str) -> String {
 
 #[test]
 fn no_route_waits_for_a_body_before_it_has_seen_a_credential() {
-    // A route that waited would answer 408, if anything.
+    // A route that waited for the body would at best answer 408.
     let serving = Serving::start("[server.limits]\nrequest_body_timeout_ms = 1_000\n");
     let document = serving.send(&Request::new("GET", "/openapi.json")).json();
     let paths = document["paths"].as_object().expect("an object");
@@ -233,7 +236,7 @@ fn a_form_to_sign_in_with_is_refused_by_its_head_and_read_to_a_limit_of_its_own(
             assert!(text.contains("admin.max_sign_in_bytes (4096)"), "{text}");
         }
     }
-    // One that does not say its length is read as far as the limit.
+    // A body without a declared length is read up to the limit.
     let chunked = [FORM, ORIGIN, cookie, ("Transfer-Encoding", "chunked")];
     let mut stream = begun(&serving, "POST", "/admin/sign-in", &chunked);
     write!(stream, "1001\r\n{}\r\n", "x".repeat(0x1001)).expect("it reads");
@@ -259,7 +262,7 @@ fn bodies_of_strangers_share_one_budget() {
     ];
     let ask = || begun(&serving, "POST", "/admin/sign-in", &headers);
     let mut held = vec![ask(), ask()];
-    // Two of them take the budget once both have come as far as that.
+    // Two of them use up the budget once both have been read that far.
     let answer = loop {
         let mut stream = ask();
         let waits = Some(Duration::from_millis(200));
@@ -276,7 +279,7 @@ fn bodies_of_strangers_share_one_budget() {
         text.contains("server.limits.max_stranger_body_bytes (10000)"),
         "{text}"
     );
-    // Who has a credential is not concerned.
+    // A caller with a credential is not affected.
     serving.make_app("shop");
     let metrics = serving.send(&Request::new("GET", "/metrics")).text();
     let hit = r#"tavora_limits_hit_total{limit="server.limits.max_stranger_body_bytes"} "#;
@@ -314,7 +317,7 @@ fn one_peer_has_a_part_of_the_strangers_budget() {
     };
     let limit = "server.limits.max_stranger_body_bytes_per_peer (10000)";
     assert!(text.contains(limit), "{text}");
-    // Another peer is not concerned.
+    // Another peer is not affected.
     let guess = headers[..3].iter().fold(
         Request::new("POST", "/admin/sign-in").body("admin_token=x"),
         |request, (name, value)| request.header(name, value),
@@ -341,7 +344,7 @@ fn bodies_of_those_who_are_known_share_another_one() {
     assert_eq!(ask(&json!({ "name": "other" })).status, 201);
 }
 
-/// The entries of an action in the platform's audit, by a command.
+/// The platform's audit entries of an action, read by a command.
 fn entries(serving: &Serving, action: &str) -> Vec<Value> {
     let tail = serving.run(&["audit", "tail", "-n", "1000", "--json"]);
     assert_eq!(tail.status, 0, "{tail:?}");
@@ -412,7 +415,7 @@ fn a_client_behind_a_trusted_proxy_is_throttled_alone() {
     assert_eq!(flood, [401, 401, 401, 429, 429]);
     assert_eq!(ask(&token, "203.0.113.1", proxy), 429);
     assert_eq!(ask(&token, "203.0.113.2", proxy), 200);
-    // Who is no proxy of the operator's is believed nothing.
+    // Headers of a peer that is no configured proxy are not believed.
     let flood =
         [0, 1, 2, 3].map(|number| ask("wrong", &format!("203.0.113.9{number}"), loopback(9)));
     assert_eq!(flood, [401, 401, 401, 429]);
@@ -457,7 +460,11 @@ fn a_scrape_counts_nothing_while_the_last_count_is_young() {
     assert_eq!(rows(&serving).as_deref(), Some("1"));
     store(&serving, &["two", "three"]);
     for _ in 0..20 {
-        assert_eq!(rows(&serving).as_deref(), Some("1"), "a scrape counted");
+        assert_eq!(
+            rows(&serving).as_deref(),
+            Some("1"),
+            "a scrape counted the rows anew"
+        );
     }
     drop(serving);
     let serving = Serving::start("[server.limits]\nkek_counts_max_age_ms = 1\n");

@@ -1,4 +1,4 @@
-//! TLS: what is spoken over it, which files make it, and when they are read again.
+//! TLS: its protocols, its files, and when they are read again.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use super::serve::serve;
 use super::served::{Served, rest};
 
-/// A certificate for `localhost` in the files `cert.pem` and `key.pem` of `folder`.
+/// Makes a certificate for `localhost`, in the files `cert.pem` and `key.pem` of `folder`.
 pub fn certificate(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a valid name");
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("writable");
@@ -44,7 +44,7 @@ fn settings(folder: &Path) -> String {
     )
 }
 
-/// A client that trusts this certificate and speaks `alpn`.
+/// A client that trusts this certificate and offers `alpn`.
 fn connector(trusted: CertificateDer<'static>, alpn: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(trusted).expect("a certificate");
@@ -88,7 +88,7 @@ async fn both_versions_of_http_are_spoken_over_tls_and_neither_without() {
         .await
         .expect("it reads");
     let mut answer = String::new();
-    // A clean end: without the close_notify, this would be an error.
+    // Without a close_notify, this would be an error.
     stream
         .read_to_string(&mut answer)
         .await
@@ -143,7 +143,7 @@ fn what_is_wrong_with_the_files_is_said() {
             .expect("valid")
             .server;
         match Tls::load(&config) {
-            Ok(_) => panic!("it was taken"),
+            Ok(_) => panic!("the files were accepted"),
             Err(error) => {
                 let path = format!("{}/", folder.path().display());
                 (error.to_string().replace(&path, ""), folder)

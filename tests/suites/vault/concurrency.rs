@@ -1,4 +1,5 @@
-//! Many writers, several handles and processes, locks and full queues: everything counts, nothing hangs.
+//! Many writers, several handles and processes, locks and full queues. Everything counts, nothing
+//! hangs.
 
 use std::{
     sync::{
@@ -42,7 +43,7 @@ async fn concurrent_writes_share_commits() {
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// One write that fails takes none of its group with it.
+/// A write that fails takes none of its group with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_write_leaves_its_group_alone() {
     let platform = Arc::new(Platform::new().await);
@@ -77,8 +78,8 @@ async fn a_failing_write_leaves_its_group_alone() {
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// A process that commits batch after batch leaves the lock alone for a moment only. SQLite's own waiting, longer and
-/// longer, would miss nearly every one.
+/// A process that commits batch after batch frees the lock only for moments. SQLite's own waiting,
+/// with growing pauses, would miss nearly all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_writes_all_the_time_keeps_nobody_out() {
     const PUTS: usize = 5;
@@ -102,7 +103,7 @@ async fn a_process_that_writes_all_the_time_keeps_nobody_out() {
     let took = begun.elapsed();
     is_over.store(true, Ordering::Relaxed);
     busy.join().unwrap();
-    // Who is kept out for long is refused, which a put does not take.
+    // A writer that is kept out for long gets an error, which a put does not tolerate.
     report("5 puts beside a process that writes all the time", took);
 }
 
@@ -134,7 +135,7 @@ async fn two_handles_on_one_file_extend_one_chain() {
             .version,
         101
     );
-    // What one deletes, the other no longer releases.
+    // What one handle deletes, the other no longer releases.
     delete(&second, &platform.app, &platform.vault, "A")
         .await
         .unwrap();
@@ -212,7 +213,8 @@ async fn a_stuck_store_gives_an_error_in_bounded_time() {
     });
     assert!(withdrawn.await.unwrap().is_err());
     lock.execute_batch("ROLLBACK").unwrap();
-    // The first was under way when its caller gave up, the second was withdrawn before it began.
+    // The first write was under way when its caller gave up. The second was withdrawn before it
+    // began.
     platform.vaults.probe().await.unwrap();
     assert!(entries(&lock) <= 1);
     assert_eq!(platform.release("A").await.unwrap(), "v");
@@ -257,7 +259,8 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(platform.release("A").await.unwrap(), "v");
 }
 
-/// What an operator watches: how many writes wait, and how long the last ones took to be committed.
+/// The figures for an operator: how many writes wait, and how long the last ones took to be
+/// committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_says_how_it_keeps_up() {
     const RELEASES: u64 = 8;
@@ -290,7 +293,7 @@ async fn the_store_says_how_it_keeps_up() {
     assert!(after.last_write_time >= HELD, "{after:?}");
     assert!(after.write_time - before.write_time >= HELD * RELEASES as u32);
 
-    // One that nobody waits for any more is not waiting.
+    // A write that nobody waits for no longer counts as waiting.
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let given_up = platform.release("A");
     assert!(

@@ -1,4 +1,5 @@
-//! What every store must do, seen through the public door. A new store is one more line in `on_every_store`.
+//! The requirements of every store, tested through the public door. A new store is one more line in
+//! `on_every_store`.
 
 mod apps;
 mod audit;

@@ -1,7 +1,8 @@
-//! kill -9 at random moments: what was acknowledged is there, everything else is as before or as after.
+//! kill -9 at random moments: what was acknowledged is there, and everything else is as before or
+//! as after.
 //!
-//! The writing process is this test binary itself, started again with an environment variable; the acknowledgements are
-//! kept on this side of a pipe.
+//! The writing process is this test binary, started again with an environment variable. This side
+//! of a pipe keeps the acknowledgements.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ const KEK: &str = "TAVORA_TEST_KEK";
 const START: &str = "TAVORA_TEST_START";
 const STEPS: &str = "TAVORA_TEST_STEPS";
 
-/// What is known of one secret from the outside.
+/// The outside view of one secret.
 #[derive(Default, Clone, Copy)]
 struct Known {
     begun: u64,
@@ -105,11 +106,11 @@ async fn two_processes_extend_one_chain() {
     }
     let report = platform.vaults.audit_verify(None).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
-    // The KEK is registered once, whoever comes first.
+    // The KEK is registered once, by whichever process comes first.
     assert_eq!(report.entries, before + 1 + 20 + 2 * WRITERS * 20);
 }
 
-/// Not a test: what the processes that the tests above start do.
+/// Not a test: the work of the processes that the tests above start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the writing process of the tests in this file"]
 async fn child() {
@@ -149,7 +150,8 @@ async fn child() {
     vaults.close().await.unwrap();
 }
 
-/// What a secret is after this step: every fifth step deletes it, and before the first there is nothing.
+/// The state of a secret after this step. Every fifth step deletes it, and before the first one
+/// there is none.
 fn state_after(step: u64) -> Option<u64> {
     (!step.is_multiple_of(5)).then_some(step)
 }
@@ -179,7 +181,7 @@ async fn open(database: &Path, kek: &str) -> (SecretVaults, vault_core::App) {
 }
 
 fn say(line: &str) {
-    // One write, so that lines of different writers do not mix.
+    // Write once, so that lines of different writers do not mix.
     stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Databases in temporary folders, filled and ready. It asserts nothing itself.
+//! Databases in temporary folders, filled and ready. Nothing is asserted here.
 
 use std::{
     fs,
@@ -14,13 +14,13 @@ use vault_core::{
     VaultView,
 };
 
-/// An empty store, with its folder where it has one.
+/// An empty store, with its folder if it has one.
 pub struct EmptyStore {
     pub store: Arc<dyn Store>,
     _folder: Option<TempDir>,
 }
 
-/// The stores that the conformance suite runs on; each is one line there.
+/// The stores of the conformance suite. Each is one line there.
 pub async fn sqlite() -> Option<EmptyStore> {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(
@@ -32,7 +32,7 @@ pub async fn sqlite() -> Option<EmptyStore> {
     })
 }
 
-/// Nothing where there is no PostgreSQL.
+/// `None` without a PostgreSQL.
 pub async fn postgres() -> Option<EmptyStore> {
     let database = Postgres::shared()?.database();
     Some(EmptyStore {
@@ -41,14 +41,14 @@ pub async fn postgres() -> Option<EmptyStore> {
     })
 }
 
-/// The kinds of database that a [`Platform`] can be on.
+/// The kinds of database for a [`Platform`].
 #[derive(Clone, Copy)]
 pub enum Kind {
     Sqlite,
     Postgres,
 }
 
-/// A test that is an async function of a [`Kind`], once for each.
+/// Makes a test for each kind from an async function of a [`Kind`].
 macro_rules! on_every_kind {
     ($($test:ident)*) => {
         mod sqlite {
@@ -70,7 +70,7 @@ macro_rules! on_every_kind {
 
 pub(crate) use on_every_kind;
 
-/// A database with one app that designates one vault; a SQLite file, where nothing else is said.
+/// A database with one app that designates one vault. It is a SQLite file unless said otherwise.
 pub struct Platform {
     pub vaults: SecretVaults,
     pub app: App,
@@ -122,21 +122,21 @@ impl Platform {
         }
     }
 
-    /// Where the SQLite file is.
+    /// The path of the SQLite file.
     pub fn path(&self) -> PathBuf {
         match &self.home {
             Home::Folder(folder) => folder.path().join("vault.db"),
-            Home::Database(_) => panic!("it is no file"),
+            Home::Database(_) => panic!("the database is no file"),
         }
     }
 
-    /// The database as another process would see it.
+    /// Opens the database as another process would.
     pub fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
-    /// The same database opened once more, as another process with its own keyring would; as another host, where each
-    /// has a name.
+    /// Opens the database once more, as another process with its own keyring would. Where hosts
+    /// have names, it is another host.
     pub async fn beside(&self, keyring: Keyring) -> SecretVaults {
         let store: Arc<dyn Store> = match &self.home {
             Home::Folder(_) => {
@@ -171,7 +171,7 @@ pub fn keyring(kek: &str) -> Keyring {
     Keyring::local(kek, None).unwrap()
 }
 
-/// A keyring that nothing was ever sealed with.
+/// A keyring that never sealed anything.
 pub fn fresh_keyring() -> Keyring {
     keyring(&LocalKek::make_text())
 }
@@ -188,7 +188,7 @@ pub fn value(text: &str) -> SecretValue {
     SecretValue::new(text.to_owned()).unwrap()
 }
 
-/// An app and its designated vault.
+/// Makes an app and its designated vault.
 pub async fn app_with_vault(vaults: &SecretVaults, app: &str) -> (App, VaultView) {
     let app = vaults
         .create_app(&operator(), app.parse().unwrap(), None, None)
@@ -256,7 +256,7 @@ pub async fn release(vaults: &SecretVaults, app: &App, key: &str) -> Result<Stri
 /// Whether these bytes are in the database file or one of its companions.
 pub fn files_hold(path: &Path, needle: &[u8]) -> bool {
     let folder = fs::read_dir(path.parent().unwrap()).unwrap();
-    // SQLite removes its companions when the last connection goes, perhaps just now.
+    // SQLite removes its companions when the last connection closes, perhaps just now.
     folder
         .filter_map(|entry| fs::read(entry.unwrap().path()).ok())
         .any(|bytes| holds(&bytes, needle))

@@ -1,4 +1,4 @@
-//! Which keyrings fit which data, and what is said when one does not.
+//! Which keyrings fit which data, and the error when one does not.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped(kind: Kind) {
         [written]
     );
 
-    // With the key that the data needs beside it, the new one is welcome.
+    // With the key that the data needs beside it, the new key is accepted.
     let both = Keyring::local(&other, Some(&platform.kek)).unwrap();
     let vaults = platform.beside(both).await;
     assert_eq!(vaults.kek_state(), KekState::Ready);
@@ -80,7 +80,7 @@ async fn a_canary_without_secrets_binds_nobody(kind: Kind) {
     assert_eq!(release(&vaults, &platform.app, "A").await.unwrap(), "w");
 }
 
-/// Two processes that began on an empty database with different keys: the first secret decides.
+/// Two processes begin on an empty database with different keys. The first secret decides.
 async fn the_first_secret_decides_which_kek_fits(kind: Kind) {
     let platform = Platform::on(kind).await;
     let other = platform.beside(fresh_keyring()).await;
@@ -96,7 +96,7 @@ async fn the_first_secret_decides_which_kek_fits(kind: Kind) {
     ));
 }
 
-/// The same when the first process knew the store already: what it once wrote is gone.
+/// The first process knew the store already, but the secrets that it wrote are gone.
 async fn a_kek_whose_secrets_are_gone_has_no_claim(kind: Kind) {
     let platform = Platform::on(kind).await;
     platform.put("A", "v").await;
@@ -152,7 +152,7 @@ async fn a_worn_kek_is_reported_from_the_limit_on() {
     }
 }
 
-/// What a put says that must be refused because one secret needs another KEK.
+/// The error of a put that must be refused because one secret needs another KEK.
 async fn refuses(vaults: &SecretVaults, platform: &Platform) -> VaultError {
     let refused = try_put(vaults, &platform.app, &platform.vault, "B", "w").await;
     let refused = refused.unwrap_err();

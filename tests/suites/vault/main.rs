@@ -1,5 +1,5 @@
-//! The vault against real databases: what every store must do, what tampering must not achieve, and what survives
-//! a kill.
+//! The vault against real databases: the requirements of every store, what tampering must not
+//! achieve, and what survives a kill.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 

@@ -1,4 +1,4 @@
-//! The cipher in use against published vectors: Wycheproof and NIST CAVP.
+//! The cipher against published vectors: Wycheproof and NIST CAVP.
 //!
 //! Only what the vault uses can run: 256-bit keys, 96-bit nonces, 128-bit tags.
 
@@ -86,7 +86,7 @@ fn wycheproof() {
     );
 }
 
-/// Every file of the folder is run, so that none can be forgotten.
+/// Runs every file of the folder, so that none can be forgotten.
 #[test]
 fn nist_cavp() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/nist-cavp");

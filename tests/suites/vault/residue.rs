@@ -1,4 +1,5 @@
-//! What stays in the database's files: never a value, a key or a token; and no ciphertext once it is deleted.
+//! What remains in the database's files: never a value, a key or a token, and no ciphertext once it
+//! is deleted.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ async fn no_value_key_or_token_is_ever_in_the_files() {
         .create_api_key(&operator(), platform.app.id, "ci".parse().unwrap(), None)
         .await
         .unwrap();
-    // That the search finds what is there: the name is.
+    // The name shows that the search finds what is there.
     assert!(platform.files_hold(b"PLANTED"));
     let kek = BASE64_STANDARD.decode(&platform.kek).unwrap();
     let token_secret = &token[token.len() - 43..];
@@ -76,7 +77,7 @@ async fn deleted_and_overwritten_ciphertext_leaves_the_files() {
     );
 }
 
-/// Under constant writing the log is emptied too, after the time that is set for it.
+/// Under constant writing the log is emptied too, after the configured time.
 #[tokio::test(flavor = "multi_thread")]
 async fn constant_writing_does_not_keep_old_ciphertext() {
     let options = SqliteOptions {
@@ -93,7 +94,7 @@ async fn constant_writing_does_not_keep_old_ciphertext() {
     platform.put("A", "w").await;
     let deadline = Instant::now() + Duration::from_secs(10);
     while platform.files_hold(&payload[2..]) {
-        assert!(Instant::now() < deadline, "still there");
+        assert!(Instant::now() < deadline, "the ciphertext is still there");
         platform.put("B", "x").await;
     }
 }
@@ -113,14 +114,16 @@ async fn closing_leaves_no_deleted_ciphertext() {
         .unwrap();
     assert!(platform.delete("A").await);
     assert!(platform.files_hold(&payload[2..]));
-    // Another connection stays open, so that SQLite itself does not tidy up when the last one goes.
+    // Another connection stays open, so that SQLite itself does not clean up when the last one
+    // closes.
     platform.vaults.close().await.unwrap();
     assert!(!platform.files_hold(&payload[2..]));
     drop(reader);
 }
 
 fn holds(platform: &Platform, (payload, wrapped): &(Vec<u8>, Vec<u8>)) -> bool {
-    // A long payload lies in pieces, so its beginning stands for it; the two leading bytes are in every row.
+    // A long payload is stored in pieces, so its beginning stands for it. Every row has the same
+    // first two bytes, so those are skipped.
     platform.files_hold(&payload[2..payload.len().min(60)]) || platform.files_hold(&wrapped[2..])
 }
 

@@ -1,4 +1,5 @@
-//! Moving secrets to another KEK: nothing is lost, whoever writes, stops or damages what in the meantime.
+//! Moving secrets to another KEK. Nothing is lost, whoever writes, stops or damages anything
+//! meanwhile.
 
 mod fixture;
 mod providers;
@@ -44,7 +45,7 @@ async fn every_secret_moves_and_stays_what_it_was(kind: Kind) {
         HashMap::from([(rotation.new_id, 40)])
     );
     rotation.all_open().await;
-    // To clients nothing happened but that the kek id is another.
+    // Clients see only another kek id.
     let after = rotation.vaults.secrets(platform.app.id, platform.vault.id);
     for (before, after) in before.iter().zip(after.await.unwrap()) {
         assert_eq!(before.revision(), after.revision());
@@ -67,13 +68,13 @@ async fn every_secret_moves_and_stays_what_it_was(kind: Kind) {
         ["kek.rewrap_started ok", "kek.rewrap_ended ok"].map(str::to_owned)
     );
 
-    // Once more there is nothing to do, and nothing to record.
+    // A second rewrap has nothing to do and nothing to record.
     let again = rotation.rewrap(RewrapOptions::default()).await.unwrap();
     assert!(again.had_nothing_to_do(), "{again:?}");
     assert_eq!(rotation.audited("kek.rewrap_").await.len(), 2);
 }
 
-/// A value on a condition, too, that was read before the rewrap began.
+/// A put on a condition wins too, even if its value was read before the rewrap began.
 async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
     const WRITERS: usize = 8;
     let rotation = Arc::new(Rotation::on(kind, 200).await);
@@ -81,7 +82,7 @@ async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
     let is_over = Arc::new(AtomicBool::new(false));
     let writers = (0..WRITERS).map(|writer| {
         let (rotation, is_over) = (Arc::clone(&rotation), Arc::clone(&is_over));
-        // Half of them still write with the old KEK, as hosts do that were not restarted yet.
+        // Half of them still write with the old KEK, like hosts that were not restarted yet.
         let vaults = match writer % 2 {
             0 => rotation.vaults.clone(),
             _ => laggard.clone(),
@@ -123,7 +124,7 @@ async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
         let (name, text) = writer.await.unwrap();
         expected.insert(name, text);
     }
-    // Nobody writes any more, so one more finds the rest.
+    // Nobody writes any more, so one more rewrap finds the rest.
     let report = rotation.rewrap(RewrapOptions::default()).await.unwrap();
     assert_eq!(report.outcome, RewrapOutcome::Complete);
     for (name, text) in &expected {
@@ -138,7 +139,8 @@ async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
     assert!(verified.is_clean(), "{:?}", verified.findings);
 }
 
-/// When it is told of a batch, the next one has been read and is about to be swapped: what happens then comes between.
+/// When `progress` hears of a batch, the next one has been read and is about to be swapped. What
+/// happens then comes in between.
 async fn what_comes_between_reading_and_swapping_wins(kind: Kind) {
     for reencrypt in [false, true] {
         let rotation = Rotation::on(kind, 20).await;
@@ -155,7 +157,7 @@ async fn what_comes_between_reading_and_swapping_wins(kind: Kind) {
                     delete(vaults, app, vault, "S8").await.unwrap();
                     put(&laggard, app, vault, "S8", "put again").await;
                 }
-                // What was moved already comes back to the old KEK.
+                // A secret that was already moved returns to the old KEK.
                 if told == 4 {
                     put(&laggard, app, vault, "S0", "put behind it").await;
                 }
@@ -240,7 +242,7 @@ async fn a_rewrap_that_was_stopped_or_dropped_goes_on_where_it_was(kind: Kind) {
         ["kek.rewrap_ended stopped"]
     );
 
-    // Dropped in the middle of it.
+    // The rewrap is dropped in the middle.
     let (reached, seen) = tokio::sync::oneshot::channel();
     let mut reached = Some(reached);
     let vaults = rotation.vaults.clone();
@@ -298,7 +300,7 @@ async fn what_does_not_open_is_named_skipped_and_counted() {
     let rotation = Rotation::new(10).await;
     let platform = &rotation.platform;
     let raw = crate::tampering::cell::tampering(platform);
-    // One of each kind of damage, and one under a key that nobody has.
+    // One row for each kind of damage, and one under a key that nobody has.
     let lost = Rotation::kek();
     let both = Keyring::local(&lost, Some(&platform.kek)).unwrap();
     let elsewhere = platform.beside(both).await;
@@ -322,7 +324,7 @@ async fn what_does_not_open_is_named_skipped_and_counted() {
         ("S4".to_owned(), UnreadableCause::Row),
         ("LOST".to_owned(), UnreadableCause::KekMissing),
     ]);
-    // The last byte of a payload is seen by those who open it.
+    // Only those who open payloads notice their last byte.
     let tried = rotation.vaults.open_all(go_on).await.unwrap();
     assert_eq!(tried.outcome, RewrapOutcome::Incomplete);
     assert_eq!((tried.seen, tried.unreadable), (11, 6));
@@ -341,7 +343,7 @@ async fn what_does_not_open_is_named_skipped_and_counted() {
     let missing = report.after.iter().find(|kek| kek.kek_id == kek_id(&lost));
     assert!(matches!(missing, Some(kek) if kek.rows == 1 && !kek.in_keyring));
 
-    // Without opening payloads what stays is less, and what was there stays as it was.
+    // Without opening payloads fewer secrets stay behind, and the damaged ones are unchanged.
     let report = rotation.rewrap(RewrapOptions::default()).await.unwrap();
     assert_eq!((report.progress.moved, report.progress.unreadable), (1, 5));
     expected.remove("S5");
@@ -368,10 +370,10 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do(kind: Kind) {
         matches!(refused, VaultError::KekNotHeld { kek_id, rows: 0 } if kek_id == unknown),
         "{refused:?}"
     );
-    // To the KEK that wraps everything already.
+    // This KEK wraps everything already.
     let report = rotation.rewrap(to(rotation.old_id)).await.unwrap();
     assert!(report.had_nothing_to_do(), "{report:?}");
-    // A keyring that does not fit is said to be that.
+    // A keyring that does not fit gives an error that says so.
     let stranger = rotation.platform.beside(keyring(&Rotation::kek())).await;
     let refused = stranger
         .rewrap(&operator(), RewrapOptions::default(), go_on)
@@ -381,7 +383,7 @@ async fn a_target_that_cannot_be_is_refused_with_what_to_do(kind: Kind) {
         matches!(refused, VaultError::KekMismatch { wanted, rows: 3 } if wanted == rotation.old_id),
         "{refused:?}"
     );
-    // To a KEK that is not the primary one, and back.
+    // Move to a KEK that is not the primary one, and back.
     let third = Rotation::kek();
     let previous = format!("{},{third}", rotation.platform.kek);
     let three = Keyring::local(&rotation.new, Some(&previous)).unwrap();
@@ -405,7 +407,7 @@ async fn without_a_keyring_nothing_is_moved_or_tried() {
         vaults.open_all(go_on).await,
         Err(VaultError::KekUnset)
     ));
-    // Beside a closed store it says so.
+    // A closed store gives an error that says so.
     let keyring = keyring(&LocalKek::make_text());
     let vaults = vault_core::SecretVaults::open(empty.store.clone(), Some(keyring))
         .await

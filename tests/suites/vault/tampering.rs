@@ -1,4 +1,5 @@
-//! Whoever can write the database cannot make it give a wrong value, and the audit shows what was touched.
+//! Whoever can write the database cannot make it return a wrong value, and the audit shows what was
+//! touched.
 
 mod audit;
 pub mod cell;
@@ -9,8 +10,8 @@ use vault_core::{App, Finding, ReleaseError, StoreError, VaultError, VaultView};
 use self::cell::{Cell, columns, tampering};
 use crate::fixture::{Platform, app_with_vault, create_vault, delete, operator, put, release};
 
-/// Every byte of every column of every table that a release reads: flipped, it leads to an error or changes nothing,
-/// never to another value; and the lists go on working.
+/// Flips every byte of every column of every table that a release reads. The result is an error or
+/// the right value, never another value. Lists keep working.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_flipped_byte_gives_an_error_or_the_right_value() {
     let platform = Platform::new().await;
@@ -46,14 +47,14 @@ async fn every_flipped_byte_gives_an_error_or_the_right_value() {
                 let harmless = match (table, column.as_str()) {
                     ("secrets", "created_at" | "updated_at") => true,
                     ("secrets", _) => false,
-                    // What no release depends on.
+                    // Releases do not depend on these.
                     ("vaults", "name" | "created_at" | "updated_at") => true,
                     (
                         "apps",
                         "team_id" | "name" | "slug" | "description" | "created_at" | "updated_at",
                     ) => true,
                     ("keks", _) => true,
-                    // Free-form metadata may change meaning, and an id names nothing any more.
+                    // Free-form metadata may change its meaning, and an id may refer to nothing.
                     _ => released.is_ok(),
                 };
                 match released {
@@ -92,7 +93,8 @@ async fn every_flipped_byte_gives_an_error_or_the_right_value() {
     assert!(platform.vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// A condition on what cannot be read is not met by guessing; without one, what is damaged can be got rid of.
+/// A condition on unreadable data is never met by guessing. Without a condition, damaged data can
+/// be removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_damaged_changes_unconditionally_alone() {
     let platform = Platform::new().await;
@@ -160,7 +162,7 @@ async fn a_row_opens_nowhere_but_at_its_place() {
         );
         delete(vaults, app, vault, name).await.unwrap();
     }
-    // A whole vault moved to another app takes its rows along and opens none of them.
+    // A whole vault that is moved to another app takes its rows along, but none of them opens.
     vaults
         .designate(&operator(), platform.app.id, None)
         .await

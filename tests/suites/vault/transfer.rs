@@ -1,4 +1,4 @@
-//! Moving everything from one store to another: what arrives, and what is left where it did not.
+//! Moving everything from one store to another: what arrives, and what remains where it did not.
 
 mod postgres;
 
@@ -29,7 +29,8 @@ use crate::fixture::{Platform, create_vault, delete, name, operator, put, releas
 
 const MOVED: &str = "platform.moved";
 
-/// Everything that a store can hold: several apps, keys, vaults, KEKs, secrets of all ages, and a long audit.
+/// Everything that a store can hold: several apps, keys, vaults, KEKs, secrets of all ages, and a
+/// long audit.
 struct Filled {
     platform: Platform,
     other_kek: String,
@@ -71,7 +72,7 @@ impl Filled {
         platform.put("GONE", "gone").await;
         assert!(platform.delete("GONE").await);
         put(vaults, &other, &spare, "SPARE", "spare").await;
-        // A host with another key, which can read the first one's too.
+        // A host with another key, which can also read the first one's.
         let other_kek = LocalKek::make_text().to_string();
         let keyring = Keyring::local(&other_kek, Some(&platform.kek)).unwrap();
         let beside = platform.beside(keyring).await;
@@ -104,7 +105,7 @@ impl Filled {
     }
 }
 
-/// A place for a database that is not there yet.
+/// A place for a database that does not exist yet.
 struct Empty {
     folder: TempDir,
 }
@@ -123,7 +124,7 @@ impl Empty {
         SqliteTarget::at(self.path())
     }
 
-    /// It is there and has a team, or it is not there.
+    /// Checks that the database has only its team, or does not exist.
     fn assert_still_empty(&self) {
         if self.path().exists() {
             let dump = dump(&self.path());
@@ -173,7 +174,7 @@ fn dump(path: &Path) -> Vec<(&'static str, Vec<Vec<Value>>)> {
                 (0..columns)
                     .map(|column| {
                         Ok(match row.get_ref(column)? {
-                            // Some is no text.
+                            // Some of it is no valid text.
                             rusqlite::types::ValueRef::Text(text) => Value::Blob(text.to_vec()),
                             other => other.try_into().unwrap(),
                         })
@@ -205,7 +206,7 @@ async fn everything_arrives_as_it_was_and_goes_on() {
         assert!(digest.rows > 0, "{} was not tried", digest.table);
     }
 
-    // Byte for byte, but for the entry that tells of it.
+    // Everything arrives byte for byte, apart from the entry about the move.
     let mut after = dump(&target.path());
     let audit = &mut after.last_mut().unwrap().1;
     audit.pop();
@@ -220,7 +221,7 @@ async fn everything_arrives_as_it_was_and_goes_on() {
         assert_eq!(release(&vaults, app, secret).await.unwrap(), expected);
     }
     assert!(release(&vaults, app, "GONE").await.is_err());
-    // What is written from now on follows.
+    // Later entries continue the chain.
     let vault = &filled.platform.vault;
     put(&vaults, app, vault, "KEY_1", "third").await;
     assert!(delete(&vaults, app, vault, "LARGE").await.unwrap());
@@ -229,7 +230,7 @@ async fn everything_arrives_as_it_was_and_goes_on() {
     vaults.close().await.unwrap();
 }
 
-/// The entry about the first move makes the difference.
+/// Checks that two moves are the same, apart from the entry about the first one.
 fn assert_same(first: &Transferred, again: &mut Transferred) {
     let audit = |moved: &Transferred| {
         let mut tables = moved.tables.iter();
@@ -296,7 +297,7 @@ async fn more_than_a_batch_of_each_table_arrives() {
     assert_eq!(after, before);
 }
 
-/// A source that passes over the last rows of a table.
+/// A source that skips the last rows of a table.
 struct Forgetful {
     source: SqliteSource,
     has_read: bool,
@@ -409,7 +410,7 @@ async fn a_target_that_holds_anything_is_left_as_it_is() {
     assert_eq!(outcome.unwrap_err().to_string(), refusal);
     assert_eq!(dump(&other.path()), before);
 
-    // Nothing but one of these is reason enough.
+    // A single row of one of these is reason enough.
     for insert in [
         "INSERT INTO keks VALUES (zeroblob(16), x'00', 0, 0)",
         "INSERT INTO apps SELECT randomblob(16), id, '', '', '', NULL, 0, 0 FROM teams",
@@ -430,7 +431,7 @@ async fn a_target_that_holds_anything_is_left_as_it_is() {
 async fn a_survey_counts_and_changes_nothing() {
     let (filled, target) = (Filled::new().await, Empty::new());
     let before = fs::read(filled.platform.path()).unwrap();
-    // Beside whoever works there.
+    // Surveying works beside a running host.
     let _host = Connection::open(filled.platform.path()).unwrap();
     let found = survey(&mut filled.source(), &mut target.target())
         .await
@@ -490,7 +491,10 @@ async fn nobody_writes_to_the_source_while_it_is_moved() {
     )
     .await;
     assert!(outcome.is_ok());
-    assert_eq!(tried, 2, "while rows are moved, and while they are checked");
+    assert_eq!(
+        tried, 2,
+        "one stop while rows are moved, and one while they are checked"
+    );
     assert_eq!(dump(&path), before);
 }
 
@@ -508,7 +512,7 @@ async fn a_move_that_is_stopped_leaves_the_target_empty() {
         assert!(matches!(outcome, Err(TransferError::Stopped)));
         assert!(target.path().exists());
         target.assert_still_empty();
-        // And it can be done again.
+        // The move can be repeated.
         moved(&mut filled.source(), &mut target.target())
             .await
             .unwrap();
@@ -572,7 +576,7 @@ impl TransferTarget for Faulty {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_does_not_hold_what_it_was_given_is_not_committed() {
     let filled = Filled::new().await;
-    // Losing or changing what others refer to is refused by the database itself.
+    // The database itself refuses to lose or change what others refer to.
     for (table, loses) in [
         (Table::Apps, false),
         (Table::ApiKeys, true),
@@ -651,7 +655,7 @@ async fn every_column_of_every_table_is_moved() {
     assert_all_are_moved(columns.unwrap().map(Result::unwrap), &[]);
 }
 
-/// Of all columns, those are moved that are not `derived` in the store.
+/// Checks that all columns are moved, apart from those that are `derived` in the store.
 fn assert_all_are_moved(found: impl Iterator<Item = (String, String)>, derived: &[(&str, &str)]) {
     let found: BTreeSet<_> = found.collect();
     let own = |(table, column): (&str, &str)| (table.to_owned(), column.to_owned());
@@ -673,7 +677,7 @@ fn assert_all_are_moved(found: impl Iterator<Item = (String, String)>, derived: 
     assert_eq!(found, moved);
 }
 
-/// Sealed rows are bound to where they stand and not to the store.
+/// Sealed rows are bound to their place and not to the store.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_was_moved_is_overwritten_as_ever() {
     let (filled, target) = (Filled::new().await, Empty::new());

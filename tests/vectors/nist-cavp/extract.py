@@ -1,4 +1,5 @@
-"""Extracts from the NIST CAVP files for AES-GCM what the vault's cipher can run: 256-bit keys, 96-bit IVs, 128-bit tags.
+"""Extracts the vectors for the vault's cipher from NIST's CAVP files for AES-GCM: 256-bit keys,
+96-bit IVs, 128-bit tags.
 
 Source: "GCM Test Vectors" of the Cryptographic Algorithm Validation Program, https://csrc.nist.gov/projects/
 cryptographic-algorithm-validation-program/cavp-testing-block-cipher-modes, in the public domain as a work of the United
@@ -7,7 +8,7 @@ States government; taken from the PyPI package cryptography-vectors 50.0.2, fold
     pip download --no-deps cryptography-vectors==50.0.2
     python3 extract.py cryptography_vectors-50.0.2-py3-none-any.whl
 
-writes the .rsp files beside this script, in their original format, everything else left out.
+These commands write the .rsp files beside this script, in their original format, without all else.
 """
 
 import pathlib
@@ -19,7 +20,7 @@ WANTED = {"Keylen": "256", "IVlen": "96", "Taglen": "128"}
 
 
 def extract(text):
-    """The header of comments, then each group with the wanted parameters, unchanged."""
+    """Keeps the header of comments and, unchanged, each group with the wanted parameters."""
     groups = re.split(r"(?=\[Keylen = )", text.replace("\r\n", "\n"))
     kept = [group for group in groups[1:] if WANTED.items() <= dict(re.findall(r"\[(\w+) = (\d+)\]", group)).items()]
     return groups[0] + "".join(kept)

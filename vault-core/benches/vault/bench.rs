@@ -1,4 +1,4 @@
-//! What every measurement knows.
+//! Settings that every measurement shares.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub struct Bench {
     pub runtime: Runtime,
-    /// How long each thing is measured.
+    /// The length of one measurement.
     pub window: Duration,
     pub long: bool,
 }

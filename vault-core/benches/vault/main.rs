@@ -1,9 +1,9 @@
-//! How fast the vault is, against the floors that its budgets are multiples of.
+//! Benchmarks of the vault, measured against floors. A budget is a multiple of a floor.
 //!
-//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one. Every
-//! ratio is of numbers from this run. `--quick` measures shorter, `--long` fills the large databases of the rows about
-//! growth and rewraps.
-//! It asserts nothing.
+//! The program prints one JSON object a line: `{"name", "value", "unit"}`. A line with a budget
+//! also has `"budget"` and `"met"`. Every ratio compares numbers of this run. `--quick` measures
+//! for a shorter time. `--long` fills large databases for the rows about growth and rewraps.
+//! Nothing is asserted.
 
 mod bench;
 mod measure;
@@ -43,7 +43,8 @@ fn main() -> Result<(), Failure> {
 }
 
 impl Bench {
-    /// `open` against `gcm2`: two opens with the cipher in use, of 32 and 64 bytes, keys expanded as an open must.
+    /// Compares `open` with `gcm2`, the floor for opening. `gcm2` decrypts 32 and 64 bytes with the
+    /// same cipher and expands both keys anew, as an open must.
     fn envelope(&self) -> Result<(), Failure> {
         let (kek_aead, key, nonce, data) = (Aead::new(&[1; 32]), [2; 32], [3; 12], [4; 130]);
         let (mut dek, mut value) = ([5; 32], [6; 64]);
@@ -99,12 +100,12 @@ impl Bench {
         Ok(())
     }
 
-    /// A first release with its audit entry, against one durable commit of one row.
+    /// Compares a first release and its audit entry with one durable commit of one row.
     fn releases(&self) -> Result<(), Failure> {
         let platform = self.platform()?;
         let commit_floor = Floor::new(platform.folder.path())?;
         let call = Call::new(&platform, 0);
-        // Alternately, so that both see the same disk.
+        // Alternate the two, so that both see the same state of the disk.
         let (commit, one, ratio) = self.alternately(
             async || commit_floor.commit(),
             async || release(call.clone()).await,
@@ -142,7 +143,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Durable puts of 32 writers, against one writer that waits for each.
+    /// Compares durable puts of 32 writers with one writer that waits for each put.
     fn puts(&self) -> Result<(), Failure> {
         let platform = self.platform()?;
         let (one, many, ratio) = self.in_turns(
@@ -176,7 +177,7 @@ impl Bench {
         Ok(())
     }
 
-    /// A release from many secrets in many apps, against few in few.
+    /// Compares a release from a large database with one from a small database.
     fn growth(&self) -> Result<(), Failure> {
         let small = self.filled(100, 10)?;
         let (apps, secrets) = if self.long { (100_000, 10) } else { (2000, 10) };
@@ -199,7 +200,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Nanoseconds for one call, the best of many batches.
+    /// The time of one call in nanoseconds, from the fastest of many batches.
     fn nanoseconds<T>(&self, mut call: impl FnMut() -> T) -> f64 {
         let mut times = Timing::new(self.window);
         while times.goes_on() {
@@ -211,8 +212,8 @@ impl Bench {
         times.best()
     }
 
-    /// Does one thing and the other in turns, and times each; the ratio is the median of those of neighbours, because
-    /// a disk is now fast and now slow.
+    /// Runs two things in turns and times each. The ratio is the median of the ratios of
+    /// neighbours, because the speed of a disk changes over time.
     fn alternately(
         &self,
         mut one: impl AsyncFnMut() -> Result<(), Failure>,
@@ -243,7 +244,7 @@ impl Bench {
         Ok((rate(ones), rate(others), ratio))
     }
 
-    /// Measures one rate and the other in turns; the ratio is the median of those of neighbours.
+    /// Measures two rates in turns. The ratio is the median of the ratios of neighbours.
     fn in_turns(
         &self,
         one: impl Fn(Duration) -> Result<Rate, Failure>,
@@ -263,7 +264,7 @@ impl Bench {
         Ok((Rate::median(ones), Rate::median(others), median(ratios)))
     }
 
-    /// Runs `work` over and over in `tasks` tasks at once.
+    /// Repeats `work` in `tasks` concurrent tasks.
     fn concurrently<F>(
         &self,
         tasks: usize,

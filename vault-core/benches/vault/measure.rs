@@ -1,4 +1,4 @@
-//! Timing, and the lines that are printed. It knows nothing of the vault.
+//! Timing and printing. Nothing here knows the vault.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::bench::Failure;
 
-/// What was measured of something that was done many times.
+/// Speed and latencies of something that ran many times.
 pub struct Rate {
     pub p50_us: f64,
     pub p99_us: f64,
@@ -28,7 +28,7 @@ impl Rate {
         }
     }
 
-    /// The medians of several.
+    /// The median of each figure.
     pub fn median(rates: Vec<Self>) -> Self {
         let of = |field: fn(&Self) -> f64| median(rates.iter().map(field).collect());
         Self {
@@ -39,7 +39,7 @@ impl Rate {
     }
 }
 
-/// What a row of the size of an audit entry costs with the same durability.
+/// A floor for writes: a row of the size of an audit entry, committed with the same durability.
 pub struct Floor(Connection);
 
 impl Floor {
@@ -59,7 +59,7 @@ impl Floor {
         Ok(())
     }
 
-    /// One commit after the other for a while.
+    /// Commits one row after the other until the window ends.
     pub fn commits(&self, window: Duration) -> Result<Rate, Failure> {
         let (begun, mut laps) = (Instant::now(), Vec::new());
         while begun.elapsed() < window {
@@ -71,7 +71,7 @@ impl Floor {
     }
 }
 
-/// The time of each lap, for a while.
+/// The times of laps until a window ends.
 pub struct Timing {
     until: Instant,
     last: Instant,
@@ -104,7 +104,7 @@ impl Timing {
         self.percentile(50)
     }
 
-    /// What it costs when nothing interferes.
+    /// The fastest lap, in which nothing interfered.
     pub fn best(&self) -> f64 {
         self.percentile(10)
     }
@@ -116,7 +116,7 @@ impl Timing {
     }
 }
 
-/// The one in the middle.
+/// The value in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

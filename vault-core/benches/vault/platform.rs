@@ -1,4 +1,4 @@
-//! Databases to measure on, filled with as much as is wanted. It measures nothing.
+//! Databases of any size to measure on. Nothing is measured here.
 
 use std::{ops::Range, path::Path, sync::Arc, time::Instant};
 
@@ -45,7 +45,7 @@ impl Bench {
         })
     }
 
-    /// A platform with `apps` apps of `secrets` secrets each, written many at once.
+    /// A platform with `apps` apps of `secrets` secrets each. Many writers fill it at once.
     pub fn filled(&self, apps: usize, secrets: usize) -> Result<Platform, Failure> {
         let platform = self.platform()?;
         let begun = Instant::now();
@@ -136,7 +136,8 @@ async fn app_with_vault(vaults: &SecretVaults, name: &str) -> Result<(App, Vault
     Ok((app, vault))
 }
 
-/// A folder on the disk of the build, because a temporary folder may be in memory, where durability costs nothing.
+/// A folder on the disk of the build. A temporary folder may be in memory, where durability costs
+/// nothing.
 fn folder() -> Result<tempfile::TempDir, Failure> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }

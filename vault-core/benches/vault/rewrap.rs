@@ -1,4 +1,4 @@
-//! Moving secrets to another KEK: how fast, how long writers wait for it, and how much memory it takes.
+//! Benchmarks of a rewrap: its speed, how long writers wait for it, and its memory.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 
 const FEW: usize = 10_000;
 
-/// How long a put may wait beside a rewrap.
+/// The longest time that a put may wait during a rewrap.
 const WAIT_BUDGET_MS: f64 = 100.0;
 
 impl Bench {
@@ -93,7 +93,7 @@ impl Bench {
         rotation.close(self)
     }
 
-    /// Does it at least twice, to the new KEK and back, and until the time is up.
+    /// Repeats `turn` until the time is up, at least twice: to the new KEK and back.
     fn turns(&self, mut turn: impl FnMut() -> Result<f64, Failure>) -> Result<Vec<f64>, Failure> {
         let (begun, mut all) = (Instant::now(), Vec::new());
         while all.len() < 2 || begun.elapsed() < 2 * self.window {
@@ -102,7 +102,7 @@ impl Bench {
         Ok(all)
     }
 
-    /// Secrets per second, and the longest wait in milliseconds.
+    /// Secrets per second, and the longest wait of a writer in milliseconds.
     fn with_writers(
         &self,
         rotation: &Rotation,
@@ -122,7 +122,8 @@ impl Bench {
         Ok((rate, wait))
     }
 
-    /// The longest put of so many writers, in milliseconds, while something is done, or for a while.
+    /// The longest put of `writers` writers, in milliseconds, while `meanwhile` runs. Without
+    /// `meanwhile` it measures for one window.
     fn longest_wait(
         &self,
         platform: &Platform,
@@ -161,7 +162,7 @@ impl Bench {
     }
 }
 
-/// A filled database, and vaults that have a new KEK beside the one that it is under.
+/// A filled database, and vaults with a new KEK beside the KEK that wraps its secrets.
 struct Rotation {
     platform: Platform,
     vaults: SecretVaults,
@@ -185,7 +186,7 @@ impl Rotation {
         Ok(rotation)
     }
 
-    /// The same database as another process has it, with either key first.
+    /// Opens the same database as another process would. `new_first` says which KEK is primary.
     fn beside(&self, bench: &Bench, new_first: bool) -> Result<SecretVaults, Failure> {
         let path = self.platform.folder.path().join("vault.db");
         let keyring = match new_first {
@@ -197,7 +198,8 @@ impl Rotation {
         Ok(bench.runtime.block_on(vaults)?)
     }
 
-    /// Moves all secrets to the KEK that has fewer of them: how many a second, and how many.
+    /// Moves all secrets to the KEK that wraps fewer of them. Returns secrets per second and the
+    /// number of secrets.
     fn rewrap(&self, bench: &Bench) -> Result<(f64, u64), Failure> {
         let status = bench.runtime.block_on(self.vaults.kek_status())?;
         let rows = |kek_id: &KekId| {
@@ -218,9 +220,9 @@ impl Rotation {
         Ok((moved as f64 / done.elapsed.as_secs_f64(), moved))
     }
 
-    /// How much more memory the process has at a time during a rewrap than before it, in KiB.
+    /// The peak memory of the process during a rewrap, less its memory before, in KiB.
     fn peak_kib(&self, bench: &Bench) -> Result<f64, Failure> {
-        // From now on the peak is that of what follows.
+        // Reset the peak, so that it covers only what follows.
         fs::write("/proc/self/clear_refs", "5")?;
         let before = status_kib("VmRSS:")?;
         self.rewrap(bench)?;

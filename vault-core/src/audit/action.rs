@@ -1,39 +1,40 @@
-//! What happened: the actions that this crate records. A host may record its own beside them.
+//! The actions that this crate records. A host may record its own beside them.
 
-/// An app was created.
+/// Recorded when an app is created.
 pub const APP_CREATED: &str = "app.created";
-/// An app's designated vault was chosen.
+/// Recorded when an app's designated vault is chosen.
 pub const VAULT_DESIGNATED: &str = "app.vault_designated";
-/// An app's designation was cleared.
+/// Recorded when an app's designation is cleared.
 pub const DESIGNATION_CLEARED: &str = "app.vault_cleared";
-/// An API key was created.
+/// Recorded when an API key is created.
 pub const API_KEY_CREATED: &str = "api_key.created";
-/// An API key was revoked.
+/// Recorded when an API key is revoked.
 pub const API_KEY_REVOKED: &str = "api_key.revoked";
-/// A vault was created.
+/// Recorded when a vault is created.
 pub const VAULT_CREATED: &str = "vault.created";
-/// A vault's metadata was replaced.
+/// Recorded when a vault's metadata is replaced.
 pub const VAULT_UPDATED: &str = "vault.updated";
-/// A vault was deleted with its secrets.
+/// Recorded when a vault is deleted with its secrets.
 pub const VAULT_DELETED: &str = "vault.deleted";
-/// A secret was created or overwritten.
+/// Recorded when a secret is created or overwritten.
 pub const SECRET_PUT: &str = "secret.put";
-/// A secret was deleted.
+/// Recorded when a secret is deleted.
 pub const SECRET_DELETED: &str = "secret.deleted";
-/// A trusted tool asked for a secret; the outcome says whether it was authorised.
+/// Recorded when a trusted tool asks for a secret; the outcome says whether that was authorised.
 pub const SECRET_RELEASED: &str = "secret.released";
-/// A secret was put under a fresh DEK; its value and its version stayed.
+/// Recorded when a secret gets a fresh DEK; its value and its version stay.
 pub const SECRET_REENCRYPTED: &str = "secret.reencrypted";
-/// A KEK was used with this database for the first time.
+/// Recorded when a KEK is first used with this database.
 pub const KEK_REGISTERED: &str = "kek.registered";
-/// Secrets began to be moved to a KEK.
+/// Recorded when a rewrap begins to move secrets to a KEK.
 pub const KEK_REWRAP_STARTED: &str = "kek.rewrap_started";
-/// That ended; the outcome says how.
+/// Recorded when that rewrap ends; the outcome says how.
 pub const KEK_REWRAP_ENDED: &str = "kek.rewrap_ended";
-/// A KEK that wraps nothing any more was forgotten.
+/// Recorded when a KEK that wraps nothing is forgotten.
 pub const KEK_RETIRED: &str = "kek.retired";
 
-/// All of them. A host that recorded these itself would confuse the check of the audit.
+/// All actions of this crate. A host must not record these itself: the check of the audit relies on
+/// them.
 pub const ALL: &[&str] = &[
     APP_CREATED,
     VAULT_DESIGNATED,

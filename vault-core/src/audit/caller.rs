@@ -1,33 +1,33 @@
-//! Who asks for a change, and as part of what. Whether the caller may is decided by the host.
+//! Who asks for a change, and as part of what. The host decides whether the caller may.
 
 use crate::id::ApiKeyId;
 
-/// Who did it.
+/// Whoever acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
-    /// Whoever operates the host: the command line, or the admin token.
+    /// The operator of the host, on the command line or with the admin token.
     Operator,
     /// The holder of an API key.
     ApiKey(ApiKeyId),
     /// A trusted tool component.
     Tool {
-        /// The name it is configured under.
+        /// The name that the tool is configured under.
         name: String,
-        /// The digest of its code.
+        /// The digest of the tool's code.
         digest: String,
     },
-    /// The host on its own account.
+    /// The host itself, asked by nobody.
     Host,
 }
 
-/// Who asks, and as part of what. Every change takes one.
+/// Who asks, and as part of what. Every change takes a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// Whoever asks.
     pub actor: Actor,
-    /// The request it is part of.
+    /// The request that the change is part of.
     pub request_id: Option<String>,
-    /// The agent session it is part of.
+    /// The agent session that the change is part of.
     pub session_id: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Caller {
         Self::of(Actor::Operator)
     }
 
-    /// The host on its own account.
+    /// The host itself, asked by nobody.
     pub fn host() -> Self {
         Self::of(Actor::Host)
     }
@@ -47,7 +47,7 @@ impl Caller {
         Self::of(Actor::ApiKey(id))
     }
 
-    /// The same as part of a request.
+    /// The same caller as part of a request.
     pub fn in_request(mut self, request_id: impl Into<String>) -> Self {
         self.request_id = Some(request_id.into());
         self

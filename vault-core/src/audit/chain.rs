@@ -1,9 +1,10 @@
-//! The hash chains: each entry's hash covers its content and the hash of the entry before it in the same chain. The first
-//! one's covers the name of its chain instead, which `audit::chain::name` defines.
+//! The hash chains. The hash of an entry covers its content and the hash of the entry before it in
+//! the same chain. The first entry has no predecessor and covers the name of its chain instead; see
+//! `audit::chain::name`.
 //!
-//! The hash is unkeyed. Whoever can write the whole file can compute a new chain; `audit verify --expect-head`
-//! with a head that was kept elsewhere finds that. `audit::row` says what of an entry is hashed,
-//! `audit::verify` checks a chain.
+//! The hash is unkeyed, so whoever can write the whole file can compute a new chain. `audit verify
+//! --expect-head` with a head that was kept elsewhere finds that. `audit::row` defines what of an
+//! entry is hashed, and `audit::verify` checks a chain.
 
 mod hash;
 mod name;

@@ -1,4 +1,4 @@
-//! Audit entries before they have a place in the chain, which `audit::row` gives them.
+//! Audit entries before they join a chain. `audit::row` gives them a place in it.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use crate::{
     secret::SecretName,
 };
 
-/// What it was done to.
+/// The thing that an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// One of [`subject_kind::ALL`], or a kind of the host's own.
+    /// One of [`subject_kind::ALL`], or a kind of the host.
     pub kind: Cow<'static, str>,
-    /// Which one; for a secret `<vault id>/<name>`.
+    /// The id of the thing; for a secret `<vault id>/<name>`.
     pub id: String,
 }
 
 impl Subject {
-    /// Anything.
+    /// A subject of any kind.
     pub fn new(kind: impl Into<Cow<'static, str>>, id: impl ToString) -> Self {
         Self {
             kind: kind.into(),
@@ -29,13 +29,14 @@ impl Subject {
         }
     }
 
-    /// A secret in a vault.
+    /// The subject of entries about a secret.
     pub fn secret(vault_id: VaultId, name: &SecretName) -> Self {
         Self::new(subject_kind::SECRET, format_args!("{vault_id}/{name}"))
     }
 }
 
-/// An entry before it has its place in the chain. The store adds id, time and place when it commits it.
+/// An entry that has no place in a chain yet. The store adds id, time and place when it commits the
+/// entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditDraft {
     pub(crate) app_id: Option<AppId>,
@@ -69,43 +70,44 @@ impl AuditDraft {
         }
     }
 
-    /// In which app.
+    /// Sets the app.
     pub fn app(mut self, app_id: AppId) -> Self {
         self.app_id = Some(app_id);
         self
     }
 
-    /// About what.
+    /// Sets the subject.
     pub fn about(mut self, subject: Subject) -> Self {
         self.subject = Some(subject);
         self
     }
 
-    /// With another outcome than `ok`.
+    /// Sets another outcome than `ok`.
     pub fn outcome(mut self, outcome: impl Into<Cow<'static, str>>) -> Self {
         self.outcome = outcome.into();
         self
     }
 
-    /// With one more detail. Never put anything secret here, nor a length or digest of it.
+    /// Adds a detail. Details hold nothing secret, nor the length or a digest of anything secret.
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(key.to_owned(), value.into());
         self
     }
 
-    /// On behalf of an API key, if there is one. A caller that is an API key stays on its own behalf without.
+    /// Sets the API key that the caller acts for. Without one, a caller that is an API key acts for
+    /// itself.
     pub fn on_behalf_of(mut self, api_key_id: Option<ApiKeyId>) -> Self {
         self.api_key_id = api_key_id.or(self.api_key_id);
         self
     }
 
-    /// With the version of the secret that was released.
+    /// Sets the version of the secret that was released.
     pub(crate) fn version(mut self, version: u64) -> Self {
         self.secret_version = Some(version);
         self
     }
 
-    /// With what the secret's row is to be recognised by from now on.
+    /// Sets the version and the digest by which a check recognises the secret's row from now on.
     pub(crate) fn stored(mut self, version: u64, payload: PayloadDigest) -> Self {
         self.payload_digest = Some(payload);
         self.version(version)

@@ -1,6 +1,6 @@
-//! Audit entries as they are shown, and pages of them.
+//! Audit entries as clients see them, and pages of them.
 //!
-//! The shape is what clients know; how entries are stored is in `audit::row`.
+//! Clients rely on this shape. `audit::row` defines how entries are stored.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -9,46 +9,47 @@ use serde_json::{Map, Value, json};
 use super::{Actor, ChainHash, ChainName, Subject};
 use crate::id::{ApiKeyId, AppId, AuditEntryId};
 
-/// How many audit entries a page has when nothing is said.
+/// The default number of audit entries in a page.
 pub const AUDIT_PAGE_DEFAULT: u32 = 50;
 
-/// How many audit entries a page can have at the most.
+/// The largest number of audit entries in a page.
 pub const AUDIT_PAGE_MAX: u32 = 1000;
 
 /// An entry of the audit.
 ///
-/// It serialises to the shape that clients know; what has no field there is in its `metadata`.
+/// It serialises to the shape that clients know. What has no field in that shape goes into its
+/// `metadata`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// The chain that it is part of.
+    /// The chain that the entry is part of.
     pub chain: ChainName,
-    /// Its place in the chain, from 1.
+    /// The entry's place in its chain, from 1.
     pub seq: u64,
-    /// Its hash, over its content and the hash before it.
+    /// The hash over the entry's content and the hash before it.
     pub hash: ChainHash,
-    /// Which entry.
+    /// The id, unique everywhere.
     pub id: AuditEntryId,
-    /// In which app, unless it is about the whole platform.
+    /// The app; `None` when the entry is about the whole platform.
     pub app_id: Option<AppId>,
-    /// Who.
+    /// Whoever acted.
     pub actor: Actor,
-    /// The API key that it was done by or on behalf of.
+    /// The API key that acted, or for which somebody acted.
     pub api_key_id: Option<ApiKeyId>,
     /// What happened.
     pub action: String,
-    /// To what.
+    /// What it happened to.
     pub subject: Option<Subject>,
     /// How it ended.
     pub outcome: String,
-    /// The request it was part of.
+    /// The request that it was part of.
     pub request_id: Option<String>,
-    /// The agent session it was part of.
+    /// The agent session that it was part of.
     pub session_id: Option<String>,
     /// The version of the secret that was put or released.
     pub secret_version: Option<u64>,
     /// Whatever else was recorded.
     pub detail: Map<String, Value>,
-    /// When.
+    /// When it was recorded.
     pub created_at: Timestamp,
 }
 
@@ -102,27 +103,27 @@ impl Serialize for AuditEntry {
     }
 }
 
-/// Which entries to show, newest first.
+/// A query for audit entries. Answers show the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
-    /// Only this app's.
+    /// Only entries of this app.
     pub app_id: Option<AppId>,
-    /// Only this action.
+    /// Only entries with this action.
     pub action: Option<String>,
-    /// Only about this kind of subject.
+    /// Only entries about this kind of subject.
     pub subject_kind: Option<String>,
-    /// Only from this time on.
+    /// Only entries from this time on.
     pub from: Option<Timestamp>,
-    /// Only before this time.
+    /// Only entries before this time.
     pub to: Option<Timestamp>,
-    /// How many; [`AUDIT_PAGE_DEFAULT`] when absent, never more than [`AUDIT_PAGE_MAX`].
+    /// The page size. [`AUDIT_PAGE_DEFAULT`] is the default and [`AUDIT_PAGE_MAX`] the limit.
     pub limit: Option<u32>,
-    /// After how many.
+    /// How many of the newest matching entries to skip.
     pub offset: u64,
 }
 
 impl AuditQuery {
-    /// How many entries this query shows at the most.
+    /// The page size within the limits.
     pub fn page_size(&self) -> u32 {
         self.limit.unwrap_or(AUDIT_PAGE_DEFAULT).min(AUDIT_PAGE_MAX)
     }
@@ -133,20 +134,20 @@ impl AuditQuery {
 pub struct AuditPage {
     /// The entries, newest first.
     pub entries: Vec<AuditEntry>,
-    /// How many entries fit the query in all.
+    /// How many entries match the query in all.
     pub total: u64,
     /// The page size that was used.
     pub limit: u32,
-    /// How many were skipped.
+    /// How many entries were skipped.
     pub offset: u64,
 }
 
-/// The next of all entries that fit a query.
+/// A batch of the entries that match a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditBatch {
-    /// The entries, newest first; fewer than were looked at when some are damaged.
+    /// The entries, newest first. Damaged entries are missing.
     pub entries: Vec<AuditEntry>,
-    /// Before which place the next batch begins; nothing when this is the last one.
+    /// The next batch begins before this place; `None` after the last batch.
     pub next: Option<i64>,
 }
 

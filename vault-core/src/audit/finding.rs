@@ -1,6 +1,6 @@
-//! What a check of the audit can find, and its report.
+//! Findings of a check of the audit, and its report.
 //!
-//! How it is found is in `audit::verify`.
+//! `audit::verify` makes the findings.
 
 use std::fmt;
 
@@ -8,84 +8,85 @@ use serde::{Serialize, Serializer};
 
 use super::{ChainHash, ChainName};
 
-/// How many findings a report names; more are only counted.
+/// How many findings a report names. The rest are only counted.
 pub const FINDINGS_MAX: usize = 1000;
 
-/// Something that is not as the audit says.
+/// A contradiction between the audit and what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
     /// Entries are missing between two places of a chain.
     Gap {
-        /// In which chain.
+        /// The chain with the gap.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
         /// The last place before the gap; 0 when the beginning is missing.
         after_seq: u64,
-        /// The place after it.
+        /// The first place after the gap.
         next_seq: u64,
     },
     /// An entry does not continue the one before it.
     BrokenLink {
-        /// In which chain.
+        /// The chain of the entry.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// Its place.
+        /// The place of the entry.
         seq: u64,
     },
-    /// An entry's content is not what was hashed.
+    /// The content of an entry is not what was hashed.
     EditedEntry {
-        /// In which chain.
+        /// The chain of the entry.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// Its place.
+        /// The place of the entry.
         seq: u64,
     },
-    /// An entry stands before the first place, where none was ever recorded.
+    /// An entry has a place before the first one, where none was ever recorded.
     ImpossiblePlace {
-        /// In which chain.
+        /// The chain of the entry.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// Its place.
+        /// The place of the entry.
         seq: i64,
     },
     /// An entry cannot even be read.
     DamagedEntry {
-        /// In which chain.
+        /// The chain of the last readable entry before it.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// The place of the last readable entry before it, in the chain that that entry is in.
+        /// The place of that readable entry in its chain.
         after_seq: u64,
     },
-    /// The expected head is in no chain: a tail was cut, or a chain was computed anew, or an old file put back.
+    /// No chain holds the expected head: a tail was cut, a chain was computed anew, or an old file
+    /// was put back.
     HeadNotFound {
-        /// What was expected.
+        /// The hash that was expected.
         expected: ChainHash,
     },
     /// A chain does not end with the entry that the store remembers as its last.
     ChainEndsElsewhere {
-        /// Which chain.
+        /// The chain in question.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// What the store remembers.
+        /// The hash that the store remembers.
         expected: ChainHash,
-        /// The last entry that is there.
+        /// The hash of the last entry that is there.
         found: Option<ChainHash>,
     },
-    /// The store remembers the last entry of each chain, and not that of this one.
+    /// The store remembers the last entry of each chain, but not of this one.
     HeadForgotten {
-        /// Which chain.
+        /// The chain in question.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
     },
-    /// A secret's sealed value is not the one that the audit saw written.
+    /// The sealed value of a secret is not the one that the audit saw written.
     SecretEdited {
         /// `<vault id>/<name>`.
         secret: String,
-        /// The version of both.
+        /// The version of the row.
         version: u64,
     },
-    /// A secret's row is older than what the audit saw written.
+    /// The row of a secret is older than what the audit saw written.
     SecretRolledBack {
         /// `<vault id>/<name>`.
         secret: String,
@@ -94,17 +95,17 @@ pub enum Finding {
         /// The version in the audit.
         audit_version: u64,
     },
-    /// A secret that the audit saw written and not deleted is gone.
+    /// A secret is gone that the audit saw written and not deleted.
     SecretMissing {
         /// `<vault id>/<name>`.
         secret: String,
     },
-    /// A secret is there that the audit never saw written, or saw deleted.
+    /// A secret exists that the audit never saw written, or saw deleted.
     SecretExtra {
         /// `<vault id>/<name>`.
         secret: String,
     },
-    /// A secret's row cannot even be read.
+    /// The row of a secret cannot even be read.
     SecretDamaged,
 }
 
@@ -178,7 +179,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The chain of something, where it has a name.
+/// Shows a chain where it has a name.
 struct InChain<'a>(&'a ChainName);
 
 impl fmt::Display for InChain<'_> {
@@ -190,39 +191,39 @@ impl fmt::Display for InChain<'_> {
     }
 }
 
-/// What a check of the audit found.
+/// The report of a check of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// How many entries there are in all.
+    /// The number of entries in all chains.
     pub entries: u64,
-    /// How many secrets were compared.
+    /// The number of secrets that were compared.
     pub secrets: u64,
-    /// Every chain that has entries, in order of name.
+    /// Every chain that has entries, sorted by name.
     pub chains: Vec<ChainReport>,
     /// The findings, at most [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
-    /// How many findings there are in all.
+    /// The number of all findings, named or not.
     pub findings_total: u64,
 }
 
-/// What there is of one chain.
+/// A summary of one chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChainReport {
-    /// Which one.
+    /// The name of the chain.
     pub name: ChainName,
-    /// How many entries it has.
+    /// The number of its entries.
     pub entries: u64,
-    /// The hash of the last entry; keep it elsewhere and expect it next time.
+    /// The hash of the last entry. Keep it elsewhere and expect it in the next check.
     pub head: ChainHash,
 }
 
 impl VerifyReport {
-    /// Whether everything is as the audit says.
+    /// Whether the audit and what is stored agree.
     pub fn is_clean(&self) -> bool {
         self.findings_total == 0
     }
 
-    /// The hash of the last entry of the chain without a name, which is the only one of a local file.
+    /// The hash of the last entry of the chain without a name, the only chain of a local file.
     pub fn head(&self) -> Option<ChainHash> {
         let local = self.chains.iter().find(|chain| chain.name.is_local());
         local.map(|chain| chain.head)
@@ -234,7 +235,8 @@ impl VerifyReport {
     }
 }
 
-/// The chains stand in it only where there are others than that of a local file, whose head always does.
+/// The head of a local file is always serialised. The list of chains is serialised only where a
+/// chain has a name.
 impl Serialize for VerifyReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]

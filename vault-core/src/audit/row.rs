@@ -1,6 +1,6 @@
-//! Audit entries as they are stored, and what of them the chain's hash covers.
+//! Audit entries as they are stored, and what the chain's hash covers of them.
 //!
-//! A row is hashed as it is, sensible or not. Only showing it finds out whether it is an entry.
+//! A row is hashed as it is, sensible or not. Only showing a row finds out whether it is an entry.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::id::{ApiKeyId, AppId, AuditEntryId};
 
 const DOMAIN: &[u8] = b"tavora/audit-entry/v1";
 
-/// An entry exactly as it is stored, so that what is hashed is what is there, sensible or not.
+/// An entry exactly as it is stored. What is hashed is what is there, sensible or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -48,8 +48,8 @@ pub struct EntryRow {
 pub struct DamagedEntry;
 
 impl EntryRow {
-    /// Gives a draft its id, its time and its place after `prev` in a chain. Called inside the transaction that commits
-    /// it.
+    /// Gives a draft its id, its time and its place after `prev` in a chain. The caller's
+    /// transaction commits the row.
     pub fn chain(draft: AuditDraft, chain: &ChainName, seq: i64, prev: &ChainHash) -> Self {
         let (actor, tool, tool_digest) = match draft.caller.actor {
             Actor::Operator => ("operator", None, None),
@@ -57,8 +57,8 @@ impl EntryRow {
             Actor::Host => ("host", None, None),
             Actor::Tool { name, digest } => ("tool", Some(name), Some(digest)),
         };
-        // Guests and clients choose some of these. PostgreSQL keeps no zero character, and an entry that it refused would
-        // take those of others with it.
+        // Guests and clients choose some of these texts. PostgreSQL stores no zero character, and
+        // one refused entry would take the entries of others with it.
         let kept = |text: String| match text.contains('\0') {
             true => text.replace('\0', "\u{fffd}"),
             false => text,
@@ -93,7 +93,8 @@ impl EntryRow {
         row
     }
 
-    /// The hash that this content must have. The chain is in it by what the first entry has before it.
+    /// The hash that this content must have. The hash before the first entry ties it to the name of
+    /// its chain.
     pub fn derive_hash(&self) -> ChainHash {
         let mut hash = Sha256::new();
         field(&mut hash, DOMAIN);

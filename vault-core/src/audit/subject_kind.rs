@@ -1,15 +1,16 @@
-//! The kinds of things that this crate records something about. A host may add its own.
+//! The kinds of things that this crate records entries about. A host may add its own.
 
-/// An app.
+/// The subject is an app, by its id.
 pub const APP: &str = "app";
-/// An API key.
+/// The subject is an API key, by its id.
 pub const API_KEY: &str = "api_key";
-/// A vault.
+/// The subject is a vault, by its id.
 pub const VAULT: &str = "vault";
-/// A secret; its subject id is `<vault id>/<name>`, or the name alone where no vault is designated.
+/// The subject is a secret, by `<vault id>/<name>`. Where no vault is designated, the name stands
+/// alone.
 pub const SECRET: &str = "secret";
-/// A KEK.
+/// The subject is a KEK, by its id.
 pub const KEK: &str = "kek";
 
-/// All of them.
+/// All kinds of this crate.
 pub const ALL: &[&str] = &[APP, API_KEY, VAULT, SECRET, KEK];

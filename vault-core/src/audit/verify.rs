@@ -1,9 +1,10 @@
-//! Checks whole audit chains, and the secrets' rows against what the audit last said of them.
+//! The check of whole audit chains, and of the secrets' rows against what the audit last recorded
+//! of them.
 //!
-//! It is fed by a store that walks entries and rows inside one snapshot, and opens nothing. What it cannot find:
-//! a tail that was cut, a chain that was computed anew, a whole file put back, unless a head that was kept elsewhere
-//! is expected; and entries of several chains that change places with each other, unless that turns a secret's versions
-//! around.
+//! A store walks entries and rows inside one snapshot and feeds them in. Nothing is opened here.
+//! The check finds a cut tail, a recomputed chain or an old file only if it expects a head that was
+//! kept elsewhere. When entries of several chains change places with each other, it finds that only
+//! if a secret's versions then run backwards.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,33 +13,34 @@ use super::{
 };
 use crate::envelope::PayloadDigest;
 
-/// Takes in the entries of all chains in the order in which the store has them, then the secrets' rows, and reports.
+/// Takes in the entries of all chains in the store's order, then the secrets' rows, and reports.
 pub struct Verifier {
     expected_heads: Vec<ChainHash>,
     remembered: Vec<(ChainName, ChainHash)>,
     remembers_all: bool,
     chains: BTreeMap<ChainName, Walked>,
-    /// Where the last readable entry of all is.
+    /// The chain and place of the last readable entry, whatever its chain.
     last: (ChainName, u64),
     secrets: HashMap<String, Expected>,
     report: VerifyReport,
 }
 
-/// How far a chain was walked.
+/// The end of a chain as far as it was walked.
 struct Walked {
     entries: u64,
     seq: u64,
     hash: ChainHash,
 }
 
-/// What the audit last said of a secret that exists.
+/// The state that the audit last recorded of a secret that exists.
 struct Expected {
     version: u64,
     digest: Vec<u8>,
 }
 
 impl Verifier {
-    /// A check that has seen nothing yet. Each of these heads must be the hash of an entry of some chain.
+    /// A check that has seen nothing yet. Each expected head must be the hash of an entry of some
+    /// chain.
     pub fn new(expected_heads: Vec<ChainHash>) -> Self {
         let report = VerifyReport {
             entries: 0,
@@ -58,12 +60,13 @@ impl Verifier {
         }
     }
 
-    /// Takes in the hash that the store itself has as that of a chain's last entry.
+    /// Takes in the hash that the store remembers as that of a chain's last entry.
     pub fn chain_head(&mut self, chain: &ChainName, hash: ChainHash) {
         self.remembered.push((chain.clone(), hash));
     }
 
-    /// Takes in that the store remembers the last entry of every chain.
+    /// Takes in that the store remembers the last entry of every chain. A chain without one is then
+    /// a finding.
     pub fn all_heads_are_kept(&mut self) {
         self.remembers_all = true;
     }
@@ -75,7 +78,7 @@ impl Verifier {
         };
         self.report.entries += 1;
         let Some(seq) = u64::try_from(row.seq).ok().filter(|seq| *seq >= 1) else {
-            // It is no part of the chain, which goes on from the entry before it.
+            // This entry is no part of the chain. The next entry continues the one before it.
             let seq = row.seq;
             return self.find(Finding::ImpossiblePlace { chain, seq });
         };
@@ -98,7 +101,7 @@ impl Verifier {
             let chain = chain.clone();
             self.find(Finding::EditedEntry { chain, seq });
         }
-        // Going on from the stored hash keeps one edit one finding.
+        // Continue from the stored hash, so that one edit makes one finding.
         let hash = ChainHash::try_from(row.hash.as_slice()).unwrap_or(derived);
         self.expected_heads.retain(|expected| *expected != hash);
         self.last = (chain.clone(), seq);
@@ -145,7 +148,7 @@ impl Verifier {
         self.find(Finding::SecretDamaged);
     }
 
-    /// What was found.
+    /// The report, after everything was taken in.
     pub fn finish(mut self) -> VerifyReport {
         let mut missing: Vec<String> = std::mem::take(&mut self.secrets).into_keys().collect();
         missing.sort_unstable();
@@ -196,7 +199,8 @@ impl Verifier {
                     version: version.unwrap_or(0),
                     digest: row.payload_digest.unwrap_or_default(),
                 };
-                // No chain binds the places of another's entries, but versions only grow while a secret exists.
+                // No chain fixes the order between its entries and another's, but versions only
+                // grow while a secret exists.
                 let is_older = |known: &Expected| expected.version < known.version;
                 if !self.secrets.get(&subject).is_some_and(is_older) {
                     self.secrets.insert(subject, expected);

@@ -1,6 +1,6 @@
-//! Where a secret belongs, as the associated data that its ciphertexts are bound to.
+//! The place of a secret, as the associated data that its ciphertexts are bound to.
 //!
-//! Every field is preceded by its length, so that no two places give the same bytes. It decides nothing.
+//! The length of every field stands before it, so that no two places give the same bytes.
 
 use crate::{
     id::{AppId, VaultId},
@@ -19,27 +19,27 @@ const MAX_BYTES: usize =
 pub struct SecretBinding {
     /// The app that the vault belongs to.
     pub app_id: AppId,
-    /// The vault that it lies in.
+    /// The vault that the secret is in.
     pub vault_id: VaultId,
-    /// Its name.
+    /// The name of the secret.
     pub name: SecretName,
-    /// How often it was written.
+    /// The number of times that it was written.
     pub version: u64,
 }
 
-/// Associated data without a heap allocation: names are short and this is on the hot path.
+/// Associated data without a heap allocation. Names are short, and every release needs it.
 pub(super) struct AssociatedData {
     bytes: [u8; MAX_BYTES],
     length: usize,
 }
 
 impl SecretBinding {
-    /// What the payload is bound to.
+    /// The associated data of the payload.
     pub(super) fn payload_data(&self, algorithm: u8) -> AssociatedData {
         self.data(PAYLOAD_DOMAIN, algorithm)
     }
 
-    /// What the wrapped DEK is bound to: the same, and the KEK.
+    /// The associated data of the wrapped DEK: that of the payload, and the KEK.
     pub(super) fn wrap_data(&self, algorithm: u8, kek_id: KekId) -> AssociatedData {
         let mut data = self.data(WRAP_DOMAIN, algorithm);
         data.push(kek_id.as_bytes());

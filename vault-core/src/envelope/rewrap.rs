@@ -1,8 +1,9 @@
-//! Puts a secret's DEK under another KEK, or its value under another DEK.
+//! Rewraps a secret's DEK with another KEK, or re-encrypts its value with another DEK.
 //!
-//! What a KEK provider says is checked and not believed: a wrap that is made here unwraps again to the same DEK, and a
-//! DEK that comes out of an old wrap is the one that the payload commits to. So a provider that returns another key
-//! destroys nothing. Which rows are moved, and how they are stored, is decided elsewhere.
+//! A KEK provider is checked, not believed. A new wrap is unwrapped again and must give the same
+//! DEK. A DEK from an old wrap must be the one that the payload commits to. So a provider that
+//! returns a wrong key destroys nothing. Other modules decide which rows are moved and how they are
+//! stored.
 
 use subtle::ConstantTimeEq;
 
@@ -18,13 +19,13 @@ use crate::{
 /// Why a secret was not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum RewrapError {
-    /// It does not open as it is.
+    /// The secret does not open as it is.
     #[error("the secret does not open")]
     Open(#[from] OpenError),
-    /// The KEK that it is to be moved to does not work.
+    /// The KEK that the secret is to move to does not work.
     #[error("the KEK does not wrap")]
     Wrap(#[source] KekError),
-    /// What the KEK wrapped does not unwrap to the same.
+    /// The wrap that the KEK made does not unwrap to the same DEK.
     #[error("the KEK {0} does not give back what it wrapped")]
     Untrue(KekId),
 }
@@ -32,16 +33,17 @@ pub enum RewrapError {
 /// How much of a secret is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The wrapped DEK, and that the payload commits to it. The first [`super::PAYLOAD_HEAD_BYTES`] of the payload do.
+    /// The DEK: it unwraps, and the payload commits to it. The first [`super::PAYLOAD_HEAD_BYTES`]
+    /// of the payload are enough.
     Dek,
-    /// The value as well. It takes the whole payload.
+    /// The value as well, which needs the whole payload.
     Value,
 }
 
 /// Tries whether a secret opens.
 ///
 /// # Errors
-/// It does not.
+/// The secret does not open.
 pub async fn check(
     keyring: &Keyring,
     sealed: &SealedSecret,
@@ -50,7 +52,7 @@ pub async fn check(
     checked_dek(keyring, sealed, depth).await.map(drop)
 }
 
-/// The wrap of a secret's DEK under another KEK. The payload stays what it is.
+/// Wraps a secret's DEK with another KEK. The payload stays as it is.
 ///
 /// # Errors
 /// The secret does not open, or the KEK does not work.
@@ -74,7 +76,7 @@ pub async fn rewrap(
     }
 }
 
-/// The same value under a fresh DEK and another KEK, at the same place and version.
+/// Seals the same value with a fresh DEK and another KEK, for the same place and version.
 ///
 /// # Errors
 /// The secret does not open, or the KEK does not work.

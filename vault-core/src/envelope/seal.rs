@@ -1,4 +1,4 @@
-//! Seals values and opens them again, in the layout that `envelope` draws.
+//! Sealing and opening values, in the layout that `envelope` draws.
 
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
@@ -19,18 +19,20 @@ const COMMITMENT_BYTES: usize = 32;
 pub(super) const OVERHEAD_BYTES: usize = PAYLOAD_HEAD_BYTES + TAG_BYTES;
 const EXPAND_LABEL: &[u8] = b"tavora/payload/v1";
 
-/// The beginning of a payload, in bytes: all that comes before the encrypted value. No two payloads have the same.
+/// The length in bytes of what stands before the encrypted value. No two payloads share these
+/// bytes.
 pub const PAYLOAD_HEAD_BYTES: usize = 2 + COMMITMENT_BYTES + NONCE_BYTES;
 
-/// The longest wrapped DEK that a row may hold, in bytes; providers on a network need more than the local one.
+/// The longest wrapped DEK that a row may hold, in bytes. Providers on a network need more than the
+/// local one.
 pub const WRAPPED_MAX_BYTES: usize = 4096;
 
-/// A sealed secret with the place it belongs to; safe to store, cache and show to nobody.
+/// A sealed secret and the place it belongs to. It is safe to store and cache, but shown to nobody.
 #[derive(Clone)]
 pub struct SealedSecret {
-    /// Where it belongs.
+    /// The place that it belongs to.
     pub binding: SecretBinding,
-    /// The KEK that its DEK is wrapped with.
+    /// The KEK that wraps its DEK.
     pub kek_id: KekId,
     /// The wrapped DEK.
     pub wrapped: Vec<u8>,
@@ -38,11 +40,11 @@ pub struct SealedSecret {
     pub payload: Vec<u8>,
 }
 
-/// A digest of a payload, which the audit keeps to recognise the row by. A rewrap leaves it alone.
+/// A digest of a payload, by which the audit recognises the row. A rewrap does not change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayloadDigest(pub(crate) [u8; 32]);
 
-/// Why a sealed secret does not open. For logs inside; outward every cause is one opaque error.
+/// Why a sealed secret does not open. Only logs tell; clients see one opaque error for every cause.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The keyring lacks the KEK.
@@ -54,21 +56,21 @@ pub enum OpenError {
     /// The DEK does not unwrap.
     #[error("the DEK does not unwrap")]
     Unwrap(#[source] KekError),
-    /// The payload has no known layout.
+    /// The layout of the payload is unknown.
     #[error("the payload has no known layout")]
     Format(#[from] FormatError),
     /// The payload was sealed with another DEK.
     #[error("the payload does not commit to its DEK")]
     Commitment,
-    /// The payload or its place differ from when it was sealed.
+    /// The payload or its place differs from when it was sealed.
     #[error("the payload does not open")]
     NotAuthentic(#[from] NotAuthentic),
-    /// It opens to something that can never have been stored.
+    /// The payload opens to something that can never have been stored.
     #[error("the opened value is not a secret value")]
     Value(#[from] InvalidSecretValue),
 }
 
-/// Seals a value with a fresh DEK and wraps that.
+/// Seals a value with a fresh DEK and wraps the DEK.
 ///
 /// # Errors
 /// The KEK provider does not wrap.
@@ -91,7 +93,7 @@ pub async fn seal(
     })
 }
 
-/// Opens a sealed secret: the very value that was sealed for this place, or an error.
+/// Opens a sealed secret. The result is the very value that was sealed for this place.
 ///
 /// # Errors
 /// Anything differs from when it was sealed, or the KEK is missing or does not work.
@@ -101,7 +103,7 @@ pub async fn open(keyring: &Keyring, sealed: &SealedSecret) -> Result<SecretValu
     opened.inspect_err(|error| forget_untrue(keyring, sealed, error))
 }
 
-/// Lets the provider hear of a DEK that the payload does not commit to.
+/// Tells the provider to forget a DEK that the payload does not commit to.
 pub(super) fn forget_untrue(keyring: &Keyring, sealed: &SealedSecret, error: &OpenError) {
     if let (OpenError::Commitment, Some(kek)) = (error, keyring.find(sealed.kek_id)) {
         let wrap_data = sealed.binding.wrap_data(AES_256_GCM, sealed.kek_id);
@@ -122,7 +124,7 @@ impl PayloadDigest {
     }
 }
 
-/// The revision of a secret by its payload, or by [`PAYLOAD_HEAD_BYTES`] of it.
+/// The revision of a secret from its payload, or from the first [`PAYLOAD_HEAD_BYTES`] of it.
 pub(crate) fn revision_of(payload: &[u8]) -> Revision {
     Revision::derive(&payload[..payload.len().min(PAYLOAD_HEAD_BYTES)])
 }
@@ -146,8 +148,8 @@ fn seal_payload(dek: &Dek, binding: &SecretBinding, value: &SecretValue) -> Vec<
     let (key, commitment) = split(&okm);
     let mut nonce = [0; NONCE_BYTES];
     fill_random(&mut nonce);
-    // The full size at once: the plain value is in this buffer until it is encrypted in place, and a buffer that
-    // grew would leave a copy behind.
+    // Allocate the full size at once. This buffer holds the plain value until it is encrypted in
+    // place, and a buffer that grows leaves copies behind.
     let mut payload = Vec::with_capacity(OVERHEAD_BYTES + plain.len());
     payload.extend_from_slice(&[VERSION_1, AES_256_GCM]);
     payload.extend_from_slice(commitment);
@@ -193,7 +195,7 @@ pub(super) fn open_payload(
     Ok(SecretValue::from_bytes(std::mem::take(&mut *value))?)
 }
 
-/// The commitment, and what follows it.
+/// Splits a payload into the commitment and what follows it.
 pub(super) fn payload_parts(
     payload: &[u8],
 ) -> Result<(&[u8; COMMITMENT_BYTES], &[u8]), FormatError> {
@@ -201,7 +203,7 @@ pub(super) fn payload_parts(
     body.split_first_chunk().ok_or(FormatError::BadLength)
 }
 
-/// One expand from the uniform DEK; the extract step would add nothing but time.
+/// Expands the DEK once. The DEK is uniform, so HKDF's extract step would only cost time.
 pub(super) fn expand(dek: &Dek) -> Zeroizing<[u8; 64]> {
     let mut okm = Zeroizing::new([0; 64]);
     let hkdf = Hkdf::<Sha256>::from_prk(dek.expose()).expect("a DEK is as long as HKDF wants it");

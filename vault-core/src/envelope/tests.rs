@@ -1,4 +1,5 @@
-//! The envelope opens what it sealed, opens nothing that was touched, and opens every frozen vector forever.
+//! Tests that the envelope opens what it sealed, opens nothing that was touched, and opens every
+//! frozen vector forever.
 
 use std::{
     fs,
@@ -21,7 +22,7 @@ use crate::{
 
 const KEK: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// One frozen vector file: everything that is needed to open it, and what comes out.
+/// A frozen vector file: the inputs of an open and the expected result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vectors {
@@ -41,7 +42,7 @@ struct Vector {
     version: u64,
     wrapped: String,
     payload: String,
-    /// The value, or nothing where the vector must be refused.
+    /// The value; `None` where the vector must be refused.
     value: Option<String>,
 }
 
@@ -231,7 +232,8 @@ async fn every_frozen_vector_opens_as_it_says() {
     assert!(files >= 1, "the vectors of format version 1 are gone");
 }
 
-/// Writes the vectors of the current format once, when a format version is released; released files never change.
+/// Writes the vectors of the current format, once, when a format version is released. Released
+/// files never change.
 #[tokio::test]
 #[ignore = "writes a new vector file; for the release of a new format version"]
 async fn write_vectors_of_the_current_format() {

@@ -1,15 +1,16 @@
-//! The DEK of a secret. What it encrypts is the envelope's business.
+//! The DEK of a secret. The envelope decides what it encrypts.
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::random::fill_random;
 
-/// A data encryption key: 32 uniform bytes on the heap, so that moving it copies nothing; cleared when dropped.
+/// A data encryption key of 32 uniform bytes. It lives on the heap, so that moving it copies
+/// nothing, and is cleared when dropped.
 #[derive(ZeroizeOnDrop)]
 pub struct Dek(Box<[u8; 32]>);
 
 impl Dek {
-    /// A fresh key from the operating system's generator.
+    /// Makes a fresh key with the operating system's generator.
     pub fn make() -> Self {
         let mut dek = Self(Box::new([0; 32]));
         fill_random(dek.0.as_mut_slice());
@@ -23,7 +24,7 @@ impl Dek {
         dek
     }
 
-    /// The same key once more, for a provider that remembers it.
+    /// Copies the key, for a provider that remembers it.
     pub fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }

@@ -1,11 +1,11 @@
-//! The id of a KEK, by which a row finds the key that wraps its DEK.
+//! The id of a KEK. A row names the key that wraps its DEK by this id.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Which KEK: 16 bytes, in hex. It reveals nothing of the key.
+/// The id of a KEK: 16 bytes, shown in hex. It reveals nothing of the key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KekId([u8; 16]);
@@ -21,12 +21,13 @@ impl KekId {
         Self(bytes)
     }
 
-    /// The kek id of a key that cannot be read: from the kind of its provider, and from what identifies it there for
-    /// as long as it exists, its version included. Every host that names the key the same way gets the same id.
+    /// The kek id of a key that cannot be read. It is derived from the kind of the provider and
+    /// from what identifies the key there for as long as the key exists, its version included.
+    /// Every host that names the key the same way gets the same id.
     pub fn derive(kind: &str, identity: &[&str]) -> Self {
         let mut hash = Sha256::new_with_prefix(b"tavora/kek-id/v1\0");
         for field in std::iter::once(&kind).chain(identity) {
-            // Each field with its length, so that no two lists of fields look the same.
+            // Hash each field with its length, so that no two lists of fields look the same.
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
@@ -99,7 +100,7 @@ mod tests {
         for (index, id) in ids.iter().enumerate() {
             assert!(!ids[..index].contains(id));
         }
-        // Stored rows are found by it: it must never change.
+        // Stored rows name their KEK by this id, so it must never change.
         assert_eq!(ids[0].to_string(), "2ead469c15e43a9318cf62bc78f118ef");
     }
 }

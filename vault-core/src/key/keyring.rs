@@ -1,19 +1,19 @@
 //! The KEKs that a process can use: one that wraps, and older ones that only unwrap.
 //!
-//! A KEK is chosen by its id; the keyring is never tried key by key.
+//! A KEK is found by its id. The keyring never tries one key after another.
 
 use std::sync::Arc;
 
 use super::{InvalidKek, KekId, KekProvider, LocalKek};
 
-/// One primary KEK and any number of previous ones, each with its own kek id.
+/// One primary KEK and any number of previous ones, each with a kek id of its own.
 #[derive(Clone)]
 pub struct Keyring {
     primary: Arc<dyn KekProvider>,
     previous: Vec<Arc<dyn KekProvider>>,
 }
 
-/// Why there is no keyring.
+/// Why a keyring cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The primary KEK cannot be read.
@@ -22,21 +22,21 @@ pub enum KeyringError {
     /// A previous KEK cannot be read.
     #[error("previous KEK number {position} is not usable")]
     Previous {
-        /// Its place in the list, from 1.
+        /// The place in the list, from 1.
         position: usize,
-        /// What is wrong with it.
+        /// What is wrong with the KEK.
         source: InvalidKek,
     },
-    /// The same KEK stands in the keyring twice.
+    /// The keyring holds the same KEK twice.
     #[error("the KEK {kek_id} is in the keyring twice; list each key once")]
     Twice {
-        /// Which KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
 }
 
 impl Keyring {
-    /// A keyring of any providers.
+    /// Makes a keyring of any providers.
     ///
     /// # Errors
     /// A KEK is there twice.
@@ -53,8 +53,9 @@ impl Keyring {
         }
     }
 
-    /// A keyring of local KEKs from the text forms of `TAVORA_SECRET_KEK` and `TAVORA_SECRET_KEK_PREVIOUS`
-    /// (separated by commas; blanks around them and empty places are ignored).
+    /// Makes a keyring of local KEKs from the texts of `TAVORA_SECRET_KEK` and
+    /// `TAVORA_SECRET_KEK_PREVIOUS`. The second is a list separated by commas; blanks and empty
+    /// places in it are ignored.
     ///
     /// # Errors
     /// A text is no KEK, or a KEK is there twice.
@@ -64,7 +65,8 @@ impl Keyring {
         Self::new(primary, keks.collect())
     }
 
-    /// The KEKs of [`Self::local`], the primary first where there is one, for a keyring that holds others as well.
+    /// The KEKs of [`Self::local`], the primary first where there is one. A keyring can hold others
+    /// beside them.
     ///
     /// # Errors
     /// A text is no KEK.
@@ -82,7 +84,7 @@ impl Keyring {
             .collect())
     }
 
-    /// The KEK that new DEKs are wrapped with.
+    /// The KEK that wraps new DEKs.
     pub fn primary(&self) -> &dyn KekProvider {
         &*self.primary
     }
@@ -92,7 +94,7 @@ impl Keyring {
         self.all().find(|kek| kek.kek_id() == kek_id)
     }
 
-    /// Every kek id here, the primary's first.
+    /// The ids of all KEKs, the primary's first.
     pub fn kek_ids(&self) -> Vec<KekId> {
         self.all().map(KekProvider::kek_id).collect()
     }

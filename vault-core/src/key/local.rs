@@ -1,7 +1,8 @@
-//! A KEK that this process holds itself.
+//! A KEK in the memory of this process.
 //!
-//! From the 32 key bytes two things are derived (HKDF-SHA256, RFC 5869): the kek id, and the key that wraps. The
-//! KEK itself is never a cipher key and is forgotten as soon as it is read. Which text to parse is up to the host.
+//! HKDF-SHA256 (RFC 5869) derives two things from the 32 key bytes: the kek id, and the key that
+//! wraps. The KEK itself is never a cipher key and is forgotten as soon as it is read. The host
+//! decides which text to parse.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬───────────┬─────────────┬──────────────────────┐
@@ -38,66 +39,68 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// A KEK in this process: an expanded wrapping key (in locked memory where the system allows) and the kek id.
+/// A KEK in this process: the kek id, and an expanded wrapping key in locked memory where the
+/// system allows it.
 pub struct LocalKek {
     kek_id: KekId,
     cipher: Box<Aead>,
     _memory: Option<region::LockGuard>,
 }
 
-/// Why a text gives no KEK. It never holds the text: a mistyped key is still almost the key.
+/// Why a text gives no KEK. The error never holds the text: a mistyped key is still almost the key.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKek {
-    /// Neither base64 nor hex.
+    /// The text is neither base64 nor hex.
     #[error("the KEK is neither base64 nor hex ({chars} characters); make one with `kek generate`")]
     NotText {
-        /// How long the text is.
+        /// The length of the text in characters.
         chars: usize,
     },
-    /// It looks like the place where a KEK is.
+    /// The text looks like the place of a KEK, not like a KEK.
     #[error("this is no KEK, and looks like the place of one; a file is given as file:///path/kek")]
     Place,
-    /// Neither base64 nor hex, and it is plain why.
+    /// The text is neither base64 nor hex, for a reason that is plain to see.
     #[error("the KEK is neither base64 nor hex: the text {oddity}; leave the KEK alone in it")]
     Odd {
-        /// What is odd.
+        /// The reason.
         oddity: Oddity,
     },
-    /// It decodes to another length.
+    /// The text decodes to another length than a key has.
     #[error(
         "the KEK has {bytes} bytes and must have exactly {KEY_BYTES}; make one with `kek generate`"
     )]
     WrongLength {
-        /// How many bytes it decodes to.
+        /// The length that it decodes to, in bytes.
         bytes: usize,
     },
-    /// There is none, or its file cannot be used.
+    /// There is no credential, or its file cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialError),
-    /// The file's content gives no KEK.
+    /// The content of the file gives no KEK.
     #[error("the KEK file {} does not hold a key", path.display())]
     BadFile {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with its content.
+        /// What is wrong with the content.
         source: Box<InvalidKek>,
     },
 }
 
 impl LocalKek {
-    /// Reads base64 (either alphabet, padded or not) or hex of exactly 32 bytes, or a `file:///path` that holds
-    /// such a text.
+    /// Reads base64 (either alphabet, padded or not) or hex of exactly 32 bytes, or the
+    /// `file:///path` of a file that holds such a text.
     ///
     /// # Errors
-    /// Anything else, with the length it had and never its content.
+    /// Anything else. The error names the length and never the content.
     pub fn parse(text: &str) -> Result<Self, InvalidKek> {
         Self::of(&Credential::read(text)?)
     }
 
-    /// Reads a list of such texts, separated by commas; blanks around them and empty places are ignored.
+    /// Reads a list of such texts, separated by commas. Blanks around them and empty places are
+    /// ignored.
     ///
     /// # Errors
-    /// The place of the first that is no KEK, from 1, and what is wrong with it.
+    /// The place of the first text that is no KEK, from 1, and what is wrong with it.
     pub fn parse_list(texts: &str) -> Result<Vec<Self>, (usize, InvalidKek)> {
         Credential::read_list(texts)
             .map_err(|(place, error)| (place, error.into()))?
@@ -107,10 +110,10 @@ impl LocalKek {
             .collect()
     }
 
-    /// Takes a credential that was read already.
+    /// Takes a credential that was already read.
     ///
     /// # Errors
-    /// It is no KEK.
+    /// The credential is no KEK.
     pub fn of(credential: &Credential) -> Result<Self, InvalidKek> {
         Self::decode(&credential.text).map_err(|source| match &credential.file {
             Some(path) => InvalidKek::BadFile {
@@ -121,7 +124,7 @@ impl LocalKek {
         })
     }
 
-    /// A fresh KEK as text to keep somewhere safe: 44 characters of base64.
+    /// Makes a fresh KEK as text to keep somewhere safe: 44 characters of base64.
     pub fn make_text() -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         fill_random(bytes.as_mut_slice());
@@ -129,7 +132,8 @@ impl LocalKek {
     }
 
     fn decode(text: &str) -> Result<Self, InvalidKek> {
-        // One buffer, large enough from the start and cleared whatever happens, so that no attempt leaves a trace.
+        // Use one buffer that is large enough from the start and is cleared on every path, so that
+        // no attempt leaves a trace.
         let mut bytes = Zeroizing::new(vec![0; text.len() + 3]);
         let mut length = None;
         if text.len() == 2 * KEY_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -142,7 +146,7 @@ impl LocalKek {
         let length = length.ok_or_else(|| not_text(text))?;
         match <&[u8; KEY_BYTES]>::try_from(&bytes[..length]) {
             Ok(kek) => Ok(Self::derive(kek)),
-            // A path without dots and dashes is base64 too.
+            // A path without dots and dashes is valid base64 too.
             Err(_) if looks_like_a_place(text) => Err(InvalidKek::Place),
             Err(_) => Err(InvalidKek::WrongLength { bytes: length }),
         }
@@ -184,7 +188,7 @@ impl KekProvider for LocalKek {
         let mut wrapped = Vec::with_capacity(WRAPPED_BYTES);
         wrapped.extend_from_slice(&[VERSION_1, AES_256_GCM]);
         wrapped.extend_from_slice(&nonce);
-        // The plain DEK is in `wrapped` only until the next statement encrypts it in place.
+        // `wrapped` holds the plain DEK only until the next statement encrypts it in place.
         wrapped.extend_from_slice(dek.expose());
         let tag = self
             .cipher
@@ -208,7 +212,7 @@ impl KekProvider for LocalKek {
     }
 }
 
-/// What is wrong with a text that decodes to nothing.
+/// Finds the reason why a text does not decode.
 fn not_text(text: &str) -> InvalidKek {
     let oddity = oddities(text).into_iter().next();
     match oddity.filter(|it| !matches!(it, Oddity::Short { .. })) {

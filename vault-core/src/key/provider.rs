@@ -1,4 +1,4 @@
-//! What a KEK provider must do, and why one may not have done it.
+//! What a KEK provider must do, and how it can fail.
 
 use async_trait::async_trait;
 
@@ -14,16 +14,17 @@ pub enum KekError {
     /// The bytes, the associated data or the key differ from when this was wrapped.
     #[error("the wrapped DEK does not unwrap with its KEK")]
     NotAuthentic(#[from] NotAuthentic),
-    /// The provider did not do its work.
+    /// The provider failed.
     #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
     Provider {
-        /// Which KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// The kind of its provider; see [`KekProvider::kind`].
+        /// The kind of the provider; see [`KekProvider::kind`].
         kind: &'static str,
-        /// What is wrong, and what to do.
+        /// What is wrong, and what to do about it.
         trouble: KekTrouble,
-        /// What the provider's client says, where it says more. Never what a server wrote: that may repeat the request.
+        /// More words from the provider's client, where it has any. They never repeat what a server
+        /// wrote, because that may repeat the request.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
@@ -35,25 +36,27 @@ impl KekError {
     }
 }
 
-/// Something that holds a KEK and wraps DEKs with it, in this process or on a network.
+/// A holder of a KEK, in this process or on a network, that wraps DEKs with it.
 ///
-/// The associated data is made by the envelope from the row's identity; the wrapped bytes come from the store and
-/// may have been tampered with.
+/// The envelope makes the associated data from the row's identity. The wrapped bytes come from the
+/// store and may have been tampered with.
 #[async_trait]
 pub trait KekProvider: Send + Sync {
-    /// Which KEK this is. The same key has the same id forever, another key another one.
+    /// The id of the KEK. A key keeps its id forever, and another key has another id.
     fn kek_id(&self) -> KekId;
 
-    /// What holds the key, in a word for operators: `local`, `aws_kms`, `transit`, `pkcs11`.
+    /// The kind of the provider, in one word for operators: `local`, `aws_kms`, `transit`,
+    /// `pkcs11`.
     fn kind(&self) -> &'static str;
 
-    /// Encrypts a DEK, bound to `associated_data`.
+    /// Encrypts a DEK and binds it to `associated_data`.
     async fn wrap(&self, dek: &Dek, associated_data: &[u8]) -> Result<Vec<u8>, KekError>;
 
-    /// Decrypts a DEK: exactly the one that was wrapped with the same `associated_data`, or an error.
+    /// Decrypts a DEK. The result is exactly the DEK that was wrapped with the same
+    /// `associated_data`.
     async fn unwrap(&self, wrapped: &[u8], associated_data: &[u8]) -> Result<Dek, KekError>;
 
-    /// Hears that the DEK which [`Self::unwrap`] gave is not the one that sealed the row. A provider that remembers
-    /// DEKs asks anew for this one.
+    /// Tells the provider that the DEK of [`Self::unwrap`] is not the one that sealed the row. A
+    /// provider that remembers DEKs must forget this one and ask anew.
     fn forget(&self, _wrapped: &[u8], _associated_data: &[u8]) {}
 }

@@ -1,20 +1,21 @@
-//! What can be wrong with a KEK provider, as an operator sees it: a word for programs, and a sentence that says what to do.
+//! The troubles of a KEK provider as an operator sees them: a word for programs, and a sentence
+//! that says what to do.
 //!
-//! Which answer of which provider means which trouble is the provider's to know.
+//! Each provider decides which of its answers means which trouble.
 
 use serde::Serialize;
 
-/// Why a KEK provider did not do its work. It tells nothing of keys, DEKs or credentials.
+/// Why a KEK provider failed. Nothing here tells of keys, DEKs or credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum KekTrouble {
-    /// No answer in time.
+    /// The provider did not answer in time.
     #[error("it did not answer in time; check that it runs and that this host reaches it")]
     TimedOut,
-    /// No connection, or one that broke.
+    /// There is no connection, or the connection broke.
     #[error("there is no connection to it; check that it runs and that this host reaches it")]
     Unreachable,
-    /// It answers, and cannot work at the moment.
+    /// The provider answers, but cannot work at the moment.
     #[error("it is sealed, throttled or overloaded; see its own status")]
     Busy,
     /// The file or variable with the credential cannot be read.
@@ -22,33 +23,33 @@ pub enum KekTrouble {
         "this host's credential for it cannot be read; correct the file or variable that tavora.toml names"
     )]
     NoCredential,
-    /// It does not know this host's credential, or does not let it use the key.
+    /// The provider does not know this host's credential, or does not let it use the key.
     #[error(
         "it refuses this host's credential or what that asks for; check the credential and its policy"
     )]
     Denied,
-    /// The key exists and may not be used.
+    /// The key exists but may not be used.
     #[error("the key is disabled or about to be deleted; enable it again")]
     Disabled,
-    /// There is no such key.
+    /// The key does not exist.
     #[error("it has no such key, version or token; check what tavora.toml names")]
     Missing,
-    /// The token wants no more PINs.
+    /// The token accepts no more PINs.
     #[error("the token's PIN is locked; let its security officer set it anew")]
     Locked,
     /// The key could be read out of its token.
     #[error("the key may leave its token; make one that is sensitive and not extractable")]
     Exposed,
-    /// It refuses for a reason that this program does not know.
+    /// The provider refuses for a reason that this program does not know.
     #[error("it refused the request; see its own log")]
     Refused,
-    /// What it answered is not what it was asked for.
+    /// The answer does not fit the question.
     #[error("its answer cannot be right; check what stands between it and this host")]
     Garbled,
 }
 
 impl KekTrouble {
-    /// Whether it may be over a moment later, without anybody doing anything on this host.
+    /// Whether the trouble may pass by itself, with nobody doing anything on this host.
     pub fn is_passing(self) -> bool {
         matches!(self, Self::TimedOut | Self::Unreachable | Self::Busy)
     }

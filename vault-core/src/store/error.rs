@@ -1,6 +1,7 @@
-//! Why a store did not do what it was asked, in a sentence that says what to do.
+//! Errors of a store, each with a sentence that says what to do.
 //!
-//! What a database's own errors mean is in the store's `columns`; what clients are told of them is the host's business.
+//! The store's `columns` module translates a database's own errors. The host decides what clients
+//! are told.
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,16 +10,16 @@ use crate::{audit::DamagedEntry, key::KekId, revision::ConditionNotMet};
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The app, vault or API key that this is about is not there.
+    /// The app, vault or API key in question does not exist.
     #[error("what this is about is not in the store")]
     NotFound,
-    /// The name is taken by another one.
+    /// Another one has the name.
     #[error("the name is taken")]
     Taken,
-    /// The condition of a change is not met; nothing was changed.
+    /// The condition of a change is not met. Nothing was changed.
     #[error("the condition of the change is not met")]
     PreconditionFailed,
-    /// The data belongs to other KEKs than those at hand.
+    /// The data belongs to other KEKs than the available ones.
     #[error("{rows} secrets need the KEK {wanted}, which is not in the keyring")]
     KekMismatch {
         /// The KEK that most rows need.
@@ -26,24 +27,24 @@ pub enum StoreError {
         /// How many rows need it.
         rows: u64,
     },
-    /// The KEK is not known here: it never wrapped anything, or it was retired.
+    /// The store does not know the KEK: it never wrapped anything, or it was retired.
     #[error("the KEK {kek_id} is not known to the database")]
     UnknownKek {
-        /// Which KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
     /// Secrets are still wrapped with the KEK.
     #[error("{rows} secrets are wrapped with the KEK {kek_id}")]
     KekInUse {
-        /// Which KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// How many secrets.
+        /// The number of those secrets.
         rows: u64,
     },
     /// A row does not hold what it must.
     #[error("{what} is damaged; restore it from a backup")]
     Damaged {
-        /// What it should have been.
+        /// What the row should hold.
         what: &'static str,
     },
     /// Someone else holds the database for longer than the busy timeout.
@@ -57,24 +58,24 @@ pub enum StoreError {
         "the database is read-only; check the permissions of the file, its folder and the disk"
     )]
     ReadOnly,
-    /// It took too long.
+    /// The operation took too long.
     #[error("the store did not answer within {limit_ms} ms; check the disk and the load")]
     TimedOut {
         /// The limit that was exceeded.
         limit_ms: u64,
     },
-    /// More writes are waiting than may.
+    /// Too many writes are waiting.
     #[error("more than {queue_max_jobs} writes are waiting; try again later")]
     Overloaded {
         /// The limit that was exceeded.
         queue_max_jobs: usize,
     },
-    /// An audit entry that no list could show.
+    /// No list could show this audit entry.
     #[error(
         "the audit entry could not be read back and was not recorded; record fewer or simpler details"
     )]
     Unrecordable,
-    /// What the store was doing panicked, and was undone.
+    /// The store's work panicked, and its changes were undone.
     #[error(
         "the store came upon a defect of this program and undid what it was doing; report it with the log"
     )]
@@ -89,10 +90,10 @@ pub enum StoreError {
     NewerSchema {
         /// The version that was found.
         found: i64,
-        /// The newest version that is known here.
+        /// The newest version that this program knows.
         known: i64,
     },
-    /// An older program wrote the schema, and this needs the newest one.
+    /// An older program wrote the schema, and this operation needs the newest one.
     #[error(
         "the database has schema version {found} and version {known} is needed; run any command of this program on it, which migrates it"
     )]
@@ -102,28 +103,28 @@ pub enum StoreError {
         /// The version that is needed.
         known: i64,
     },
-    /// A row has text that the database has no way to keep.
+    /// A row has text that the database cannot store.
     #[error(
         "the {row} has in {column} what PostgreSQL cannot keep as text: a zero character, or bytes that are no UTF-8"
     )]
     Unkeepable {
-        /// Which row.
+        /// The row, in words for people.
         row: String,
-        /// In which column.
+        /// The column with the text.
         column: &'static str,
     },
     /// The file is no vault database.
     #[error("{path} is not a vault database; choose another file")]
     NotAVault {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The log of a database is there, and the database is not.
+    /// A database's log is there, but the database is not.
     #[error(
         "{path} is the log of a database that is not there; move it away, or its database back to it"
     )]
     LogWithoutDatabase {
-        /// The log.
+        /// The path of the log.
         path: PathBuf,
     },
     /// The file cannot be opened or created.
@@ -131,23 +132,24 @@ pub enum StoreError {
         "the database {path} cannot be opened; check that the folder exists and that this user may write there"
     )]
     Open {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// Nothing answers where the database should be.
+    /// Nothing answers at the address of the database.
     #[error(
         "the database cannot be reached ({cause}); check that its server runs, and the host and port in the storage URL"
     )]
     Unreachable {
-        /// What the system said.
+        /// The system's error.
         cause: String,
     },
-    /// The connection was lost, or the server ended it. What was under way may have been done.
+    /// The connection was lost, or the server ended it. Work under way may or may not have been
+    /// done.
     #[error("the connection to the database was lost; try again")]
     Disconnected,
-    /// The server takes no more connections.
+    /// The server accepts no more connections.
     #[error(
         "the database server takes no more connections; lower max_connections of the hosts or raise it at the server"
     )]
@@ -165,20 +167,20 @@ pub enum StoreError {
         "the database server has no database of that name; create it, or correct the storage URL"
     )]
     NoDatabase,
-    /// TLS is demanded and the server has none.
+    /// TLS is demanded, but the server offers none.
     #[error(
         "the database server speaks no TLS, and the storage URL demands it; enable it there, or add sslmode=disable on a network that nobody else is on"
     )]
     TlsMissing,
-    /// The server could not prove who it is.
+    /// The server could not prove its identity.
     #[error(
         "the database server could not be verified ({cause}); check the host in the storage URL, or name its authority with sslrootcert=FILE"
     )]
     TlsRefused {
-        /// What is wrong.
+        /// What is wrong, in words.
         cause: String,
     },
-    /// The server only follows another one.
+    /// The server is a replica that only follows another one.
     #[error(
         "the database is a read-only replica or was made read-only; point the storage URL at the primary server"
     )]
@@ -193,19 +195,19 @@ pub enum StoreError {
         /// The version that is needed.
         known: i64,
     },
-    /// There are tables of something else.
+    /// The database holds tables of something else.
     #[error("the database holds tables of something else; choose an empty one")]
     NotOurs,
-    /// The database is structurally broken.
+    /// The structure of the database is broken.
     #[error("the database is corrupt; restore it from a backup")]
     Corrupt,
-    /// Anything else that the database said.
+    /// Any other error of the database.
     #[error("the database reports an error")]
     Backend(#[source] Arc<dyn Error + Send + Sync>),
 }
 
 impl StoreError {
-    /// Something took longer than its limit.
+    /// An operation took longer than its limit.
     pub(super) fn timed_out(limit: Duration) -> Self {
         Self::TimedOut {
             limit_ms: limit.as_millis() as u64,

@@ -1,9 +1,9 @@
-//! Lists of rows, whichever store reads them.
+//! Lists of rows, for every store.
 
 use super::StoreError;
 use crate::audit::{AuditEntry, EntryRow};
 
-/// The rows that can be read. A damaged row is left out with a warning, so that it breaks no list.
+/// The readable rows. A damaged row is left out with a warning, so that it breaks no list.
 pub(super) fn readable<T, E: Into<StoreError>>(
     what: &'static str,
     rows: impl Iterator<Item = Result<T, E>>,
@@ -21,7 +21,8 @@ pub(super) fn readable<T, E: Into<StoreError>>(
     Ok(readable)
 }
 
-/// An audit entry, or nothing where it is damaged; then the list goes on without it.
+/// An audit entry, or `None` with a warning where it is damaged, so that the list goes on without
+/// it.
 pub(super) fn entry<E: Into<StoreError>>(
     place: i64,
     row: Result<EntryRow, E>,

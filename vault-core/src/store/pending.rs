@@ -1,6 +1,6 @@
-//! A write that someone waits for, whichever store makes it: its outcome, its answer and its time.
+//! A write that someone waits for, in any store: its outcome, its answer and its time.
 //!
-//! The store's writer decides when it is made, and in which transaction.
+//! The store's writer decides when the write is made, and in which transaction.
 
 use std::{
     sync::Arc,
@@ -24,7 +24,7 @@ pub(super) struct Pending<T> {
 /// The caller's side of a write. Dropping it withdraws a write that has not begun.
 pub(super) struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
 
-/// Begins a write, which counts as waiting from now on.
+/// Begins a write, which from now on counts as waiting.
 pub(super) fn pending<T>(tally: &Arc<Tally>) -> (Pending<T>, Answer<T>) {
     let (reply, answer) = oneshot::channel();
     let pending = Pending {
@@ -36,7 +36,7 @@ pub(super) fn pending<T>(tally: &Arc<Tally>) -> (Pending<T>, Answer<T>) {
 }
 
 impl<T> Pending<T> {
-    /// Whether nobody waits for it any more.
+    /// Whether nobody waits for the write any more.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
@@ -45,7 +45,7 @@ impl<T> Pending<T> {
         self.ticket.asked_at()
     }
 
-    /// Keeps the outcome until the commit is known, in place of one that is there.
+    /// Keeps the outcome until the commit is known. It replaces an earlier outcome.
     ///
     /// # Errors
     /// The outcome is an error.
@@ -56,7 +56,7 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Tells whoever waits, after the commit or instead of it.
+    /// Answers the caller, after the commit or instead of it.
     pub(super) fn finish(self, committed: Result<(), StoreError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Ok(made)), Ok(())) => Ok(made),
@@ -66,7 +66,7 @@ impl<T> Pending<T> {
         // Count the write as done before answering: a caller that is answered must not still be
         // counted as waiting.
         drop(self.ticket);
-        // Whoever stopped waiting does not hear of it.
+        // The caller may have stopped waiting.
         drop(self.reply.send(outcome));
     }
 }

@@ -1,9 +1,10 @@
 //! The store for more than one host: a PostgreSQL database.
 //!
-//! Hosts that point at one database are equal, and any of them may end at any time: all they keep is in the database.
-//! Each writes an audit chain of its own, through one task that makes what arrives together one transaction; reads go to
-//! a pool of connections. Rows are sealed exactly as in SQLite, and no extension is needed. What a replica, an archive
-//! or a dead row version still holds of deleted ciphertext is the database's business and not this program's.
+//! Hosts that share a database are equal, and any of them may end at any time, because they keep
+//! everything in the database. Each host writes its own audit chain. One task combines the writes
+//! that arrive together into one transaction, and a pool of connections serves reads. Rows are
+//! sealed exactly as in SQLite, and no extension is needed. Replicas, archives and dead row
+//! versions may still hold deleted ciphertext; this program cannot erase it there.
 
 mod apps;
 mod ask;
@@ -55,11 +56,11 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to a database, and migrates it. `tls` is used where the URL demands TLS.
+    /// Connects to a database and migrates it. `tls` is used where the URL demands TLS.
     ///
     /// # Errors
-    /// The database cannot be reached, does not let this user in, can only be read, holds something else, or has a newer
-    /// schema than this program knows.
+    /// The database cannot be reached, refuses this user, is read-only, holds something else, or
+    /// has a newer schema than this program knows.
     pub async fn open(
         url: &PostgresUrl,
         tls: Arc<rustls::ClientConfig>,
@@ -105,7 +106,7 @@ impl Store for PostgresStore {
         let limit = self.verify_timeout;
         let verify = async {
             let mut connection = self.readers.connections.one().await?;
-            // It takes longer than other statements; the connection goes with it.
+            // A check takes longer than other statements. The setting ends with this connection.
             connection
                 .batch_execute("SET statement_timeout = 0")
                 .await?;
@@ -124,8 +125,8 @@ impl Store for PostgresStore {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.readers.rows("SELECT 1 FROM teams", &[]).await?;
-        // A transaction that takes hold of the host's chain and changes nothing shows that a write could be made, the
-        // disk's room aside.
+        // A transaction that locks the host's chain and changes nothing shows that a write could be
+        // made, apart from free disk space.
         self.writer.change(Nothing).await
     }
 

@@ -1,4 +1,4 @@
-//! What a release finds and what is recorded of it, whichever store looks.
+//! What a release finds and what is recorded of it, in any store.
 
 use super::ReleaseRow;
 use crate::{
@@ -10,21 +10,21 @@ use crate::{
     secret::SecretName,
 };
 
-/// What is behind a name that an app asks for.
+/// What stands behind a name that an app asks for.
 #[derive(Clone)]
 pub(super) enum Found {
     /// The app designates no vault.
     NoVaultDesignated,
     /// The designated vault has no such secret.
     NoSecret {
-        /// The vault.
+        /// The designated vault.
         vault_id: VaultId,
     },
-    /// The secret.
+    /// The designated vault has the secret.
     Secret {
-        /// The vault.
+        /// The designated vault.
         vault_id: VaultId,
-        /// Its metadata.
+        /// The metadata of the vault.
         metadata: Metadata,
         /// The version of the secret.
         version: u64,
@@ -38,7 +38,7 @@ pub(super) enum Found {
 }
 
 impl Found {
-    /// The entry that a release is recorded with, and what it gives.
+    /// The entry that records a release, and the result of the release.
     pub(super) fn recorded(
         self,
         app_id: AppId,

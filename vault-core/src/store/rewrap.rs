@@ -1,6 +1,7 @@
-//! What a store does for a rewrap: show every secret's row in an order of its own, and swap rows that nobody changed.
+//! The part of a store that a rewrap needs: it shows every secret's row in an order of its own, and
+//! swaps rows that nobody changed.
 //!
-//! Rows are sealed here as everywhere in stores. What is made of them is decided by `vault::rewrap`.
+//! Rows are sealed here as everywhere in stores. `vault::rewrap` decides what becomes of them.
 
 use std::sync::Arc;
 
@@ -14,97 +15,99 @@ use crate::{
     key::KekId,
 };
 
-/// Which rows to show next.
+/// A query for the next rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretScan {
-    /// After which place; from the first one on, without.
+    /// Rows after this place; from the first row on when absent.
     pub after: Option<i64>,
-    /// Up to which place, that one included; to the last one, without.
+    /// Rows up to this place, inclusive; to the last row when absent.
     pub through: Option<i64>,
-    /// Only what is not wrapped with this KEK.
+    /// Only rows that this KEK does not wrap.
     pub other_than: Option<KekId>,
-    /// Whether payloads come whole; otherwise only [`PAYLOAD_HEAD_BYTES`](crate::envelope::PAYLOAD_HEAD_BYTES) of each.
+    /// Whether payloads are read whole. Otherwise only
+    /// [`PAYLOAD_HEAD_BYTES`](crate::envelope::PAYLOAD_HEAD_BYTES) of each are read.
     pub whole: bool,
-    /// How many rows at the most.
+    /// The largest number of rows.
     pub max_rows: u32,
-    /// After how many bytes of payload no further row is added.
+    /// The number of payload bytes after which no further row is added.
     pub max_bytes: usize,
 }
 
 /// The rows that a scan found.
 pub struct ScannedSecrets {
-    /// In the order of their places.
+    /// The rows, sorted by place.
     pub rows: Vec<ScannedSecret>,
-    /// After which place to go on; nothing when these were the last.
+    /// The next scan begins after this place; `None` when these rows were the last.
     pub next: Option<i64>,
 }
 
-/// A secret's row and where it is.
+/// A secret's row and its place.
 pub struct ScannedSecret {
-    /// Its place in the store's own order. It stays while the row is there; only together with the row's content does
-    /// it tell which row it is.
+    /// The place in the store's own order. It stays the same while the row exists. Only place and
+    /// content together identify a row.
     pub place: i64,
-    /// The row, or what can be said of one that cannot be read.
+    /// The row, or what is known of an unreadable one.
     pub row: Result<SealedSecret, DamagedSecret>,
 }
 
 /// A row that does not hold what it must.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedSecret {
-    /// Its app, if its vault is there.
+    /// The app, if the vault exists.
     pub app_id: Option<AppId>,
-    /// Its vault, if that can be read.
+    /// The vault, if it can be read.
     pub vault_id: Option<VaultId>,
-    /// Its name, as far as that can be read.
+    /// The name, as far as it can be read.
     pub name: String,
-    /// Its KEK, if that can be read.
+    /// The KEK, if it can be read.
     pub kek_id: Option<KekId>,
 }
 
 /// A row to swap.
 pub struct SecretSwap {
-    /// Where it is.
+    /// The place of the row.
     pub place: i64,
-    /// The row as it was read. The swap is made if vault, name, version, kek id and wrapped DEK are still these.
+    /// The row as it was read. The swap is made only if vault, name, version, kek id and wrapped
+    /// DEK are unchanged.
     pub old: SealedSecret,
-    /// The DEK under the new KEK.
+    /// The DEK, wrapped with the new KEK.
     pub wrapped: Vec<u8>,
-    /// What else a re-encryption changes; boxed, because most swaps have none.
+    /// The other changes of a re-encryption. It is boxed because most swaps have none.
     pub reencrypted: Option<Box<Reencrypted>>,
 }
 
-/// A new payload.
+/// The changes of a re-encryption beside the wrap.
 pub struct Reencrypted {
-    /// The payload.
+    /// The new payload.
     pub payload: Vec<u8>,
-    /// The entry that records it.
+    /// The entry that records the re-encryption.
     pub entry: AuditDraft,
 }
 
-/// What became of swaps.
+/// The result of swaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swapped {
-    /// The places of rows that were changed or deleted first and are as that left them.
+    /// The places of rows that somebody changed or deleted first. They stay as that left them.
     pub overtaken: Vec<i64>,
-    /// How many DEKs the new KEK has wrapped by now.
+    /// The number of DEKs that the new KEK has wrapped so far.
     pub wraps: u64,
 }
 
-/// Moving secrets from one KEK to another, and forgetting KEKs.
+/// Moves secrets from one KEK to another, and forgets KEKs.
 #[async_trait]
 pub trait RewrapStore: Send + Sync {
-    /// The first place that a secret has, and the last; nothing when there are none.
+    /// The first and the last place of a secret; `None` without secrets.
     async fn secret_places(&self) -> Result<Option<(i64, i64)>, StoreError>;
-    /// The next rows, in one snapshot.
+    /// Reads the next rows in one snapshot.
     async fn scan_secrets(&self, scan: SecretScan) -> Result<ScannedSecrets, StoreError>;
-    /// Swaps rows in one transaction and counts a wrap for each, those that were overtaken included. Refused with
-    /// [`StoreError::UnknownKek`] when the new KEK is not known here.
+    /// Swaps rows in one transaction. Counts a wrap for each row, including those that were
+    /// overtaken. [`StoreError::UnknownKek`] when the new KEK is not known here.
     async fn swap_secrets(
         &self,
         to: KekId,
         swaps: Arc<[SecretSwap]>,
     ) -> Result<Swapped, StoreError>;
-    /// Forgets a KEK, its canary and its count, and records it. Refused with [`StoreError::KekInUse`] while it wraps
-    /// secrets, and with [`StoreError::UnknownKek`] when it is not known here.
+    /// Forgets a KEK, its canary and its count, and records that. [`StoreError::KekInUse`] while it
+    /// wraps secrets, and [`StoreError::UnknownKek`] when it is not known here.
     async fn retire_kek(&self, kek_id: KekId, entry: AuditDraft) -> Result<(), StoreError>;
 }

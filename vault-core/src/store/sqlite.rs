@@ -1,9 +1,10 @@
 //! The embedded store: one SQLite file.
 //!
-//! Writes go through one thread that groups what arrives together into one commit; reads go to a pool of connections.
-//! WAL, `synchronous = FULL`, `secure_delete = ON`; the write-ahead log is emptied after deletes and overwrites settle,
-//! so that old ciphertext stays nowhere. The file and its companions are for the owner alone. There is no exclusive
-//! lock: several processes can work on one file and extend one audit chain.
+//! One thread writes and combines what arrives together into one commit. A pool of connections
+//! serves reads. The settings are WAL, `synchronous = FULL` and `secure_delete = ON`. The
+//! write-ahead log is emptied soon after deletes and overwrites, so that old ciphertext stays
+//! nowhere. Only the owner can read the file and its companions. There is no exclusive lock:
+//! several processes can work on one file and extend one audit chain.
 
 mod apps;
 mod chain;
@@ -47,10 +48,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a database, creates it (mode 0600) when it is not there, and migrates it. It blocks; call it at start-up.
+    /// Opens a database and migrates it. A missing database is created with mode 0600. The call
+    /// blocks, so it belongs into start-up.
     ///
     /// # Errors
-    /// The file cannot be opened, is no vault database, or has a newer schema than this program knows.
+    /// The file cannot be opened, is no vault database, or has a newer schema than this program
+    /// knows.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let connection = schema::open_writer(path, options.busy_timeout)?;
@@ -96,8 +99,9 @@ impl Store for SqliteStore {
         self.readers
             .read(|tx| Ok(tx.query_row("SELECT 1 FROM teams", [], |_| Ok(()))?))
             .await?;
-        // Taking the write lock and rewriting nothing shows that a write could be made, the disk's room aside. Whether
-        // there is room again after a write failed, only one that is made can show: anybody may ask, so not each time.
+        // A transaction that takes the write lock and changes nothing shows that a write could be
+        // made, apart from free disk space. After a failed write, only a real write shows whether
+        // there is space again. That is not tried each time, because anybody may ask.
         let is_failing = self.writer.is_failing();
         self.writer
             .write(Effect::Changes, move |tx| {

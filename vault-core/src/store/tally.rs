@@ -1,4 +1,4 @@
-//! Counts what a store's writer does, for whoever watches over it. It decides nothing.
+//! Counts of what a store's writer does, for monitoring. Nothing is decided here.
 
 use std::{
     sync::{
@@ -13,13 +13,14 @@ use crate::store::StoreStats;
 #[derive(Default)]
 pub(in crate::store) struct Tally {
     waiting: AtomicU64,
-    /// Whether the last group of writes was not committed.
+    /// Whether the last group of writes failed to commit.
     is_failing: AtomicBool,
-    /// All but `waiting`.
+    /// All figures but `waiting`.
     done: Mutex<StoreStats>,
 }
 
-/// What a write holds from when it is asked for until it is done, refused or withdrawn.
+/// Held by a write from the call until it is done, refused or withdrawn. It counts the write as
+/// waiting.
 pub(in crate::store) struct Ticket {
     tally: Arc<Tally>,
     asked_at: Instant,
@@ -34,7 +35,7 @@ impl Tally {
         }
     }
 
-    /// One commit of writes that were asked for at these times.
+    /// Counts a commit of writes that were asked for at these times.
     pub(in crate::store) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
         self.is_failing.store(false, Ordering::Relaxed);
         let now = Instant::now();
@@ -49,7 +50,7 @@ impl Tally {
         }
     }
 
-    /// A group of writes was not committed.
+    /// Notes that a group of writes was not committed.
     pub(in crate::store) fn failed(&self) {
         self.is_failing.store(true, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
-//! Moving all that a store holds into another one: what both must do for it, and the move itself.
+//! Moving all content of a store into another one: what both must provide, and the move itself.
 //!
-//! Rows are moved as they stand in columns and are not parsed, so that what is odd arrives as odd as it was. The target
-//! takes all of them in one transaction, shows them once more before it commits, and commits if they are the same. The
-//! source is only read, and kept from changing until then. Which rows there are is in `row`; how to read and write them
-//! is each store's.
+//! Rows are moved as they stand in columns and are not parsed, so that odd rows arrive unchanged.
+//! The target takes all rows in one transaction. Before the commit it shows them once more, and
+//! commits only if they are the same. The source is only read, and kept from changing until then.
+//! `row` defines the rows; each store defines how to read and write them.
 
 mod check;
 mod row;
@@ -19,51 +19,51 @@ pub use self::row::{Cell, Column, Kind, Row, Table, TableDigest};
 use super::StoreError;
 use crate::audit::{AuditDraft, ChainHash, ChainName, Verifier, VerifyReport};
 
-/// How many rows a batch has at the most.
+/// The largest number of rows in a batch.
 pub const BATCH_MAX_ROWS: u32 = 500;
 
-/// After how many bytes no further row is added to a batch.
+/// The number of bytes after which no further row is added to a batch.
 pub const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why nothing was moved.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// The source does not work.
+    /// The source failed.
     #[error("the source cannot be moved, and nothing was changed")]
     Source(#[source] StoreError),
-    /// Somebody else works on the source, and what is written there after the move would be lost.
+    /// Another process works on the source, and whatever it writes after the move would be lost.
     #[error(
         "the source is open in another process, and nothing was moved; stop every host on it, then move again"
     )]
     SourceInUse,
-    /// The target does not work.
+    /// The target failed.
     #[error("the target does not take the data, and nothing was moved")]
     Target(#[source] StoreError),
-    /// The target does not take a row.
+    /// The target refuses a row.
     #[error(
         "the target does not take what the source has in the table {table}, and nothing was moved"
     )]
     Refused {
-        /// Of which table.
+        /// The table of the row.
         table: Table,
-        /// What it said.
+        /// The target's error.
         source: StoreError,
     },
-    /// There is something in the target.
+    /// The target is not empty.
     #[error("the target is not empty: it holds {}; choose an empty one", Listed(.holds))]
     TargetNotEmpty {
-        /// What there is.
+        /// The content of the target, by table.
         holds: Vec<TableCount>,
     },
-    /// The target shows something else than what the source has.
+    /// The target shows something else than the source has.
     #[error(
         "the target does not hold in the table {table} what the source has, and nothing was moved; report it with the log"
     )]
     Differs {
-        /// In which table.
+        /// The table that differs.
         table: Table,
     },
-    /// Whoever watches wanted it to stop.
+    /// The observer of the progress asked to stop.
     #[error("stopped, and nothing was moved")]
     Stopped,
 }
@@ -80,84 +80,85 @@ pub struct TableCount {
 /// How a source is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Beside whoever works on it.
+    /// Others may work on the source.
     Shared,
-    /// Alone: nobody else writes until it is let go.
+    /// Nobody else writes to the source until it is released.
     Alone,
 }
 
-/// What was moved.
+/// The result of a move.
 #[derive(Debug, Clone, Serialize)]
 pub struct Transferred {
-    /// Each table, as both sides have it.
+    /// The digests of the tables, which both sides share.
     pub tables: Vec<TableDigest>,
-    /// What the check of the audit found in it, in the target, before anything else was written there.
+    /// The report of the audit's check, made in the target before anything else was written there.
     pub audit: VerifyReport,
 }
 
-/// How far a move has come.
+/// The progress of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransferProgress {
-    /// What is being done.
+    /// The current phase.
     pub phase: TransferPhase,
-    /// With how many rows it is done.
+    /// The number of rows that are done in this phase.
     pub done: u64,
-    /// Of how many.
+    /// The number of all rows.
     pub total: u64,
 }
 
-/// What a move is doing.
+/// The phases of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferPhase {
     /// Rows go from the source to the target.
     Moving,
-    /// What the target holds is read back.
+    /// The content of the target is read back.
     Checking,
 }
 
-/// Rows, read in an order that is the same in every store.
+/// Reads rows in an order that is the same in every store.
 #[async_trait]
 pub trait RawRows: Send {
-    /// How many rows each of [`Table::ALL`] has.
+    /// The number of rows in each of [`Table::ALL`].
     async fn counts(&mut self) -> Result<Vec<TableCount>, StoreError>;
-    /// Goes to the first row of a table, by [`Table::key`] and bytewise.
+    /// Goes to the first row of a table. Rows are sorted bytewise by [`Table::key`].
     async fn read(&mut self, table: Table) -> Result<(), StoreError>;
-    /// The next rows of that table: at the most [`BATCH_MAX_ROWS`], and none after [`BATCH_MAX_BYTES`]. None when there
-    /// are no more.
+    /// The next rows of that table, at most [`BATCH_MAX_ROWS`]. No row is added after
+    /// [`BATCH_MAX_BYTES`]. Empty at the end of the table.
     async fn next(&mut self) -> Result<Vec<Row>, StoreError>;
 }
 
-/// What is moved from. Nothing is written to it.
+/// A store to move from. Nothing is written to it.
 #[async_trait]
 pub trait TransferSource: RawRows {
-    /// Opens it; all that is read from then on is of one moment.
+    /// Opens the source. Everything that is read from then on is of one moment.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when it is to be [`Access::Alone`] and is not, [`StoreError::Unmigrated`] where a program
-    /// of now never worked.
+    /// [`StoreError::Busy`] when the access is to be [`Access::Alone`] and others use the source.
+    /// [`StoreError::Unmigrated`] where no current program ever worked.
     async fn begin(&mut self, access: Access) -> Result<(), StoreError>;
-    /// The heads of audit chains that it remembers beside the entries. They are not moved.
+    /// The heads of audit chains that the source remembers beside the entries. They are not moved.
     async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError>;
 }
 
-/// What is moved to. Dropped before the commit, it is as it was.
+/// A store to move to. Dropped before the commit, it stays as it was.
 #[async_trait]
 pub trait TransferTarget: RawRows {
-    /// What it holds, whoever else works on it. Changes nothing, and makes nothing where nothing is yet.
+    /// Counts what the target holds, whoever else works on it. Changes nothing, and creates nothing
+    /// where nothing exists yet.
     async fn look(&mut self) -> Result<Vec<TableCount>, StoreError>;
-    /// Opens it, makes its tables where they are missing, and begins the transaction. Nobody else writes to it from
-    /// then on.
+    /// Opens the target, creates missing tables, and begins the transaction. Nobody else writes to
+    /// it from then on.
     async fn begin(&mut self) -> Result<(), StoreError>;
-    /// Takes rows, in the order of [`Table::ALL`] and of the source.
+    /// Adds rows, in the order of [`Table::ALL`] and of the source.
     async fn add(&mut self, table: Table, rows: Vec<Row>) -> Result<(), StoreError>;
-    /// Records the move in its own audit chain, behind what was moved, and commits.
+    /// Records the move in the target's own audit chain, behind what was moved, and commits.
     async fn commit(&mut self, entry: AuditDraft) -> Result<(), StoreError>;
 }
 
-/// What would be moved, if the target is empty. Changes nothing.
+/// What a move would move. The target must be empty. Changes nothing.
 ///
 /// # Errors
-/// It could not be moved.
+/// The move is impossible.
 pub async fn survey(
     source: &mut dyn TransferSource,
     target: &mut dyn TransferTarget,
@@ -171,11 +172,11 @@ pub async fn survey(
     Ok(found)
 }
 
-/// Moves everything. The entry that records it is made of what was moved.
+/// Moves everything. `entry` makes the audit entry from what was moved.
 ///
 /// # Errors
-/// It was not done, and the target is as it was. If the connection to the target is lost during the commit, only the
-/// target can tell whether it was done.
+/// Nothing was moved, and the target is as it was. If the connection to the target is lost during
+/// the commit, only the target can tell whether the move was done.
 pub async fn transfer(
     source: &mut dyn TransferSource,
     target: &mut dyn TransferTarget,
@@ -214,7 +215,7 @@ pub async fn transfer(
             progress(TransferPhase::Moving, done)?;
         }
         let digest = tally.finish();
-        // Rows that were passed over would be missed in the target as well.
+        // Rows that the reading skipped would be missing in the target as well.
         if digest.rows != rows {
             return Err(TransferError::Differs { table });
         }
@@ -258,7 +259,7 @@ pub async fn transfer(
     Ok(moved)
 }
 
-/// A new store has its team and nothing else.
+/// Refuses a target with content. A new store holds its team and nothing else.
 fn require_empty(counts: &[TableCount]) -> Result<(), TransferError> {
     let holds: Vec<_> = counts
         .iter()

@@ -1,6 +1,6 @@
 //! Apps and their API keys.
 //!
-//! Which app a request belongs to is decided by its API key; that an app may do something, by the host.
+//! An API key decides which app a request belongs to. The host decides what the app may do.
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl SecretVaults {
-    /// Creates an app; without a slug it gets one that its name leads to.
+    /// Creates an app. Without a slug, the app gets one derived from its name.
     ///
     /// # Errors
     /// [`VaultError::AppSlugTaken`], or no slug can be made.
@@ -47,7 +47,7 @@ impl SecretVaults {
             })
     }
 
-    /// Every app, oldest first.
+    /// All apps, oldest first.
     ///
     /// # Errors
     /// The store does not work.
@@ -55,7 +55,7 @@ impl SecretVaults {
         Ok(self.0.store.apps().await?)
     }
 
-    /// One app.
+    /// Finds an app by its id.
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
@@ -67,7 +67,7 @@ impl SecretVaults {
             .ok_or(VaultError::NotFound { what: "app" })
     }
 
-    /// One app by its slug.
+    /// Finds an app by its slug.
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
@@ -79,10 +79,10 @@ impl SecretVaults {
             .ok_or(VaultError::NotFound { what: "app" })
     }
 
-    /// Creates an API key. The token is here once and never again; only a digest of it is kept.
+    /// Creates an API key. The token is returned once and never again; only its digest is stored.
     ///
     /// # Errors
-    /// The app is not there, or [`VaultError::ExpiryPast`].
+    /// The app does not exist, or [`VaultError::ExpiryPast`].
     pub async fn create_api_key(
         &self,
         caller: &Caller,
@@ -149,7 +149,7 @@ impl SecretVaults {
             .map_err(not_found("API key"))
     }
 
-    /// The API key that a token belongs to.
+    /// Finds the API key of a token.
     ///
     /// # Errors
     /// [`VaultError::ApiKeyRefused`], whatever is wrong with the token.
@@ -174,8 +174,8 @@ impl SecretVaults {
     }
 }
 
-/// As precise as times are kept, so that what is returned is what is read later. The last second of time has no
-/// milliseconds that could be read back.
+/// Cuts a time to the precision in which times are stored, so that the returned value is what is
+/// read later. The last second of time has no milliseconds that could be read back.
 fn milliseconds(at: Timestamp) -> Timestamp {
     let last = Timestamp::MAX.as_second() * 1000;
     Timestamp::from_millisecond(at.as_millisecond().min(last))

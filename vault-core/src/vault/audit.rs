@@ -1,4 +1,4 @@
-//! Recording in the audit, reading it, exporting it and having it checked.
+//! Recording in the audit, reading it, exporting it and checking it.
 //!
 //! What the vault does itself is recorded where it is done, in the same transaction.
 
@@ -11,7 +11,8 @@ impl SecretVaults {
     /// Records something that the host saw or did.
     ///
     /// # Errors
-    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be written.
+    /// [`VaultError::ReservedAction`] for the actions of this crate, or the audit cannot be
+    /// written.
     pub async fn record(&self, entry: AuditDraft) -> Result<AuditEntry, VaultError> {
         if action::ALL.contains(&&*entry.action) {
             return Err(VaultError::ReservedAction {
@@ -29,8 +30,8 @@ impl SecretVaults {
         Ok(self.0.store.audit_page(query).await?)
     }
 
-    /// All entries that a query's filters let through, newest first, in batches; its `limit` and `offset` are those of
-    /// pages and mean nothing here.
+    /// All entries that match a query's filters, newest first, in batches. The query's `limit` and
+    /// `offset` are for pages and have no effect here.
     pub fn audit_export(&self, query: AuditQuery) -> AuditExport {
         AuditExport {
             vaults: self.clone(),
@@ -39,11 +40,11 @@ impl SecretVaults {
         }
     }
 
-    /// Checks the whole audit and every secret's row against it, and that the heads that were kept elsewhere are in it.
-    /// Needs no KEK.
+    /// Checks the whole audit and every secret's row against it. Each expected head, kept
+    /// elsewhere, must be in the audit. No KEK is needed.
     ///
     /// # Errors
-    /// The store does not work. What is wrong with the audit is in the report.
+    /// The store does not work. Problems of the audit are in the report.
     pub async fn audit_verify(
         &self,
         expected_heads: impl IntoIterator<Item = ChainHash>,
@@ -53,10 +54,10 @@ impl SecretVaults {
     }
 }
 
-/// An export of the audit on its way.
+/// An export of the audit in progress.
 ///
-/// Each batch is a read of its own, so that an export of any length holds up nothing. What is appended after the first
-/// batch is not part of it.
+/// Each batch is a read of its own, so that a long export holds up nothing. Entries that are
+/// appended after the first batch are not part of it.
 pub struct AuditExport {
     vaults: SecretVaults,
     query: AuditQuery,
@@ -70,10 +71,11 @@ enum Position {
 }
 
 impl AuditExport {
-    /// The next entries, at the most [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX); nothing after the last ones.
+    /// The next entries, at most [`AUDIT_PAGE_MAX`](crate::audit::AUDIT_PAGE_MAX); `None` after the
+    /// last ones.
     ///
     /// # Errors
-    /// The store does not work. Calling it once more tries again.
+    /// The store does not work. The next call tries again.
     pub async fn next_batch(&mut self) -> Result<Option<Vec<AuditEntry>>, VaultError> {
         loop {
             let before_place = match self.position {

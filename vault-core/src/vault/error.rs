@@ -1,4 +1,4 @@
-//! Why the vault did not do what it was asked; the variants are causes.
+//! Errors of the vault. The variants are causes.
 
 use jiff::Timestamp;
 
@@ -12,31 +12,31 @@ use crate::{
 /// Why an operation on apps, API keys, vaults or secrets failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// It is not there, or belongs to another app.
+    /// The thing does not exist, or belongs to another app.
     #[error("there is no such {what}; list what there is")]
     NotFound {
-        /// `app`, `vault` or `API key`.
+        /// The kind of thing: `app`, `vault` or `API key`.
         what: &'static str,
     },
     /// Another vault of the app has this name.
     #[error("the app has a vault named {:?} already; choose another name", name.as_str())]
     VaultNameTaken {
-        /// The name.
+        /// The name in question.
         name: VaultName,
     },
     /// Another app has this slug.
     #[error("there is an app with the slug {:?} already; choose another", slug.as_str())]
     AppSlugTaken {
-        /// The slug.
+        /// The slug in question.
         slug: AppSlug,
     },
     /// No slug can be made from the app's name.
     #[error(transparent)]
     Slug(#[from] InvalidAppSlug),
-    /// The token opens nothing.
+    /// The token gives access to nothing.
     #[error("the API key is missing, malformed, unknown, expired or revoked; create a new one")]
     ApiKeyRefused,
-    /// There is no keyring.
+    /// The process has no keyring.
     #[error("no KEK is configured; set TAVORA_SECRET_KEK and start again")]
     KekUnset,
     /// The data belongs to another KEK.
@@ -46,7 +46,7 @@ pub enum VaultError {
     KekMismatch {
         /// The KEK that most of the data needs.
         wanted: KekId,
-        /// How many secrets need it.
+        /// The number of secrets that need it.
         rows: u64,
     },
     /// The primary KEK does not open the canary that it once made.
@@ -54,44 +54,44 @@ pub enum VaultError {
         "the KEK {kek_id} does not open its canary: the key behind this id changed, or the canary is damaged"
     )]
     KekCanary {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
-    /// The KEK's provider does not do its work.
+    /// The provider of the KEK failed.
     #[error("the KEK {kek_id} of the provider {kind} cannot be used: {trouble}")]
     KekUnavailable {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// The kind of its provider.
+        /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do.
+        /// What is wrong, and what to do about it.
         trouble: KekTrouble,
     },
     /// The KEK did not wrap.
     #[error("the secret's DEK could not be wrapped; see the KEK provider")]
     Wrap(#[source] KekError),
-    /// Secrets cannot be moved to a KEK that is not at hand.
+    /// The keyring lacks the KEK that secrets should be moved to.
     #[error(
         "the KEK {kek_id}, which wraps {rows} secrets, is not in the keyring; add it to TAVORA_SECRET_KEK_PREVIOUS, or name one that `kek status` shows at hand"
     )]
     KekNotHeld {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// How many secrets it wraps.
+        /// The number of secrets that it wraps.
         rows: u64,
     },
     /// The database does not know the KEK.
     #[error("the database knows no KEK {kek_id}; take a kek id from `kek status`")]
     KekUnknown {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
-    /// A KEK that is needed cannot be retired.
+    /// A KEK that still wraps secrets cannot be retired.
     #[error("{rows} secrets still need the KEK {kek_id}; move them with `kek rewrap` first")]
     KekInUse {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// How many secrets it wraps.
+        /// The number of secrets that it wraps.
         rows: u64,
     },
     /// The primary KEK cannot be retired.
@@ -99,7 +99,7 @@ pub enum VaultError {
         "the KEK {kek_id} is the primary one, which new secrets are wrapped with; make another one primary first"
     )]
     KekPrimary {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
     /// A KEK does not unwrap to what it wrapped. Nothing was stored with it.
@@ -107,18 +107,18 @@ pub enum VaultError {
         "the KEK {kek_id} does not give back what it wraps, and nothing more was moved to it; check its provider before anything is stored with it"
     )]
     KekUntrue {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
-    /// It is not as the condition of the change wants it; nothing was changed.
+    /// The current state does not meet the condition of the change. Nothing was changed.
     #[error(
         "what was to be changed is not at the revision that was named; read it again, then decide"
     )]
     PreconditionFailed,
-    /// An API key would be refused from the start.
+    /// The expiry of an API key is in the past.
     #[error("the expiry {at} is not in the future; choose a later one, or none")]
     ExpiryPast {
-        /// The expiry.
+        /// The expiry in question.
         at: Timestamp,
     },
     /// Other writes to the same secret came first, again and again.
@@ -127,10 +127,10 @@ pub enum VaultError {
     /// A host tried to record what only the vault records.
     #[error("the audit action {action:?} is the vault's own; name the host's differently")]
     ReservedAction {
-        /// The action.
+        /// The action in question.
         action: String,
     },
-    /// The store did not work.
+    /// The store failed.
     #[error("the vault's store is unavailable: {0}")]
     Store(StoreError),
 }
@@ -171,7 +171,7 @@ impl From<ConditionNotMet> for VaultError {
     }
 }
 
-/// Names what is missing, where the store only says that something is.
+/// Names what is missing, where the store only reports that something is.
 pub(super) fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
     move |error| match error {
         StoreError::NotFound => VaultError::NotFound { what },

@@ -1,8 +1,8 @@
 //! Whether the keyring fits the data, and how much each KEK was used.
 //!
-//! The keyring fits when it holds a KEK that wraps some secret here, or when there are no secrets. A canary, a wrapped
-//! DEK of no use, tells whether a KEK is still the key that it was. A KEK that wraps nothing any more can be forgotten;
-//! moving secrets from one to another is done in `vault::rewrap`.
+//! The keyring fits when one of its KEKs wraps a secret here, or when there are no secrets. A
+//! canary, a wrapped DEK that protects nothing, tells whether a KEK is still the same key. A KEK
+//! that wraps nothing can be forgotten. Moving secrets between KEKs is in `vault::rewrap`.
 
 use std::sync::{PoisonError, atomic::Ordering};
 
@@ -17,42 +17,42 @@ use crate::{
 
 const CANARY_DOMAIN: &[u8] = b"tavora/canary/v1";
 
-/// How often the warning about a KEK's age comes back, in wraps.
+/// The number of wraps after which the warning about a worn KEK is repeated.
 const WARNING_INTERVAL: u64 = 1 << 16;
 
-/// How one KEK was used.
+/// The use of one KEK.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KekUse {
-    /// Which KEK.
+    /// The id of the KEK.
     pub kek_id: KekId,
-    /// Whether the keyring holds it.
+    /// Whether the keyring holds the KEK.
     pub in_keyring: bool,
-    /// The kind of its provider; nothing when the keyring lacks it.
+    /// The kind of its provider; `None` when the keyring lacks the KEK.
     pub kind: Option<&'static str>,
-    /// How many secrets are wrapped with it now.
+    /// The number of secrets that it wraps now.
     pub rows: u64,
-    /// How many DEKs it has wrapped in all.
+    /// The number of DEKs that it has wrapped in all.
     pub wraps: u64,
-    /// Whether it has wrapped so many that it should be replaced.
+    /// Whether it has wrapped so many DEKs that it should be replaced.
     pub worn: bool,
-    /// Whether it opens its canary; nothing when it cannot be tried.
+    /// Whether it opens its canary; `None` when it cannot be tried.
     pub canary_ok: Option<bool>,
 }
 
-/// All that is known of KEKs.
+/// The state of all KEKs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KekStatus {
     /// Whether secrets can be stored and released.
     #[serde(flatten)]
     pub state: KekState,
-    /// The KEK that new DEKs are wrapped with.
+    /// The KEK that wraps new DEKs.
     pub primary: Option<KekId>,
     /// Every KEK that the store knows or the keyring holds.
     pub keks: Vec<KekUse>,
 }
 
 impl SecretVaults {
-    /// Whether the keyring fits the data, as last seen.
+    /// Whether the keyring fits the data, as last found out.
     pub fn kek_state(&self) -> KekState {
         *self
             .0
@@ -61,7 +61,7 @@ impl SecretVaults {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses when secrets cannot be stored, for every endpoint that deals with them.
+    /// Refuses when secrets cannot be stored. Every endpoint that handles secrets asks this first.
     ///
     /// # Errors
     /// [`VaultError::KekUnset`], [`VaultError::KekMismatch`], [`VaultError::KekCanary`] or
@@ -70,7 +70,7 @@ impl SecretVaults {
         self.fitting_keyring().await.map(drop)
     }
 
-    /// Refuses when there is no keyring at all, whether it fits or not.
+    /// Refuses when there is no keyring, whether it would fit or not.
     ///
     /// # Errors
     /// [`VaultError::KekUnset`].
@@ -81,7 +81,7 @@ impl SecretVaults {
         }
     }
 
-    /// How the KEKs are used, and whether the keyring fits the data now.
+    /// The use of each KEK, and whether the keyring fits the data now.
     ///
     /// # Errors
     /// The store does not work.
@@ -131,13 +131,13 @@ impl SecretVaults {
         })
     }
 
-    /// The kind of a KEK's provider, if the keyring holds it.
+    /// The kind of a KEK's provider; `None` when the keyring lacks the KEK.
     fn kind_of(&self, kek_id: KekId) -> Option<&'static str> {
         let keyring = self.0.keyring.as_ref()?;
         keyring.find(kek_id).map(|kek| kek.kind())
     }
 
-    /// Looks again whether the keyring fits the data.
+    /// Finds out anew whether the keyring fits the data.
     ///
     /// # Errors
     /// The store does not work.
@@ -169,8 +169,8 @@ impl SecretVaults {
         Ok(state)
     }
 
-    /// Forgets a KEK that wraps nothing any more: its canary and how much it wrapped. A host that still has it in its
-    /// keyring can go on opening what it read before.
+    /// Forgets a KEK that wraps nothing, with its canary and its count of wraps. A host that still
+    /// has it in its keyring can open what it read before.
     ///
     /// # Errors
     /// [`VaultError::KekPrimary`], [`VaultError::KekInUse`] or [`VaultError::KekUnknown`].
@@ -184,7 +184,8 @@ impl SecretVaults {
         Ok(self.0.store.retire_kek(kek_id, entry).await?)
     }
 
-    /// Makes a KEK of the keyring one that the store knows and that opens its canary.
+    /// Registers a KEK of the keyring with the store if necessary, and checks that it opens its
+    /// canary.
     pub(super) async fn ready_kek(
         &self,
         keyring: &Keyring,
@@ -215,7 +216,7 @@ impl SecretVaults {
         Ok(keyring)
     }
 
-    /// Warns, well before random nonces get too many, that a KEK should be replaced.
+    /// Warns that a KEK should be replaced, well before it has used too many random nonces.
     pub(super) fn watch_wraps(&self, kek_id: KekId, wraps: u64) {
         let limit = self.0.options.wraps_warning;
         if wraps >= limit && (wraps - limit).is_multiple_of(WARNING_INTERVAL) {
@@ -227,7 +228,7 @@ impl SecretVaults {
         let keyring = self.0.keyring.as_ref().ok_or(VaultError::KekUnset)?;
         let state = match self.kek_state() {
             KekState::Ready => KekState::Ready,
-            // Rows and canaries may have changed since.
+            // Rows and canaries may have changed since the last look.
             _ => self.refresh_kek_state().await?,
         };
         state.check()?;
@@ -255,7 +256,8 @@ impl SecretVaults {
                 self.0.primary_known.store(true, Ordering::Release);
                 kek.unwrap(&canary, &canary_data(kek_id)).await.map(drop)
             }
-            // Before the first secret there is nothing to open, and a provider that does not work should be known.
+            // Before the first secret there is no canary to open, but a provider that does not work
+            // should be known.
             None => kek.wrap(&Dek::make(), &canary_data(kek_id)).await.map(drop),
         };
         Ok(match tried {
@@ -281,7 +283,7 @@ impl SecretVaults {
     }
 }
 
-/// Whether a KEK opens its canary, or nothing when that cannot be tried.
+/// Whether a KEK opens its canary; `None` when that cannot be tried.
 async fn canary_opens(keyring: &Keyring, kek_id: KekId, canary: &[u8]) -> Option<bool> {
     let opened = keyring
         .find(kek_id)?
@@ -314,7 +316,7 @@ mod tests {
         store::sqlite::{SqliteOptions, SqliteStore},
     };
 
-    /// Keeps what is logged.
+    /// Collects what is logged.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -338,7 +340,7 @@ mod tests {
     }
 
     impl Log {
-        /// The lines about the keyring since the last time.
+        /// The lines about the keyring since the last call.
         fn lines(&self) -> Vec<String> {
             let bytes = std::mem::take(&mut *self.0.lock().unwrap());
             let text = String::from_utf8(bytes).unwrap();

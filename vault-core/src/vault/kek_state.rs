@@ -1,4 +1,4 @@
-//! Whether the keyring fits the data, in a word. How that is found out is in `vault::kek`.
+//! The state of the keyring in one word. `vault::kek` finds it out.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::key::{KekId, KekTrouble};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum KekState {
-    /// No keyring was given.
+    /// There is no keyring.
     Unset,
     /// The keyring fits the data.
     Ready,
@@ -17,28 +17,29 @@ pub enum KekState {
     Mismatch {
         /// The KEK that most of them need.
         wanted: KekId,
-        /// How many need it.
+        /// The number of secrets that need it.
         rows: u64,
     },
-    /// The primary KEK does not open its canary. Nothing is stored with it; releases are tried one by one.
+    /// The primary KEK does not open its canary. Nothing is stored with it. Releases are tried one
+    /// by one.
     CanaryFailed {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
     },
-    /// The primary KEK's provider does not do its work. Nothing is stored; releases are tried one by one, and those
-    /// whose DEK is still known work.
+    /// The provider of the primary KEK failed. Nothing is stored. Releases are tried one by one,
+    /// and succeed where the DEK is still remembered.
     Unavailable {
-        /// The KEK.
+        /// The KEK in question.
         kek_id: KekId,
-        /// The kind of its provider.
+        /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do.
+        /// What is wrong, and what to do about it.
         trouble: KekTrouble,
     },
 }
 
 impl KekState {
-    /// Why secrets cannot be stored, unless they can.
+    /// Checks that secrets can be stored.
     ///
     /// # Errors
     /// The state as an error.

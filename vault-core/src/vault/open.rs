@@ -6,15 +6,17 @@ use super::{KekState, SecretVaults, VaultError, VaultOptions, secret_vaults::Inn
 use crate::{key::Keyring, store::Store};
 
 impl SecretVaults {
-    /// Opens the vaults of a store. Without a keyring everything works but storing and releasing secrets.
+    /// Opens the vaults of a store. Without a keyring everything works but storing and releasing
+    /// secrets.
     ///
     /// # Errors
-    /// The store does not work. A keyring that does not fit the data is no error here; see [`Self::kek_state`].
+    /// The store does not work. A keyring that does not fit the data is no error here; see
+    /// [`Self::kek_state`].
     pub async fn open(store: Arc<dyn Store>, keyring: Option<Keyring>) -> Result<Self, VaultError> {
         Self::open_with(store, keyring, VaultOptions::default()).await
     }
 
-    /// The same with other limits.
+    /// Opens the vaults of a store with other limits than the defaults.
     ///
     /// # Errors
     /// As [`Self::open`].

@@ -1,7 +1,7 @@
 //! The release of a secret to a trusted tool: recorded first, opened second.
 //!
-//! Whether the tool was granted the name is the host's to decide before it comes here. Nothing is cached: each release
-//! reads the designation and the row as they are now.
+//! The host decides beforehand whether the tool was granted the name. Nothing is cached: each
+//! release reads the current designation and row.
 
 use std::sync::Arc;
 
@@ -15,27 +15,28 @@ use crate::{
     store::{ReleaseRow, StoreError},
 };
 
-/// For whom a tool asks, and as part of what. The host makes it when it creates the tool's instance.
+/// The app that a tool asks for, and what the call is part of. The host makes it when it creates
+/// the tool's instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseContext {
-    /// The app.
+    /// The app whose designated vault is asked.
     pub app_id: AppId,
-    /// The tool's name.
+    /// The name of the tool.
     pub tool: String,
-    /// The digest of its code.
+    /// The digest of the tool's code.
     pub tool_digest: String,
-    /// The request it is part of.
+    /// The request that the call is part of.
     pub request_id: Option<String>,
-    /// The agent session it is part of.
+    /// The agent session that the call is part of.
     pub session_id: Option<String>,
     /// The API key behind the request.
     pub api_key_id: Option<ApiKeyId>,
-    /// The id of the agent whose program the tool is called by, where it is an agent's.
+    /// The id of the agent whose program calls the tool, if it is an agent's.
     pub agent: Option<String>,
 }
 
 impl ReleaseContext {
-    /// A tool that asks outside any request.
+    /// A context outside any request.
     pub fn new(app_id: AppId, tool: impl Into<String>, tool_digest: impl Into<String>) -> Self {
         let (tool, tool_digest) = (tool.into(), tool_digest.into());
         Self {
@@ -49,7 +50,7 @@ impl ReleaseContext {
         }
     }
 
-    /// An entry about what the tool did, with all that is here.
+    /// An entry about the tool, with everything that this context knows.
     pub fn draft(&self, action: &'static str) -> AuditDraft {
         let caller = Caller {
             actor: Actor::Tool {
@@ -71,15 +72,16 @@ impl ReleaseContext {
 
 /// A secret on its way to a tool.
 pub struct Released {
-    /// The credential.
+    /// The credential in plain.
     pub value: SecretValue,
-    /// The same, sealed, to open again within the same call.
+    /// The sealed secret, which can be opened again within the same call.
     pub sealed: Arc<SealedSecret>,
-    /// The origins that the vault's metadata allows it to go to; nothing when the metadata does not bind it.
+    /// The origins that the vault's metadata allows; `None` when the metadata does not bind the
+    /// secret.
     pub origins: Option<Vec<String>>,
 }
 
-/// Why a secret was not released. The sentences are what users see.
+/// Why a secret was not released. Users see these sentences.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The app designates no vault.
@@ -91,7 +93,8 @@ pub enum ReleaseError {
         /// The name that was asked for.
         name: SecretName,
     },
-    /// The KEK, the store or the audit does not work, or the row is damaged. Outward that is all one.
+    /// The KEK, the store or the audit does not work, or the row is damaged. Clients are not told
+    /// which.
     #[error("the vault is unavailable")]
     Unavailable {
         /// The cause, for the log.
@@ -100,10 +103,10 @@ pub enum ReleaseError {
     },
 }
 
-/// What is behind [`ReleaseError::Unavailable`]. It holds nothing secret.
+/// The cause of [`ReleaseError::Unavailable`]. It holds nothing secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailability {
-    /// There is no KEK that fits.
+    /// No KEK fits.
     #[error("no fitting KEK")]
     Kek(#[source] VaultError),
     /// The release could not be read or recorded.
@@ -115,10 +118,11 @@ pub enum Unavailability {
 }
 
 impl SecretVaults {
-    /// Releases a secret of the app's designated vault to a tool. The record is durable before the value is opened.
+    /// Releases a secret of the app's designated vault to a tool. The record is durable before the
+    /// value is opened.
     ///
     /// # Errors
-    /// See [`ReleaseError`]; refusals for want of a designation or a secret are recorded too.
+    /// See [`ReleaseError`]. Refusals for lack of a designation or a secret are recorded too.
     pub async fn release(
         &self,
         context: &ReleaseContext,
@@ -132,7 +136,7 @@ impl SecretVaults {
         released
     }
 
-    /// Opens a released secret again, for later resolves of the same name in the same call. Records nothing.
+    /// Opens a released secret again, when the same call resolves the name again. Records nothing.
     ///
     /// # Errors
     /// [`ReleaseError::Unavailable`].
@@ -181,8 +185,8 @@ impl SecretVaults {
         }
     }
 
-    /// The keyring, if anything here may open with it. A damaged canary stops no release, and neither does a provider
-    /// that is away: DEKs that it unwrapped a while ago may still be known.
+    /// The keyring, if a release may try it. A damaged canary stops no release. Neither does an
+    /// unavailable provider: it may still remember DEKs that it unwrapped a while ago.
     async fn reading_keyring(&self) -> Result<&Keyring, VaultError> {
         match (self.fitting_keyring().await, &self.0.keyring) {
             (

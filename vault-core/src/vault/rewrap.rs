@@ -1,9 +1,10 @@
-//! Moving secrets to another KEK while everything goes on, and trying whether they all open.
+//! Moving secrets to another KEK while everything continues, and trying whether all of them open.
 //!
-//! A rewrap walks the secrets in batches. Reading and cryptography are done outside any write transaction; a batch is
-//! then swapped in one, row by row on the condition that the row is still the one that was read. So a put always wins,
-//! and a rewrap can be stopped, started again, and run twice at once. How a batch is worked on is in `worker`, the walk
-//! in `walk`, its way in `route`. Forgetting a KEK is `vault::kek`'s business.
+//! A rewrap walks the secrets in batches. Reading and cryptography happen outside any write
+//! transaction. One transaction then swaps a batch, row by row, on the condition that each row is
+//! unchanged. So a put always wins. A rewrap can be stopped, started again, and run twice at once.
+//! `worker` handles a batch, `walk` does the walk, and `route` plans its way. Forgetting a KEK is
+//! in `vault::kek`.
 
 mod options;
 mod report;
@@ -31,16 +32,17 @@ use crate::{
     key::{KekId, Keyring},
 };
 
-/// How often a rewrap looks again for secrets that others put under another KEK meanwhile.
+/// How many times a rewrap looks again for secrets that others stored with another KEK meanwhile.
 const STRAGGLER_WALKS: usize = 3;
 
 impl SecretVaults {
-    /// Moves every secret that opens to one KEK, beside whatever else goes on. `progress` hears of each batch and can
-    /// stop it; what was moved by then stays moved, and the next run goes on from there.
+    /// Moves every secret that opens to one KEK, while everything else continues. `progress` hears
+    /// of each batch and can stop the rewrap. What was moved by then stays moved, and the next run
+    /// continues from there.
     ///
     /// # Errors
-    /// The KEK is not in the keyring, the keyring does not fit the data, a KEK provider or the store does not work.
-    /// Secrets that do not open are no error; they are in the report.
+    /// The KEK is not in the keyring, the keyring does not fit the data, or a KEK provider or the
+    /// store does not work. Secrets that do not open are no error; they are in the report.
     pub async fn rewrap(
         &self,
         caller: &Caller,
@@ -79,7 +81,7 @@ impl SecretVaults {
                 .detail("unreadable", progress.unreadable)
                 .detail("secrets", counts(census));
             let recorded = self.record_rewrap(entry, to).await;
-            // What failed first is what there is to say.
+            // Report the first error: a failure to record it matters less.
             if walked.is_ok() {
                 recorded?;
             }
@@ -97,10 +99,11 @@ impl SecretVaults {
         })
     }
 
-    /// Opens every secret and keeps none, to find those that do not open. Changes nothing and records nothing.
+    /// Opens every secret and keeps none, to find those that do not open. Changes nothing and
+    /// records nothing.
     ///
     /// # Errors
-    /// There is no keyring, a KEK provider or the store does not work.
+    /// There is no keyring, or a KEK provider or the store does not work.
     pub async fn open_all(
         &self,
         progress: impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send,
@@ -124,7 +127,7 @@ impl SecretVaults {
         })
     }
 
-    /// To which KEK a rewrap with these options would move secrets. Changes nothing.
+    /// The KEK that a rewrap with these options would move secrets to. Changes nothing.
     ///
     /// # Errors
     /// The KEK is not in the keyring, or the keyring does not fit the data.
@@ -195,7 +198,7 @@ fn rows_except(kek_id: Option<KekId>, census: &[KekRows]) -> u64 {
     others.map(|kek| kek.rows).sum()
 }
 
-/// How many secrets each KEK wraps, for the audit.
+/// The number of secrets that each KEK wraps, for the audit.
 fn counts(census: &[KekRows]) -> serde_json::Map<String, serde_json::Value> {
     let wrapping = census.iter().filter(|kek| kek.rows > 0);
     wrapping

@@ -1,6 +1,6 @@
-//! [`SecretVaults`]: the store, the keyring, and what is known of its KEKs.
+//! [`SecretVaults`]: the store, the keyring, and the state of its KEKs.
 //!
-//! The calls are in a file for each subject.
+//! Each subject has a file with its calls.
 
 use std::{
     sync::{Arc, RwLock, atomic::AtomicBool},
@@ -13,9 +13,10 @@ use crate::{key::Keyring, store::Store};
 /// The limits of [`SecretVaults`], each with its default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultOptions {
-    /// From how many wraps on a KEK is old enough for a warning. 2^28; random nonces are safe up to 2^32.
+    /// The number of wraps from which a KEK causes a warning. Random nonces are safe up to 2^32
+    /// wraps. 2^28.
     pub wraps_warning: u64,
-    /// How long a put goes on trying while other writes to the same secret come first. 10 s.
+    /// How long a put keeps trying while other writes to the same secret come first. 10 s.
     pub put_timeout: Duration,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     pub(super) keyring: Option<Keyring>,
     pub(super) kek_state: RwLock<KekState>,
-    /// Whether the primary KEK has its canary in the store.
+    /// Whether the store is known to hold the canary of the primary KEK.
     pub(super) primary_known: AtomicBool,
     pub(super) seals: Tally,
     pub(super) opens: Tally,
@@ -44,15 +45,15 @@ pub(super) struct Inner {
 }
 
 impl SecretVaults {
-    /// Whether the store can be read and written right now.
+    /// Checks that the store can be read and written right now.
     ///
     /// # Errors
-    /// It cannot.
+    /// The store cannot be read or written.
     pub async fn probe(&self) -> Result<(), VaultError> {
         Ok(self.0.store.probe().await?)
     }
 
-    /// Waits for what is under way and closes the store.
+    /// Waits for work under way and closes the store.
     ///
     /// # Errors
     /// The store does not work.

@@ -1,6 +1,6 @@
 //! Putting, listing and deleting secrets.
 //!
-//! Nothing here opens a secret; that is `vault::release` alone.
+//! Nothing here opens a secret; only `vault::release` does.
 
 use std::sync::atomic::Ordering;
 
@@ -15,10 +15,10 @@ use crate::{
 };
 
 impl SecretVaults {
-    /// Stores a secret under a fresh DEK, as a new version if it is there already. Never opens anything.
+    /// Stores a secret with a fresh DEK. An existing secret gets a new version. Nothing is opened.
     ///
     /// # Errors
-    /// The vault is not there, or there is no KEK to store it with.
+    /// The vault does not exist, or there is no KEK to store the secret with.
     pub async fn put_secret(
         &self,
         caller: &Caller,
@@ -31,7 +31,7 @@ impl SecretVaults {
             .await
     }
 
-    /// The same on a condition: with any but [`Condition::Always`] it only ever overwrites.
+    /// Stores a secret on a condition. Every condition but [`Condition::Always`] only overwrites.
     ///
     /// # Errors
     /// As [`Self::put_secret`], and [`VaultError::PreconditionFailed`].
@@ -52,7 +52,8 @@ impl SecretVaults {
             .map_err(not_found("vault"))?;
         let deadline = tokio::time::Instant::now() + self.0.options.put_timeout;
         loop {
-            // The store compares and swaps, so what is checked here is what gets replaced.
+            // The store compares and swaps, so the row that is checked here is the row that gets
+            // replaced.
             condition.check::<VaultError>(|| Ok(replaces.map(|head| head.revision)))?;
             let version = replaces.map_or(Ok(1), |head| head.next_version())?;
             let binding = SecretBinding {
@@ -73,7 +74,8 @@ impl SecretVaults {
                 readable: keyring.kek_ids(),
             };
             let outcome = match store.put_secret(put, entry).await {
-                // It was retired, which is not for ever: as long as it is primary somewhere, it is used.
+                // The KEK was retired, which is not final: a KEK that is primary somewhere is
+                // registered again.
                 Err(StoreError::UnknownKek { .. }) if tokio::time::Instant::now() < deadline => {
                     self.0.primary_known.store(false, Ordering::Release);
                     self.writing_keyring().await?;
@@ -94,10 +96,10 @@ impl SecretVaults {
         }
     }
 
-    /// A vault's secrets by name, without their values. Never opens anything.
+    /// A vault's secrets, sorted by name, without their values. Nothing is opened.
     ///
     /// # Errors
-    /// The vault is not there.
+    /// The vault does not exist.
     pub async fn secrets(
         &self,
         app_id: AppId,
@@ -110,10 +112,10 @@ impl SecretVaults {
             .map_err(not_found("vault"))
     }
 
-    /// Deletes a secret; says whether it was there.
+    /// Deletes a secret. Returns whether it existed.
     ///
     /// # Errors
-    /// The vault is not there.
+    /// The vault does not exist.
     pub async fn delete_secret(
         &self,
         caller: &Caller,
@@ -125,7 +127,7 @@ impl SecretVaults {
             .await
     }
 
-    /// The same on a condition, which a secret that is not there meets only if it is [`Condition::Always`].
+    /// Deletes a secret on a condition. A missing secret meets only [`Condition::Always`].
     ///
     /// # Errors
     /// As [`Self::delete_secret`], and [`VaultError::PreconditionFailed`].

@@ -1,25 +1,25 @@
-//! How the store and the envelope keep up, for whoever watches over them.
+//! Figures about the store and the envelope, for monitoring.
 
 use std::time::Duration;
 
 use super::SecretVaults;
 use crate::store::StoreStats;
 
-/// What sealing and opening secrets took, since the vaults were opened. An attempt that failed counts too.
+/// Counts and times of sealing and opening since the vaults were opened. Failed attempts count too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EnvelopeStats {
-    /// How many values were sealed.
+    /// The number of values that were sealed.
     pub seals: u64,
-    /// How long that took in all.
+    /// The time that sealing took in all.
     pub seal_time: Duration,
-    /// How many values were opened.
+    /// The number of values that were opened.
     pub opens: u64,
-    /// How long that took in all.
+    /// The time that opening took in all.
     pub open_time: Duration,
 }
 
 impl SecretVaults {
-    /// How long sealing and opening have taken, with the KEK provider's part in it.
+    /// Counts and times of sealing and opening, including the time of the KEK provider.
     pub fn envelope_stats(&self) -> EnvelopeStats {
         let (seals, seal_time) = self.0.seals.total();
         let (opens, open_time) = self.0.opens.total();
@@ -31,7 +31,7 @@ impl SecretVaults {
         }
     }
 
-    /// How the store keeps up with what is written to it.
+    /// Figures about the store's writes.
     pub fn store_stats(&self) -> StoreStats {
         self.0.store.stats()
     }

@@ -1,11 +1,11 @@
-//! Counts work and the time it takes. It decides nothing.
+//! Counts of work and the time it takes. Nothing is decided here.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-/// Counts one kind of work and its time.
+/// The count and the time of one kind of work.
 #[derive(Default)]
 pub(super) struct Tally {
     count: AtomicU64,
@@ -23,7 +23,7 @@ impl Tally {
         result
     }
 
-    /// How often and how long, in all.
+    /// The count and the time in all.
     pub(super) fn total(&self) -> (u64, Duration) {
         let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         let count = self.count.load(Ordering::Relaxed);

@@ -15,7 +15,7 @@ impl SecretVaults {
     /// Creates a vault.
     ///
     /// # Errors
-    /// [`VaultError::VaultNameTaken`], or the app is not there.
+    /// [`VaultError::VaultNameTaken`], or the app does not exist.
     pub async fn create_vault(
         &self,
         caller: &Caller,
@@ -50,7 +50,7 @@ impl SecretVaults {
         Ok(self.0.store.vaults(app_id).await?)
     }
 
-    /// One vault of an app. Another app's vault is no different from none.
+    /// Finds a vault of an app by its id. Another app's vault looks like a missing one.
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
@@ -62,7 +62,7 @@ impl SecretVaults {
             .ok_or(VaultError::NotFound { what: "vault" })
     }
 
-    /// One vault of an app by its name.
+    /// Finds a vault of an app by its name.
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
@@ -81,7 +81,7 @@ impl SecretVaults {
     /// Replaces a vault's metadata.
     ///
     /// # Errors
-    /// The vault is not there.
+    /// The vault does not exist.
     pub async fn update_vault_metadata(
         &self,
         caller: &Caller,
@@ -93,10 +93,10 @@ impl SecretVaults {
             .await
     }
 
-    /// The same on a condition.
+    /// Replaces a vault's metadata on a condition.
     ///
     /// # Errors
-    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    /// The vault does not exist, or [`VaultError::PreconditionFailed`].
     pub async fn update_vault_metadata_if(
         &self,
         caller: &Caller,
@@ -115,10 +115,11 @@ impl SecretVaults {
             .map_err(not_found("vault"))
     }
 
-    /// Deletes a vault, its secrets and a designation of it, in one transaction; returns how many secrets went.
+    /// Deletes a vault, its secrets and a designation of it, in one transaction. Returns the number
+    /// of secrets that were deleted.
     ///
     /// # Errors
-    /// The vault is not there.
+    /// The vault does not exist.
     pub async fn delete_vault(
         &self,
         caller: &Caller,
@@ -129,10 +130,10 @@ impl SecretVaults {
             .await
     }
 
-    /// The same on a condition on the vault itself, whatever secrets are in it.
+    /// Deletes a vault on a condition. The condition concerns the vault itself, not its secrets.
     ///
     /// # Errors
-    /// The vault is not there, or [`VaultError::PreconditionFailed`].
+    /// The vault does not exist, or [`VaultError::PreconditionFailed`].
     pub async fn delete_vault_if(
         &self,
         caller: &Caller,
@@ -153,7 +154,7 @@ impl SecretVaults {
     /// Designates a vault of the app, or clears the designation.
     ///
     /// # Errors
-    /// The app or its vault is not there.
+    /// The app or its vault does not exist.
     pub async fn designate(
         &self,
         caller: &Caller,
@@ -178,10 +179,10 @@ impl SecretVaults {
             .map_err(not_found(what))
     }
 
-    /// The vault that the app designates.
+    /// The vault that the app designates; `None` when it designates none.
     ///
     /// # Errors
-    /// The app is not there.
+    /// The app does not exist.
     pub async fn designated(&self, app_id: AppId) -> Result<Option<VaultId>, VaultError> {
         Ok(self.app(app_id).await?.vault_id)
     }

@@ -1,12 +1,12 @@
 //! `guest-encoder INPUT OUTPUT [--init] [--import NAME]... [--any-import]`
 //!
-//! Makes a component of the core module that a guest was compiled to. With
-//! `--init` it first calls the module's export `wizer-initialize` and keeps the
-//! memory that this leaves, so that the component starts where that ended.
+//! Makes a component of the core module that a guest was compiled to. With `--init` it first calls
+//! the module's export `wizer-initialize` and keeps the resulting memory, so that the component
+//! starts from there.
 //!
-//! The component may import the interfaces named by `--import` and nothing else,
-//! or it is not written; `--any-import` is for components that are not this project's. Nothing is linked while a module is initialised, WASI
-//! included: one that calls an import ends the build.
+//! The component is written only if it imports exactly the interfaces named by `--import`.
+//! `--any-import` is for components of other projects. Nothing is linked while a module is
+//! initialised, not even WASI: a module that calls an import ends the build.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::BTreeSet;
@@ -37,13 +37,13 @@ fn main() -> Result<()> {
     write_whole(&component, &task)
 }
 
-/// What the command line asks for.
+/// The task of the command line.
 #[derive(Debug, PartialEq, Eq)]
 struct Task {
     input: PathBuf,
     output: PathBuf,
     is_initialised: bool,
-    /// What it may import; `None` where that is not for this program to say.
+    /// The allowed imports; `None` where this program does not decide them.
     imports: Option<BTreeSet<String>>,
 }
 
@@ -87,7 +87,7 @@ fn initialise(module: &[u8]) -> Result<Vec<u8>> {
     wizer.init_func(INIT_FUNCTION);
     let initialised = wizer.run(&mut store, module, async |store, module| {
         let mut linker = Linker::new(store.engine());
-        // A module must have its imports to be instantiated; to call one is an error.
+        // A module needs its imports to be instantiated. Calling one is an error.
         linker.define_unknown_imports_as_traps(module)?;
         linker.instantiate_async(store, module).await
     });
@@ -96,8 +96,8 @@ fn initialise(module: &[u8]) -> Result<Vec<u8>> {
         .map_err(|error| anyhow!("the module cannot be initialised: {error:#}"))
 }
 
-/// Every import at the top of `component` is one of `allowed`, and the other way
-/// round, so that the list which people read stays true.
+/// Checks that the imports at the top of `component` are exactly those of `allowed`. A list that
+/// people read must stay true.
 fn check_imports(component: &[u8], allowed: &BTreeSet<String>) -> Result<()> {
     let found = imports(component)?;
     let more: Vec<_> = found.difference(allowed).cloned().collect();
@@ -133,8 +133,8 @@ fn imports(component: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// Leaves a file alone that has the same bytes already, so that nothing is built
-/// anew for its sake; otherwise replaces it in one step.
+/// Writes the component in one step. A file that already has the same bytes is left alone, so that
+/// nothing is rebuilt because of it.
 fn write_whole(component: &[u8], task: &Task) -> Result<()> {
     if fs::read(&task.output).is_ok_and(|known| known == component) {
         return Ok(());
@@ -165,7 +165,11 @@ mod tests {
         assert!(parsed.is_initialised);
         assert_eq!(parsed.imports, Some(names(&["a:b/c"])));
         let nothing = task(&["in", "out"]).expect("parses");
-        assert_eq!(nothing.imports, Some(names(&[])), "none is not any");
+        assert_eq!(
+            nothing.imports,
+            Some(names(&[])),
+            "no allowed import is not the same as any import"
+        );
         let any = task(&["in", "out", "--any-import"]).expect("parses");
         assert_eq!(any.imports, None);
         for wrong in [

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::resolve::Arrows;
 
-/// Files each of which leads to all the others.
+/// A set of files, each of which leads to all the others.
 pub struct Circle {
     pub files: BTreeSet<usize>,
-    /// One of the shortest ways round, from a file back to the same.
+    /// One of the shortest ways round, from a file back to itself.
     pub way: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ pub fn of(arrows: &Arrows) -> Vec<Circle> {
     circles
 }
 
-/// For each file that can be reached: the one before it on a shortest way.
+/// For each reachable file, the file before it on a shortest way.
 type Ways = BTreeMap<usize, usize>;
 
 fn ways(next: &BTreeMap<usize, Vec<usize>>, start: usize) -> Ways {

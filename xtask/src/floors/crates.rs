@@ -1,4 +1,4 @@
-//! The crates of both workspaces, as cargo tells them.
+//! The crates of both workspaces, as cargo reports them.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use crate::step;
 /// A member of a workspace.
 pub struct Crate {
     pub name: String,
-    /// The root file of each target, be it a library, a program, a suite or a build script.
+    /// The root file of each target: a library, a program, a suite or a build script.
     pub roots: Vec<PathBuf>,
-    /// The crates of the repository that it depends on. Its tests may depend on others.
+    /// The crates of the repository that it depends on, apart from dependencies of its tests.
     pub needs: Vec<String>,
 }
 

@@ -1,12 +1,12 @@
-//! The modules of a crate as data: what each one defines, imports and mentions.
+//! The modules of a crate as data: their definitions, imports and mentions.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
-/// The segments of a path as they are written. An empty first one stands for a leading `::`.
+/// The segments of a path as they are written. An empty first segment stands for a leading `::`.
 pub type Route = Vec<String>;
 
-/// All modules of one crate; the first is its root.
+/// All modules of one crate. The first one is its root.
 #[derive(Default)]
 pub struct Tree {
     pub files: Vec<PathBuf>,
@@ -20,14 +20,14 @@ pub struct Module {
     pub parent: Option<usize>,
     pub names: HashMap<String, Vec<Meaning>>,
     pub globs: BTreeSet<Route>,
-    /// What blocks inside functions import: other modules cannot name it.
+    /// The imports of blocks inside functions. Other modules cannot name them.
     pub block_imports: HashMap<String, Vec<Route>>,
-    /// Words inside macro calls that may define items here.
+    /// Words inside macro calls that may define items in this module.
     pub generated: HashSet<String>,
     pub mentions: BTreeSet<Mention>,
 }
 
-/// What a name stands for in a module. One name can stand for several things.
+/// The meaning of a name in a module. One name can have several meanings.
 pub enum Meaning {
     Module(usize),
     Type,
@@ -36,11 +36,11 @@ pub enum Meaning {
     Import(Route),
 }
 
-/// A path that code of a module names.
+/// A path in the code of a module.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mention {
     pub route: Route,
-    /// Whether it is called with a `!`: such a name is also visible to modules further in.
+    /// Whether it is called with a `!`. Such a name is also visible in inner modules.
     pub is_macro: bool,
 }
 
@@ -54,7 +54,7 @@ impl Module {
         }
     }
 
-    /// Adds what a name stands for.
+    /// Adds a meaning of a name.
     pub fn define(&mut self, name: String, meaning: Meaning) {
         self.names.entry(name).or_default().push(meaning);
     }

@@ -1,4 +1,4 @@
-//! `xtask/floors.toml`: which crate is on which floor, and what breaks that order.
+//! `xtask/floors.toml`: the floor of each crate, and the findings that break the order.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use super::crates::Crate;
 
-/// The text of the file, built in like the program that reads it.
+/// The text of the file, which is built into this program.
 const TEXT: &str = include_str!("../../floors.toml");
 
-/// What the file says.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// From the ground up.
+    /// The floors from the ground up.
     floors: Vec<Vec<String>>,
 }
 
@@ -24,7 +24,7 @@ impl Plan {
         toml::from_str(TEXT).context("xtask/floors.toml")
     }
 
-    /// Findings about crates that are not listed once, and dependencies that do not go down.
+    /// The findings: crates that are not listed exactly once, and dependencies that do not go down.
     pub fn findings(&self, crates: &[Crate]) -> Vec<String> {
         let mut findings = Vec::new();
         let mut floor_of: BTreeMap<&str, usize> = BTreeMap::new();
@@ -44,7 +44,7 @@ impl Plan {
                 continue;
             };
             for need in &it.needs {
-                // A crate on no floor has its own sentence.
+                // A crate on no floor has a finding of its own.
                 if let Some(other) = floor_of.get(need.as_str())
                     && other >= floor
                 {

@@ -1,4 +1,4 @@
-//! Reads one file: its items become modules, names and mentions.
+//! Reads one file. Its items become modules, names and mentions.
 
 use std::path::PathBuf;
 
@@ -10,19 +10,19 @@ use super::module::{Meaning, Mention, Module, Route};
 use super::test_only::is_for_tests;
 use super::tokens;
 
-/// A `mod name;` whose file is still to be read.
+/// A `mod name;` whose file must still be read.
 pub struct Declared {
     pub name: String,
     pub parent: usize,
-    /// Where files of modules of this file lie.
+    /// The folder with the files of this file's modules.
     pub folder: PathBuf,
-    /// What `#[path]` says, as it is written.
+    /// The text of `#[path]`, unchanged.
     pub path: Option<String>,
     /// Whether it stands inside a `mod name { … }`.
     pub is_inner: bool,
 }
 
-/// What the keys of `#[serde(key = "a::b")]` are whose text is a path.
+/// The keys of `#[serde(key = "a::b")]` whose text is a path.
 const SERDE_PATHS: [&str; 8] = [
     "default",
     "deserialize_with",
@@ -34,7 +34,7 @@ const SERDE_PATHS: [&str; 8] = [
     "with",
 ];
 
-/// Adds what `file` says to the module `here`, and gives the modules it declares.
+/// Adds the content of `file` to the module `here`, and returns the modules that it declares.
 pub fn read(
     file: &syn::File,
     modules: &mut Vec<Module>,
@@ -59,9 +59,9 @@ struct Reader<'a> {
     modules: &'a mut Vec<Module>,
     here: usize,
     folder: PathBuf,
-    /// How many `mod name { … }` are open.
+    /// The number of open `mod name { … }`.
     inner: usize,
-    /// How many blocks of code are open.
+    /// The number of open blocks of code.
     blocks: usize,
     declared: Vec<Declared>,
 }
@@ -120,7 +120,7 @@ impl Reader<'_> {
                     .for_each(|it| self.import(it, before, is_private));
             }
             UseTree::Glob(_) => {
-                // What is used through it is found by name; an enum is named before the star.
+                // A use through the star is found by its name. An enum is named before the star.
                 self.mention_import(before.clone(), is_private);
                 self.module().globs.insert(before.clone());
                 return;
@@ -142,7 +142,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A re-export needs nothing of what it passes on.
+    /// Notes an import as a mention. A re-export is none: it needs nothing of what it passes on.
     fn mention_import(&mut self, route: Route, is_private: bool) {
         if is_private && !route.is_empty() {
             self.mention(route, false);
@@ -240,7 +240,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         };
         self.visit_token_stream(&list.tokens);
         if attribute.path().is_ident("serde") {
-            // What cannot be read here, the compiler refuses.
+            // The compiler refuses what cannot be read here.
             let _ = attribute.parse_nested_meta(|meta| {
                 let Ok(value) = meta.value() else {
                     return Ok(());

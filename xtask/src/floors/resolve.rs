@@ -1,7 +1,7 @@
-//! Which file names an item of which other file: the arrows of one crate.
+//! The arrows of one crate: which file names an item of which other file.
 //!
-//! A path is followed through imports and re-exports to the file that defines the item. A name that
-//! a macro makes belongs to the file that calls the macro. Method calls name no item: they are not
+//! A path is followed through imports and re-exports to the file that defines the item. A name from
+//! a macro belongs to the file that calls the macro. Method calls name no item, so they are not
 //! seen.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,15 +36,15 @@ enum Target {
     Item {
         file: usize,
         name: String,
-        /// Whether more segments may follow: a variant, an associated item.
+        /// Whether more segments may follow: a variant or an associated item.
         is_type: bool,
     },
     Module(usize),
-    /// Something of another crate.
+    /// An item of another crate.
     Elsewhere,
 }
 
-/// The names that are being looked up: what refers to itself has no target.
+/// The names that are being looked up. A name that refers to itself has no target.
 type Seen = Vec<(usize, String)>;
 
 struct Resolver<'a> {
@@ -56,7 +56,7 @@ impl Resolver<'_> {
         let module = &self.modules[at];
         let seen = &mut Seen::new();
         let mut targets = self.follow(at, &mention.route, seen);
-        // A block's import is visible to its own module alone.
+        // A block's import is visible only to its own module.
         for route in module
             .block_imports
             .get(&mention.route[0])
@@ -111,7 +111,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// What `name` stands for in the module `at`, or `None` when it says nothing of it.
+    /// The meaning of `name` in the module `at`; `None` when the module does not define it.
     fn find(&self, at: usize, name: &str, seen: &mut Seen) -> Option<Vec<Target>> {
         let key = (at, name.to_owned());
         if seen.contains(&key) {
@@ -147,13 +147,13 @@ impl Resolver<'_> {
         }
         match targets.is_empty() {
             false => Some(targets),
-            // It may come from what cannot be looked into.
+            // The name may come from something that cannot be looked into.
             true if is_open => Some(vec![Target::Elsewhere]),
             true => None,
         }
     }
 
-    /// What the module itself says of `name`, with `import` for what it imports.
+    /// The module's own meanings of `name`. `import` follows what it imports.
     fn meanings(
         &self,
         at: usize,
@@ -178,7 +178,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A `macro_rules!` of a module further out.
+    /// A `macro_rules!` of an outer module.
     fn macro_further_out(&self, at: usize, name: &str) -> Option<Target> {
         let mut module = &self.modules[at];
         loop {
@@ -203,7 +203,7 @@ mod tests {
     use crate::floors::tree;
     use std::path::Path;
 
-    /// The arrows of a crate with these files, with the root first.
+    /// The arrows of a crate with these files. The first one is the root.
     fn shown(files: &[(&str, &str)]) -> Vec<String> {
         let text = |path: &Path| {
             let mut all = files.iter();

@@ -1,4 +1,4 @@
-//! What is found in one crate: its files, and the circles among them.
+//! The survey of one crate: its files, and the circles among them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -16,13 +16,13 @@ use super::tree;
 pub struct Survey {
     pub files: BTreeSet<PathBuf>,
     pub in_circles: BTreeSet<PathBuf>,
-    /// A sentence for each circle.
+    /// One sentence for each circle.
     pub circles: Vec<String>,
-    /// The arrows inside each circle, a line each.
+    /// The arrows inside each circle, one a line.
     pub arrows: Vec<String>,
 }
 
-/// Reads all targets of a crate: each is a tree of modules of its own. Files are named from `root`.
+/// Reads all targets of a crate. Each is a tree of modules. Files are named relative to `root`.
 pub fn of(it: &Crate, root: &Path, text: &dyn Fn(&Path) -> Option<String>) -> Result<Survey> {
     let mut survey = Survey::default();
     for target in &it.roots {

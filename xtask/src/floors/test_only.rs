@@ -1,4 +1,4 @@
-//! Which attributes say that code is for tests alone. Such code is on no floor.
+//! Attributes of code that is only for tests. Such code is on no floor.
 
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Meta, Token};

@@ -1,20 +1,20 @@
-//! Paths in tokens that are not parsed: what stands inside a macro call or an attribute.
+//! Paths in unparsed tokens: inside a macro call or an attribute.
 //!
-//! A word alone counts when it looks like an item: it starts with a capital, or is called. Others
-//! are mostly fields and local variables.
+//! A single word counts when it looks like an item: it starts with a capital, or is called. Other
+//! words are mostly fields and local variables.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::module::{Mention, Route};
 
-/// Every path in `tokens`, groups inside them included.
+/// All paths in `tokens`, including those inside groups.
 pub fn mentions(tokens: TokenStream) -> Vec<Mention> {
     let mut found = Vec::new();
     collect(tokens, &mut found);
     found
 }
 
-/// Every word in `tokens`.
+/// All words in `tokens`.
 pub fn words(tokens: TokenStream) -> Vec<String> {
     let mut found = Vec::new();
     for token in tokens {
@@ -42,7 +42,7 @@ fn collect(tokens: TokenStream, found: &mut Vec<Mention>) {
         at = after;
         let next = tokens.get(after);
         let is_macro = is_sign(next, '!') && !is_sign(tokens.get(after + 1), '=');
-        // A method, a field, a lifetime, or a variable of `macro_rules!`.
+        // This is a method, a field, a lifetime, or a variable of `macro_rules!`.
         let is_other = ['.', '\''].iter().any(|sign| is_sign(before, *sign))
             || is_sign(before, '$') && route[0] != "crate";
         let is_item = route.len() > 1
@@ -55,7 +55,7 @@ fn collect(tokens: TokenStream, found: &mut Vec<Mention>) {
     }
 }
 
-/// The path that starts at `at`, and the place of the token behind it.
+/// The path that starts at `at`, and the place of the token after it.
 fn route_at(tokens: &[TokenTree], at: usize) -> Option<(Route, usize)> {
     let mut after = at;
     let mut route = Route::new();

@@ -1,4 +1,4 @@
-//! All files of one crate, from its root file on.
+//! All files of one crate, starting from its root file.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use super::module::{Meaning, Module, Tree};
 use super::reader::{self, Declared};
 
-/// The modules of the crate with the root file `root`. `text` reads a file, or finds none.
+/// The modules of the crate with the root file `root`. `text` reads a file, or returns `None` where
+/// there is none.
 pub fn of(root: &Path, text: &dyn Fn(&Path) -> Option<String>) -> Result<Tree> {
     let mut tree = Tree::default();
     let folder = folder_of(root);

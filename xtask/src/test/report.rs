@@ -1,4 +1,4 @@
-//! What came of each suite, and of all: a table for people, and a last line that programs read.
+//! The results of each suite and of all: a table for people, and a last line for programs.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// What came of one suite.
+/// The result of one suite.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     pub suite: String,
@@ -16,19 +16,19 @@ pub struct Row {
     pub took: Duration,
 }
 
-/// All suites so far.
+/// The results of all suites so far.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    /// Adds what came of a suite.
+    /// Adds the result of a suite.
     pub fn add(&mut self, row: Row) {
         self.rows.push(row);
     }
 
-    /// Does something that passes or fails as one thing, and says why it failed.
+    /// Does work that passes or fails as a whole, and reports why it failed.
     pub fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
         let started = Instant::now();
         let outcome = work();
@@ -44,7 +44,7 @@ impl Report {
         });
     }
 
-    /// Adds something that was not done.
+    /// Adds work that was not done.
     pub fn skip(&mut self, name: &str) {
         self.add(Row {
             suite: name.to_owned(),
@@ -53,7 +53,7 @@ impl Report {
         });
     }
 
-    /// Failure where anything failed.
+    /// A failure where anything failed.
     pub fn exit_code(&self) -> ExitCode {
         match self.sum(|row| row.failed) {
             0 => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
-//! `cargo test`, listened to: its output goes to the terminal as it comes, and the lines that open and close each
-//! suite are counted.
+//! `cargo test` with its output observed. The output goes to the terminal as it comes, and the
+//! lines that open and close each suite are counted.
 //!
-//! The lines are those of cargo (`Running …`, `Doc-tests …`), of Rust's test runner (`test result: …`) and of tests that
-//! say they are skipped (`SKIPPED …`, in tests/src/requirement.rs).
+//! The lines are those of cargo (`Running …`, `Doc-tests …`), of Rust's test runner (`test result:
+//! …`), and of tests that are skipped (`SKIPPED …`, in tests/src/requirement.rs).
 
 use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::process::Command;
@@ -13,10 +13,12 @@ use anyhow::{Context, Result};
 
 use super::report::{Report, Row};
 
-/// How long to wait for more output of a program that has ended: what a test left running may hold its output open.
+/// How long to wait for more output of a program that has ended. A process that a test left running
+/// may hold the output open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Runs a `cargo test` to its end. A suite is named with `prefix` before it. Whether a suite was run at all.
+/// Runs a `cargo test` to its end, with `prefix` before the name of each suite. Returns whether any
+/// suite ran.
 pub fn run(command: &mut Command, prefix: &str, report: &mut Report) -> Result<bool> {
     run_on(&mut std::io::stdout().lock(), command, prefix, report)
 }
@@ -28,11 +30,11 @@ fn run_on(
     report: &mut Report,
 ) -> Result<bool> {
     let started = Instant::now();
-    // One pipe for both, so that the lines keep their order.
+    // Use one pipe for both, so that the lines keep their order.
     let (output, input) = std::io::pipe()?;
     command.stdout(input.try_clone()?).stderr(input);
     let mut child = command.spawn().context("cargo cannot be started")?;
-    // The command keeps its ends of the pipe open otherwise.
+    // Otherwise the command keeps its ends of the pipe open.
     command
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null());
@@ -84,7 +86,7 @@ fn lines_of(output: PipeReader) -> mpsc::Receiver<Vec<u8>> {
     lines
 }
 
-/// Counts what it hears.
+/// Counts the lines of suites.
 struct Listener {
     prefix: String,
     rows: Vec<Row>,
@@ -95,9 +97,9 @@ struct Listener {
 struct Open {
     name: String,
     since: Instant,
-    /// Passed, failed and ignored, as the runner said last.
+    /// Passed, failed and ignored, from the runner's last result line.
     result: Option<[usize; 3]>,
-    /// Tests that passed because they had nothing to do.
+    /// The number of tests that passed because they had nothing to do.
     skipped: usize,
 }
 
@@ -121,7 +123,7 @@ impl Listener {
                 skipped: 0,
             });
         } else if let Some(open) = &mut self.open {
-            // What a failed test printed stands before the runner's own words: those are the last.
+            // A failed test's output comes before the runner's own lines, so the last line counts.
             open.result = result(&line).or(open.result);
             open.skipped += usize::from(is_skip(&line));
         }
@@ -131,7 +133,7 @@ impl Listener {
         let Some(open) = self.open.take() else {
             return;
         };
-        // A suite that ended without a word has failed.
+        // A suite that ended without a result has failed.
         let [passed, failed, ignored] = open.result.unwrap_or([0, 1, 0]);
         let row = Row {
             suite: open.name,
@@ -151,7 +153,8 @@ impl Listener {
     }
 }
 
-/// The name of the suite that a line of cargo's opens: a program of tests, or the tests in a crate's documentation.
+/// The name of the suite that a line of cargo's opens: a program of tests, or the tests in a
+/// crate's documentation.
 fn opened(line: &str) -> Option<String> {
     let line = line.trim();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
@@ -183,7 +186,7 @@ fn result(line: &str) -> Option<[usize; 3]> {
     Some([count("passed")?, count("failed")?, count("ignored")?])
 }
 
-/// Whether a test says that it has nothing to do here. Its words may stand behind `test NAME ... `.
+/// Whether a test says that it is skipped. The words may follow `test NAME ... `.
 fn is_skip(line: &str) -> bool {
     let words = line.rsplit_once(" ... ").map_or(line, |(_, words)| words);
     words.starts_with("SKIPPED ") && words.contains(": ")
@@ -278,7 +281,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     fn heard(script: &str) -> (bool, Report) {
         let mut report = Report::default();
         let mut shell = Command::new("sh");
-        // The terminal would show these to whoever counts the tests of this crate.
+        // On the terminal, these lines would count as results of this crate's own tests.
         let terminal = &mut std::io::sink();
         let has_run = run_on(terminal, shell.args(["-c", script]), "", &mut report);
         (has_run.expect("it starts"), report)
@@ -305,7 +308,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         assert!(has_run);
         let text = report.to_string();
         assert!(text.ends_with("3 passed, 1 failed, 0 skipped"), "{text}");
-        // The second suite has the name of the process, which still runs.
+        // The second suite is named after the process, which still runs.
         let row = text.lines().nth(2).unwrap_or_default();
         let process = row.split_whitespace().next().unwrap_or_default();
         let kill = Command::new("kill").arg(process).status();

@@ -1,14 +1,14 @@
-//! The program as a function.
+//! Compiles a program to a function.
 
 use super::state::State;
 use crate::{program, words};
 use rquickjs::{Coerced, Ctx, Error, Exception, Function, Value, qjs};
 
-/// The name that frames and syntax errors of the program carry.
+/// The file name in frames and syntax errors of the program.
 const PROGRAM_FILE: &std::ffi::CStr = c"agent.js";
 
-/// Compiles a program: its text is the body of an async function in strict mode. Lines and columns in errors are
-/// those of the text.
+/// Compiles a program. Its text is the body of an async function in strict mode. Lines and columns
+/// in errors are those of the text.
 pub fn compile<'js>(ctx: &Ctx<'js>, state: &State, code: &str) -> rquickjs::Result<Function<'js>> {
     let code = program::without_fence(code);
     let compiled = function_of(ctx, &code).or_else(|error| explained(ctx, &code, error));
@@ -16,7 +16,7 @@ pub fn compile<'js>(ctx: &Ctx<'js>, state: &State, code: &str) -> rquickjs::Resu
     compiled
 }
 
-/// What may be called at a place of the program; nothing for other places.
+/// The expressions that may be called at a place of the program. Empty for places outside it.
 pub fn called_at(state: &State, file: &str, line: usize, column: usize) -> Vec<String> {
     if PROGRAM_FILE.to_str() == Ok(file) {
         program::called_at(&state.program.borrow(), line, column)
@@ -25,14 +25,14 @@ pub fn called_at(state: &State, file: &str, line: usize, column: usize) -> Vec<S
     }
 }
 
-/// Whether a line of the program has a name in it.
+/// Whether a line of the program contains a name.
 pub fn is_named_at(state: &State, file: &str, line: usize, name: &str) -> bool {
     let program = state.program.borrow();
     let line = line.checked_sub(1).and_then(|at| program.lines().nth(at));
     PROGRAM_FILE.to_str() == Ok(file) && line.is_some_and(|line| line.contains(name))
 }
 
-/// Adds to the engine's words what the text seems to be, where it is no JavaScript.
+/// Adds to the engine's words what the text seems to be, if it is not JavaScript.
 fn explained<'js>(ctx: &Ctx<'js>, code: &str, error: Error) -> rquickjs::Result<Function<'js>> {
     if !error.is_exception() {
         return Err(error);
@@ -48,7 +48,7 @@ fn explained<'js>(ctx: &Ctx<'js>, code: &str, error: Error) -> rquickjs::Result<
     Err(ctx.throw(thrown))
 }
 
-/// The line that the first frame of the program names.
+/// The line in the first frame of the program.
 fn line_of(stack: &str) -> Option<usize> {
     let (_, place) = stack.split_once("agent.js:")?;
     place.split(':').next()?.parse().ok()
@@ -62,12 +62,12 @@ fn function_of<'js>(ctx: &Ctx<'js>, code: &str) -> rquickjs::Result<Function<'js
         version: qjs::JS_EVAL_OPTIONS_VERSION as i32,
         eval_flags: (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_STRICT) as i32,
         filename: PROGRAM_FILE.as_ptr(),
-        // The text begins two lines further down; 0 would mean 1 here.
+        // The text begins two lines further down. 0 would mean 1 here.
         line_num: -1,
     };
-    // SAFETY: the context is alive as long as `ctx`; the source ends with a NUL
-    // that its length does not count, as the engine asks; the options outlive the
-    // call; and the value that it gives is owned here, from then on by `Value`.
+    // SAFETY: The context is alive as long as `ctx`. The source ends with a NUL that its length
+    // does not count, as the engine requires. The options outlive the call. The returned value is
+    // owned here, and from then on by `Value`.
     let compiled = unsafe {
         let value = qjs::JS_Eval2(
             ctx.as_raw().as_ptr(),
@@ -80,7 +80,7 @@ fn function_of<'js>(ctx: &Ctx<'js>, code: &str) -> rquickjs::Result<Function<'js
     if compiled.is_exception() {
         return Err(Error::Exception);
     }
-    // A text that closes the function and opens another is no body of one.
+    // A text that closes the function and opens another is no function body.
     let Coerced::<String>(text) = compiled.get()?;
     match compiled.into_function() {
         Some(program) if text == function => Ok(program),

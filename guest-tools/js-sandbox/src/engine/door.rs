@@ -1,4 +1,4 @@
-//! What the platform's scripts are given of Rust, and how they are put in place.
+//! The Rust functions that the platform's scripts get, and how the scripts are installed.
 
 use super::compile;
 use super::state::State;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 const SCRIPT: &str = include_str!("../platform/platform.js");
 
-/// What the script is given, by the names that it has for them.
+/// The other scripts, by the names that the main script has for them.
 const PARTS: [(&str, &str); 5] = [
     ("language", include_str!("../platform/language.js")),
     ("console", include_str!("../platform/console.js")),
@@ -144,10 +144,11 @@ impl<'js> Door<'_, 'js> {
         let random = Function::new(ctx.clone(), move || state.random.next_fraction())?;
         self.add("random", random.with_name("random")?)?;
         let state = Rc::clone(self.state);
-        // The program's own reading of JSON rounds, as the language says.
+        // JSON that a program reads itself is rounded, as the language says.
         let read = move |ctx: Ctx<'js>, text: Value<'js>| match text.get::<String>() {
             Ok(text) => state.settle_read(&text),
-            // Half of a surrogate pair, or no memory for a copy: the language reads it all the same.
+            // The text holds half of a surrogate pair, or there is no memory for a copy. JavaScript
+            // reads it all the same.
             Err(_) => drop(ctx.catch()),
         };
         self.add("read", Function::new(ctx.clone(), read)?)?;
@@ -179,7 +180,8 @@ impl<'js> Door<'_, 'js> {
     }
 }
 
-/// One row an operation: tool, operation, description, schema; a tool without operations is a row of its name alone.
+/// The tools as rows of tool, operation, description and schema. A tool without operations is a row
+/// of its name alone.
 fn rows(state: &State) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for tool in state.platform.list() {
@@ -198,7 +200,7 @@ fn rows(state: &State) -> Vec<Vec<String>> {
     rows
 }
 
-/// An outcome as the script takes it: `[json]`, or `[code, message]`.
+/// An outcome in the script's form: `[json]`, or `[code, message]`.
 fn parts(state: &State, call: &ToolCall, outcome: Result<String, ToolError>) -> Vec<String> {
     match outcome {
         Ok(result) => {
@@ -209,7 +211,7 @@ fn parts(state: &State, call: &ToolCall, outcome: Result<String, ToolError>) -> 
     }
 }
 
-/// A call as the script gives it: `[tool, operation, input]`.
+/// A call in the script's form: `[tool, operation, input]`.
 fn tool_call(parts: Vec<String>) -> Option<ToolCall> {
     let [tool, operation, input] = parts.try_into().ok()?;
     Some(made(tool, operation, &input))

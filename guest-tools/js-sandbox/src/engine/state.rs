@@ -1,4 +1,4 @@
-//! What a program can do to the world, and what its run leaves behind while it goes on.
+//! What a program can do to the world, and the state that its run collects.
 
 use crate::bindings::exports::tavora::platform::agent::RunError;
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
@@ -10,40 +10,40 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// How much of a number is repeated in the log.
+/// The number of digits that the log shows of a number.
 const MAX_SHOWN_DIGITS: usize = 64;
 
-/// All that a program can do to the world.
+/// Everything that a program can do to the world.
 pub trait Platform {
     /// The tools granted to this run.
     fn list(&self) -> Vec<ToolInfo>;
-    /// One call; waits for its outcome.
+    /// Makes one call and waits for its outcome.
     fn call(&self, call: &ToolCall) -> Result<String, ToolError>;
-    /// Calls done at once; the outcomes are in the order of the calls.
+    /// Makes several calls at once. The outcomes are in the order of the calls.
     fn call_all(&self, calls: &[ToolCall]) -> Vec<Result<String, ToolError>>;
     /// Adds one line to the log of the run.
     fn log(&self, line: &str);
 }
 
-/// What the run leaves behind while it goes on.
+/// The state that a run collects.
 pub struct State {
     pub platform: Rc<dyn Platform>,
     pub random: Random,
-    /// The program, for errors that say what it wrote.
+    /// The text of the program, which errors quote.
     pub program: RefCell<String>,
-    /// The lines about numbers that are in the log already.
+    /// The lines about numbers that the log already has.
     pub told: RefCell<BTreeSet<String>>,
     pub outcome: RefCell<Option<Result<String, RunError>>>,
-    /// Rejected promises that nothing handles so far, with what they were
-    /// rejected with.
+    /// Rejected promises that nothing handles so far, each with the value that it was rejected
+    /// with.
     pub unhandled: RefCell<Vec<(SavedValue, SavedValue)>>,
 }
 
-/// A value that outlives the context's borrow.
+/// A value that outlives a borrow of the context.
 pub type SavedValue = Persistent<Value<'static>>;
 
 impl State {
-    /// JSON that comes in, as JavaScript can hold it; the log says what is another than it was.
+    /// Converts incoming JSON to what JavaScript can hold. The log names numbers that changed.
     pub fn settle<'a>(&self, json: &'a str, from: impl Fn() -> String) -> Cow<'a, str> {
         let settled = numbers::settle(json);
         if let Some(number) = settled.as_text {
@@ -59,7 +59,7 @@ impl State {
         settled.json
     }
 
-    /// JSON that a program parses by itself, which rounds as the language says: the log says so.
+    /// Logs the numbers that JavaScript rounds when a program parses JSON itself.
     pub fn settle_read(&self, json: &str) {
         let settled = numbers::settle(json);
         if let Some(number) = settled.as_text.or(settled.rounded) {
@@ -71,7 +71,7 @@ impl State {
         }
     }
 
-    /// Logs once for each source that it has numbers which JavaScript does not hold.
+    /// Logs once for each source that it has numbers which JavaScript cannot hold.
     fn tell(&self, from: &str, number: &str, consequence: &str) {
         let first = number.chars().take(MAX_SHOWN_DIGITS);
         let shown: String = first.collect();

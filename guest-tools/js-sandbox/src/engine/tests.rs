@@ -1,11 +1,11 @@
-//! What a program sees, in a native build of the same engine with a platform that
-//! answers from memory. The component itself is tested in the project's `tests/`.
+//! Tests of what a program sees. They use a native build of the same engine, with a platform that
+//! answers from memory. The project's `tests/` test the component itself.
 
 use super::*;
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};
 use crate::bindings::tavora::platform::types::Operation;
 
-/// Names that the language gives a meaning to.
+/// Names that have a meaning in the language.
 const ODD_NAMES: [&str; 12] = [
     "then",
     "catch",
@@ -21,7 +21,7 @@ const ODD_NAMES: [&str; 12] = [
     "echo",
 ];
 
-/// Answers `echo` with its input, everything else with an error; keeps the log.
+/// Answers `echo` with its input and everything else with an error, and keeps the log.
 #[derive(Default)]
 struct Fake {
     lines: RefCell<Vec<String>>,
@@ -113,7 +113,7 @@ fn json_text(text: &str) -> String {
 fn boot() -> (&'static Engine, Rc<Fake>) {
     let platform = Rc::new(Fake::default());
     let engine = Engine::boot(Rc::clone(&platform) as Rc<dyn Platform>);
-    // As in the component, where nothing is freed.
+    // Leak the engine: the component frees nothing either.
     (Box::leak(Box::new(engine)), platform)
 }
 

@@ -1,6 +1,6 @@
-// The console: what it is given becomes lines in the log of the run.
+// The console: turns values into lines in the log of the run.
 //
-// It never throws because of what it shows, and it measures no time: there is no clock.
+// It never throws because of what it shows. It measures no time, because there is no clock.
 (function (host, language) {
   const { stringify, isArray, apply, isError, wellFormed, property, append, textOf } = language;
   const { String, Number } = globalThis;
@@ -9,7 +9,7 @@
   const { join } = Array.prototype;
   const { floor, ceil } = Math;
 
-  // What JSON has no word for, and a sign for what holds itself.
+  // Shows what JSON has no word for, and a sign for an object that holds itself.
   function showable() {
     const holders = [];
     let depth = 0;
@@ -69,8 +69,8 @@
     }
   }
 
-  // As on other platforms: directives in a first text take the values after it,
-  // what remains follows after spaces.
+  // Formats as other platforms do: directives in a first text take the values after it, and the
+  // remaining values follow after spaces.
   function format(values) {
     if (values.length === 0) return '';
     let text = shown(values[0]);
@@ -104,7 +104,8 @@
 
   const isObject = (value) => typeof value === 'object' && value !== null;
 
-  // A row for each entry of the data, a column for each key of a row; what is no object has a column of its own.
+  // A row for each entry of the data, and a column for each key of a row. A value that is no object
+  // goes into a column of its own.
   function tableOf(data, chosen) {
     const columns = [];
     const known = { __proto__: null };

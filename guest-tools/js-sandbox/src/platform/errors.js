@@ -1,6 +1,7 @@
-// Errors of the engine in words that say what to change. The engine asks for the stack of every error when it makes
-// it: the stack is given as it would be, and an error that only says "not a function", or that names a global
-// which other platforms have, is told with more words, so that a program that catches it reads them too.
+// Errors of the engine in words that say what to change. The engine asks for the stack of every
+// error when it creates the error. The stack is returned as it would be. An error that only says
+// "not a function", or that names a global of other platforms, gets more words, so that a program
+// that catches it reads them too.
 (function (host, language, modules) {
   const { apply, getOwnPropertyDescriptor, define, append, textOf } = language;
   const { startsWith, endsWith, slice, lastIndexOf, split } = String.prototype;
@@ -31,7 +32,7 @@
   const methodOf = (expression) => apply(slice, expression, [apply(lastIndexOf, expression, ['.']) + 1]);
   const joined = (message, more) => (more === '' ? message : `${message}: ${more}`);
 
-  // Whether what is called is a function of the platform or the language.
+  // Whether an expression names a function of the platform or the language.
   function isFunction(expression) {
     let value = globalThis;
     const names = apply(split, expression, ['.']);
@@ -45,7 +46,7 @@
     return typeof value === 'function';
   }
 
-  // What may have been called in vain: one expression where that is certain.
+  // The expressions that may have been called in vain. There is only one where that is certain.
   function suspects(site) {
     const called = host.calledAt(site.getFileName(), site.getLineNumber(), site.getColumnNumber());
     const left = [];
@@ -81,7 +82,8 @@
     return message;
   }
 
-  // How many errors of a run are told with more words: a loop that catches them has read them by then.
+  // The number of errors in a run that get more words. A loop that catches errors has read them by
+  // then.
   let left = 100;
 
   PlainError.prepareStackTrace = function (error, sites) {

@@ -12,7 +12,7 @@
   const define = (object, name, value) => property(object, name, value, false);
   const append = (array, value) => property(array, array.length, value, true);
 
-  // A property of something that a program made, which may answer with anything.
+  // Reads a property of an object from a program, which may answer with anything.
   function textOf(object, name) {
     try {
       const value = object[name];

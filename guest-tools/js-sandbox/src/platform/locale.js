@@ -1,5 +1,6 @@
-// Methods that follow a locale or a time zone elsewhere. The engine has no data of either: they work as the language
-// without such data does, and the log of the run says so once for each method.
+// Methods that elsewhere follow a locale or a time zone. The engine has no data of either. The
+// methods work as the language defines them without such data, and the log of the run says so once
+// for each method.
 (function (host, language) {
   const { apply, define } = language;
   const told = { __proto__: null };
@@ -9,7 +10,8 @@
   const ORDER = 'compares by Unicode code points: locales and options are ignored, as there is no data of them here';
   const LETTERS = 'follows no locale, as there is no data of them here';
 
-  // `from` is at which argument a locale stands, where the method is told of only if one is given.
+  // `from` is the position of the argument that is a locale. Such a method is reported only if a
+  // locale is given.
   function tell(prototype, owner, name, words, from) {
     const original = prototype[name];
     const telling = {

@@ -1,16 +1,17 @@
-// MCP servers as modules: require() gives an object with a method for each tool that the server listed when it
-// was first required, whatever the tools are called. The language asks objects for methods of its own
-// (`then` when it awaits, `toJSON`, `toString`): no tool is called for that.
+// MCP servers as modules. require() returns an object with a method for each tool that the server
+// listed when it was first required, whatever the tools are called. The language itself reads some
+// methods of objects (`then` for await, `toJSON`, `toString`). Reading those calls no tool.
 (function (host, language, { call, nameOf, inputOf }) {
   const { apply, wellFormed, property, define, append } = language;
   const { Error: PlainError, Proxy, Symbol } = globalThis;
   const { startsWith, slice } = String.prototype;
   const { join } = Array.prototype;
 
-  // What the host puts before a server's name.
+  // The prefix before a server's name in the host.
   const SERVER = 'mcp:';
   const modules = { __proto__: null };
-  // For each name that a program read of an object of the platform that has no such method: words that say so.
+  // The words for each method that a program read from an object of the platform and that does not
+  // exist.
   const missed = { __proto__: null };
   let last;
 
@@ -60,7 +61,8 @@
 
     let isSettling = false;
     const module = watched(methods, (name) => {
-      // Whoever settles a promise with the module asks once whether it is a promise itself.
+      // The code that settles a promise with the module reads `then` once, to learn whether the
+      // module is a promise.
       if (name !== 'then' || !isSettling) return methods[name];
       isSettling = false;
       return undefined;
@@ -73,7 +75,7 @@
         isSettling = false;
       }
     });
-    // JSON.stringify gives the name of what holds the module.
+    // JSON.stringify passes the name of the key that holds the module.
     reserve(methods, 'toJSON', (input) => typeof input === 'string', () => {
       const others = { __proto__: null };
       for (let at = 0; at < names.length; at += 1) {
@@ -84,7 +86,8 @@
     return module;
   }
 
-  // An object that keeps in mind what it was asked for in vain. It answers so with undefined, as any object.
+  // An object that remembers which missing properties were read. It answers those with undefined,
+  // as any object does.
   function watched(target, valueOf, words) {
     return new Proxy(target, {
       __proto__: null,
@@ -99,7 +102,7 @@
     });
   }
 
-  // Keeps a tool of this name, and answers the language where it is the one that asks.
+  // Keeps a tool of this name, but answers the language where the language is what asks.
   function reserve(methods, name, isLanguage, answer) {
     if (!(name in methods)) return;
     const ask = methods[name];
@@ -116,8 +119,8 @@
     return input;
   }
 
-  // What a tool gave: its structured content where it has some, its text where it is all
-  // text, and its content as it came otherwise.
+  // The value of a tool's result: its structured content if there is some, its text if everything
+  // is text, and otherwise its content unchanged.
   function valueOf({ content, structuredContent }) {
     if (structuredContent !== undefined) return structuredContent;
     const texts = [];
@@ -128,14 +131,14 @@
     return apply(join, texts, ['\n']);
   }
 
-  // Words for a method that was called and that does not exist.
+  // The words for a call of a method that does not exist.
   const wordsFor = (name) => (name in missed ? missed[name](wellFormed(name)) : '');
 
   return {
     require,
     watched,
     wordsFor,
-    // The same for the last such name, where it is not known what was called.
+    // The words for the last such method, where the called expression is unknown.
     wordsForLast: () => (last === undefined ? '' : wordsFor(last)),
     get last() { return last; },
   };

@@ -1,10 +1,10 @@
-// What a program has beyond ECMAScript: search, ai, tools, require, console, input and
-// ToolError. Evaluates to a function that takes the functions of door.rs and the other
-// scripts, puts those globals in place, and gives back how to start a program.
+// What a program has beyond ECMAScript: search, ai, tools, require, console, input and ToolError.
+// The script evaluates to a function. That function takes the functions of door.rs and the other
+// scripts, installs those globals, and returns how to start a program.
 //
-// It runs once, before any program. It and the others keep what they need of the language in
-// constants and iterate by index, so that a program that changes a built-in
-// changes it for itself alone. They hold no secret and guard none: there is none.
+// It runs once, before any program. All scripts keep what they need of the language in constants
+// and iterate by index, so that a program that changes a built-in changes it only for itself. They
+// guard no secret, because there is none.
 (function (host, scripts) {
   const language = scripts.language();
   const {
@@ -40,7 +40,7 @@
     }
     const name = textOf(thrown, 'name') || 'Error';
     const code = isToolError(thrown) ? textOf(thrown, 'code') : undefined;
-    // Where the memory is used up, there may be none for the message.
+    // Where memory is used up, there may be none for the message.
     const message = textOf(thrown, 'message') || (name === 'InternalError' ? 'out of memory' : '');
     take(name, code, message, textOf(thrown, 'stack'));
   }
@@ -52,7 +52,7 @@
     return wellFormed(value);
   }
 
-  // An integer of 64 bits is what a tool may want, and JSON has it.
+  // A tool may want an integer of 64 bits, which JSON can hold.
   const withBigInt = (key, value) => (typeof value === 'bigint' ? rawJSON(`${value}`) : value);
 
   function written(value) {
@@ -125,7 +125,7 @@
     return call('brave-search', 'search', { ...options, query }).results;
   }
 
-  // A text is what the user says; `full` asks for the whole completion instead of its text.
+  // A string is what the user says. `full` asks for the whole completion instead of its text.
   function ai(promptOrMessages, options) {
     const { full = false, ...rest } = { ...options };
     const messages = typeof promptOrMessages === 'string'
@@ -159,7 +159,7 @@
     },
   };
   define(JSON, 'parse', parsing.parse);
-  // Its origin would be that of the day the engine was booted.
+  // Its origin would be the day on which the engine was booted.
   delete globalThis.performance;
 
   // ---- A run --------------------------------------------------------------

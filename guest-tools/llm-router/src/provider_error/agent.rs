@@ -1,10 +1,10 @@
-//! What an agent is told of an error: one sentence with the provider's words and what to do.
+//! An error for an agent: one sentence with the provider's words and what to do.
 
 use super::answer::ProviderError;
 use trusted_tool::{ToolError, tool_error, wait};
 
 impl ProviderError {
-    /// What an agent is told.
+    /// The error that the agent gets.
     pub fn tool_error(&self) -> ToolError {
         if let Some(refused) = &self.auth {
             return refused.clone();

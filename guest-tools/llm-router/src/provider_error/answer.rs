@@ -1,4 +1,4 @@
-//! An error as it was read, and what it says of itself.
+//! An error as it was read, and what it tells.
 
 use crate::provider::Provider;
 use crate::words::{self, Words};
@@ -9,20 +9,20 @@ use trusted_tool::ToolError;
 #[derive(Debug)]
 pub struct ProviderError {
     pub(super) provider: &'static Provider,
-    /// The status that the answer had, or that an error under a success names.
+    /// The status of the answer, or the one that an error under a success names.
     pub(super) status: u16,
     pub(super) content_type: String,
     pub(super) words: Words,
     pub(super) is_long: bool,
     pub(super) wait_ms: Option<u64>,
-    /// Headers that a client may have.
+    /// The headers that a client may see.
     pub(super) passed: Vec<(String, Vec<u8>)>,
-    /// Set where the credential is refused.
+    /// Set when the credential is refused.
     pub(super) auth: Option<ToolError>,
 }
 
 impl ProviderError {
-    /// How long the provider wants to be left alone, where it says so and it is to be believed.
+    /// How long the provider wants to be left alone, if it says so credibly.
     pub fn wait_ms(&self) -> Option<u64> {
         self.wait_ms
     }
@@ -32,18 +32,18 @@ impl ProviderError {
         self.status
     }
 
-    /// The object that is the error, where the body is JSON.
+    /// The object that is the error, if the body is JSON.
     pub(super) fn object(&self) -> Option<&Map<String, Value>> {
         words::error_object(&self.words.json)
     }
 
-    /// Whether the same request can go well later.
+    /// Whether the same request can succeed later.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.status, 408 | 409 | 425 | 429 | 500..=599) && !self.is_used_up()
     }
 
-    /// Whether waiting does not help, or not for as long as the answer says: the account has
-    /// no credit, or the day's quota is gone, for which Gemini names a wait of seconds.
+    /// Whether waiting does not help, or not for as long as the answer says. The account has no
+    /// credit, or the day's quota is gone; Gemini then still names a wait of seconds.
     pub(super) fn is_used_up(&self) -> bool {
         const SIGNS: [&str; 4] = [
             "insufficient_quota",

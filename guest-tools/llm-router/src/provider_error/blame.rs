@@ -1,4 +1,4 @@
-//! Whether the provider refuses the credential, and what is said then.
+//! Whether the provider refuses the credential, and the error for that.
 
 use super::answer::ProviderError;
 use crate::provider::Provider;
@@ -7,9 +7,9 @@ use trusted_tool::credential::Credential;
 use trusted_tool::{ToolError, tool_error};
 
 impl ProviderError {
-    /// Whether it is the credential that the provider does not take: 401 says so, and of the
-    /// others some do by a code or by their words. 403 alone also means moderation, a region,
-    /// a model or a scope.
+    /// Whether the provider refuses the credential. A 401 says so; with other statuses some
+    /// providers say it by a code or in words. A 403 alone can also mean moderation, a region, a
+    /// model or a scope.
     pub(super) fn blames_the_key(&self) -> bool {
         const CODES: [&str; 9] = [
             "invalid_api_key",
@@ -71,7 +71,7 @@ impl ProviderError {
         {
             return true;
         }
-        // A sentence that names the key, and in it what is wrong with it.
+        // Look for a sentence that names the key and says what is wrong with it.
         let words = self
             .words
             .message
@@ -93,7 +93,7 @@ impl ProviderError {
         })
     }
 
-    /// The error of a credential that is refused, with whatever repeats it hidden.
+    /// The error for a refused credential. Whatever repeats the credential is hidden.
     pub(super) fn refused(&self, credential: &Credential) -> ToolError {
         let Self {
             provider, status, ..

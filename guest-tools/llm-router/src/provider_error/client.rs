@@ -1,4 +1,4 @@
-//! What a client over HTTP is told of an error: the provider's status, words, fields and limits.
+//! An error for a client over HTTP: the provider's status, words, fields and limits.
 
 use super::answer::ProviderError;
 use super::sentence::unreadable;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use trusted_tool::tool_error;
 
 impl ProviderError {
-    /// What a client over HTTP is told, and the headers that go with it.
+    /// The error for a client over HTTP, and the headers that go with it.
     pub fn refusal(&self) -> (Refusal, Vec<(String, Vec<u8>)>) {
         let mut headers = self.passed.clone();
         if let Some(ms) = self.wait_ms {
@@ -22,7 +22,7 @@ impl ProviderError {
             return (refused.clone().into(), headers);
         }
         let status = match self.status {
-            // The client's own key is not meant.
+            // The client's own key is not what the provider refuses.
             401 | 407 => 502,
             status @ 400..=599 => status,
             _ => 502,
@@ -72,8 +72,8 @@ impl ProviderError {
     }
 }
 
-/// Headers of an answer that mean something to the client: its type, and how much
-/// more the provider would take.
+/// Whether a header means something to the client: the type of the answer, or how much more the
+/// provider would take.
 pub fn passes(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(

@@ -1,4 +1,4 @@
-//! How long the provider wants to be left alone, wherever the answer says it.
+//! How long the provider wants to be left alone, wherever the answer says so.
 
 use super::answer::ProviderError;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ impl ProviderError {
             return None;
         }
         let in_words = || wait::in_words(self.words.message.as_ref()?);
-        // Limits of an answer that is no 429 are those of other requests.
+        // The limits in an answer that is no 429 concern other requests.
         let of_limits = || wait::from_headers(headers).filter(|_| self.status == 429);
         wait::retry_after(headers)
             .or_else(|| self.wait_in_fields(headers))
@@ -20,7 +20,7 @@ impl ProviderError {
             .or_else(of_limits)
     }
 
-    /// What the error's own fields say: Gemini's `RetryInfo`, OpenRouter's headers of the
+    /// The wait in the error's own fields: Gemini's `RetryInfo`, OpenRouter's headers of the
     /// provider behind it, and the names that others use.
     fn wait_in_fields(&self, of_answer: &[(String, Vec<u8>)]) -> Option<u64> {
         let error = self.object()?;

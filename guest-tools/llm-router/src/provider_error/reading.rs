@@ -8,9 +8,9 @@ use crate::words;
 use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
 
-/// How much of an error's body is looked at, in bytes.
+/// The number of bytes of an error's body that are looked at.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// Longer than this, in bytes, only the words of an error pass, and not its other fields.
+/// The length in bytes from which only the words of an error pass, and not its other fields.
 pub(super) const MAX_FIELDS_BYTES: usize = 64 * 1024;
 
 impl ProviderError {
@@ -37,7 +37,7 @@ impl ProviderError {
         )
     }
 
-    /// The error that a body is, under whatever status it came.
+    /// The error in a body, whatever its status.
     pub fn new(
         provider: &'static Provider,
         credential: &Credential,
@@ -90,7 +90,7 @@ fn content_type(headers: &[(String, Vec<u8>)]) -> String {
     })
 }
 
-/// The error of an answer of JSON, for tests.
+/// The error of a JSON answer, for tests.
 #[cfg(test)]
 pub(super) fn sample(status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
     let owned = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());

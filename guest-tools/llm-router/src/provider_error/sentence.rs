@@ -1,9 +1,9 @@
-//! Sentences that clients and agents are both told.
+//! Sentences for both clients and agents.
 
 use super::answer::ProviderError;
 use trusted_tool::{ToolError, tool_error};
 
-/// How much of a provider's own words an agent's error repeats.
+/// The number of characters of a provider's words that an agent's error repeats.
 const MAX_SAID_CHARS: usize = 300;
 
 impl ProviderError {
@@ -13,7 +13,7 @@ impl ProviderError {
         Some(message.chars().take(MAX_SAID_CHARS).collect())
     }
 
-    /// The error of an answer that points elsewhere.
+    /// The error for an answer that redirects.
     pub(super) fn redirected(&self) -> ToolError {
         let Self {
             provider, status, ..
@@ -35,7 +35,7 @@ impl ProviderError {
     }
 }
 
-/// The sentence about an answer that is no JSON.
+/// The sentence about an answer that is not JSON.
 pub fn unreadable(shown: &str, status: u16, content_type: &str, said: Option<&str>) -> String {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/+.-".contains(&b);

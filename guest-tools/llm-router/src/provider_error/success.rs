@@ -1,10 +1,10 @@
-//! Errors that come under a success: whether JSON is one, which, and with what status.
+//! Errors under a status of success: whether JSON is an error, which one, and with what status.
 
 use crate::words;
 use serde_json::{Value, json};
 
-/// Whether JSON under a success is an error all the same: it says so where a completion would
-/// have its answer, or it is none. `"error": null` says nothing.
+/// Whether JSON under a success is an error all the same. It names an error where a completion
+/// would have its answer, or it is no completion. `"error": null` names none.
 pub fn is_error(json: &Value) -> bool {
     let is_said = |error: Option<&Value>| match error {
         None | Some(Value::Null | Value::Bool(false)) => false,
@@ -29,8 +29,7 @@ pub fn is_error(json: &Value) -> bool {
     is_said(json.get("error")) || choices.iter().any(|choice| is_said(choice.get("error")))
 }
 
-/// The error that a body under a success is, which may be that of a choice; `None` when it
-/// says nothing.
+/// The error in a body under a success, which may be in a choice. `None` when it says nothing.
 pub fn raised(json: &Value) -> Option<Value> {
     let error = json.get("error").filter(|error| !error.is_null());
     let choices = json.get("choices").and_then(Value::as_array);

@@ -1,5 +1,5 @@
-//! One `GET` over `wasi:http`, with a bound on every wait and on the answer. It
-//! follows no redirect and tries nothing twice.
+//! One `GET` over `wasi:http`, with a bound on every wait and on the size of the answer. It follows
+//! no redirect and retries nothing.
 
 use crate::bindings::exports::tavora::platform::tool::ToolError;
 use crate::bindings::wasi::http::outgoing_handler;
@@ -15,17 +15,17 @@ const FIRST_BYTE_TIMEOUT_NS: u64 = 15 * SECOND_NS;
 const BETWEEN_BYTES_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// What the upstream answered.
+/// The upstream's answer.
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
-/// Asks `url`, which must be absolute.
+/// Gets `url`, which must be absolute.
 pub fn get(url: &str, headers: &[(&str, &str)]) -> Result<Answer, ToolError> {
     let request = request(url, headers)?;
     let options = RequestOptions::new();
-    // A host without one of these timeouts says so; its own then holds.
+    // A host without one of these timeouts returns an error, and its own timeout holds.
     let _ = options.set_connect_timeout(Some(CONNECT_TIMEOUT_NS));
     let _ = options.set_first_byte_timeout(Some(FIRST_BYTE_TIMEOUT_NS));
     let _ = options.set_between_bytes_timeout(Some(BETWEEN_BYTES_TIMEOUT_NS));

@@ -1,8 +1,8 @@
-//! Trusted tool `weather`: one operation, `today`, which asks a weather service
-//! with the app's own credential. Copy it, and put your upstream in its place.
+//! Trusted tool `weather`: one operation, `today`, which asks a weather service with the app's own
+//! credential. Copy it, and put your upstream in its place.
 //!
-//! It keeps nothing between calls, and no text that the upstream wrote goes into
-//! an error. Where it may connect to is the host's to decide.
+//! The tool keeps nothing between calls, and no text of the upstream goes into an error. The host
+//! decides where the tool may connect to.
 
 mod bindings;
 mod http;
@@ -17,7 +17,7 @@ use tool_error::tool_error;
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "weather_api_key";
 
-/// What `today` takes. [`Today::parse`] checks the same.
+/// The input of `today`. [`Today::parse`] checks the same.
 const TODAY_SCHEMA: &str = r#"{
     "type": "object",
     "properties": {
@@ -49,14 +49,14 @@ impl Guest for Weather {
     }
 }
 
-/// The input of `today`.
+/// The input of `today`, parsed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Today {
     city: String,
 }
 
-/// What the weather service answers, and what the agent gets of it.
+/// The weather service's answer, and the agent's share of it.
 #[derive(Deserialize, Serialize)]
 struct Weathered {
     temperature_c: f64,
@@ -85,7 +85,8 @@ fn today(asked: &Today) -> Result<String, ToolError> {
         )
     })?;
     let city: String = form_urlencoded::byte_serialize(asked.city.as_bytes()).collect();
-    // At each call, and never kept: what was replaced or deleted a moment ago is not used again.
+    // Resolve the secret at each call and never keep it: a secret that was replaced or deleted a
+    // moment ago must not be used again.
     let credential = secrets::resolve(SECRET).map_err(refusal)?;
     let answer = http::get(
         &format!("{}/today?city={city}", base_url.trim_end_matches('/')),
@@ -118,7 +119,7 @@ fn today(asked: &Today) -> Result<String, ToolError> {
     Ok(serde_json::to_string(&weather).expect("a number and a text are JSON"))
 }
 
-/// The words of the contract for each cause, so that people see the same ones for every tool.
+/// The contract's words for each cause, so that people see the same ones for every tool.
 fn refusal(cause: ResolveError) -> ToolError {
     match cause {
         ResolveError::NoVaultDesignated => {

@@ -1,8 +1,8 @@
-//! The error that a call ends with when it gives no answer.
+//! The error that ends a call without an answer.
 
 use crate::bindings::exports::tavora::platform::tool::ToolError;
 
-/// An error from a stable word for programs and a sentence for people.
+/// An error with a stable word for programs and a sentence for people.
 pub fn tool_error(code: &str, message: impl Into<String>) -> ToolError {
     ToolError {
         code: code.to_owned(),

@@ -1,17 +1,17 @@
-//! Chance that can be repeated: SplitMix64. Nothing secret is made with it.
+//! Repeatable random choices: SplitMix64. Nothing secret is made with it.
 
 /// A sequence of choices.
 pub struct Chance(u64);
 
 impl Chance {
-    /// The sequence of one of several that share a seed.
+    /// One of several sequences that share a seed.
     pub fn new(seed: u64, number: usize) -> Self {
         let mut chance = Self(seed);
         (0..=number).for_each(|_| chance = Self(chance.next()));
         chance
     }
 
-    /// One of the numbers below, which must be some.
+    /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
@@ -34,7 +34,7 @@ impl Chance {
     }
 }
 
-/// Another one each time.
+/// A seed that differs each time.
 pub fn seed() -> u64 {
     let bytes = vault_core::VaultId::make();
     let (_, last) = bytes.as_bytes().split_at(8);

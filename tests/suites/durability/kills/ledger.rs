@@ -1,8 +1,9 @@
-//! What is known of one thing from the outside: what was last acknowledged of it, and what was asked for since.
+//! The outside view of one thing: its last acknowledged state, and the states that were asked for
+//! since.
 
 use std::fmt::Debug;
 
-/// The states that a thing may be in.
+/// The states in which a thing may be.
 #[derive(Debug, Clone)]
 pub struct Known<T> {
     acknowledged: T,
@@ -26,7 +27,7 @@ impl<T: Clone + PartialEq + Debug> Known<T> {
         self.acknowledged = self.asked.take().expect("it was asked for");
     }
 
-    /// Compares with what is there, and takes that for acknowledged: from now on it has to stay.
+    /// Checks the state that is there, and takes it for acknowledged: from now on it must stay.
     pub fn check(&mut self, found: T) -> Result<(), String> {
         if found != self.acknowledged && self.asked.as_ref() != Some(&found) {
             return Err(format!("{found:?} was found, and known is {self:?}"));

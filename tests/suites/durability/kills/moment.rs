@@ -1,8 +1,8 @@
-//! The moments at which a kill can leave something half done, by name.
+//! Named moments at which a kill can leave something half done.
 //!
-//! What a killed process leaves behind is decided by the system calls that it made. So a moment is a place before one of
-//! them, and strace ends the process there: exactly there, in the binary as it is shipped. Nothing in the program knows of
-//! it, and there is nothing that a build could leave on.
+//! The system calls of a killed process determine what it leaves behind. So a moment is a place
+//! before a system call. strace ends the process exactly there, in the binary as it is shipped. The
+//! program itself knows nothing of it, so no build can leave it switched on.
 
 use std::fmt;
 use std::process::Command;
@@ -11,20 +11,20 @@ use super::chance::Chance;
 use super::pace::Pace;
 use crate::strace::under_strace;
 
-/// A moment in the life of a write: what is about to happen, and does not any more.
+/// A moment in the life of a write, named after what the kill prevents.
 #[derive(Clone, Copy)]
 pub enum Moment {
-    /// Some of the pages of a commit are in the log.
+    /// Some pages of a commit are in the log.
     PageIsLogged,
-    /// All of a commit is in the log, and not on the disk.
+    /// A whole commit is in the log, but not yet on the disk.
     CommitIsDurable,
-    /// It is on the disk, and nobody has heard of it.
+    /// The commit is on the disk, but nobody has heard of it.
     CommitIsAcknowledged,
-    /// Some of the pages of the log are in the database.
+    /// Some pages of the log are in the database.
     PageIsCopied,
-    /// All of them are, and not on the disk.
+    /// All pages are in the database, but not yet on the disk.
     CopiesAreDurable,
-    /// The log is of no use any more, and still there.
+    /// The log is no longer needed, but still there.
     LogIsCut,
 }
 
@@ -38,7 +38,7 @@ impl Moment {
         Self::LogIsCut,
     ];
 
-    /// The system call, of which file, and how many of them there may be before.
+    /// The system call, its file, and how many of the first such calls to choose from.
     fn call(self) -> (&'static str, Option<&'static str>, u64) {
         match self {
             Self::PageIsLogged => ("pwrite64", Some("tavora.db-wal"), 100),
@@ -50,7 +50,8 @@ impl Moment {
         }
     }
 
-    /// How clients must write for it to come: the log is emptied when nobody writes for a while.
+    /// The pace of clients that makes the moment come. The log is emptied when nobody writes for a
+    /// while.
     pub fn pace(self) -> Pace {
         match self {
             Self::PageIsLogged | Self::CommitIsDurable | Self::CommitIsAcknowledged => Pace::Steady,
@@ -58,7 +59,7 @@ impl Moment {
         }
     }
 
-    /// One of the times that it comes.
+    /// Chooses one of the times that the moment comes.
     pub fn at(self, chance: &mut Chance) -> Deadly {
         let (_, _, most) = self.call();
         Deadly {
@@ -81,7 +82,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// A moment that ends the process when it comes for a certain time.
+/// A moment that ends the process when it comes for the chosen time.
 #[derive(Clone, Copy)]
 pub struct Deadly {
     moment: Moment,
@@ -89,7 +90,7 @@ pub struct Deadly {
 }
 
 impl Deadly {
-    /// The same command, which ends there.
+    /// The same command, ended at this moment.
     pub fn under(self, command: &Command) -> Command {
         let (call, file, _) = self.moment.call();
         let fault = format!("signal=SIGKILL:when={}", self.time);

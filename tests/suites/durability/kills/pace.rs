@@ -1,22 +1,22 @@
-//! How fast clients write.
+//! The pace of clients.
 
 use std::time::Duration;
 
-/// How many requests a burst has, and how long the pause after it is: long enough for the log to be emptied.
+/// The number of requests in a burst, and the pause after it, in which the log can be emptied.
 const BURST: usize = 6;
 const PAUSE: Duration = Duration::from_millis(260);
 
 /// How clients write.
 #[derive(Clone, Copy)]
 pub enum Pace {
-    /// One request after the other.
+    /// One request follows the other.
     Steady,
-    /// With pauses that all make at about the same time.
+    /// All clients pause at about the same time.
     Bursts,
 }
 
 impl Pace {
-    /// Repeats a request until it fails: the host is gone.
+    /// Repeats a request until it fails, because the host is gone.
     pub fn repeat(self, mut request: impl FnMut() -> bool) {
         for number in 1.. {
             if !request() {

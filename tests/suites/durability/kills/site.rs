@@ -15,7 +15,7 @@ use super::moment::Deadly;
 use super::pace::Pace;
 use crate::folder::{BOTH, Folder, Keks, OLD, release};
 
-/// How many clients write secrets, and how many secrets each has.
+/// The number of clients that write secrets, and the number of secrets of each.
 const CLIENTS: usize = 8;
 const SECRETS: usize = 2;
 
@@ -24,11 +24,11 @@ pub struct Site {
     folder: Folder,
     /// The app whose vault the clients write to.
     keeper: Client,
-    /// The app that designates one of its vaults after the other.
+    /// The app that designates its vaults in turn.
     mover: Client,
     vaults: [VaultId; 2],
     secrets: Vec<Known<Option<u64>>>,
-    /// How many more secrets there are that nobody writes.
+    /// The number of further secrets that nobody writes.
     idle: usize,
     designated: Known<Option<VaultId>>,
     step: AtomicU64,
@@ -48,7 +48,7 @@ impl Site {
         Self::with_idle_secrets(0)
     }
 
-    /// With secrets that nobody writes, for a rewrap to have something to do.
+    /// A platform with secrets that nobody writes, as work for a rewrap.
     pub fn with_idle_secrets(idle: usize) -> Self {
         let folder = Folder::empty();
         let [keeper, mover] = ["keeper", "mover"].map(|app| Client::make(&folder, app));
@@ -81,8 +81,8 @@ impl Site {
         }
     }
 
-    /// Starts the host on what the one before left, and holds that against what is known. Nothing, when a deadly moment
-    /// came before it served anyone.
+    /// Starts the host on what the last one left, and compares that with what is known. `None` when
+    /// a deadly moment came before it served anyone.
     pub fn start(&mut self, deadly: Option<Deadly>) -> Option<Daemon> {
         let command = self
             .folder
@@ -94,14 +94,14 @@ impl Site {
         let host = Daemon::try_spawn(&mut command);
         self.check();
         match (&host, deadly) {
-            (None, None) => panic!("it does not start after {} kills", self.rounds),
+            (None, None) => panic!("the host does not start after {} kills", self.rounds),
             (None, Some(_)) => self.rounds += 1,
             (Some(_), _) => {}
         }
         host
     }
 
-    /// Lets all clients write until `end` is over, and kills the host then, should it be there still.
+    /// Lets all clients write until `end` returns, and then kills the host if it still runs.
     pub fn work(
         &mut self,
         host: &Daemon,
@@ -145,12 +145,12 @@ impl Site {
         });
     }
 
-    /// Takes leave of a host that was killed.
+    /// Records the end of a host that was killed.
     pub fn ended(&mut self, host: Daemon) {
         let (status, log) = host.wait();
         assert!(
             status.code().is_none(),
-            "it was to be killed: {status}\n{log}"
+            "the host was not killed: {status}\n{log}"
         );
         assert!(!log.contains("panicked"), "{log}");
         self.rounds += 1;
@@ -161,13 +161,14 @@ impl Site {
         self.folder.command(keks, arguments)
     }
 
-    /// Looks a last time; how many writes were acknowledged.
+    /// Checks a last time, and returns the number of acknowledged writes.
     pub fn finish(mut self) -> u64 {
         drop(self.start(None));
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Everything that is there is what was acknowledged, or what was asked for when the host was killed.
+    /// Checks that everything is what was acknowledged, or what was asked for when the host was
+    /// killed.
     fn check(&mut self) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let faults = runtime.block_on(async {
@@ -251,7 +252,8 @@ impl Client {
     }
 }
 
-/// Asks for a change; `false` when the host is gone. It refuses nothing: each thing has one client.
+/// Asks for a change; `false` when the host is gone. The host refuses nothing, because each thing
+/// has one client.
 fn ask<T: Clone + PartialEq + std::fmt::Debug>(
     host: &Daemon,
     known: &mut Known<T>,

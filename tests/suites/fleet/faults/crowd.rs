@@ -1,7 +1,7 @@
-//! Clients that ask without a pause, each on a thread of its own, while something happens: what they were told, and how
-//! long they waited for it.
+//! Clients that ask without a pause while something happens, each on a thread of its own. They
+//! record what they were told and how long it took.
 //!
-//! A client that is refused must be refused clearly; how long it may have taken is up to the test.
+//! Refusals must be clear. The test decides how long they may take.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,42 +18,42 @@ use super::site::{Doors, Site};
 /// How long clients ask before anything happens.
 const BEFORE: Duration = Duration::from_millis(300);
 
-/// How long one waits that was refused.
+/// How long a client waits after a refusal.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What clients ask each host.
+/// The requests of the clients of each host.
 const CLIENTS: [What; 4] = [What::Put, What::Put, What::Release, What::Ready];
 
 const SEARCH: &str = "return search('anything').map(result => result.title)";
 
-/// Clients of all hosts.
+/// The clients of all hosts.
 pub struct Crowd {
     over: Arc<AtomicBool>,
     records: Vec<Arc<Mutex<Record>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What they saw.
+/// What the clients saw.
 #[derive(Debug)]
 pub struct Seen {
     pub acknowledged: u64,
     pub failed: u64,
-    /// How often `/readyz` said no.
+    /// The number of times that `/readyz` reported not ready.
     pub not_ready: u64,
-    /// How often there was no answer.
+    /// The number of requests without an answer.
     pub gone: u64,
-    /// The longest that a request took.
+    /// The longest time of a request.
     pub longest: Duration,
-    /// The same by host.
+    /// The longest time of a request, by host.
     pub longest_at: Vec<Duration>,
-    /// The longest that a client had no success.
+    /// The longest time that a client had no success.
     pub outage: Duration,
-    /// How long after the end of the fault every client had a success.
+    /// The time from the end of the fault until every client had a success.
     pub recovered: Duration,
 }
 
 impl Crowd {
-    /// Lets clients ask, for a while before anything happens.
+    /// Lets clients ask for a while before anything happens.
     pub fn start(site: &Site) -> Self {
         static CROWDS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let crowd = CROWDS.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Crowd {
                 let (doors, over) = (Arc::clone(&site.doors), Arc::clone(&over));
                 threads.push(std::thread::spawn(move || {
                     let name = record.lock().unwrap().name.clone();
-                    // Failures since the last success.
+                    // The number of failures since the last success.
                     let mut failed = 0;
                     while !over.load(Ordering::Relaxed) {
                         let is_acknowledged = lap(&doors, host, what, &name, &record, failed);
@@ -105,7 +105,8 @@ impl Crowd {
         });
     }
 
-    /// The fault is over: waits until every client had a success, and prints a line of the table of faults.
+    /// Ends the fault: waits until every client had a success, and prints a line of the table of
+    /// faults.
     pub fn end(self, site: &mut Site, fault: &str) -> Seen {
         let healed = Instant::now();
         let mut recovered = Duration::ZERO;
@@ -153,7 +154,7 @@ impl Crowd {
     }
 }
 
-/// Asks once; whether it worked.
+/// Makes one request. Returns whether it succeeded.
 fn lap(
     doors: &Doors,
     host: usize,
@@ -182,7 +183,7 @@ fn lap(
             What::Put => {
                 let version = answer.json()["version"].as_u64().unwrap();
                 let most = record.version + failed + 1;
-                // Nothing acknowledged was lost since, and nothing done twice.
+                // Since the last success nothing acknowledged was lost, and nothing was done twice.
                 assert!(version > record.version, "{version}: {record:?}");
                 assert!(version <= most, "{version}, at most {most}: {record:?}");
                 record.version = version;
@@ -242,7 +243,8 @@ impl Seen {
         }
     }
 
-    /// Nobody waited longer than this, everybody was answered, and all was well again this soon.
+    /// Checks that no request took longer than `longest`, that each was answered, and that
+    /// everything worked again within `recovered`.
     #[track_caller]
     pub fn is_bounded(&self, longest: Duration, recovered: Duration) {
         assert!(self.longest <= longest, "at most {longest:?}: {self:?}");

@@ -1,4 +1,4 @@
-//! The database's disk is full: a real one, in memory, in a mount namespace of the test's own.
+//! A full disk under the database: a real one in memory, in a mount namespace of the test.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,10 +9,11 @@ use tavora_tests::requirement;
 
 use super::site::{OPERATION, SLACK, Site};
 
-/// How large the disk is: for a cluster, a host's folder, and a little more.
+/// The size of the disk: for a cluster, a host's folder, and a little more.
 const SIZE: &str = "size=200m";
 
-/// Mounts a disk where temporary folders are made, and becomes an ordinary user again: PostgreSQL is nobody else's.
+/// Mounts a disk over the folder for temporary files, and becomes an ordinary user again, because
+/// PostgreSQL refuses to run as root.
 const MOUNT_AND_RUN: &str = "mount -t tmpfs -o \"$0\" tmpfs \"$TMPDIR\" && chmod 1777 \"$TMPDIR\" && exec unshare --map-user=65534 -- \"$@\"";
 
 #[test]
@@ -49,7 +50,7 @@ fn a_full_disk_is_told_and_ends_without_a_restart() {
     assert!(status.unwrap().success(), "{part} failed, see above");
 }
 
-/// Not a test: what the test above does where it may mount.
+/// Not a test of its own: the part of the test above that runs where it may mount.
 #[test]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 fn with_a_full_disk() {
@@ -58,7 +59,7 @@ fn with_a_full_disk() {
     let filler = std::env::temp_dir().join("filler");
     fill(&filler);
     let value = "x".repeat(20_000);
-    // There is some room in what the database has already.
+    // The database still has some room in its existing files.
     let mut longest = std::time::Duration::ZERO;
     let mut stored = 0;
     let refused = (0..400).find_map(|number: u32| {
@@ -85,7 +86,7 @@ fn with_a_full_disk() {
     site.reckon();
 }
 
-/// Writes until there is no room.
+/// Writes until the disk is full.
 fn fill(path: &std::path::Path) {
     let mut file = File::create(path).unwrap();
     for bytes in [65_536, 4_096, 1] {

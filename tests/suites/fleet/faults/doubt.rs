@@ -1,5 +1,5 @@
-//! The connection is lost exactly when a group is being committed, so that nobody knows whether it was: the store finds
-//! out, and nothing is done twice, and nothing acknowledged is lost.
+//! The connection is lost exactly while a group is being committed, so that its outcome is unknown.
+//! The store finds out. Nothing is done twice, and nothing acknowledged is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn put(site: &Site, name: &'static str) -> std::thread::JoinHandle<Answer> {
     std::thread::spawn(move || doors.put(0, name, "a value").unwrap())
 }
 
-/// A put that was done once: acknowledged, with one entry and its first version.
+/// Checks that a put was done once: it was acknowledged, with one entry and the first version.
 #[track_caller]
 fn was_done_once(site: &mut Site, name: &str, put: &Answer, entries_before: u64) {
     assert_eq!(put.status, 200, "{}", put.text());
@@ -38,7 +38,7 @@ fn a_commit_whose_answer_is_lost_is_done_once() {
         let before = site.entries("secret.put");
         let held = Held::table(&site.database, "audit");
         let put = put(&site, name);
-        // Everything was sent, the commit too.
+        // Everything was sent, including the commit.
         held.wait_for_a_host();
         site.relays[0].withhold_answers();
         if !is_committed {
@@ -57,8 +57,9 @@ fn a_commit_whose_answer_is_lost_is_done_once() {
     site.reckon();
 }
 
-/// What a primary has committed on its own alone can still be lost. So a group that was found to be committed is not
-/// acknowledged before the standby has it; and who loses the connection again while waiting for that does nothing twice.
+/// A commit that only the primary has can still be lost. So a group that turns out to be committed
+/// is not acknowledged before the standby has it. If the connection is lost again during that wait,
+/// nothing is done twice.
 #[test]
 fn what_only_the_primary_has_is_not_acknowledged() {
     let Some(mut primary) = Postgres::start() else {
@@ -74,18 +75,22 @@ fn what_only_the_primary_has_is_not_acknowledged() {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let is_waiting = |site: &Site| site.count(waits) == 1;
     wait_until("waits for the standby", || is_waiting(&site));
-    // Its session ends with the primary, and the commit stays.
+    // Its session ends with the primary, but the commit stays.
     site.relays[0].keep_silent();
     primary.kill();
     site.relays[0].reset();
     primary.start_again();
-    assert_eq!(site.entries("secret.put"), before + 1, "it was committed");
+    assert_eq!(
+        site.entries("secret.put"),
+        before + 1,
+        "the put was committed"
+    );
     site.relays[0].pass();
     wait_until("waits again", || put.is_finished() || is_waiting(&site));
-    assert!(!put.is_finished(), "the standby has nothing of it");
+    assert!(!put.is_finished(), "the standby does not have the commit");
     site.relays[0].reset();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!put.is_finished(), "the standby has nothing of it");
+    assert!(!put.is_finished(), "the standby does not have the commit");
     standby.resume();
     let put = put.join().unwrap();
     was_done_once(&mut site, "doubtful", &put, before);
@@ -101,7 +106,7 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     let crowd = Crowd::start(&site);
     for number in 0..40 {
         site.relays[number % 2].reset();
-        // At another moment of a transaction each time.
+        // Each time at another moment of a transaction.
         std::thread::sleep(Duration::from_millis(17 + number as u64 % 13));
     }
     let seen = crowd.end(&mut site, "connections reset 40 times in 1 s");
@@ -131,7 +136,7 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     site.reckon();
 }
 
-/// Nor is it said that nothing was changed when nobody knows.
+/// While the outcome is unknown, the host must not claim that nothing was changed.
 #[test]
 fn a_commit_that_stays_in_doubt_is_not_denied() {
     let Some(postgres) = Postgres::start() else {
@@ -140,7 +145,8 @@ fn a_commit_that_stays_in_doubt_is_not_denied() {
     let mut site = Site::start_with(&postgres, 1, OPERATION * 5);
     for is_cut in [true, false] {
         let name = if is_cut { "cut" } else { "silent" };
-        // So that the connection knows all statements already, and sends the commit without waiting for anything.
+        // The connection then has all statements prepared, and sends the commit without waiting for
+        // anything.
         let (first, _) = site.put(0, "first", "a value");
         assert_eq!(first.status, 200, "{}", first.text());
         let before = site.entries("secret.put");

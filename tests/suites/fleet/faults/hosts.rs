@@ -1,5 +1,5 @@
-//! What may happen to a host: killed, or paused, in the middle of a transaction. The other goes on, and what the first
-//! one held does not hold it up for long.
+//! Faults of a host in the middle of a transaction: it is killed or paused. The other host
+//! continues, and the locks of the first do not hold it up for long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tavora_tests::postgres::Postgres;
 use super::crowd::Crowd;
 use super::site::{Held, IDLE_TRANSACTION, OPERATION, SLACK, Site};
 
-/// How often a host is killed; `cargo xtask test --long` multiplies it.
+/// The number of kills of a host; `cargo xtask test --long` multiplies it.
 const KILLS: usize = 8;
 const FACTOR: &str = "TAVORA_TEST_LONG";
 
@@ -26,7 +26,7 @@ fn a_host_that_is_killed_loses_nothing_and_holds_nobody_up() {
     for number in 0..KILLS * factor {
         site.signal(0, Signal::SIGKILL);
         site.start_again(0);
-        // Another moment each time.
+        // At another moment each time.
         std::thread::sleep(Duration::from_millis(40 + number as u64 * 37 % 100));
     }
     let seen = crowd.end(
@@ -48,7 +48,7 @@ fn a_host_that_is_paused_in_a_transaction_holds_nobody_up() {
     let held = Held::table(&site.database, "secrets");
     let doors = Arc::clone(&site.doors);
     let first = std::thread::spawn(move || doors.put(0, "of_the_paused", "a value").unwrap());
-    // It has the app's lock, and waits for the table.
+    // The host holds the app's lock, and waits for the table.
     held.wait_for_a_host();
     site.signal(0, Signal::SIGSTOP);
     drop(held);
@@ -59,7 +59,10 @@ fn a_host_that_is_paused_in_a_transaction_holds_nobody_up() {
     );
     assert_eq!(second.status, 200, "{}", second.text());
     assert!(took <= IDLE_TRANSACTION + SLACK, "{took:?}");
-    assert!(took >= IDLE_TRANSACTION / 4, "nothing was held: {took:?}");
+    assert!(
+        took >= IDLE_TRANSACTION / 4,
+        "the paused host held no lock: {took:?}"
+    );
     site.signal(0, Signal::SIGCONT);
     let first = first.join().unwrap();
     match first.status {

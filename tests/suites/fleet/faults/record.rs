@@ -1,4 +1,4 @@
-//! What one client asked, and what it was told.
+//! What one client asked, and the answers.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ pub enum What {
     Ready,
 }
 
-/// What a client was told.
+/// The results of one client.
 #[derive(Debug)]
 pub struct Record {
-    /// The secret that it alone writes.
+    /// The secret that only this client writes.
     pub name: String,
     pub what: What,
     pub host: usize,
     pub acknowledged: u64,
     pub failed: u64,
-    /// How many of those the host did not even refuse.
+    /// The number of failures without any answer.
     pub gone: u64,
     /// The version that was acknowledged last.
     pub version: u64,

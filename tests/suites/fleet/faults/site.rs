@@ -1,4 +1,4 @@
-//! Hosts on one PostgreSQL, each behind a relay of its own, and what their clients know when all is over.
+//! Hosts on one PostgreSQL, each behind a relay of its own, and what their clients know at the end.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -19,29 +19,30 @@ use tokio::runtime::Runtime;
 
 use super::record::Record;
 
-/// The limits of the hosts: smaller than the defaults, so that tests are quicker, and in the same proportion.
+/// The limits of the hosts. They are smaller than the defaults, so that tests are quicker, but in
+/// the same proportion.
 pub const OPERATION: Duration = Duration::from_millis(2_000);
 pub const IDLE_TRANSACTION: Duration = Duration::from_millis(800);
 
-/// What a machine that does something else may add to any time. How long things take is printed.
+/// The time that a busy machine may add to any other. Measured times are printed.
 pub const SLACK: Duration = Duration::from_secs(60);
 
 pub struct Site {
     pub hosts: Vec<Serving>,
     pub relays: Vec<Relay>,
-    /// Where the hosts' data is.
+    /// The database of the hosts.
     pub database: Database,
     pub doors: Arc<Doors>,
-    /// What crowds were told.
+    /// What the crowds were told.
     pub records: Vec<Record>,
-    /// How many puts there were besides, and how many of them nobody knows the end of.
+    /// The number of further puts, and the number of those with an unknown outcome.
     pub lone_puts: u64,
     pub unclear_puts: u64,
     _upstream: Upstream,
     _runtime: Runtime,
 }
 
-/// Where clients go, and as whom.
+/// The addresses and credentials of clients.
 pub struct Doors {
     addresses: Vec<Mutex<SocketAddr>>,
     key: String,
@@ -73,12 +74,12 @@ impl Doors {
 }
 
 impl Site {
-    /// So many hosts on a database of their own, with a secret that a tool uses.
+    /// Starts hosts on a database of their own, with a secret that a tool uses.
     pub fn start(postgres: &Postgres, hosts: usize) -> Self {
         Self::start_with(postgres, hosts, OPERATION)
     }
 
-    /// The same, with another limit for what they do.
+    /// Starts hosts with another limit for operations.
     pub fn start_with(postgres: &Postgres, hosts: usize, operation: Duration) -> Self {
         let runtime = Runtime::new().unwrap();
         let upstream = runtime.block_on(Upstream::start(|_| search_results(&["found"])));
@@ -92,7 +93,7 @@ impl Site {
                 &database.url_at(relay.address),
                 upstream.url(),
             );
-            // All of them have the first one's KEK.
+            // All hosts use the first one's KEK.
             let kek = serving.first().map(|host| host.folder.path().join("kek"));
             let host = Serving::start_with(&config, |command: &mut Command| {
                 if let Some(kek) = kek {
@@ -134,7 +135,8 @@ impl Site {
         site
     }
 
-    /// Stores a secret, and how long that took. A put that fails may have been done all the same.
+    /// Stores a secret. Returns the answer and the time. A put that fails may have been done all
+    /// the same.
     pub fn put(&mut self, host: usize, name: &str, value: &str) -> (Answer, Duration) {
         let begun = Instant::now();
         let answer = self.doors.put(host, name, value).unwrap();
@@ -146,7 +148,7 @@ impl Site {
         (answer, took)
     }
 
-    /// Sends a host's process a signal.
+    /// Sends a signal to a host's process.
     pub fn signal(&self, host: usize, signal: Signal) {
         let id = i32::try_from(self.hosts[host].process_id()).unwrap();
         kill(Pid::from_raw(id), signal).unwrap();
@@ -158,25 +160,25 @@ impl Site {
         *self.doors.addresses[host].lock().unwrap() = self.hosts[host].address;
     }
 
-    /// How many entries of the audit tell of this.
+    /// The number of audit entries of this action.
     pub fn entries(&self, action: &str) -> u64 {
         self.count(&format!(
             "SELECT count(*) FROM audit WHERE action = '{action}'"
         ))
     }
 
-    /// A number that the database says.
+    /// The number that a query returns.
     pub fn count(&self, sql: &str) -> u64 {
         self.database.query(sql).parse().unwrap()
     }
 
-    /// The first host logs this. Its answer may come before that is read.
+    /// Waits until the first host logs this. Its answer may arrive before the log is read.
     #[track_caller]
     pub fn is_logged(&self, said: &str) {
         wait_until("logged it", || self.hosts[0].log().contains(said));
     }
 
-    /// Holds what is there against what was acknowledged, and verifies the audit.
+    /// Compares what is there with what was acknowledged, and verifies the audit.
     pub fn reckon(&self) {
         let (mut done, mut failed) = (self.lone_puts, self.unclear_puts);
         let (mut released, mut unreleased) = (0, 0);
@@ -226,14 +228,14 @@ fn config(number: usize, operation: Duration, url: &str, upstream: &str) -> Stri
     )
 }
 
-/// A table that nobody else can write to, so that a host waits in the middle of a transaction.
+/// A locked table that makes a host wait in the middle of a transaction.
 pub struct Held {
     database: Database,
     session: Option<JoinHandle<()>>,
 }
 
 impl Held {
-    /// Holds a table.
+    /// Locks a table.
     pub fn table(database: &Database, table: &str) -> Self {
         let sql = format!("LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT pg_sleep(60)");
         let of_it = database.clone();
@@ -246,13 +248,13 @@ impl Held {
         held
     }
 
-    /// Waits until a host waits for it.
+    /// Waits until a host waits for the lock.
     pub fn wait_for_a_host(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tavora' AND wait_event_type = 'Lock'";
         wait_until("waits", || self.database.query(waiting) != "0");
     }
 
-    /// Ends the connections of hosts that wait for it, and does not let go.
+    /// Ends the connections of hosts that wait for the lock, and keeps the lock.
     pub fn end_those_who_wait(&self) {
         self.database.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tavora' AND wait_event_type = 'Lock'",

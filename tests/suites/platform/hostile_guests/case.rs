@@ -1,21 +1,22 @@
-//! A guest with what its file says of it.
+//! A guest and the header of its file.
 //!
 //! The header of a file is its first lines, each `;; key: value`:
 //!
 //! ```text
 //! ;; what: one sentence                                (once, first)
 //! ;; load-as: agent | tool                             (once)
-//! ;; expect: refused "…" | not-a-component "…"         (once; inspection says so, with these words)
-//!            not-loaded "…"                            (the engine says so, with these words)
-//!            limit <key in tavora.toml>                (this limit ends the run, or the loading of a tool)
-//!            error <code> [<words>]                    (a tool's call ends with this code; its message has these
-//!                                                       words: for `limit_exceeded`, the key in tavora.toml)
+//! ;; expect: refused "…" | not-a-component "…"         (once; inspection says so, in these words)
+//!            not-loaded "…"                            (the engine says so, in these words)
+//!            limit <key in tavora.toml>                (this limit ends the run, or the loading)
+//!            error <code> [<words>]                    (a tool's call ends with this code; its
+//!                                                      message has these words: the key in
+//!                                                      tavora.toml for `limit_exceeded`)
 //!            threw <name> | trapped | invalid-result   (an agent's run ends so)
 //!            ok <json>                                 (this is the result)
 //! ;; vault: <name>                                     (a tool's app has this secret)
 //! ;; grant: <name>                                     (the tool is granted it)
-//! ;; call: <operation> <json>                          (calls of a tool, each in a run of its own; the last
-//!                                                       one is what `expect` is about)
+//! ;; call: <operation> <json>                          (a call of a tool, in a run of its own;
+//!                                                      `expect` is about the last one)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -33,33 +34,34 @@ pub(super) struct Case {
     pub(super) bytes: Vec<u8>,
     pub(super) load_as: Class,
     pub(super) expect: Expectation,
-    /// Secrets that the tool's app has.
+    /// The secrets of the tool's app.
     pub(super) vault: Vec<String>,
-    /// Secrets that the tool is granted.
+    /// The secrets that the tool is granted.
     pub(super) grants: Vec<String>,
-    /// Calls of the tool: operation and input.
+    /// The calls of the tool: operation and input.
     pub(super) calls: Vec<(String, String)>,
 }
 
-/// What has to happen to a guest.
+/// What must happen to a guest.
 #[derive(Debug, PartialEq)]
 pub(super) enum Expectation {
     /// Inspection refuses it, with these words.
     Refused(String),
-    /// Inspection does not take it for a component, with these words.
+    /// Inspection does not accept it as a component, with these words.
     NotAComponent(String),
-    /// It is loaded, or the engine refuses it, and this comes of it.
+    /// Inspection accepts it, and this is the outcome.
     Runs(Outcome),
 }
 
-/// What came of a guest that inspection let through.
+/// The outcome of a guest that inspection accepted.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// The engine refused it; in a header, the words that have to be in the reason.
+    /// The engine refused it. In a header these are words of the reason.
     NotLoaded(String),
     /// A limit ended it: the key in `tavora.toml`.
     Limit(String),
-    /// The call of a tool ended with this code; in a header, the words that have to be in the message.
+    /// The call of a tool ended with this code. In a header the second text has words of the
+    /// message.
     Error(String, String),
     /// The agent threw an error of this name.
     Threw(String),
@@ -71,7 +73,7 @@ pub(super) enum Outcome {
     Ok(Value),
 }
 
-/// Every file of the folder. A file that is no case, or says nothing that can be checked, fails.
+/// All files of the folder. A file that is no case, or that says nothing checkable, fails.
 pub(super) fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)

@@ -1,5 +1,6 @@
-//! Components that agents supply to keep the inspection or the compiler busy, or to fill memory. Too large for files, so they
-//! are made here. Each costs at most what a worker may use, and one sentence.
+//! Components that agents supply to keep the inspection or the compiler busy, or to fill memory.
+//! They are too large for files, so they are made here. Each costs at most what a worker may use,
+//! and gives one sentence.
 
 mod bombs;
 
@@ -13,11 +14,11 @@ use tavora_tests::fixture::{Fixture, worker};
 
 use bombs::agent_with;
 
-/// What a worker may use in these tests: enough for whatever is honest here, and soon used up.
+/// The limits of a worker in these tests: enough for everything honest here, and soon used up.
 const SMALL: &str = "[limits.component]\nworker_cpu_ms = 4000\nworker_memory_bytes = 268435456\n\
                      max_compiled_bytes = 67108864\n";
 
-/// In a process of its own, because what other tests take would be counted.
+/// Runs in a process of its own, because the memory of other tests would be counted.
 #[test]
 fn a_bomb_costs_its_worker_and_one_sentence_with_the_limits_name() {
     let name = "hostile_guests::compile_time::bombs_cost_sentences_and_little_memory";
@@ -49,7 +50,7 @@ async fn bombs_cost_sentences_and_little_memory() {
         let lines = said.unwrap_or_default().lines().count();
         assert!(lines <= 1, "{}", bomb.name);
     }
-    // What the host itself keeps is the code of those that were let through.
+    // The host itself keeps only the code of the accepted components.
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 256 << 20, "{grown} bytes");
 }
@@ -94,7 +95,7 @@ async fn every_limit_of_a_worker_is_kept_and_named() {
     }
 }
 
-/// Which of two components is ready first when the slower one was there first.
+/// The component that is ready first, when the slower of two was there first.
 async fn first_ready(config: &str) -> &'static str {
     let fixture = Fixture::without_secret(config).await;
     let (slow, quick) = (bombs::slow(), agent_with(""));
@@ -122,7 +123,10 @@ async fn whoever_stops_waiting_ends_the_worker_and_its_turn() {
         std::time::Duration::from_millis(300),
         fixture.platform.load_agent(bombs::slow()),
     );
-    assert!(given_up.await.is_err(), "it takes seconds");
+    assert!(
+        given_up.await.is_err(),
+        "the slow component was ready at once"
+    );
     let loaded = fixture.platform.load_agent(agent_with("")).await;
     assert!(loaded.is_ok(), "{:?}", loaded.err());
 }

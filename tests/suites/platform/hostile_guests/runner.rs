@@ -1,4 +1,5 @@
-//! Runs one hostile guest on a real platform and says what came of it. It does not know what should have.
+//! Runs one hostile guest on a real platform and reports what happened. It does not know what
+//! should happen.
 
 use tavora_host::config::Config;
 use tavora_host::platform::{AgentRun, Platform, RunError, StartError};
@@ -8,12 +9,12 @@ use tavora_tests::fixture::{CANARY, Fixture, component_cache, worker};
 
 use super::case::{Case, Outcome};
 
-/// Limits that are as usual, but for the time that an endless loop takes from the tests, and a log that even the
-/// slowest flood fills within it.
+/// The usual limits, with two exceptions: an endless loop ends sooner, and the log is small enough
+/// for the slowest flood to fill within that time.
 const LIMITS: &str =
     "[limits.agent]\ncpu_ms = 300\nmax_log_bytes = 32768\n[limits.tool]\ncpu_ms = 300\n";
 
-/// The name under which a guest of the trusted class is listed.
+/// The name of a guest of the trusted class.
 const TOOL: &str = "guest";
 
 /// A platform for [`run_guest`], which many guests can share.
@@ -29,7 +30,7 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
     };
     assert!(
         !format!("{outcome:?}").contains(CANARY),
-        "{}: the credential came out",
+        "{}: the credential leaked",
         case.name
     );
     outcome
@@ -82,12 +83,12 @@ async fn run_tool(fixture: &Fixture, case: &Case) -> Outcome {
         let identity = AgentRun::new(fixture.app.id, "").identity;
         outcome = Some(platform.call_tool(identity, TOOL, operation, input).await);
     }
-    match outcome.unwrap_or_else(|| panic!("{} was loaded and has no call", case.name)) {
+    match outcome.unwrap_or_else(|| panic!("{} was loaded, but its file has no call", case.name)) {
         Ok(json) => Outcome::Ok(serde_json::from_str(&json).expect("an answer is JSON")),
         Err(error) => {
             assert!(
                 !error.message.contains(CANARY),
-                "{}: the credential came out",
+                "{}: the credential leaked",
                 case.name
             );
             Outcome::Error(error.code, error.message)

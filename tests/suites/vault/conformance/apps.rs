@@ -1,4 +1,4 @@
-//! Apps, API keys and vaults: who owns what, and who is let in.
+//! Apps, API keys and vaults: who owns what, and whose key is accepted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -113,7 +113,7 @@ pub async fn api_keys_authenticate_until_revoked_or_expired(store: Arc<dyn Store
         .create_api_key(&operator(), app.id, "new".parse().unwrap(), Some(at))
         .await
         .unwrap();
-    // A slow machine may be past the expiry already.
+    // On a slow machine the expiry may already be past.
     let accepted = vaults.authenticate(&expiring).await;
     assert!(accepted.is_ok() || Timestamp::now() >= at);
     while Timestamp::now() < at {

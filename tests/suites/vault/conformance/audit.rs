@@ -79,7 +79,7 @@ pub async fn everything_is_audited(store: Arc<dyn Store>) {
                     secret.deleted vault.updated app.vault_cleared vault.deleted api_key.revoked";
     assert_eq!(actions.join(" "), expected);
     assert_eq!(page.total, 17);
-    // What a page can offer as filters is what there is, and all of it.
+    // The filters that a page can offer are exactly the actions that exist.
     let recorded: BTreeSet<_> = actions.into_iter().collect();
     assert_eq!(recorded, action::ALL.iter().copied().collect());
     let subjects = page
@@ -204,7 +204,7 @@ pub async fn an_export_has_all_that_was_there_when_it_began(store: Arc<dyn Store
     let query = AuditQuery {
         app_id: Some(app.id),
         action: Some("egress.denied".into()),
-        // Those of a page.
+        // These two have a meaning only for pages.
         limit: Some(3),
         offset: 7,
         ..AuditQuery::default()
@@ -220,7 +220,7 @@ pub async fn an_export_has_all_that_was_there_when_it_began(store: Arc<dyn Store
     assert!(exported == expected);
     assert!(export.next_batch().await.unwrap().is_none());
 
-    // Exactly full batches, and nothing at all.
+    // Batches that are exactly full, and none at all.
     let of_app = |app_id| AuditQuery {
         app_id: Some(app_id),
         ..AuditQuery::default()
@@ -263,7 +263,7 @@ pub async fn the_host_records_its_own_and_not_the_vaults(store: Arc<dyn Store>) 
     assert!(matches!(forged, Err(VaultError::ReservedAction { .. })));
 }
 
-/// An entry that the list could not show later would be committed and gone for every reader.
+/// An entry that lists could not show later would be committed and lost for every reader.
 pub async fn an_api_key_acts_on_its_own_behalf_too(store: Arc<dyn Store>) {
     let vaults = open(store).await;
     let id = ApiKeyId::make();
@@ -275,7 +275,7 @@ pub async fn an_api_key_acts_on_its_own_behalf_too(store: Arc<dyn Store>) {
 
 pub async fn what_cannot_be_read_back_is_not_recorded(store: Arc<dyn Store>) {
     let vaults = open(store).await;
-    // Deeper than a JSON text may be to be read.
+    // Deeper than the JSON reader accepts.
     let deep = (0..1000).fold(json!(1), |inner, _| json!([inner]));
     let draft = AuditDraft::new(&Caller::host(), "egress.denied").detail("deep", deep);
     let refused = vaults.record(draft).await.unwrap_err();
@@ -295,7 +295,7 @@ pub async fn a_zero_character_harms_no_entry(store: Arc<dyn Store>) {
         ..Caller::host().in_request("r\0")
     };
     let odd = || AuditDraft::new(&caller, "release.denied").about(Subject::new("secret", "A\0B"));
-    // Others that are committed with it are not harmed either.
+    // Entries that are committed with it are not harmed either.
     let recorded = join_all((0..8).map(|_| vaults.record(odd()))).await;
     for entry in recorded {
         let entry = entry.unwrap();

@@ -1,4 +1,4 @@
-//! What every topic needs.
+//! Helpers of every topic.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Changes on a condition: of two clients that read the same state, one changes it and the other is told.
+//! Changes on a condition: of two clients that read the same state, one changes it and the other is
+//! told.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -66,7 +67,8 @@ pub async fn a_secret_changes_only_on_its_condition(store: Arc<dyn Store>) {
     assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// Version and times come back when a secret is deleted and stored again at once; its revision does not.
+/// When a secret is deleted and stored again at once, version and times may repeat. The revision
+/// does not.
 pub async fn a_secret_that_comes_back_is_another(store: Arc<dyn Store>) {
     const ROUNDS: usize = 100;
     let vaults = open(store).await;
@@ -107,7 +109,7 @@ pub async fn a_vault_changes_only_on_its_condition(store: Arc<dyn Store>) {
             .await
     };
 
-    // What is in the vault, and that it is designated, is no part of its state.
+    // The secrets of a vault and its designation are not part of its state.
     put(&vaults, &app, &main, "A", "v").await;
     let second = update_if(json!({"n": 2}), main.revision().into())
         .await
@@ -124,7 +126,7 @@ pub async fn a_vault_changes_only_on_its_condition(store: Arc<dyn Store>) {
     assert_eq!(state(&vaults, app.id, main.id).await, before);
     assert_eq!(vaults.vault(app.id, main.id).await.unwrap(), second);
 
-    // What is not the app's is not there, whatever the condition says.
+    // A vault of another app counts as missing, whatever the condition says.
     for id in [foreign.id, VaultId::make()] {
         for condition in [Condition::Exists, foreign.revision().into()] {
             let outcome = delete_if(id, condition).await;
@@ -189,7 +191,7 @@ pub async fn one_of_many_with_the_same_revision_wins(store: Arc<dyn Store>) {
     assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// Puts on no condition still all count, beside those on one.
+/// Puts without a condition all count, beside those with one.
 pub async fn who_sets_no_condition_is_not_refused(store: Arc<dyn Store>) {
     const ROUNDS: u64 = 40;
     let vaults = open(store).await;
@@ -217,7 +219,7 @@ pub async fn who_sets_no_condition_is_not_refused(store: Arc<dyn Store>) {
     assert_eq!(version, 1 + plain + on_condition);
 }
 
-/// All that a change could leave behind: the secrets' views, and the audit.
+/// Everything that a change could leave behind: the secrets' views, and the audit.
 async fn state(
     vaults: &SecretVaults,
     app_id: AppId,
@@ -235,7 +237,7 @@ fn failed<T: std::fmt::Debug>(outcome: Result<T, VaultError>) {
     );
 }
 
-/// What the only one that was not refused brought back.
+/// The result of the only change that was not refused.
 async fn only<T: std::fmt::Debug>(
     writers: Vec<tokio::task::JoinHandle<Result<T, VaultError>>>,
 ) -> T {

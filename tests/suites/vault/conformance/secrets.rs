@@ -1,4 +1,4 @@
-//! Secrets: versions, designation, release, and what goes when something is deleted.
+//! Secrets: versions, designation, release, and what a deletion removes.
 
 use std::{collections::BTreeSet, sync::Arc};
 

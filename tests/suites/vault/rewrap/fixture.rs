@@ -1,4 +1,5 @@
-//! A database whose secrets are wrapped with one key, and a host that has a newer one. It asserts little itself.
+//! A database whose secrets are wrapped with one key, and a host that has a newer one. It asserts
+//! little itself.
 
 use std::{collections::HashMap, ops::ControlFlow};
 
@@ -11,9 +12,9 @@ use vault_core::{
 use crate::fixture::{Kind, Platform, keyring, operator, release};
 
 pub struct Rotation {
-    /// The host with the old key alone.
+    /// The host with only the old key.
     pub platform: Platform,
-    /// The host with the new key first and the old one beside it.
+    /// The host with the new key first and the old one after it.
     pub vaults: SecretVaults,
     pub new: String,
     pub old_id: KekId,
@@ -22,7 +23,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// With so many secrets, `S0` the first.
+    /// A rotation with secrets from `S0` on.
     pub async fn new(secrets: usize) -> Self {
         Self::on(Kind::Sqlite, secrets).await
     }
@@ -70,7 +71,7 @@ impl Rotation {
         self.vaults.rewrap(&operator(), options, go_on).await
     }
 
-    /// How many rows each KEK wraps.
+    /// The number of rows that each KEK wraps.
     pub async fn rows(&self) -> HashMap<KekId, u64> {
         let keks = self.vaults.kek_status().await.unwrap().keks.into_iter();
         keks.filter(|kek| kek.rows > 0)
@@ -92,7 +93,7 @@ impl Rotation {
         all
     }
 
-    /// Every secret gives its value.
+    /// Checks that every secret opens to its value.
     pub async fn all_open(&self) {
         for (name, text) in &self.values {
             let opened = release(&self.vaults, &self.platform.app, name.as_str()).await;
@@ -100,7 +101,7 @@ impl Rotation {
         }
     }
 
-    /// Actions that begin so and their outcomes, oldest first.
+    /// The actions that begin with `start`, with their outcomes, oldest first.
     pub async fn audited(&self, start: &str) -> Vec<String> {
         let query = AuditQuery {
             limit: Some(1000),
@@ -123,7 +124,7 @@ pub fn go_on(_: &RewrapProgress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Does something to its end where nothing can wait.
+/// Runs a future to its end where nothing can be awaited.
 pub fn between<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| runtime.block_on(work))

@@ -1,4 +1,5 @@
-//! KEK providers that lie, garble or are away: a rewrap stops or skips, and destroys nothing.
+//! KEK providers that lie, return garbage or are unavailable. A rewrap stops or skips, and destroys
+//! nothing.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use vault_core::{
 use super::fixture::{Rotation, go_on};
 use crate::fixture::operator;
 
-/// What is wrong with a provider.
+/// The fault of a provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// It unwraps to another key.
     Lies,
-    /// It wraps another key than it was given.
+    /// It wraps another key than the given one.
     WrapsAnother,
-    /// It gives bytes that are nothing.
+    /// It returns meaningless bytes.
     Garbles,
-    /// It does not answer where secrets are concerned.
+    /// It does not answer for secrets.
     IsAway,
     /// It answers nothing.
     IsGone,
@@ -42,7 +43,7 @@ impl KekProvider for Faulty {
     async fn wrap(&self, dek: &Dek, data: &[u8]) -> Result<Vec<u8>, KekError> {
         match self.1 {
             Fault::IsGone => Err(self.away()),
-            // The canary is wrapped as it should be.
+            // The canary is wrapped correctly.
             _ if data.starts_with(b"tavora/canary") => self.0.wrap(dek, data).await,
             Fault::WrapsAnother => self.0.wrap(&Dek::make(), data).await,
             Fault::Garbles => Ok(vec![7; 62]),
@@ -95,7 +96,7 @@ async fn nothing_is_moved_to_a_kek_that_is_not_true() {
     rotation.all_open().await;
 }
 
-/// A provider of the old key that gives back another one would make every secret unreadable for ever.
+/// A provider of the old key that returned another key would make every secret unreadable for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_lies_destroys_nothing() {
     let rotation = Rotation::new(20).await;
@@ -113,7 +114,7 @@ async fn a_source_that_lies_destroys_nothing() {
         let causes = report.unreadable_secrets.iter().map(|it| it.cause);
         assert!(causes.clone().all(|it| it == UnreadableCause::Payload));
     }
-    // All but the audit and the KEK that was made known are as they were.
+    // Everything is unchanged but the audit and the registered KEK.
     assert_eq!(rotation.everything()[..20], before[..20]);
     rotation.all_open().await;
 }
@@ -141,7 +142,7 @@ async fn a_provider_that_is_away_stops_a_rewrap_and_says_nothing_of_secrets() {
     rotation.all_open().await;
 }
 
-/// It has a canary, which says nothing while nobody can try it.
+/// The KEK has a canary, which tells nothing while nobody can try it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_away_is_not_said_to_be_damaged() {
     let rotation = Rotation::new(5).await;

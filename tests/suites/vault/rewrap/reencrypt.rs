@@ -1,4 +1,5 @@
-//! New DEKs and payloads, for when a KEK leaked: what was copied before opens nothing that is there afterwards.
+//! New DEKs and payloads, for a leaked KEK: what was copied before opens nothing that is stored
+//! afterwards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +11,7 @@ use crate::fixture::{operator, put};
 #[tokio::test(flavor = "multi_thread")]
 async fn every_secret_gets_a_fresh_dek_and_the_audit_knows() {
     let rotation = Rotation::new(12).await;
-    // A plain rewrap before changes nothing of the DEKs, so all of them are still to be done.
+    // A plain rewrap before this does not change the DEKs, so all secrets are still to be done.
     rotation.rewrap(RewrapOptions::default()).await.unwrap();
     let before = ciphertexts(&rotation);
     let raw = rotation.platform.raw();
@@ -33,7 +34,7 @@ async fn every_secret_gets_a_fresh_dek_and_the_audit_knows() {
     let entries = rotation.audited("secret.reencrypted").await;
     assert_eq!(entries, ["secret.reencrypted ok"; 12]);
 
-    // A row that is put back to what it was opens, and the audit tells.
+    // A row that is restored to its old state opens, and the audit reports it.
     raw.execute_batch(
         "UPDATE secrets SET (kek_id, wrapped, payload) = (SELECT kek_id, wrapped, payload FROM kept
          WHERE kept.name = secrets.name) WHERE name = 'S3'",
@@ -64,7 +65,7 @@ async fn puts_win_over_a_reencryption_too() {
     while !running.is_finished() {
         let name = format!("S{}", round % 60);
         let text = format!("round {round}");
-        // Through a host that still writes with the old key.
+        // Write through a host that still uses the old key.
         let written = put(&laggard, &platform.app, &platform.vault, &name, &text).await;
         assert!(written.version >= 2);
         expected.insert(name.parse().unwrap(), text);
@@ -86,7 +87,7 @@ fn reencrypt() -> RewrapOptions {
     }
 }
 
-/// Wraps, payloads and versions in the order of names.
+/// The wraps, payloads and versions in the order of names.
 fn ciphertexts(rotation: &Rotation) -> Vec<(Vec<u8>, Vec<u8>, i64)> {
     let raw = rotation.platform.raw();
     let mut statement = raw

@@ -1,4 +1,4 @@
-//! Forgetting a KEK: not before nothing needs it, and without harm to those who still have it.
+//! Forgetting a KEK: not before it is unneeded, and without harm to hosts that still have it.
 
 use vault_core::{ReleaseContext, RewrapOptions, VaultError};
 
@@ -17,7 +17,7 @@ async fn a_kek_is_retired_once_nothing_needs_it(kind: Kind) {
     assert!(
         matches!(in_use, Err(VaultError::KekInUse { kek_id, rows: 5 }) if kek_id == rotation.old_id)
     );
-    // What a tool was given within a call opens again afterwards.
+    // A secret that a tool got within a call can be opened again afterwards.
     let context = ReleaseContext::new(rotation.platform.app.id, "tool", "sha256:00");
     let held = vaults.release(&context, &Rotation::name(0)).await.unwrap();
     rotation.rewrap(RewrapOptions::default()).await.unwrap();
@@ -44,7 +44,8 @@ async fn a_kek_is_retired_once_nothing_needs_it(kind: Kind) {
         matches!(refused, VaultError::KekMismatch { wanted, rows: 5 } if wanted == rotation.new_id),
         "{refused:?}"
     );
-    // One that can read the new one and still writes with the old one makes it known again.
+    // A host that can read the new key and still writes with the old one registers the old one
+    // again.
     let laggard = rotation.laggard().await;
     put(&laggard, &platform.app, &platform.vault, "LATE", "v").await;
     vaults

@@ -1,4 +1,4 @@
-//! Whoever edits the audit, or the secrets behind its back, is found out.
+//! Edits of the audit, or of the secrets behind its back, are found.
 
 use rusqlite::types::Value;
 use vault_core::{AuditDraft, AuditQuery, Caller, Finding, audit::AUDIT_PAGE_MAX};
@@ -29,7 +29,7 @@ async fn every_flipped_byte_of_the_audit_is_found() {
                 cell.write(&flipped);
                 let report = platform.vaults.audit_verify(None).await.unwrap();
                 assert!(!report.is_clean(), "entry {rowid} {column} byte {index}");
-                // A flipped place is the rowid itself.
+                // A flipped place changes the rowid itself.
                 match (&flipped, column.as_str()) {
                     (Value::Integer(place), "place") => Cell {
                         rowid: *place,
@@ -94,7 +94,8 @@ async fn a_cut_tail_is_found_by_the_head_that_was_kept() {
     );
 }
 
-/// Even where a whole batch of it is damaged, an export does not end there as if that were all.
+/// An export continues even behind a batch that is damaged as a whole, and does not end there as if
+/// complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_goes_on_behind_damaged_entries() {
     let platform = Platform::new().await;

@@ -1,10 +1,11 @@
-//! The values in a database, one by one, for whoever edits it past this program. It asserts nothing of the vault.
+//! The values in a database, one by one, for edits past this program. Nothing of the vault is
+//! asserted here.
 
 use rusqlite::{Connection, types::Value};
 
 use crate::fixture::Platform;
 
-/// A connection that ignores what would keep an honest writer from nonsense.
+/// A connection without the checks that keep an honest writer from nonsense.
 pub fn tampering(platform: &Platform) -> Connection {
     let raw = platform.raw();
     raw.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
@@ -48,7 +49,7 @@ impl Cell<'_> {
         }
     }
 
-    /// The same value with one bit of this byte the other way round; text may become bytes that are no text.
+    /// The value with one bit of this byte flipped. Text may become bytes that are no text.
     pub fn flipped(&self, value: &Value, index: usize) -> Value {
         let flip = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();

@@ -1,5 +1,5 @@
-//! Numbers in the database that no honest writer ever stored: they lead to errors and findings, never to a panic, and
-//! what is not damaged goes on working.
+//! Numbers in the database that no honest writer ever stored. They lead to errors and findings,
+//! never to a panic, and undamaged data keeps working.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use vault_core::{
 use super::tampering;
 use crate::fixture::{Platform, delete, keyring, name, operator, try_put};
 
-/// Every number of every table, in its first and its last row, at the edges of what a number can be.
+/// Sets every number of every table, in its first and its last row, to the edges of its range.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_number_makes_anything_panic() {
     let platform = Platform::new().await;
@@ -85,7 +85,7 @@ async fn an_entry_at_an_impossible_place_is_named() {
             }
         ]
     );
-    // Nothing is appended to a head that cannot be one.
+    // Nothing is appended to an impossible head.
     raw.execute_batch("UPDATE audit SET place = -100 - place")
         .unwrap();
     let (vaults, app) = (&platform.vaults, platform.app.id);
@@ -130,7 +130,7 @@ async fn a_counter_at_its_end_counts_no_further() {
     let version = "UPDATE secrets SET version = ? WHERE name = 'A'";
     set(version, i64::MAX);
     damaged(try_put(vaults, app, vault, "A", "w").await.map(drop));
-    // Put anew it has a version again.
+    // Stored anew, it has a version again.
     assert!(delete(vaults, app, vault, "A").await.unwrap());
     assert_eq!(platform.put("A", "w").await.version, 1);
 
@@ -143,7 +143,8 @@ async fn a_counter_at_its_end_counts_no_further() {
     assert!(vaults.audit_verify(None).await.unwrap().is_clean());
 }
 
-/// Everything that reads or counts numbers; what it says must be about the data and not about this program.
+/// Calls everything that reads or counts numbers. Errors must be about the data and not about this
+/// program.
 async fn use_everything(
     vaults: &SecretVaults,
     platform: &Platform,

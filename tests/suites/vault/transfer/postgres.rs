@@ -14,10 +14,10 @@ use vault_core::{
 use super::{Empty, Filled, assert_all_are_moved, assert_same, dump, findings, moved, recorded};
 use crate::fixture::{Platform, operator, put, release};
 
-/// Who moves, in tests.
+/// The name of the host that moves.
 const MOVER: &str = "mover";
 
-/// All tables, the place of secrets aside, as text.
+/// All tables as text, without the place of secrets.
 fn contents(database: &Database) -> String {
     let tables = [
         ("teams", "id"),
@@ -50,7 +50,7 @@ fn target(database: &Database) -> Box<dyn TransferTarget> {
     storage::target(database.url().parse().unwrap(), None, &config(), None).unwrap()
 }
 
-/// What is there of each table that a move fills; a database without tables has none.
+/// The number of rows in the tables that a move fills. A database without tables has none.
 fn held(database: &Database) -> u64 {
     if database.query("SELECT to_regclass('audit') IS NULL") == "t" {
         return 0;
@@ -72,7 +72,8 @@ async fn there_and_back_everything_is_as_it_was() {
         .unwrap();
     assert!(there.audit.is_clean(), "{:?}", there.audit.findings);
 
-    // It is at home there: it releases, it is written to, and its audit goes on, in a chain of its own.
+    // The moved database works there: it releases, takes writes, and its audit continues in a chain
+    // of its own.
     let store = std::sync::Arc::new(database.store("web").await.unwrap());
     let vaults = SecretVaults::open(store, Some(filled.keyring()))
         .await
@@ -121,7 +122,7 @@ async fn there_and_back_everything_is_as_it_was() {
     assert_eq!(dump(&filled.platform.path()), before);
 }
 
-/// Byte for byte, and recognised by the same digests on either side.
+/// The rows are the same byte for byte, and have the same digests on either side.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_digests_are_those_of_sqlite() {
     let Some(postgres) = Postgres::shared() else {
@@ -135,7 +136,7 @@ async fn the_digests_are_those_of_sqlite() {
         .await
         .unwrap();
     assert_same(&first, &mut again);
-    // But for the entries about the two moves.
+    // Apart from the entries about the two moves.
     let before = dump(&filled.platform.path());
     let mut after = dump(&back.path());
     let audit = &mut after.last_mut().unwrap().1;
@@ -153,7 +154,7 @@ async fn more_than_a_batch_and_odd_rows_arrive() {
     database.query(r#"ALTER TABLE secrets ALTER COLUMN name TYPE text COLLATE "en-x-icu""#);
     let raw = filled.platform.raw();
     let many = BATCH_MAX_ROWS + 10;
-    // Names in an order that depends on the collation.
+    // These names sort differently under other collations.
     raw.execute_batch(&format!(
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {many})
         INSERT INTO secrets SELECT vault_id, iif(n % 2, 'a', 'B') || n || iif(n % 3, '_', 'é'), 1, kek_id, n, n, wrapped,
@@ -263,14 +264,14 @@ async fn hosts_on_the_source_are_seen_and_nobody_writes_meanwhile() {
         "{outcome:?}"
     );
     back.assert_still_empty();
-    // Beside hosts it is only counted.
+    // Beside hosts, it is only counted.
     survey(&mut *source(&database), &mut back.target())
         .await
         .unwrap();
     host.close().await.unwrap();
     drop(host);
 
-    // Who comes while it is moved has to wait, and gives up.
+    // A process that comes during the move has to wait, and gives up.
     let before = contents(&database);
     let mut tried = 0;
     let write = "SET lock_timeout = 100; UPDATE kek_wraps SET wraps = wraps + 1";
@@ -361,7 +362,7 @@ async fn a_connection_that_is_lost_leaves_the_database_empty() {
     assert_eq!(held(&database), 0);
 }
 
-/// A chain that was cut is no whole one because it was moved.
+/// A chain that was cut does not become whole by being moved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_ends_elsewhere_than_its_database_remembers_is_found() {
     let Some(postgres) = Postgres::shared() else {
@@ -395,7 +396,7 @@ async fn every_column_of_every_table_is_moved() {
         WHERE table_schema = 'public' AND table_name <> 'schema_history'",
     );
     let columns = columns.lines().map(|line| line.split_once('|').unwrap());
-    // Wraps are summed over hosts, and stand in a table of their own; the rest is made anew.
+    // Wraps are summed over hosts and stand in a table of their own. The rest is made anew.
     let columns = columns.map(|(table, column)| match (table, column) {
         ("kek_wraps", "wraps") => ("keks".to_owned(), column.to_owned()),
         (table, column) => (table.to_owned(), column.to_owned()),

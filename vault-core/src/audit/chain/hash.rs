@@ -1,11 +1,11 @@
-//! The hash of an audit entry, and how fields go into one.
+//! The hash of an audit entry, and how fields enter it.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// The hash of an audit entry, in hex.
+/// The hash of an audit entry, shown in hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainHash([u8; 32]);
 
@@ -15,16 +15,16 @@ pub struct ChainHash([u8; 32]);
 pub struct InvalidChainHash;
 
 impl ChainHash {
-    /// What the first entry of a chain without a name has before it; others begin with
+    /// The hash before the first entry of the chain without a name. Other chains begin with
     /// [`ChainName::genesis`](super::ChainName::genesis).
     pub const GENESIS: Self = Self([0; 32]);
 
-    /// The hash of the fields that were put in.
+    /// The hash of all fields that were added.
     pub(in crate::audit) fn of(fields: Sha256) -> Self {
         Self(fields.finalize().into())
     }
 
-    /// The bytes, as they are stored.
+    /// The bytes as they are stored.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -66,13 +66,13 @@ impl Serialize for ChainHash {
     }
 }
 
-/// Puts a field in with its length before it, so that none can borrow from its neighbour.
+/// Adds a field with its length before it, so that no field can borrow bytes from its neighbour.
 pub(in crate::audit) fn field(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
 
-/// The same of a field that may be missing, which is not the same as empty.
+/// Adds a field that may be missing. A missing field hashes differently from an empty one.
 pub(in crate::audit) fn optional(hash: &mut Sha256, bytes: Option<&[u8]>) {
     hash.update([u8::from(bytes.is_some())]);
     field(hash, bytes.unwrap_or_default());

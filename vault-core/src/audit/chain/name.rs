@@ -1,6 +1,6 @@
-//! What a chain is called, and where it begins.
+//! The name of a chain, and its beginning.
 //!
-//! Who writes which chain is for the stores to say.
+//! The stores decide who writes which chain.
 
 use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
 
@@ -11,11 +11,11 @@ use super::hash::{ChainHash, field};
 
 const DOMAIN: &[u8] = b"tavora/audit-chain/v1";
 
-/// How many characters the name of a chain has at the most.
+/// The longest name of a chain, in characters.
 pub const CHAIN_NAME_MAX_CHARS: usize = 64;
 
-/// The name of a chain: 1 to [`CHAIN_NAME_MAX_CHARS`] characters of `A-Z a-z 0-9 . _ -`, or empty for the one chain of
-/// a local file.
+/// The name of a chain: 1 to [`CHAIN_NAME_MAX_CHARS`] characters of `A-Z a-z 0-9 . _ -`. The name
+/// is empty for the one chain of a local file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainName(Cow<'static, str>);
 
@@ -30,10 +30,10 @@ impl ChainName {
     /// The chain of a local file, which has no name.
     pub const LOCAL: Self = Self(Cow::Borrowed(""));
 
-    /// The same from what [`as_str`](Self::as_str) gave, where empty means the chain of a local file.
+    /// Parses what [`as_str`](Self::as_str) gave. Empty text means the chain of a local file.
     ///
     /// # Errors
-    /// It was never the name of a chain.
+    /// The text was never the name of a chain.
     pub fn from_stored(text: &str) -> Result<Self, InvalidChainName> {
         match text {
             "" => Ok(Self::LOCAL),
@@ -41,7 +41,7 @@ impl ChainName {
         }
     }
 
-    /// The name; empty for the chain of a local file.
+    /// The name as text; empty for the chain of a local file.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -51,7 +51,7 @@ impl ChainName {
         self.0.is_empty()
     }
 
-    /// What the first entry has before it. It is another one for every name, so that no chain can be passed off as
+    /// The hash before the first entry. It differs for every name, so that no chain can pass for
     /// another.
     pub fn genesis(&self) -> ChainHash {
         if self.is_local() {
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(ChainName::from_stored("a b"), Err(InvalidChainName));
     }
 
-    /// Frozen: another beginning would make every chain of that name a forged one.
+    /// The value is frozen: another beginning would make every chain of that name look forged.
     #[test]
     fn a_chain_begins_with_its_name() {
         assert_eq!(ChainName::LOCAL.genesis(), ChainHash::GENESIS);

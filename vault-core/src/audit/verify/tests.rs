@@ -1,4 +1,4 @@
-//! What a check finds in entries and rows that are made up; what it finds in a database is in the tests of the stores.
+//! Findings in entries and rows that are made up. The tests of the stores cover real databases.
 
 use super::*;
 use crate::audit::{AuditDraft, Caller, Subject};
@@ -275,7 +275,7 @@ fn what_is_wrong_with_one_chain_is_said_of_that_one() {
     );
 }
 
-/// Its hashes would hold under any name if the first entry did not have the name behind it.
+/// The hashes of a chain would hold under any name if its first entry did not cover the name.
 #[test]
 fn a_chain_cannot_be_passed_off_as_another() {
     for (is, claims) in [("host-a", "host-b"), ("host-a", ""), ("", "host-a")] {

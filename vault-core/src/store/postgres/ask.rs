@@ -1,20 +1,20 @@
-//! Asking for rows, whether on a connection, of a pool or in a transaction.
+//! Queries for rows, on a connection or in a transaction.
 
 use async_trait::async_trait;
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::store::StoreError;
 
-/// A value on its way to a statement.
+/// A value that is bound to a statement.
 pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 
-/// Whom a statement can be asked of.
+/// Whatever can run a query.
 #[async_trait]
 pub(super) trait Ask: Send + Sync {
-    /// The rows that a statement gives.
+    /// All rows of the result.
     async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError>;
 
-    /// The first of them, if there is one.
+    /// The first row of the result.
     async fn row(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, params).await?.into_iter().next())
     }

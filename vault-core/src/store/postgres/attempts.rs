@@ -1,4 +1,4 @@
-//! Trying again what a passing trouble of the database ended.
+//! Retries after a passing trouble of the database.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::time;
 
 use crate::store::StoreError;
 
-/// How often something is tried again, and how long is waited in between.
+/// How many attempts are left, and how long to wait between them.
 pub(super) struct Attempts {
     left: u32,
     pause: Duration,
 }
 
 impl Attempts {
-    /// How long to wait before the second attempt; each further one waits twice as long.
+    /// The pause before the second attempt. It doubles for each further one.
     const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
     pub(super) fn new(max: u32) -> Self {
@@ -23,7 +23,8 @@ impl Attempts {
         }
     }
 
-    /// Waits and says that there is another attempt, unless there is none left or it would end the same way.
+    /// Waits and returns whether there is another attempt. There is none when all are used up or
+    /// another would fail the same way.
     pub(super) async fn again_after(&mut self, error: &StoreError) -> bool {
         let is_passing = matches!(
             error,

@@ -1,7 +1,7 @@
-//! The audit in PostgreSQL: entries on their way into a chain, pages of them, and the walk of a check.
+//! The audit in PostgreSQL: entries that join a chain, pages of entries, and the walk of a check.
 //!
-//! Lists and checks go by place, the order of all entries of all chains. In which transaction entries are inserted is
-//! `group`'s business.
+//! Lists and checks go by place, which orders all entries of all chains. `group` decides in which
+//! transaction entries are inserted.
 
 use futures::{TryStreamExt, pin_mut};
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ pub(super) struct Entries {
     rows: Vec<EntryRow>,
 }
 
-/// How far entries had come.
+/// A position in the entries to return to.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     seq: i64,
@@ -42,7 +42,7 @@ pub(super) struct Mark {
 }
 
 impl Entries {
-    /// Inserts [`Self::columns`].
+    /// The statement that inserts [`Self::columns`].
     pub(super) const INSERT: &str = "INSERT INTO audit (chain, seq, id, created_at, app_id, actor, api_key_id, tool,
             tool_digest, action, subject_kind, subject_id, session_id, request_id, outcome, detail, secret_version,
             payload_digest, prev_hash, hash)
@@ -50,7 +50,7 @@ impl Entries {
             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
             $16::text[], $17::bigint[], $18::bytea[], $19::bytea[], $20::bytea[]) AS entry";
 
-    /// None yet, after this head.
+    /// No entries yet, after this head.
     pub(super) fn after(seq: i64, head: ChainHash) -> Self {
         Self {
             seq,
@@ -88,18 +88,18 @@ impl Entries {
         }
     }
 
-    /// Forgets what was appended since.
+    /// Removes all entries that were appended since the mark.
     pub(super) fn back_to(&mut self, mark: Mark) {
         (self.seq, self.head) = (mark.seq, mark.head);
         self.rows.truncate(mark.rows);
     }
 
-    /// The place and the hash of the last one, if there are any.
+    /// The place and the hash of the last entry.
     pub(super) fn last(&self) -> Option<(i64, ChainHash)> {
         (!self.rows.is_empty()).then_some((self.seq, self.head))
     }
 
-    /// All of them, column by column.
+    /// All entries, column by column.
     pub(super) fn columns<'a>(&'a self, chain: &'a ChainName) -> EntryColumns<'a> {
         fn each<'a, T: ToSql + Sync + Send + 'a>(
             rows: &'a [EntryRow],
@@ -133,7 +133,7 @@ impl Entries {
     }
 
     fn next(&self, chain: &ChainName, entry: AuditDraft) -> Result<EntryRow, StoreError> {
-        // Only tampering leads to the last place there can be.
+        // Only tampering reaches the last possible place.
         let seq = self.seq.checked_add(1).filter(|seq| *seq > 0);
         let seq = seq.ok_or(StoreError::Damaged {
             what: "the head of the audit",
@@ -156,7 +156,7 @@ impl EntryColumns<'_> {
     }
 }
 
-/// Makes a chain known that has no entries yet; one that is known is left alone.
+/// Makes a chain known that has no entries yet. A known chain is left alone.
 pub(super) async fn begin(connection: &Connection, chain: &ChainName) -> Result<(), StoreError> {
     let insert =
         "INSERT INTO chains (name, seq, hash) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
@@ -183,8 +183,8 @@ pub(super) async fn page(database: &impl Ask, query: &AuditQuery) -> Result<Audi
     })
 }
 
-/// The next entries that fit the query, found by where the ones before ended: it costs the same at the end as at the
-/// beginning, and entries that are appended in the meantime move nothing.
+/// The next entries that match the query, found by the place where the last batch ended. So the
+/// last batch costs as little as the first, and entries that are appended meanwhile move nothing.
 pub(super) async fn batch(
     database: &impl Ask,
     query: &AuditQuery,
@@ -194,8 +194,8 @@ pub(super) async fn batch(
     newest(database, &filter, AUDIT_PAGE_MAX, 0).await
 }
 
-/// What a query asks for, as SQL and its values. A condition that is not asked for is not there, so that an index can be
-/// used.
+/// The filters of a query, as SQL and its values. A filter that is not asked for is left out, so
+/// that an index can be used.
 struct Filter {
     sql: String,
     values: Vec<Box<dyn ToSql + Sync + Send>>,
@@ -227,7 +227,7 @@ impl Filter {
 
     fn and_text(&mut self, condition: &str, value: Option<&str>) {
         match value {
-            // PostgreSQL would refuse the question. No entry has a zero character.
+            // PostgreSQL would refuse such a value, and no entry has a zero character.
             Some(text) if text.contains('\0') => self.sql.push_str(" AND FALSE"),
             text => self.and(condition, text.map(str::to_owned)),
         }
@@ -241,8 +241,8 @@ impl Filter {
     }
 }
 
-/// Entries that cannot be shown are left out, with a warning in the log; the next batch goes on behind them all the
-/// same.
+/// Reads the newest entries. Unreadable ones are left out with a warning in the log, and the next
+/// batch continues behind them all the same.
 async fn newest(
     database: &impl Ask,
     filter: &Filter,
@@ -271,7 +271,7 @@ async fn newest(
     })
 }
 
-/// Everything, in the snapshot of the caller's transaction.
+/// Feeds everything to the verifier, in the snapshot of the caller's transaction.
 pub(super) async fn verify(
     tx: &Transaction<'_>,
     mut verifier: Verifier,

@@ -1,4 +1,4 @@
-//! How the vault's types stand in PostgreSQL columns, and what PostgreSQL's errors mean.
+//! The vault's types in PostgreSQL columns, and the meaning of PostgreSQL's errors.
 
 use std::{error::Error as _, io, sync::Arc};
 
@@ -83,23 +83,23 @@ impl<'a> FromSql<'a> for Metadata {
     accepts!(TEXT);
 }
 
-/// A column as what it should hold; if it holds anything else, the row is damaged.
+/// The content of a column. If it is of another type, the row is damaged.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
     row.try_get(index)
         .map_err(|_| StoreError::Damaged { what: "a row" })
 }
 
-/// A column with a count, a version or a place, none of which are negative.
+/// A count, a version or a place from a column. None of them is negative.
 pub(super) fn count(row: &Row, index: usize) -> Result<u64, StoreError> {
     u64::try_from(column::<i64>(row, index)?).map_err(|_| StoreError::Damaged { what: "a row" })
 }
 
-/// The time in a column.
+/// A time from a column.
 pub(super) fn time(row: &Row, index: usize) -> Result<Timestamp, StoreError> {
     optional_time(row, index)?.ok_or(StoreError::Damaged { what: "a row" })
 }
 
-/// The time in a column that may be empty.
+/// A time from a column that may be empty.
 pub(super) fn optional_time(row: &Row, index: usize) -> Result<Option<Timestamp>, StoreError> {
     column::<Option<i64>>(row, index)?
         .map(Timestamp::from_millisecond)
@@ -107,12 +107,12 @@ pub(super) fn optional_time(row: &Row, index: usize) -> Result<Option<Timestamp>
         .map_err(|_| StoreError::Damaged { what: "a row" })
 }
 
-/// Milliseconds since 1970, which is as precise as times are kept.
+/// Milliseconds since 1970, the precision in which times are stored.
 pub(super) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// A version or a count as a column takes it. What this program counts fits.
+/// A version or a count in the column's signed type. Whatever this program counts fits.
 pub(super) fn signed(count: u64) -> Result<i64, StoreError> {
     i64::try_from(count).map_err(|_| StoreError::Damaged { what: "a row" })
 }
@@ -131,7 +131,7 @@ impl From<Error> for StoreError {
             &SqlState::FOREIGN_KEY_VIOLATION => Self::NotFound,
             &SqlState::DISK_FULL => Self::Full,
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::Standby,
-            // A statement that takes longer than it may nearly always waits for a lock.
+            // A statement that takes too long nearly always waits for a lock.
             &SqlState::LOCK_NOT_AVAILABLE | &SqlState::QUERY_CANCELED => Self::Busy,
             &SqlState::TOO_MANY_CONNECTIONS => Self::OutOfConnections,
             &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
@@ -139,7 +139,8 @@ impl From<Error> for StoreError {
             }
             &SqlState::INVALID_CATALOG_NAME => Self::NoDatabase,
             &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Self::Corrupt,
-            // A number that only tampering led to its end, or bytes that are no text of the database.
+            // The number was driven to its end by tampering, or the bytes are no text of the
+            // database.
             &SqlState::NUMERIC_VALUE_OUT_OF_RANGE
             | &SqlState::CHECK_VIOLATION
             | &SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Damaged { what: "a row" },
@@ -157,7 +158,7 @@ impl From<Error> for StoreError {
     }
 }
 
-/// What it means that the database did not answer a question, or none was asked.
+/// The meaning of an error without an answer of the server, for example a failed connection.
 fn without_answer(error: Error) -> StoreError {
     let text = error.to_string();
     let cause = error.source();
@@ -180,7 +181,7 @@ fn without_answer(error: Error) -> StoreError {
         return StoreError::Disconnected;
     }
     if text.contains("authentication") || text.contains("invalid configuration") {
-        // It asked for a password, and there is none.
+        // The server asked for a password, and there is none.
         return StoreError::AccessDenied;
     }
     StoreError::Backend(Arc::new(error))

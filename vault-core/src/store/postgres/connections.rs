@@ -1,7 +1,7 @@
 //! The connections to the database: a few that read, and one that writes.
 //!
-//! A connection that anything is doubtful about is closed and not used again. What is done on one is the caller's
-//! business.
+//! A connection in doubt is closed and never used again. The callers decide what runs on a
+//! connection.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Idle connections ask whether the other side is there after this long.
+/// Idle connections ask after this time whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// Connections of one kind.
+/// A pool of connections for one purpose.
 pub(super) struct Connections {
     pool: Pool,
 }
@@ -84,27 +84,29 @@ impl Connections {
         }
     }
 
-    /// Closes those that nobody uses: whatever ended one has probably ended the others.
+    /// Closes idle connections: whatever ended one has probably ended the others.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 
-    /// Refuses further use; what is under way ends by itself.
+    /// Refuses further use. Work under way ends by itself.
     pub(super) fn close(&self) {
         self.pool.close();
     }
 }
 
-/// A connection that is used by one task at a time, and closed unless it is given back.
+/// A connection that one task uses at a time. It is closed unless it is given back.
 pub(super) struct Connection(Option<Object>);
 
 impl Connection {
-    /// Another may use it: it is in no transaction, and everything was answered.
+    /// Lets others use the connection. It must be outside any transaction, and every request on it
+    /// answered.
     pub(super) fn give_back(mut self) {
         drop(self.0.take());
     }
 
-    /// The number of rows that a statement changed. Each statement is prepared once for each connection.
+    /// Runs a statement and returns the number of rows that it changed. Each connection prepares
+    /// each statement once.
     pub(super) async fn change(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let statement = self.prepare_cached(sql).await?;
         Ok(self.execute(&statement, params).await?)
@@ -152,8 +154,9 @@ fn config(url: &PostgresUrl, options: &PostgresOptions) -> Config {
     config
 }
 
-/// What each connection is told first. A transaction of which nothing is heard holds locks that others wait for, so the
-/// server ends it soon. Names and times are those of PostgreSQL's documentation, chapter "Client Connection Defaults".
+/// The first statements on each connection. A silent transaction holds locks that others wait for,
+/// so the server ends it soon. PostgreSQL's documentation explains names and times in chapter
+/// "Client Connection Defaults".
 fn settings(options: &PostgresOptions) -> String {
     let statement_ms = options.statement_timeout.as_millis();
     let idle_ms = options.idle_transaction_timeout.as_millis();

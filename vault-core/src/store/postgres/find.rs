@@ -1,4 +1,4 @@
-//! Looking up what apps ask to be released, for a whole group of releases at once.
+//! The query for what apps ask to be released, for a whole group of releases at once.
 
 use tokio_postgres::Row;
 
@@ -8,8 +8,9 @@ use crate::{
     store::{StoreError, release::Found},
 };
 
-/// What is behind each of the names that apps ask for. A designation of another app's vault can only come from
-/// tampering; it designates nothing. The limits keep every search on its index, whatever PostgreSQL knows of the tables.
+/// Finds the secrets behind all names that apps ask for. Only tampering makes an app designate
+/// another app's vault, and such a designation counts as none. The limits keep every search on its
+/// index, whatever PostgreSQL knows of the tables.
 pub(super) const FIND: &str = "SELECT d.id, d.metadata, s.version, s.kek_id, s.wrapped, s.payload
     FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (app_id, name, place)
     LEFT JOIN LATERAL (SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id

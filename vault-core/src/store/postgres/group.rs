@@ -1,9 +1,10 @@
 //! One transaction of a host: the changes that arrived together, and their audit entries.
 //!
-//! It begins by taking hold of the host's chain and of the apps that it touches, in an order that all hosts keep, so
-//! that they do not wait for each other in a circle: for releases shared, for changes alone. So a change is committed,
-//! and acknowledged, only after each release that still read what was there before, on whatever host. Entries are
-//! chained in memory and inserted with one statement at the end. What a change does is in the file of its subject.
+//! The transaction first locks the host's chain and then the apps that it touches. Releases share
+//! the lock of an app; a change excludes them. All hosts lock in the same order, so that they never
+//! wait for each other in a circle. A change is therefore committed and acknowledged only after
+//! every release, on any host, that still read the state before it. Entries are chained in memory,
+//! and one statement inserts them at the end. The file of each subject defines what its changes do.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,23 +33,23 @@ use crate::{
     store::{StoreError, pending::Pending, release::Found},
 };
 
-/// Something to do in a transaction, as often as it takes until one is committed.
+/// Work for a transaction, repeated until one is committed.
 #[async_trait]
 pub(super) trait Change: Send + Sync + 'static {
-    /// What it makes.
+    /// The result of the work.
     type Made: Send + Sync + 'static;
 
-    /// Whose releases must not be under way meanwhile.
+    /// The app whose releases must not be under way meanwhile.
     fn app(&self) -> Option<AppId> {
         None
     }
 
-    /// The secret that it releases. Such a change does nothing but append an entry.
+    /// The secret that the change releases. Such a change only appends an entry.
     fn released(&self) -> Option<(AppId, &SecretName)> {
         None
     }
 
-    /// Whether it does nothing but append entries, and so leaves nothing behind when it fails.
+    /// Whether the change only appends entries. Then nothing is left behind when it fails.
     fn only_appends(&self) -> bool {
         self.released().is_some()
     }
@@ -56,24 +57,25 @@ pub(super) trait Change: Send + Sync + 'static {
     async fn make(&self, group: &mut Group<'_>) -> Result<Self::Made, StoreError>;
 }
 
-/// A change without its type.
+/// A change with its type erased.
 #[async_trait]
 pub(super) trait Job: Send + Sync {
-    /// Whether nobody waits for it any more.
+    /// Whether nobody waits for the job any more.
     fn is_abandoned(&self) -> bool;
     fn asked_at(&self) -> Instant;
     fn app(&self) -> Option<AppId>;
     fn released(&self) -> Option<(AppId, &SecretName)>;
     fn only_appends(&self) -> bool;
-    /// Makes the change and keeps its outcome; a panic is one, so that none ends the writer.
+    /// Makes the change and keeps its outcome. A panic is an outcome too, so that it does not end
+    /// the writer.
     async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
-    /// Forgets what it found: it is no longer true for sure.
+    /// Forgets what the job found, because it may no longer be true.
     fn expire(&mut self);
-    /// Tells whoever waits, after the commit or instead of it.
+    /// Answers the caller, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A change, and who waits for it.
+/// A change and its caller.
 pub(super) struct Task<C: Change> {
     change: C,
     pending: Pending<C::Made>,
@@ -122,14 +124,14 @@ impl<C: Change> Job for Task<C> {
     }
 }
 
-/// The last entry of a group of which it is not known whether it was committed.
+/// The last entry of a group that may or may not have been committed.
 #[derive(Clone, Copy)]
 pub(super) struct Unclear {
     seq: i64,
     hash: ChainHash,
 }
 
-/// Why an attempt at a group ended without a commit that is known of.
+/// Why an attempt at a group ended without a known commit.
 pub(super) struct Failed {
     pub(super) error: StoreError,
     pub(super) unclear: Option<Unclear>,
@@ -144,7 +146,7 @@ impl From<StoreError> for Failed {
     }
 }
 
-/// A transaction that is open.
+/// An open transaction.
 pub(super) struct Group<'a> {
     connection: &'a Connection,
     chain: &'a ChainName,
@@ -153,7 +155,7 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Makes all jobs in one transaction. A job that fails alone is undone alone.
+    /// Makes all jobs in one transaction. A job that fails is undone without the others.
     pub(super) async fn make(
         connection: &'a Connection,
         chain: &'a ChainName,
@@ -165,14 +167,17 @@ impl<'a> Group<'a> {
             .await
             .map_err(still_unclear)?;
         if let Some(last) = unclear {
-            // The chain is ours now, so the transaction of then has ended, one way or the other.
+            // This transaction holds the chain now, so the earlier one has ended, one way or the
+            // other.
             if group.was_committed(last).await.map_err(still_unclear)? {
-                // Its releases were recorded, and what they found may have been taken away since.
+                // The releases of the group were recorded, but what they found may have been
+                // removed since.
                 for job in jobs.iter_mut().filter(|job| job.released().is_some()) {
                     job.expire();
                 }
-                // This commit writes something, if only that the chain was ours: it waits for what the one of then may
-                // not have waited for, a synchronous standby. Until it is through, nothing is more certain than before.
+                // This commit writes at least the lock of the chain, so it waits for a synchronous
+                // standby. The earlier commit may not have waited for it. Until this commit
+                // succeeds, nothing is more certain than before.
                 let committed = group.execute("COMMIT").await;
                 return committed.map_err(still_unclear);
             }
@@ -181,7 +186,7 @@ impl<'a> Group<'a> {
         for job in jobs {
             let guarded = !is_alone && !job.only_appends();
             let before = group.entries.mark();
-            // What the job asks first follows at once: a savepoint costs no round trip of its own.
+            // The job's first query follows at once, so a savepoint costs no round trip of its own.
             let guard = async {
                 match guarded {
                     true => connection.batch_execute("SAVEPOINT job").await,
@@ -206,7 +211,7 @@ impl<'a> Group<'a> {
         group.commit().await
     }
 
-    /// Everything that comes before the first job is asked for at once: it costs one round trip.
+    /// Sends everything that comes before the first job at once, which costs one round trip.
     async fn begin(
         connection: &'a Connection,
         chain: &'a ChainName,
@@ -256,10 +261,10 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// Takes out what a release of this secret found.
+    /// The result of the query for a release of this secret.
     pub(super) fn found(&self, app: AppId, name: &SecretName) -> Result<Found, StoreError> {
         let found = self.found.get(&(app, name.clone()));
-        // It was asked for at the beginning, by the same job.
+        // The group was begun with the same job, so the result is there.
         found.cloned().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -268,12 +273,13 @@ impl<'a> Group<'a> {
         self.entries.append(self.chain, entry)
     }
 
-    /// The same, and returns the entry as lists will show it. What no list could show is not appended.
+    /// Appends an entry and returns it as lists will show it. An entry that no list could show is
+    /// not appended.
     pub(super) fn record(&mut self, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
         self.entries.record(self.chain, entry)
     }
 
-    /// Which host this is.
+    /// The name of this host.
     pub(super) fn host(&self) -> &str {
         self.chain.as_str()
     }
@@ -295,8 +301,8 @@ impl<'a> Group<'a> {
         Ok(row.is_some())
     }
 
-    /// Inserts the entries, advances the chain and commits, with one round trip. Who does not hear how that ended does
-    /// not know it.
+    /// Inserts the entries, advances the chain and commits, in one round trip. If no answer
+    /// arrives, the outcome stays unclear.
     async fn commit(self) -> Result<(), Failed> {
         let (connection, chain) = (self.connection, self.chain);
         let Some((seq, hash)) = self.entries.last() else {
@@ -338,12 +344,12 @@ impl Ask for Group<'_> {
 pub(super) const HEAD: &str = "SELECT seq, hash FROM chains WHERE name = $1 FOR UPDATE";
 pub(super) const ADVANCE: &str = "UPDATE chains SET seq = $2, hash = $3 WHERE name = $1";
 
-/// In the order of the keys.
+/// The statement takes the locks in the order of the keys.
 const LOCK: &str = "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key)::text
     ELSE pg_advisory_xact_lock_shared(key)::text END FROM unnest($1::bigint[], $2::boolean[]) AS lock (key, alone)";
 
-/// What stands for an app among advisory locks: the random half of its id. Two apps that share it only wait for each
-/// other.
+/// The key of an app's advisory lock: the random half of its id. Two apps that share a key only
+/// wait for each other.
 fn lock_of(app: AppId) -> i64 {
     let [.., a, b, c, d, e, f, g, h] = *app.as_bytes();
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -361,7 +367,7 @@ async fn all(
     }
 }
 
-/// Whether an error is about the transaction and not about one of its jobs.
+/// Whether an error concerns the transaction and not only one of its jobs.
 fn ends_everything(error: &StoreError) -> bool {
     matches!(
         error,

@@ -1,4 +1,5 @@
-//! Which KEKs a PostgreSQL database knows, and which of them its secrets need. Moving secrets is in `rewrap`.
+//! The KEKs that a PostgreSQL database knows, and those that its secrets need. Moving secrets is in
+//! `rewrap`.
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -14,7 +15,7 @@ use crate::{
     store::{KekRow, StoreError, list::readable},
 };
 
-/// Every KEK that was registered, and after them those that rows name all the same, which only tampering leads to.
+/// All registered KEKs, then those that only rows name. Only tampering leads to the latter.
 pub(super) async fn all(database: &impl Ask) -> Result<Vec<KekRow>, StoreError> {
     let sql = "SELECT coalesce(k.id, used.kek_id), k.canary, coalesce(used.secrets, 0),
             coalesce((SELECT sum(wraps) FROM kek_wraps w WHERE w.kek_id = k.id), 0)::bigint
@@ -45,8 +46,8 @@ pub(super) async fn wraps_any(database: &impl Ask, kek_id: KekId) -> Result<bool
     Ok(database.row(sql, &[&kek_id]).await?.is_some())
 }
 
-/// Refuses KEKs of which none has wrapped any secret here, unless there are no secrets. KEKs that are known but wrap
-/// nothing never count.
+/// Refuses KEKs of which none has wrapped any secret here, unless there are no secrets. A known KEK
+/// that wraps nothing does not count.
 pub(super) async fn check(database: &impl Ask, readable: &[KekId]) -> Result<(), StoreError> {
     for kek_id in readable {
         if wraps_any(database, *kek_id).await? {
@@ -63,7 +64,8 @@ pub(super) async fn check(database: &impl Ask, readable: &[KekId]) -> Result<(),
     }
 }
 
-/// The same before a first secret is wrapped with a KEK: no other host does that at the same time.
+/// Checks as [`check`] does, before a first secret is wrapped with a KEK. The lock keeps other
+/// hosts from the same at the same time.
 pub(super) async fn check_alone(group: &Group<'_>, readable: &[KekId]) -> Result<(), StoreError> {
     group
         .rows("SELECT 1 FROM teams FOR NO KEY UPDATE", &[])
@@ -71,7 +73,7 @@ pub(super) async fn check_alone(group: &Group<'_>, readable: &[KekId]) -> Result
     check(group, readable).await
 }
 
-/// Counts more wraps by this host; returns how many there were in all.
+/// Adds to this host's count of wraps and returns the count of all hosts.
 pub(super) async fn count_wraps(
     group: &Group<'_>,
     kek_id: KekId,
@@ -86,7 +88,7 @@ pub(super) async fn count_wraps(
     count(&row.ok_or(StoreError::UnknownKek { kek_id })?, 0)
 }
 
-/// Makes a KEK known with its canary; that it is known already is fine.
+/// Makes a KEK known with its canary. A known KEK stays as it is.
 pub(super) struct Register {
     pub(super) kek_id: KekId,
     pub(super) canary: Vec<u8>,
@@ -121,7 +123,8 @@ impl Change for Retire {
 
     async fn make(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
         let kek_id = self.kek_id;
-        // Whoever stores a secret under it meanwhile waits, and finds it gone.
+        // Whoever stores a secret with this KEK meanwhile waits for the lock, and then finds the
+        // KEK gone.
         let known = "SELECT 1 FROM keks WHERE id = $1 FOR UPDATE";
         let known = group.row(known, &[&kek_id]).await?;
         let rows = "SELECT count(*) FROM secrets WHERE kek_id = $1";

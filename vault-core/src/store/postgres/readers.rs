@@ -1,4 +1,4 @@
-//! Reading outside of any transaction, again where a passing trouble ended it.
+//! Reads outside any transaction, repeated after a passing trouble.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// The connections that read, each statement in a snapshot of its own.
+/// The connections that read. Each statement sees a snapshot of its own.
 pub(super) struct Readers {
     pub(super) connections: Connections,
     pub(super) operation_timeout: Duration,
@@ -35,7 +35,7 @@ impl Ask for Readers {
         };
         let outcome = time::timeout(limit, read).await;
         outcome.unwrap_or_else(|_| {
-            // Whatever keeps one connection silent keeps the others.
+            // Whatever keeps one connection silent probably keeps the others silent.
             self.connections.forget_idle();
             Err(StoreError::timed_out(limit))
         })

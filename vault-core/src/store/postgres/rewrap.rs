@@ -1,7 +1,7 @@
 //! Walking the secrets of a PostgreSQL database and swapping their rows.
 //!
-//! A swap waits for nobody: a row that another transaction is changing right now is left to it, as one that was changed
-//! before.
+//! A swap never waits. It treats a row that another transaction is changing right now as one that
+//! was changed before.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl RewrapStore for PostgresStore {
     }
 
     async fn scan_secrets(&self, query: SecretScan) -> Result<ScannedSecrets, StoreError> {
-        // The row that exceeds the bytes is the last one.
+        // The row that exceeds the limit of bytes is the last one.
         let sql = "SELECT place, app_id, vault_id, name, version, kek_id, wrapped,
                 CASE WHEN $1 THEN payload ELSE substr(payload, 1, $2) END, bytes >= $7, count(*) OVER ()
             FROM (SELECT found.*, sum(size) OVER (ORDER BY place)::bigint AS bytes FROM (

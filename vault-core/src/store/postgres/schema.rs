@@ -1,7 +1,8 @@
 //! Brings a database to the newest schema.
 //!
-//! Migrations are the files of `migrations/postgres/`, in order; those that are missing are applied in one transaction.
-//! A released migration never changes. Several hosts may start at once: one of them migrates.
+//! Migrations are the files of `migrations/postgres/`, in order. One transaction applies the
+//! missing ones. A released migration never changes. Of several hosts that start at once, one
+//! migrates.
 
 use std::{error::Error as _, sync::Arc};
 
@@ -10,19 +11,19 @@ use tokio_postgres::{Client, Error, error::SqlState};
 
 use crate::store::StoreError;
 
-/// Every migration there is, by the name of its file.
+/// All migrations, by the names of their files.
 const MIGRATIONS: &[(&str, &str)] = &[(
     "V1__initial",
     include_str!("../../../migrations/postgres/V1__initial.sql"),
 )];
 
-/// Where the database remembers which ones it has.
+/// The table that remembers which migrations were applied.
 const HISTORY: &str = "schema_history";
 
-/// Who migrates holds this advisory lock: "tvra".
+/// The advisory lock of a migration: "tvra".
 const LOCK: i64 = 0x7476_7261;
 
-/// Migrates, on a connection of its own that is closed afterwards, and with it the lock.
+/// Migrates on a connection of its own. Closing it afterwards releases the lock.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
     let failed = |error: refinery_core::Error| StoreError::Backend(Arc::new(error));
     let migrations: Result<Vec<_>, _> = MIGRATIONS
@@ -50,7 +51,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses any other schema than the newest one.
+/// Refuses any schema but the newest one.
 pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as i64;
     match version(client).await? {
@@ -60,7 +61,7 @@ pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
     }
 }
 
-/// The version of the schema; 0 when there is none.
+/// The version of the schema; 0 without a schema.
 async fn version(client: &Client) -> Result<i64, StoreError> {
     let exists = format!("SELECT to_regclass('{HISTORY}') IS NOT NULL");
     if !client.query_one(&exists, &[]).await?.get::<_, bool>(0) {

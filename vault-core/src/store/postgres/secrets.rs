@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// A vault of an app, and in the same row its secret of this name if there is one.
+/// Finds a vault of an app, and in the same row its secret of this name if there is one.
 const HEAD: &str = "SELECT s.version, s.created_at, substr(s.payload, 1, $4)
     FROM vaults v LEFT JOIN secrets s ON s.vault_id = v.id AND s.name = $3
     WHERE v.id = $1 AND v.app_id = $2";
 
-/// The same of all secrets of the vault.
+/// Finds a vault of an app with all its secrets.
 const SECRETS: &str =
     "SELECT s.version, s.created_at, substr(s.payload, 1, $3), s.name, s.kek_id, s.updated_at
     FROM vaults v LEFT JOIN secrets s ON s.vault_id = v.id
@@ -72,7 +72,7 @@ impl SecretStore for PostgresStore {
         let Some(first) = rows.first() else {
             return Err(StoreError::NotFound);
         };
-        // The row of a vault without secrets.
+        // This is the row of a vault without secrets.
         if column::<Option<i64>>(first, 0)?.is_none() {
             return Ok(Vec::new());
         }
@@ -211,7 +211,7 @@ impl Change for Put {
         ];
         let counted = keks::count_wraps(group, kek_id, 1);
         let (wraps, row) = join(counted, group.row(upsert, &params)).await;
-        // That the KEK is not known says more than that no row can name it.
+        // Report the unknown KEK first: it explains why no row can name it.
         let wraps = wraps?;
         let row = row?.ok_or(StoreError::NotFound)?;
         group.append(self.entry.clone())?;
@@ -287,7 +287,7 @@ impl Change for Release {
     }
 }
 
-/// The secret in a row of [`HEAD`] or [`SECRETS`], if there is one.
+/// The secret in a row of [`HEAD`] or [`SECRETS`]; `None` for a row without one.
 fn head(row: &Row) -> Result<Option<SecretHead>, StoreError> {
     if column::<Option<i64>>(row, 0)?.is_none() {
         return Ok(None);

@@ -1,7 +1,8 @@
-//! All rows of a PostgreSQL database as they stand there, to be moved to another store or to come from one.
+//! Moving the rows of a PostgreSQL database as they stand, to or from another store.
 //!
-//! Each side is one connection with one transaction, and goes away with it. Tables are read by cursors, sorted bytewise
-//! whatever the database's collation. What is moved, and whether it arrived, is for `store::transfer` to say.
+//! Each side is one connection with one transaction, which ends with the connection. Cursors read
+//! the tables, sorted bytewise whatever the database's collation. `store::transfer` decides what is
+//! moved and whether it arrived.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,29 +29,29 @@ use crate::{
     },
 };
 
-/// How many rows come at once. Rows can be large, and how large the next ones are is not known before.
+/// The number of rows in one fetch. Rows can be large, and the sizes of the next ones are unknown.
 const FETCH_ROWS: u32 = 100;
 
-/// How long hosts that are just ending may take to be gone.
+/// How long to wait for hosts that are just ending.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether they are.
+/// The interval between looks for such hosts.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Everything that a change changes. Who has these for itself sees no change until it lets go.
+/// All tables that a change changes. Whoever locks these sees no change until the lock is released.
 const TABLES: &str = "teams, apps, api_keys, vaults, keks, kek_wraps, secrets, chains, audit";
 
 /// A PostgreSQL database to move from.
 pub struct PostgresSource(Opened);
 
-/// A PostgreSQL database to move to; its tables are made when the move begins.
+/// A PostgreSQL database to move to. The move creates its tables when it begins.
 pub struct PostgresTarget {
     opened: Opened,
     options: PostgresOptions,
 }
 
 impl PostgresSource {
-    /// The database at this URL. `tls` is used where the URL demands TLS.
+    /// The source at this URL. `tls` is used where the URL demands TLS.
     ///
     /// # Errors
     /// The options make no pool.
@@ -64,7 +65,7 @@ impl PostgresSource {
 }
 
 impl PostgresTarget {
-    /// The database at this URL. The chain of the options' host gets the entry about the move.
+    /// The target at this URL. The entry about the move goes into the chain of the options' host.
     ///
     /// # Errors
     /// The options make no pool.
@@ -87,7 +88,7 @@ impl TransferSource for PostgresSource {
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?;
         if access == Access::Alone {
-            // Before the first query, which is where the snapshot is taken.
+            // Lock before the first query, because that query takes the snapshot.
             let lock = format!("LOCK TABLE {TABLES} IN SHARE MODE");
             connection.batch_execute(&lock).await?;
             require_nobody_else(&connection).await?;
@@ -101,7 +102,7 @@ impl TransferSource for PostgresSource {
             .0
             .opened()?
             .rows("SELECT name, hash FROM chains WHERE seq > 0", &[]);
-        // One that cannot be read is none that an entry could be compared with.
+        // An unreadable head cannot be compared with any entry.
         let head = |row: &Found| {
             let name = ChainName::from_stored(column(row, 0).ok()?).ok()?;
             Some((
@@ -140,7 +141,7 @@ impl TransferTarget for PostgresTarget {
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
-        // A connection of its own: it is left with locks.
+        // Use another connection: migrating leaves locks on its own.
         schema::migrate(&mut *self.opened.connect().await?).await?;
         let connection = self.opened.connect().await?;
         let begin = format!(
@@ -154,7 +155,7 @@ impl TransferTarget for PostgresTarget {
     async fn add(&mut self, table: Table, rows: Vec<Row>) -> Result<(), StoreError> {
         let connection = self.opened.opened()?;
         if table == Table::Teams {
-            // It has one of its own until now.
+            // The new database has a team of its own until now.
             connection.change("DELETE FROM teams", &[]).await?;
         }
         let columns = (0..table.columns().len()).map(|index| values(table, &rows, index));
@@ -204,19 +205,19 @@ impl RawRows for PostgresTarget {
     }
 }
 
-/// What was moved is gone on with: places follow the last one, chains their last entries, and queries are planned for
-/// as many rows as there are.
+/// Prepares the target for further use. Places follow the last one that was moved, chains follow
+/// their last entries, and statistics fit the number of rows.
 const GO_ON: &str = "SELECT setval(pg_get_serial_sequence('audit', 'place'), max(place)) FROM audit HAVING max(place) > 0;
     INSERT INTO chains (name, seq, hash)
         SELECT DISTINCT ON (chain) chain, seq, hash FROM audit ORDER BY chain, place DESC
         ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, hash = excluded.hash;
     ANALYZE apps, api_keys, vaults, keks, kek_wraps, secrets, audit";
 
-/// A database and the one connection to it, which has a transaction.
+/// A database and the one connection to it, which holds a transaction.
 struct Opened {
     connections: Connections,
     connection: Option<Connection>,
-    /// Which table is read.
+    /// The table that is being read.
     reading: Option<Table>,
 }
 
@@ -233,9 +234,9 @@ impl Opened {
         })
     }
 
-    /// A connection whose statements take as long as they take: there is as much to do as there are rows.
+    /// A connection without a limit for statements: the work grows with the number of rows.
     async fn connect(&mut self) -> Result<Connection, StoreError> {
-        // There is one at a time.
+        // Close the previous connection first: the pool holds only one.
         self.connection = None;
         let connection = self.connections.one().await?;
         connection
@@ -275,12 +276,12 @@ impl Opened {
     }
 }
 
-/// Waits a while for others to go. Connections of people who only look have other names.
+/// Waits a while for other hosts to go. Connections of people who only look have other names.
 async fn require_nobody_else(connection: &Connection) -> Result<(), StoreError> {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
         AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')";
     let deadline = Instant::now() + ENDING;
-    // In a transaction it shows what was there when it was first looked at.
+    // Inside a transaction the view keeps its first answer until the snapshot is cleared.
     let forget = "SELECT pg_stat_clear_snapshot()";
     loop {
         let found = connection.row(others, &[]).await?;
@@ -306,7 +307,7 @@ async fn counts(connection: &Connection) -> Result<Vec<TableCount>, StoreError> 
     Ok(counts)
 }
 
-/// What has the columns of a table.
+/// The relation that has the columns of a table.
 fn relation(table: Table) -> &'static str {
     match table {
         Table::Designations => {
@@ -333,7 +334,8 @@ fn select(table: Table) -> String {
     )
 }
 
-/// One for each table, because statements are prepared with the columns that they give.
+/// The name of a table's cursor. Statements are prepared with the columns that they return, so each
+/// table needs its own cursor.
 fn cursor(table: Table) -> String {
     format!("moving_{}", table.name())
 }
@@ -357,7 +359,7 @@ fn row(table: Table, found: &Found) -> Result<Row, StoreError> {
         .map(Row)
 }
 
-/// What takes the columns of a table, each an array.
+/// The statement that takes the columns of a table, each as an array.
 fn insert(table: Table) -> String {
     let columns = table.columns();
     let arrays = (1..).zip(columns).map(|(number, column)| {
@@ -374,7 +376,7 @@ fn insert(table: Table) -> String {
         Table::Designations => format!(
             "UPDATE apps SET vault_id = moved.vault_id FROM {moved} ({names}) WHERE id = moved.app_id"
         ),
-        // No host of this database's has counted them.
+        // The empty host name stands for wraps that no host of this database has counted.
         Table::Keks => format!(
             "WITH moved ({names}) AS (SELECT * FROM {moved}),
             known AS (INSERT INTO keks (id, canary, created_at) SELECT id, canary, created_at FROM moved)
@@ -384,7 +386,7 @@ fn insert(table: Table) -> String {
     }
 }
 
-/// What stands in a column of all rows, as an array.
+/// One column of all rows, as an array.
 fn values<'a>(
     table: Table,
     rows: &'a [Row],
@@ -407,7 +409,7 @@ fn values<'a>(
         Kind::Text => {
             let cells = cells.map(|(row, cell)| match cell {
                 Cell::Null => Ok(None),
-                // PostgreSQL keeps every text but those with a zero in them.
+                // PostgreSQL stores any text but one with a zero character.
                 Cell::Text(text) if !text.contains(&0) => {
                     str::from_utf8(text).map(Some).map_err(|_| unfit(row))
                 }

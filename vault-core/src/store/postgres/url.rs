@@ -1,8 +1,8 @@
-//! `postgres://…`: where a database is, as whom, and whether TLS guards the way there.
+//! `postgres://…` URLs: where a database is, for which user, and whether TLS guards the way there.
 //!
-//! It is never shown with its password. TLS is demanded unless every host is this machine or the URL says
-//! `sslmode=disable`, and then the server's certificate and name are always verified: what `require` means elsewhere,
-//! TLS with anybody, protects from no attacker.
+//! A URL is never shown with its password. TLS is demanded unless every host is this machine or the
+//! URL says `sslmode=disable`. The server's certificate and name are then always verified.
+//! Elsewhere `require` means TLS with anybody, which protects from no attacker.
 
 use std::{
     fmt,
@@ -14,42 +14,43 @@ use std::{
 use tokio_postgres::config::{Config, Host, SslMode};
 use zeroize::Zeroizing;
 
-/// Where a PostgreSQL database is.
+/// The address of a PostgreSQL database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    // It is large, and goes with errors.
+    // The configuration is boxed because it is large and moves with errors.
     config: Box<Config>,
     root_certificate: Option<PathBuf>,
     shown: String,
 }
 
-/// The text is no URL of a PostgreSQL database. It says nothing of what stands where a password could be.
+/// The text is no URL of a PostgreSQL database. The error never shows text from where a password
+/// could be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPostgresUrl {
-    /// Another beginning.
+    /// The text begins with another scheme.
     #[error("a URL of PostgreSQL begins with postgres://")]
     Scheme,
-    /// No way of protecting the connection.
+    /// The value of `sslmode` is unknown.
     #[error(
         "`sslmode` is `disable`, or `require`, `verify-ca` or `verify-full`, which all verify the server"
     )]
     SslMode,
-    /// It names no host.
+    /// The URL names no host.
     #[error("the URL names no host: postgres://USER@HOST:PORT/DATABASE")]
     Host,
-    /// It names no user.
+    /// The URL names no user.
     #[error("the URL names no user: postgres://USER@HOST:PORT/DATABASE")]
     User,
-    /// It names no database.
+    /// The URL names no database.
     #[error("the URL names no database: postgres://USER@HOST:PORT/DATABASE")]
     Database,
-    /// A parameter that is not known, or that has no such value.
+    /// A parameter is unknown, or its value is.
     #[error("the URL has an unknown or wrong parameter: {parameter}")]
     Parameter {
-        /// Its name, or where it stands.
+        /// The name of the parameter, or where it stands.
         parameter: String,
     },
-    /// Anything else.
+    /// The URL is malformed in another way.
     #[error(
         "the URL cannot be read; it is postgres://USER@HOST:PORT/DATABASE, with %40 for an @ and %3F for a ? in a user or password"
     )]
@@ -57,12 +58,12 @@ pub enum InvalidPostgresUrl {
 }
 
 impl PostgresUrl {
-    /// Sets the password, instead of one that the URL may hold.
+    /// Sets the password in place of one in the URL.
     pub fn set_password(&mut self, password: &Zeroizing<String>) {
         self.config.password(password.as_bytes());
     }
 
-    /// Whether it holds a password.
+    /// Whether the URL holds a password.
     pub fn has_password(&self) -> bool {
         self.config.get_password().is_some()
     }
@@ -72,12 +73,12 @@ impl PostgresUrl {
         self.config.get_ssl_mode() != SslMode::Disable
     }
 
-    /// A PEM file of the authorities to trust (`sslrootcert`).
+    /// The PEM file of the authorities to trust (`sslrootcert`).
     pub fn root_certificate(&self) -> Option<&Path> {
         self.root_certificate.as_deref()
     }
 
-    /// What a connection is made with.
+    /// The configuration of a connection.
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
@@ -92,8 +93,8 @@ impl FromStr for PostgresUrl {
             .find_map(|scheme| text.strip_prefix(scheme))
             .ok_or(InvalidPostgresUrl::Scheme)?;
         let (place, query) = body.split_once('?').unwrap_or((body, ""));
-        // The parser looks for the first @ of all. One that was not encoded, or a ? before it, would make part of a
-        // password something else, which is shown.
+        // The parser splits at the first @. An @ that is not encoded, or a ? before it, would move
+        // part of the password into a part of the URL that is shown.
         if body.matches('@').count() > 1 || query.contains('@') {
             return Err(InvalidPostgresUrl::Unreadable);
         }
@@ -172,7 +173,8 @@ fn decoded(value: &str) -> Result<String, InvalidPostgresUrl> {
         .into_owned())
 }
 
-/// What the parser says names a parameter and never a value, but for what it takes for one: of that nothing is said.
+/// The parser's message names a parameter but never its value. Where it took a value for a name,
+/// nothing is shown.
 fn unreadable(error: tokio_postgres::Error) -> InvalidPostgresUrl {
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     match cause.as_deref().and_then(|cause| {
@@ -278,7 +280,8 @@ mod tests {
             assert_eq!(refusal, expected, "{text}");
             assert!(!refusal.to_string().contains("s3cret"));
         }
-        // What was not encoded, or was where it need not be, would be taken for another part of the URL.
+        // Text that is not encoded, or stands where it need not, could be taken for another part of
+        // the URL.
         for text in [
             "postgres://me:s3@cret@db/vault",
             "postgres://me:s3?cret@db/vault",

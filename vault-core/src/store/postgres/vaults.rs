@@ -187,7 +187,7 @@ impl Change for DeleteVault {
         group
             .change(clear, &[&now_ms(), &self.app_id, &self.id])
             .await?;
-        // Its secrets go with it: ON DELETE CASCADE.
+        // Its secrets are deleted with it: ON DELETE CASCADE.
         let delete = "DELETE FROM vaults WHERE app_id = $1 AND id = $2";
         if group.change(delete, &[&self.app_id, &self.id]).await? == 0 {
             return Err(StoreError::NotFound);
@@ -222,7 +222,7 @@ impl Change for Designate {
     }
 }
 
-/// A vault that is not there is that, and no condition that failed.
+/// Checks the condition. A missing vault is reported as missing, not as a failed condition.
 async fn check(
     group: &Group<'_>,
     app_id: AppId,

@@ -1,9 +1,11 @@
-//! The one task that writes, and makes what arrives together one transaction.
+//! The one task that writes. It combines the writes that arrive together into one transaction.
 //!
-//! There is one because a host writes one audit chain: transactions would only wait for one another. While one is
-//! being committed the next group gathers. A group that a lost connection, a deadlock or a serialization failure ends
-//! is made once more, and it is found out first whether it had been committed after all, so that nothing is done twice
-//! and nothing that was acknowledged is lost. What a job does is in the file of its subject, the transaction in `group`.
+//! There is one task because a host writes one audit chain, so more transactions would only wait
+//! for each other. While one group is being committed, the next one gathers. A group that ends with
+//! a lost connection, a deadlock or a serialization failure is made again. The task first finds out
+//! whether the group was committed after all, so that nothing is done twice and nothing
+//! acknowledged is lost. The file of each subject defines what its jobs do, and `group` defines the
+//! transaction.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,21 +55,21 @@ impl Writer {
         writer
     }
 
-    /// Makes a change in the next group and returns when that is committed. A caller that stops waiting withdraws a
-    /// change that has not begun.
+    /// Makes a change in the next group and returns when the group is committed. A caller that
+    /// stops waiting withdraws a change that has not begun.
     pub(super) async fn change<C: Change>(&self, change: C) -> Result<C::Made, StoreError> {
         let (pending, answer) = pending(&self.tally);
         self.send(Box::new(Task::new(change, pending)))?;
         answer.within(self.operation_timeout).await
     }
 
-    /// Ends the task after what is waiting.
+    /// Ends the task after all waiting writes.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        // The group that is being made, and one that had gathered by then.
+        // Allow time for the group that is being made and for one that gathered meanwhile.
         let limit = self.operation_timeout * 2;
         let closed = async {
-            // Who cannot be told, or does not answer, has ended.
+            // A task that cannot be told, or that does not answer, has ended.
             if self.queue.send(Message::Close(reply)).await.is_ok() {
                 drop(answer.await);
             }
@@ -94,7 +96,7 @@ impl Writer {
     }
 }
 
-/// What the task owns.
+/// The state of the task.
 struct Work {
     connections: Connections,
     options: PostgresOptions,
@@ -121,7 +123,7 @@ impl Work {
         }
     }
 
-    /// This message and whatever else waits.
+    /// Collects this message and whatever else waits.
     fn gather(&mut self, first: Message) -> Vec<Box<dyn Job>> {
         let mut jobs = Vec::new();
         let mut next = Some(first);
@@ -142,9 +144,9 @@ impl Work {
         jobs
     }
 
-    /// Makes a group, however many attempts that takes, and tells everyone.
+    /// Makes a group in as many attempts as it takes, and answers all callers.
     async fn make(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        // Releases read what was there before the group; so they come first.
+        // Releases read the state before the group, so they come first.
         jobs.sort_by_key(|job| job.released().is_none());
         let committed = self.attempts(&mut jobs).await;
         match &committed {
@@ -170,7 +172,7 @@ impl Work {
                 };
                 unclear = failed.unclear;
                 if !attempts.again_after(&failed.error).await {
-                    // Whatever it failed with last: it may have been done.
+                    // The group may have been committed, whatever the last error was.
                     return Err(unclear.map_or(failed.error, |_| StoreError::Disconnected));
                 }
             }

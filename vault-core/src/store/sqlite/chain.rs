@@ -1,7 +1,8 @@
-//! The audit in SQLite: append to the file's own chain, page through all there is, walk it for a check.
+//! The audit in SQLite: appending to the file's own chain, paging through all entries, and walking
+//! them for a check.
 //!
-//! What is appended here has no name of a chain and the same number as place and as place in the chain, unless entries of
-//! other chains were brought into the file.
+//! An entry that is appended here has no chain name. Its place is also its place in the chain,
+//! unless entries of other chains were brought into the file.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
@@ -17,23 +18,26 @@ use crate::{
     store::{StoreError, list},
 };
 
-/// What an entry has beside its places, in the order of [`entry_row`] and [`insert`].
+/// The columns of an entry beside its places, in the order of [`entry_row`] and [`insert`].
 const CONTENT: &str = "id, created_at, app_id, actor, api_key_id, tool, tool_digest, action, subject_kind,
     subject_id, session_id, request_id, outcome, detail, secret_version, payload_digest, prev_hash, hash";
 
-/// The newest entry of all, which is the head of the file's own chain unless others were brought in behind it.
+/// Finds the newest entry. It is the head of the file's own chain, unless others were brought in
+/// behind it.
 const LAST: &str = "SELECT place, chain IS NULL, coalesce(seq, place), hash FROM audit ORDER BY place DESC LIMIT 1";
 const OWN_LAST: &str =
     "SELECT place, TRUE, coalesce(seq, place), hash FROM audit WHERE chain IS NULL
     ORDER BY place DESC LIMIT 1";
 
-/// Appends an entry to the head as it is now. The caller's transaction holds the write lock, so nobody else can.
+/// Appends an entry to the current head. The caller's transaction holds the write lock, so nobody
+/// else appends meanwhile.
 pub(super) fn append(tx: &Connection, entry: AuditDraft) -> Result<(), StoreError> {
     let (place, row) = next(tx, entry)?;
     insert(tx, place, &row)
 }
 
-/// The same, and returns the entry as lists will show it. What no list could show is not inserted.
+/// Appends an entry and returns it as lists will show it. An entry that no list could show is not
+/// inserted.
 pub(super) fn record(tx: &Connection, entry: AuditDraft) -> Result<AuditEntry, StoreError> {
     let (place, row) = next(tx, entry)?;
     let shown = AuditEntry::try_from(row.clone()).map_err(|_| StoreError::Unrecordable)?;
@@ -57,8 +61,8 @@ pub(super) fn page(tx: &Connection, query: &AuditQuery) -> Result<AuditPage, Sto
     })
 }
 
-/// The next entries that fit the query, found by where the ones before ended: it costs the same at the end as at the
-/// beginning, and entries that are appended in the meantime move nothing.
+/// The next entries that match the query, found by the place where the last batch ended. So the
+/// last batch costs as little as the first, and entries that are appended meanwhile move nothing.
 pub(super) fn batch(
     tx: &Connection,
     query: &AuditQuery,
@@ -68,8 +72,8 @@ pub(super) fn batch(
     newest(tx, &filter, values, AUDIT_PAGE_MAX, 0)
 }
 
-/// What a query asks for, as SQL and its values. A condition that is not asked for must not be there: one that only
-/// holds for every row keeps SQLite from using an index.
+/// The filters of a query, as SQL and its values. A filter that is not asked for is left out: a
+/// condition that holds for every row keeps SQLite from using an index.
 fn filter(query: &AuditQuery, before_place: Option<i64>) -> (String, Vec<Value>) {
     let milliseconds = |at: Timestamp| at.as_millisecond().into();
     let app_id = |id: AppId| Value::Blob(id.as_bytes().to_vec());
@@ -107,8 +111,8 @@ fn entries_sql() -> String {
     format!("SELECT place, chain, coalesce(seq, place), {CONTENT} FROM audit")
 }
 
-/// Entries that cannot be shown are left out, with a warning in the log; the next batch goes on behind them all the
-/// same.
+/// Reads the newest entries. Unreadable ones are left out with a warning in the log, and the next
+/// batch continues behind them all the same.
 fn newest(
     tx: &Connection,
     filter: &str,
@@ -131,7 +135,7 @@ fn newest(
     })
 }
 
-/// Everything, in the snapshot of the caller's transaction.
+/// Feeds everything to the verifier, in the snapshot of the caller's transaction.
 pub(super) fn verify(tx: &Connection, mut verifier: Verifier) -> Result<VerifyReport, StoreError> {
     let mut statement = tx.prepare(&format!("{} ORDER BY place", entries_sql()))?;
     for row in statement.query_map([], entry_row)? {
@@ -152,7 +156,7 @@ pub(super) fn verify(tx: &Connection, mut verifier: Verifier) -> Result<VerifyRe
     Ok(verifier.finish())
 }
 
-/// The row that follows the head of the file's own chain, and where it is to stand.
+/// The row that follows the head of the file's own chain, and its place.
 fn next(tx: &Connection, entry: AuditDraft) -> Result<(i64, EntryRow), StoreError> {
     let last = end(tx, LAST)?;
     let place = last.as_ref().map(|last| last.place);
@@ -163,7 +167,7 @@ fn next(tx: &Connection, entry: AuditDraft) -> Result<(i64, EntryRow), StoreErro
     let damaged = || StoreError::Damaged {
         what: "the head of the audit",
     };
-    // Only tampering leads to a place before the first one, or to the last one there can be.
+    // Only tampering leads to a place before the first one, or to the last possible one.
     let after = |last: i64| last.checked_add(1).filter(|next| *next > 1);
     let place = place.map_or(Some(1), after).ok_or_else(damaged)?;
     let (seq, prev) = match head {
@@ -177,7 +181,7 @@ fn next(tx: &Connection, entry: AuditDraft) -> Result<(i64, EntryRow), StoreErro
     Ok((place, EntryRow::chain(entry, &ChainName::LOCAL, seq, &prev)))
 }
 
-/// What is to be continued.
+/// The end of a chain, which the next entry continues.
 struct End {
     place: i64,
     is_own: bool,
@@ -237,7 +241,7 @@ fn secret_state(row: &Row<'_>) -> rusqlite::Result<(String, u64, PayloadDigest)>
 }
 
 fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
-    // An empty text is no name of a chain; the file's own has none at all.
+    // Empty text is no name of a chain. The file's own chain has no name at all.
     let chain: Option<ChainName> = row.get(1)?;
     Ok(EntryRow {
         chain: chain.map_or_else(String::new, |chain| chain.as_str().to_owned()),
@@ -271,7 +275,7 @@ mod tests {
         store::sqlite::schema::MIGRATIONS,
     };
 
-    /// Who looks at one app's audit must not pay for everybody's, and nobody for sorting.
+    /// A list of one app must not cost as much as one of all apps, and no list may sort.
     #[test]
     fn lists_of_one_app_and_exports_walk_an_index() {
         let connection = database();
@@ -322,7 +326,7 @@ mod tests {
         );
     }
 
-    /// Appending looks at the newest entries alone, however many there are: nothing is sorted.
+    /// Appending reads only the newest entries, however many there are, and sorts nothing.
     #[test]
     fn the_head_is_found_from_the_end() {
         let connection = database();
@@ -357,7 +361,7 @@ mod tests {
         let listed = page(&connection, &AuditQuery::default()).unwrap().entries;
         let listed = listed.iter().map(|entry| (entry.chain.as_str(), entry.seq));
         assert!(listed.eq([("", 3), ("host-a", 2), ("", 2), ("", 1), ("host-a", 1)]));
-        // An empty text is no name.
+        // Empty text is no name.
         let edit = "UPDATE audit SET chain = '' WHERE place = 5";
         connection.execute_batch(edit).unwrap();
         assert!(matches!(

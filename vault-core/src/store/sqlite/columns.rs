@@ -1,4 +1,4 @@
-//! How the vault's types stand in SQLite columns, and what SQLite's errors mean.
+//! The vault's types in SQLite columns, and the meaning of SQLite's errors.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl FromSql for Metadata {
     }
 }
 
-/// A point in time as milliseconds since 1970, which is as precise as it is kept.
+/// A time as milliseconds since 1970, the precision in which times are stored.
 pub(super) struct At(pub(super) Timestamp);
 
 impl At {
@@ -91,12 +91,12 @@ impl FromSql for At {
     }
 }
 
-/// The time in a column.
+/// A time from a column.
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(|At(at)| at)
 }
 
-/// The time in a column that may be empty.
+/// A time from a column that may be empty.
 pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     row.get::<_, Option<At>>(column)
         .map(|at| at.map(|At(at)| at))
@@ -115,7 +115,8 @@ impl From<rusqlite::Error> for StoreError {
                     Self::Taken
                 }
                 (_, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => Self::NotFound,
-                // What this program binds fits its column; a counter that only tampering led to its end does not.
+                // Values that this program binds fit their columns. A counter that tampering drove
+                // to its end does not.
                 (_, ffi::SQLITE_CONSTRAINT_DATATYPE) => Self::Damaged { what: "a row" },
                 _ => Self::Backend(Arc::new(error)),
             },

@@ -1,7 +1,8 @@
-//! A SQLite database as a file: copied while others work on it, checked, and put in the place of another.
+//! A SQLite database as a file: copied while others work on it, checked, and put in the place of
+//! another.
 //!
-//! What stands in its rows, and whether the keys at hand open them, is for a [`SqliteStore`](super::SqliteStore) to say.
-//! Everything here blocks.
+//! A [`SqliteStore`](super::SqliteStore) tells what its rows hold and whether the available keys
+//! open them. Everything here blocks.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,10 +21,11 @@ use rusqlite::{
 use super::schema;
 use crate::store::StoreError;
 
-/// How long to wait for others who have the database.
+/// How long to wait for others who use the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A database in a file. Nothing is opened before a method is called, and nothing stays open after.
+/// A database in a file. Nothing is opened before a method is called, and nothing stays open
+/// afterwards.
 #[derive(Debug, Clone)]
 pub struct SqliteFile {
     path: PathBuf,
@@ -40,56 +42,57 @@ impl SqliteFile {
         &self.path
     }
 
-    /// Whether its schema is the one that this program writes; an older one would be migrated by opening a store on it.
+    /// Whether the schema is the one that this program writes. Opening a store would migrate an
+    /// older one.
     ///
     /// # Errors
-    /// It is no vault database, or a newer program's.
+    /// The file is no vault database, or a newer program's.
     pub fn is_current(&self) -> Result<bool, StoreError> {
         let connection = self.reader()?;
         schema::require_vault(&connection, &self.path)?;
         schema::is_current(&connection)
     }
 
-    /// Refuses an older program's schema, and a newer one's.
+    /// Refuses the schemas of older and of newer programs.
     ///
     /// # Errors
-    /// The schema is not the one that this program writes, or it is no vault database.
+    /// The schema is another than this program writes, or the file is no vault database.
     pub(super) fn require_current(&self) -> Result<(), StoreError> {
         let connection = self.reader()?;
         schema::require_vault(&connection, &self.path)?;
         schema::require_current(&connection)
     }
 
-    /// How many bytes a copy will have, about.
+    /// The approximate size of a copy in bytes.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The database cannot be read.
     pub fn content_bytes(&self) -> Result<u64, StoreError> {
         let sql = "SELECT (page_count - freelist_count) * page_size
             FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
         Ok(self.reader()?.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// Copies it into `copy`, an empty or new file, as it is at one moment, whoever writes to it meanwhile. Rows are
-    /// written anew, so that nothing of what was deleted comes along. The copy is on the disk when this returns, in one
-    /// file, for its owner alone.
+    /// Copies the database into `copy`, an empty or new file. The copy shows one moment, whoever
+    /// writes meanwhile. Rows are written anew, so that nothing deleted comes along. When this
+    /// returns, the copy is on the disk, in one file that only its owner can read.
     ///
     /// # Errors
-    /// This cannot be read, or the copy cannot be written.
+    /// The database cannot be read, or the copy cannot be written.
     pub fn copy_to(&self, copy: &Path) -> Result<Self, StoreError> {
         make_empty(copy).map_err(cannot_open(copy))?;
         let connection = self.reader()?;
         schema::require_vault(&connection, &self.path)?;
         connection.execute("VACUUM INTO ?", [TextOfPath(copy)])?;
-        // SQLite leaves it to whoever asked for the copy.
+        // SQLite does not sync the copy itself.
         sync(copy).map_err(cannot_open(copy))?;
         Ok(Self::at(copy))
     }
 
-    /// Reads all of it and checks that it is a sound database.
+    /// Reads the whole database and checks that it is sound.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`], or it cannot be read.
+    /// [`StoreError::Corrupt`], or the database cannot be read.
     pub fn check(&self) -> Result<(), StoreError> {
         let connection = self.reader()?;
         schema::require_vault(&connection, &self.path)?;
@@ -98,24 +101,24 @@ impl SqliteFile {
         if found == "ok" {
             return Ok(());
         }
-        // Where it is broken, and nothing of what stands there.
+        // The log names the place of the damage, and nothing of the content.
         tracing::error!(path = %self.path.display(), found, "the database is corrupt");
         Err(StoreError::Corrupt)
     }
 
-    /// Takes its write-ahead log into it, and both onto the disk, so that it is one file that can be moved.
+    /// Takes the write-ahead log into the database and syncs it, so that one file can be moved.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when anybody has it open.
+    /// [`StoreError::Busy`] when anybody has the database open.
     pub fn fold(&self) -> Result<(), StoreError> {
         drop(self.alone()?);
         sync(&self.path).map_err(cannot_open(&self.path))
     }
 
-    /// Moves it to `database`, where there is none. It is there whole or not at all.
+    /// Moves the database to `database`, where none exists. It arrives whole or not at all.
     ///
     /// # Errors
-    /// There is one, or what is left of one.
+    /// There is a database at the target, or what is left of one.
     pub fn move_to(&self, database: &Path) -> Result<(), StoreError> {
         for suffix in ["-wal", "-journal"] {
             let log = schema::companion(database, suffix);
@@ -129,11 +132,13 @@ impl SqliteFile {
             .map_err(cannot_open(database))
     }
 
-    /// Puts it in the place of `database`, which stays beside it as `kept`. At any moment one of the two is at that
-    /// place, whole; whoever opens it just then gets one or the other, and nothing of both.
+    /// Puts this database in the place of `database`, which stays beside it as `kept`. At any
+    /// moment one of the two is whole at that place. Whoever opens it just then gets one or the
+    /// other, never a mixture.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when anybody has `database` open: it would go on with a file that has another name by then.
+    /// [`StoreError::Busy`] when anybody has `database` open. That process would continue with a
+    /// file under another name.
     pub fn replace(&self, database: &Path, kept: &Path) -> Result<(), StoreError> {
         let old = Self::at(database);
         let connection = old.alone()?;
@@ -141,22 +146,24 @@ impl SqliteFile {
             .and_then(|()| fs::hard_link(database, kept))
             .and_then(|()| fs::rename(&self.path, database))
             .and_then(|()| sync_folder_of(database));
-        // Whoever waited for it sees that it has been moved, and opens what is there now.
+        // Whoever waited for the lock sees that the file was moved, and opens the new one.
         drop(connection);
         replaced.map_err(cannot_open(database))
     }
 
-    /// Opens it to read and nothing else: not even a migration.
+    /// Opens the database only to read, without a migration.
     fn reader(&self) -> Result<Connection, StoreError> {
         schema::connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY, BUSY_TIMEOUT)
     }
 
-    /// Opens it with its log taken in and away, and keeps everybody else out for as long as the connection lives.
+    /// Opens the database with its log taken in and removed. Others are kept out as long as the
+    /// connection lives.
     fn alone(&self) -> Result<Connection, StoreError> {
         let connection =
             schema::connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE, BUSY_TIMEOUT)?;
         schema::require_vault(&connection, &self.path)?;
-        // Before the journal is switched: no lock that was taken is given back until the connection goes.
+        // Set the mode before the journal is switched: from here on the connection keeps every lock
+        // until it closes.
         connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
         let mode: String =
             connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
@@ -188,7 +195,7 @@ fn cannot_open(path: &Path) -> impl Fn(io::Error) -> StoreError {
     }
 }
 
-/// Makes an empty file for its owner alone; one that is there must be empty, or SQLite refuses it.
+/// Creates an empty file for its owner alone. SQLite refuses a file that is not empty.
 fn make_empty(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
@@ -238,7 +245,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(&copies).unwrap().count(), 1);
         assert_eq!(team(copy.path()), 7);
-        // What is there is not written over.
+        // An existing file is not overwritten.
         fs::write(copies.join("taken"), "taken").unwrap();
         assert!(original.copy_to(&copies.join("taken")).is_err());
         assert_eq!(fs::read(copies.join("taken")).unwrap(), b"taken");
@@ -282,7 +289,8 @@ mod tests {
         assert!(!new.path().exists());
     }
 
-    /// Who waits for the lock while a database is replaced must not go on with the one that was moved away.
+    /// A process that waits for the lock while a database is replaced must not continue with the
+    /// old one.
     #[test]
     fn who_comes_while_it_is_replaced_gets_the_new_one() {
         let folder = tempfile::tempdir().unwrap();
@@ -299,7 +307,7 @@ mod tests {
                 connection.execute(sql, [[9_u8; 16]]).unwrap();
             });
             std::thread::sleep(Duration::from_millis(300));
-            assert!(!waiting.is_finished(), "it did not wait");
+            assert!(!waiting.is_finished(), "the writer did not wait");
             let kept = folder.path().join("kept");
             fs::hard_link(old.path(), &kept).unwrap();
             fs::rename(new.path(), old.path()).unwrap();
@@ -325,7 +333,7 @@ mod tests {
         assert_eq!(team(&place), 2);
         let another = database(folder.path(), "another", 3);
         another.fold().unwrap();
-        assert!(another.move_to(&place).is_err(), "one is there");
+        assert!(another.move_to(&place).is_err(), "a database is there");
         assert_eq!(team(&place), 2);
     }
 }

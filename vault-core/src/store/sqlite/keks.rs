@@ -1,4 +1,5 @@
-//! Which KEKs a SQLite database knows, and which of them its secrets need. Moving secrets is in `rewrap`.
+//! The KEKs that a SQLite database knows, and those that its secrets need. Moving secrets is in
+//! `rewrap`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::{
     store::{KekRow, StoreError, list::readable},
 };
 
-/// Every KEK that was registered, and after them those that rows name all the same, which only tampering leads to.
+/// All registered KEKs, then those that only rows name. Only tampering leads to the latter.
 pub(super) fn all(tx: &Connection) -> Result<Vec<KekRow>, StoreError> {
     let mut statement = tx.prepare("SELECT kek_id, count(*) FROM secrets GROUP BY kek_id")?;
     let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -47,7 +48,7 @@ pub(super) fn canary(tx: &Connection, kek_id: KekId) -> Result<Option<Vec<u8>>, 
         .optional()?)
 }
 
-/// Makes a KEK known with its canary; that it is known already is fine.
+/// Makes a KEK known with its canary. A known KEK stays as it is.
 pub(super) fn register(
     tx: &Connection,
     kek_id: KekId,
@@ -63,8 +64,8 @@ pub(super) fn register(
     Ok(())
 }
 
-/// Refuses KEKs of which none has wrapped any secret here, unless there are no secrets. KEKs that are known but wrap
-/// nothing never count.
+/// Refuses KEKs of which none has wrapped any secret here, unless there are no secrets. A known KEK
+/// that wraps nothing does not count.
 pub(super) fn check(tx: &Connection, readable: &[KekId]) -> Result<(), StoreError> {
     let mut wraps_any =
         tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM secrets WHERE kek_id = ?)")?;
@@ -83,7 +84,7 @@ pub(super) fn check(tx: &Connection, readable: &[KekId]) -> Result<(), StoreErro
     }
 }
 
-/// Counts more wraps; returns how many there were in all.
+/// Adds to the count of wraps and returns the new count.
 pub(super) fn count_wraps(tx: &Connection, kek_id: KekId, more: usize) -> Result<u64, StoreError> {
     let update = "UPDATE keks SET wraps = wraps + ? WHERE id = ? RETURNING wraps";
     tx.prepare_cached(update)?

@@ -1,6 +1,6 @@
-//! The connections that read: a few, each used by one read at a time, off the async threads.
+//! The connections that read. Each serves one read at a time, off the async threads.
 //!
-//! They cannot write (`query_only`). A read sees one snapshot from beginning to end.
+//! These connections cannot write (`query_only`). A read sees one snapshot from beginning to end.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Opens the first connection, so that a file that cannot be read is noticed at once.
+    /// Opens the first connection, so that an unreadable file is noticed at once.
     pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         Ok(Self {
             path: path.into(),
@@ -46,7 +46,8 @@ impl Readers {
         self.read_within(self.operation_timeout, work).await
     }
 
-    /// A read that takes longer than `limit` is given up; it keeps its connection until it ends.
+    /// Runs a read and gives up after `limit`. An abandoned read keeps its connection until it
+    /// ends.
     pub(super) async fn read_within<T: Send + 'static>(
         self: &Arc<Self>,
         limit: Duration,
@@ -73,7 +74,7 @@ impl Readers {
             .map_err(|_| StoreError::timed_out(limit))?
     }
 
-    /// Refuses further reads; those under way end by themselves.
+    /// Refuses further reads. Reads under way end by themselves.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.permits.close();

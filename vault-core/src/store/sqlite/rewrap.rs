@@ -1,6 +1,7 @@
 //! Walking the secrets of a SQLite database and swapping their rows.
 //!
-//! The order is that of the table itself, so that a walk reads each page once, however many secrets there are.
+//! The walk follows the order of the table itself, so that it reads each page once, however many
+//! secrets there are.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::{
 #[async_trait]
 impl RewrapStore for SqliteStore {
     async fn secret_places(&self) -> Result<Option<(i64, i64)>, StoreError> {
-        // Together, minimum and maximum would read the whole table.
+        // One query with minimum and maximum together would read the whole table.
         let sql = "SELECT (SELECT min(rowid) FROM secrets), (SELECT max(rowid) FROM secrets)";
         self.readers
             .read(move |tx| {
@@ -56,7 +57,7 @@ impl RewrapStore for SqliteStore {
 }
 
 fn scan(tx: &Connection, query: &SecretScan) -> Result<ScannedSecrets, StoreError> {
-    // Without the hint SQLite could take the index of vaults and sort.
+    // Without the hint SQLite could choose the index of vaults and sort.
     let sql = "SELECT s.rowid, v.app_id, s.vault_id, s.name, s.version, s.kek_id, s.wrapped,
             iif(?1, s.payload, substr(s.payload, 1, ?2))
         FROM secrets s NOT INDEXED LEFT JOIN vaults v ON v.id = s.vault_id

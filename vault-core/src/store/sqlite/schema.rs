@@ -1,7 +1,7 @@
 //! Opens SQLite files: permissions, pragmas, migrations.
 //!
-//! Migrations are the files of `migrations/sqlite/`, in order; each is applied once, inside the transaction that also
-//! raises `user_version`. A released migration never changes.
+//! Migrations are the files of `migrations/sqlite/`, in order. Each is applied once, in the
+//! transaction that also raises `user_version`. A released migration never changes.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::{rights::Rights, store::StoreError};
 
-/// Every migration there is; the first raises the schema to version 1.
+/// All migrations. The first raises the schema to version 1.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_team_id.sql"),
@@ -36,7 +36,7 @@ const SAFETY_PRAGMAS: &str =
     PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
 const STATEMENT_CACHE: usize = 64;
 
-/// Opens the connection that writes, creating and migrating the database.
+/// Opens the connection that writes. It creates and migrates the database.
 pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
     let cannot_open = |source| StoreError::Open {
         path: path.into(),
@@ -47,8 +47,9 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
         create(path).map_err(cannot_open)?;
         let opened = identity(path).map_err(cannot_open)?;
         let connection = try_open_writer(path, busy_timeout);
-        // The file may have been replaced while this waited for the lock, and what was said or done was about another.
-        // From now on it cannot be: who replaces it needs it alone, and a connection in WAL mode always has a lock.
+        // The file may have been replaced while this waited for the lock. Then every answer so far
+        // was about another file. From now on it cannot be replaced: that needs the file alone, and
+        // a connection in WAL mode always holds a lock.
         let stayed = identity(path).map_err(cannot_open)? == opened;
         if stayed {
             return connection;
@@ -60,9 +61,10 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 }
 
 fn try_open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    // SQLite would say no more than that it cannot open something. It makes its log in the folder.
+    // Check the rights first, because SQLite only says that it cannot open something. The folder
+    // matters too, because SQLite creates its log there.
     for needed in [path, folder_of(path)] {
-        // What else there may be is told better by the attempt itself.
+        // The attempt itself explains any other problem better.
         if let Err(Errno::EROFS | Errno::EACCES) = access(needed, AccessFlags::W_OK) {
             return Err(StoreError::ReadOnly);
         }
@@ -87,7 +89,7 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
     Ok(connection)
 }
 
-/// Opens a file that is there, to read or to write.
+/// Opens an existing file, to read or to write.
 pub(super) fn connect(
     path: &Path,
     access: OpenFlags,
@@ -101,13 +103,13 @@ pub(super) fn connect(
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
     connection.busy_timeout(busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    // Without this a prepared statement is planned anew whenever a value is bound that its plan could depend on, which
-    // is each time: a third of what a release cost.
+    // Without this, SQLite plans a prepared statement anew whenever a bound value could change the
+    // plan, which is each time. That took a third of the time of a release.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
-/// Creates a file that is not there, for its owner alone.
+/// Creates a missing file for its owner alone.
 fn create(path: &Path) -> io::Result<()> {
     match OpenOptions::new()
         .write(true)
@@ -121,29 +123,30 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The folder that a file is in.
+/// The folder that holds a file.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// A file that SQLite keeps beside a database.
+/// The path of a file that SQLite keeps beside a database.
 pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Which file is at this path, whatever it is called.
+/// The identity of the file at this path, whatever its name.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Takes away the rights that others have. SQLite gives companions that it creates the mode of the file.
+/// Removes the rights of other users. SQLite gives the companions that it creates the mode of the
+/// file.
 ///
-/// A group of this process's own keeps its rights where it may write to the folder too: Kubernetes gives a volume to that
-/// group (`fsGroup`), and the file may have no other way to be read by the next user.
+/// A group of this process keeps its rights where it may also write to the folder. Kubernetes gives
+/// a volume to such a group (`fsGroup`), and the next user may have no other way to read the file.
 fn make_private(path: &Path) -> io::Result<()> {
     let is_shared = fs::metadata(folder_of(path)).is_ok_and(|found| {
         let rights = Rights::of(&found);
@@ -177,7 +180,7 @@ fn make_private(path: &Path) -> io::Result<()> {
             Ok(()) => {
                 tracing::warn!(path = %file.display(), "other users had rights to the database file; they are taken away");
             }
-            // Another user's file, which this one reads by its group.
+            // The file belongs to another user, and this one reads it through its group.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_own_groups => {
                 tracing::warn!(path = %file.display(), mode = rights.octal(), "the file's group has rights to the database file, and only its owner can take them away");
             }
@@ -187,7 +190,7 @@ fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is a database of something else before anything is written to it. An empty one is welcome.
+/// Refuses a database of something else before anything is written to it. An empty file is welcome.
 fn check_kind(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let tables = "SELECT count(*) FROM sqlite_schema";
     match application_id(connection, path)? {
@@ -197,7 +200,7 @@ fn check_kind(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses a file that is not a vault database already.
+/// Refuses a file that is not a vault database yet.
 pub(super) fn require_vault(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     match application_id(connection, path)? {
         APPLICATION_ID => Ok(()),
@@ -216,7 +219,8 @@ fn application_id(connection: &Connection, path: &Path) -> Result<i64, StoreErro
     }
 }
 
-/// The switch needs the file for a moment to itself and does not wait for it on its own.
+/// Switches the journal to WAL. The switch needs the file to itself for a moment, and SQLite does
+/// not wait for that.
 fn switch_to_wal(connection: &Connection, busy_timeout: Duration) -> Result<(), StoreError> {
     let deadline = Instant::now() + busy_timeout;
     loop {
@@ -243,7 +247,7 @@ fn switch_to_wal(connection: &Connection, busy_timeout: Duration) -> Result<(), 
     }
 }
 
-/// Whether the schema is the newest one; one that is newer than this program knows is refused.
+/// Whether the schema is the newest one. A schema newer than this program knows is an error.
 pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
     match require_current(connection) {
         Err(StoreError::Unmigrated { .. }) => Ok(false),
@@ -251,7 +255,7 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// Refuses any other schema than the newest one.
+/// Refuses any schema but the newest one.
 pub(super) fn require_current(connection: &Connection) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as i64;
     match version(connection)? {
@@ -261,7 +265,8 @@ pub(super) fn require_current(connection: &Connection) -> Result<(), StoreError>
     }
 }
 
-/// Writes the version that is there once more: the smallest change that reaches the disk and changes nothing.
+/// Writes the present version once more. This is the smallest change that reaches the disk and
+/// alters nothing.
 pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
     let version = version(connection)?;
     connection.execute_batch(&format!("PRAGMA user_version = {version}"))
@@ -273,7 +278,7 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let known = migrations.len() as i64;
-    // The write lock before the version is read, so that two processes do not migrate at once.
+    // Take the write lock before reading the version, so that two processes do not migrate at once.
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&tx)?;
     if found > known {
@@ -416,7 +421,7 @@ mod tests {
     fn the_files_are_the_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
-        // From the first moment on, not only once it is corrected.
+        // The mode must be right from the first moment, not only after a correction.
         create(&path).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,

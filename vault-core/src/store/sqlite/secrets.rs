@@ -43,7 +43,7 @@ impl SecretStore for SqliteStore {
         put: PutSecret,
         entry: AuditDraft,
     ) -> Result<PutOutcome, StoreError> {
-        // Only an overwrite leaves ciphertext behind.
+        // Only an overwrite leaves old ciphertext behind.
         let effect = if put.replaces.is_some() {
             Effect::Erases
         } else {
@@ -178,7 +178,7 @@ fn head(
     Ok(head.optional()?)
 }
 
-/// The revision of the row with this payload.
+/// The revision of a row, from its payload.
 fn revision(row: &Row<'_>, payload: usize) -> rusqlite::Result<Revision> {
     Ok(envelope::revision_of(row.get_ref(payload)?.as_blob()?))
 }
@@ -245,7 +245,7 @@ fn release(
 }
 
 fn found(tx: &Connection, app_id: AppId, name: &SecretName) -> Result<Found, StoreError> {
-    // A designation of another app's vault can only come from tampering; it designates nothing.
+    // Only tampering makes an app designate another app's vault. Such a designation counts as none.
     let designated =
         "SELECT v.id, v.metadata FROM apps a JOIN vaults v ON v.id = a.vault_id AND v.app_id = a.id
         WHERE a.id = ?";

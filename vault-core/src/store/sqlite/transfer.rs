@@ -1,7 +1,7 @@
-//! All rows of a SQLite file as they stand there, to be moved to another store or to come from one.
+//! Moving the rows of a SQLite file as they stand, to or from another store.
 //!
-//! A source is opened beside everybody or alone, and only read. A target is written in one transaction by one
-//! connection that goes away with it. What is moved, and whether it arrived, is for `store::transfer` to say.
+//! A source is opened beside others or alone, and only read. One connection writes a target in one
+//! transaction and is then closed. `store::transfer` decides what is moved and whether it arrived.
 
 use std::{
     io,
@@ -29,24 +29,24 @@ use crate::{
     },
 };
 
-/// How long to wait for others who have the database.
+/// How long to wait for others who use the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A SQLite database to move from.
 pub struct SqliteSource(Opened);
 
-/// A SQLite database to move to; the file is made when the move begins.
+/// A SQLite database to move to. The move creates the file when it begins.
 pub struct SqliteTarget(Opened);
 
 impl SqliteSource {
-    /// The database at this path.
+    /// The source at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(Opened::at(path.into()))
     }
 }
 
 impl SqliteTarget {
-    /// The database at this path.
+    /// The target at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(Opened::at(path.into()))
     }
@@ -133,12 +133,12 @@ impl RawRows for SqliteTarget {
     }
 }
 
-/// A file and the one connection to it, which has a transaction. It works on threads that may block, and goes away,
-/// with the transaction, when nobody waits for it any more.
+/// A file and the one connection to it, which holds a transaction. It works on threads that may
+/// block. When nobody waits for it any more, connection and transaction end.
 struct Opened {
     path: PathBuf,
     connection: Option<Connection>,
-    /// Which table is read, and after which row it goes on.
+    /// The table that is being read, and the last row that was read.
     reading: Option<(Table, Option<Row>)>,
 }
 
@@ -155,7 +155,7 @@ impl Opened {
         &mut self,
         open: impl FnOnce(&Path) -> Result<Connection, StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        // There is one at a time.
+        // Close the previous connection first: there is one at a time.
         self.connection = None;
         let path = self.path.clone();
         self.connection = Some(blocking(move || open(&path)).await?);
@@ -188,9 +188,9 @@ impl Opened {
     }
 }
 
-/// What is in a file, if there is any.
+/// The content of a file, if there is any.
 fn look(path: &Path) -> Result<Vec<TableCount>, StoreError> {
-    // An empty file is as good as none, if there is a folder that it could be in.
+    // An empty file counts as none, if the folder for it exists.
     let bytes = match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             schema::folder_of(path).metadata().map(|_| 0)
@@ -224,14 +224,15 @@ fn source(path: &Path, access: Access) -> Result<Connection, StoreError> {
     let connection = schema::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, BUSY_TIMEOUT)?;
     connection.execute_batch(match access {
         Access::Shared => "BEGIN",
-        // Before the file is first looked at: then the lock is one on the whole of it, and nobody else even reads.
+        // Set the mode before the file is first looked at. The lock then covers the whole file, and
+        // nobody else even reads.
         Access::Alone => "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
     })?;
     connection.execute_batch("PRAGMA query_only = ON")?;
     Ok(connection)
 }
 
-/// What has the columns of a table.
+/// The relation that has the columns of a table.
 fn relation(table: Table) -> &'static str {
     match table {
         Table::Designations => {
@@ -246,7 +247,7 @@ fn relation(table: Table) -> &'static str {
     }
 }
 
-/// The query for the next rows, those that come after a key if there is one.
+/// The query for the next rows, after a key if there is one.
 fn select(table: Table, after_key: bool) -> String {
     let (columns, key) = (names(table.columns()), names(table.key()));
     let place = match after_key {
@@ -300,7 +301,7 @@ fn rows(tx: &Connection, table: Table, after: Option<Row>) -> Result<Vec<Row>, S
     Ok(rows)
 }
 
-/// The tables are strict: nothing else stands in any of their columns.
+/// The tables are strict, so their columns hold no other type.
 fn cell(value: ValueRef<'_>) -> Option<Cell> {
     match value {
         ValueRef::Null => Some(Cell::Null),
@@ -324,13 +325,14 @@ impl rusqlite::ToSql for Cell {
 
 fn add(tx: &Connection, table: Table, rows: Vec<Row>) -> Result<(), StoreError> {
     let sql = match table {
-        // It has one of its own until now.
+        // The new database has a team of its own until now.
         Table::Teams => {
             tx.execute("DELETE FROM teams", [])?;
             insert(table)
         }
         Table::Designations => "UPDATE apps SET vault_id = ?2 WHERE id = ?1".to_owned(),
-        // The file's own chain has no name here, and no second number where one will do.
+        // The file's own chain has no name here, and stores the place in the chain only where it
+        // differs from the place.
         Table::Audit => {
             insert(table).replacen("?1, ?2, ?3", "?1, nullif(?2, ''), nullif(?3, ?1)", 1)
         }
@@ -357,7 +359,7 @@ fn insert(table: Table) -> String {
 mod tests {
     use super::*;
 
-    /// However large a database is, a batch costs what is in it.
+    /// A batch must cost no more than its own rows, however large the database is.
     #[test]
     fn every_batch_walks_an_index_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();

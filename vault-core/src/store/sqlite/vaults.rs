@@ -113,7 +113,7 @@ impl VaultStore for SqliteStore {
             let clear =
                 "UPDATE apps SET vault_id = NULL, updated_at = ? WHERE id = ? AND vault_id = ?";
             tx.execute(clear, params![At::now(), app_id, id])?;
-            // Its secrets go with it: ON DELETE CASCADE.
+            // Its secrets are deleted with it: ON DELETE CASCADE.
             if tx.execute(
                 "DELETE FROM vaults WHERE app_id = ? AND id = ?",
                 params![app_id, id],
@@ -154,7 +154,7 @@ fn one(tx: &Connection, app_id: AppId, id: VaultId) -> Result<Option<VaultView>,
         .optional()?)
 }
 
-/// A vault that is not there is that, and no condition that failed.
+/// Checks the condition. A missing vault is reported as missing, not as a failed condition.
 fn check(
     tx: &Connection,
     app_id: AppId,

@@ -1,8 +1,9 @@
-//! The one thread that writes, and groups what arrives together into one commit.
+//! The one thread that writes. It combines the writes that arrive together into one commit.
 //!
-//! Each job that changes more than one thing runs in a savepoint of its own, so that one that fails takes no other with
-//! it; the group is committed once, and only then is anyone told. While a commit waits for the disk the next group gathers, so nobody waits for company.
-//! It also empties the write-ahead log when deleted or overwritten ciphertext may be in it.
+//! Each job that changes more than one thing runs in a savepoint, so that a failed job takes no
+//! other with it. The group is committed once, and callers are answered only then. While a commit
+//! waits for the disk the next group gathers, so no job waits for company. The thread also empties
+//! the write-ahead log when deleted or overwritten ciphertext may be in it.
 
 mod job;
 
@@ -23,11 +24,12 @@ use self::job::{Job, Task};
 use super::SqliteOptions;
 use crate::store::{StoreError, StoreStats, pending::pending, tally::Tally};
 
-/// How long one attempt to empty the log waits for readers; there will be another.
+/// How long one attempt to empty the log waits for readers. Another attempt follows.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 
-/// How often the write lock is tried for while another process has it. SQLite itself would wait longer and longer, and
-/// a process that writes batch after batch would keep this one out for most of a second.
+/// The pause between attempts to get the write lock from another process. SQLite would wait longer
+/// and longer: a process that writes batch after batch would keep this one out for most of a
+/// second.
 const LOCK_NAP: Duration = Duration::from_micros(500);
 
 /// How long a group that waits for company sleeps at a time.
@@ -46,7 +48,7 @@ impl Writer {
         connection: Connection,
         options: SqliteOptions,
     ) -> Result<Self, StoreError> {
-        // It waits for the write lock by itself.
+        // The thread waits for the write lock itself.
         connection.busy_timeout(Duration::ZERO)?;
         let (queue, messages) = sync_channel(options.queue_max_jobs);
         let tally = Arc::new(Tally::default());
@@ -58,7 +60,7 @@ impl Writer {
             messages,
             tally: Arc::clone(&tally),
             last_group: 1,
-            // Whoever wrote last may have been killed before it emptied the log.
+            // The last writer may have been killed before it emptied the log.
             erased_since: Some(Instant::now()),
             quiet_since: Instant::now(),
             closing: None,
@@ -76,8 +78,8 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next group and returns when that is committed. A caller that stops waiting withdraws a job
-    /// that has not begun.
+    /// Runs `work` in the next group and returns when the group is committed. A caller that stops
+    /// waiting withdraws a job that has not begun.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         effect: Effect,
@@ -88,7 +90,8 @@ impl Writer {
         answer.within(self.operation_timeout).await
     }
 
-    /// Ends the thread after what is waiting, with the write-ahead log emptied where readers allow it.
+    /// Ends the thread after all waiting writes, with the write-ahead log emptied where readers
+    /// allow it.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         match self.send(Message::Close(reply)) {
@@ -97,7 +100,7 @@ impl Writer {
             Ok(()) => {
                 let limit = self.operation_timeout + self.close_timeout;
                 match time::timeout(limit, answer).await {
-                    // No answer means that it was closed in the meantime.
+                    // A dropped answer means that another call closed the writer meanwhile.
                     Ok(_) => Ok(()),
                     Err(_) => Err(StoreError::timed_out(limit)),
                 }
@@ -109,7 +112,7 @@ impl Writer {
         self.tally.stats()
     }
 
-    /// Whether the last writes could not be committed.
+    /// Whether the last group of writes could not be committed.
     pub(super) fn is_failing(&self) -> bool {
         self.tally.is_failing()
     }
@@ -131,17 +134,17 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Work {
     connection: Connection,
     options: SqliteOptions,
     messages: Receiver<Message>,
     tally: Arc<Tally>,
-    /// How many jobs the last group had; as many are likely to come again.
+    /// The number of jobs in the last group; the next group is likely to have as many.
     last_group: usize,
-    /// Since when ciphertext that must go may be in the log.
+    /// Since when the log may hold ciphertext that must go.
     erased_since: Option<Instant>,
-    /// When the last group ended, or the last attempt to empty the log.
+    /// When the last group or the last attempt to empty the log ended.
     quiet_since: Instant,
     closing: Option<oneshot::Sender<()>>,
 }
@@ -157,7 +160,7 @@ impl Work {
             }
             if let Some(reply) = self.closing.take() {
                 self.last_checkpoint();
-                // The file is free before anyone hears of it; who closed it may no longer listen.
+                // Free the file before answering. The caller may have stopped listening.
                 drop(self);
                 let _ = reply.send(());
                 return;
@@ -204,7 +207,8 @@ impl Work {
                 tracing::error!(%error, jobs = jobs.len(), "a group of writes was not committed");
                 self.tally.failed();
                 if !self.connection.is_autocommit() {
-                    // Failing here too would leave a transaction open, and the next BEGIN would say so.
+                    // An error here can be ignored: it leaves a transaction open, and the next
+                    // BEGIN reports that.
                     drop(self.execute("ROLLBACK"));
                 }
             }
@@ -226,7 +230,7 @@ impl Work {
         }
     }
 
-    /// Runs the first job and whatever else is there.
+    /// Runs the first job and all others that belong to the group.
     fn run_jobs(
         &mut self,
         first: Box<dyn Job>,
@@ -259,7 +263,8 @@ impl Work {
         if let Err(error) = job.run(&self.connection) {
             let left_changes = !guarded && self.connection.total_changes() != changes;
             if self.connection.is_autocommit() || left_changes {
-                // It was grave enough for SQLite to roll back everything, or only rolling back everything undoes it.
+                // SQLite has rolled back everything, or only rolling back everything undoes this
+                // job.
                 return Err(error);
             }
             if guarded {
@@ -273,11 +278,12 @@ impl Work {
         }
     }
 
-    /// Another job for the group: one that waits already, or one that comes in time while the group is smaller than
-    /// the last one was.
+    /// The next job of the group. It already waits, or it arrives in time while the group is
+    /// smaller than the last one.
     fn company(&mut self, jobs: usize, gather_until: Instant) -> Option<Box<dyn Job>> {
         let mut message = self.messages.try_recv();
-        // A nap and not a wait on the queue, so that those who fill it need not wake this thread one by one.
+        // Sleep instead of waiting on the queue, so that senders need not wake this thread one by
+        // one.
         while message.is_err()
             && self.closing.is_none()
             && jobs < self.last_group
@@ -301,7 +307,7 @@ impl Work {
         Ok(())
     }
 
-    /// How long until the log is to be emptied, if it is.
+    /// The time until the log is to be emptied; `None` when nothing calls for it.
     fn checkpoint_wait(&self) -> Option<Duration> {
         let forced = self.erased_since? + self.options.checkpoint_force;
         let settled = self.quiet_since + self.options.checkpoint_settle;
@@ -312,7 +318,7 @@ impl Work {
         )
     }
 
-    /// Copies the log into the database and cuts it to nothing; says whether that worked.
+    /// Copies the log into the database and truncates it. Returns whether that worked.
     fn checkpoint(&mut self) -> bool {
         let outcome = self
             .connection
@@ -329,7 +335,7 @@ impl Work {
         if let Err(error) = &outcome {
             tracing::warn!(%error, "the write-ahead log could not be emptied; trying again");
         }
-        // After an attempt that readers prevented the next one waits its turn, forced or not.
+        // After an attempt that readers prevented, the next one waits its turn, forced or not.
         self.erased_since = if matches!(outcome, Ok(false)) {
             None
         } else {

@@ -1,4 +1,4 @@
-//! Rows of a move as the check of the audit takes them. What it finds is in `audit::verify`.
+//! Feeds the rows of a move to the check of the audit. The findings are made in `audit::verify`.
 
 use std::vec;
 
@@ -10,7 +10,7 @@ use crate::{
     secret::SecretName,
 };
 
-/// Shows a row to a verifier, which wants all entries before any secret.
+/// Shows a row to a verifier, which needs all entries before any secret.
 pub(super) fn show(verifier: &mut Verifier, table: Table, row: Row) {
     let cells = Cells(row.0.into_iter());
     match table {
@@ -26,7 +26,7 @@ pub(super) fn show(verifier: &mut Verifier, table: Table, row: Row) {
     }
 }
 
-/// The cells of a row, one after the other; nothing for one that does not hold what it must.
+/// The cells of a row in order. `None` for a cell that does not hold what it must.
 struct Cells(vec::IntoIter<Cell>);
 
 impl Cells {

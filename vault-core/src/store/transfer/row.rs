@@ -1,6 +1,8 @@
-//! What is moved: tables, their columns in one order, and rows as they stand there; and what a table is recognised by.
+//! The format of a move: tables, their columns in one order, rows as they stand, and the digest of
+//! a table.
 //!
-//! The columns are those of every store. A store that keeps something in another way shows it in this one.
+//! Every store has these columns. A store that keeps something in another way shows it in this
+//! form.
 
 use std::fmt;
 
@@ -10,22 +12,23 @@ use uuid::Uuid;
 
 const DOMAIN: &[u8] = b"tavora/transfer/v1";
 
-/// A table as it is moved.
+/// A table of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// The team.
+    /// The team of the database.
     Teams,
-    /// The apps, without the vaults that they designate.
+    /// The apps, without their designations.
     Apps,
-    /// The API keys.
+    /// The API keys of all apps.
     ApiKeys,
-    /// The vaults.
+    /// The vaults of all apps.
     Vaults,
-    /// Which vaults the apps designate. It is no table in stores; apart from the apps, it can come after the vaults.
+    /// The designations of apps. No store has this table. It is apart from the apps so that it can
+    /// come after the vaults.
     Designations,
-    /// The KEKs, each with all wraps that were counted.
+    /// The KEKs, each with the number of all its wraps.
     Keks,
-    /// The sealed secrets.
+    /// The sealed secrets of all vaults.
     Secrets,
     /// The audit entries of all chains.
     Audit,
@@ -34,33 +37,33 @@ pub enum Table {
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// Its name.
+    /// The name in SQL.
     pub name: &'static str,
-    /// What stands in it.
+    /// The type of the content.
     pub kind: Kind,
 }
 
-/// What stands in a column.
+/// The type of a column's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A signed number of 64 bits.
     Integer,
-    /// Text.
+    /// Text, stored as its bytes.
     Text,
-    /// Bytes.
+    /// Bytes of any kind.
     Bytes,
 }
 
-/// What stands in a column of a row.
+/// The content of one column in one row.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Cell {
-    /// Nothing.
+    /// Nothing, as NULL in SQL.
     Null,
-    /// A number.
+    /// A signed number of 64 bits.
     Integer(i64),
-    /// Text, as its bytes: tampering can have left some that are no text.
+    /// The bytes of text. Tampering can have left bytes that are no text.
     Text(Vec<u8>),
-    /// Bytes.
+    /// Bytes of any kind.
     Bytes(Vec<u8>),
 }
 
@@ -68,14 +71,14 @@ pub enum Cell {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row(pub Vec<Cell>);
 
-/// What the rows of a table are recognised by.
+/// A digest of all rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableDigest {
-    /// Which table.
+    /// The table in question.
     pub table: Table,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// SHA-256 over all rows in order, in hex.
+    /// The SHA-256 over all rows in order, in hex.
     pub sha256: String,
 }
 
@@ -95,7 +98,8 @@ const fn bytes(name: &'static str) -> Column {
 }
 
 impl Table {
-    /// All of them, each after those that it refers to, and the secrets after the audit that they are compared with.
+    /// All tables. Each comes after those that it refers to, and the secrets come after the audit
+    /// that they are compared with.
     pub const ALL: [Self; 8] = [
         Self::Teams,
         Self::Apps,
@@ -107,7 +111,7 @@ impl Table {
         Self::Secrets,
     ];
 
-    /// Its name.
+    /// The name in SQL and in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Teams => "teams",
@@ -121,7 +125,7 @@ impl Table {
         }
     }
 
-    /// What so many of its rows are called.
+    /// The noun for this number of its rows.
     pub fn noun(self, rows: u64) -> &'static str {
         match (self, rows) {
             (Self::Teams, 1) => "team",
@@ -143,7 +147,7 @@ impl Table {
         }
     }
 
-    /// Its columns, those of the key first.
+    /// The columns, with those of the key first.
     pub fn columns(self) -> &'static [Column] {
         match self {
             Self::Teams => const { &[bytes("id")] },
@@ -240,7 +244,7 @@ impl Table {
         }
     }
 
-    /// The columns that tell a row from all others and give the order.
+    /// The columns that identify a row and give the order.
     pub fn key(self) -> &'static [Column] {
         let columns = match self {
             Self::Secrets => 2,
@@ -250,7 +254,7 @@ impl Table {
     }
 }
 
-/// The names of columns, as in a query.
+/// The names of columns, joined for a query.
 pub(in crate::store) fn names(columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name).collect();
     names.join(", ")
@@ -275,7 +279,7 @@ impl Row {
         Self(cells.cloned().collect())
     }
 
-    /// Which one it is, for people.
+    /// A description of the row for people.
     pub fn describe(&self, table: Table) -> String {
         let show = |cell: &Cell| match cell {
             Cell::Null => "-".to_owned(),
@@ -290,7 +294,7 @@ impl Row {
         format!("{} {}", table.noun(1), key.join("/"))
     }
 
-    /// How many bytes it takes, about.
+    /// The approximate size in bytes.
     pub fn size_bytes(&self) -> usize {
         let size = |cell: &Cell| match cell {
             Cell::Null => 0,
@@ -301,7 +305,7 @@ impl Row {
     }
 }
 
-/// A digest on its way.
+/// A digest in progress.
 pub(super) struct Tally {
     table: Table,
     rows: u64,
@@ -322,7 +326,8 @@ impl Tally {
         }
     }
 
-    /// Each cell is a byte that says what it is, then its length and its content: no two tables are hashed alike.
+    /// Adds a row. Each cell is hashed as a byte for its type, then its length and its content, so
+    /// that no two tables hash alike.
     pub(super) fn add(&mut self, row: &Row) {
         self.rows += 1;
         for cell in &row.0 {

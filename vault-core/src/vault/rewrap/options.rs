@@ -1,14 +1,14 @@
-//! What a rewrap is asked to do.
+//! The options of a rewrap.
 
 use std::{fmt, str::FromStr};
 
 use crate::key::KekId;
 
-/// How many secrets one transaction of a rewrap moves: 1 to [`BatchSize::MAX`].
+/// The number of secrets that one transaction of a rewrap moves: 1 to [`BatchSize::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSize(u32);
 
-/// It is no size of a batch.
+/// The number is no size of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a batch has 1 to {} secrets; the default is {}",
@@ -18,13 +18,13 @@ pub struct BatchSize(u32);
 pub struct InvalidBatchSize;
 
 impl BatchSize {
-    /// How many secrets a batch has when nothing is said.
+    /// The default number of secrets in a batch.
     pub const DEFAULT: u32 = 500;
 
-    /// The largest batch: what other writers can be expected to wait for.
+    /// The largest batch. Other writers wait for a batch, so it bounds their wait.
     pub const MAX: u32 = 2_000;
 
-    /// How many secrets.
+    /// The number of secrets.
     pub fn rows(self) -> u32 {
         self.0
     }
@@ -62,19 +62,19 @@ impl FromStr for BatchSize {
     }
 }
 
-/// What a rewrap is to do. The default moves every secret to the primary KEK.
+/// The options of a rewrap. The default moves every secret to the primary KEK.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RewrapOptions {
-    /// To which KEK of the keyring; to the primary one, without.
+    /// The KEK to move to, which the keyring must hold; the primary one when absent.
     pub to: Option<KekId>,
-    /// Find out what would be moved, and change nothing.
+    /// Only find out what would be moved. Changes nothing.
     pub dry_run: bool,
-    /// Open every value on the way too.
+    /// Also open every value.
     pub verify: bool,
-    /// Put every secret under a fresh DEK as well, those included that the KEK wraps already: who had the old KEK may
-    /// know the old DEKs.
+    /// Also give every secret a fresh DEK, including those that the KEK already wraps. Whoever had
+    /// the old KEK may know the old DEKs.
     pub reencrypt: bool,
-    /// How many secrets at a time.
+    /// The number of secrets in a batch.
     pub batch: BatchSize,
 }
 

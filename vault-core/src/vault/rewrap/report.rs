@@ -1,4 +1,5 @@
-//! What a rewrap and a try of all secrets tell: figures, how they ended, and which secrets do not open.
+//! The reports of a rewrap and of a try of all secrets: figures, outcome, and the secrets that do
+//! not open.
 
 use std::{fmt, time::Duration};
 
@@ -10,44 +11,45 @@ use crate::{
     key::KekId,
 };
 
-/// How many secrets that do not open a report names; more are only counted.
+/// How many secrets that do not open a report names. The rest are only counted.
 pub const UNREADABLE_NAMED_MAX: usize = 1000;
 
-/// How many secrets a KEK wraps.
+/// The number of secrets that a KEK wraps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct KekRows {
-    /// Which KEK.
+    /// The id of the KEK.
     pub kek_id: KekId,
-    /// How many secrets.
+    /// The number of secrets.
     pub rows: u64,
-    /// Whether the keyring holds it.
+    /// Whether the keyring holds the KEK.
     pub in_keyring: bool,
 }
 
-/// How far a walk over the secrets has come.
+/// The progress of a walk over the secrets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RewrapProgress {
-    /// How many secrets there were to look at when it began.
+    /// The number of secrets to look at when the walk began.
     pub total: u64,
-    /// How many were looked at.
+    /// The number of secrets that were looked at.
     pub seen: u64,
-    /// How many were moved, or would be in a dry run.
+    /// The number of secrets that were moved, or would be in a dry run.
     pub moved: u64,
-    /// How many others changed or deleted in the meantime; they are looked at again.
+    /// How often others changed or deleted a secret in the meantime. Such secrets are looked at
+    /// again.
     pub overtaken: u64,
-    /// How many do not open and were left as they are.
+    /// The number of secrets that do not open. They stay as they are.
     pub unreadable: u64,
 }
 
-/// How a walk over the secrets ended.
+/// The outcome of a walk over the secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RewrapOutcome {
-    /// All that was to be done is done.
+    /// Everything was done.
     Complete,
-    /// Some secrets are left as they were: they do not open, or somebody writes with another KEK.
+    /// Some secrets stay as they were: they do not open, or somebody writes with another KEK.
     Incomplete,
-    /// It was told to stop.
+    /// The walk was told to stop.
     Stopped,
 }
 
@@ -55,64 +57,64 @@ pub enum RewrapOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnreadableCause {
-    /// The keyring lacks its KEK.
+    /// The keyring lacks the KEK.
     KekMissing,
-    /// Its DEK does not unwrap.
+    /// The DEK does not unwrap.
     Wrap,
-    /// Its payload does not open.
+    /// The payload does not open.
     Payload,
-    /// Its row does not hold what it must.
+    /// The row does not hold what it must.
     Row,
 }
 
 /// A secret that does not open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnreadableSecret {
-    /// Its app, if its vault is there.
+    /// The app, if the vault exists.
     pub app_id: Option<AppId>,
-    /// Its vault, if that can be read.
+    /// The vault, if it can be read.
     pub vault_id: Option<VaultId>,
-    /// Its name, as far as that can be read.
+    /// The name, as far as it can be read.
     pub name: String,
-    /// Its KEK, if that can be read.
+    /// The KEK, if it can be read.
     pub kek_id: Option<KekId>,
-    /// Why.
+    /// Why the secret does not open.
     pub cause: UnreadableCause,
 }
 
-/// What a rewrap did.
+/// The report of a rewrap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RewrapReport {
-    /// How it ended.
+    /// The outcome.
     pub outcome: RewrapOutcome,
-    /// To which KEK.
+    /// The KEK that secrets were moved to.
     pub to: KekId,
-    /// Whether nothing was to be changed.
+    /// Whether this was a dry run, which changes nothing.
     pub dry_run: bool,
-    /// Which KEKs wrapped how many secrets before.
+    /// The number of secrets that each KEK wrapped before.
     pub before: Vec<KekRows>,
-    /// And after.
+    /// The number of secrets that each KEK wraps afterwards.
     pub after: Vec<KekRows>,
-    /// The figures.
+    /// The figures of the walk.
     #[serde(flatten)]
     pub progress: RewrapProgress,
-    /// The first of those that do not open, [`UNREADABLE_NAMED_MAX`] at the most.
+    /// The first secrets that do not open, at most [`UNREADABLE_NAMED_MAX`].
     pub unreadable_secrets: Vec<UnreadableSecret>,
-    /// How long it took.
+    /// The duration of the rewrap.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
 }
 
-/// What a try of all secrets found.
+/// The report of a try of all secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpenReport {
-    /// How it ended: [`RewrapOutcome::Complete`] when all of them open.
+    /// The outcome: [`RewrapOutcome::Complete`] when all secrets open.
     pub outcome: RewrapOutcome,
-    /// How many secrets were tried.
+    /// The number of secrets that were tried.
     pub seen: u64,
-    /// How many do not open.
+    /// The number of secrets that do not open.
     pub unreadable: u64,
-    /// The first of those, [`UNREADABLE_NAMED_MAX`] at the most.
+    /// The first of those, at most [`UNREADABLE_NAMED_MAX`].
     pub unreadable_secrets: Vec<UnreadableSecret>,
 }
 
@@ -135,7 +137,7 @@ impl fmt::Display for UnreadableCause {
 }
 
 impl RewrapOutcome {
-    /// What the audit says.
+    /// The outcome in the audit's words.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Complete => outcome::OK,

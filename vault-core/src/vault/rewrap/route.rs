@@ -1,31 +1,33 @@
-//! The way of a walk over all secrets: stretch after stretch, in an order of its own.
+//! The route of a walk over all secrets: stretch after stretch, in an order of its own.
 //!
-//! Two walks that began at the same end would meet the same secrets in every batch. On ways of their own each finds most
-//! of its stretches either untouched or done, and so they share the work without knowing of each other. A stretch knows
-//! only between which places it is, not how many secrets are there.
+//! Two walks that began at the same end would meet the same secrets in every batch. With a random
+//! order each walk finds most of its stretches either untouched or done, so the walks share the
+//! work without knowing of each other. A stretch has a first and a last place. It does not know how
+//! many secrets lie between.
 
 use std::collections::VecDeque;
 
 use super::BatchSize;
 use crate::random::fill_random;
 
-/// How many batches a stretch has at the least, as far as secrets are spread evenly over the places.
+/// The smallest number of batches in a stretch, as far as secrets are spread evenly over the
+/// places.
 const STRETCH_BATCHES: u64 = 4;
 
-/// How many stretches there are at the most: each costs a question, even if everything there is done.
+/// The largest number of stretches. Each costs a query, even if everything in it is done.
 const STRETCHES_MAX: u64 = 256;
 
-/// The stretches that are left to go to.
+/// The stretches that are left.
 pub(super) struct Route(VecDeque<Stretch>);
 
 /// The secrets after one place and up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// From the first one on, without.
+    /// From the first secret on when absent.
     pub(super) after: Option<i64>,
-    /// To the last one, without.
+    /// To the last secret when absent.
     pub(super) through: Option<i64>,
-    /// Whether it was left to another walk before.
+    /// Whether this walk has already left the stretch to another walk once.
     was_left: bool,
 }
 
@@ -38,7 +40,7 @@ impl Stretch {
         }
     }
 
-    /// What of it comes after a place.
+    /// The part of the stretch after a place.
     pub(super) fn rest(self, after: i64) -> Self {
         Self {
             after: Some(after),
@@ -48,12 +50,12 @@ impl Stretch {
 }
 
 impl Route {
-    /// From the first secret to the last.
+    /// One stretch from the first secret to the last.
     pub(super) fn straight() -> Self {
         Self([Stretch::between(None, None)].into())
     }
 
-    /// Over about so many secrets between these places, in an order that chance decides.
+    /// Stretches over these places, in random order. `secrets` is an estimate of their number.
     pub(super) fn over(places: Option<(i64, i64)>, secrets: u64, batch: BatchSize) -> Self {
         let stretches = secrets / (STRETCH_BATCHES * u64::from(batch.rows()));
         let stretches = i128::from(stretches.clamp(1, STRETCHES_MAX));
@@ -66,7 +68,7 @@ impl Route {
             i64::try_from(end).ok()
         });
         let ends: Vec<i64> = ends.collect();
-        // Whatever was stored before the first place or comes after the last one belongs to the stretch there.
+        // Secrets before the first place or after the last one belong to the stretch at that end.
         let starts = std::iter::once(None).chain(ends.iter().copied().map(Some));
         let ends = ends.iter().copied().map(Some).chain([None]);
         let mut stretches: Vec<_> = starts
@@ -81,13 +83,13 @@ impl Route {
         Self(stretches.into())
     }
 
-    /// Where to go next, if anything is left.
+    /// The next stretch, if any is left.
     pub(super) fn next(&mut self) -> Option<Stretch> {
         self.0.pop_front()
     }
 
-    /// Where to go instead of what is left of a stretch, which comes last then. Nowhere, when nothing else is left or it
-    /// was left once before.
+    /// The next stretch in place of the rest of this one, which then comes last. `None` when
+    /// nothing else is left or when the rest was left once before.
     pub(super) fn instead_of(&mut self, rest: Stretch) -> Option<Stretch> {
         if rest.was_left {
             return None;
@@ -144,6 +146,6 @@ mod tests {
         assert_eq!((last.after, last.through), (Some(3), first.through));
         assert_eq!(route.instead_of(last), None);
         assert_eq!(route.next(), None);
-        assert_eq!(route.instead_of(first), None, "there is nowhere else");
+        assert_eq!(route.instead_of(first), None, "no stretch is left");
     }
 }

@@ -1,6 +1,7 @@
-//! The walk over all secrets, batch after batch: the next one is read and worked on while one is committed.
+//! The walk over all secrets, batch after batch. While one batch is committed, the next one is read
+//! and worked on.
 //!
-//! It keeps the figures. What is done with a secret is `worker`'s business.
+//! The walk keeps the figures. `worker` decides what happens to a secret.
 
 use std::ops::ControlFlow;
 
@@ -41,7 +42,8 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
         self.walk(other_than, route, Self::find).await
     }
 
-    /// The same once more, for what others wrote meanwhile. What does not open was found the first time.
+    /// Walks once more, for what others wrote meanwhile. Secrets that do not open were already
+    /// found the first time.
     pub(super) async fn run_again(&mut self, to: KekId) -> Result<ControlFlow<()>, VaultError> {
         self.walk(Some(to), Route::straight(), |walk, prepared| {
             walk.progress.seen += prepared.swaps.len() as u64;
@@ -82,7 +84,7 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
             };
             let (following, committed) =
                 tokio::join!(following, worker.commit(other_than, prepared.swaps));
-            // What was committed counts, whatever became of the next batch.
+            // A commit counts, whatever became of the next batch.
             let committed = committed?;
             self.progress.moved += committed.moved + prepared.would_move;
             self.progress.overtaken += committed.overtaken;
@@ -94,7 +96,7 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
                 && let Some(rest) = rest
                 && let Some(elsewhere) = route.instead_of(rest)
             {
-                // Another walk is here, and would be met in every batch.
+                // Another walk is here. Without leaving, every batch would meet it.
                 prepared = worker.prepare(other_than, elsewhere).await?;
                 onward = Some(elsewhere);
             }
@@ -105,7 +107,8 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
 
     fn find(&mut self, prepared: &mut Prepared) {
         self.progress.seen += prepared.seen;
-        // Secrets are stored meanwhile; more than all is never seen.
+        // Secrets are stored meanwhile, so raise the total: it must never be less than what was
+        // seen.
         self.progress.total = self.progress.total.max(self.progress.seen);
         self.progress.unreadable += prepared.unreadable.len() as u64;
         let room = UNREADABLE_NAMED_MAX - self.unreadable.len();

@@ -1,6 +1,6 @@
-//! What is done with a batch of secrets: the cryptography on several threads, then one transaction.
+//! The work on a batch of secrets: cryptography on several threads, then one transaction.
 //!
-//! It knows no order and keeps no figures; that is `walk`.
+//! Order and figures are the business of `walk`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,30 +21,33 @@ use crate::{
     vault::{SecretVaults, VaultError},
 };
 
-/// How many secrets are worked on at once: local keys use what cores there are, keys on a network wait together.
+/// The number of secrets that are worked on at once. Local keys use the available cores; keys on a
+/// network wait together.
 const LANES: usize = 8;
 
-/// After how many bytes of payload a batch is full, so that memory stays flat whatever the values are.
+/// The number of payload bytes that fill a batch, so that memory stays flat whatever the values
+/// are.
 const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a batch leaves the database alone after its commit, so that other processes get their turn.
+/// The pause after each commit, so that other processes get their turn.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How often the store is asked again that was busy, and how long after the first time; then twice as long each time.
+/// How often a busy store is asked, and the first pause between two tries. The pause doubles each
+/// time.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a secret is tried again that others write all the time, before it is left to a later walk.
+/// How often a secret that others keep writing is tried again before it is left to a later walk.
 const ROUNDS: usize = 10;
 
-/// What to do with each secret.
+/// The work on each secret.
 #[derive(Clone)]
 pub(super) enum Task {
-    /// Try whether it opens.
+    /// Tries whether the secret opens.
     Check(Depth),
-    /// Put its DEK under this KEK.
+    /// Wraps the DEK with this KEK.
     Rewrap(KekId, Depth),
-    /// Put its value under a fresh DEK and this KEK, on behalf of this caller.
+    /// Seals the value with a fresh DEK and this KEK, on behalf of this caller.
     Reencrypt(KekId, Caller),
 }
 
@@ -61,10 +64,10 @@ pub(super) struct Worker {
 pub(super) struct Prepared {
     pub(super) seen: u64,
     pub(super) swaps: Vec<SecretSwap>,
-    /// How many a dry run would have moved.
+    /// The number of secrets that a dry run would have moved.
     pub(super) would_move: u64,
     pub(super) unreadable: Vec<UnreadableSecret>,
-    /// After which place to go on.
+    /// The next batch begins after this place.
     pub(super) next: Option<i64>,
 }
 
@@ -102,7 +105,8 @@ impl Worker {
         }
     }
 
-    /// The way over all secrets, of which there are about so many. Who moves none goes straight on.
+    /// The route over all secrets; `secrets` is an estimate. A walk that moves nothing goes
+    /// straight on.
     pub(super) async fn route(&self, secrets: u64) -> Result<Route, VaultError> {
         let store = &self.vaults.0.store;
         let places = match self.to() {
@@ -129,7 +133,7 @@ impl Worker {
         .await
     }
 
-    /// Swaps what was prepared. What others were faster with is looked at again.
+    /// Swaps the prepared rows. Rows that others changed first are read and prepared again.
     pub(super) async fn commit(
         &self,
         other_than: Option<KekId>,
@@ -161,7 +165,8 @@ impl Worker {
                 swaps.extend(self.prepare_scan(scan).await?.swaps);
             }
         }
-        // Somebody writes it all the time; a later walk finds it, if it is still to be moved.
+        // Somebody keeps writing these secrets. A later walk finds those that are still to be
+        // moved.
         Ok(committed)
     }
 
@@ -175,7 +180,8 @@ impl Worker {
     async fn swap(&self, swaps: Arc<[SecretSwap]>) -> Result<Swapped, VaultError> {
         let to = self.to().ok_or(VaultError::KekUnset)?;
         let store = &self.vaults.0.store;
-        // A try that was made although its answer was lost finds its own rows: they count as overtaken.
+        // If an earlier try was committed but its answer lost, the next try finds its own rows.
+        // They count as overtaken.
         Ok(patiently(|| store.swap_secrets(to, Arc::clone(&swaps))).await?)
     }
 
@@ -232,7 +238,7 @@ impl Worker {
                 Ok(Work::Wrapped(wrapped, reencrypted)) => done.swaps.push(SecretSwap {
                     place,
                     old: SealedSecret {
-                        // No swap looks at it, and it may be long.
+                        // No swap needs the payload, and it may be long.
                         payload: Vec::new(),
                         ..sealed
                     },
@@ -287,14 +293,15 @@ impl Worker {
     }
 }
 
-/// What became of one secret outside the store.
+/// The result of the work on one secret, outside the store.
 enum Work {
     Tried,
     /// The new wrap, and the new payload where there is one.
     Wrapped(Vec<u8>, Option<Box<Reencrypted>>),
 }
 
-/// Why a secret does not open; a provider that is away says nothing about the secret.
+/// Why a secret does not open. An unavailable provider says nothing about the secret, so that stays
+/// an error.
 fn cause_of(error: OpenError) -> Result<UnreadableCause, VaultError> {
     match error {
         OpenError::Unwrap(outage @ KekError::Provider { .. }) => Err(outage.into()),
@@ -307,7 +314,7 @@ fn cause_of(error: OpenError) -> Result<UnreadableCause, VaultError> {
     }
 }
 
-/// Asks a store that is busy a few times.
+/// Asks a busy store a few times.
 async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, StoreError> {

@@ -1,4 +1,4 @@
-//! The bombs: small components that come to much when they are inspected, compiled or linked.
+//! The bombs: small components that grow large when they are inspected, compiled or linked.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,21 +8,21 @@ const CPU: &str = "limits.component.worker_cpu_ms";
 const MEMORY: &str = "limits.component.worker_memory_bytes";
 const COMPILED: &str = "limits.component.max_compiled_bytes";
 
-/// What the compiler meets, on machines of any speed.
+/// The limits that the compiler can hit, depending on the speed of the machine.
 const COMPILER: &[&str] = &[CPU, MEMORY, COMPILED];
 
-/// A component and what may come of it.
+/// A component and its allowed outcomes.
 pub(super) struct Bomb {
     pub name: &'static str,
     pub bytes: Vec<u8>,
-    /// The limits of which one ends it.
+    /// The limits, one of which ends it.
     pub limits: &'static [&'static str],
-    /// Whether it may also run: a machine that is fast enough compiles it within the limits.
+    /// Whether it may also run. A machine that is fast enough compiles it within the limits.
     pub may_run: bool,
 }
 
 impl Bomb {
-    /// Whether what was said of it, `None` if it runs, is what may come of it.
+    /// Whether the outcome is allowed. `said` is the error, or `None` if it runs.
     pub fn is_right(&self, said: Option<&str>) -> bool {
         match said {
             None => self.may_run,
@@ -77,7 +77,7 @@ pub(super) fn all() -> Vec<Bomb> {
     ]
 }
 
-/// An agent that fits its class, with another core module beside what it needs.
+/// An agent that fits its class, with one more core module.
 pub(super) fn agent_with(module: &str) -> Vec<u8> {
     agent_beside(&format!(
         "(core module (func (drop (i64.const {}))) {module})",
@@ -85,7 +85,7 @@ pub(super) fn agent_with(module: &str) -> Vec<u8> {
     ))
 }
 
-/// An agent that fits its class, with something else beside it.
+/// An agent that fits its class, with other parts beside it.
 fn agent_beside(parts: &str) -> Vec<u8> {
     let quiet = include_str!("../../../../guests/quiet.wat");
     let start = quiet.find("(component").expect("it is a component");
@@ -93,7 +93,7 @@ fn agent_beside(parts: &str) -> Vec<u8> {
     wat::parse_str(format!("{head} {parts} {rest}")).expect("it is valid")
 }
 
-/// Branches to a place where 50 variables meet, again and again.
+/// A function that branches again and again to a place where 50 variables meet.
 pub(super) fn slow() -> Vec<u8> {
     agent_with(&meeting(8_000).repeat(60))
 }
@@ -118,7 +118,7 @@ fn loops() -> String {
     format!("(func {nested})").repeat(100)
 }
 
-/// Modules of which each has two bytes, 16 MiB apart.
+/// Modules with two bytes each, 16 MiB apart.
 fn memory_images() -> Vec<u8> {
     let module =
         "(core module (memory 256) (data (i32.const 0) \"a\") (data (i32.const 16777215) \"b\"))";
@@ -129,7 +129,7 @@ fn memory_images() -> Vec<u8> {
     ))
 }
 
-/// Tables of which each has one element, at its end.
+/// Tables with one element each, at the end.
 fn table_images() -> String {
     let tables: String = (0..20)
         .map(|n| {
@@ -139,8 +139,8 @@ fn table_images() -> String {
     format!("(func $f) {tables}")
 }
 
-/// Two components that call each other's functions: what they pass is a tree of tuples, which an adapter copies leaf by
-/// leaf.
+/// Two components that call each other's functions. They pass a tree of tuples, which an adapter
+/// copies leaf by leaf.
 fn adapters() -> Vec<u8> {
     const DEPTH: usize = 10;
     const FUNCTIONS: usize = 40;
@@ -171,7 +171,7 @@ fn adapters() -> Vec<u8> {
     ))
 }
 
-/// Instance types of which each has the one before twice.
+/// Instance types, each of which contains the previous one twice.
 fn nested_resources() -> Vec<u8> {
     let mut text = String::from(
         "(component (type $t0 (instance (export \"a\" (type (sub resource))) (export \"b\" (type (sub resource)))))",
@@ -186,11 +186,11 @@ fn nested_resources() -> Vec<u8> {
     wat::parse_str(text).expect("it is a component")
 }
 
-/// A section with so many types that each takes a byte.
+/// A section with so many types that each takes one byte.
 fn file_of_types() -> Vec<u8> {
     let mut section = Vec::new();
     for _ in 0..60 {
-        // A nested component with a section of its own.
+        // A nested component has a section of its own.
         let count = 999_999usize;
         let mut types = leb(count);
         types.extend(std::iter::repeat_n(0x7f, count));
@@ -234,7 +234,7 @@ fn imported_often() -> Vec<u8> {
     wat::parse_str(text).expect("it is a component")
 }
 
-/// Components of which each instantiates the one before twice.
+/// Components, each of which instantiates the previous one twice.
 fn doubling_instances() -> Vec<u8> {
     let mut parts =
         String::from("(component $c0 (core module $m) (core instance (instantiate $m)))");
@@ -248,12 +248,12 @@ fn doubling_instances() -> Vec<u8> {
     agent_beside(&parts)
 }
 
-/// Components that instantiate what they are given twice, each given the next: no count of what stands in the binary sees
-/// how much that is, so an agent's parts are given no components.
+/// Components that instantiate their argument twice, each given the next one. No count of the
+/// binary's content shows how much that is, so an agent's parts get no components as arguments.
 fn doubling_arguments() -> Vec<u8> {
     let mut parts =
         String::from("(component $c0 (core module $m) (core instance (instantiate $m)))");
-    // Each takes a component and gives one that instantiates it twice.
+    // Each takes a component and returns one that instantiates it twice.
     for level in 1..24 {
         parts += &format!(
             "(component $d{level} (import \"c\" (component $c)) (component $e (alias outer 1 $c (component $x)) (instance (instantiate $x)) (instance (instantiate $x))) (export \"e\" (component $e)))
@@ -266,7 +266,7 @@ fn doubling_arguments() -> Vec<u8> {
     agent_beside(&parts)
 }
 
-/// Bytes that no test has compiled before: what was compiled once is kept.
+/// Bytes that no test has compiled before, because compiled code is kept.
 fn nonce() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("after 1970").as_nanos() as u64

@@ -1,6 +1,7 @@
-//! One write on its way through the writer's thread: its work, and what that does to the database.
+//! A write on its way through the writer's thread: its work, and the effect of the work on the
+//! database.
 //!
-//! When it runs, and in which transaction, is decided in `writer`.
+//! `writer` decides when it runs, and in which transaction.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -11,34 +12,35 @@ use rusqlite::Connection;
 
 use crate::store::{StoreError, pending::Pending};
 
-/// What a write does to the database, as far as the writer must know.
+/// The effect of a write on the database, as far as the writer must know.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store::sqlite) enum Effect {
-    /// It appends one row with its only writing statement, which SQLite undoes by itself when it fails, and fails at
-    /// nothing after that. It needs no savepoint, and with it no copy of each page that it changes.
+    /// The write appends one row with its only writing statement and does not fail afterwards.
+    /// SQLite undoes a failed statement by itself. So the write needs no savepoint, which would
+    /// copy each page that it changes.
     Appends,
-    /// It changes several things.
+    /// The write changes several things.
     Changes,
-    /// It changes things and leaves ciphertext in the write-ahead log that must not stay anywhere.
+    /// The write leaves ciphertext in the write-ahead log that must go.
     Erases,
 }
 
-/// A write without its type.
+/// A write with its type erased.
 pub(super) trait Job: Send {
-    /// Whether nobody waits for it any more.
+    /// Whether nobody waits for the write any more.
     fn is_abandoned(&self) -> bool;
-    /// Does the work and keeps its outcome; a panic is one, so that no job ends the thread. After an error its effects
-    /// are to be undone.
+    /// Does the work and keeps its outcome. A panic is an outcome too, so that no job ends the
+    /// thread. The caller undoes the changes after an error.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
-    /// What its work does.
+    /// The effect of the work.
     fn effect(&self) -> Effect;
-    /// When it was asked for.
+    /// When the caller asked for the write.
     fn asked_at(&self) -> Instant;
-    /// Tells whoever waits, after the commit or instead of it.
+    /// Answers the caller, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A write, and who waits for it.
+/// A write and its caller.
 pub(super) struct Task<T, F> {
     effect: Effect,
     work: Option<F>,
@@ -62,8 +64,8 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Ta
 
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let work = self.work.take().ok_or(StoreError::Closed)?;
-        // Nothing that a panic leaves half done survives: the caller undoes the changes, and SQLite resets statements
-        // that are dropped.
+        // Nothing half done survives a panic: the caller undoes the changes, and SQLite resets
+        // dropped statements.
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(connection)))
             .unwrap_or(Err(StoreError::Panicked));
         self.pending.keep(outcome)

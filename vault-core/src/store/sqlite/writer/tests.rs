@@ -1,4 +1,5 @@
-//! That no job ends the thread, takes others with it, or leaves behind what it says it did not do.
+//! Tests that no job ends the thread, takes others with it, or leaves behind what it reports as not
+//! done.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// What a job does after its change.
 type Ending = fn() -> Result<(), StoreError>;
 
-/// A writer on a database with a table of its own.
+/// A writer on a database with a table for these tests.
 struct Fixture {
     writer: Arc<Writer>,
     other: Connection,
@@ -36,14 +37,14 @@ impl Fixture {
         }
     }
 
-    /// Runs jobs in one group, each of which inserts its name and then does what is said.
+    /// Runs jobs in one group. Each inserts its name and then ends as it is told.
     async fn group<const N: usize>(
         &self,
         effect: Effect,
         jobs: [(&'static str, Ending); N],
     ) -> Vec<Result<(), StoreError>> {
         let commits = self.writer.stats().commits;
-        // They gather while this holds the write lock.
+        // The jobs gather while this connection holds the write lock.
         self.other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let jobs = jobs.map(|(what, then)| {
             let writer = Arc::clone(&self.writer);
@@ -53,7 +54,8 @@ impl Fixture {
             };
             tokio::spawn(async move { writer.write(effect, work).await })
         });
-        // On the test's one thread they are queued in their order, each in the moment in which it counts as waiting.
+        // The test has one thread. Each job enters the queue at the moment when it begins to count
+        // as waiting, so they keep their order.
         while self.writer.stats().waiting < N as u64 {
             time::sleep(Duration::from_millis(5)).await;
         }
@@ -113,8 +115,9 @@ async fn a_job_that_panics_fails_alone_and_leaves_nothing() {
     assert_eq!(fixture.done(), ["a", "d", "e"]);
 }
 
-/// Appends have no savepoint. One that breaks its promise and fails after its row takes its group with it, because
-/// that row must not be committed and nobody may hear that something was when it was not.
+/// Appends have no savepoint. One that breaks its promise and fails after its row takes its whole
+/// group with it. That row must not be committed, and no caller may hear of a commit that was not
+/// made.
 #[tokio::test]
 async fn an_append_that_fails_after_its_row_leaves_no_row() {
     let fixture = Fixture::new();
