@@ -166,7 +166,7 @@ async fn an_agent_runs_with_defined_exit_statuses() {
             "",
             1,
             "",
-            "\\u{1b}[2Jx\nError: \\u{1b}]0;y",
+            "| \\u{1b}[2Jx\nuncaught Error: \\u{1b}]0;y",
         );
         check(
             &["run", "-e", "1", "--timeout-ms", "0"],

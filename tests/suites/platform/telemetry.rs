@@ -93,6 +93,7 @@ async fn run_of_an_app() -> Seen {
         let request = Request::builder()
             .method(method)
             .uri(target)
+            .header("host", "localhost")
             .header("x-api-key", &**key)
             .header("x-request-id", "of-the-client")
             .header(
