@@ -80,12 +80,33 @@ impl Rights {
     }
 
     /// Whether these rights to `path` were not reported yet. A file that is read every second is
-    /// not reported every second.
+    /// not reported every second, and a folder whose group may write is reported once for all that
+    /// is in it.
     pub fn is_news(self, path: &Path) -> bool {
-        static TOLD: Mutex<BTreeSet<(PathBuf, u32)>> = Mutex::new(BTreeSet::new());
+        static TOLD: Mutex<Told> = Mutex::new(Told {
+            paths: BTreeSet::new(),
+            shared: BTreeSet::new(),
+        });
         let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert((path.to_owned(), self.mode))
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut folders = path.ancestors().skip(1);
+        let is_covered = !self.has_others()
+            && folders.any(|folder| told.shared.contains(&(folder.to_owned(), self.group)));
+        if is_covered || !told.paths.insert((path.clone(), self.mode)) {
+            return false;
+        }
+        if self.group_writes() && path.is_dir() {
+            told.shared.insert((path, self.group));
+        }
+        true
     }
+}
+
+/// What was reported.
+struct Told {
+    paths: BTreeSet<(PathBuf, u32)>,
+    /// Folders that a group may write to, with that group.
+    shared: BTreeSet<(PathBuf, u32)>,
 }
 
 #[cfg(test)]
@@ -93,6 +114,25 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
+
+    #[test]
+    fn a_folder_of_a_group_is_news_once_for_all_that_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let rights = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            Rights::of(&fs::metadata(path).unwrap())
+        };
+        let (file, inner) = (folder.path().join("file"), folder.path().join("inner"));
+        fs::write(&file, "").unwrap();
+        fs::create_dir(&inner).unwrap();
+        assert!(rights(&inner, 0o750).is_news(&inner));
+        assert!(rights(folder.path(), 0o770).is_news(folder.path()));
+        assert!(!rights(folder.path(), 0o770).is_news(folder.path()));
+        assert!(!rights(&file, 0o660).is_news(&file));
+        assert!(!rights(&inner, 0o770).is_news(&inner));
+        // What everybody may read is told of all the same.
+        assert!(rights(&file, 0o664).is_news(&file));
+    }
 
     #[test]
     fn each_class_of_users_is_told_apart() {

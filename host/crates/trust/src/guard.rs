@@ -24,7 +24,7 @@ pub fn check(path: &Path, found: &Metadata) -> Result<(), WritableByAll> {
         return Err(WritableByAll { path: path.into() });
     }
     if rights.group_writes() && rights.is_news(path) {
-        tracing::warn!(path = %path.display(), mode = rights.octal(), "its group can write to this, and so decides what runs with credentials");
+        tracing::warn!(path = %path.display(), mode = rights.octal(), "its group can write to this, to a folder with all that is in it, and so decides what runs with credentials");
     }
     Ok(())
 }
