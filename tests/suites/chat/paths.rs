@@ -172,6 +172,34 @@ async fn a_proxy_is_told_to_pass_events_on_as_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_its_vault_binds_to_other_origins_is_told_as_that() {
+    let chat = Chat::start(|_| json_answer(200, &completion("hi").to_string())).await;
+    let vaults = chat.send(&chat.request("GET", "/api/sdk/secret-vaults"));
+    let vaults = vaults.json();
+    let id = vaults.pointer("/secret_vaults/0/id");
+    let path = format!(
+        "/api/sdk/secret-vaults/{}",
+        id.and_then(Value::as_str).expect("a vault")
+    );
+    let metadata = json!({ "origins": { "openai_api_key": ["https://elsewhere.example"] } });
+    let body = json!({ "metadata": metadata });
+    let patched = chat.send(&chat.request("PATCH", &path).json(&body));
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    for asked in [hello("gpt-4o"), hello_streamed("gpt-4o")] {
+        let message = assert_refused(&chat.ask(&asked), 502, "egress_denied");
+        for part in [
+            "\"openai_api_key\"",
+            "bound to other origins",
+            "its vault's metadata",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("elsewhere.example"), "{message}");
+    }
+    assert!(chat.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_origin_inside_and_a_default_model_out_of_reach_are_told_with_what_to_change() {
     let chat = Chat::at("http://127.0.0.1:9", "", "", "http://127.0.0.1:10");
     chat.put("openai_api_key", CANARY);

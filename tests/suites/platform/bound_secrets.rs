@@ -126,6 +126,34 @@ async fn a_hostile_tool_sends_a_bound_secret_nowhere_else() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_told_that_a_secret_is_bound_and_by_whom() {
+    let origins = Origins::start().await;
+    let (home, other) = (origins.home.url(), origins.other.url());
+    let by_manifest = format!("bind = {{ {SECRET} = [{home:?}] }}\n");
+    let too_wide = format!("bind = {{ {SECRET} = [{home:?}, {other:?}] }}\n");
+    let operator = "by `bind` of the tool \\\"smuggler\\\"";
+    let owner = "by `origins` in its vault's metadata";
+    for (manifest, metadata, whose) in [
+        (by_manifest.as_str(), None, operator),
+        ("", Some(&[home][..]), owner),
+        (too_wide.as_str(), Some(&[home][..]), owner),
+        (by_manifest.as_str(), Some(&[home, other][..]), operator),
+    ] {
+        let host = origins.host(manifest, metadata).await;
+        let input = json!({ "to": other, "part": "header", "form": "raw" });
+        let code = format!(
+            "try {{ return tools.call('smuggler', 'send', {input}) }} catch (e) {{ return e.message }}"
+        );
+        let said = host.result(&code).await;
+        assert!(said.contains("is bound to other origins"), "{said}");
+        assert!(said.contains(whose), "{said}");
+        for origin in [home, other] {
+            assert!(!said.contains(origin), "{said}");
+        }
+    }
+}
+
 // The binding stops the requests above, and nothing else about them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_not_bound_goes_to_every_granted_origin() {

@@ -4,6 +4,7 @@
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
 mod answer;
+mod binding;
 mod served;
 mod servers;
 
@@ -20,11 +21,12 @@ use tracing::field::Empty;
 use vault_core::{ApiKeyId, AppId, ReleaseContext, SecretVaults};
 use zeroize::Zeroize;
 
+use self::binding::Refusals;
 pub use self::served::{AnswerBody, BrokenOff};
 pub(crate) use self::servers::{KnownServers, URL};
 use crate::trail::Trail;
 use tavora_agents::AgentId;
-use tavora_egress::{EgressPool, EgressScope, ReleasedSecrets};
+use tavora_egress::{EgressLog, EgressPool, EgressScope, ReleasedSecrets};
 use tavora_telemetry::{Metrics, activity};
 pub use tavora_wasm::agent::tools::ToolCalls;
 use tavora_wasm::bindings::ToolError;
@@ -83,8 +85,14 @@ pub struct CallRecord {
 /// The tools of a host, by name.
 pub(crate) type Tools = BTreeMap<Arc<str>, Arc<ToolComponent>>;
 
+/// An instance that waits for its next call, and what is heard of its refusals.
+struct Waiting {
+    instance: ToolInstance,
+    refusals: Arc<Refusals>,
+}
+
 /// Instances by the name of their tool.
-type Instances = HashMap<Arc<str>, Vec<ToolInstance>>;
+type Instances = HashMap<Arc<str>, Vec<Waiting>>;
 
 /// The calls of one run. A clone is the same run.
 #[derive(Clone)]
@@ -247,15 +255,22 @@ impl Run {
         input: &str,
     ) -> Result<Result<String, ToolError>, ToolFailure> {
         let waiting = lock(&self.idle).get_mut(&tool.name).and_then(Vec::pop);
-        let mut instance = match waiting {
-            Some(instance) => instance,
-            None => tool.instantiate(self.binding(tool)).await?,
+        let mut waiting = match waiting {
+            Some(waiting) => waiting,
+            None => {
+                let refusals = Arc::new(Refusals::new(Arc::clone(&self.trail)));
+                let binding = self.binding(tool, refusals.clone());
+                let instance = tool.instantiate(binding).await?;
+                Waiting { instance, refusals }
+            }
         };
-        let outcome = instance.call(operation, input).await?;
+        waiting.refusals.begin();
+        let outcome = waiting.instance.call(operation, input).await?;
+        let outcome = outcome.map_err(|error| waiting.refusals.explain(tool, error));
         lock(&self.idle)
             .entry(Arc::clone(&tool.name))
             .or_default()
-            .push(instance);
+            .push(waiting);
         Ok(outcome)
     }
 
@@ -271,8 +286,8 @@ impl Run {
             let Some(tool) = self.granted.get(name) else {
                 continue;
             };
-            for instance in instances {
-                if let Ok(found) = instance.found().await {
+            for waiting in instances {
+                if let Ok(found) = waiting.instance.found().await {
                     self.servers.remember(&tool.grants, &found);
                 }
             }
@@ -283,8 +298,8 @@ impl Run {
     async fn end_sessions(&self, clients: Instances) {
         let ends = clients.into_iter().map(|(name, instances)| async move {
             let Some(tool) = self.granted.get(&name) else { return };
-            let ends = instances.into_iter().map(|mut instance| async move {
-                if let Err(failure) = instance.end().await {
+            let ends = instances.into_iter().map(|mut waiting| async move {
+                if let Err(failure) = waiting.instance.end().await {
                     tracing::debug!(tool = &*tool.name, error = %failure, "a session was not ended");
                 }
             });
@@ -306,7 +321,7 @@ impl Run {
         }
     }
 
-    fn binding(&self, tool: &ToolComponent) -> ToolBinding {
+    fn binding(&self, tool: &ToolComponent, refusals: Arc<dyn EgressLog>) -> ToolBinding {
         let scope = EgressScope {
             app: self.identity.app.to_string(),
             tool: tool.name.to_string(),
@@ -315,7 +330,7 @@ impl Run {
             scope,
             tool.grants.origins.iter().cloned(),
             Arc::clone(&self.released),
-            self.trail.clone(),
+            refusals,
         );
         ToolBinding {
             vaults: self.vaults.clone(),

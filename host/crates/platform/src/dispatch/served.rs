@@ -13,13 +13,14 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::WasiBody;
 
-use super::Dispatch;
+use super::{Dispatch, Refusals};
 use tavora_egress::MAX_EMPTY_CHUNKS;
 use tavora_scrub::StreamScrubber;
 use tavora_telemetry::activity::CANCELLED;
@@ -50,7 +51,9 @@ impl Dispatch {
             tool,
             _turn: turn,
         };
-        let binding = call.dispatch.0.binding(&call.tool);
+        let run = &call.dispatch.0;
+        let refusals = Arc::new(Refusals::new(Arc::clone(&run.trail)));
+        let binding = run.binding(&call.tool, refusals.clone());
         let started = span.in_scope(|| call.tool.serve(binding, request));
         let head = match started {
             Ok(serving) => serving.head().await,
@@ -71,8 +74,17 @@ impl Dispatch {
         } else {
             "refused"
         };
+        let refused = parts.status.as_u16() >= 400;
+        let words = refused.then(|| refusals.words(&call.tool)).flatten();
+        let instead = words.map(|words| {
+            let json = HeaderValue::from_static("application/json");
+            parts.headers.insert(CONTENT_TYPE, json);
+            parts.headers.remove(CONTENT_LENGTH);
+            refusal(&words)
+        });
         let scrubber = call.dispatch.0.released.scrubber();
         let body = AnswerBody {
+            instead,
             scrubber: if is_json(&parts.headers) {
                 StreamScrubber::of_json(scrubber)
             } else {
@@ -97,6 +109,8 @@ impl Dispatch {
 /// The body of an answer. Dropped before its end, it ends the tool's instance and what that waits for.
 pub struct AnswerBody {
     phase: Phase,
+    /// What takes the place of the tool's words, once those have ended.
+    instead: Option<Bytes>,
     scrubber: StreamScrubber,
     /// Of the released secrets that the scrubber knows.
     revision: u64,
@@ -177,6 +191,9 @@ impl AnswerBody {
             };
             // Trailers of an upstream are not passed on.
             let Ok(data) = data else { continue };
+            if self.instead.is_some() {
+                continue;
+            }
             self.is_waiting &= data.is_empty();
             let released = &call.dispatch.0.released;
             if released.revision() != self.revision {
@@ -255,7 +272,10 @@ impl Body for AnswerBody {
             Some(Step::Pass(clean)) => return Poll::Ready(Some(Ok(Frame::data(clean)))),
             Some(end) => {
                 let rest = match end {
-                    Step::Whole => body.scrubber.finish(),
+                    Step::Whole => match body.instead.take() {
+                        Some(instead) => instead,
+                        None => body.scrubber.finish(),
+                    },
                     _ => Bytes::new(),
                 };
                 body.end(&end);
@@ -294,6 +314,15 @@ impl Drop for AnswerBody {
             Phase::Ended => {}
         }
     }
+}
+
+/// The refusal of the egress policy, as clients of OpenAI's and others read it.
+fn refusal(words: &str) -> Bytes {
+    let code = "egress_denied";
+    let error = json!({ "message": words, "type": "server_error", "param": null, "code": code });
+    json!({ "code": code, "message": words, "error": error })
+        .to_string()
+        .into()
 }
 
 /// What is known of a request that is being answered, until that is recorded.

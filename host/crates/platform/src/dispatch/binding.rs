@@ -1,0 +1,100 @@
+//! What an agent is told when a request was refused because of a secret that is bound to other origins.
+//!
+//! A tool learns only that the policy refused its request. It cannot know that the origin is granted.
+//! Nothing here names the origins that the secret is bound to: they are its owner's business.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::trail::Trail;
+use tavora_egress::{DenialReason, EgressDenied, EgressLog, Origin};
+use tavora_wasm::bindings::ToolError;
+use tavora_wasm::tool::ToolComponent;
+
+/// The refusals of one instance, which answers one call at a time. They go on to the trail.
+pub(super) struct Refusals {
+    trail: Arc<Trail>,
+    /// Of the call that goes on.
+    last_bound: Mutex<Option<Bound>>,
+}
+
+struct Bound {
+    secret: String,
+    to: Option<Origin>,
+}
+
+impl Refusals {
+    pub(super) fn new(trail: Arc<Trail>) -> Self {
+        Self {
+            trail,
+            last_bound: Mutex::default(),
+        }
+    }
+
+    /// Forgets what was refused to the call before.
+    pub(super) fn begin(&self) {
+        *self.last_bound() = None;
+    }
+
+    /// The error of a call, with the words of the refusal in the place of the tool's guess.
+    pub(super) fn explain(&self, tool: &ToolComponent, error: ToolError) -> ToolError {
+        if error.code != "egress_denied" {
+            return error;
+        }
+        match self.words(tool) {
+            Some(message) => ToolError { message, ..error },
+            None => error,
+        }
+    }
+
+    /// Why a request was refused, if it was for a bound secret.
+    pub(super) fn words(&self, tool: &ToolComponent) -> Option<String> {
+        let bound = self.last_bound().take()?;
+        Some(bound.message(tool))
+    }
+
+    fn last_bound(&self) -> MutexGuard<'_, Option<Bound>> {
+        self.last_bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EgressLog for Refusals {
+    fn denied(&self, denied: &EgressDenied) {
+        if let DenialReason::SecretBoundElsewhere { name } = &denied.reason {
+            *self.last_bound() = Some(Bound {
+                secret: name.clone(),
+                to: denied.origin.clone(),
+            });
+        }
+        self.trail.denied(denied);
+    }
+}
+
+impl Bound {
+    fn message(&self, tool: &ToolComponent) -> String {
+        let Self { secret, to } = self;
+        let secrets = &tool.grants.secrets;
+        let mut bind = secrets
+            .bind
+            .iter()
+            .filter(|(name, _)| name.as_str() == secret);
+        let by_manifest =
+            bind.any(|(_, origins)| to.as_ref().is_none_or(|to| !origins.contains(to)));
+        let by_itself = secrets.opens.iter().any(|name| name.as_str() == secret);
+        let whose = if by_manifest {
+            format!(
+                "by `bind` of the tool {:?}, which the operator can change",
+                tool.name
+            )
+        } else if by_itself {
+            "by its value, which is a URL and goes to that URL alone".to_owned()
+        } else {
+            "by `origins` in its vault's metadata, which the app's owner can change".to_owned()
+        };
+        format!(
+            "the egress policy does not let the tool {:?} send the secret {secret:?} there: it is bound to other origins {whose}",
+            tool.name
+        )
+    }
+}
