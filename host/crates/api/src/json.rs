@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -190,8 +191,13 @@ pub struct MendedText(pub String);
 
 impl<'de> Deserialize<'de> for MendedText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Only as bytes does serde_json give a string whose escapes are no characters.
-        deserializer.deserialize_bytes(MendedTextVisitor).map(Self)
+        // Only as bytes does serde_json give a string whose escapes are no characters, and there it
+        // takes raw control characters too. The first pass refuses those.
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        serde_json::Deserializer::from_str(raw.get())
+            .deserialize_bytes(MendedTextVisitor)
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 
