@@ -110,7 +110,10 @@ impl Serving {
         let (rotation, refusals) = (api.rotation().clone(), api.refusals().clone());
         let router = api::router(api, (ui::ROOT, page));
         let signals = count_signals()?;
-        let (stop, cut) = (told_to_stop(signals.clone(), 1), told_to_stop(signals.clone(), 2));
+        let (stop, cut) = (
+            told_to_stop(signals.clone(), 1),
+            told_to_stop(signals.clone(), 2),
+        );
         print_line(&format!(
             "listening on {0} (/healthz, /readyz, /admin); Ctrl-C ends it, a second one at once",
             self.server.url()
