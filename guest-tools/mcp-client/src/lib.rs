@@ -23,6 +23,7 @@ mod sse;
 mod streamable;
 mod tools;
 mod value;
+mod words;
 
 use std::cell::RefCell;
 

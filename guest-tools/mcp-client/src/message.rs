@@ -4,8 +4,7 @@
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
-/// The number of characters of a server's words that are passed on.
-const MAX_SHOWN_CHARS: usize = 2_000;
+use crate::words;
 
 /// What a server answered to a request.
 #[derive(Debug, PartialEq)]
@@ -175,7 +174,7 @@ impl RpcError {
     /// The error as the agent sees it. The server's words are passed on; the host removes the
     /// secrets that it released.
     pub fn to_tool_error(&self, server: &str) -> ToolError {
-        let said = shown(&self.message);
+        let said = words::shown(&self.message);
         let code = self
             .code
             .map(|code| format!(" ({code})"))
@@ -192,24 +191,6 @@ impl RpcError {
             ),
         }
     }
-}
-
-/// A server's words, on one line and no longer than a message may be.
-pub fn shown(text: &str) -> String {
-    bounded(text, MAX_SHOWN_CHARS)
-}
-
-/// A server's words, on one line and no longer than `max_chars`.
-pub fn bounded(text: &str, max_chars: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(max_chars)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(max_chars).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -358,12 +339,5 @@ mod tests {
         let list = r#"[{"jsonrpc":"2.0","method":"a"},7,{"jsonrpc":"2.0","id":7,"result":{}}]"#;
         let messages = parse(list.as_bytes(), 7).expect("messages");
         assert_eq!(messages[2], Message::Reply(Reply::Result(Map::new())));
-    }
-
-    #[test]
-    fn a_servers_words_are_one_bounded_line() {
-        assert_eq!(shown("a\nb\u{1b}[2J"), "a b [2J");
-        let long = shown(&"é".repeat(3_000));
-        assert_eq!(long.chars().count(), MAX_SHOWN_CHARS + 1);
     }
 }

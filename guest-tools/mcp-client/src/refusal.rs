@@ -1,28 +1,13 @@
 //! The content of an answer whose status is no success: the server's own words in any form, within
 //! bounds. `server` and `session` decide what to do about it.
 
-use serde_json::Value;
 use trusted_tool::answer::Incoming;
-use trusted_tool::{json, page};
 
 use crate::message::{self, Message, Reply, RpcError};
+use crate::words;
 
 /// The number of bytes of a body that are searched for words.
 const MAX_READ_BYTES: usize = 64 * 1024;
-/// The number of characters that are shown of a body that is no message.
-const MAX_SHOWN_CHARS: usize = 500;
-/// The members in which JSON keeps its words, the best one first.
-const PLACES: [&str; 9] = [
-    "/error/message",
-    "/error_description",
-    "/message",
-    "/detail",
-    "/error",
-    "/errors/0/message",
-    "/errors/0",
-    "/title",
-    "/reason",
-];
 
 /// An answer whose status is no success.
 #[derive(Debug, Default)]
@@ -47,7 +32,7 @@ impl Refusal {
     /// Reads an answer to the request `awaited`. A body that does not arrive within `within_ms` has
     /// no words.
     pub fn read(mut incoming: Incoming, awaited: u64, within_ms: u64) -> Self {
-        let header = |name: &str| incoming.header(name).map(message::shown);
+        let header = |name: &str| incoming.header(name).map(words::shown);
         let mut refusal = Self {
             status: incoming.status,
             challenge: header("www-authenticate"),
@@ -72,8 +57,8 @@ impl Refusal {
             }
         }
         refusal.words = match refusal.error() {
-            Some(error) => message::shown(&error.message),
-            None => words(&body),
+            Some(error) => words::shown(&error.message),
+            None => words::in_body(&body),
         };
         refusal
     }
@@ -108,68 +93,9 @@ impl Refusal {
     }
 }
 
-/// The words in a body of any form, on one line.
-pub fn words(body: &[u8]) -> String {
-    let text = match json::read::<Value>(body) {
-        Ok(json) => in_json(&json),
-        Err(_) => {
-            let text = String::from_utf8_lossy(body);
-            match text.trim_start().starts_with('<') {
-                true => page::without_tags(&text),
-                false => text.into_owned(),
-            }
-        }
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    message::bounded(&words.join(" "), MAX_SHOWN_CHARS)
-}
-
-fn in_json(json: &Value) -> String {
-    let json = json.get(0).unwrap_or(json);
-    let found = PLACES.iter().find_map(|place| {
-        let text = json.pointer(place)?.as_str()?;
-        (!text.trim().is_empty()).then_some(text)
-    });
-    match (found.or(json.as_str()), json) {
-        (Some(text), _) => text.to_owned(),
-        (None, Value::Null) => String::new(),
-        (None, json) => json.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_found_in_every_form() {
-        for (body, found) in [
-            ("", ""),
-            ("  no \n room\t", "no room"),
-            (
-                "<html><head><style>a{}</style><title>Bad gateway</title></head><body><h1>502",
-                "Bad gateway 502",
-            ),
-            ("<html>error code: 1010</html>", "error code: 1010"),
-            (r#"{"error":{"message":"no room"}}"#, "no room"),
-            (
-                r#"{"error":"invalid_token","error_description":"it ran out"}"#,
-                "it ran out",
-            ),
-            (r#"{"detail":"no room"}"#, "no room"),
-            (r#"[{"message":"no room"}]"#, "no room"),
-            (r#""no room""#, "no room"),
-            (
-                r#"{"detail":[{"msg":"no"}]}"#,
-                r#"{"detail":[{"msg":"no"}]}"#,
-            ),
-            ("null", ""),
-        ] {
-            assert_eq!(words(body.as_bytes()), found, "{body}");
-        }
-        let long = words("no room ".repeat(1_000).as_bytes());
-        assert_eq!(long.chars().count(), MAX_SHOWN_CHARS + 1);
-    }
 
     #[test]
     fn the_time_to_wait_is_said_as_the_server_says_it() {

@@ -15,6 +15,7 @@ use crate::refusal::Refusal;
 use crate::server::{Era, Server, Transport};
 use crate::sse::Link;
 use crate::streamable::{self, Outcome};
+use crate::words;
 
 /// The revision without sessions.
 const MODERN: &str = "2026-07-28";
@@ -376,7 +377,7 @@ impl Session {
             format!(
                 "{} speaks no revision of the protocol that this client knows, but: {}",
                 self.server.called,
-                message::shown(named).chars().take(200).collect::<String>()
+                words::shown(named).chars().take(200).collect::<String>()
             ),
         )
     }

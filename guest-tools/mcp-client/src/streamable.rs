@@ -8,8 +8,9 @@ use trusted_tool::request::{Bounds, Failure};
 use crate::exchange::{self, Body, Extra, Found, Messages};
 use crate::message::Reply;
 use crate::pause;
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 use crate::server::{Era, Server};
+use crate::words;
 
 /// The wait before a broken stream is resumed, in milliseconds.
 const DEFAULT_RETRY_MS: u64 = 500;
@@ -87,7 +88,7 @@ fn post_within(
                 return Err(server.failed(what).into());
             }
             Found::Nothing => {
-                let words = refusal::words(&body);
+                let words = words::in_body(&body);
                 return Err(server
                     .failed(format!(
                         "answered with JSON that is no message of the protocol; tell its owner. It says: {words}"
@@ -105,7 +106,7 @@ fn post_within(
                 "answered with neither JSON nor events (HTTP {status}, {kind}): \
                  is its url the endpoint of an MCP server?"
             );
-            let words = refusal::words(&body);
+            let words = words::in_body(&body);
             if !words.is_empty() {
                 said.push_str(&format!(" It says: {words}"));
             }

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::Extra;
-use crate::message;
 use crate::mirror::{self, Mirrored};
 use crate::server::Era;
 use crate::session::{Session, is_header_mismatch};
 use crate::value::{self, Failure};
+use crate::words;
 
 /// The members of a tool's definition that are passed on.
 const SHOWN_KEYS: [&str; 6] = [
@@ -63,7 +63,7 @@ impl Call {
             None => Ok(Self { name, arguments }),
             Some(key) => Err(wrong(&format!(
                 "there is no `{}`; it takes `name` and `arguments`",
-                message::shown(key)
+                words::shown(key)
             ))),
         }
     }
@@ -208,7 +208,7 @@ impl Tools {
                 format!(
                     "{}, tool \"{}\": {words}",
                     server.called,
-                    message::shown(&call.name)
+                    words::shown(&call.name)
                 ),
             ),
             Failure::OfTheServer(what) => server.failed(what),
@@ -262,7 +262,7 @@ fn definition(tool: Value, is_modern: bool) -> Result<(String, Vec<Mirrored>, Va
         return Err("a tool without a name is left out".to_owned());
     };
     let left_out = |why: &str| {
-        let name = message::bounded(&name, MAX_NOTED_CHARS);
+        let name = words::bounded(&name, MAX_NOTED_CHARS);
         format!("the tool \"{name}\" is left out: {why}")
     };
     let task = tool.get("execution").and_then(|it| it.get("taskSupport"));

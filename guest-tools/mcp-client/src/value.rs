@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::message;
+use crate::words;
 
 /// Why a call has no result.
 #[derive(Debug, PartialEq)]
@@ -38,9 +38,9 @@ pub fn outcome(mut result: Map<String, Value>) -> Result<String, Failure> {
     if result.get("isError") == Some(&Value::Bool(true)) {
         let words: Vec<&str> = content.iter().filter_map(text).collect();
         let words = match (words.is_empty(), &structured) {
-            (true, Some(structured)) => message::shown(&structured.to_string()),
+            (true, Some(structured)) => words::shown(&structured.to_string()),
             (true, None) => "it failed and said nothing".to_owned(),
-            (false, _) => message::shown(&words.join(" ")),
+            (false, _) => words::shown(&words.join(" ")),
         };
         return Err(Failure::OfTheTool(words));
     }
