@@ -116,7 +116,8 @@ fn send(
 /// # Errors
 /// The body broke off, or is longer than a request may bring.
 pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> {
-    let kind = media_type(&incoming);
+    let is_type = |wanted| is_type(media_type(&incoming), wanted);
+    let (is_event_type, is_json_type) = (is_type("text/event-stream"), is_type("application/json"));
     let max_bytes = server.bounds.max_response_bytes;
     let mut read = 0;
     let mut next_piece = || {
@@ -141,10 +142,10 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
         }
     };
     let is_event = FIELDS.iter().any(|field| begun.starts_with(field));
-    if !is_json && (is_event || kind == "text/event-stream") {
+    if !is_json && (is_event || is_event_type) {
         return Ok(Body::Events(Box::new(Messages::after(incoming, &begun))));
     }
-    if !is_json && kind != "application/json" {
+    if !is_json && !is_json_type {
         return Ok(Body::Neither(begun));
     }
     while !is_whole && let Some(piece) = next_piece()? {
@@ -275,11 +276,20 @@ impl Messages {
     }
 }
 
-/// The first words of a content type.
-pub fn media_type(incoming: &Incoming) -> String {
-    let value = incoming.header("content-type").unwrap_or_default();
-    let value = value.split(';').next().unwrap_or_default();
-    value.trim().to_ascii_lowercase()
+/// The content type of an answer without its parameters, as the server wrote it.
+pub fn media_type(incoming: &Incoming) -> &str {
+    essence(incoming.header("content-type").unwrap_or_default())
+}
+
+/// Whether a content type is this one. The comparison ignores case, and the text keeps it: the
+/// host's scrubber knows a credential that the server repeats only in its own letters.
+pub fn is_type(kind: &str, wanted: &str) -> bool {
+    kind.eq_ignore_ascii_case(wanted)
+}
+
+fn essence(content_type: &str) -> &str {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim()
 }
 
 fn headers<'a>(server: &'a Server, extra: &'a Extra) -> Result<Vec<Header<'a>>, ToolError> {
@@ -292,4 +302,17 @@ fn headers<'a>(server: &'a Server, extra: &'a Extra) -> Result<Vec<Header<'a>>, 
 
 fn plain(text: &str) -> Zeroizing<Vec<u8>> {
     text.as_bytes().to_vec().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_type_is_compared_without_case_and_kept_as_it_came() {
+        let kind = essence(" Text/Event-Stream ; charset=UTF-8");
+        assert_eq!(kind, "Text/Event-Stream");
+        assert!(is_type(kind, "text/event-stream"));
+        assert!(!is_type(essence(""), "application/json"));
+    }
 }

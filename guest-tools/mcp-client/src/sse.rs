@@ -29,7 +29,7 @@ impl Link {
                 server.brief.between_bytes_timeout_ms,
             )));
         }
-        if exchange::media_type(&incoming) != "text/event-stream" {
+        if !exchange::is_type(exchange::media_type(&incoming), "text/event-stream") {
             return Err(server
                 .failed("answered with no events: is its url the event stream of an MCP server?"));
         }

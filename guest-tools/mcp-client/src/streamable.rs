@@ -79,7 +79,7 @@ fn post_within(
         incoming.end_within(count);
     }
     let session_id = incoming.header("mcp-session-id").map(str::to_owned);
-    let kind = exchange::media_type(&incoming);
+    let kind = exchange::media_type(&incoming).to_owned();
     let reply = match exchange::body(server, incoming)? {
         Body::Json(body) => match exchange::reply_in(&body, id) {
             Found::Reply(reply) => reply,
@@ -98,22 +98,27 @@ fn post_within(
         },
         Body::Events(messages) => in_events(server, *messages, id, extra, era)?,
         Body::Neither(body) => {
-            let kind = match kind.as_str() {
-                "" => "no content-type",
-                kind => kind,
-            };
-            let mut said = format!(
-                "answered with neither JSON nor events (HTTP {status}, {kind}): \
-                 is its url the endpoint of an MCP server?"
-            );
-            let words = words::in_body(&body);
-            if !words.is_empty() {
-                said.push_str(&format!(" It says: {words}"));
-            }
-            return Err(server.failed(said).into());
+            return Err(server.failed(neither(status, &kind, &body)).into());
         }
     };
     Ok(Outcome::Reply(reply, session_id))
+}
+
+/// The sentence for an answer in a form that is not the protocol's.
+fn neither(status: u16, kind: &str, body: &[u8]) -> String {
+    let kind = match kind {
+        "" => "no content-type".to_owned(),
+        kind => words::shown(kind),
+    };
+    let mut said = format!(
+        "answered with neither JSON nor events (HTTP {status}, {kind}): \
+         is its url the endpoint of an MCP server?"
+    );
+    let words = words::in_body(body);
+    if !words.is_empty() {
+        said.push_str(&format!(" It says: {words}"));
+    }
+    said
 }
 
 /// Finds the reply in a stream. Where the era has them, the server's own requests are answered on
@@ -150,9 +155,22 @@ fn in_events(
         let mut extra = extra.clone();
         extra.push(("last-event-id".to_owned(), last_id));
         let incoming = exchange::listen(server, &extra)?;
-        if incoming.status != 200 || exchange::media_type(&incoming) != "text/event-stream" {
+        let is_stream = exchange::is_type(exchange::media_type(&incoming), "text/event-stream");
+        if incoming.status != 200 || !is_stream {
             return Err(server.failed("broke off its answer and does not go on with it"));
         }
         messages = Messages::new(incoming);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_letters_of_a_content_type_are_kept() {
+        let said = neither(200, "text/Tok-CANARY-aB12", b"");
+        assert!(said.contains("(HTTP 200, text/Tok-CANARY-aB12)"), "{said}");
+        assert!(neither(200, "", b"no").contains("no content-type"));
     }
 }
