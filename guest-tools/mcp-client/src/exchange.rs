@@ -177,6 +177,13 @@ pub fn reply_in(body: &[u8], awaited: u64) -> Found {
     found
 }
 
+/// The messages in an event. `None` where there is none.
+fn messages_in(event: &Event, awaited: u64) -> Option<Vec<Message>> {
+    let texts = [Some(&event.data), event.unmarked.as_ref()];
+    let mut texts = texts.into_iter().flatten();
+    texts.find_map(|text| message::parse(text.as_bytes(), awaited))
+}
+
 impl Messages {
     /// The messages in the body of an answer.
     pub fn new(incoming: Incoming) -> Self {
@@ -205,7 +212,7 @@ impl Messages {
                 return Ok(Some(event));
             }
             let Some(piece) = self.incoming.next_piece()? else {
-                return Ok(None);
+                return Ok(self.events.finish());
             };
             self.take(&piece);
             if self.bytes > server.bounds.max_response_bytes {
@@ -228,7 +235,7 @@ impl Messages {
         mut answer: impl FnMut(Value),
     ) -> Result<Option<Reply>, ToolError> {
         while let Some(event) = self.next(server)? {
-            for message in message::parse(event.data.as_bytes(), awaited).unwrap_or_default() {
+            for message in messages_in(&event, awaited).unwrap_or_default() {
                 match message {
                     Message::Reply(reply) => return Ok(Some(reply)),
                     Message::Unaddressed(reply @ Reply::Error(_)) => return Ok(Some(reply)),
@@ -314,5 +321,31 @@ mod tests {
         assert_eq!(kind, "Text/Event-Stream");
         assert!(is_type(kind, "text/event-stream"));
         assert!(!is_type(essence(""), "application/json"));
+    }
+
+    #[test]
+    fn a_message_is_found_in_an_event_of_any_form() {
+        let reply = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+        for text in [
+            format!("data: {reply}\n\n"),
+            format!("data: {reply}\n"),
+            format!("data: {reply}\r\n"),
+            format!("data: {reply}"),
+            format!("data: {}\n\n", reply.replace(',', ",\n  ")),
+            format!("data: {}\r\n", reply.replace(',', ",\r\n  ")),
+            format!("data: {}\n\n", reply.replace(',', ",\ndata: ")),
+        ] {
+            let mut stream = EventStream::default();
+            let mut events = stream.feed(text.as_bytes());
+            events.extend(stream.finish());
+            let messages = messages_in(&events[0], 7);
+            let expected = vec![Message::Reply(Reply::Result(serde_json::Map::new()))];
+            assert_eq!(messages, Some(expected), "{text:?}");
+        }
+        // What was cut off is no message.
+        let mut stream = EventStream::default();
+        stream.feed(format!("data: {}\n", &reply[..30]).as_bytes());
+        let event = stream.finish().expect("an event");
+        assert_eq!(messages_in(&event, 7), None);
     }
 }

@@ -630,6 +630,21 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
         .await;
         assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
+    // The last event has no blank line, or `data:` marks its first line alone.
+    let forms: [fn(Value) -> String; 4] = [
+        |reply| format!("data: {reply}\n"),
+        |reply| format!("data: {reply}\r\n"),
+        |reply| format!("data: {reply}"),
+        |reply| format!("data: {reply:#}\n\n"),
+    ];
+    for form in forms {
+        let result = called(move |asked| {
+            let events = form(reply_to(asked, &fine()));
+            with_body(200, "text/event-stream", events)
+        })
+        .await;
+        assert_eq!(result, r#""fine""#, "{}", form(json!(7)));
+    }
     for content in [json!("fine"), json!({ "type": "text", "text": "fine" })] {
         let shown = content.clone();
         let result = called(move |asked| result(asked, &json!({ "content": content }))).await;
