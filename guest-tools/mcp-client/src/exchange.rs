@@ -141,8 +141,7 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
             None => break (is_json, true),
         }
     };
-    let is_event = FIELDS.iter().any(|field| begun.starts_with(field));
-    if !is_json && (is_event || is_event_type) {
+    if !is_json && (is_event(&begun) || is_event_type) {
         return Ok(Body::Events(Box::new(Messages::after(incoming, &begun))));
     }
     if !is_json && !is_json_type {
@@ -152,6 +151,35 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
         begun.extend_from_slice(&piece);
     }
     Ok(Body::Json(begun))
+}
+
+/// The messages in a whole body of either form, and its events that are no messages.
+pub fn messages_of(body: &[u8], awaited: u64) -> (Vec<Message>, Vec<Event>) {
+    if !is_event(beginning(body)) {
+        return (message::parse(body, awaited).unwrap_or_default(), vec![]);
+    }
+    let mut stream = EventStream::default();
+    let mut events = stream.feed(body);
+    events.extend(stream.finish());
+    let (mut messages, mut others) = (Vec::new(), Vec::new());
+    for event in events {
+        match messages_in(&event, awaited) {
+            Some(found) => messages.extend(found),
+            None => others.push(event),
+        }
+    }
+    (messages, others)
+}
+
+/// Whether text begins a stream of events.
+fn is_event(begun: &[u8]) -> bool {
+    FIELDS.iter().any(|field| begun.starts_with(field))
+}
+
+/// Whether a body may be JSON or events, as far as its beginning shows.
+pub fn may_hold_messages(body: &[u8]) -> bool {
+    let begun = beginning(body);
+    is_event(begun) || begun.first().is_some_and(|it| b"{[".contains(it))
 }
 
 /// The body after a byte order mark and white space.

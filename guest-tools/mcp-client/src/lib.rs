@@ -13,6 +13,7 @@
 
 mod event_stream;
 mod exchange;
+mod forgotten;
 mod message;
 mod mirror;
 mod pause;

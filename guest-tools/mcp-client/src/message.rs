@@ -6,6 +6,10 @@ use trusted_tool::{ToolError, tool_error};
 
 use crate::words;
 
+/// The code for a message that is no valid request. Under the status 404 it replies to nothing: the
+/// session is unknown.
+pub const INVALID_REQUEST: i64 = -32600;
+
 /// What a server answered to a request.
 #[derive(Debug, PartialEq)]
 pub enum Reply {

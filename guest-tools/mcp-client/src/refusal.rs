@@ -1,12 +1,16 @@
 //! The content of an answer whose status is no success: the server's own words in any form, within
 //! bounds. `server` and `session` decide what to do about it.
 
+use serde_json::Value;
 use trusted_tool::answer::Incoming;
 
-use crate::message::{self, Message, Reply, RpcError};
+use crate::exchange;
+use crate::message::{Message, Reply, RpcError};
 use crate::words;
 
-/// The number of bytes of a body that are searched for words.
+/// The number of bytes that are read of a body that may hold a reply.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// The number of bytes that are read of any other body.
 const MAX_READ_BYTES: usize = 64 * 1024;
 
 /// An answer whose status is no success.
@@ -14,6 +18,8 @@ const MAX_READ_BYTES: usize = 64 * 1024;
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
+    /// Whether the answer holds a reply to the request, be it a result or an error.
+    pub is_reply: bool,
     /// An error that replies to the request.
     pub reply: Option<RpcError>,
     /// An error of the protocol that names another request, or none.
@@ -44,23 +50,38 @@ impl Refusal {
         incoming.end_within(within_ms);
         while let Ok(Some(piece)) = incoming.next_piece() {
             body.extend_from_slice(&piece);
-            if body.len() >= MAX_READ_BYTES {
-                body.truncate(MAX_READ_BYTES);
+            let max_bytes = match exchange::may_hold_messages(&body) {
+                true => MAX_MESSAGE_BYTES,
+                false => MAX_READ_BYTES,
+            };
+            if body.len() >= max_bytes {
+                body.truncate(max_bytes);
                 break;
             }
         }
-        for message in message::parse(&body, awaited).unwrap_or_default() {
+        refusal.take_body(&body, awaited);
+        refusal
+    }
+
+    /// Takes what the body says of the request `awaited`.
+    pub fn take_body(&mut self, body: &[u8], awaited: u64) {
+        let (messages, events) = exchange::messages_of(body, awaited);
+        let mut result = None;
+        for message in messages {
             match message {
-                Message::Reply(Reply::Error(error)) => refusal.reply = Some(error),
-                Message::Unaddressed(Reply::Error(error)) => refusal.unaddressed = Some(error),
+                Message::Reply(Reply::Error(error)) => self.reply = Some(error),
+                Message::Reply(Reply::Result(said)) => result = Some(said),
+                Message::Unaddressed(Reply::Error(error)) => self.unaddressed = Some(error),
                 _ => {}
             }
         }
-        refusal.words = match refusal.error() {
-            Some(error) => words::shown(&error.message),
-            None => words::in_body(&body),
+        self.is_reply = self.reply.is_some() || result.is_some();
+        self.words = match (self.error(), result, events.first()) {
+            (Some(error), ..) => words::shown(&error.message),
+            (None, Some(result), _) => words::shown(&words::in_json(&Value::Object(result))),
+            (None, None, Some(event)) => words::in_body(event.data.as_bytes()),
+            (None, None, None) => words::in_body(body),
         };
-        refusal
     }
 
     /// The error of the protocol in the answer.

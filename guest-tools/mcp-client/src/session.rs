@@ -10,7 +10,8 @@ use trusted_tool::request::{Failure, Stage};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::{self, Extra};
-use crate::message::{self, Reply, RpcError};
+use crate::forgotten::{self, Verdict};
+use crate::message::{self, INVALID_REQUEST, Reply, RpcError};
 use crate::refusal::Refusal;
 use crate::server::{Era, Server, Transport};
 use crate::sse::Link;
@@ -33,8 +34,6 @@ const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
 const MODERN_ERRORS: [i64; 3] = [HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION];
-/// An error that replies to nothing under the status 404: the session is unknown.
-const INVALID_REQUEST: i64 = -32600;
 
 /// A session that may not have begun yet.
 pub struct Session {
@@ -122,9 +121,10 @@ impl Session {
                     (self.state, self.era) = (None, None);
                 }
             })?;
-            if is_of_another_era(&outcome) && std::mem::take(&mut self.is_assumed) {
-                // The server may have changed since its era was found out.
-                (self.state, self.era) = (None, None);
+            if is_of_another_era(&outcome)
+                && std::mem::take(&mut self.is_assumed)
+                && self.has_changed_era()
+            {
                 continue;
             }
             match outcome {
@@ -137,20 +137,22 @@ impl Session {
                         return Ok(Err(error));
                     }
                 }
-                Outcome::Refused(refusal) if self.is_forgotten(&refusal) => {
-                    self.state = None;
-                    if is_begun_anew {
+                Outcome::Refused(mut refusal) => match self.verdict(&refusal, method) {
+                    Verdict::Forgotten if is_begun_anew => {
+                        self.state = None;
                         let sentence =
                             "forgets each session as soon as it has begun; tell its owner";
                         return Err(self.server.failed(refusal.with_words(sentence.to_owned())));
                     }
-                }
-                Outcome::Refused(mut refusal) => match definite(&mut refusal) {
-                    Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
-                        return Ok(Err(error));
-                    }
-                    Some(_) => {}
-                    None => return Err(self.server.refusal(&refusal)),
+                    Verdict::Forgotten => self.state = None,
+                    Verdict::Doubtful if !is_begun_anew => self.state = None,
+                    Verdict::Doubtful | Verdict::Other => match definite(&mut refusal) {
+                        Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
+                            return Ok(Err(error));
+                        }
+                        Some(_) => {}
+                        None => return Err(self.refusal(&refusal)),
+                    },
                 },
             }
             is_begun_anew = true;
@@ -194,19 +196,37 @@ impl Session {
         }
     }
 
-    /// Whether the server has forgotten the session, and so has done nothing.
-    fn is_forgotten(&self, refusal: &Refusal) -> bool {
+    /// Whether the server has forgotten the session.
+    fn verdict(&self, refusal: &Refusal, method: &str) -> Verdict {
         let has_session = match &self.state {
             Some(State::Legacy { session_id, .. }) => session_id.is_some(),
             Some(State::Linked(_)) => true,
             Some(State::Modern) | None => false,
         };
-        has_session
-            && match refusal.status {
-                404 => true,
-                400 => refusal.reply.is_none(),
-                _ => false,
+        match has_session {
+            true => forgotten::verdict(refusal, method == "tools/call"),
+            false => Verdict::Other,
+        }
+    }
+
+    /// The error for a refused request. A 404 is not blamed on the URL where a session has begun
+    /// there.
+    fn refusal(&self, refusal: &Refusal) -> ToolError {
+        match (refusal.status, &self.state) {
+            (404, Some(State::Legacy { .. } | State::Linked(_))) => {
+                let sentence = "answered with an error (HTTP 404)".to_owned();
+                self.server.failed(refusal.with_words(sentence))
             }
+            _ => self.server.refusal(refusal),
+        }
+    }
+
+    /// Whether the server has changed since its era was found out. It is asked again for its era,
+    /// because a request that it refused in this era may have been executed.
+    fn has_changed_era(&mut self) -> bool {
+        let before = self.era.take();
+        self.state = None;
+        self.begin().is_ok() && self.era != before
     }
 
     /// Whether the server wants another revision and names one that this client speaks.
@@ -478,8 +498,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether a server of the other era may have answered so, having done nothing. A request that may
-/// have been executed is not sent again.
+/// Whether a server of the other era may have answered so.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

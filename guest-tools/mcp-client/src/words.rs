@@ -7,8 +7,10 @@ use trusted_tool::{json, page};
 const MAX_SHOWN_CHARS: usize = 2_000;
 /// The number of characters that are shown of a body that is no message.
 const MAX_BODY_CHARS: usize = 500;
+/// The number of bytes of a body that is no JSON in which words are looked for.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// The members in which JSON keeps its words, the best one first.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 10] = [
     "/error/message",
     "/error_description",
     "/message",
@@ -18,6 +20,7 @@ const PLACES: [&str; 9] = [
     "/errors/0",
     "/title",
     "/reason",
+    "/content/0/text",
 ];
 
 /// A server's words, on one line and no longer than a message may be.
@@ -43,7 +46,7 @@ pub fn in_body(body: &[u8]) -> String {
     let text = match json::read::<Value>(body) {
         Ok(json) => in_json(&json),
         Err(_) => {
-            let text = String::from_utf8_lossy(body);
+            let text = String::from_utf8_lossy(&body[..body.len().min(MAX_TEXT_BYTES)]);
             match text.trim_start().starts_with('<') {
                 true => page::without_tags(&text),
                 false => text.into_owned(),

@@ -469,6 +469,50 @@ async fn a_session_that_is_forgotten_is_begun_anew_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_for_itself_is_sent_once() {
+    type Answer = fn(&Asked) -> Response<Body>;
+    let answers: [(&str, Answer); 9] = [
+        ("quota of the project is used up", |_| {
+            let error = json!({ "code": -32000, "message": "quota of the project is used up" });
+            json_answer(400, &json!({ "id": null, "error": error }))
+        }),
+        ("amount must be positive", |_| {
+            json_answer(400, &json!({ "error": "amount must be positive" }))
+        }),
+        ("amount must be positive", |_| {
+            with_body(400, "text/plain", "amount must be positive")
+        }),
+        ("WAF blocked", |_| {
+            with_body(400, "text/html", "<h1>Bad Request</h1>WAF blocked")
+        }),
+        ("no such record", |_| {
+            json_answer(404, &json!({ "error": "no such record" }))
+        }),
+        ("record 7 not found", |asked| {
+            error(asked, 404, -32602, "record 7 not found")
+        }),
+        ("record 7 is locked", |asked| {
+            let error = json!({ "code": -32000, "message": "record 7 is locked" });
+            let reply = json!({ "jsonrpc": "2.0", "id": asked.message["id"], "error": error });
+            with_body(400, "text/event-stream", event(&reply))
+        }),
+        ("too long", |asked| {
+            error(asked, 400, -32000, &"too long ".repeat(8_000))
+        }),
+        ("fine", |asked| json_answer(400, &reply_to(asked, &fine()))),
+    ];
+    for (expected, answer) in answers {
+        let server = but("tools/call", answer).await;
+        let said = with(&server, "").await.tool_error(CALL).await.1;
+        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(!said.contains("session"), "{expected}: {said}");
+        let methods = server.methods();
+        let calls = methods.iter().filter(|it| *it == "tools/call").count();
+        assert_eq!(calls, 1, "{expected}: {methods:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursors_that_lead_nowhere_keep_what_was_listed() {
     let cursors: [fn(usize) -> Value; 6] = [
         |_| json!(""),
