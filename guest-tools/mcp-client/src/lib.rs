@@ -14,6 +14,7 @@
 mod event_stream;
 mod exchange;
 mod forgotten;
+mod listing;
 mod message;
 mod mirror;
 mod pause;

@@ -554,6 +554,45 @@ async fn cursors_that_lead_nowhere_keep_what_was_listed() {
         .result("return tools.call('mcp:s', 'list_tools').notes")
         .await;
     assert!(listed.contains("Invalid cursor"), "{listed}");
+    // The further page fails, or is no page.
+    type Answer = fn(&Asked) -> Response<Body>;
+    let failures: [Answer; 4] = [
+        |_| status(500),
+        |_| with_body(200, "application/json", "{\"jsonrpc\":"),
+        |_| stream(Vec::new()),
+        |asked| result(asked, &json!({ "tools": 7 })),
+    ];
+    for failure in failures {
+        let server = but("tools/list", move |asked| {
+            match asked.message["params"].get("cursor") {
+                None => {
+                    let mut list = tool_list(&["a"]);
+                    list["nextCursor"] = json!("two");
+                    result(asked, &list)
+                }
+                Some(_) => failure(asked),
+            }
+        })
+        .await;
+        let agents = with(&server, "").await;
+        assert_eq!(agents.result(CALL).await, r#""fine""#);
+        let lines = agents.logs_of(AGENT, "require('s')").await;
+        assert!(lines.contains("broke off"), "{lines}");
+    }
+    // Each further page is empty and names another one.
+    let pages = AtomicUsize::new(0);
+    let server = but("tools/list", move |asked| {
+        let page = pages.fetch_add(1, Ordering::SeqCst);
+        let names: &[&str] = if page == 0 { &["a"] } else { &[] };
+        let mut list = tool_list(names);
+        list["nextCursor"] = json!(format!("page-{page}"));
+        result(asked, &list)
+    })
+    .await;
+    assert_eq!(with(&server, "").await.result(CALL).await, r#""fine""#);
+    let methods = server.methods();
+    let lists = methods.iter().filter(|it| *it == "tools/list").count();
+    assert_eq!(lists, 4, "{methods:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -570,6 +609,7 @@ async fn a_tool_is_left_out_with_a_word_and_not_for_its_schema() {
                 { "name": "task", "inputSchema": { "type": "object" }, "execution": { "taskSupport": "required" } },
                 { "name": "maybe", "execution": { "taskSupport": "optional" } },
                 { "inputSchema": { "type": "object" } },
+                { "name": "good", "description": "another" },
                 { "name": "" }, { "name": 7 }, "tool", null,
             ]}),
         )
@@ -583,6 +623,7 @@ async fn a_tool_is_left_out_with_a_word_and_not_for_its_schema() {
     let lines = agents.logs_of(AGENT, "require('s')").await;
     assert!(lines.contains("the tool \"task\" is left out"), "{lines}");
     assert!(lines.contains("without a name"), "{lines}");
+    assert!(lines.contains("a second tool \"good\""), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
