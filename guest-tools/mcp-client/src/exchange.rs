@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use trusted_tool::ToolError;
 use trusted_tool::answer::Incoming;
 use trusted_tool::request::{self, Ask, Bounds, Failure, Header};
+use trusted_tool::{ToolError, json, tool_error};
 use zeroize::Zeroizing;
 
 use crate::event_stream::{Event, EventStream};
 use crate::message::{self, Message, Reply};
 use crate::server::Server;
+use crate::words;
 
 /// The fields of an event; a stream begins with one. The empty name is a comment.
 const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
@@ -26,6 +27,8 @@ pub struct Messages {
     incoming: Incoming,
     events: EventStream,
     waiting: VecDeque<Event>,
+    /// The words of the last event that told of an error and was no reply.
+    told: Option<String>,
     bytes: u64,
 }
 
@@ -212,6 +215,17 @@ fn messages_in(event: &Event, awaited: u64) -> Option<Vec<Message>> {
     texts.find_map(|text| message::parse(text.as_bytes(), awaited))
 }
 
+/// The words of an event that is no message but tells of an error.
+pub fn words_of_error(event: &Event) -> Option<String> {
+    let text = event.unmarked.as_ref().unwrap_or(&event.data).as_bytes();
+    let is_error = event.kind == "error"
+        || json::read::<Value>(text)
+            .is_ok_and(|it| it.get("error").is_some_and(message::says_something));
+    is_error
+        .then(|| words::in_body(text))
+        .filter(|words| !words.is_empty())
+}
+
 impl Messages {
     /// The messages in the body of an answer.
     pub fn new(incoming: Incoming) -> Self {
@@ -224,6 +238,7 @@ impl Messages {
             incoming,
             events: EventStream::default(),
             waiting: VecDeque::new(),
+            told: None,
             bytes: 0,
         };
         messages.take(begun);
@@ -251,8 +266,8 @@ impl Messages {
     }
 
     /// Reads up to the reply to a request. `answer` gets the server's own requests on the way, with
-    /// the answers to them. Anything that is no message is skipped. `None` when the stream ends
-    /// before the reply.
+    /// the answers to them. Anything that is no message is skipped, but an error that it tells of
+    /// is remembered. `None` when the stream ends before the reply.
     ///
     /// # Errors
     /// Those of [`Self::next`].
@@ -262,8 +277,19 @@ impl Messages {
         awaited: u64,
         mut answer: impl FnMut(Value),
     ) -> Result<Option<Reply>, ToolError> {
-        while let Some(event) = self.next(server)? {
-            for message in messages_in(&event, awaited).unwrap_or_default() {
+        loop {
+            let event = match self.next(server) {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    return Err(tool_error(&error.code, self.with_words(error.message)));
+                }
+            };
+            let Some(messages) = messages_in(&event, awaited) else {
+                self.told = words_of_error(&event).or(self.told.take());
+                continue;
+            };
+            for message in messages {
                 match message {
                     Message::Reply(reply) => return Ok(Some(reply)),
                     Message::Unaddressed(reply @ Reply::Error(_)) => return Ok(Some(reply)),
@@ -272,7 +298,15 @@ impl Messages {
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// A sentence, followed by the words of an event that told of an error.
+    pub fn with_words(&self, sentence: impl Into<String>) -> String {
+        let sentence = sentence.into();
+        match &self.told {
+            Some(words) => format!("{sentence}. It says: {words}"),
+            None => sentence,
+        }
     }
 
     /// Limits the time in milliseconds until the wanted message. `None` removes the limit.
@@ -286,6 +320,7 @@ impl Messages {
     /// Restarts the count of bytes, because another request reads on in this stream.
     pub fn start_request(&mut self) {
         self.bytes = 0;
+        self.told = None;
     }
 
     /// Whether the stream is still open. What has arrived is kept.
@@ -375,5 +410,31 @@ mod tests {
         stream.feed(format!("data: {}\n", &reply[..30]).as_bytes());
         let event = stream.finish().expect("an event");
         assert_eq!(messages_in(&event, 7), None);
+    }
+
+    #[test]
+    fn an_event_that_tells_of_an_error_has_words() {
+        let told = |text: &str| {
+            let mut stream = EventStream::default();
+            let mut events = stream.feed(text.as_bytes());
+            events.extend(stream.finish());
+            words_of_error(&events[0])
+        };
+        for text in [
+            "event: error\ndata: no room\n\n",
+            "event: error\ndata: {\"message\":\"no room\"}\n",
+            "data: {\"error\":{\"message\":\"no room\"}}\n\n",
+            "data: {\n\"error\": \"no room\"\n}\n\n",
+        ] {
+            assert_eq!(told(text).as_deref(), Some("no room"), "{text}");
+        }
+        for text in [
+            "data: no room\n\n",
+            "event: ping\ndata: 7\n\n",
+            "data: {\"error\":null}\n\n",
+            "event: error\ndata:\n\n",
+        ] {
+            assert_eq!(told(text), None, "{text}");
+        }
     }
 }

@@ -76,10 +76,12 @@ impl Refusal {
             }
         }
         self.is_reply = self.reply.is_some() || result.is_some();
-        self.words = match (self.error(), result, events.first()) {
-            (Some(error), ..) => words::shown(&error.message),
+        let told = events.iter().find_map(exchange::words_of_error);
+        let told = told.or_else(|| Some(words::in_body(events.first()?.data.as_bytes())));
+        self.words = match (self.error(), result, told) {
+            (Some(error), ..) => error.words(),
             (None, Some(result), _) => words::shown(&words::in_json(&Value::Object(result))),
-            (None, None, Some(event)) => words::in_body(event.data.as_bytes()),
+            (None, None, Some(told)) => told,
             (None, None, None) => words::in_body(body),
         };
     }

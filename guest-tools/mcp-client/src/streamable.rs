@@ -143,13 +143,15 @@ fn in_events(
         }
         let resumption = messages.resumption().filter(|_| is_legacy);
         let Some((last_id, retry_ms)) = resumption else {
-            return Err(server.failed("ended its answer without a reply; try again"));
+            let what = "ended its answer without a reply; try again";
+            return Err(server.failed(messages.with_words(what)));
         };
         resumptions += 1;
         if resumptions > server.max_resumptions {
-            return Err(server
-                .failed("broke off its answer more often than max_resumptions allows; try again"));
+            let what = "broke off its answer more often than max_resumptions allows; try again";
+            return Err(server.failed(messages.with_words(what)));
         }
+        let broken = messages.with_words("broke off its answer and does not go on with it");
         drop(messages);
         pause::milliseconds(retry_ms.unwrap_or(DEFAULT_RETRY_MS).min(MAX_RETRY_MS));
         let mut extra = extra.clone();
@@ -157,7 +159,7 @@ fn in_events(
         let incoming = exchange::listen(server, &extra)?;
         let is_stream = exchange::is_type(exchange::media_type(&incoming), "text/event-stream");
         if incoming.status != 200 || !is_stream {
-            return Err(server.failed("broke off its answer and does not go on with it"));
+            return Err(server.failed(broken));
         }
         messages = Messages::new(incoming);
     }
