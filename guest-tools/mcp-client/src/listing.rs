@@ -26,8 +26,13 @@ const MAX_IDLE_PAGES: usize = 3;
 /// The largest number of pages. A page costs computing time, and the host limits that too.
 const MAX_PAGES: usize = 100;
 
-/// The parameters that go into headers, by tool.
-type MirroredByTool = HashMap<String, Vec<Mirrored>>;
+/// What calls need of a listed tool.
+pub struct Listed {
+    /// The parameters that also go into headers.
+    pub mirrored: Vec<Mirrored>,
+    /// Whether the tool promises structured content.
+    pub is_structured: bool,
+}
 
 /// The list so far.
 pub struct Listing {
@@ -36,7 +41,7 @@ pub struct Listing {
     tools: Vec<Value>,
     /// By name, where a tool stands in the list and the page that brought it.
     places: HashMap<String, (usize, usize)>,
-    mirrored: MirroredByTool,
+    listed: HashMap<String, Listed>,
     notes: Vec<String>,
     cursors: HashSet<String>,
     pages: usize,
@@ -51,7 +56,7 @@ impl Listing {
             max_tools,
             tools: Vec::new(),
             places: HashMap::new(),
-            mirrored: HashMap::new(),
+            listed: HashMap::new(),
             notes: Vec::new(),
             cursors: HashSet::new(),
             pages: 0,
@@ -123,15 +128,15 @@ impl Listing {
         self.notes.push(note);
     }
 
-    /// The tools, their mirrored parameters, and the notes.
-    pub fn end(mut self) -> (Vec<Value>, MirroredByTool, Vec<String>) {
+    /// The tools, what calls need of them, and the notes.
+    pub fn end(mut self) -> (Vec<Value>, HashMap<String, Listed>, Vec<String>) {
         let more = self.notes.len().saturating_sub(MAX_NOTES);
         if more > 0 {
             // The last note says how the list ended.
             self.notes.drain(MAX_NOTES - 1..self.notes.len() - 1);
             self.notes.push(format!("{more} more notes are left out"));
         }
-        (self.tools, self.mirrored, self.notes)
+        (self.tools, self.listed, self.notes)
     }
 
     fn add(&mut self, tool: Value) {
@@ -151,7 +156,12 @@ impl Listing {
         }
         self.places
             .insert(name.clone(), (self.tools.len(), self.pages));
-        self.mirrored.insert(name, mirrored);
+        let is_structured = tool.get("outputSchema").is_some();
+        let listed = Listed {
+            mirrored,
+            is_structured,
+        };
+        self.listed.insert(name, listed);
         self.tools.push(tool);
     }
 
@@ -160,7 +170,7 @@ impl Listing {
         let max = usize::try_from(self.max_tools).unwrap_or(usize::MAX);
         self.tools.truncate(max);
         let places = &self.places;
-        self.mirrored
+        self.listed
             .retain(|name, _| places.get(name).is_some_and(|(at, _)| *at < max));
     }
 }
@@ -225,8 +235,8 @@ mod tests {
     }
 
     fn names(listing: Listing) -> (Vec<String>, Vec<String>) {
-        let (tools, mirrored, notes) = listing.end();
-        assert_eq!(tools.len(), mirrored.len());
+        let (tools, listed, notes) = listing.end();
+        assert_eq!(tools.len(), listed.len());
         let name = |tool: &Value| tool["name"].as_str().expect("a name").to_owned();
         (tools.iter().map(name).collect(), notes)
     }

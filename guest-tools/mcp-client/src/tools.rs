@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::Extra;
-use crate::listing::Listing;
+use crate::listing::{Listed, Listing};
 use crate::mirror::Mirrored;
 use crate::server::Era;
 use crate::session::{Session, is_header_mismatch};
@@ -17,8 +17,8 @@ use crate::words;
 /// The server's tools, in one session.
 pub struct Tools {
     session: Session,
-    /// The parameters that go into headers, by tool, as the server last listed them.
-    mirrored: HashMap<String, Vec<Mirrored>>,
+    /// What calls need of each tool, as the server last listed it.
+    listed: HashMap<String, Listed>,
 }
 
 /// A tool call of an agent.
@@ -61,7 +61,7 @@ impl Tools {
     pub fn new(session: Session) -> Self {
         Self {
             session,
-            mirrored: HashMap::new(),
+            listed: HashMap::new(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Tools {
         let is_modern = self.session.is_modern()?;
         let mut listing = Listing::new(is_modern, self.session.server.max_tools);
         let mut params = Map::new();
-        self.mirrored.clear();
+        self.listed.clear();
         loop {
             let reply = self.session.request("tools/list", &params, &Extra::new());
             let server = &self.session.server;
@@ -108,20 +108,20 @@ impl Tools {
                 None => break,
             };
         }
-        let (listed, mirrored, notes) = listing.end();
-        self.mirrored = mirrored;
-        Ok(self.with_notes(&listed, &notes))
+        let (tools, listed, notes) = listing.end();
+        self.listed = listed;
+        Ok(self.with_notes(&tools, &notes))
     }
 
-    fn with_notes(&self, listed: &[Value], notes: &[String]) -> String {
+    fn with_notes(&self, tools: &[Value], notes: &[String]) -> String {
         let called = &self.session.server.called;
         let notes: Vec<String> = notes.iter().map(|it| format!("{called}: {it}")).collect();
         for note in &notes {
             println!("{note}");
         }
         match notes.is_empty() {
-            true => json!({ "tools": listed }).to_string(),
-            false => json!({ "tools": listed, "notes": notes }).to_string(),
+            true => json!({ "tools": tools }).to_string(),
+            false => json!({ "tools": tools, "notes": notes }).to_string(),
         }
     }
 
@@ -154,17 +154,25 @@ impl Tools {
             decline(&result, &mut params).map_err(|what| server.failed(what))?;
         };
         let server = &self.session.server;
-        value::outcome(result).map_err(|failure| match failure {
-            Failure::OfTheTool(words) => tool_error(
-                "mcp_tool_error",
-                format!(
-                    "{}, tool \"{}\": {words}",
-                    server.called,
-                    words::shown(&call.name)
-                ),
-            ),
+        let called = format!("{}, tool \"{}\"", server.called, words::shown(&call.name));
+        let given = value::read(result).map_err(|failure| match failure {
+            Failure::OfTheTool(words) => tool_error("mcp_tool_error", format!("{called}: {words}")),
             Failure::OfTheServer(what) => server.failed(what),
-        })
+        })?;
+        let is_structured = self.listed.get(&call.name).map(|it| it.is_structured);
+        let given = match (given.hidden_text(), is_structured) {
+            // A program gets the value of the structure. The tool promised none, so its text is
+            // the value.
+            (Some(_), Some(false)) => given.without_structure(),
+            // The program reads the structure that the tool promised.
+            (Some(text), Some(true)) => {
+                let text = words::shown(&text);
+                println!("{called}: its structured content is empty; its text says: {text}");
+                given
+            }
+            _ => given,
+        };
+        Ok(given.into_json())
     }
 
     fn call_once(
@@ -184,7 +192,8 @@ impl Tools {
     }
 
     fn headers(&self, call: &Call) -> Extra {
-        let mirrored = self.mirrored.get(&call.name).into_iter().flatten();
+        let listed = self.listed.get(&call.name);
+        let mirrored = listed.into_iter().flat_map(|it| &it.mirrored);
         let header = |it: &Mirrored| Some((it.header.clone(), it.value(&call.arguments)?));
         mirrored.filter_map(header).collect()
     }

@@ -348,6 +348,26 @@ async fn the_servers_own_words_are_in_the_error() {
         let said = said(move |_| with_body(status, kind, body.clone())).await;
         assert!(said.contains(quota), "{status} {shown}: {said}");
     }
+    let said_in_events =
+        said(move |_| stream(vec![(0, format!("event: error\ndata: {quota}\n\n"))])).await;
+    assert!(said_in_events.contains(quota), "{said_in_events}");
+    for error in [
+        json!({ "code": -32000, "message": "", "data": { "detail": quota } }),
+        json!({ "code": -32603, "message": "Internal error", "data": quota }),
+    ] {
+        let said = said(move |asked| {
+            let reply = json!({ "jsonrpc": "2.0", "id": asked.message["id"], "error": error });
+            json_answer(200, &reply)
+        })
+        .await;
+        assert!(said.contains(quota), "{said}");
+    }
+    let resource = json!({ "type": "resource", "resource": { "uri": "a:b", "text": quota } });
+    for is_error in [json!(true), json!("true")] {
+        let failed = json!({ "isError": is_error, "content": [resource.clone()] });
+        let said = said(move |asked| result(asked, &failed)).await;
+        assert!(said.contains(quota), "{said}");
+    }
     let with_header = |status: u16, name: &'static str, value: &'static str| {
         move |_: &Asked| {
             let mut answer = crate::scripted::status(status);
@@ -743,6 +763,16 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
     })
     .await;
     assert_eq!(nothing, r#""fine""#);
+    for empty in [json!(""), json!([]), json!({}), json!(false), json!(0)] {
+        let shown = empty.clone();
+        let result = called(move |asked| {
+            let mut result = fine();
+            result["structuredContent"] = empty.clone();
+            crate::scripted::result(asked, &result)
+        })
+        .await;
+        assert_eq!(result, r#""fine""#, "{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
