@@ -26,6 +26,7 @@ const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05
 const FIRST_WITH_HEADER: &str = "2025-06-18";
 /// The revision of a server that names none: that of a request without the header.
 const UNNAMED: &str = "2025-03-26";
+const VERSION_HEADER: &str = "mcp-protocol-version";
 /// The longest session id that is kept, in bytes.
 const MAX_SESSION_ID_BYTES: usize = 1024;
 
@@ -188,7 +189,13 @@ impl Session {
                 version,
                 session_id,
             }) => {
-                let extra = legacy_headers(version, session_id.as_deref());
+                let mut extra = legacy_headers(version, session_id.as_deref());
+                if *version == MODERN {
+                    // Both eras hold for this session, so each request is complete in either.
+                    let modern = modern_headers(method, params).into_iter();
+                    extra.extend(modern.filter(|(name, _)| name != VERSION_HEADER));
+                    meta = modern_meta(meta);
+                }
                 let message = message::request(id, method, &with_meta(params, meta));
                 streamable::post(&self.server, &message, id, &extra, Era::Legacy)
             }
@@ -373,10 +380,7 @@ impl Session {
     fn version(&self, result: &Map<String, Value>) -> Result<&'static str, ToolError> {
         let named = result.get("protocolVersion").and_then(Value::as_str);
         let named = named.unwrap_or(UNNAMED);
-        LEGACY
-            .into_iter()
-            .find(|version| *version == named)
-            .ok_or_else(|| self.unknown_version(named))
+        known_version(named).ok_or_else(|| self.unknown_version(named))
     }
 
     fn session_id(&self, id: Option<String>) -> Result<Option<String>, ToolError> {
@@ -406,6 +410,13 @@ impl Session {
 /// Whether a modern server wants other parameters in headers than it got.
 pub fn is_header_mismatch(error: &RpcError) -> bool {
     error.is(HEADER_MISMATCH)
+}
+
+/// The revision that an answer to `initialize` names, if this client speaks it. A server may name
+/// the one without sessions, and so take it for the revision of a session.
+fn known_version(named: &str) -> Option<&'static str> {
+    let mut known = LEGACY.into_iter().chain([MODERN]);
+    known.find(|version| *version == named)
 }
 
 fn initialize_params() -> Map<String, Value> {
@@ -465,7 +476,7 @@ fn client_info() -> Value {
 
 fn modern_headers(method: &str, params: &Map<String, Value>) -> Extra {
     let mut headers = vec![
-        ("mcp-protocol-version".to_owned(), MODERN.to_owned()),
+        (VERSION_HEADER.to_owned(), MODERN.to_owned()),
         ("mcp-method".to_owned(), method.to_owned()),
     ];
     if let Some(name) = params.get("name").and_then(Value::as_str) {
@@ -477,7 +488,7 @@ fn modern_headers(method: &str, params: &Map<String, Value>) -> Extra {
 fn legacy_headers(version: &str, session_id: Option<&str>) -> Extra {
     let mut headers = Extra::new();
     if version >= FIRST_WITH_HEADER {
-        headers.push(("mcp-protocol-version".to_owned(), version.to_owned()));
+        headers.push((VERSION_HEADER.to_owned(), version.to_owned()));
     }
     if let Some(id) = session_id {
         headers.push(("mcp-session-id".to_owned(), id.to_owned()));
@@ -518,6 +529,17 @@ mod tests {
         assert!(legacy_headers("2025-03-26", None).is_empty());
         assert_eq!(legacy_headers("2025-06-18", Some("a")).len(), 2);
         assert!(LEGACY.contains(&FIRST_WITH_HEADER));
+    }
+
+    #[test]
+    fn an_answer_to_initialize_may_name_every_known_revision() {
+        for version in LEGACY.into_iter().chain([MODERN]) {
+            assert_eq!(known_version(version), Some(version));
+        }
+        for other in ["", "2025-11-26", "2027-01-01"] {
+            assert_eq!(known_version(other), None, "{other}");
+        }
+        assert_eq!(legacy_headers(MODERN, Some("a"))[0].1, MODERN);
     }
 
     #[test]

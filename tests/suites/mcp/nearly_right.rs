@@ -120,6 +120,17 @@ async fn a_server_that_cannot_be_reached_is_asked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_may_name_the_revision_without_sessions() {
+    let server = but("initialize", |asked| initialized(asked, "2026-07-28")).await;
+    assert_eq!(with(&server, "").await.result(CALL).await, r#""fine""#);
+    let asked = server.asked();
+    let call = asked.iter().find(|it| it.rpc() == "tools/call");
+    let call = call.expect("it was called");
+    assert_eq!(call.header("mcp-protocol-version"), Some("2026-07-28"));
+    assert_eq!(call.header("mcp-method"), Some("tools/call"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lists_the_revision_it_refused_is_asked_once_again() {
     let refused = |asked: &Asked, supported: Value| {
         let error = json!({ "code": -32022, "message": "no", "data": { "supported": supported } });
