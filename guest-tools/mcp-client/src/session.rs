@@ -139,15 +139,15 @@ impl Session {
                     }
                 }
                 Outcome::Refused(mut refusal) => match self.verdict(&refusal, method) {
-                    Verdict::Forgotten if is_begun_anew => {
+                    // A server that replies to the request speaks for itself.
+                    Verdict::Forgotten if is_begun_anew && !refusal.is_reply => {
                         self.state = None;
                         let sentence =
                             "forgets each session as soon as it has begun; tell its owner";
                         return Err(self.server.failed(refusal.with_words(sentence.to_owned())));
                     }
-                    Verdict::Forgotten => self.state = None,
-                    Verdict::Doubtful if !is_begun_anew => self.state = None,
-                    Verdict::Doubtful | Verdict::Other => match definite(&mut refusal) {
+                    Verdict::Forgotten | Verdict::Doubtful if !is_begun_anew => self.state = None,
+                    _ => match definite(&mut refusal) {
                         Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
                             return Ok(Err(error));
                         }
@@ -216,12 +216,11 @@ impl Session {
         }
     }
 
-    /// The error for a refused request. A 404 is not blamed on the URL where a session has begun
-    /// there.
+    /// The error for a refused request. It does not blame the URL where a session has begun there.
     fn refusal(&self, refusal: &Refusal) -> ToolError {
         match (refusal.status, &self.state) {
-            (404, Some(State::Legacy { .. } | State::Linked(_))) => {
-                let sentence = "answered with an error (HTTP 404)".to_owned();
+            (status @ (404 | 405), Some(_)) => {
+                let sentence = format!("answered with an error (HTTP {status})");
                 self.server.failed(refusal.with_words(sentence))
             }
             _ => self.server.refusal(refusal),
