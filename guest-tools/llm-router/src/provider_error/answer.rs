@@ -1,9 +1,9 @@
 //! An error as it was read, and what it tells.
 
 use crate::provider::Provider;
-use crate::words::{self, Words};
 use serde_json::{Map, Value};
 use trusted_tool::ToolError;
+use trusted_tool::words::{self, Words};
 
 /// What a provider answered instead of a completion.
 #[derive(Debug)]

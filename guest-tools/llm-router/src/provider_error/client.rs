@@ -59,15 +59,14 @@ impl ProviderError {
             ..
         } = self;
         let shown = provider.shown;
+        let has_text = words.json.is_null();
         if (300..=399).contains(status) {
             return self.redirected().message;
         }
-        match (&words.message, &words.json) {
-            (Some(message), json) if !json.is_null() => message.clone(),
-            (None, json) if !json.is_null() => {
-                format!("{shown} answered with an error (HTTP {status}) that says nothing")
-            }
-            (message, _) => unreadable(shown, *status, &self.content_type, message.as_deref()),
+        match &words.message {
+            Some(message) if !has_text => message.clone(),
+            Some(message) => unreadable(provider, *status, &self.content_type, Some(message)),
+            None => format!("{shown} answered with an error (HTTP {status}) that says nothing"),
         }
     }
 }
@@ -134,7 +133,8 @@ mod tests {
                 "<html><h1>Bad gateway</h1></html>",
                 "(\"Bad gateway\")",
             ),
-            (500, "", "instead of JSON; try again later"),
+            (500, "", "says nothing"),
+            (500, "null", "says nothing"),
             (404, "404 page not found", "404 page not found"),
             (400, "{}", "says nothing"),
         ] {

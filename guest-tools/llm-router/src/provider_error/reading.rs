@@ -4,9 +4,9 @@ use super::answer::ProviderError;
 use super::client::passes;
 use super::success::status_inside;
 use crate::provider::Provider;
-use crate::words;
 use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
+use trusted_tool::words;
 
 /// The number of bytes of an error's body that are looked at.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;

@@ -1,11 +1,11 @@
-//! The words of a provider in a body that is no completion, in any form: OpenAI's object, a list, a
+//! The words of an upstream in a body that reports an error, in any form: OpenAI's object, a list, a
 //! string, an error inside a string, a page, plain text.
 //!
 //! The module knows no status and decides nothing.
 
+use crate::{json, page};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use trusted_tool::{json, page};
 
 /// The depth to which errors inside errors are read.
 const MAX_DEPTH: usize = 6;
@@ -63,11 +63,9 @@ pub fn error_object(json: &Value) -> Option<&Map<String, Value>> {
     found
 }
 
-/// Parses JSON, even with half of a surrogate pair in it, as cut text has.
+/// Parses JSON, as nearly right as [`json::read`] takes it.
 pub fn parsed(text: &str) -> Option<Value> {
-    serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&json::without_half_pairs(text)))
-        .ok()
+    json::read(text.as_bytes()).ok()
 }
 
 /// The first words for people in a JSON value.
