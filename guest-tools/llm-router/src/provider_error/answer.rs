@@ -37,6 +37,14 @@ impl ProviderError {
         words::error_object(&self.words.json)
     }
 
+    /// Whether nothing of the provider's is at the path. A provider that does not know a model says
+    /// so in the form of its errors.
+    pub(super) fn is_no_path(&self) -> bool {
+        const FORMS: [&str; 4] = ["error", "object", "code", "type"];
+        let has_form = FORMS.iter().any(|name| self.words.json.get(name).is_some());
+        matches!(self.status, 404 | 405) && !has_form
+    }
+
     /// Whether the same request can succeed later.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.status, 408 | 409 | 425 | 429 | 500..=599) && !self.is_used_up()

@@ -1,7 +1,7 @@
 //! An error for a client over HTTP: the provider's status, words, fields and limits.
 
 use super::answer::ProviderError;
-use super::sentence::unreadable;
+use super::sentence::{address, unreadable};
 use crate::refusal::Refusal;
 use serde_json::Value;
 use trusted_tool::tool_error;
@@ -62,6 +62,13 @@ impl ProviderError {
         let has_text = words.json.is_null();
         if (300..=399).contains(status) {
             return self.redirected().message;
+        }
+        if self.is_no_path() && !provider.has_key() {
+            let said = self.said().map_or(String::new(), |it| format!(" ({it:?})"));
+            return format!(
+                "{shown} answered HTTP {status}{said}; {}",
+                address(provider)
+            );
         }
         match &words.message {
             Some(message) if !has_text => message.clone(),

@@ -48,7 +48,7 @@ pub fn unreadable(
     content_type: &str,
     said: Option<&str>,
 ) -> String {
-    let Provider { shown, secret, .. } = provider;
+    let shown = provider.shown;
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/+.-".contains(&b);
     let what = match essence {
@@ -61,15 +61,23 @@ pub fn unreadable(
     };
     let said = said.map_or(String::new(), |said| format!(" ({:?})", shortened(said)));
     let is_page = essence.to_ascii_lowercase().contains("html");
-    let is_of_another_path = matches!(status, 404 | 405) || is_page && status < 300;
     let advice = match status {
-        _ if is_of_another_path && !provider.has_key() => format!(
-            "look at the address in secret {secret:?}: {shown} answers at /v1/chat/completions below it"
-        ),
+        200..=299 if is_page && !provider.has_key() => address(provider),
         400..=407 | 409..=424 | 426..=428 => "tell the operator".to_owned(),
         _ => "try again later, or tell the operator".to_owned(),
     };
     format!("{shown} answered HTTP {status} with {what}{said}; {advice}")
+}
+
+/// What to do where the path of a provider's address is not right.
+pub(super) fn address(provider: &Provider) -> String {
+    let Provider { shown, secret, .. } = provider;
+    match provider.has_key() {
+        true => "tell the operator".to_owned(),
+        false => format!(
+            "look at the address in secret {secret:?}: {shown} answers at /v1/chat/completions below it"
+        ),
+    }
 }
 
 /// Whether a media type is one of JSON.
@@ -111,5 +119,12 @@ mod tests {
         ] {
             assert_eq!(unreadable(openai, status, content_type, said), sentence);
         }
+        let page = unreadable(&PROVIDERS[4], 200, "text/html", Some("welcome"));
+        assert!(
+            page.contains("address in secret \"ollama_base_url\""),
+            "{page}"
+        );
+        let text = unreadable(&PROVIDERS[4], 200, "text/plain", Some("upstream timeout"));
+        assert!(!text.contains("ollama_base_url"), "{text}");
     }
 }
