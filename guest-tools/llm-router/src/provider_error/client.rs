@@ -73,7 +73,10 @@ impl ProviderError {
         match &words.message {
             Some(message) if !has_text => message.clone(),
             Some(message) => unreadable(provider, *status, &self.content_type, Some(message)),
-            None => format!("{shown} answered with an error (HTTP {status}) that says nothing"),
+            None => match self.own_json() {
+                Some(json) => format!("{shown} answered with an error (HTTP {status}): {json}"),
+                None => format!("{shown} answered with an error (HTTP {status}) that says nothing"),
+            },
         }
     }
 }
@@ -142,6 +145,16 @@ mod tests {
             ),
             (500, "", "says nothing"),
             (500, "null", "says nothing"),
+            (
+                400,
+                r#"{"ok":false,"result":{"why":"x"}}"#,
+                r#": {"ok":false,"result":{"why":"x"}}"#,
+            ),
+            (
+                422,
+                r#"{"detail":[{"loc":["body","messages"],"msg":"field required"}]}"#,
+                "body.messages: field required",
+            ),
             (404, "404 page not found", "404 page not found"),
             (400, "{}", "says nothing"),
         ] {

@@ -2,6 +2,7 @@
 
 use super::answer::ProviderError;
 use crate::provider::Provider;
+use serde_json::Value;
 use trusted_tool::{ToolError, tool_error};
 
 /// The number of characters of a provider's words that an agent's error repeats.
@@ -10,8 +11,19 @@ const MAX_SAID_CHARS: usize = 300;
 impl ProviderError {
     /// The provider's own words, as far as a sentence repeats them.
     pub(super) fn said(&self) -> Option<String> {
-        let message = self.words.message.as_ref()?;
-        Some(shortened(message))
+        let message = self.words.message.as_deref().map(shortened);
+        message.or_else(|| self.own_json())
+    }
+
+    /// The body as it came, for JSON in which no words are known.
+    pub(super) fn own_json(&self) -> Option<String> {
+        let has_content = match &self.words.json {
+            Value::Object(object) => !object.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            Value::Null => false,
+            _ => true,
+        };
+        has_content.then(|| shortened(&self.words.json.to_string()))
     }
 
     /// The error for an answer that redirects.
