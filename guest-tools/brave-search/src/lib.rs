@@ -1,8 +1,8 @@
 //! Trusted tool `brave-search`: one operation, `search`, which asks Brave's web search API with the
 //! app's own credential.
 //!
-//! The tool keeps nothing between calls. It passes on Brave's own words about an error. Parts of the
-//! credential are hidden in them, and the host removes the whole.
+//! The tool keeps nothing between calls. It passes on Brave's own words about an error. Parts of
+//! the credential are hidden in them, and the host removes the whole.
 //!
 //! Where Brave limits the rate of requests, the tool waits and asks again.
 //!

@@ -1,6 +1,6 @@
-//! Programs that are not JavaScript: what their text seems to be, so that the author can mend it. The
-//! questions are asked only of programs that the engine refused, so a sign may be rough where no
-//! JavaScript has it.
+//! Programs that are not JavaScript: what their text seems to be, so that the author can mend it.
+//! The questions are asked only of programs that the engine refused, so a sign may be rough where
+//! no JavaScript has it.
 
 use crate::program;
 use crate::words::{IMPORT, RESULT};
@@ -142,8 +142,8 @@ fn is_unseen(char: char) -> bool {
             | '\u{2060}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffc}')
 }
 
-/// A comment as Python and shells have it. A private name of a class begins with `#` too, and has no
-/// blank after it.
+/// A comment as Python and shells have it. A private name of a class begins with `#` too, and has
+/// no blank after it.
 fn hash_comment(at: usize, line: &str) -> Option<String> {
     let line = line.trim_start();
     let is_comment = line == "#" || ["# ", "##", "#!"].iter().any(|it| line.starts_with(it));
@@ -241,8 +241,8 @@ fn looks_like_typescript(line: &str) -> bool {
     is_declaration || implements || is_cast || has_modifier(line) || has_annotation(line)
 }
 
-/// Whether a word stands before a member of a class, or before a parameter, that only TypeScript has
-/// there: `private x`, `public constructor`, `constructor(readonly x)`.
+/// Whether a word stands before a member of a class, or before a parameter, that only TypeScript
+/// has there: `private x`, `public constructor`, `constructor(readonly x)`.
 fn has_modifier(line: &str) -> bool {
     const MODIFIERS: [&str; 6] = [
         "private",

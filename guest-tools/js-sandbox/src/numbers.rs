@@ -64,8 +64,8 @@ pub fn settle(json: &str) -> Settled<'_> {
     settled
 }
 
-/// The first number in a program that becomes another one, and its line. Texts, comments and `BigInt`
-/// are left out, and so are decimal fractions, because programs calculate with those.
+/// The first number in a program that becomes another one, and its line. Texts, comments and
+/// `BigInt` are left out, and so are decimal fractions, because programs calculate with those.
 pub fn rounded_in_program(code: &str) -> Option<(usize, &str)> {
     let bytes = code.as_bytes();
     let is_of_a_word =

@@ -7,6 +7,8 @@ use trusted_tool::words;
 
 /// The length in bytes up to which an event is held back.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// The number of bytes of an event within which it shows whether it could be an error.
+const MAX_UNDECIDED_BYTES: usize = 256;
 
 /// Whether a stream begins as an event stream does (HTML, section 9.2.5): with a comment, a field
 /// that has a meaning, or an empty line. `None` when there is too little to tell.
@@ -182,6 +184,9 @@ impl Errors {
             State::Passes | State::Comment => self.line += 1,
             State::Held if self.held.len() > MAX_EVENT_BYTES => self.pass(out, State::Passes),
             State::Held => {}
+            State::Undecided if self.held.len() > MAX_UNDECIDED_BYTES => {
+                self.pass(out, State::Passes);
+            }
             State::Undecided => match line_kind(&self.held[self.line..], false) {
                 Kind::Unknown | Kind::Beside => {}
                 Kind::Comment => self.pass(out, State::Comment),
@@ -479,6 +484,8 @@ mod tests {
             "event: error\ndata: {\"error\":{\"message\":\"why\"}}\n\n",
             "data: {\"message\":1}\n\n",
             "data: your key is ",
+            "not yet whole\n\n",
+            &format!("data: {}", " ".repeat(2 * MAX_UNDECIDED_BYTES)),
         ] {
             let out = errors.push(piece.as_bytes(), |_| String::new());
             assert_eq!(String::from_utf8_lossy(&out), piece);

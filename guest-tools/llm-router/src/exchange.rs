@@ -137,7 +137,9 @@ impl Exchange {
             Err(NoCompletion::Error(error)) => {
                 return Err(self.error_in(error.to_string().as_bytes()).into());
             }
-            Err(NoCompletion::Lacks("")) if message.is_none() && json.is_null() => {
+            Err(NoCompletion::Lacks(what))
+                if what.is_empty() && message.is_none() && json.is_null() =>
+            {
                 let body = match body.trim_ascii().is_empty() {
                     true => "an empty body",
                     false => "null",

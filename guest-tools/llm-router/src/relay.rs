@@ -3,8 +3,8 @@
 //!
 //! A whole answer is looked at before it passes, because it can be an error under a success. A very
 //! long answer is no error. Of a stream, the first event is looked at, if it is there. Later errors
-//! get the form that clients read. When a stream breaks later between two events, an event says so. Within an event, the stream stops
-//! without its end, so that nobody takes it for whole.
+//! get the form that clients read. When a stream breaks later between two events, an event says so.
+//! Within an event, the stream stops without its end, so that nobody takes it for whole.
 
 use crate::events::{self, Errors, First, MAX_EVENT_BYTES, Tail, begins_with_an_event};
 use crate::exchange::{Exchange, Unanswered};

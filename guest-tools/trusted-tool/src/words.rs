@@ -1,5 +1,5 @@
-//! The words of an upstream in a body that reports an error, in any form: OpenAI's object, a list, a
-//! string, an error inside a string, a page, plain text.
+//! The words of an upstream in a body that reports an error, in any form: OpenAI's object, a list,
+//! a string, an error inside a string, a page, plain text.
 //!
 //! The module knows no status and decides nothing.
 

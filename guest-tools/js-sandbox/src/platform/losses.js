@@ -1,5 +1,5 @@
-// Values that JSON has no form for. JSON writes {} or null for them without a word, so the log of the
-// run says what was lost. The text is looked at first, so that other data cost nothing more.
+// Values that JSON has no form for. JSON writes {} or null for them without a word, so the log of
+// the run says what was lost. The text is looked at first, so that other data cost nothing more.
 (function (host, language) {
   const { stringify, rawJSON, isError, apply, append } = language;
   const { includes } = String.prototype;

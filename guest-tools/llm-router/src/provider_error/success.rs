@@ -1,5 +1,6 @@
 //! Errors under a status of success: whether JSON is an error, which one, and with what status.
 
+use super::sentence::shortened;
 use serde_json::{Value, json};
 use trusted_tool::words;
 
@@ -9,7 +10,7 @@ pub enum NoCompletion {
     /// It is this error.
     Error(Value),
     /// It lacks what every completion has. The words are empty when it resembles none.
-    Lacks(&'static str),
+    Lacks(String),
 }
 
 /// Accepts a whole completion, in which OpenAI's clients find a message. An error beside a part of
@@ -24,22 +25,32 @@ pub fn check(json: &Value) -> Result<(), NoCompletion> {
     let Some(choices) = json.get("choices").and_then(Value::as_array) else {
         return Err(match words::told(json) {
             Some(_) => NoCompletion::Error(json.clone()),
-            None => NoCompletion::Lacks(""),
+            None => NoCompletion::Lacks(String::new()),
         });
     };
     let has_message = |choice: &Value| choice.get("message").is_some_and(Value::is_object);
     if choices.is_empty() {
-        return Err(NoCompletion::Lacks("its list of choices is empty"));
+        return Err(NoCompletion::Lacks(
+            "its list of choices is empty".to_owned(),
+        ));
     }
     if choices.iter().any(|it| it["finish_reason"] == "error") {
         return Err(NoCompletion::Lacks(
-            "its finish_reason is \"error\", and nothing says why",
+            "its finish_reason is \"error\", and nothing says why".to_owned(),
         ));
     }
-    if !choices.iter().all(has_message) {
-        return Err(NoCompletion::Lacks("a choice in it has no message"));
+    match choices.iter().find(|choice| !has_message(choice)) {
+        None => Ok(()),
+        Some(choice) => {
+            let why = choice["finish_reason"].as_str();
+            let why = why.map_or(String::new(), |why| {
+                format!(", and its finish_reason is {:?}", shortened(why))
+            });
+            Err(NoCompletion::Lacks(format!(
+                "a choice in it has no message{why}"
+            )))
+        }
     }
-    Ok(())
 }
 
 /// The error that JSON names, beside its choices or in one of them. `"error": null` and an error
@@ -143,11 +154,19 @@ mod tests {
                 json!({ "choices": [{ "finish_reason": "error", "message": { "content": "part" } }] }),
                 "its finish_reason is \"error\", and nothing says why",
             ),
+            (
+                json!({ "choices": [{ "finish_reason": "content_filter" }] }),
+                "a choice in it has no message, and its finish_reason is \"content_filter\"",
+            ),
             (json!({ "choices": {} }), ""),
             (json!({}), ""),
             (json!([]), ""),
         ] {
-            assert_eq!(check(&json), Err(NoCompletion::Lacks(lacks)), "{json}");
+            assert_eq!(
+                check(&json),
+                Err(NoCompletion::Lacks(lacks.to_owned())),
+                "{json}"
+            );
         }
     }
 
