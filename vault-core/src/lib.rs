@@ -75,7 +75,10 @@ pub use self::{
         ApiKeyName, AppName, AppSlug, InvalidAppSlug, InvalidName, NAME_MAX_CHARS, SLUG_MAX_BYTES,
         VaultName,
     },
-    oddity::{Oddity, SECRET_VALUE_SHORT_BYTES, is_invisible, oddities, without_surroundings},
+    oddity::{
+        Oddity, SECRET_VALUE_SHORT_BYTES, is_invisible, oddities, token_oddity,
+        without_surroundings,
+    },
     revision::{Condition, ConditionNotMet, InvalidRevision, Revision},
     rights::Rights,
     secret::{

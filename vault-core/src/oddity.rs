@@ -33,6 +33,15 @@ pub enum Oddity {
     /// The start of a header, such as `Bearer `.
     #[error("begins with {0:?}, as in a header")]
     Scheme(&'static str),
+    /// A document that holds the credential among other things: `JSON` or `PEM`.
+    #[error("is {0}, where the bare credential belongs")]
+    Document(&'static str),
+    /// A mark of the notation, such as `0x`.
+    #[error("begins with {0:?}, which is no part of it")]
+    Notation(&'static str),
+    /// Colons between the digits, as some programs write hex.
+    #[error("has colons between its digits")]
+    Colons,
     /// `NAME=value`, as in a file of variables.
     #[error("begins with NAME=, as in a file of variables")]
     Assignment,
@@ -64,7 +73,7 @@ pub enum Oddity {
     },
 }
 
-const SCHEMES: [&str; 7] = [
+const SCHEMES: [&str; 8] = [
     "Bearer ",
     "Basic ",
     "Token ",
@@ -72,6 +81,7 @@ const SCHEMES: [&str; 7] = [
     "Authorization:",
     "Proxy-Authorization:",
     "X-API-Key:",
+    "X-Vault-Token:",
 ];
 
 const QUOTES: [(char, char); 7] = [
@@ -164,6 +174,26 @@ pub fn oddities(text: &str) -> Vec<Oddity> {
         found.push(Oddity::Short { bytes: bare.len() });
     }
     found
+}
+
+/// The oddity of a credential that is one word, such as a token: a document is odd too. Its length
+/// is not.
+///
+/// ```
+/// use vault_core::{Oddity, token_oddity};
+/// assert_eq!(token_oddity("{\"token\": \"hvs.CAESI\"}"), Some(Oddity::Document("JSON")));
+/// assert_eq!(token_oddity("hvs.CAESI"), None);
+/// ```
+pub fn token_oddity(text: &str) -> Option<Oddity> {
+    let bare = without_surroundings(text);
+    if bare.starts_with("-----BEGIN ") {
+        return Some(Oddity::Document("PEM"));
+    }
+    if bare.starts_with(['{', '[']) {
+        return Some(Oddity::Document("JSON"));
+    }
+    let is_of_token = |oddity: &Oddity| !matches!(oddity, Oddity::Short { .. });
+    oddities(text).into_iter().find(is_of_token)
 }
 
 /// The oddity that the words of a text show.

@@ -7,6 +7,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStr, Resettable};
 use vault_core::{Credential, Rights};
 use zeroize::Zeroizing;
 
@@ -36,18 +37,24 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "DIR",
-        env = "TAVORA_DATA",
+        env = filled("TAVORA_DATA"),
         default_value = ".tavora"
     )]
     pub(super) data: PathBuf,
     /// The configuration file [default: tavora.toml, if it is there].
-    #[arg(long, global = true, value_name = "FILE", env = "TAVORA_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = filled("TAVORA_CONFIG"))]
     pub(super) config: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,
     #[arg(skip)]
     pub(super) early: Early,
+}
+
+/// The variable's name, unless the variable is empty: that counts as not set.
+fn filled(name: &'static str) -> Resettable<OsStr> {
+    let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
+    (!is_empty).then(|| OsStr::from(name)).into()
 }
 
 /// What was read early, with what was wrong with it.

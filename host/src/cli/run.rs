@@ -16,9 +16,10 @@ use crate::trust::component_file;
 #[derive(Args)]
 #[command(after_help = "\
 The program is the body of an async function: `return` gives the result,
-printed as JSON on stdout. What it logs goes to stderr. It has search(),
-tools.list(), tools.call(), tools.all(), input and console, and require()
-for the MCP servers of its agent; no network, no files, no credentials.
+printed as JSON on stdout. What it logs goes to stderr, each line after a
+bar. It has search(), tools.list(), tools.call(), tools.all(), input and
+console, and require() for the MCP servers of its agent; no network, no
+files, no credentials.
 
 Examples:
   tavora-host run agent.js --input '{\"city\": \"Turin\"}'
@@ -72,7 +73,7 @@ impl Run {
         }
         run.input = self.input;
         run.timeout_ms = self.timeout_ms;
-        run.log = Box::new(|line| print_error_line(&visible(line)));
+        run.log = Box::new(|line| print_error_line(&console_line(line)));
         let report = match &self.component {
             None => platform.run(run).await,
             Some(file) => {
@@ -135,6 +136,12 @@ impl Run {
     }
 }
 
+/// A line of the program's console. It is marked, because the host's own log is on stderr too, and a
+/// program could write lines that look like those.
+fn console_line(line: &str) -> String {
+    format!("| {}", visible(line))
+}
+
 /// The exit status when it is the host that failed, and not the program.
 const HOST_FAILED: u8 = 4;
 
@@ -149,7 +156,8 @@ fn explain(error: RunError) -> Failure {
             stack,
         } => {
             let code = code.map_or(String::new(), |code| format!(" ({code})"));
-            say(&format!("{name}{code}: {message}"));
+            // A program chooses the name too, and it begins no line.
+            say(&format!("uncaught {name}{code}: {message}"));
             for frame in stack.lines() {
                 say(&format!("    {}", frame.trim_start()));
             }
@@ -164,5 +172,19 @@ fn explain(error: RunError) -> Failure {
             say(&format!("error: {error}"));
             Failure::Status(HOST_FAILED)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_writes_no_line_that_is_not_marked_as_its_own() {
+        let forged = "x\n2026-11-27T00:00:00Z ERROR forged\r\u{9b}8m\u{202e}\u{2066}\u{1b}[2J";
+        assert_eq!(
+            console_line(forged),
+            "| x\\n2026-11-27T00:00:00Z ERROR forged\\r\\u{9b}8m\\u{202e}\\u{2066}\\u{1b}[2J"
+        );
     }
 }

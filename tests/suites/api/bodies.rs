@@ -7,6 +7,36 @@ use crate::fixture::{Platform, all_refused, case, is_refusal, typed};
 use crate::operations::operations;
 
 #[test]
+fn a_body_as_programs_of_windows_write_it_is_read_or_named() {
+    let platform = Platform::start();
+    let post = |body: Vec<u8>| {
+        let request = platform.request("POST", "/api/sdk/sandbox/execute");
+        platform.send(&typed(request, body))
+    };
+    let text = r#"{"code": "return 1"}"#;
+    let marked = post(format!("\u{feff}{text}").into_bytes());
+    assert_eq!(marked.status, 200, "{}", marked.text());
+    assert_eq!(marked.json()["result"], 1);
+    let wide = post(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    is_refusal("UTF-16", &wide, 400, "invalid_json");
+    assert!(wide.text().contains("UTF-16"), "{}", wide.text());
+}
+
+#[test]
+fn half_of_a_surrogate_pair_in_a_program_is_mended_as_in_its_input() {
+    let platform = Platform::start();
+    for body in [
+        r#"{"code": "return 'x \ud83d'"}"#,
+        r#"{"code": "return input", "input": "x \ud83d"}"#,
+    ] {
+        let request = platform.request("POST", "/api/sdk/sandbox/execute");
+        let answer = platform.send(&typed(request, body));
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text());
+        assert_eq!(answer.json()["result"], "x \u{fffd}", "{body}");
+    }
+}
+
+#[test]
 fn what_is_not_json_is_refused_on_every_route_with_a_body() {
     let platform = Platform::start();
     let deep = 10_000;
@@ -18,7 +48,7 @@ fn what_is_not_json_is_refused_on_every_route_with_a_body() {
         case("a comment", r#"{"FIELD": "a" /* b */}"#, "invalid_json"),
         case("a comma too many", r#"{"FIELD": "a",}"#, "invalid_json"),
         case("single quotes", "{'FIELD': 'a'}", "invalid_json"),
-        case("a byte order mark", "\u{feff}{}", "invalid_json"),
+        case("two byte order marks", "\u{feff}\u{feff}{}", "invalid_json"),
         case("a form", "name=a&value=b", "invalid_json"),
         case(
             "a raw newline in a string",

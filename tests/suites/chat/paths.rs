@@ -26,8 +26,15 @@ async fn one_model_of_the_list_is_found_however_its_path_is_written() {
             let answer = model(&path);
             assert_eq!(answer.status, 200, "{path}: {}", answer.text());
             assert_eq!(&answer.json(), listed, "{path}");
+            let head = chat.send(&chat.request("HEAD", &format!("/v1/models/{path}")));
+            assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+            assert_eq!(head.header("content-type"), answer.header("content-type"));
         }
     }
+    let head = chat.send(&chat.request("HEAD", "/v1/models"));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    let head = chat.send(&chat.request("HEAD", "/v1/models/none"));
+    assert_eq!((head.status, head.body.len()), (404, 0));
     assert_eq!(
         model("gemini-2.5-pro").json()["id"],
         "gemini/gemini-2.5-pro"
@@ -63,6 +70,12 @@ async fn every_path_of_a_wrong_base_url_is_answered_with_an_error_object() {
         ("POST", "/api/sdk/embeddings"),
         ("GET", "/models"),
         ("GET", "/models/gpt-4o"),
+        ("POST", "/admin/chat/completions"),
+        ("POST", "/admin/v1/chat/completions"),
+        ("POST", "/admin/v1/embeddings"),
+        ("POST", "/admin/responses"),
+        ("GET", "/admin/models"),
+        ("GET", "/admin/v1/models/gpt-4o"),
         ("POST", "/v1"),
         ("POST", "/"),
     ] {
@@ -76,7 +89,32 @@ async fn every_path_of_a_wrong_base_url_is_answered_with_an_error_object() {
         405,
         "method_not_allowed",
     );
+    // A person at the operator's page still reads a page.
+    let page = chat.send(&chat.request("GET", "/admin/nothing"));
+    assert_eq!(page.status, 404);
+    assert!(
+        page.text().starts_with("<!DOCTYPE html>"),
+        "{}",
+        page.text()
+    );
     assert!(chat.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_with_a_byte_order_mark_is_read_and_utf_16_is_named() {
+    let chat = Chat::start(|_| json_answer(200, &completion("hi").to_string())).await;
+    chat.put("openai_api_key", CANARY);
+    let text = hello("openai/gpt-4o").to_string();
+    let post = |body: Vec<u8>| {
+        let request = chat.request("POST", "/v1/chat/completions");
+        let request = request.header("content-type", "application/json");
+        chat.send(&request.body(body))
+    };
+    let marked = post(format!("\u{feff}{text}").into_bytes());
+    assert_eq!(marked.status, 200, "{}", marked.text());
+    let wide = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let message = assert_refused(&post(wide), 400, "invalid_json");
+    assert!(message.contains("UTF-16"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,6 +183,47 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_an_unusual_wrapping_is_read_or_named() {
+    let Some(bao) = OpenBao::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(bao.server.address).await;
+    let keyring = transit(&proxy, &folder);
+    // Some proxies write a byte order mark before the body.
+    proxy.answer(|_, pass| {
+        let mut passed = pass();
+        passed.body.splice(..0, "\u{feff}".bytes());
+        passed
+    });
+    works(&keyring).await.unwrap();
+
+    let packed = |headers: &[(&str, &str)], status| {
+        let mut packed = answer(status, *b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0");
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        packed.headers = headers.iter().map(owned).collect();
+        packed
+    };
+    for (headers, status) in [
+        (&[("content-encoding", "gzip")][..], 200),
+        (&[("content-encoding", "br")][..], 200),
+        (&[("content-encoding", "gzip")][..], 400),
+        (&[][..], 200),
+    ] {
+        let packed = packed(headers, status);
+        proxy.answer(move |_, _| packed.clone());
+        expect(&keyring, works(&keyring).await, KekTrouble::Compressed);
+    }
+
+    // The name of a coding does no harm to a body that can be read.
+    proxy.answer(|_, pass| {
+        let mut passed = pass();
+        let header = ("content-encoding".to_owned(), "utf-8".to_owned());
+        passed.headers = vec![header];
+        passed
+    });
+    works(&keyring).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn repetitions_wait_and_a_pause_asks_nothing() {
     let Some(bao) = OpenBao::start() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails its test")]
 
+mod approle;
 mod aws_kms;
 mod cache;
 mod conformance;
@@ -18,6 +19,7 @@ mod openbao;
 mod pkcs11;
 mod proxy;
 mod rerun;
+mod scripted;
 mod serve;
 mod server;
 mod tls;

@@ -27,10 +27,13 @@ impl Proxy {
                 Some(fault) => fault(seen, &pass),
                 None => pass(),
             };
-            Response::builder()
-                .status(answer.status)
-                .body(Body::from(answer.body))
-                .unwrap()
+            let mut response = Response::builder().status(answer.status);
+            for (name, value) in &answer.headers {
+                if name.eq_ignore_ascii_case("content-encoding") {
+                    response = response.header(name, value);
+                }
+            }
+            response.body(Body::from(answer.body)).unwrap()
         })
         .await;
         Self { upstream, fault }

@@ -287,6 +287,44 @@ fn the_app_is_that_of_the_option_the_variable_or_the_folder() {
 }
 
 #[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let folder = with_secret();
+    let mut command = host(folder.path());
+    command
+        .args(["app", "list", "--json"])
+        .env("TAVORA_DATA", "")
+        .env("TAVORA_CONFIG", "");
+    let ended = end(command);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(
+        ended.stdout,
+        run(folder.path(), &["app", "list", "--json"]).stdout
+    );
+    // An empty option is a mistake.
+    let ended = run(folder.path(), &["app", "list", "--data", ""]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+}
+
+#[test]
+fn a_programs_console_forges_no_line_of_the_host() {
+    let folder = with_secret();
+    let forged = "2026-11-27T00:00:00.000000Z ERROR tavora_host: forged";
+    let code = format!(
+        "console.log('{forged}'); console.error('x\\n{forged}\\r{forged}\\u009b8m\\u202e\\u2066\\u2028');\
+         const e = new Error('x\\n{forged}'); e.name = '{forged}'; throw e"
+    );
+    let ended = run(folder.path(), &["run", "-e", &code]);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.stderr.contains("forged"), "{ended:?}");
+    for line in ended.stderr.lines() {
+        assert!(!line.starts_with(forged), "{line}");
+    }
+    for hidden in ['\u{9b}', '\u{202e}', '\u{2066}', '\u{2028}', '\r'] {
+        assert!(!ended.stderr.contains(hidden), "{ended:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_undone_is_asked_about() {
     let folder = with_secret();
     let path = folder.path();

@@ -177,6 +177,8 @@ async fn heads_that_can_be_read_in_two_ways_are_refused_in_words() {
         rest(&mut stream).await
     };
     for (head, said) in [
+        ("GET / HTTP/1.1\r\n\r\n", "has the header Host"),
+        ("GET http://x/ HTTP/1.1\r\n\r\n", "has the header Host"),
         (
             "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
             "Host is given more than once",

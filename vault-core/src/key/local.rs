@@ -27,7 +27,7 @@ use crate::{
     aead::{Aead, KEY_BYTES, NONCE_BYTES, TAG_BYTES},
     blob::{self, AES_256_GCM, FormatError, VERSION_1},
     credential::{Credential, CredentialError, looks_like_a_place},
-    oddity::{Oddity, oddities},
+    oddity::{Oddity, token_oddity},
     random::fill_random,
 };
 
@@ -144,6 +144,9 @@ impl LocalKek {
             .or_else(|| URL_SAFE.decode_slice(text, &mut bytes).ok())
             .or_else(|| decode_hex(text, &mut bytes));
         let length = length.ok_or_else(|| not_text(text))?;
+        if let (true, Some(oddity)) = (length != KEY_BYTES, notation(text)) {
+            return Err(InvalidKek::Odd { oddity });
+        }
         match <&[u8; KEY_BYTES]>::try_from(&bytes[..length]) {
             Ok(kek) => Ok(Self::derive(kek)),
             // A path without dots and dashes is valid base64 too.
@@ -214,14 +217,29 @@ impl KekProvider for LocalKek {
 
 /// Finds the reason why a text does not decode.
 fn not_text(text: &str) -> InvalidKek {
-    let oddity = oddities(text).into_iter().next();
-    match oddity.filter(|it| !matches!(it, Oddity::Short { .. })) {
+    match notation(text).or_else(|| token_oddity(text)) {
         _ if looks_like_a_place(text) => InvalidKek::Place,
         Some(oddity) => InvalidKek::Odd { oddity },
         None => InvalidKek::NotText {
             chars: text.chars().count(),
         },
     }
+}
+
+/// The notation of a text that would be hex without it.
+fn notation(text: &str) -> Option<Oddity> {
+    let is_hex = |text: &str| text.len() > 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let has_prefix = |mark| text.strip_prefix(mark).is_some_and(is_hex);
+    if let Some(mark) = ["0x", "0X", "\\x"]
+        .into_iter()
+        .find(|mark| has_prefix(*mark))
+    {
+        return Some(Oddity::Notation(mark));
+    }
+    let mut pairs = text.split(':');
+    let are_pairs =
+        pairs.all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()));
+    (are_pairs && text.contains(':')).then_some(Oddity::Colons)
 }
 
 fn decode_hex(text: &str, bytes: &mut [u8]) -> Option<usize> {
@@ -316,6 +334,23 @@ mod tests {
                 oddity: Oddity::Assignment
             }
         ));
+        let pairs: Vec<&str> = (0..32).map(|at| &HEX[2 * at..2 * at + 2]).collect();
+        for (text, form) in [
+            (format!("0x{HEX}"), Oddity::Notation("0x")),
+            (format!("0X{HEX}"), Oddity::Notation("0X")),
+            (pairs.join(":"), Oddity::Colons),
+            (
+                format!("-----BEGIN PRIVATE KEY-----\n{HEX}\n-----END PRIVATE KEY-----"),
+                Oddity::Document("PEM"),
+            ),
+            (format!("{{\"kek\": \"{HEX}\"}}"), Oddity::Document("JSON")),
+        ] {
+            let refusal = refused(&text);
+            assert!(
+                matches!(refusal, InvalidKek::Odd { oddity } if oddity == form),
+                "{refusal}"
+            );
+        }
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("kek");
         let reference = format!("file://{}", file.display());

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::oddity::Oddity;
+
 /// Why a KEK provider failed. Nothing here tells of keys, DEKs or credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,16 @@ pub enum KekTrouble {
         "this host's credential for it cannot be read; correct the file or variable that tavora.toml names"
     )]
     NoCredential,
+    /// The provider refuses a credential that holds more than itself.
+    #[error(
+        "it refuses this host's credential, whose file or variable {0}; leave the credential alone in it"
+    )]
+    OddCredential(#[serde(skip)] Oddity),
+    /// The provider lets this host's AppRole not log in, and there is no token without that.
+    #[error(
+        "it refuses the AppRole's login, without which there is no token: the role id or the secret id is wrong, or the secret id is over or used up (the role's secret_id_ttl and secret_id_num_uses); give the host a new secret id"
+    )]
+    LoginRefused,
     /// The provider does not know this host's credential, or does not let it use the key.
     #[error(
         "it refuses this host's credential or what that asks for; check the credential and its policy"
@@ -43,6 +55,11 @@ pub enum KekTrouble {
     /// The provider refuses for a reason that this program does not know.
     #[error("it refused the request; see its own log")]
     Refused,
+    /// The answer is compressed.
+    #[error(
+        "its answer is compressed, which this host did not ask for; end that in what stands between it and this host (Content-Encoding)"
+    )]
+    Compressed,
     /// The answer does not fit the question.
     #[error("its answer cannot be right; check what stands between it and this host")]
     Garbled,

@@ -11,7 +11,7 @@ use vault_core::SecretName;
 use super::agent::{
     Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport, shortened,
 };
-use super::document::{Document, Fault, Fields, Node};
+use super::document::{Document, Fault, Fields, Node, invisible_in};
 use tavora_egress::{Origin, is_forbidden_header, refused_range};
 use tavora_wasm::builtin;
 use tavora_wasm::tool::ToolName;
@@ -229,6 +229,10 @@ fn header(name: String) -> Result<HeaderName, String> {
 
 /// A URL that the egress policy lets the client reach, as far as can be told without asking for addresses.
 fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
+    // The URL parser would quietly drop or encode it.
+    if invisible_in(text).is_some() {
+        return Err("this URL cannot be right".to_owned());
+    }
     // It also refuses what the URL parser would quietly take for something else.
     let origin = Origin::of_url(text)
         .map_err(|error| format!("the egress policy refuses this URL: {error}"))?;
@@ -447,6 +451,24 @@ mod tests {
             ),
             ("\"TASKLIST_BEARER\"", "\"a/b\"", "\"a/b\"", ""),
             (
+                URL,
+                "\"https://example.com/mcp\u{200b}\"",
+                "\"https://example.com/mcp\u{200b}\"",
+                "this URL cannot be right; it has an invisible character (U+200B) at position 24; delete that",
+            ),
+            (
+                URL,
+                "\"\u{feff}https://example.com/mcp\"",
+                "\"\u{feff}https",
+                "this URL cannot be right; it has an invisible character (U+FEFF) at position 1",
+            ),
+            (
+                "\"id\": \"trip-planner\"",
+                "\"id\": \"trip\u{ad}-planner\"",
+                "\"trip\u{ad}",
+                "the id must be the folder's name, \"trip-planner\"; it has an invisible character (U+00AD) at position 5",
+            ),
+            (
                 "\"TASKLIST_BEARER\"",
                 "null",
                 "null",
@@ -494,6 +516,22 @@ mod tests {
             ("{\n\"a\": 1\n\"b\": 2}", "2:7: Expected comma"),
             ("{'id': 1}", "1:2: "),
             ("{\"é\": \"é\", id: 1}", "1:12: "),
+            (
+                "\u{feff}{}",
+                "1:1: the invisible character U+FEFF stands here; delete it",
+            ),
+            (
+                "{\"id\":\u{200b} 1}",
+                "1:7: the invisible character U+200B stands here",
+            ),
+            (
+                "{\"id\": 1,\n\u{feff}\"name\": 2}",
+                "2:1: the invisible character U+FEFF stands here",
+            ),
+            (
+                "{\u{201c}id\u{201d}: 1}",
+                "1:2: the character \u{201c} (U+201C) is no part of JSON",
+            ),
             ("{} {}", "1:4: "),
             ("[1]", "1:1: an agent must be an object, and is an array"),
         ] {

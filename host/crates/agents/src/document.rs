@@ -9,6 +9,7 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde::Serialize;
+use vault_core::is_invisible;
 
 use super::agent::shortened;
 use tavora_trust::nearest::nearest;
@@ -83,7 +84,11 @@ impl<'a> Document<'a> {
         };
         let mut found = None;
         match parse_to_ast(text, &CollectOptions::default(), &SYNTAX) {
-            Err(error) => document.fault(error.range(), error.kind().to_string()),
+            Err(error) => {
+                let said = error.kind().to_string();
+                let message = document.odd_character(error.range()).unwrap_or(said);
+                document.fault(error.range(), message);
+            }
             Ok(parsed) => match &parsed.value {
                 None => document.fault(Range::new(0, 0), "the file is empty".to_owned()),
                 Some(value) => found = read(&mut document, Node { value }),
@@ -181,9 +186,18 @@ impl<'a> Document<'a> {
         parse: impl FnOnce(String) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.text(node, what)?;
-        parse(text)
-            .map_err(|error| self.wrong(node, error.to_string()))
-            .ok()
+        let hidden = invisible_in(&text);
+        match (parse(text), hidden) {
+            (Ok(parsed), _) => Some(parsed),
+            (Err(error), None) => {
+                self.wrong(node, error.to_string());
+                None
+            }
+            (Err(error), Some(hidden)) => {
+                self.wrong(node, format!("{error}; it {hidden}"));
+                None
+            }
+        }
     }
 
     /// The elements of an array.
@@ -194,6 +208,25 @@ impl<'a> Document<'a> {
                 self.expected(node, &format!("{what} must be an array"));
                 Vec::new()
             }
+        }
+    }
+
+    /// Names the character at a syntax error that a person does not see, or takes for another one.
+    fn odd_character(&self, place: Range) -> Option<String> {
+        let c = self.text.get(place.start..)?.chars().next()?;
+        let code = u32::from(c);
+        if matches!(c, '\n' | '\r' | '\t') || c.is_ascii_graphic() {
+            None
+        } else if is_invisible(c) {
+            Some(format!(
+                "the invisible character U+{code:04X} stands here; delete it"
+            ))
+        } else if c.is_ascii() {
+            None
+        } else {
+            Some(format!(
+                "the character {c} (U+{code:04X}) is no part of JSON; delete it or write it in ASCII"
+            ))
         }
     }
 
@@ -242,6 +275,16 @@ impl<'a> Document<'a> {
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
     }
+}
+
+/// Says which invisible character a text has and where, if it has one.
+pub(super) fn invisible_in(text: &str) -> Option<String> {
+    let mut characters = (1..).zip(text.chars());
+    let (position, c) = characters.find(|(_, c)| is_invisible(*c))?;
+    let code = u32::from(c);
+    Some(format!(
+        "has an invisible character (U+{code:04X}) at position {position}; delete that"
+    ))
 }
 
 /// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would begin another line of a

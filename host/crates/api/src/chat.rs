@@ -95,8 +95,13 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
         body::require_json(&parts.headers)?;
     }
     let (body, fault) = StreamedBody::new(&parts.headers, body, LengthLimit::of_any(api.limits()))?;
+    // The framework takes the body off the answer to a HEAD, and the component knows only GET.
+    let method = match parts.method {
+        Method::HEAD => Method::GET,
+        method => method,
+    };
     let asked = http::Request::builder()
-        .method(parts.method)
+        .method(method)
         // The component must not learn how the host is reached.
         .uri(format!("http://host.invalid{}", parts.uri.path()))
         .header(CONTENT_TYPE, "application/json")

@@ -7,7 +7,7 @@
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -82,6 +82,8 @@ fn ambiguity(request: &Request) -> Option<&'static str> {
     let is_twice = |name| headers.get_all(name).iter().nth(1).is_some();
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         Some("a method is written in capitals, such as GET; write it so")
+    } else if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
+        Some("a request of HTTP/1.1 has the header Host (RFC 9112); send it")
     } else if is_twice(HOST) {
         Some("the header Host is given more than once; give it once")
     } else if !host_fits(request.uri(), headers) {

@@ -46,7 +46,7 @@ fn refusal(names: &HostNames, uri: &Uri, headers: &HeaderMap) -> Option<ApiError
                 StatusCode::MISDIRECTED_REQUEST,
                 "misdirected_request",
                 format!(
-                    "this host does not answer to the name {host:?}; its operator lists the names that it answers to in [server] hosts"
+                    "this host does not answer to the name {host:?}; its operator lists the names that it answers to in [server] hosts; a proxy in front must pass on the name that clients use (nginx: `proxy_set_header Host $http_host;`)"
                 ),
             ));
         }
@@ -102,6 +102,17 @@ mod tests {
         }
         assert_eq!(status(&names, "evil.example"), 421);
         assert_eq!(status(&names, "a b"), 400);
+    }
+
+    #[test]
+    fn the_refusal_says_what_a_proxy_must_send() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "backend".parse().expect("a value"));
+        let names = names("127.0.0.1:8080", &[]);
+        let refused = refusal(&names, &Uri::from_static("/v1/models"), &headers);
+        let said = refused.expect("another name").message().to_owned();
+        assert!(said.contains("proxy_set_header Host $http_host;"), "{said}");
+        assert!(said.contains("[server] hosts"), "{said}");
     }
 
     #[test]

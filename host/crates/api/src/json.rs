@@ -13,6 +13,10 @@ use super::unknown::{self, Place};
 
 /// Parses a whole body, which must be an object.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    if is_utf16(text) {
+        return Err(utf16());
+    }
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     // Serde does not look into strings that it skips.
     let text = std::str::from_utf8(text).map_err(|_| {
         ApiError::bad_request("invalid_json", "the body is not UTF-8; encode it as that")
@@ -31,6 +35,26 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     })?;
     deserializer.end().map_err(|error| refusal(&error, "."))?;
     Ok(value)
+}
+
+/// Editors and programs of Windows write it before a text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Whether a body begins as UTF-16: with its byte order mark, or with ASCII in two bytes.
+pub(crate) fn is_utf16(beginning: &[u8]) -> bool {
+    match beginning {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [one, other, ..] => (*one == 0) != (*other == 0),
+        _ => false,
+    }
+}
+
+/// The refusal of a body in UTF-16.
+pub(crate) fn utf16() -> ApiError {
+    ApiError::bad_request(
+        "invalid_json",
+        "the body is UTF-16; encode it as UTF-8 (RFC 8259, section 8.1)",
+    )
 }
 
 /// What is wrong with a body. The parser's own words may repeat a value, and a value may be a credential.
@@ -161,6 +185,41 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
     }
 }
 
+/// A text in which half of a surrogate pair, which JSON can escape, becomes U+FFFD.
+pub struct MendedText(pub String);
+
+impl<'de> Deserialize<'de> for MendedText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Only as bytes does serde_json give a string whose escapes are no characters.
+        deserializer.deserialize_bytes(MendedTextVisitor).map(Self)
+    }
+}
+
+struct MendedTextVisitor;
+
+impl Visitor<'_> for MendedTextVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<String, E> {
+        let mut mended = bytes.to_vec();
+        for at in 0..mended.len().saturating_sub(2) {
+            // Of all characters, only surrogates begin with these bytes.
+            if let [0xed, 0xa0..=0xbf, _] = mended[at..at + 3] {
+                mended[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        String::from_utf8(mended).map_err(|_| E::custom("it is not UTF-8"))
+    }
+}
+
 /// A field that tells `null` from absent: `Some(None)` and `None`, with `#[serde(default)]`.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
@@ -270,6 +329,56 @@ mod tests {
             message(&deep).1,
             "the body nests deeper than 128 levels; flatten it"
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_and_utf_16_is_named() {
+        let UniqueKeys(value) = parse("\u{feff}{\"a\": 1}".as_bytes()).expect("valid");
+        assert_eq!(value["a"], 1);
+        let text = r#"{"a": 1}"#;
+        let wide = |unit: fn(u16) -> [u8; 2], text: &str| -> Vec<u8> {
+            text.encode_utf16().flat_map(unit).collect()
+        };
+        for bytes in [
+            wide(u16::to_le_bytes, text),
+            wide(u16::to_be_bytes, text),
+            wide(u16::to_le_bytes, &format!("\u{feff}{text}")),
+            wide(u16::to_be_bytes, &format!("\u{feff}{text}")),
+        ] {
+            let refused = parse::<UniqueKeys>(&bytes).map(|_| ()).expect_err("UTF-16");
+            assert_eq!(refused.code(), "invalid_json");
+            assert!(
+                refused.message().contains("UTF-16"),
+                "{}",
+                refused.message()
+            );
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_mended() {
+        #[derive(Deserialize)]
+        struct Program {
+            code: MendedText,
+        }
+        let code = |text: &str| parse::<Program>(text.as_bytes()).map(|it| it.code.0);
+        for (escaped, mended) in [
+            (r"x \ud83d", "x \u{fffd}"),
+            (r"\ude00\ud83d y", "\u{fffd}\u{fffd} y"),
+            (r"\ud83d\ude00 é日本\n", "\u{1f600} é日本\n"),
+            ("\u{d7ff}\u{e000}", "\u{d7ff}\u{e000}"),
+        ] {
+            let text = format!(r#"{{"code": "{escaped}"}}"#);
+            assert_eq!(code(&text).expect("taken"), mended, "{escaped}");
+        }
+        for wrong in [
+            r#"{"code": 7}"#,
+            r#"{"code": [104, 105]}"#,
+            r#"{"code": null}"#,
+        ] {
+            let refused = code(wrong).expect_err(wrong);
+            assert_eq!(refused.message(), "the field code must be a string");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod health;
 mod host;
 pub mod json;
 mod kek;
+pub mod nothing;
 pub mod observe;
 mod openapi;
 mod path;
@@ -33,8 +34,9 @@ mod stopping;
 mod tools;
 mod unknown;
 
+use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -68,10 +70,7 @@ pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
             &format!("{root}/"),
             get(async move || Redirect::permanent(root)),
         )
-        .fallback(async |uri: Uri| {
-            // Any path can be what a client of OpenAI's makes of a wrong base URL.
-            ApiError::not_found(nothing_at(uri.path())).for_openai()
-        })
+        .fallback(async |request: Request| nothing::at(&request))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, head::check_head))
         .layer(middleware::from_fn_with_state(
@@ -117,7 +116,7 @@ async fn method_not_allowed() -> ApiError {
 
 /// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an `ETag` would change
 /// that too.
-async fn no_store(request: axum::extract::Request, next: Next) -> Response {
+async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let said = match headers.contains_key(ETAG) {
@@ -131,7 +130,7 @@ async fn no_store(request: axum::extract::Request, next: Next) -> Response {
 }
 
 /// Tells proxies to pass a stream of events on as it comes: nginx holds it back otherwise.
-async fn unbuffered(request: axum::extract::Request, next: Next) -> Response {
+async fn unbuffered(request: Request, next: Next) -> Response {
     const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -146,32 +145,6 @@ async fn unbuffered(request: axum::extract::Request, next: Next) -> Response {
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     response
-}
-
-/// What to tell someone at a path where there is nothing.
-fn nothing_at(path: &str) -> String {
-    const OPENAI: [&str; 12] = [
-        "/v1/",
-        "/openai/",
-        "/audio",
-        "/batches",
-        "/completions",
-        "/embeddings",
-        "/engines",
-        "/files",
-        "/images",
-        "/models",
-        "/moderations",
-        "/responses",
-    ];
-    let is_openai = OPENAI.iter().any(|part| path.contains(part));
-    let advice = match is_openai {
-        true => {
-            "clients of OpenAI's have the base URL http://HOST/v1, where there are /chat/completions and /models"
-        }
-        false => "/openapi.json lists what there is",
-    };
-    format!("there is nothing at this path; {advice}")
 }
 
 /// A defect. What the panic said may hold anything, so only that there was one is told.

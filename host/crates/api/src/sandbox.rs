@@ -17,6 +17,7 @@ use super::Api;
 use super::auth::AppCaller;
 use super::body::JsonBody;
 use super::error::ApiError;
+use super::json::MendedText;
 use super::schema::{BadBody, Missing, Refused};
 use tavora_platform::{AgentRun, CallRecord, RunError, RunIdentity, RunReport, RunTools};
 use tavora_wasm::agent::AgentFailure;
@@ -31,7 +32,8 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 struct Execute {
     /// The body of an async function in JavaScript.
-    code: String,
+    #[schema(value_type = String)]
+    code: MendedText,
     /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP server.
     agent: Option<String>,
     /// What the program sees as `input`: any JSON value, null without it.
@@ -122,7 +124,7 @@ async fn execute(
     })?;
     let logs = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&logs);
-    let mut run = AgentRun::new(caller.app, body.code);
+    let mut run = AgentRun::new(caller.app, body.code.0);
     run.identity = RunIdentity {
         request_id: Some(caller.request_id.as_str().to_owned()),
         api_key: Some(caller.api_key),

@@ -9,8 +9,7 @@ use wasmtime_wasi_http::Error as WasiError;
 use super::DenialReason;
 
 /// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
-const OWN_USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("tavora-host/", env!("CARGO_PKG_VERSION")));
+const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(tavora_trust::USER_AGENT);
 
 /// Whether a tool can neither send nor receive this header: it names the host,
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).

@@ -17,7 +17,7 @@ use std::error::Error as StdError;
 use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
@@ -82,6 +82,8 @@ impl AwsKms {
             .operation_timeout(self.limits.request_timeout())
             .build();
         let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            // Part of the SDK's own User-Agent.
+            .app_name(AppName::new("tavora-host")?)
             .region(Region::new(self.config.key.region().to_owned()))
             .http_client(http)
             .timeout_config(timeouts)

@@ -29,6 +29,10 @@ use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
 use crate::peer::Peer;
 
+/// Marks requests that came over the host's own TLS, in their extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct IsTls;
+
 /// How the accept loop speaks to a connection.
 pub(super) struct Wire {
     pub pace: Arc<Pace>,
@@ -152,6 +156,9 @@ async fn answer(
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(peer));
     extensions.insert(arrival);
+    if shared.tls.is_some() {
+        extensions.insert(IsTls);
+    }
     extensions.insert(Claim::new(&pace, turn.clone()));
     if let Some(malformed) = in_flight.refused_head() {
         extensions.insert(malformed);

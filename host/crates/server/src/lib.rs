@@ -38,6 +38,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 pub use self::body::BodyError;
 pub use self::budget::{ByteBudget, ByteShare, PeerBudgets, UsedUp};
 pub use self::claim::Claim;
+pub use self::connection::IsTls;
 use self::connection::Wire;
 pub use self::framing::Malformed;
 pub use self::host_names::{HostName, HostNames, host_of};

@@ -10,6 +10,9 @@ pub mod nearest;
 pub mod origin;
 mod roots;
 
+/// The `User-Agent` of requests that the host itself makes. Firewalls refuse what nobody seems to ask.
+pub const USER_AGENT: &str = concat!("tavora-host/", env!("CARGO_PKG_VERSION"));
+
 pub use self::config_error::ConfigError;
 pub use self::nearest::nearest;
 pub use self::roots::TrustError;

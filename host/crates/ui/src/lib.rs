@@ -36,14 +36,14 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use paths::ROOT;
 use problem::Problem;
 pub use settings::AdminConfig;
 use state::Ui;
-use tavora_api::Api;
+use tavora_api::{Api, nothing};
 
 /// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
 pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
@@ -64,10 +64,18 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
             get(kek::confirm_retire).post(kek::retire),
         )
         .route("/assets/{file}", get(assets::serve))
-        .fallback(async || Problem::not_found())
+        .fallback(nothing)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(protect))
         .with_state(Ui::new(api, settings, is_tls))
+}
+
+/// A client of OpenAI's whose base URL leads here reads JSON, a person reads a page.
+async fn nothing(request: Request) -> Response {
+    match nothing::is_for_openai(request.uri().path()) {
+        true => nothing::at(&request).into_response(),
+        false => Problem::not_found().into_response(),
+    }
 }
 
 fn app_routes() -> Router<Ui> {

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use http_body::Frame;
 
-use super::{ApiError, LengthLimit, check_declared, incomplete, refuse_compressed, too_long};
+use super::{ApiError, LengthLimit, check_declared, incomplete, json, refuse_compressed, too_long};
 
 /// The body.
 pub struct StreamedBody {
@@ -17,6 +17,8 @@ pub struct StreamedBody {
     passed_bytes: usize,
     limit: LengthLimit,
     fault: Fault,
+    /// How many bytes of a byte order mark came so far; `None` after the beginning.
+    marked: Option<usize>,
 }
 
 /// Why the body did not come whole; a clone is of the same body.
@@ -44,6 +46,7 @@ impl StreamedBody {
             passed_bytes: 0,
             limit,
             fault: fault.clone(),
+            marked: Some(0),
         };
         Ok((body, fault))
     }
@@ -57,7 +60,37 @@ impl StreamedBody {
         if self.passed_bytes > self.limit.bytes {
             return Err(too_long(self.limit));
         }
-        Ok(frame)
+        match frame.into_data() {
+            Ok(data) => Ok(Frame::data(self.without_mark(data)?)),
+            Err(frame) => Ok(frame),
+        }
+    }
+
+    /// Takes a byte order mark off the beginning, which can come in parts, and refuses UTF-16.
+    fn without_mark(&mut self, data: Bytes) -> Result<Bytes, ApiError> {
+        let Some(marked) = self.marked else {
+            return Ok(data);
+        };
+        if marked == 0 && json::is_utf16(&data) {
+            return Err(json::utf16());
+        }
+        let expected = &json::BYTE_ORDER_MARK[marked..];
+        let pairs = data.iter().zip(expected);
+        let same = pairs.take_while(|(one, other)| one == other).count();
+        if same == expected.len() {
+            self.marked = None;
+            return Ok(data.slice(same..));
+        }
+        if same == data.len() {
+            self.marked = Some(marked + same);
+            return Ok(Bytes::new());
+        }
+        self.marked = None;
+        match marked {
+            0 => Ok(data),
+            // It was another character that begins alike.
+            _ => Ok([&json::BYTE_ORDER_MARK[..marked], &data].concat().into()),
+        }
     }
 }
 
@@ -88,5 +121,61 @@ impl http_body::Body for StreamedBody {
 
     fn is_end_stream(&self) -> bool {
         self.inner.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn passed(parts: &[&[u8]]) -> Result<Vec<u8>, String> {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| Bytes::copy_from_slice(part))
+            .collect();
+        let parts = stream::iter(parts.into_iter().map(Ok::<_, std::io::Error>));
+        let limit = LengthLimit {
+            key: "limit",
+            bytes: 100,
+        };
+        let new = StreamedBody::new(&HeaderMap::new(), Body::from_stream(parts), limit);
+        let (body, fault) = new.map_err(|error| error.message().to_owned())?;
+        match body.collect().await {
+            Ok(whole) => Ok(whole.to_bytes().to_vec()),
+            Err(_) => Err(fault
+                .take()
+                .map_or(String::new(), |it| it.message().to_owned())),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_is_taken_off_however_it_comes() {
+        for (parts, whole) in [
+            (&[b"\xef\xbb\xbf{}".as_slice()][..], b"{}".as_slice()),
+            (&[b"\xef", b"\xbb", b"\xbf", b"{}"], b"{}"),
+            (&[b"\xef\xbb", b"\xbf{", b"}"], b"{}"),
+            (&[b"\xef\xbb", b"\xbe{}"], b"\xef\xbb\xbe{}"),
+            (&[b"{\"\xef\xbb\xbf\"}"], b"{\"\xef\xbb\xbf\"}"),
+            (&[b"{", b"\xef\xbb\xbf}"], b"{\xef\xbb\xbf}"),
+            (&[b"", b"{}"], b"{}"),
+        ] {
+            assert_eq!(passed(parts).await.as_deref(), Ok(whole), "{parts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn utf_16_is_named() {
+        for part in [
+            b"\xff\xfe{\0".as_slice(),
+            b"\xfe\xff\0{",
+            b"{\0}\0",
+            b"\0{\0}",
+        ] {
+            let refused = passed(&[part]).await.expect_err("UTF-16");
+            assert!(refused.contains("UTF-16"), "{refused}");
+        }
     }
 }

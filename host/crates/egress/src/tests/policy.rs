@@ -318,7 +318,7 @@ async fn proxies_of_the_environment_are_ignored() {
     let proxy = Upstream::answering(|_| Response::new(Full::from("proxied"))).await;
     let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
     child.args([
-        "egress::tests::policy::without_a_proxy",
+        "tests::policy::without_a_proxy",
         "--exact",
         "--ignored",
     ]);
