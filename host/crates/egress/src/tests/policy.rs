@@ -317,11 +317,7 @@ async fn headers_for_the_connection_stay_with_the_host() {
 async fn proxies_of_the_environment_are_ignored() {
     let proxy = Upstream::answering(|_| Response::new(Full::from("proxied"))).await;
     let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
-    child.args([
-        "tests::policy::without_a_proxy",
-        "--exact",
-        "--ignored",
-    ]);
+    child.args(["tests::policy::without_a_proxy", "--exact", "--ignored"]);
     for name in [
         "HTTP_PROXY",
         "http_proxy",
