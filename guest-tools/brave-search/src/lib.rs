@@ -1,8 +1,8 @@
 //! Trusted tool `brave-search`: one operation, `search`, which asks Brave's web search API with the
 //! app's own credential.
 //!
-//! The tool keeps nothing between calls. It passes on no free text of Brave's errors, because such
-//! text may repeat the credential.
+//! The tool keeps nothing between calls. It passes on Brave's own words about an error. Parts of
+//! the credential are hidden in them, and the host removes the whole.
 //!
 //! Where Brave limits the rate of requests, the tool waits and asks again.
 //!
@@ -16,12 +16,12 @@ mod upstream;
 mod verdict;
 
 use query::Query;
-use quota::Quota;
 use trusted_tool::credential::Credential;
 use trusted_tool::request::{self, Bounds};
 use trusted_tool::retry::Retries;
 use trusted_tool::{Guest, Operation, ToolError, tool_error};
 use upstream::UPSTREAM;
+use verdict::Verdict;
 
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "brave_api_key";
@@ -64,23 +64,22 @@ fn search(query: &Query) -> Result<String, ToolError> {
     let plain = |text: &str| text.as_bytes().to_vec().into();
     let path_and_query = format!("{WEB_SEARCH_PATH}?{}", query.to_url_query());
     let mut retries = Retries::from_settings(MAX_RETRIES, MAX_RETRY_WAIT_MS)?;
-    let answer = loop {
+    let (answer, verdict) = loop {
         let headers = vec![
             ("accept", plain("application/json")),
             ("accept-encoding", plain("identity")),
             ("x-subscription-token", credential.header_value("")?),
         ];
         let answer = request::get(UPSTREAM, &base, &path_and_query, headers, &bounds)?;
-        let wait_ms = Quota::of(&answer).wait_ms;
-        if !retries.after_answer(
-            answer.status,
-            wait_ms.map(|ms| ms.saturating_add(MARGIN_MS)),
-        ) {
-            break answer;
+        let verdict = Verdict::of(&answer);
+        let wait_ms = verdict.quota.wait_ms;
+        let wait_ms = wait_ms.map(|ms| ms.saturating_add(MARGIN_MS));
+        if !retries.after_answer(verdict.status, wait_ms) {
+            break (answer, verdict);
         }
     };
-    verdict::check(&answer, &credential)?;
-    results::from_body(query, &answer.body)
+    verdict.check(&credential)?;
+    results::from_answer(query, &answer)
 }
 
 #[allow(missing_docs, unsafe_code)]

@@ -4,22 +4,46 @@
 use crate::query::Query;
 use crate::upstream::UPSTREAM;
 use serde_json::{Map, Value, json};
-use trusted_tool::{ToolError, tool_error};
+use trusted_tool::answer::Answer;
+use trusted_tool::{ToolError, json, tool_error, words};
+
+/// The number of characters that an error repeats of an answer that is no JSON.
+const MAX_SAID_CHARS: usize = 300;
 
 /// The result of `search`:
 /// `{query, offset, results: [{title, url, description, age?}…], more_results_available}`.
 ///
 /// # Errors
 /// `upstream_error` when the body is not what Brave documents.
-pub fn from_body(query: &Query, body: &[u8]) -> Result<String, ToolError> {
-    let answer: Value = serde_json::from_slice(body).map_err(|_| unreadable("is no JSON"))?;
+pub fn from_answer(query: &Query, answer: &Answer) -> Result<String, ToolError> {
+    let content_type = answer.header("content-type").unwrap_or_default();
+    from_body(query, &answer.body).map_err(|what| {
+        let said = words::read(content_type, &answer.body);
+        let said = said.message.filter(|_| said.json.is_null());
+        let said: String = said
+            .unwrap_or_default()
+            .chars()
+            .take(MAX_SAID_CHARS)
+            .collect();
+        let said = match said.as_str() {
+            "" => said,
+            said => format!(" ({said:?})"),
+        };
+        tool_error(
+            "upstream_error",
+            format!("the answer of {UPSTREAM} {what}{said}; try again later"),
+        )
+    })
+}
+
+/// The result, or what makes the body unreadable.
+fn from_body(query: &Query, body: &[u8]) -> Result<String, &'static str> {
+    let answer: Value = json::read(body).map_err(|_| "is no JSON")?;
     // Brave leaves `web` out when it finds no page.
     let pages = match answer.as_object().map(|fields| fields.get("web")) {
-        None => return Err(unreadable("is no JSON object")),
+        None => return Err("is no JSON object"),
         Some(None | Some(Value::Null)) => &[][..],
-        Some(Some(web)) => web["results"]
-            .as_array()
-            .ok_or_else(|| unreadable("has no list of results"))?,
+        Some(Some(web)) => web["results"].as_array().ok_or("has no list of results")?,
     };
     let results: Vec<Value> = pages.iter().filter_map(result).collect();
     let more = answer["query"]["more_results_available"] == Value::Bool(true)
@@ -48,13 +72,6 @@ fn result(page: &Value) -> Option<Value> {
         result.insert("age".to_owned(), age.into());
     }
     Some(Value::Object(result))
-}
-
-fn unreadable(what: &str) -> ToolError {
-    tool_error(
-        "upstream_error",
-        format!("the answer of {UPSTREAM} {what}; try again later"),
-    )
 }
 
 #[cfg(test)]
@@ -93,6 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn one_odd_character_does_not_cost_the_answer() {
+        let query = Query::parse(r#"{"query":"x"}"#).expect("fits");
+        for (title, read) in [
+            ("cut \\ud83d", "cut \u{fffd}"),
+            ("\\udc00", "\u{fffd}"),
+            ("a\tb", "a\tb"),
+            ("whole \\ud83d\\ude00", "whole \u{1f600}"),
+        ] {
+            for mark in ["", "\u{feff}"] {
+                let body = format!(
+                    r#"{mark}{{"web":{{"results":[{{"title":"{title}","url":"https://a.example/"}}]}}}}"#
+                );
+                let result = from_body(&query, body.as_bytes()).expect(title);
+                let result: Value = serde_json::from_str(&result).expect("JSON");
+                assert_eq!(result["results"][0]["title"], read, "{body}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_found_is_an_empty_list() {
         let result = from(r#"{"query":"x"}"#, &json!({"query": {}}));
         assert_eq!(result["results"], json!([]));
@@ -118,8 +155,15 @@ mod tests {
             r#"{"web":{"results":{}}}"#,
             "{\"web\":\"\u{0}",
         ] {
-            let error = from_body(&query, body.as_bytes()).expect_err(body);
+            let answer = Answer::new(200, Vec::new(), body.into());
+            let error = from_answer(&query, &answer).expect_err(body);
             assert_eq!(error.code, "upstream_error", "{body}");
         }
+        let answer = Answer::new(200, Vec::new(), "<html>welcome</html>".into());
+        let error = from_answer(&query, &answer).expect_err("a page");
+        assert_eq!(
+            error.message,
+            "the answer of Brave Search is no JSON (\"welcome\"); try again later"
+        );
     }
 }

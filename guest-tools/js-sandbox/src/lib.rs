@@ -11,6 +11,7 @@
 mod bindings;
 mod clock;
 mod engine;
+mod foreign;
 mod numbers;
 mod program;
 mod random;

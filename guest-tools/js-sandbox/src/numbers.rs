@@ -64,6 +64,74 @@ pub fn settle(json: &str) -> Settled<'_> {
     settled
 }
 
+/// The first number in a program that becomes another one, and its line. Texts, comments and
+/// `BigInt` are left out, and so are decimal fractions, because programs calculate with those.
+pub fn rounded_in_program(code: &str) -> Option<(usize, &str)> {
+    let bytes = code.as_bytes();
+    let is_of_a_word =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"_$#".contains(byte) || *byte >= 0x80;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            quote @ (b'"' | b'\'' | b'`') => at = after_quote(bytes, at + 1, *quote),
+            b'/' if bytes.get(at + 1) == Some(&b'/') => at = after(code, at, "\n"),
+            b'/' if bytes.get(at + 1) == Some(&b'*') => at = after(code, at + 2, "*/"),
+            byte if is_of_a_word(byte) => {
+                let start = at;
+                let is_part = |at: usize| {
+                    let is_sign = at > start
+                        && matches!(bytes[at], b'+' | b'-')
+                        && bytes[start].is_ascii_digit()
+                        && !code[start..].starts_with("0x")
+                        && bytes[at - 1] | 0x20 == b'e';
+                    is_of_a_word(&bytes[at])
+                        || is_sign
+                        || bytes[at] == b'.' && bytes[start].is_ascii_digit()
+                };
+                while at < bytes.len() && is_part(at) {
+                    at += 1;
+                }
+                let word = &code[start..at];
+                if byte.is_ascii_digit() && changes(word) {
+                    return Some((code[..start].matches('\n').count() + 1, word));
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Whether a number as JavaScript writes it is an integer that loses digits, or is too large.
+fn changes(number: &str) -> bool {
+    let plain = number.replace('_', "").to_ascii_lowercase();
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = plain.strip_prefix(prefix) {
+            let value = u128::from_str_radix(digits, radix);
+            return value.is_ok_and(|value| value as f64 as u128 != value);
+        }
+    }
+    matches!(judge(&plain), Verdict::IsText)
+}
+
+fn after(text: &str, at: usize, end: &str) -> usize {
+    let found = text.get(at..).and_then(|rest| rest.find(end));
+    found.map_or(text.len(), |found| at + found + end.len())
+}
+
+fn after_quote(bytes: &[u8], mut at: usize, quote: u8) -> usize {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            byte if *byte == quote => return at + 1,
+            // A quote in a regular expression begins no text that could go on in the next line.
+            b'\n' if quote != b'`' => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
 /// The numbers that are long enough to matter, each with its position.
 fn numbers(json: &str) -> impl Iterator<Item = (usize, &str)> {
     let bytes = json.as_bytes();
@@ -222,6 +290,38 @@ mod tests {
         let settled = settle(json);
         assert_eq!(settled.json, json);
         assert!(settled.as_text.is_none());
+    }
+
+    #[test]
+    fn a_number_in_a_program_that_becomes_another_one_is_found() {
+        for (code, found) in [
+            ("return 2047948614742839297", (1, "2047948614742839297")),
+            (
+                "\nf(-9_007_199_254_740_993, 'é')",
+                (2, "9_007_199_254_740_993"),
+            ),
+            ("x = 0x20000000000001", (1, "0x20000000000001")),
+            ("const é = \"'\"; return 1e400", (1, "1e400")),
+            (
+                "s.replace(/'/g, '')\nreturn [9007199254740993]",
+                (2, "9007199254740993"),
+            ),
+            ("/* ' */ 1.5 + 1e+400", (1, "1e+400")),
+        ] {
+            assert_eq!(rounded_in_program(code), Some(found), "{code}");
+        }
+        for code in [
+            "",
+            "return 2047948614742839297n",
+            "'2047948614742839297' + \"2047948614742839297\" + `\n2047948614742839297`",
+            "// 2047948614742839297\n/* 2047948614742839297 */",
+            "id2047948614742839297 + 0.1234567890123456789 + 3.14159265358979323846",
+            "9007199254740992 + 1e300 + 0xff + 1_000 + 100000000000000000000",
+            "/* open 2047948614742839297",
+            "'open \\",
+        ] {
+            assert_eq!(rounded_in_program(code), None, "{code}");
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use crate::chat_request::{ChatRequest, Invalid};
 use crate::endpoint;
+use crate::events;
 use crate::exchange::{Exchange, Unanswered};
-use crate::provider_error::{is_error, raised};
-use crate::words;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use trusted_tool::json::without_half_pairs;
 use trusted_tool::{ToolError, tool_error};
@@ -55,23 +55,22 @@ pub fn complete(input: &str) -> Result<String, ToolError> {
             ));
         }
     }
-    completion(&body).map_err(|error| match error {
-        Some(error) => exchange.error_in(error.to_string().as_bytes()).tool_error(),
-        None => {
-            exchange.unreadable("answered with something that is no completion; try again later")
-        }
-    })
+    let completion = match events::error_of_first(&body) {
+        Some(error) => Err(exchange.error_in(&error).into()),
+        None => exchange.completion(&body),
+    };
+    completion.map(|json| written(&body, &json)).map_err(told)
 }
 
-/// The completion, unchanged but for halves of surrogate pairs. If the body is an error instead,
-/// that error, if it says something.
-fn completion(body: &[u8]) -> Result<String, Option<Value>> {
-    let text = std::str::from_utf8(body).map_err(|_| None)?;
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let json = words::parsed(text).ok_or(None)?;
-    match is_error(&json) {
-        false => Ok(without_half_pairs(text).into_owned()),
-        true => Err(raised(&json)),
+/// The completion as strict JSON: its own text where that is strict, because a number of 64 bits
+/// stays whole there.
+fn written(body: &[u8], json: &Value) -> String {
+    let strict = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let text = std::str::from_utf8(body).map(|text| text.trim_start_matches('\u{feff}').trim());
+    let text = text.map(without_half_pairs).unwrap_or_default();
+    match strict(&text) {
+        true => text.into_owned(),
+        false => json.to_string(),
     }
 }
 
@@ -80,58 +79,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_completion_is_one() {
+    fn a_completion_is_unchanged_where_it_is_strict_json() {
+        let of = |body: &str| {
+            written(
+                body.as_bytes(),
+                &trusted_tool::words::parsed(body).expect("JSON"),
+            )
+        };
         for text in [
             r#"{"choices": [{"message": {"content": "hi"}}]}"#,
-            r#"{"choices": [{"message": {"content": "hi"}}], "error": null}"#,
-            r#"{"choices": [{"message": {"content": null, "tool_calls": []}}], "error": {}}"#,
-            r#"{"choices": []}"#,
+            r#"{"id": 123456789012345678901234567890, "choices": [1.0]}"#,
         ] {
-            assert_eq!(completion(text.as_bytes()), Ok(text.to_owned()));
+            assert_eq!(of(text), text);
         }
-        for other in [
-            "",
-            "<html>",
-            "[]",
-            "{}",
-            r#"{"choices":{}}"#,
-            "{\"choices\":[\"\u{0}\"]}",
+        for (text, strict) in [
+            (r#"{"content":"cut \ud83d"}"#, r#"{"content":"cut \ufffd"}"#),
+            ("\u{feff}{\"a\":1}", r#"{"a":1}"#),
+            (r#"{"logprob":NaN}"#, r#"{"logprob":"NaN"}"#),
         ] {
-            assert_eq!(completion(other.as_bytes()), Err(None), "{other}");
+            assert_eq!(of(text), strict);
         }
-        let cut = br#"{"choices":[{"message":{"content":"cut \ud83d"}}]}"#;
-        assert_eq!(
-            completion(cut).expect("one"),
-            r#"{"choices":[{"message":{"content":"cut \ufffd"}}]}"#
-        );
-    }
-
-    #[test]
-    fn an_error_under_a_success_is_told_apart() {
-        let said = json!({ "error": { "message": "why" } });
-        for error in [
-            json!({ "id": "gen-1", "error": { "message": "why" } }),
-            json!({ "choices": [], "error": { "message": "why" } }),
-            json!({ "choices": null, "error": "why" }),
-            json!({ "choices": [{ "message": { "content": "" } }], "error": { "message": "why" } }),
-            json!([{ "error": { "message": "why" } }]),
-            json!({ "object": "error", "message": "why" }),
-            json!({ "detail": "why" }),
-            json!("why"),
-        ] {
-            assert_eq!(
-                completion(error.to_string().as_bytes()),
-                Err(Some(error.clone())),
-                "{error}"
-            );
-        }
-        let of_choice = json!({ "choices": [{ "finish_reason": "error", "message": { "content": "" }, "error": { "message": "why" } }] });
-        assert_eq!(
-            completion(of_choice.to_string().as_bytes()),
-            Err(Some(said))
-        );
-        // What was answered before the failure is an answer.
-        let partly = json!({ "choices": [{ "message": { "content": "so far" } }], "error": { "message": "why" } });
-        assert!(completion(partly.to_string().as_bytes()).is_ok());
     }
 }

@@ -4,12 +4,13 @@
 use crate::chat_request::ChatRequest;
 use crate::models;
 use crate::provider::{Provider, route};
-use crate::provider_error::ProviderError;
+use crate::provider_error::{NoCompletion, ProviderError, check, is_json, shortened, unreadable};
+use serde_json::Value;
 use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
 use trusted_tool::request::{self, Ask, Bounds};
 use trusted_tool::retry::Retries;
-use trusted_tool::{ToolError, tool_error};
+use trusted_tool::{ToolError, tool_error, words};
 
 const PATH: &str = "/chat/completions";
 /// The bounds of [`Retries`] without settings.
@@ -116,6 +117,44 @@ impl Exchange {
             self.response.headers(),
             body,
         )
+    }
+
+    /// The completion in a whole body.
+    ///
+    /// # Errors
+    /// The provider's error in the body, or `upstream_error` with the words that it has instead.
+    pub fn completion(&self, body: &[u8]) -> Result<Value, Unanswered> {
+        let content_type = self.response.header("content-type").unwrap_or_default();
+        let words::Words { message, json } = words::read(content_type, body);
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if json.is_null() && !is_json(essence) && !body.is_empty() {
+            let Incoming { status, .. } = self.response;
+            let message = unreadable(self.provider, status, content_type, message.as_deref());
+            return Err(tool_error("upstream_error", message).into());
+        }
+        let what = match check(&json) {
+            Ok(()) => return Ok(json),
+            Err(NoCompletion::Error(error)) => {
+                return Err(self.error_in(error.to_string().as_bytes()).into());
+            }
+            Err(NoCompletion::Lacks(what))
+                if what.is_empty() && message.is_none() && json.is_null() =>
+            {
+                let body = match body.trim_ascii().is_empty() {
+                    true => "an empty body",
+                    false => "null",
+                };
+                format!("answered with {body}, which says nothing")
+            }
+            Err(NoCompletion::Lacks(what)) => {
+                let said = message.filter(|_| json.is_null());
+                let said = said.map_or(String::new(), |it| format!(" ({:?})", shortened(&it)));
+                let what = Some(what).filter(|what| !what.is_empty());
+                let what = what.map_or(String::new(), |what| format!(": {what}"));
+                format!("answered with something that is no completion{said}{what}")
+            }
+        };
+        Err(self.unreadable(format!("{what}; try again later")).into())
     }
 
     /// The error for an answer that nobody can read.

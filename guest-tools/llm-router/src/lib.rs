@@ -12,6 +12,7 @@
 mod chat_request;
 mod completion;
 mod endpoint;
+mod events;
 mod exchange;
 mod models;
 mod provider;
@@ -19,7 +20,6 @@ mod provider_error;
 mod refusal;
 mod relay;
 mod reply;
-mod words;
 
 use bindings::exports::wasi::http::incoming_handler;
 use trusted_tool::bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};

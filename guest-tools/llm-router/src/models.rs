@@ -138,8 +138,7 @@ fn short<'m>(provider: &Provider, model: &'m str) -> &'m str {
     let own = model
         .strip_prefix(provider.name)
         .and_then(|rest| rest.strip_prefix('/'));
-    own.filter(|rest| provider.has_own_models && !rest.contains('/'))
-        .unwrap_or(model)
+    own.filter(|rest| provider.is_own(rest)).unwrap_or(model)
 }
 
 /// The names of a provider's models, including the default one. Each stands once, with the prefix

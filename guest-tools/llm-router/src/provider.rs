@@ -23,7 +23,7 @@ pub struct Provider {
     bare: &'static [&'static str],
     /// Whether the provider's own models have its name before them, as its other models have their
     /// makers'.
-    pub has_own_models: bool,
+    has_own_models: bool,
 }
 
 /// All providers, in the order of the list of models.
@@ -74,8 +74,7 @@ pub const PROVIDERS: [Provider; 5] = [
 pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
     if let Some((first, rest)) = model.split_once('/') {
         let named = PROVIDERS.iter().find(|provider| provider.name == first)?;
-        let is_own = named.has_own_models && !rest.contains('/');
-        let name = if is_own { model } else { rest };
+        let name = if named.is_own(rest) { model } else { rest };
         return (!rest.is_empty()).then_some((named, name));
     }
     let is_bare = |provider: &&Provider| provider.bare.iter().any(|start| model.starts_with(start));
@@ -86,6 +85,13 @@ pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
 }
 
 impl Provider {
+    /// Whether a name behind the provider's is one of its own models, as `auto@preset/mine`. What
+    /// follows `@` is a preset, and a slash in it is no maker's. A preset alone is no model.
+    pub fn is_own(&self, name: &str) -> bool {
+        let model = name.split('@').next().unwrap_or_default();
+        self.has_own_models && !model.is_empty() && !model.contains('/')
+    }
+
     /// Whether the secret is a key that the request carries.
     pub fn has_key(&self) -> bool {
         self.default_base_url.is_some()
@@ -117,10 +123,13 @@ impl Provider {
     }
 }
 
-/// An address without what other programs add at its end: `/v1`, `/api`, the path of a request.
+/// An address without what other programs add at its end, in any case: `/v1`, `/api`, the path of a
+/// request.
 fn address(place: &str) -> &str {
-    const PATHS: [&str; 9] = [
+    const PATHS: [&str; 11] = [
         "/chat/completions",
+        "/responses",
+        "/messages",
         "/completions",
         "/embeddings",
         "/models",
@@ -132,7 +141,10 @@ fn address(place: &str) -> &str {
     ];
     let mut address = place.trim_end_matches('/');
     for path in PATHS {
-        let shorter = address.strip_suffix(path).filter(|it| !it.ends_with('/'));
+        let at = address.len().checked_sub(path.len());
+        let parts = at.and_then(|at| address.split_at_checked(at));
+        let parts = parts.filter(|(_, end)| end.eq_ignore_ascii_case(path));
+        let shorter = parts.map(|(it, _)| it).filter(|it| !it.ends_with('/'));
         address = shorter.unwrap_or(address).trim_end_matches('/');
     }
     address
@@ -164,6 +176,21 @@ mod tests {
                 "openrouter/auto",
             ),
             ("openrouter/@preset/mine", "openrouter", "@preset/mine"),
+            (
+                "openrouter/auto@preset/x",
+                "openrouter",
+                "openrouter/auto@preset/x",
+            ),
+            (
+                "openrouter/openrouter/auto@preset/x",
+                "openrouter",
+                "openrouter/auto@preset/x",
+            ),
+            (
+                "openrouter/openai/gpt-4@preset/x",
+                "openrouter",
+                "openai/gpt-4@preset/x",
+            ),
             ("edenai/openai/gpt-4o", "edenai", "openai/gpt-4o"),
             ("ollama/llama3.2:1b", "ollama", "llama3.2:1b"),
             ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
@@ -192,6 +219,9 @@ mod tests {
             "http://h:1/api/generate",
             "http://h:1/v1/chat/completions",
             "http://h:1/v1/models",
+            "http://h:1/V1",
+            "http://h:1/API/",
+            "http://h:1/v1/responses",
         ] {
             assert_eq!(address(place), "http://h:1", "{place}");
         }

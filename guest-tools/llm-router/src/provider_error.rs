@@ -15,5 +15,5 @@ mod success;
 
 pub use answer::ProviderError;
 pub use client::passes;
-pub use sentence::unreadable;
-pub use success::{is_error, raised};
+pub use sentence::{is_json, shortened, unreadable};
+pub use success::{NoCompletion, check, in_error_event, named};

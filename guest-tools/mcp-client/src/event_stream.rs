@@ -8,6 +8,9 @@ pub struct Event {
     pub kind: String,
     /// The data lines, joined.
     pub data: String,
+    /// The data with the lines after it that have no field, if there are any. Some servers write
+    /// `data:` before the first line of a longer text alone.
+    pub unmarked: Option<String>,
 }
 
 /// The state of a stream so far.
@@ -20,6 +23,7 @@ pub struct EventStream {
     is_begun: bool,
     kind: String,
     data: Option<String>,
+    unmarked: Option<String>,
     /// The last id of the stream. A broken stream is resumed after it.
     pub last_id: Option<String>,
     /// The wait before resuming, in milliseconds, if the stream named one.
@@ -44,6 +48,17 @@ impl EventStream {
         events
     }
 
+    /// Ends the stream. Returns the event that has no blank line after it, as some servers end
+    /// their last one. The standard drops such an event, because its data may be cut off; the
+    /// caller must be able to tell.
+    pub fn finish(&mut self) -> Option<Event> {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            self.end_line(&line);
+        }
+        self.dispatch()
+    }
+
     fn end_line(&mut self, line: &[u8]) -> Option<Event> {
         // A byte order mark may stand before the first line.
         let line = match std::mem::replace(&mut self.is_begun, true) {
@@ -58,33 +73,51 @@ impl EventStream {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => value.clone_into(&mut self.kind),
-            "data" => match &mut self.data {
-                Some(data) => {
-                    data.push('\n');
-                    data.push_str(value);
+            "data" => {
+                if let Some(unmarked) = &mut self.unmarked {
+                    append_line(unmarked, value);
                 }
-                None => self.data = Some(value.to_owned()),
-            },
+                match &mut self.data {
+                    Some(data) => append_line(data, value),
+                    None => self.data = Some(value.to_owned()),
+                }
+            }
             "id" if !value.contains('\0') => self.last_id = Some(value.to_owned()),
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry_ms = value.parse().ok();
             }
-            // The line is a comment, whose field is empty, or a field that the standard does not
-            // know.
-            _ => {}
+            // The line is a comment.
+            "" => {}
+            // The standard does not know this field.
+            _ => {
+                if let Some(data) = &self.data {
+                    let unmarked = self.unmarked.get_or_insert_with(|| data.clone());
+                    append_line(unmarked, &line);
+                }
+            }
         }
         None
     }
 
     fn dispatch(&mut self) -> Option<Event> {
         let kind = std::mem::take(&mut self.kind);
+        let unmarked = self.unmarked.take();
         let data = self.data.take()?;
         let kind = match kind.is_empty() {
             true => "message".to_owned(),
             false => kind,
         };
-        Some(Event { kind, data })
+        Some(Event {
+            kind,
+            data,
+            unmarked,
+        })
     }
+}
+
+fn append_line(text: &mut String, line: &str) {
+    text.push('\n');
+    text.push_str(line);
 }
 
 #[cfg(test)]
@@ -97,6 +130,7 @@ mod tests {
         Event {
             kind: kind.to_owned(),
             data: data.to_owned(),
+            unmarked: None,
         }
     }
 
@@ -116,6 +150,27 @@ mod tests {
             assert_eq!(stream.last_id.as_deref(), Some("2"));
             assert_eq!(stream.retry_ms, Some(250));
         }
+    }
+
+    #[test]
+    fn the_last_event_may_lack_its_blank_line() {
+        for end in ["", "\n", "\r", "\r\n", "\n\n"] {
+            let mut stream = EventStream::default();
+            let mut events = stream.feed(format!("event: a\ndata: 1{end}").as_bytes());
+            events.extend(stream.finish());
+            assert_eq!(events, [event("a", "1")], "{end:?}");
+            assert_eq!(stream.finish(), None, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn lines_after_data_that_have_no_field_are_kept_beside_it() {
+        let mut stream = EventStream::default();
+        let events = stream.feed(b"data: {\n  \"a\": 1,\n: comment\n}\n\ndata: 2\n\n");
+        let mut first = event("message", "{");
+        first.unmarked = Some("{\n  \"a\": 1,\n}".to_owned());
+        assert_eq!(events, [first, event("message", "2")]);
+        assert_eq!(stream.feed(b"lost\n\n"), []);
     }
 
     #[test]

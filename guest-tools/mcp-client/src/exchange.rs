@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use trusted_tool::ToolError;
 use trusted_tool::answer::Incoming;
 use trusted_tool::request::{self, Ask, Bounds, Failure, Header};
+use trusted_tool::{ToolError, json, tool_error};
 use zeroize::Zeroizing;
 
 use crate::event_stream::{Event, EventStream};
 use crate::message::{self, Message, Reply};
 use crate::server::Server;
+use crate::words;
 
 /// The fields of an event; a stream begins with one. The empty name is a comment.
 const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
@@ -26,6 +27,8 @@ pub struct Messages {
     incoming: Incoming,
     events: EventStream,
     waiting: VecDeque<Event>,
+    /// The words of the last event that told of an error and was no reply.
+    told: Option<String>,
     bytes: u64,
 }
 
@@ -116,7 +119,8 @@ fn send(
 /// # Errors
 /// The body broke off, or is longer than a request may bring.
 pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> {
-    let kind = media_type(&incoming);
+    let is_type = |wanted| is_type(media_type(&incoming), wanted);
+    let (is_event_type, is_json_type) = (is_type("text/event-stream"), is_type("application/json"));
     let max_bytes = server.bounds.max_response_bytes;
     let mut read = 0;
     let mut next_piece = || {
@@ -140,17 +144,45 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
             None => break (is_json, true),
         }
     };
-    let is_event = FIELDS.iter().any(|field| begun.starts_with(field));
-    if !is_json && (is_event || kind == "text/event-stream") {
+    if !is_json && (is_event(&begun) || is_event_type) {
         return Ok(Body::Events(Box::new(Messages::after(incoming, &begun))));
     }
-    if !is_json && kind != "application/json" {
+    if !is_json && !is_json_type {
         return Ok(Body::Neither(begun));
     }
     while !is_whole && let Some(piece) = next_piece()? {
         begun.extend_from_slice(&piece);
     }
     Ok(Body::Json(begun))
+}
+
+/// The messages in a whole body of either form, and its events that are no messages.
+pub fn messages_of(body: &[u8], awaited: u64) -> (Vec<Message>, Vec<Event>) {
+    if !is_event(beginning(body)) {
+        return (message::parse(body, awaited).unwrap_or_default(), vec![]);
+    }
+    let mut stream = EventStream::default();
+    let mut events = stream.feed(body);
+    events.extend(stream.finish());
+    let (mut messages, mut others) = (Vec::new(), Vec::new());
+    for event in events {
+        match messages_in(&event, awaited) {
+            Some(found) => messages.extend(found),
+            None => others.push(event),
+        }
+    }
+    (messages, others)
+}
+
+/// Whether text begins a stream of events.
+fn is_event(begun: &[u8]) -> bool {
+    FIELDS.iter().any(|field| begun.starts_with(field))
+}
+
+/// Whether a body may be JSON or events, as far as its beginning shows.
+pub fn may_hold_messages(body: &[u8]) -> bool {
+    let begun = beginning(body);
+    is_event(begun) || begun.first().is_some_and(|it| b"{[".contains(it))
 }
 
 /// The body after a byte order mark and white space.
@@ -176,6 +208,24 @@ pub fn reply_in(body: &[u8], awaited: u64) -> Found {
     found
 }
 
+/// The messages in an event. `None` where there is none.
+fn messages_in(event: &Event, awaited: u64) -> Option<Vec<Message>> {
+    let texts = [Some(&event.data), event.unmarked.as_ref()];
+    let mut texts = texts.into_iter().flatten();
+    texts.find_map(|text| message::parse(text.as_bytes(), awaited))
+}
+
+/// The words of an event that is no message but tells of an error.
+pub fn words_of_error(event: &Event) -> Option<String> {
+    let text = event.unmarked.as_ref().unwrap_or(&event.data).as_bytes();
+    let is_error = event.kind == "error"
+        || json::read::<Value>(text)
+            .is_ok_and(|it| it.get("error").is_some_and(message::says_something));
+    is_error
+        .then(|| words::in_body(text))
+        .filter(|words| !words.is_empty())
+}
+
 impl Messages {
     /// The messages in the body of an answer.
     pub fn new(incoming: Incoming) -> Self {
@@ -188,6 +238,7 @@ impl Messages {
             incoming,
             events: EventStream::default(),
             waiting: VecDeque::new(),
+            told: None,
             bytes: 0,
         };
         messages.take(begun);
@@ -204,7 +255,7 @@ impl Messages {
                 return Ok(Some(event));
             }
             let Some(piece) = self.incoming.next_piece()? else {
-                return Ok(None);
+                return Ok(self.events.finish());
             };
             self.take(&piece);
             if self.bytes > server.bounds.max_response_bytes {
@@ -215,8 +266,8 @@ impl Messages {
     }
 
     /// Reads up to the reply to a request. `answer` gets the server's own requests on the way, with
-    /// the answers to them. Anything that is no message is skipped. `None` when the stream ends
-    /// before the reply.
+    /// the answers to them. Anything that is no message is skipped, but an error that it tells of
+    /// is remembered. `None` when the stream ends before the reply.
     ///
     /// # Errors
     /// Those of [`Self::next`].
@@ -226,8 +277,19 @@ impl Messages {
         awaited: u64,
         mut answer: impl FnMut(Value),
     ) -> Result<Option<Reply>, ToolError> {
-        while let Some(event) = self.next(server)? {
-            for message in message::parse(event.data.as_bytes(), awaited).unwrap_or_default() {
+        loop {
+            let event = match self.next(server) {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    return Err(tool_error(&error.code, self.with_words(error.message)));
+                }
+            };
+            let Some(messages) = messages_in(&event, awaited) else {
+                self.told = words_of_error(&event).or(self.told.take());
+                continue;
+            };
+            for message in messages {
                 match message {
                     Message::Reply(reply) => return Ok(Some(reply)),
                     Message::Unaddressed(reply @ Reply::Error(_)) => return Ok(Some(reply)),
@@ -236,7 +298,15 @@ impl Messages {
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// A sentence, followed by the words of an event that told of an error.
+    pub fn with_words(&self, sentence: impl Into<String>) -> String {
+        let sentence = sentence.into();
+        match &self.told {
+            Some(words) => format!("{sentence}. It says: {words}"),
+            None => sentence,
+        }
     }
 
     /// Limits the time in milliseconds until the wanted message. `None` removes the limit.
@@ -250,6 +320,7 @@ impl Messages {
     /// Restarts the count of bytes, because another request reads on in this stream.
     pub fn start_request(&mut self) {
         self.bytes = 0;
+        self.told = None;
     }
 
     /// Whether the stream is still open. What has arrived is kept.
@@ -275,11 +346,20 @@ impl Messages {
     }
 }
 
-/// The first words of a content type.
-pub fn media_type(incoming: &Incoming) -> String {
-    let value = incoming.header("content-type").unwrap_or_default();
-    let value = value.split(';').next().unwrap_or_default();
-    value.trim().to_ascii_lowercase()
+/// The content type of an answer without its parameters, as the server wrote it.
+pub fn media_type(incoming: &Incoming) -> &str {
+    essence(incoming.header("content-type").unwrap_or_default())
+}
+
+/// Whether a content type is this one. The comparison ignores case, and the text keeps it: the
+/// host's scrubber knows a credential that the server repeats only in its own letters.
+pub fn is_type(kind: &str, wanted: &str) -> bool {
+    kind.eq_ignore_ascii_case(wanted)
+}
+
+fn essence(content_type: &str) -> &str {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim()
 }
 
 fn headers<'a>(server: &'a Server, extra: &'a Extra) -> Result<Vec<Header<'a>>, ToolError> {
@@ -292,4 +372,69 @@ fn headers<'a>(server: &'a Server, extra: &'a Extra) -> Result<Vec<Header<'a>>, 
 
 fn plain(text: &str) -> Zeroizing<Vec<u8>> {
     text.as_bytes().to_vec().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_type_is_compared_without_case_and_kept_as_it_came() {
+        let kind = essence(" Text/Event-Stream ; charset=UTF-8");
+        assert_eq!(kind, "Text/Event-Stream");
+        assert!(is_type(kind, "text/event-stream"));
+        assert!(!is_type(essence(""), "application/json"));
+    }
+
+    #[test]
+    fn a_message_is_found_in_an_event_of_any_form() {
+        let reply = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+        for text in [
+            format!("data: {reply}\n\n"),
+            format!("data: {reply}\n"),
+            format!("data: {reply}\r\n"),
+            format!("data: {reply}"),
+            format!("data: {}\n\n", reply.replace(',', ",\n  ")),
+            format!("data: {}\r\n", reply.replace(',', ",\r\n  ")),
+            format!("data: {}\n\n", reply.replace(',', ",\ndata: ")),
+        ] {
+            let mut stream = EventStream::default();
+            let mut events = stream.feed(text.as_bytes());
+            events.extend(stream.finish());
+            let messages = messages_in(&events[0], 7);
+            let expected = vec![Message::Reply(Reply::Result(serde_json::Map::new()))];
+            assert_eq!(messages, Some(expected), "{text:?}");
+        }
+        // What was cut off is no message.
+        let mut stream = EventStream::default();
+        stream.feed(format!("data: {}\n", &reply[..30]).as_bytes());
+        let event = stream.finish().expect("an event");
+        assert_eq!(messages_in(&event, 7), None);
+    }
+
+    #[test]
+    fn an_event_that_tells_of_an_error_has_words() {
+        let told = |text: &str| {
+            let mut stream = EventStream::default();
+            let mut events = stream.feed(text.as_bytes());
+            events.extend(stream.finish());
+            words_of_error(&events[0])
+        };
+        for text in [
+            "event: error\ndata: no room\n\n",
+            "event: error\ndata: {\"message\":\"no room\"}\n",
+            "data: {\"error\":{\"message\":\"no room\"}}\n\n",
+            "data: {\n\"error\": \"no room\"\n}\n\n",
+        ] {
+            assert_eq!(told(text).as_deref(), Some("no room"), "{text}");
+        }
+        for text in [
+            "data: no room\n\n",
+            "event: ping\ndata: 7\n\n",
+            "data: {\"error\":null}\n\n",
+            "event: error\ndata:\n\n",
+        ] {
+            assert_eq!(told(text), None, "{text}");
+        }
+    }
 }

@@ -13,6 +13,8 @@
 
 mod event_stream;
 mod exchange;
+mod forgotten;
+mod listing;
 mod message;
 mod mirror;
 mod pause;
@@ -23,6 +25,7 @@ mod sse;
 mod streamable;
 mod tools;
 mod value;
+mod words;
 
 use std::cell::RefCell;
 

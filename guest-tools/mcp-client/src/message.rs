@@ -4,8 +4,14 @@
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
-/// The number of characters of a server's words that are passed on.
-const MAX_SHOWN_CHARS: usize = 2_000;
+use crate::words;
+
+/// The code for a message that is no valid request. Under the status 404 it replies to nothing: the
+/// session is unknown.
+pub const INVALID_REQUEST: i64 = -32600;
+
+/// The number of characters that are shown of an error's data.
+const MAX_DATA_CHARS: usize = 500;
 
 /// What a server answered to a request.
 #[derive(Debug, PartialEq)]
@@ -89,7 +95,9 @@ fn sort(message: Value, awaited: u64) -> Option<Message> {
     };
     message.retain(|_, value| !value.is_null());
     let id = message.remove("id");
-    if let Some(method) = message.get("method") {
+    let is_reply = id.is_some()
+        && (message.contains_key("result") || message.get("error").is_some_and(says_something));
+    if let Some(method) = message.get("method").filter(|_| !is_reply) {
         let method = method.as_str()?.to_owned();
         return Some(match id {
             None => Message::Other,
@@ -124,7 +132,7 @@ fn reply(message: &mut Map<String, Value>, has_id: bool) -> Option<Reply> {
 }
 
 /// Whether an `error` holds something. Some servers write an empty `error` beside each result.
-fn says_something(error: &Value) -> bool {
+pub fn says_something(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
@@ -155,15 +163,39 @@ impl RpcError {
             #[expect(clippy::cast_possible_truncation, reason = "a code is a small number")]
             code => code.as_i64().or_else(|| code.as_f64().map(|it| it as i64)),
         });
+        let data = error.get("data").cloned().unwrap_or_default();
         let message = match (error.get("message"), error) {
-            (Some(Value::String(message)), _) | (None, Value::String(message)) => message.clone(),
-            (Some(message), _) if says_something(message) => message.to_string(),
+            (Some(Value::String(message)), _) | (None, Value::String(message))
+                if !message.trim().is_empty() =>
+            {
+                message.clone()
+            }
+            (Some(message), _) if says_something(message) && !message.is_string() => {
+                message.to_string()
+            }
+            // The data has the words.
+            _ if says_something(&data) => String::new(),
             _ => error.to_string(),
         };
         Self {
             code,
             message,
-            data: error.get("data").cloned().unwrap_or_default(),
+            data,
+        }
+    }
+
+    /// The server's words: its message, and what its data says beside that. Some servers say in the
+    /// message only that there was an error.
+    pub fn words(&self) -> String {
+        let message = words::shown(&self.message);
+        if !says_something(&self.data) {
+            return message;
+        }
+        let data = words::bounded(&words::in_json(&self.data), MAX_DATA_CHARS);
+        match message.as_str() {
+            "" => data,
+            _ if self.message.contains(&data) => message,
+            _ => format!("{message}: {data}"),
         }
     }
 
@@ -175,7 +207,7 @@ impl RpcError {
     /// The error as the agent sees it. The server's words are passed on; the host removes the
     /// secrets that it released.
     pub fn to_tool_error(&self, server: &str) -> ToolError {
-        let said = shown(&self.message);
+        let said = self.words();
         let code = self
             .code
             .map(|code| format!(" ({code})"))
@@ -192,24 +224,6 @@ impl RpcError {
             ),
         }
     }
-}
-
-/// A server's words, on one line and no longer than a message may be.
-pub fn shown(text: &str) -> String {
-    bounded(text, MAX_SHOWN_CHARS)
-}
-
-/// A server's words, on one line and no longer than `max_chars`.
-pub fn bounded(text: &str, max_chars: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(max_chars)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(max_chars).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -322,6 +336,53 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_may_have_a_method_too() {
+        for rest in [r#""result":{}"#, r#""error":{"code":1,"message":"no"}"#] {
+            let text = format!(r#"{{"id":7,"method":"tools/call",{rest}}}"#);
+            assert!(matches!(one(&text), Some(Message::Reply(_))), "{text}");
+        }
+        let request = r#"{"id":7,"method":"ping","error":{}}"#;
+        assert!(matches!(one(request), Some(Message::Request { .. })));
+    }
+
+    #[test]
+    fn the_words_of_an_errors_data_are_shown() {
+        for (error, words) in [
+            (
+                r#"{"code":1,"message":"","data":{"detail":"no room"}}"#,
+                "no room",
+            ),
+            (
+                r#"{"code":1,"message":" ","data":{"message":"no room"}}"#,
+                "no room",
+            ),
+            (
+                r#"{"code":1,"data":{"error":{"message":"no room"}}}"#,
+                "no room",
+            ),
+            (r#"{"code":1,"message":"","data":"no room"}"#, "no room"),
+            (r#"{"code":1,"message":"","data":["no room"]}"#, "no room"),
+            (
+                r#"{"code":-32603,"message":"Internal error","data":"no room"}"#,
+                "Internal error: no room",
+            ),
+            (
+                r#"{"code":-32603,"message":"Internal error","data":{"left":0}}"#,
+                r#"Internal error: {"left":0}"#,
+            ),
+            (r#"{"code":1,"message":"no room","data":"room"}"#, "no room"),
+            (r#"{"code":1,"message":"no room","data":{}}"#, "no room"),
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":7,"error":{error}}}"#);
+            let Some(Message::Reply(Reply::Error(error))) = one(&text) else {
+                panic!("{text}")
+            };
+            assert_eq!(error.words(), words, "{text}");
+            assert!(error.to_tool_error("it").message.ends_with(words), "{text}");
+        }
+    }
+
+    #[test]
     fn a_servers_own_request_is_told_apart_and_answered() {
         let asked = one(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
         let Some(Message::Request { id, method }) = asked else {
@@ -358,12 +419,5 @@ mod tests {
         let list = r#"[{"jsonrpc":"2.0","method":"a"},7,{"jsonrpc":"2.0","id":7,"result":{}}]"#;
         let messages = parse(list.as_bytes(), 7).expect("messages");
         assert_eq!(messages[2], Message::Reply(Reply::Result(Map::new())));
-    }
-
-    #[test]
-    fn a_servers_words_are_one_bounded_line() {
-        assert_eq!(shown("a\nb\u{1b}[2J"), "a b [2J");
-        let long = shown(&"é".repeat(3_000));
-        assert_eq!(long.chars().count(), MAX_SHOWN_CHARS + 1);
     }
 }

@@ -3,32 +3,23 @@
 
 use serde_json::Value;
 use trusted_tool::answer::Incoming;
-use trusted_tool::{json, page};
 
-use crate::message::{self, Message, Reply, RpcError};
+use crate::exchange;
+use crate::message::{Message, Reply, RpcError};
+use crate::words;
 
-/// The number of bytes of a body that are searched for words.
+/// The number of bytes that are read of a body that may hold a reply.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// The number of bytes that are read of any other body.
 const MAX_READ_BYTES: usize = 64 * 1024;
-/// The number of characters that are shown of a body that is no message.
-const MAX_SHOWN_CHARS: usize = 500;
-/// The members in which JSON keeps its words, the best one first.
-const PLACES: [&str; 9] = [
-    "/error/message",
-    "/error_description",
-    "/message",
-    "/detail",
-    "/error",
-    "/errors/0/message",
-    "/errors/0",
-    "/title",
-    "/reason",
-];
 
 /// An answer whose status is no success.
 #[derive(Debug, Default)]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
+    /// Whether the answer holds a reply to the request, be it a result or an error.
+    pub is_reply: bool,
     /// An error that replies to the request.
     pub reply: Option<RpcError>,
     /// An error of the protocol that names another request, or none.
@@ -47,7 +38,7 @@ impl Refusal {
     /// Reads an answer to the request `awaited`. A body that does not arrive within `within_ms` has
     /// no words.
     pub fn read(mut incoming: Incoming, awaited: u64, within_ms: u64) -> Self {
-        let header = |name: &str| incoming.header(name).map(message::shown);
+        let header = |name: &str| incoming.header(name).map(words::shown);
         let mut refusal = Self {
             status: incoming.status,
             challenge: header("www-authenticate"),
@@ -59,23 +50,40 @@ impl Refusal {
         incoming.end_within(within_ms);
         while let Ok(Some(piece)) = incoming.next_piece() {
             body.extend_from_slice(&piece);
-            if body.len() >= MAX_READ_BYTES {
-                body.truncate(MAX_READ_BYTES);
+            let max_bytes = match exchange::may_hold_messages(&body) {
+                true => MAX_MESSAGE_BYTES,
+                false => MAX_READ_BYTES,
+            };
+            if body.len() >= max_bytes {
+                body.truncate(max_bytes);
                 break;
             }
         }
-        for message in message::parse(&body, awaited).unwrap_or_default() {
+        refusal.take_body(&body, awaited);
+        refusal
+    }
+
+    /// Takes what the body says of the request `awaited`.
+    pub fn take_body(&mut self, body: &[u8], awaited: u64) {
+        let (messages, events) = exchange::messages_of(body, awaited);
+        let mut result = None;
+        for message in messages {
             match message {
-                Message::Reply(Reply::Error(error)) => refusal.reply = Some(error),
-                Message::Unaddressed(Reply::Error(error)) => refusal.unaddressed = Some(error),
+                Message::Reply(Reply::Error(error)) => self.reply = Some(error),
+                Message::Reply(Reply::Result(said)) => result = Some(said),
+                Message::Unaddressed(Reply::Error(error)) => self.unaddressed = Some(error),
                 _ => {}
             }
         }
-        refusal.words = match refusal.error() {
-            Some(error) => message::shown(&error.message),
-            None => words(&body),
+        self.is_reply = self.reply.is_some() || result.is_some();
+        let told = events.iter().find_map(exchange::words_of_error);
+        let told = told.or_else(|| Some(words::in_body(events.first()?.data.as_bytes())));
+        self.words = match (self.error(), result, told) {
+            (Some(error), ..) => error.words(),
+            (None, Some(result), _) => words::shown(&words::in_json(&Value::Object(result))),
+            (None, None, Some(told)) => told,
+            (None, None, None) => words::in_body(body),
         };
-        refusal
     }
 
     /// The error of the protocol in the answer.
@@ -108,68 +116,9 @@ impl Refusal {
     }
 }
 
-/// The words in a body of any form, on one line.
-pub fn words(body: &[u8]) -> String {
-    let text = match json::read::<Value>(body) {
-        Ok(json) => in_json(&json),
-        Err(_) => {
-            let text = String::from_utf8_lossy(body);
-            match text.trim_start().starts_with('<') {
-                true => page::without_tags(&text),
-                false => text.into_owned(),
-            }
-        }
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    message::bounded(&words.join(" "), MAX_SHOWN_CHARS)
-}
-
-fn in_json(json: &Value) -> String {
-    let json = json.get(0).unwrap_or(json);
-    let found = PLACES.iter().find_map(|place| {
-        let text = json.pointer(place)?.as_str()?;
-        (!text.trim().is_empty()).then_some(text)
-    });
-    match (found.or(json.as_str()), json) {
-        (Some(text), _) => text.to_owned(),
-        (None, Value::Null) => String::new(),
-        (None, json) => json.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_found_in_every_form() {
-        for (body, found) in [
-            ("", ""),
-            ("  no \n room\t", "no room"),
-            (
-                "<html><head><style>a{}</style><title>Bad gateway</title></head><body><h1>502",
-                "Bad gateway 502",
-            ),
-            ("<html>error code: 1010</html>", "error code: 1010"),
-            (r#"{"error":{"message":"no room"}}"#, "no room"),
-            (
-                r#"{"error":"invalid_token","error_description":"it ran out"}"#,
-                "it ran out",
-            ),
-            (r#"{"detail":"no room"}"#, "no room"),
-            (r#"[{"message":"no room"}]"#, "no room"),
-            (r#""no room""#, "no room"),
-            (
-                r#"{"detail":[{"msg":"no"}]}"#,
-                r#"{"detail":[{"msg":"no"}]}"#,
-            ),
-            ("null", ""),
-        ] {
-            assert_eq!(words(body.as_bytes()), found, "{body}");
-        }
-        let long = words("no room ".repeat(1_000).as_bytes());
-        assert_eq!(long.chars().count(), MAX_SHOWN_CHARS + 1);
-    }
 
     #[test]
     fn the_time_to_wait_is_said_as_the_server_says_it() {

@@ -10,11 +10,13 @@ use trusted_tool::request::{Failure, Stage};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::{self, Extra};
-use crate::message::{self, Reply, RpcError};
+use crate::forgotten::{self, Verdict};
+use crate::message::{self, INVALID_REQUEST, Reply, RpcError};
 use crate::refusal::Refusal;
 use crate::server::{Era, Server, Transport};
 use crate::sse::Link;
 use crate::streamable::{self, Outcome};
+use crate::words;
 
 /// The revision without sessions.
 const MODERN: &str = "2026-07-28";
@@ -24,6 +26,7 @@ const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05
 const FIRST_WITH_HEADER: &str = "2025-06-18";
 /// The revision of a server that names none: that of a request without the header.
 const UNNAMED: &str = "2025-03-26";
+const VERSION_HEADER: &str = "mcp-protocol-version";
 /// The longest session id that is kept, in bytes.
 const MAX_SESSION_ID_BYTES: usize = 1024;
 
@@ -32,8 +35,6 @@ const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
 const MODERN_ERRORS: [i64; 3] = [HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION];
-/// An error that replies to nothing under the status 404: the session is unknown.
-const INVALID_REQUEST: i64 = -32600;
 
 /// A session that may not have begun yet.
 pub struct Session {
@@ -121,9 +122,10 @@ impl Session {
                     (self.state, self.era) = (None, None);
                 }
             })?;
-            if is_of_another_era(&outcome) && std::mem::take(&mut self.is_assumed) {
-                // The server may have changed since its era was found out.
-                (self.state, self.era) = (None, None);
+            if is_of_another_era(&outcome)
+                && std::mem::take(&mut self.is_assumed)
+                && self.has_changed_era()
+            {
                 continue;
             }
             match outcome {
@@ -136,20 +138,22 @@ impl Session {
                         return Ok(Err(error));
                     }
                 }
-                Outcome::Refused(refusal) if self.is_forgotten(&refusal) => {
-                    self.state = None;
-                    if is_begun_anew {
+                Outcome::Refused(mut refusal) => match self.verdict(&refusal, method) {
+                    // A server that replies to the request speaks for itself.
+                    Verdict::Forgotten if is_begun_anew && !refusal.is_reply => {
+                        self.state = None;
                         let sentence =
                             "forgets each session as soon as it has begun; tell its owner";
                         return Err(self.server.failed(refusal.with_words(sentence.to_owned())));
                     }
-                }
-                Outcome::Refused(mut refusal) => match definite(&mut refusal) {
-                    Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
-                        return Ok(Err(error));
-                    }
-                    Some(_) => {}
-                    None => return Err(self.server.refusal(&refusal)),
+                    Verdict::Forgotten | Verdict::Doubtful if !is_begun_anew => self.state = None,
+                    _ => match definite(&mut refusal) {
+                        Some(error) if is_begun_anew || !self.can_change_revision(&error) => {
+                            return Ok(Err(error));
+                        }
+                        Some(_) => {}
+                        None => return Err(self.refusal(&refusal)),
+                    },
                 },
             }
             is_begun_anew = true;
@@ -185,7 +189,13 @@ impl Session {
                 version,
                 session_id,
             }) => {
-                let extra = legacy_headers(version, session_id.as_deref());
+                let mut extra = legacy_headers(version, session_id.as_deref());
+                if *version == MODERN {
+                    // Both eras hold for this session, so each request is complete in either.
+                    let modern = modern_headers(method, params).into_iter();
+                    extra.extend(modern.filter(|(name, _)| name != VERSION_HEADER));
+                    meta = modern_meta(meta);
+                }
                 let message = message::request(id, method, &with_meta(params, meta));
                 streamable::post(&self.server, &message, id, &extra, Era::Legacy)
             }
@@ -193,19 +203,36 @@ impl Session {
         }
     }
 
-    /// Whether the server has forgotten the session, and so has done nothing.
-    fn is_forgotten(&self, refusal: &Refusal) -> bool {
+    /// Whether the server has forgotten the session.
+    fn verdict(&self, refusal: &Refusal, method: &str) -> Verdict {
         let has_session = match &self.state {
             Some(State::Legacy { session_id, .. }) => session_id.is_some(),
             Some(State::Linked(_)) => true,
             Some(State::Modern) | None => false,
         };
-        has_session
-            && match refusal.status {
-                404 => true,
-                400 => refusal.reply.is_none(),
-                _ => false,
+        match has_session {
+            true => forgotten::verdict(refusal, method == "tools/call"),
+            false => Verdict::Other,
+        }
+    }
+
+    /// The error for a refused request. It does not blame the URL where a session has begun there.
+    fn refusal(&self, refusal: &Refusal) -> ToolError {
+        match (refusal.status, &self.state) {
+            (status @ (404 | 405), Some(_)) => {
+                let sentence = format!("answered with an error (HTTP {status})");
+                self.server.failed(refusal.with_words(sentence))
             }
+            _ => self.server.refusal(refusal),
+        }
+    }
+
+    /// Whether the server has changed since its era was found out. It is asked again for its era,
+    /// because a request that it refused in this era may have been executed.
+    fn has_changed_era(&mut self) -> bool {
+        let before = self.era.take();
+        self.state = None;
+        self.begin().is_ok() && self.era != before
     }
 
     /// Whether the server wants another revision and names one that this client speaks.
@@ -352,10 +379,7 @@ impl Session {
     fn version(&self, result: &Map<String, Value>) -> Result<&'static str, ToolError> {
         let named = result.get("protocolVersion").and_then(Value::as_str);
         let named = named.unwrap_or(UNNAMED);
-        LEGACY
-            .into_iter()
-            .find(|version| *version == named)
-            .ok_or_else(|| self.unknown_version(named))
+        known_version(named).ok_or_else(|| self.unknown_version(named))
     }
 
     fn session_id(&self, id: Option<String>) -> Result<Option<String>, ToolError> {
@@ -376,7 +400,7 @@ impl Session {
             format!(
                 "{} speaks no revision of the protocol that this client knows, but: {}",
                 self.server.called,
-                message::shown(named).chars().take(200).collect::<String>()
+                words::shown(named).chars().take(200).collect::<String>()
             ),
         )
     }
@@ -385,6 +409,13 @@ impl Session {
 /// Whether a modern server wants other parameters in headers than it got.
 pub fn is_header_mismatch(error: &RpcError) -> bool {
     error.is(HEADER_MISMATCH)
+}
+
+/// The revision that an answer to `initialize` names, if this client speaks it. A server may name
+/// the one without sessions, and so take it for the revision of a session.
+fn known_version(named: &str) -> Option<&'static str> {
+    let mut known = LEGACY.into_iter().chain([MODERN]);
+    known.find(|version| *version == named)
 }
 
 fn initialize_params() -> Map<String, Value> {
@@ -444,7 +475,7 @@ fn client_info() -> Value {
 
 fn modern_headers(method: &str, params: &Map<String, Value>) -> Extra {
     let mut headers = vec![
-        ("mcp-protocol-version".to_owned(), MODERN.to_owned()),
+        (VERSION_HEADER.to_owned(), MODERN.to_owned()),
         ("mcp-method".to_owned(), method.to_owned()),
     ];
     if let Some(name) = params.get("name").and_then(Value::as_str) {
@@ -456,7 +487,7 @@ fn modern_headers(method: &str, params: &Map<String, Value>) -> Extra {
 fn legacy_headers(version: &str, session_id: Option<&str>) -> Extra {
     let mut headers = Extra::new();
     if version >= FIRST_WITH_HEADER {
-        headers.push(("mcp-protocol-version".to_owned(), version.to_owned()));
+        headers.push((VERSION_HEADER.to_owned(), version.to_owned()));
     }
     if let Some(id) = session_id {
         headers.push(("mcp-session-id".to_owned(), id.to_owned()));
@@ -477,8 +508,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether a server of the other era may have answered so, having done nothing. A request that may
-/// have been executed is not sent again.
+/// Whether a server of the other era may have answered so.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,
@@ -498,6 +528,17 @@ mod tests {
         assert!(legacy_headers("2025-03-26", None).is_empty());
         assert_eq!(legacy_headers("2025-06-18", Some("a")).len(), 2);
         assert!(LEGACY.contains(&FIRST_WITH_HEADER));
+    }
+
+    #[test]
+    fn an_answer_to_initialize_may_name_every_known_revision() {
+        for version in LEGACY.into_iter().chain([MODERN]) {
+            assert_eq!(known_version(version), Some(version));
+        }
+        for other in ["", "2025-11-26", "2027-01-01"] {
+            assert_eq!(known_version(other), None, "{other}");
+        }
+        assert_eq!(legacy_headers(MODERN, Some("a"))[0].1, MODERN);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Link {
                 server.brief.between_bytes_timeout_ms,
             )));
         }
-        if exchange::media_type(&incoming) != "text/event-stream" {
+        if !exchange::is_type(exchange::media_type(&incoming), "text/event-stream") {
             return Err(server
                 .failed("answered with no events: is its url the event stream of an MCP server?"));
         }
@@ -81,7 +81,10 @@ impl Link {
         let answer = |answer: Value| exchange::notify(server, path, &answer, &Extra::new());
         match self.messages.reply(server, id, answer)? {
             Some(reply) => Ok(Outcome::Reply(reply, None)),
-            None => Err(server.failed("ended its stream before it replied; try again")),
+            None => {
+                let what = "ended its stream before it replied; try again";
+                Err(server.failed(self.messages.with_words(what)))
+            }
         }
     }
 }

@@ -8,8 +8,9 @@ use trusted_tool::request::{Bounds, Failure};
 use crate::exchange::{self, Body, Extra, Found, Messages};
 use crate::message::Reply;
 use crate::pause;
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 use crate::server::{Era, Server};
+use crate::words;
 
 /// The wait before a broken stream is resumed, in milliseconds.
 const DEFAULT_RETRY_MS: u64 = 500;
@@ -78,7 +79,7 @@ fn post_within(
         incoming.end_within(count);
     }
     let session_id = incoming.header("mcp-session-id").map(str::to_owned);
-    let kind = exchange::media_type(&incoming);
+    let kind = exchange::media_type(&incoming).to_owned();
     let reply = match exchange::body(server, incoming)? {
         Body::Json(body) => match exchange::reply_in(&body, id) {
             Found::Reply(reply) => reply,
@@ -87,7 +88,7 @@ fn post_within(
                 return Err(server.failed(what).into());
             }
             Found::Nothing => {
-                let words = refusal::words(&body);
+                let words = words::in_body(&body);
                 return Err(server
                     .failed(format!(
                         "answered with JSON that is no message of the protocol; tell its owner. It says: {words}"
@@ -97,22 +98,27 @@ fn post_within(
         },
         Body::Events(messages) => in_events(server, *messages, id, extra, era)?,
         Body::Neither(body) => {
-            let kind = match kind.as_str() {
-                "" => "no content-type",
-                kind => kind,
-            };
-            let mut said = format!(
-                "answered with neither JSON nor events (HTTP {status}, {kind}): \
-                 is its url the endpoint of an MCP server?"
-            );
-            let words = refusal::words(&body);
-            if !words.is_empty() {
-                said.push_str(&format!(" It says: {words}"));
-            }
-            return Err(server.failed(said).into());
+            return Err(server.failed(neither(status, &kind, &body)).into());
         }
     };
     Ok(Outcome::Reply(reply, session_id))
+}
+
+/// The sentence for an answer in a form that is not the protocol's.
+fn neither(status: u16, kind: &str, body: &[u8]) -> String {
+    let kind = match kind {
+        "" => "no content-type".to_owned(),
+        kind => words::shown(kind),
+    };
+    let mut said = format!(
+        "answered with neither JSON nor events (HTTP {status}, {kind}): \
+         is its url the endpoint of an MCP server?"
+    );
+    let words = words::in_body(body);
+    if !words.is_empty() {
+        said.push_str(&format!(" It says: {words}"));
+    }
+    said
 }
 
 /// Finds the reply in a stream. Where the era has them, the server's own requests are answered on
@@ -137,21 +143,36 @@ fn in_events(
         }
         let resumption = messages.resumption().filter(|_| is_legacy);
         let Some((last_id, retry_ms)) = resumption else {
-            return Err(server.failed("ended its answer without a reply; try again"));
+            let what = "ended its answer without a reply; try again";
+            return Err(server.failed(messages.with_words(what)));
         };
         resumptions += 1;
         if resumptions > server.max_resumptions {
-            return Err(server
-                .failed("broke off its answer more often than max_resumptions allows; try again"));
+            let what = "broke off its answer more often than max_resumptions allows; try again";
+            return Err(server.failed(messages.with_words(what)));
         }
+        let broken = messages.with_words("broke off its answer and does not go on with it");
         drop(messages);
         pause::milliseconds(retry_ms.unwrap_or(DEFAULT_RETRY_MS).min(MAX_RETRY_MS));
         let mut extra = extra.clone();
         extra.push(("last-event-id".to_owned(), last_id));
         let incoming = exchange::listen(server, &extra)?;
-        if incoming.status != 200 || exchange::media_type(&incoming) != "text/event-stream" {
-            return Err(server.failed("broke off its answer and does not go on with it"));
+        let is_stream = exchange::is_type(exchange::media_type(&incoming), "text/event-stream");
+        if incoming.status != 200 || !is_stream {
+            return Err(server.failed(broken));
         }
         messages = Messages::new(incoming);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_letters_of_a_content_type_are_kept() {
+        let said = neither(200, "text/Tok-CANARY-aB12", b"");
+        assert!(said.contains("(HTTP 200, text/Tok-CANARY-aB12)"), "{said}");
+        assert!(neither(200, "", b"no").contains("no content-type"));
     }
 }

@@ -1,37 +1,24 @@
 //! The two operations: listing a server's tools and calling one. `value` interprets results, and
 //! `session` transports messages.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use trusted_tool::{ToolError, tool_error};
 
 use crate::exchange::Extra;
-use crate::message;
-use crate::mirror::{self, Mirrored};
+use crate::listing::{Listed, Listing};
+use crate::mirror::Mirrored;
 use crate::server::Era;
 use crate::session::{Session, is_header_mismatch};
 use crate::value::{self, Failure};
-
-/// The members of a tool's definition that are passed on.
-const SHOWN_KEYS: [&str; 6] = [
-    "name",
-    "title",
-    "description",
-    "inputSchema",
-    "outputSchema",
-    "annotations",
-];
-/// The largest number of notes with a list.
-const MAX_NOTES: usize = 20;
-/// The number of characters of a name in a note.
-const MAX_NOTED_CHARS: usize = 100;
+use crate::words;
 
 /// The server's tools, in one session.
 pub struct Tools {
     session: Session,
-    /// The parameters that go into headers, by tool, as the server last listed them.
-    mirrored: HashMap<String, Vec<Mirrored>>,
+    /// What calls need of each tool, as the server last listed it.
+    listed: HashMap<String, Listed>,
 }
 
 /// A tool call of an agent.
@@ -63,7 +50,7 @@ impl Call {
             None => Ok(Self { name, arguments }),
             Some(key) => Err(wrong(&format!(
                 "there is no `{}`; it takes `name` and `arguments`",
-                message::shown(key)
+                words::shown(key)
             ))),
         }
     }
@@ -74,7 +61,7 @@ impl Tools {
     pub fn new(session: Session) -> Self {
         Self {
             session,
-            mirrored: HashMap::new(),
+            listed: HashMap::new(),
         }
     }
 
@@ -90,86 +77,51 @@ impl Tools {
         self.session.end();
     }
 
-    /// Lists every tool, page by page, with notes on what is left out and why.
+    /// Lists every tool, page by page, with notes on what is left out and why. What was listed
+    /// stands, whatever becomes of a further page.
     ///
     /// # Errors
-    /// The server breaks the protocol, or lists too many tools.
+    /// The first page cannot be had, breaks the protocol, or lists too many tools.
     pub fn list(&mut self) -> Result<String, ToolError> {
         let is_modern = self.session.is_modern()?;
-        let mut listed = Vec::new();
-        let mut notes = Vec::new();
-        let mut cursors = HashSet::new();
+        let mut listing = Listing::new(is_modern, self.session.server.max_tools);
         let mut params = Map::new();
-        self.mirrored.clear();
+        self.listed.clear();
         loop {
-            let page = self.session.request("tools/list", &params, &Extra::new())?;
+            let reply = self.session.request("tools/list", &params, &Extra::new());
             let server = &self.session.server;
-            let mut page = match page {
-                Ok(page) => page,
-                Err(error) if cursors.is_empty() => {
-                    return Err(error.to_tool_error(&server.called));
-                }
-                Err(error) => {
-                    let error = error.to_tool_error(&server.called);
-                    notes.push(format!(
-                        "the list of its tools broke off: {}",
-                        error.message
-                    ));
+            let reply =
+                reply.and_then(|page| page.map_err(|error| error.to_tool_error(&server.called)));
+            let taken = match reply {
+                Err(error) if listing.is_begun() => {
+                    listing.break_off(&error.message);
                     break;
                 }
-            };
-            let tools = match page.remove("tools") {
-                Some(Value::Array(tools)) => tools,
-                _ if !cursors.is_empty() => Vec::new(),
-                _ if is_input_required(&page) => return Err(server.failed(NOT_FOR_A_LIST)),
-                _ => {
-                    let what = "listed its tools in a way that is not the protocol's";
-                    return Err(server.failed(what));
+                Err(error) => return Err(error),
+                Ok(page) if is_input_required(&page) && !listing.is_begun() => {
+                    return Err(server.failed(NOT_FOR_A_LIST));
                 }
+                Ok(page) => listing.take(page),
             };
-            for tool in tools {
-                match definition(tool, is_modern) {
-                    // A server that goes round in a circle lists the same tools again.
-                    Ok((name, ..)) if self.mirrored.contains_key(&name) => {}
-                    Ok((name, mirrored, tool)) => {
-                        self.mirrored.insert(name, mirrored);
-                        listed.push(tool);
-                    }
-                    Err(why) => notes.push(why),
-                }
-            }
-            if listed.len() as u64 > server.max_tools {
-                return Err(server.failed(format!(
-                    "lists more tools than max_tools ({}) allows",
-                    server.max_tools
-                )));
-            }
-            let Some(cursor) = page.remove("nextCursor").filter(leads_on) else {
-                break;
+            match taken.map_err(|what| server.failed(what))? {
+                Some(cursor) => params.insert("cursor".to_owned(), cursor),
+                None => break,
             };
-            if cursors.len() as u64 > server.max_tools || !cursors.insert(cursor.to_string()) {
-                notes.push("the list of its tools has no end; this is what came of it".to_owned());
-                break;
-            }
-            params.insert("cursor".to_owned(), cursor);
         }
-        Ok(self.with_notes(&listed, notes))
+        let (tools, listed, notes) = listing.end();
+        self.listed = listed;
+        Ok(self.with_notes(&tools, &notes))
     }
 
-    fn with_notes(&self, listed: &[Value], mut notes: Vec<String>) -> String {
-        let more = notes.len().saturating_sub(MAX_NOTES);
-        notes.truncate(MAX_NOTES);
-        if more > 0 {
-            notes.push(format!("{more} more tools are left out"));
-        }
+    fn with_notes(&self, tools: &[Value], notes: &[String]) -> String {
         let called = &self.session.server.called;
         let notes: Vec<String> = notes.iter().map(|it| format!("{called}: {it}")).collect();
         for note in &notes {
             println!("{note}");
         }
         match notes.is_empty() {
-            true => json!({ "tools": listed }).to_string(),
-            false => json!({ "tools": listed, "notes": notes }).to_string(),
+            true => json!({ "tools": tools }).to_string(),
+            false => json!({ "tools": tools, "notes": notes }).to_string(),
         }
     }
 
@@ -202,17 +154,25 @@ impl Tools {
             decline(&result, &mut params).map_err(|what| server.failed(what))?;
         };
         let server = &self.session.server;
-        value::outcome(result).map_err(|failure| match failure {
-            Failure::OfTheTool(words) => tool_error(
-                "mcp_tool_error",
-                format!(
-                    "{}, tool \"{}\": {words}",
-                    server.called,
-                    message::shown(&call.name)
-                ),
-            ),
+        let called = format!("{}, tool \"{}\"", server.called, words::shown(&call.name));
+        let given = value::read(result).map_err(|failure| match failure {
+            Failure::OfTheTool(words) => tool_error("mcp_tool_error", format!("{called}: {words}")),
             Failure::OfTheServer(what) => server.failed(what),
-        })
+        })?;
+        let is_structured = self.listed.get(&call.name).map(|it| it.is_structured);
+        let given = match (given.hidden_text(), is_structured) {
+            // A program gets the value of the structure. The tool promised none, so its text is
+            // the value.
+            (Some(_), Some(false)) => given.without_structure(),
+            // The program reads the structure that the tool promised.
+            (Some(text), Some(true)) => {
+                let text = words::shown(&text);
+                println!("{called}: its structured content is empty; its text says: {text}");
+                given
+            }
+            _ => given,
+        };
+        Ok(given.into_json())
     }
 
     fn call_once(
@@ -232,60 +192,14 @@ impl Tools {
     }
 
     fn headers(&self, call: &Call) -> Extra {
-        let mirrored = self.mirrored.get(&call.name).into_iter().flatten();
+        let listed = self.listed.get(&call.name);
+        let mirrored = listed.into_iter().flat_map(|it| &it.mirrored);
         let header = |it: &Mirrored| Some((it.header.clone(), it.value(&call.arguments)?));
         mirrored.filter_map(header).collect()
     }
 }
 
 const NOT_FOR_A_LIST: &str = "asks for input of a person before it lists its tools";
-
-/// Whether a cursor leads to another page.
-fn leads_on(cursor: &Value) -> bool {
-    match cursor {
-        Value::String(cursor) => !cursor.is_empty(),
-        Value::Number(_) => true,
-        _ => false,
-    }
-}
-
-/// A tool's name, its mirrored parameters, and its definition as it is passed on.
-///
-/// # Errors
-/// Why the tool is left out.
-fn definition(tool: Value, is_modern: bool) -> Result<(String, Vec<Mirrored>, Value), String> {
-    let Value::Object(mut tool) = tool else {
-        return Err("what is no object is left out of its tools".to_owned());
-    };
-    let name = tool.get("name").and_then(Value::as_str);
-    let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else {
-        return Err("a tool without a name is left out".to_owned());
-    };
-    let left_out = |why: &str| {
-        let name = message::bounded(&name, MAX_NOTED_CHARS);
-        format!("the tool \"{name}\" is left out: {why}")
-    };
-    let task = tool.get("execution").and_then(|it| it.get("taskSupport"));
-    if task.is_some_and(|task| task == "required") {
-        return Err(left_out(
-            "it runs as a task alone, which this client does not support",
-        ));
-    }
-    let schema = tool
-        .entry("inputSchema")
-        .and_modify(|schema| {
-            if !schema.is_object() {
-                *schema = json!({ "type": "object" });
-            }
-        })
-        .or_insert_with(|| json!({ "type": "object" }));
-    let mirrored = match is_modern {
-        true => mirror::mirrored(schema).map_err(left_out)?,
-        false => Vec::new(),
-    };
-    tool.retain(|key, value| SHOWN_KEYS.contains(&key.as_str()) && !value.is_null());
-    Ok((name, mirrored, Value::Object(tool)))
-}
 
 fn is_input_required(result: &Map<String, Value>) -> bool {
     result
@@ -382,50 +296,5 @@ mod tests {
         );
         let asked = json!({ "inputRequests": { "q": { "method": "sampling/createMessage" } } });
         assert!(decline(&object(asked), &mut params).is_err());
-    }
-
-    #[test]
-    fn a_cursor_leads_on_where_it_says_something() {
-        for cursor in [json!("a"), json!(2)] {
-            assert!(leads_on(&cursor), "{cursor}");
-        }
-        for cursor in [json!(""), json!(null), json!(false), json!({}), json!([])] {
-            assert!(!leads_on(&cursor), "{cursor}");
-        }
-    }
-
-    #[test]
-    fn a_tool_without_a_usable_schema_takes_an_object() {
-        for tool in [
-            json!({ "name": "a" }),
-            json!({ "name": "a", "inputSchema": null }),
-            json!({ "name": "a", "inputSchema": true }),
-            json!({ "name": "a", "inputSchema": "object", "outputSchema": null }),
-        ] {
-            let (_, _, shown) = definition(tool.clone(), true).expect("usable");
-            let expected = json!({ "name": "a", "inputSchema": { "type": "object" } });
-            assert_eq!(shown, expected, "{tool}");
-        }
-    }
-
-    #[test]
-    fn a_tool_that_breaks_the_rules_is_left_out() {
-        let tool = json!({ "name": "a", "inputSchema": { "type": "object" }, "icons": [] });
-        let (name, _, shown) = definition(tool, true).expect("valid");
-        assert_eq!(name, "a");
-        assert!(shown.get("icons").is_none());
-        let annotated = json!({ "name": "a", "inputSchema": { "x-mcp-header": "A" } });
-        assert!(definition(annotated.clone(), true).is_err());
-        assert!(definition(annotated, false).is_ok());
-        let task = json!({ "name": "a", "execution": { "taskSupport": "optional" } });
-        assert!(definition(task, false).is_ok());
-        for wrong in [
-            json!(7),
-            json!({}),
-            json!({ "name": "" }),
-            json!({ "name": "a", "execution": { "taskSupport": "required" } }),
-        ] {
-            assert!(definition(wrong.clone(), true).is_err(), "{wrong}");
-        }
     }
 }

@@ -21,6 +21,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer with these parts.
+    pub fn new(status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
     /// The first value of a header, if it is text. Names are compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         first_text(&self.headers, name)

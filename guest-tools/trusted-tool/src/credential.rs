@@ -57,11 +57,6 @@ impl Credential {
         BaseUrl::parse(&url)
     }
 
-    /// Whether `text` is the credential or a part of it.
-    pub fn holds(&self, text: &str) -> bool {
-        self.value.contains(text)
-    }
-
     /// An upstream's words without parts of the credential, as in "Incorrect key: sk-a***4f". The
     /// host removes the whole credential, and records that.
     pub fn hidden_in(&self, words: &str) -> String {

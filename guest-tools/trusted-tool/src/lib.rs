@@ -41,6 +41,7 @@ pub mod request;
 pub mod retry;
 pub mod setting;
 pub mod wait;
+pub mod words;
 
 /// The bindings of the world `trusted-tool`, generated from `wit/`.
 #[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all)]

@@ -9,6 +9,9 @@ const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
 /// means one in milliseconds.
 const EPOCH_SECS: f64 = 1e9;
 const EPOCH_MS: f64 = 1e12;
+/// How far a moment may lie before the answer's date. An earlier one is a mistake, and no reason to
+/// ask again at once.
+const MAX_PAST: Duration = Duration::from_hours(24);
 
 /// The wait in the headers of an answer, whose names are in lower case.
 ///
@@ -65,10 +68,17 @@ fn from_limits(headers: &[(String, Vec<u8>)]) -> Option<u64> {
 pub fn moment(text: &str, now: Option<SystemTime>) -> Option<u64> {
     let text = text.trim();
     let until = |then: SystemTime| {
-        let left = then.duration_since(now?).unwrap_or(Duration::ZERO);
+        let left = match then.duration_since(now?) {
+            Ok(left) => left,
+            Err(past) if past.duration() <= MAX_PAST => Duration::ZERO,
+            Err(_) => return None,
+        };
         bounded(left.as_secs_f64() * 1_000.0)
     };
-    if let Ok(then) = httpdate::parse_http_date(text) {
+    if let Some(then) = httpdate::parse_http_date(text)
+        .ok()
+        .or_else(|| iso_time(text))
+    {
         return until(then);
     }
     match number(text) {
@@ -79,6 +89,43 @@ pub fn moment(text: &str, now: Option<SystemTime>) -> Option<u64> {
     }
 }
 
+/// A moment as ISO 8601 writes it: `2026-10-21T07:28:00.5Z`, `2026-10-21T09:28:00+02:00`.
+fn iso_time(text: &str) -> Option<SystemTime> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let digits = |text: &str, count: usize| {
+        let is_plain = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|_| is_plain)
+    };
+    let mut parts = date.split('-');
+    let (year, month) = (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?);
+    let day = digits(parts.next()?, 2).filter(|_| parts.next().is_none())?;
+    let zone_at = time.find(['Z', 'z', '+', '-'])?;
+    let (clock, zone) = time.split_at(zone_at);
+    let minutes = |text: &str| {
+        let (hours, minutes) = text.split_once(':').or_else(|| text.split_at_checked(2))?;
+        Some(digits(hours, 2)? * 60 + digits(minutes, 2)?)
+    };
+    let (minute, secs) = clock.rsplit_once(':')?;
+    let secs = number(secs).filter(|secs| *secs < 61.0)?;
+    let east = match zone.split_at_checked(1)? {
+        ("+", offset) => minutes(offset)? as f64,
+        ("-", offset) => -(minutes(offset)? as f64),
+        (_, rest) => Some(0.0).filter(|_| rest.is_empty())?,
+    };
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years begin with March here, so that a leap day is the last of its year.
+    let (year, month) = match month {
+        1 | 2 => (year - 1, month + 9),
+        month => (year, month - 3),
+    };
+    const DAYS_TO_1970: u64 = 719_468;
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - DAYS_TO_1970;
+    since_1970(days as f64 * 86_400.0 + (minutes(minute)? as f64 - east) * 60.0 + secs)
+}
+
 /// A duration with units: `6ms`, `17.5s`, `1m30s`, `2 hours`.
 pub fn duration(text: &str) -> Option<u64> {
     let (ms, rest) = leading_duration(text.trim())?;
@@ -87,19 +134,42 @@ pub fn duration(text: &str) -> Option<u64> {
 
 /// The wait in a sentence: "Please try again in 1m30s.", "retry after 26 seconds".
 pub fn in_words(text: &str) -> Option<u64> {
-    const BEFORE: [&str; 6] = [
+    const BEFORE: [&str; 12] = [
         "try again in ",
         "try again after ",
         "retry in ",
         "retry after ",
+        "retry after: ",
         "retry-after: ",
+        "retry-after ",
         "available in ",
+        "reset in ",
+        "resets in ",
+        "reset after ",
+        "resets after ",
+    ];
+    const ABOUT: [&str; 6] = [
+        "about ",
+        "approximately ",
+        "around ",
+        "another ",
+        "at least ",
+        "for ",
     ];
     let lower = text.to_ascii_lowercase();
-    BEFORE.iter().find_map(|before| {
-        let at = lower.find(before)? + before.len();
-        leading_duration(&lower[at..]).map(|(ms, _)| ms)
-    })
+    let told = |before: &str, is_enough: fn(&str) -> bool| {
+        lower.match_indices(before).find_map(|(at, _)| {
+            let mut rest = &lower[at + before.len()..];
+            while let Some(less) = ABOUT.iter().find_map(|word| rest.strip_prefix(word)) {
+                rest = less;
+            }
+            let (ms, after) = leading_duration(rest)?;
+            is_enough(&rest[..rest.len() - after.len()]).then_some(ms)
+        })
+    };
+    let has_unit = |duration: &str| duration.contains(|it: char| it.is_ascii_alphabetic());
+    let in_order = BEFORE.iter().find_map(|before| told(before, |_| true));
+    in_order.or_else(|| told("wait ", has_unit))
 }
 
 /// A duration in words, rounded up: `0.5 s`, `90 s`, `5 min`, `16.5 days`.
@@ -126,7 +196,11 @@ fn leading_duration(text: &str) -> Option<(u64, &str)> {
     let mut rest = text;
     let mut total = None;
     loop {
-        let begin = rest.trim_start();
+        let mut begin = rest.trim_start();
+        if total.is_some() {
+            begin = begin.trim_start_matches(',').trim_start();
+            begin = begin.strip_prefix("and ").unwrap_or(begin).trim_start();
+        }
         let end = begin
             .find(|char: char| !char.is_ascii_digit() && char != '.')
             .unwrap_or(begin.len());
@@ -244,6 +318,27 @@ mod tests {
                 &[("ratelimit", "limit=9, remaining=0, reset=5")],
                 Some(5_000),
             ),
+            (
+                &[
+                    ("anthropic-ratelimit-requests-remaining", "0"),
+                    ("anthropic-ratelimit-requests-reset", "2026-10-21T07:28:40Z"),
+                    ("anthropic-ratelimit-tokens-remaining", "9"),
+                    ("anthropic-ratelimit-tokens-reset", "2026-10-21T07:29:00Z"),
+                    DATE,
+                ],
+                Some(40_000),
+            ),
+            (
+                &[("retry-after", "2026-10-21T09:28:00.5+02:00"), DATE],
+                Some(500),
+            ),
+            (&[("retry-after", "2026-10-21T07:28:40Z")], None),
+            // These moments are long ago: a number of seconds was meant, or nothing.
+            (&[("retry-after", "1000000000"), DATE], None),
+            (
+                &[("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT"), DATE],
+                None,
+            ),
             (&[("retry-after", "-1")], None),
             (&[("retry-after", "1e3")], None),
             (&[("retry-after", "inf")], None),
@@ -254,6 +349,33 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(wait(headers), ms, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_in_iso_form_is_read() {
+        for (text, http) in [
+            ("1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("2024-02-29T23:59:59z", "Thu, 29 Feb 2024 23:59:59 GMT"),
+            ("2024-03-01 00:00:00+00:00", "Fri, 01 Mar 2024 00:00:00 GMT"),
+            ("2026-12-31T23:00:00-0130", "Fri, 01 Jan 2027 00:30:00 GMT"),
+        ] {
+            assert_eq!(
+                iso_time(text),
+                httpdate::parse_http_date(http).ok(),
+                "{text}"
+            );
+        }
+        for wrong in [
+            "",
+            "2026-10-21",
+            "2026-10-21T07:28:40",
+            "2026-13-21T07:28:40Z",
+            "2026-10-21T07:28:40Zx",
+            "+026-10-21T07:28:40Z",
+            "é",
+        ] {
+            assert_eq!(iso_time(wrong), None, "{wrong}");
         }
     }
 
@@ -270,6 +392,14 @@ mod tests {
             ("Try again in 2 hours and see", Some(7_200_000)),
             ("try again in 5", Some(5_000)),
             ("try again in 5.", Some(5_000)),
+            ("Please wait 2 minutes before trying again", Some(120_000)),
+            ("you must wait for another 30 seconds.", Some(30_000)),
+            ("Wait at least 1 hour, 2 minutes and 3 s", Some(3_723_000)),
+            ("try again in about 20s", Some(20_000)),
+            ("Your quota will reset after 18h31m10s.", Some(66_670_000)),
+            ("try again in a while, or try again in 3 s", Some(3_000)),
+            ("wait 2", None),
+            ("wait until the run ends", None),
             ("try again in a moment", None),
             ("try again later", None),
             ("you have 30 seconds", None),

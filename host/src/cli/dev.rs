@@ -90,7 +90,7 @@ async fn make_app(session: &Session, data: &Path) -> Outcome {
         "made the app {APP} in {}\n\
          its API key, shown this once: {}\n\
          \n\
-         what to type next, in another terminal:\n  \
+         what to type next, in this folder, in another terminal or with this one in the background:\n  \
          tavora-host{folder} vault create main\n  \
          tavora-host{folder} vault designate main\n  \
          tavora-host{folder} secret put brave_api_key\n  \

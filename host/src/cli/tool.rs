@@ -21,7 +21,8 @@ pub(crate) enum ToolCommand {
     List,
     /// Show what a component imports, the class it fits, and the authority it would have.
     #[command(
-        after_help = "Exit status: 0 fits an agent, 3 needs trust, 4 fits no class, 2 not a component."
+        after_help = "Exit status: 0 fits an agent, 3 needs trust, 4 fits no class, 2 not a component or a
+limit of the worker was hit."
     )]
     Inspect {
         /// The component's file.

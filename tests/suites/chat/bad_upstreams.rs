@@ -173,7 +173,7 @@ async fn what_is_no_completion_is_told_and_not_passed_on() {
             502,
             "OpenAI answered HTTP 502 with text/html instead of JSON",
         ),
-        ("nothing", 502, "something without a type"),
+        ("nothing", 502, "with an empty body, which says nothing"),
         ("no events", 502, "overloaded"),
         (
             "no stream",

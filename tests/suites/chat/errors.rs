@@ -55,6 +55,23 @@ fn answer(seen: &Seen) -> Response<Body> {
             r#"{"choices":[{"finish_reason":"error","message":{"content":""},"error":{"message":"the model broke","code":502}}]}"#,
         ),
         "200 nothing" => json_answer(200, "{}"),
+        "200 part" => json_answer(
+            200,
+            r#"{"choices":[{"finish_reason":"error","error":{"message":"Provider disconnected","code":502},"message":{"content":"part"}}]}"#,
+        ),
+        "200 no message" => json_answer(200, r#"{"choices":[{"message":null}]}"#),
+        "200 no choices" => json_answer(200, r#"{"choices":[]}"#),
+        "200 timeout" => Response::builder()
+            .header("content-type", "text/plain")
+            .body("upstream timeout".into())
+            .expect("valid"),
+        "error event" => events(Body::from(
+            "event: error\ndata: {\"message\":\"overloaded\",\"type\":\"overloaded_error\"}\n\n",
+        )),
+        "later error event" => events(Body::from(format!(
+            "{}event: error\ndata: {{\"message\":\"overloaded\",\"type\":\"overloaded_error\"}}\n\n",
+            event("so far")
+        ))),
         "null" => {
             let mut fine = completion("fine");
             fine["error"] = Value::Null;
@@ -108,6 +125,21 @@ async fn whatever_form_an_error_has_the_client_gets_one_object_with_its_words() 
         ("200 limited", 429, "429", "slow down"),
         ("200 choice", 502, "502", "the model broke"),
         ("200 nothing", 502, "upstream_error", "no completion"),
+        ("200 part", 502, "502", "Provider disconnected"),
+        (
+            "200 no message",
+            502,
+            "upstream_error",
+            "a choice in it has no message",
+        ),
+        (
+            "200 no choices",
+            502,
+            "upstream_error",
+            "list of choices is empty",
+        ),
+        ("200 timeout", 502, "upstream_error", "upstream timeout"),
+        ("error event", 503, "upstream_error", "overloaded"),
         ("first event", 503, "503", "no room"),
     ] {
         for body in [hello, hello_streamed] {
@@ -157,6 +189,18 @@ async fn what_is_a_completion_passes_whatever_stands_beside_it() {
         later.contains("data: {\"error\":{\"message\":\"no room\",\"code\":503}"),
         "{later}"
     );
+    // An event that clients would read past gets the form of the others.
+    let (later, is_whole) = chat
+        .stream(&hello_streamed("openai/later error event"))
+        .rest();
+    let last = later.strip_prefix(&event("so far")).unwrap_or_default();
+    let last = last.strip_prefix("data: ").map(str::trim_end);
+    let last: Value = serde_json::from_str(last.unwrap_or_default()).expect("JSON");
+    assert!(
+        is_whole && last["error"]["message"] == "overloaded",
+        "{later}"
+    );
+    assert_eq!(last["error"]["type"], "overloaded_error");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +214,8 @@ async fn an_agent_gets_the_words_too() {
     for (model, words) in [
         ("200", "Service temporarily overloaded"),
         ("200 nothing", "no completion"),
+        ("200 part", "Provider disconnected"),
+        ("200 timeout", "upstream timeout"),
         ("moderated", "your input was flagged"),
         ("nested", "too long"),
     ] {

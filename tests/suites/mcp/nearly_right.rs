@@ -120,6 +120,17 @@ async fn a_server_that_cannot_be_reached_is_asked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_may_name_the_revision_without_sessions() {
+    let server = but("initialize", |asked| initialized(asked, "2026-07-28")).await;
+    assert_eq!(with(&server, "").await.result(CALL).await, r#""fine""#);
+    let asked = server.asked();
+    let call = asked.iter().find(|it| it.rpc() == "tools/call");
+    let call = call.expect("it was called");
+    assert_eq!(call.header("mcp-protocol-version"), Some("2026-07-28"));
+    assert_eq!(call.header("mcp-method"), Some("tools/call"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lists_the_revision_it_refused_is_asked_once_again() {
     let refused = |asked: &Asked, supported: Value| {
         let error = json!({ "code": -32022, "message": "no", "data": { "supported": supported } });
@@ -348,6 +359,26 @@ async fn the_servers_own_words_are_in_the_error() {
         let said = said(move |_| with_body(status, kind, body.clone())).await;
         assert!(said.contains(quota), "{status} {shown}: {said}");
     }
+    let said_in_events =
+        said(move |_| stream(vec![(0, format!("event: error\ndata: {quota}\n\n"))])).await;
+    assert!(said_in_events.contains(quota), "{said_in_events}");
+    for error in [
+        json!({ "code": -32000, "message": "", "data": { "detail": quota } }),
+        json!({ "code": -32603, "message": "Internal error", "data": quota }),
+    ] {
+        let said = said(move |asked| {
+            let reply = json!({ "jsonrpc": "2.0", "id": asked.message["id"], "error": error });
+            json_answer(200, &reply)
+        })
+        .await;
+        assert!(said.contains(quota), "{said}");
+    }
+    let resource = json!({ "type": "resource", "resource": { "uri": "a:b", "text": quota } });
+    for is_error in [json!(true), json!("true")] {
+        let failed = json!({ "isError": is_error, "content": [resource.clone()] });
+        let said = said(move |asked| result(asked, &failed)).await;
+        assert!(said.contains(quota), "{said}");
+    }
     let with_header = |status: u16, name: &'static str, value: &'static str| {
         move |_: &Asked| {
             let mut answer = crate::scripted::status(status);
@@ -469,6 +500,50 @@ async fn a_session_that_is_forgotten_is_begun_anew_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_for_itself_is_sent_once() {
+    type Answer = fn(&Asked) -> Response<Body>;
+    let answers: [(&str, Answer); 9] = [
+        ("quota of the project is used up", |_| {
+            let error = json!({ "code": -32000, "message": "quota of the project is used up" });
+            json_answer(400, &json!({ "id": null, "error": error }))
+        }),
+        ("amount must be positive", |_| {
+            json_answer(400, &json!({ "error": "amount must be positive" }))
+        }),
+        ("amount must be positive", |_| {
+            with_body(400, "text/plain", "amount must be positive")
+        }),
+        ("WAF blocked", |_| {
+            with_body(400, "text/html", "<h1>Bad Request</h1>WAF blocked")
+        }),
+        ("no such record", |_| {
+            json_answer(404, &json!({ "error": "no such record" }))
+        }),
+        ("record 7 not found", |asked| {
+            error(asked, 404, -32602, "record 7 not found")
+        }),
+        ("record 7 is locked", |asked| {
+            let error = json!({ "code": -32000, "message": "record 7 is locked" });
+            let reply = json!({ "jsonrpc": "2.0", "id": asked.message["id"], "error": error });
+            with_body(400, "text/event-stream", event(&reply))
+        }),
+        ("too long", |asked| {
+            error(asked, 400, -32000, &"too long ".repeat(8_000))
+        }),
+        ("fine", |asked| json_answer(400, &reply_to(asked, &fine()))),
+    ];
+    for (expected, answer) in answers {
+        let server = but("tools/call", answer).await;
+        let said = with(&server, "").await.tool_error(CALL).await.1;
+        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(!said.contains("session"), "{expected}: {said}");
+        let methods = server.methods();
+        let calls = methods.iter().filter(|it| *it == "tools/call").count();
+        assert_eq!(calls, 1, "{expected}: {methods:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursors_that_lead_nowhere_keep_what_was_listed() {
     let cursors: [fn(usize) -> Value; 6] = [
         |_| json!(""),
@@ -510,6 +585,45 @@ async fn cursors_that_lead_nowhere_keep_what_was_listed() {
         .result("return tools.call('mcp:s', 'list_tools').notes")
         .await;
     assert!(listed.contains("Invalid cursor"), "{listed}");
+    // The further page fails, or is no page.
+    type Answer = fn(&Asked) -> Response<Body>;
+    let failures: [Answer; 4] = [
+        |_| status(500),
+        |_| with_body(200, "application/json", "{\"jsonrpc\":"),
+        |_| stream(Vec::new()),
+        |asked| result(asked, &json!({ "tools": 7 })),
+    ];
+    for failure in failures {
+        let server = but("tools/list", move |asked| {
+            match asked.message["params"].get("cursor") {
+                None => {
+                    let mut list = tool_list(&["a"]);
+                    list["nextCursor"] = json!("two");
+                    result(asked, &list)
+                }
+                Some(_) => failure(asked),
+            }
+        })
+        .await;
+        let agents = with(&server, "").await;
+        assert_eq!(agents.result(CALL).await, r#""fine""#);
+        let lines = agents.logs_of(AGENT, "require('s')").await;
+        assert!(lines.contains("broke off"), "{lines}");
+    }
+    // Each further page is empty and names another one.
+    let pages = AtomicUsize::new(0);
+    let server = but("tools/list", move |asked| {
+        let page = pages.fetch_add(1, Ordering::SeqCst);
+        let names: &[&str] = if page == 0 { &["a"] } else { &[] };
+        let mut list = tool_list(names);
+        list["nextCursor"] = json!(format!("page-{page}"));
+        result(asked, &list)
+    })
+    .await;
+    assert_eq!(with(&server, "").await.result(CALL).await, r#""fine""#);
+    let methods = server.methods();
+    let lists = methods.iter().filter(|it| *it == "tools/list").count();
+    assert_eq!(lists, 4, "{methods:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -526,6 +640,7 @@ async fn a_tool_is_left_out_with_a_word_and_not_for_its_schema() {
                 { "name": "task", "inputSchema": { "type": "object" }, "execution": { "taskSupport": "required" } },
                 { "name": "maybe", "execution": { "taskSupport": "optional" } },
                 { "inputSchema": { "type": "object" } },
+                { "name": "good", "description": "another" },
                 { "name": "" }, { "name": 7 }, "tool", null,
             ]}),
         )
@@ -539,6 +654,7 @@ async fn a_tool_is_left_out_with_a_word_and_not_for_its_schema() {
     let lines = agents.logs_of(AGENT, "require('s')").await;
     assert!(lines.contains("the tool \"task\" is left out"), "{lines}");
     assert!(lines.contains("without a name"), "{lines}");
+    assert!(lines.contains("a second tool \"good\""), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -630,6 +746,21 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
         .await;
         assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
+    // The last event has no blank line, or `data:` marks its first line alone.
+    let forms: [fn(Value) -> String; 4] = [
+        |reply| format!("data: {reply}\n"),
+        |reply| format!("data: {reply}\r\n"),
+        |reply| format!("data: {reply}"),
+        |reply| format!("data: {reply:#}\n\n"),
+    ];
+    for form in forms {
+        let result = called(move |asked| {
+            let events = form(reply_to(asked, &fine()));
+            with_body(200, "text/event-stream", events)
+        })
+        .await;
+        assert_eq!(result, r#""fine""#, "{}", form(json!(7)));
+    }
     for content in [json!("fine"), json!({ "type": "text", "text": "fine" })] {
         let shown = content.clone();
         let result = called(move |asked| result(asked, &json!({ "content": content }))).await;
@@ -643,6 +774,16 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
     })
     .await;
     assert_eq!(nothing, r#""fine""#);
+    for empty in [json!(""), json!([]), json!({}), json!(false), json!(0)] {
+        let shown = empty.clone();
+        let result = called(move |asked| {
+            let mut result = fine();
+            result["structuredContent"] = empty.clone();
+            crate::scripted::result(asked, &result)
+        })
+        .await;
+        assert_eq!(result, r#""fine""#, "{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

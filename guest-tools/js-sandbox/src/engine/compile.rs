@@ -1,7 +1,7 @@
 //! Compiles a program to a function.
 
 use super::state::State;
-use crate::{program, words};
+use crate::{foreign, program};
 use rquickjs::{Coerced, Ctx, Error, Exception, Function, Value, qjs};
 
 /// The file name in frames and syntax errors of the program.
@@ -12,6 +12,9 @@ const PROGRAM_FILE: &std::ffi::CStr = c"agent.js";
 pub fn compile<'js>(ctx: &Ctx<'js>, state: &State, code: &str) -> rquickjs::Result<Function<'js>> {
     let code = program::without_fence(code);
     let compiled = function_of(ctx, &code).or_else(|error| explained(ctx, &code, error));
+    if compiled.is_ok() {
+        state.settle_program(&code);
+    }
     *state.program.borrow_mut() = code;
     compiled
 }
@@ -40,7 +43,7 @@ fn explained<'js>(ctx: &Ctx<'js>, code: &str, error: Error) -> rquickjs::Result<
     let thrown = ctx.catch();
     if let Some(error) = thrown.as_exception() {
         let line = line_of(&error.stack().unwrap_or_default());
-        if let Some(words) = words::for_syntax(code, line) {
+        if let Some(words) = foreign::for_syntax(code, line) {
             let message = error.message().unwrap_or_default();
             error.set("message", format!("{message}: {words}"))?;
         }

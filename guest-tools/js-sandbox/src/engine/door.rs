@@ -12,9 +12,10 @@ use std::rc::Rc;
 const SCRIPT: &str = include_str!("../platform/platform.js");
 
 /// The other scripts, by the names that the main script has for them.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("language", include_str!("../platform/language.js")),
     ("console", include_str!("../platform/console.js")),
+    ("losses", include_str!("../platform/losses.js")),
     ("modules", include_str!("../platform/modules.js")),
     ("errors", include_str!("../platform/errors.js")),
     ("locale", include_str!("../platform/locale.js")),

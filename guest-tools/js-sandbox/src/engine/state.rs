@@ -71,6 +71,17 @@ impl State {
         }
     }
 
+    /// Logs the first number in a program that the engine reads as another one.
+    pub fn settle_program(&self, code: &str) {
+        if let Some((line, number)) = numbers::rounded_in_program(code) {
+            self.tell(
+                &format!("line {line} of the program"),
+                number,
+                "they are rounded here; write them as texts",
+            );
+        }
+    }
+
     /// Logs once for each source that it has numbers which JavaScript cannot hold.
     fn tell(&self, from: &str, number: &str, consequence: &str) {
         let first = number.chars().take(MAX_SHOWN_DIGITS);

@@ -314,6 +314,78 @@ fn a_result_that_json_cannot_hold_is_an_error() {
 }
 
 #[test]
+fn what_json_loses_of_a_result_is_in_the_log() {
+    for (code, result, said) in [
+        (
+            "return new Map([[1, 2]])",
+            "{}",
+            "the result has a Map, of which JSON made {}: Object.fromEntries(map) or [...map] keeps what is in it",
+        ),
+        (
+            "return {a: [new Set([1])]}",
+            r#"{"a":[{}]}"#,
+            "the result has a Set, of which JSON made {}: [...set] keeps what is in it",
+        ),
+        (
+            "return new Error('x')",
+            "{}",
+            "the result has an Error, of which JSON made an object without its message: String(error) keeps it",
+        ),
+        (
+            "return NaN",
+            "null",
+            "the result has the number NaN, of which JSON made null: String(number) keeps it",
+        ),
+        (
+            "return [-Infinity]",
+            "[null]",
+            "the result has the number -Infinity, of which JSON made null: String(number) keeps it",
+        ),
+        (
+            "return {p: Promise.resolve(1)}",
+            r#"{"p":{}}"#,
+            "the result has a promise, of which JSON made {}: await it first",
+        ),
+        (
+            "return Object.assign(new Error('x'), {code: 7})",
+            r#"{"code":7}"#,
+            "the result has an Error, of which JSON made an object without its message: String(error) keeps it",
+        ),
+        (
+            "tools.call('echo', 'one', {n: NaN, b: 1n}); return 1",
+            "1",
+            "the input of a tool call has the number NaN, of which JSON made null: String(number) keeps it",
+        ),
+    ] {
+        gives(code, result);
+        assert_eq!(log_of(code), [said], "{code}");
+    }
+    let lines = log_of("return [NaN, NaN, new Map(), new Map(), Infinity]");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for code in [
+        "return {a: null, b: {}, c: [], d: 'null {}'}",
+        "return [new Date(0), null]",
+        "return {m: Object.assign(new Map(), {toJSON: () => ({})})}",
+        "return {get [Symbol.toStringTag]() { throw 1 }}",
+        "let n = 0; return {toJSON() { n += 1; if (n > 1) throw 1; return {} }}",
+    ] {
+        assert!(log_of(code).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn a_number_in_the_program_that_no_double_holds_is_in_the_log() {
+    assert_eq!(
+        log_of("const a = 1\nreturn [2047948614742839297, 2047948614742839297].length"),
+        [
+            "line 2 of the program has numbers that JavaScript does not hold exactly, such as \
+             2047948614742839297: they are rounded here; write them as texts"
+        ]
+    );
+    assert!(log_of("return String(2047948614742839297n)").is_empty());
+}
+
+#[test]
 fn the_console_writes_lines_to_the_log() {
     let lines = log_of(
         "console.log('a', 1, {b: [2n, undefined, () => 1, null]}, [new Error('e')]);
@@ -683,6 +755,42 @@ fn what_is_no_javascript_is_named() {
         ("function f(a: string): void {}", "TypeScript"),
         ("interface A { b: string }", "TypeScript"),
         ("return input as any", "TypeScript"),
+        ("class A { private x = 1 }\nreturn 1", "TypeScript"),
+        ("class A {\n  readonly x\n}", "TypeScript"),
+        ("class A {\n  x: number = 1\n}", "TypeScript"),
+        ("class A {\n  x: number;\n}", "TypeScript"),
+        ("class A {\n  x: number\n}", "TypeScript"),
+        ("class A {\n  readonly x: Row[] = []\n}", "TypeScript"),
+        ("interface Row {\n  a: string\n}\nreturn 1", "TypeScript"),
+        ("type A =\n  | 'a'", "TypeScript"),
+        (
+            "const f = async (a: Row): Promise<Row[]> => {\n}",
+            "TypeScript",
+        ),
+        ("const f = (\n  a: string,\n  b: Row,\n) => 1", "TypeScript"),
+        ("for row in rows:\n  print(row)", "Python"),
+        ("if x:\n  pass", "Python"),
+        ("import json\nprint(1)", "there is no import"),
+        ("class A:\n  pass", "Python"),
+        ("class A {\n  public constructor() {}\n}", "TypeScript"),
+        ("class A {\n  constructor(private x) {}\n}", "TypeScript"),
+        ("class B {}\nclass A implements B {}", "TypeScript"),
+        ("const {a}: {a: string} = {a: ''}", "TypeScript"),
+        ("#!/usr/bin/env node\nreturn 1", "line 1 begins with #"),
+        ("const a = 1\n# comment\nreturn a", "line 2 begins with #"),
+        ("def f():\n  return 1", "Python"),
+        ("<code>return 1</code>", "tag <code>"),
+        ("<execute>\nreturn 1\n</execute>", "tag <execute>"),
+        ("<script>\nreturn 1\n</script>", "tag <script>"),
+        ("return \u{201c}a\u{201d}", "U+201C"),
+        ("return \u{2018}a\u{2019}", "U+2018"),
+        ("const a\u{200b} = 1", "U+200B"),
+        ("const a = 1;\u{2060}\nreturn a", "U+2060"),
+        ("{ \"code\": \"return 1\" }", "JSON object"),
+        (
+            "{\n  \"language\": \"js\",\n  \"code\": \"return 1\"\n}",
+            "JSON object",
+        ),
     ] {
         let error = throws(code);
         assert_eq!(error.name, "SyntaxError", "{code}");

@@ -11,6 +11,7 @@
     parse, stringify, rawJSON, isArray, isError, apply, wellFormed, define, append, textOf,
   } = language;
   const { console, show } = scripts.console(host, language);
+  const tellLosses = scripts.losses(host, language);
   const { Error: PlainError, TypeError } = globalThis;
 
   // ---- Errors -------------------------------------------------------------
@@ -67,6 +68,7 @@
     const isObject = typeof value === 'object' && value !== null && !isArray(value);
     const text = isObject ? written(value) : undefined;
     if (text === undefined) throw new TypeError('the input of a tool call must be an object');
+    tellLosses('the input of a tool call', value, text);
     return text;
   }
 
@@ -176,6 +178,7 @@
     if (text === undefined) {
       throw new TypeError(`the result is a ${typeof value}: return what JSON can hold`);
     }
+    tellLosses('the result', value, text);
     return text;
   }
 

@@ -1,6 +1,7 @@
 //! An error for an agent: one sentence with the provider's words and what to do.
 
 use super::answer::ProviderError;
+use super::sentence::address;
 use trusted_tool::{ToolError, tool_error, wait};
 
 impl ProviderError {
@@ -22,6 +23,7 @@ impl ProviderError {
             (429, _) if self.is_used_up() => {
                 "its quota is used up; the app's owner can raise it at the provider".to_owned()
             }
+            _ if self.is_no_path() => address(provider),
             _ if self.is_passing() => "try again later".to_owned(),
             (400 | 404 | 413 | 422, _) => "change the input".to_owned(),
             _ => "the provider's words say why".to_owned(),
@@ -36,7 +38,36 @@ impl ProviderError {
 
 #[cfg(test)]
 mod tests {
-    use crate::provider_error::reading::sample;
+    use crate::provider_error::reading::{sample, sample_of_ollama};
+
+    #[test]
+    fn a_path_that_is_not_ollamas_is_told_by_the_secret_that_has_it() {
+        for (status, body) in [
+            (404, "404 page not found"),
+            (405, ""),
+            (405, "<html>Method Not Allowed"),
+            (404, r#"{"detail":"Not Found"}"#),
+        ] {
+            let error = sample_of_ollama(status, body);
+            let (refusal, _) = error.refusal();
+            for message in [error.tool_error().message, refusal.message] {
+                assert!(
+                    message.contains("address in secret \"ollama_base_url\""),
+                    "{message}"
+                );
+                assert!(!message.contains("change the input"), "{message}");
+            }
+            let other = sample(status, &[], body).tool_error().message;
+            assert!(other.ends_with(": tell the operator"), "{other}");
+        }
+        for body in [
+            r#"{"error":{"message":"model \"x\" not found"}}"#,
+            r#"{"object":"error","message":"the model x does not exist"}"#,
+        ] {
+            let message = sample_of_ollama(404, body).tool_error().message;
+            assert!(message.ends_with("change the input"), "{message}");
+        }
+    }
 
     #[test]
     fn an_agent_is_told_the_words_and_what_to_do() {

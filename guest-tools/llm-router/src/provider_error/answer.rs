@@ -1,9 +1,9 @@
 //! An error as it was read, and what it tells.
 
 use crate::provider::Provider;
-use crate::words::{self, Words};
 use serde_json::{Map, Value};
 use trusted_tool::ToolError;
+use trusted_tool::words::{self, Words};
 
 /// What a provider answered instead of a completion.
 #[derive(Debug)]
@@ -35,6 +35,14 @@ impl ProviderError {
     /// The object that is the error, if the body is JSON.
     pub(super) fn object(&self) -> Option<&Map<String, Value>> {
         words::error_object(&self.words.json)
+    }
+
+    /// Whether nothing of the provider's is at the path. A provider that does not know a model says
+    /// so in the form of its errors.
+    pub(super) fn is_no_path(&self) -> bool {
+        const FORMS: [&str; 4] = ["error", "object", "code", "type"];
+        let has_form = FORMS.iter().any(|name| self.words.json.get(name).is_some());
+        matches!(self.status, 404 | 405) && !has_form
     }
 
     /// Whether the same request can succeed later.

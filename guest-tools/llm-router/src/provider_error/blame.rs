@@ -7,9 +7,9 @@ use trusted_tool::credential::Credential;
 use trusted_tool::{ToolError, tool_error};
 
 impl ProviderError {
-    /// Whether the provider refuses the credential. A 401 says so; with other statuses some
-    /// providers say it by a code or in words. A 403 alone can also mean moderation, a region, a
-    /// model or a scope.
+    /// Whether the provider refuses the credential. A 401 says so; with 400 and 403 a code does, or
+    /// a sentence that a provider is known to begin with. Other words may quote the client's own
+    /// input, and a 403 alone can also mean moderation, a region, a model or a scope.
     pub(super) fn blames_the_key(&self) -> bool {
         const CODES: [&str; 9] = [
             "invalid_api_key",
@@ -22,75 +22,30 @@ impl ProviderError {
             "unauthenticated",
             "no_auth_credentials",
         ];
-        const KEY: [&str; 6] = [
-            "api key",
-            "api-key",
-            "apikey",
-            "api_key",
-            "auth credentials",
-            "authentication",
-        ];
-        const BAD: [&str; 14] = [
-            "not valid",
-            "invalid",
-            "incorrect",
-            "expired",
-            "revoked",
-            "disabled",
-            "deactivated",
-            "leaked",
-            "malformed",
-            "missing",
-            "not found",
-            "unknown",
-            "no auth",
-            "failed",
+        const BEGINNINGS: [&str; 4] = [
+            "api key not valid",
+            "api key expired",
+            "your api key was reported as leaked",
+            "incorrect api key provided",
         ];
         match self.status {
             401 => return true,
             400 | 403 => {}
             _ => return false,
         }
-        let object = self.object();
-        let is_code = |name: &str| {
-            let text = object.and_then(|it| it.get(name)).and_then(Value::as_str);
-            text.is_some_and(|text| CODES.contains(&text.to_ascii_lowercase().as_str()))
+        let is_code = |value: Option<&Value>| {
+            let text = value.and_then(Value::as_str).unwrap_or_default();
+            CODES.contains(&text.to_ascii_lowercase().as_str())
         };
+        let object = self.object();
         let details = object.and_then(|it| it.get("details")?.as_array());
-        let has_reason = details.into_iter().flatten().any(|detail| {
-            let reason = detail
-                .get("reason")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            CODES.contains(&reason.to_ascii_lowercase().as_str())
-        });
-        if has_reason
-            || ["code", "type", "status", "reason"]
-                .into_iter()
-                .any(is_code)
-        {
-            return true;
-        }
-        // Look for a sentence that names the key and says what is wrong with it.
-        let words = self
-            .words
-            .message
-            .as_deref()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        words.split(['.', ';', '\n']).any(|sentence| {
-            let about = KEY.iter().any(|key| sentence.contains(key));
-            let bad = BAD.iter().any(|bad| sentence.contains(bad));
-            let other = [
-                "permission",
-                "scope",
-                "access to",
-                "model",
-                "region",
-                "restrict",
-            ];
-            about && bad && !other.iter().any(|other| sentence.contains(other))
-        })
+        let mut details = details.into_iter().flatten();
+        let mut names = ["code", "type", "status", "reason"].into_iter();
+        let message = self.words.message.as_deref().unwrap_or_default();
+        let message = message.trim_start().to_ascii_lowercase();
+        names.any(|name| is_code(object.and_then(|it| it.get(name))))
+            || details.any(|detail| is_code(detail.get("reason")))
+            || BEGINNINGS.iter().any(|begin| message.starts_with(begin))
     }
 
     /// The error for a refused credential. Whatever repeats the credential is hidden.
@@ -149,6 +104,11 @@ mod tests {
                 r#"{"error":{"message":"Your API key was reported as leaked. Please use another API key."}}"#,
             ),
             (403, r#"{"error":{"message":"x","code":"invalid_api_key"}}"#),
+            (400, r#"{"error":{"message":"x","code":"invalid_api_key"}}"#),
+            (
+                400,
+                r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***Zz."}"#,
+            ),
             (
                 403,
                 r#"{"type":"error","error":{"type":"authentication_error","message":"x"}}"#,
@@ -176,6 +136,26 @@ mod tests {
             (
                 403,
                 r#"{"error":{"message":"Generative Language API has not been used in project 1 or it is disabled","status":"PERMISSION_DENIED"}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid schema for function 'login': In context=('properties', 'api_key'), 'type' is required","type":"invalid_request_error","param":"tools[0].function.parameters","code":"invalid_function_parameters"}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid key 'api_key' in tools[0].parameters"}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"The message \"invalid api key\" cannot be part of a system prompt"}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Missing authentication field in response_format","code":"invalid_api_key_name"}}"#,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"Input was flagged: my invalid api key"}}"#,
             ),
             (403, "<html>error code: 1010</html>"),
             (403, ""),

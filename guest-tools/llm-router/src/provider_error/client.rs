@@ -1,7 +1,7 @@
 //! An error for a client over HTTP: the provider's status, words, fields and limits.
 
 use super::answer::ProviderError;
-use super::sentence::unreadable;
+use super::sentence::{address, unreadable};
 use crate::refusal::Refusal;
 use serde_json::Value;
 use trusted_tool::tool_error;
@@ -59,15 +59,24 @@ impl ProviderError {
             ..
         } = self;
         let shown = provider.shown;
+        let has_text = words.json.is_null();
         if (300..=399).contains(status) {
             return self.redirected().message;
         }
-        match (&words.message, &words.json) {
-            (Some(message), json) if !json.is_null() => message.clone(),
-            (None, json) if !json.is_null() => {
-                format!("{shown} answered with an error (HTTP {status}) that says nothing")
-            }
-            (message, _) => unreadable(shown, *status, &self.content_type, message.as_deref()),
+        if self.is_no_path() && !provider.has_key() {
+            let said = self.said().map_or(String::new(), |it| format!(" ({it:?})"));
+            return format!(
+                "{shown} answered HTTP {status}{said}; {}",
+                address(provider)
+            );
+        }
+        match &words.message {
+            Some(message) if !has_text => message.clone(),
+            Some(message) => unreadable(provider, *status, &self.content_type, Some(message)),
+            None => match self.own_json() {
+                Some(json) => format!("{shown} answered with an error (HTTP {status}): {json}"),
+                None => format!("{shown} answered with an error (HTTP {status}) that says nothing"),
+            },
         }
     }
 }
@@ -134,7 +143,18 @@ mod tests {
                 "<html><h1>Bad gateway</h1></html>",
                 "(\"Bad gateway\")",
             ),
-            (500, "", "instead of JSON; try again later"),
+            (500, "", "says nothing"),
+            (500, "null", "says nothing"),
+            (
+                400,
+                r#"{"ok":false,"result":{"why":"x"}}"#,
+                r#": {"ok":false,"result":{"why":"x"}}"#,
+            ),
+            (
+                422,
+                r#"{"detail":[{"loc":["body","messages"],"msg":"field required"}]}"#,
+                "body.messages: field required",
+            ),
             (404, "404 page not found", "404 page not found"),
             (400, "{}", "says nothing"),
         ] {

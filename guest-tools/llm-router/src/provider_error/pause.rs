@@ -68,6 +68,7 @@ impl ProviderError {
         of_details
             .or_else(|| named(error))
             .or_else(|| metadata.and_then(named))
+            .or_else(|| named(self.words.json.as_object()?))
             .or_else(|| wait::from_headers(&headers?))
     }
 }
@@ -106,6 +107,34 @@ mod tests {
                 r#"{"error":{"message":"x","metadata":{"retry_after_ms":250}}}"#,
                 Some(250),
             ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"x"},"retry_after":1.5}"#,
+                Some(1_500),
+            ),
+            (
+                429,
+                &[],
+                r#"{"message":"x","retry_after":1.5}"#,
+                Some(1_500),
+            ),
+            (
+                429,
+                &[],
+                r#"{"error":{"message":"Please wait 2 minutes before trying again"}}"#,
+                Some(120_000),
+            ),
+            (
+                429,
+                &[
+                    ("anthropic-ratelimit-requests-reset", "2026-10-21T07:28:40Z"),
+                    DATE,
+                ],
+                "{}",
+                Some(40_000),
+            ),
+            (429, &[("retry-after", "1000000000"), DATE], "{}", None),
             (
                 429,
                 &[DATE],

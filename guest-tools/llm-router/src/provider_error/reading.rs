@@ -4,9 +4,9 @@ use super::answer::ProviderError;
 use super::client::passes;
 use super::success::status_inside;
 use crate::provider::Provider;
-use crate::words;
 use trusted_tool::answer::Incoming;
 use trusted_tool::credential::Credential;
+use trusted_tool::words;
 
 /// The number of bytes of an error's body that are looked at.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
@@ -90,16 +90,27 @@ fn content_type(headers: &[(String, Vec<u8>)]) -> String {
     })
 }
 
-/// The error of a JSON answer, for tests.
+/// The error of a JSON answer of OpenAI, for tests.
 #[cfg(test)]
 pub(super) fn sample(status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
+    sample_of(&crate::provider::PROVIDERS[1], status, headers, body)
+}
+
+/// The error of an answer of Ollama, for tests.
+#[cfg(test)]
+pub(super) fn sample_of_ollama(status: u16, body: &str) -> ProviderError {
+    sample_of(&crate::provider::PROVIDERS[4], status, &[], body)
+}
+
+#[cfg(test)]
+fn sample_of(
+    provider: &'static Provider,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> ProviderError {
     let owned = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
     let mut headers: Vec<_> = headers.iter().map(owned).collect();
     headers.push(("content-type".to_owned(), b"application/json".to_vec()));
-    ProviderError::parsed(
-        &crate::provider::PROVIDERS[1],
-        status,
-        &headers,
-        body.as_bytes(),
-    )
+    ProviderError::parsed(provider, status, &headers, body.as_bytes())
 }

@@ -1,50 +1,91 @@
 //! Errors under a status of success: whether JSON is an error, which one, and with what status.
 
-use crate::words;
+use super::sentence::shortened;
 use serde_json::{Value, json};
+use trusted_tool::words;
 
-/// Whether JSON under a success is an error all the same. It names an error where a completion
-/// would have its answer, or it is no completion. `"error": null` names none.
-pub fn is_error(json: &Value) -> bool {
-    let is_said = |error: Option<&Value>| match error {
-        None | Some(Value::Null | Value::Bool(false)) => false,
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Object(object)) => !object.is_empty(),
-        Some(Value::Array(list)) => !list.is_empty(),
-        Some(_) => true,
-    };
-    let Some(choices) = json.get("choices").and_then(Value::as_array) else {
-        return true;
-    };
-    let has_answer = |choice: &Value| {
-        let message = choice.get("message").or_else(|| choice.get("delta"));
-        let text = |name: &str| message.and_then(|it| it.get(name)?.as_str());
-        text("content").is_some_and(|text| !text.is_empty())
-            || text("refusal").is_some()
-            || message.is_some_and(|it| it.get("tool_calls").is_some_and(|it| !it.is_null()))
-    };
-    if choices.iter().any(has_answer) {
-        return false;
-    }
-    is_said(json.get("error")) || choices.iter().any(|choice| is_said(choice.get("error")))
+/// Why JSON under a success is no completion.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoCompletion {
+    /// It is this error.
+    Error(Value),
+    /// It lacks what every completion has. The words are empty when it resembles none.
+    Lacks(String),
 }
 
-/// The error in a body under a success, which may be in a choice. `None` when it says nothing.
-pub fn raised(json: &Value) -> Option<Value> {
-    let error = json.get("error").filter(|error| !error.is_null());
-    let choices = json.get("choices").and_then(Value::as_array);
-    let of_choice = || {
-        let mut errors = choices
-            .into_iter()
-            .flatten()
-            .filter_map(|choice| choice.get("error"));
-        errors.find(|error| !error.is_null()).cloned()
+/// Accepts a whole completion, in which OpenAI's clients find a message. An error beside a part of
+/// a text is an error, because the text is cut.
+///
+/// # Errors
+/// The error that the JSON is, or what it lacks.
+pub fn check(json: &Value) -> Result<(), NoCompletion> {
+    if let Some(error) = named(json) {
+        return Err(NoCompletion::Error(error));
+    }
+    let Some(choices) = json.get("choices").and_then(Value::as_array) else {
+        return Err(match words::told(json) {
+            Some(_) => NoCompletion::Error(json.clone()),
+            None => NoCompletion::Lacks(String::new()),
+        });
     };
-    let raised = match (error, of_choice()) {
-        (None, Some(error)) => json!({ "error": error }),
-        _ => json.clone(),
-    };
-    words::told(&raised).is_some().then_some(raised)
+    let has_message = |choice: &Value| choice.get("message").is_some_and(Value::is_object);
+    if choices.is_empty() {
+        return Err(NoCompletion::Lacks(
+            "its list of choices is empty".to_owned(),
+        ));
+    }
+    if choices.iter().any(|it| it["finish_reason"] == "error") {
+        return Err(NoCompletion::Lacks(
+            "its finish_reason is \"error\", and nothing says why".to_owned(),
+        ));
+    }
+    match choices.iter().find(|choice| !has_message(choice)) {
+        None => Ok(()),
+        Some(choice) => {
+            let why = choice["finish_reason"].as_str();
+            let why = why.map_or(String::new(), |why| {
+                format!(", and its finish_reason is {:?}", shortened(why))
+            });
+            Err(NoCompletion::Lacks(format!(
+                "a choice in it has no message{why}"
+            )))
+        }
+    }
+}
+
+/// The error that JSON names, beside its choices or in one of them. `"error": null` and an error
+/// without a content name none.
+pub fn named(json: &Value) -> Option<Value> {
+    let first = json.as_array().map_or(Some(json), |list| list.first())?;
+    if first.get("error").is_some_and(is_said) || first["object"] == "error" {
+        return Some(json.clone());
+    }
+    let choices = first.get("choices").and_then(Value::as_array);
+    let mut errors = choices
+        .into_iter()
+        .flatten()
+        .filter_map(|choice| choice.get("error"));
+    let error = errors.find(|error| is_said(error))?;
+    Some(json!({ "error": error }))
+}
+
+fn is_said(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) => true,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(is_said),
+        Value::Object(object) => object.values().any(is_said),
+    }
+}
+
+/// The error in an event that names itself `error`, whatever its data are.
+pub fn in_error_event(data: &str) -> Value {
+    match words::parsed(data.trim()) {
+        Some(json) if words::told(&json).is_some() => json,
+        _ => json!({ "error": { "message": data.trim() } }),
+    }
 }
 
 /// The status that an error under a success means.
@@ -86,7 +127,78 @@ pub(super) fn status_inside(json: &Value) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::provider_error::reading::sample;
+
+    #[test]
+    fn only_what_clients_find_a_message_in_is_a_completion() {
+        for fine in [
+            json!({ "choices": [{ "message": { "content": "hi" } }] }),
+            json!({ "choices": [{ "message": { "content": "hi" } }], "error": null }),
+            json!({ "choices": [{ "message": { "content": null, "tool_calls": [] } }], "error": {} }),
+            json!({ "choices": [{ "message": { "content": "" }, "error": { "code": 0, "message": "" } }] }),
+        ] {
+            assert_eq!(check(&fine), Ok(()), "{fine}");
+        }
+        for (json, lacks) in [
+            (json!({ "choices": [] }), "its list of choices is empty"),
+            (
+                json!({ "choices": [{ "message": null }] }),
+                "a choice in it has no message",
+            ),
+            (
+                json!({ "choices": [{ "text": "hi" }] }),
+                "a choice in it has no message",
+            ),
+            (
+                json!({ "choices": [{ "finish_reason": "error", "message": { "content": "part" } }] }),
+                "its finish_reason is \"error\", and nothing says why",
+            ),
+            (
+                json!({ "choices": [{ "finish_reason": "content_filter" }] }),
+                "a choice in it has no message, and its finish_reason is \"content_filter\"",
+            ),
+            (json!({ "choices": {} }), ""),
+            (json!({}), ""),
+            (json!([]), ""),
+        ] {
+            assert_eq!(
+                check(&json),
+                Err(NoCompletion::Lacks(lacks.to_owned())),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_beside_and_within_the_choices_even_with_a_part_of_a_text() {
+        for error in [
+            json!({ "id": "gen-1", "error": { "message": "why" } }),
+            json!({ "choices": [], "error": { "message": "why" } }),
+            json!({ "choices": null, "error": "why" }),
+            json!({ "choices": [{ "message": { "content": "" } }], "error": { "message": "why" } }),
+            json!({ "choices": [{ "message": { "content": "part" } }], "error": { "message": "why" } }),
+            json!([{ "error": { "message": "why" } }]),
+            json!({ "object": "error", "message": "why" }),
+            json!({ "detail": "why" }),
+            json!("why"),
+        ] {
+            assert_eq!(
+                check(&error),
+                Err(NoCompletion::Error(error.clone())),
+                "{error}"
+            );
+        }
+        for content in ["", "part"] {
+            let of_choice = json!({ "choices": [{
+                "finish_reason": "error",
+                "message": { "content": content },
+                "error": { "message": "Provider disconnected", "code": 502 },
+            }] });
+            let error = json!({ "error": { "message": "Provider disconnected", "code": 502 } });
+            assert_eq!(check(&of_choice), Err(NoCompletion::Error(error)));
+        }
+    }
 
     #[test]
     fn an_error_under_a_success_has_the_status_that_it_names() {

@@ -156,6 +156,10 @@ impl KeyArn {
     }
 
     /// What stays the same wherever the key is: of a multi-Region key, not the region.
+    #[cfg_attr(
+        not(feature = "aws-kms"),
+        expect(dead_code, reason = "the provider is left out")
+    )]
     pub(super) fn identity(&self) -> [&str; 4] {
         let [_, partition, _, region, account, key] = self.fields();
         let region = match key.starts_with("key/mrk-") {

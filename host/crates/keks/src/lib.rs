@@ -4,10 +4,12 @@
 //! further attempts, and the DEKs that are remembered. A kek id follows from the configuration alone, so that a host
 //! starts, and knows which rows are whose, while a provider is away. Rewrapping is the vault's.
 
+#[cfg(feature = "aws-kms")]
 mod aws_kms;
 mod cached;
 pub mod config;
 mod dek_cache;
+#[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod transit;
 mod wrapped;
@@ -18,9 +20,11 @@ use std::sync::Arc;
 
 use vault_core::{KekProvider, Keyring, KeyringError};
 
+#[cfg(feature = "aws-kms")]
 use self::aws_kms::AwsKms;
 use self::cached::CachedKek;
 use self::config::{KekConfig, ProviderKind, ProviderName};
+#[cfg(feature = "pkcs11")]
 use self::pkcs11::Pkcs11;
 use self::transit::Transit;
 use tavora_trust::{ConfigError, TrustError, client_config, extra_ca_pem};
@@ -111,7 +115,10 @@ fn providers(
     let extra_ca_pem = extra_ca_pem(extra_ca_file)?;
     for (name, table) in aws_kms {
         let name = ProviderName::of(ProviderKind::AwsKms, name);
+        #[cfg(feature = "aws-kms")]
         let kek = AwsKms::new(table, limits, extra_ca_pem.clone());
+        #[cfg(not(feature = "aws-kms"))]
+        let kek = left_out(&name, table, "aws-kms")?;
         add(name, CachedKek::new(kek, limits));
     }
     if !transit.is_empty() {
@@ -124,9 +131,21 @@ fn providers(
     }
     for (name, table) in pkcs11 {
         let name = ProviderName::of(ProviderKind::Pkcs11, name);
-        add(name, CachedKek::new(Pkcs11::new(table), limits));
+        #[cfg(feature = "pkcs11")]
+        let kek = Pkcs11::new(table);
+        #[cfg(not(feature = "pkcs11"))]
+        let kek = left_out(&name, table, "pkcs11")?;
+        add(name, CachedKek::new(kek, limits));
     }
     Ok(found)
+}
+
+/// Says that this program was built without the provider of a table.
+#[cfg(not(all(feature = "aws-kms", feature = "pkcs11")))]
+fn left_out<T>(name: &ProviderName, _: &T, feature: &str) -> Result<Transit, KekSetupError> {
+    Err(problem_in(name)(format!(
+        "this program was built without it; build it with the feature {feature}"
+    )))
 }
 
 /// Where the provider is that the configuration names: by its kind alone, if there is one of that kind.

@@ -1,11 +1,11 @@
-//! The words of a provider in a body that is no completion, in any form: OpenAI's object, a list, a
-//! string, an error inside a string, a page, plain text.
+//! The words of an upstream in a body that reports an error, in any form: OpenAI's object, a list,
+//! a string, an error inside a string, a page, plain text.
 //!
 //! The module knows no status and decides nothing.
 
+use crate::{json, page};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use trusted_tool::{json, page};
 
 /// The depth to which errors inside errors are read.
 const MAX_DEPTH: usize = 6;
@@ -15,6 +15,28 @@ const MAX_WORDS_CHARS: usize = 4_000;
 const MAX_PAGE_CHARS: usize = 300;
 /// The number of errors that are shown of several.
 const MAX_ERRORS: usize = 3;
+
+/// The names of members that have words for people, the most telling first.
+const TOLD: [&str; 18] = [
+    "message",
+    "error_description",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "err_msg",
+    "errmsg",
+    "msg",
+    "detail",
+    "details",
+    "description",
+    "reason",
+    "faultstring",
+    "fault",
+    "status_msg",
+    "base_resp",
+    "title",
+    "body",
+];
 
 /// The content of a body.
 #[derive(Debug, Default)]
@@ -63,16 +85,81 @@ pub fn error_object(json: &Value) -> Option<&Map<String, Value>> {
     found
 }
 
-/// Parses JSON, even with half of a surrogate pair in it, as cut text has.
+/// Parses JSON, as nearly right as [`json::read`] takes it.
 pub fn parsed(text: &str) -> Option<Value> {
-    serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&json::without_half_pairs(text)))
-        .ok()
+    json::read(text.as_bytes()).ok()
 }
 
 /// The first words for people in a JSON value.
 pub fn told(json: &Value) -> Option<String> {
-    told_at(json, 0)
+    told_at(json, 0).or_else(|| structured(json))
+}
+
+/// The words of an error that has an object of words where others have a sentence, as
+/// `{"message":{"model":["is unknown"]}}`.
+fn structured(json: &Value) -> Option<String> {
+    let error = error_object(json)?;
+    let has_own = json.get("error").is_some_and(Value::is_object);
+    let is_list = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty());
+    let mut fields = TOLD.iter().filter_map(|name| by_field(error.get(*name)?));
+    fields.next().or_else(|| {
+        // Some frameworks answer with the fields alone, each with a list of texts.
+        let is_told = has_own || !error.is_empty() && error.values().all(is_list);
+        is_told
+            .then(|| by_field(&Value::from(error.clone())))
+            .flatten()
+    })
+}
+
+/// The texts in an object or a list, each with its path: `model: is unknown`.
+fn by_field(json: &Value) -> Option<String> {
+    fn collect(json: &Value, path: &str, depth: usize, told: &mut Vec<String>) {
+        if depth > MAX_DEPTH || told.len() == MAX_ERRORS {
+            return;
+        }
+        let below = |name: &str| match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        match json {
+            Value::String(text) if !text.trim().is_empty() => told.push(match path {
+                "" => text.trim().to_owned(),
+                path => format!("{path}: {}", text.trim()),
+            }),
+            Value::Array(list) => {
+                for (at, value) in list.iter().enumerate() {
+                    match value {
+                        Value::Object(_) => {
+                            collect(value, &below(&at.to_string()), depth + 1, told)
+                        }
+                        value => collect(value, path, depth + 1, told),
+                    }
+                }
+            }
+            Value::Object(object) => {
+                for (name, value) in object {
+                    collect(value, &below(name), depth + 1, told);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut told = Vec::new();
+    collect(json, "", 0, &mut told);
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// The place that a validator names beside its words: `body.messages`.
+fn place(object: &Map<String, Value>) -> Option<String> {
+    let mut lists = ["loc", "path"]
+        .into_iter()
+        .filter_map(|name| object.get(name)?.as_array());
+    let parts = lists.next()?.iter().filter_map(|part| match part {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(index) => Some(index.to_string()),
+        _ => None,
+    });
+    Some(parts.collect::<Vec<_>>().join(".")).filter(|place| !place.is_empty())
 }
 
 fn told_at(json: &Value, depth: usize) -> Option<String> {
@@ -100,26 +187,6 @@ fn told_at(json: &Value, depth: usize) -> Option<String> {
 }
 
 fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
-    const TOLD: [&str; 18] = [
-        "message",
-        "error_description",
-        "error_message",
-        "errorMessage",
-        "error_msg",
-        "err_msg",
-        "errmsg",
-        "msg",
-        "detail",
-        "details",
-        "description",
-        "reason",
-        "faultstring",
-        "fault",
-        "status_msg",
-        "base_resp",
-        "title",
-        "body",
-    ];
     let of = |name: &str| object.get(name).and_then(|value| told_at(value, depth + 1));
     let nested = |name: &str| {
         let value = object.get(name)?;
@@ -132,10 +199,18 @@ fn told_by_object(object: &Map<String, Value>, depth: usize) -> Option<String> {
         .or_else(|| TOLD.iter().find_map(|name| of(name)))
         .or_else(|| of("error"))
         .or_else(|| of("errors"))?;
+    let message = match place(object) {
+        Some(place) if !message.contains(&place) => format!("{place}: {message}"),
+        _ => message,
+    };
     // OpenRouter says "Provider returned error", and puts the provider's own error beside it.
+    // Others say that something is invalid, and list the fields beside that.
     let raw = object.get("metadata").and_then(|it| it.get("raw"));
-    match raw.and_then(|raw| told_at(raw, depth + 1)) {
-        Some(raw) if !message.contains(&raw) => Some(format!("{message}: {raw}")),
+    let raw = raw.and_then(|raw| told_at(raw, depth + 1));
+    let errors = object.get("errors").filter(|errors| errors.is_object());
+    let more = raw.or_else(|| by_field(errors?).filter(|_| nested("errors").is_none()));
+    match more {
+        Some(more) if !message.contains(&more) => Some(format!("{message}: {more}")),
         _ => Some(message),
     }
 }
@@ -201,7 +276,6 @@ mod tests {
             r#"{"object":"error","message":"why","code":400}"#,
             r#"{"type":"error","error":{"type":"x","message":"why"}}"#,
             r#"{"detail":"why"}"#,
-            r#"{"detail":[{"loc":["body"],"msg":"why"}]}"#,
             r#"{"statusCode":400,"error":"Bad Request","message":"why"}"#,
             r#"{"error":"invalid_request","error_description":"why"}"#,
             r#"{"type":"about:blank","title":"Bad","detail":"why"}"#,
@@ -230,6 +304,46 @@ mod tests {
             r#"{"error":{"code":7}}"#,
         ] {
             assert_eq!(message("application/json", body), None, "{body}");
+        }
+        for (body, told) in [
+            (
+                r#"{"detail":[{"loc":["body","messages"],"msg":"field required"}]}"#,
+                "body.messages: field required",
+            ),
+            (
+                r#"{"detail":[{"loc":["body","messages",0],"msg":"no"},{"loc":["body","n"],"msg":"too large"}]}"#,
+                "body.messages.0: no; body.n: too large",
+            ),
+            (
+                r#"{"errors":[{"path":["model"],"message":"unknown"}]}"#,
+                "model: unknown",
+            ),
+            (
+                r#"{"error":{"type":"ValidationError","message":{"model":["unknown model"]}}}"#,
+                "model: unknown model",
+            ),
+            (
+                r#"{"message":{"messages":{"0":{"role":["is required"]}},"n":"too large"}}"#,
+                "messages.0.role: is required; n: too large",
+            ),
+            (
+                r#"{"model":["unknown model"],"n":["too large"]}"#,
+                "model: unknown model; n: too large",
+            ),
+            (
+                r#"{"title":"Invalid","status":400,"errors":{"model":["unknown model"]}}"#,
+                "Invalid: model: unknown model",
+            ),
+            (
+                r#"{"error":{"code":"model_not_found"}}"#,
+                "code: model_not_found",
+            ),
+        ] {
+            assert_eq!(
+                message("application/json", body).as_deref(),
+                Some(told),
+                "{body}"
+            );
         }
         let raw = r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"too long\"}}"}}}"#;
         assert_eq!(
