@@ -1,5 +1,5 @@
-//! What to tell someone at a path where there is nothing: mostly a client of OpenAI's with a wrong base
-//! URL.
+//! What to tell someone at a path where there is nothing: mostly a client of OpenAI's with a wrong
+//! base URL.
 
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderName};
@@ -34,8 +34,8 @@ const ROUTES: [&str; 5] = [
     "/responses",
 ];
 
-/// The refusal of a request whose path leads nowhere. Any path can be what a client of OpenAI's makes
-/// of a wrong base URL.
+/// The refusal of a request whose path leads nowhere. Any path can be what a client of OpenAI's
+/// makes of a wrong base URL.
 pub fn at(request: &Request) -> ApiError {
     let path = request.uri().path();
     let advice = match OPENAI.iter().any(|part| path.contains(part)) {
@@ -56,7 +56,7 @@ pub fn is_for_openai(path: &str) -> bool {
     path.contains("/v1/models/") || ROUTES.iter().any(|route| path.ends_with(route))
 }
 
-/// The scheme by which the client came: what a trusted proxy says, else that of the host's own socket.
+/// The scheme by which the client came: what a trusted proxy says, else that of the host's socket.
 fn scheme(extensions: &Extensions, headers: &HeaderMap) -> &'static str {
     let told = Arrival::of(extensions).told_by_proxy(headers, &X_FORWARDED_PROTO);
     let is_tls = match told {

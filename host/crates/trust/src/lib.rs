@@ -10,7 +10,8 @@ pub mod nearest;
 pub mod origin;
 mod roots;
 
-/// The `User-Agent` of requests that the host itself makes. Firewalls refuse what nobody seems to ask.
+/// The `User-Agent` of requests that the host itself makes. Firewalls refuse what nobody seems to
+/// ask.
 pub const USER_AGENT: &str = concat!("tavora-host/", env!("CARGO_PKG_VERSION"));
 
 pub use self::config_error::ConfigError;

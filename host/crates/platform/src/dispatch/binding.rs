@@ -1,7 +1,8 @@
-//! What an agent is told when a request was refused because of a secret that is bound to other origins.
+//! The words for a request that was refused because of a secret that is bound to other origins.
 //!
-//! A tool learns only that the policy refused its request. It cannot know that the origin is granted.
-//! Nothing here names the origins that the secret is bound to: they are its owner's business.
+//! A tool learns only that the policy refused its request. It cannot know that the origin is
+//! granted. Nothing here names the origins that the secret is bound to: they are its owner's
+//! business.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
