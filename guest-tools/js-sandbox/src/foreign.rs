@@ -3,7 +3,7 @@
 //! no JavaScript has it.
 
 use crate::program;
-use crate::words::{IMPORT, RESULT};
+use crate::rules::{IMPORT, RESULT};
 
 const TYPESCRIPT: &str = "this looks like TypeScript; programs are JavaScript: leave the types out";
 

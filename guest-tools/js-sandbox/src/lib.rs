@@ -15,6 +15,7 @@ mod foreign;
 mod numbers;
 mod program;
 mod random;
+mod rules;
 mod run_error;
 mod well_formed;
 mod words;

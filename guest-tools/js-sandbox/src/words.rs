@@ -1,6 +1,7 @@
 //! Additions to the engine's own words, so that the author of a program can mend it: a replacement
 //! for what is missing here, and existing names that may be meant.
 
+use crate::rules::{IMPORT, RESULT};
 use crate::{foreign, program};
 
 /// The largest number of names in a list.
@@ -25,9 +26,6 @@ const TIMERS: &str =
 const SYSTEM: &str = "a program has no system, no files and no environment; what it is given is in input, and credentials stay with the tools";
 const PAGE: &str = "a program runs in no browser";
 const LOCALES: &str = "there are no locales and no time zones here: Date works in UTC, and text is to be formatted by the program";
-pub const IMPORT: &str = "there is no import: a program is the body of an async function. MCP servers are modules: const server = require(NAME); \
-                      other tools are called with tools.call(tool, operation, input)";
-pub const RESULT: &str = "a program is the body of a function; its result is what it returns";
 const TYPESCRIPT: &str = "a type of TypeScript? programs are JavaScript: leave the types out";
 
 /// The advice for a global that does not exist.

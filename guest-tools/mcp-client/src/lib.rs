@@ -11,6 +11,7 @@
 //! `rmcp` has a client, but it needs an asynchronous runtime and its own sockets, and a component
 //! has neither.
 
+mod body;
 mod event_stream;
 mod exchange;
 mod forgotten;

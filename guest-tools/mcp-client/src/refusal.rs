@@ -4,7 +4,7 @@
 use serde_json::Value;
 use trusted_tool::answer::Incoming;
 
-use crate::exchange;
+use crate::body;
 use crate::message::{Message, Reply, RpcError};
 use crate::words;
 
@@ -50,7 +50,7 @@ impl Refusal {
         incoming.end_within(within_ms);
         while let Ok(Some(piece)) = incoming.next_piece() {
             body.extend_from_slice(&piece);
-            let max_bytes = match exchange::may_hold_messages(&body) {
+            let max_bytes = match body::may_hold_messages(&body) {
                 true => MAX_MESSAGE_BYTES,
                 false => MAX_READ_BYTES,
             };
@@ -65,7 +65,7 @@ impl Refusal {
 
     /// Takes what the body says of the request `awaited`.
     pub fn take_body(&mut self, body: &[u8], awaited: u64) {
-        let (messages, events) = exchange::messages_of(body, awaited);
+        let (messages, events) = body::messages_of(body, awaited);
         let mut result = None;
         for message in messages {
             match message {
@@ -76,7 +76,7 @@ impl Refusal {
             }
         }
         self.is_reply = self.reply.is_some() || result.is_some();
-        let told = events.iter().find_map(exchange::words_of_error);
+        let told = events.iter().find_map(body::words_of_error);
         let told = told.or_else(|| Some(words::in_body(events.first()?.data.as_bytes())));
         self.words = match (self.error(), result, told) {
             (Some(error), ..) => error.words(),

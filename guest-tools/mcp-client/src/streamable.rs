@@ -5,7 +5,8 @@ use serde_json::Value;
 use trusted_tool::ToolError;
 use trusted_tool::request::{Bounds, Failure};
 
-use crate::exchange::{self, Body, Extra, Found, Messages};
+use crate::body::{self, Found};
+use crate::exchange::{self, Body, Extra, Messages};
 use crate::message::Reply;
 use crate::pause;
 use crate::refusal::Refusal;
@@ -81,7 +82,7 @@ fn post_within(
     let session_id = incoming.header("mcp-session-id").map(str::to_owned);
     let kind = exchange::media_type(&incoming).to_owned();
     let reply = match exchange::body(server, incoming)? {
-        Body::Json(body) => match exchange::reply_in(&body, id) {
+        Body::Json(body) => match body::reply_in(&body, id) {
             Found::Reply(reply) => reply,
             Found::Others => {
                 let what = "answered something that it was not asked; tell its owner";

@@ -14,6 +14,7 @@
 
 mod approle;
 mod client;
+mod server;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use vault_core::{Dek, KekError, KekId, KekProvider, KekTrouble};
 use zeroize::Zeroizing;
 
-use self::client::{Client, Failed};
+use self::client::Client;
+use self::server::Failed;
 use super::config::{KekLimits, ProviderKind, TransitConfig};
 use super::wrapped::{VERSION_1, provider_part};
 

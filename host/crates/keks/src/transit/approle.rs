@@ -13,7 +13,7 @@ use tokio::time::{timeout, timeout_at};
 use vault_core::KekTrouble;
 use zeroize::Zeroizing;
 
-use super::client::{Failed, Server, odd, read};
+use super::server::{Failed, Server, odd, read};
 use crate::config::KekLimits;
 use tavora_trust::credential::CredentialSource;
 

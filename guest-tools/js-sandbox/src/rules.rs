@@ -1,0 +1,5 @@
+//! What a program is here, in the words that tell a model.
+
+pub const IMPORT: &str = "there is no import: a program is the body of an async function. MCP servers are modules: const server = require(NAME); \
+                      other tools are called with tools.call(tool, operation, input)";
+pub const RESULT: &str = "a program is the body of a function; its result is what it returns";
