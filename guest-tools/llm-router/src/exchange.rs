@@ -137,12 +137,10 @@ impl Exchange {
             Err(NoCompletion::Error(error)) => {
                 return Err(self.error_in(error.to_string().as_bytes()).into());
             }
-            Err(NoCompletion::Lacks(what))
-                if what.is_empty() && message.is_none() && json.is_null() =>
-            {
-                let body = match body.trim_ascii().is_empty() {
-                    true => "an empty body",
-                    false => "null",
+            Err(NoCompletion::Lacks(_)) if matches!(body.trim_ascii(), b"" | b"null") => {
+                let body = match body.trim_ascii() {
+                    b"" => "an empty body",
+                    _ => "null",
                 };
                 format!("answered with {body}, which says nothing")
             }

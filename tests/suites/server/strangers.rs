@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use tavora_tests::eventually::report;
+use tavora_tests::eventually::{PATIENCE, report};
 use tavora_tests::flood::{Flood, Head};
 use tavora_tests::load::memory::{Sampler, resident_bytes};
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::{Answer, Request, connect, read_answer};
-
-use super::bodies::http2;
 
 /// One of the addresses of loopback.
 fn loopback(number: u8) -> IpAddr {
@@ -61,8 +61,15 @@ fn probe(serving: &Serving, is_over: &Arc<AtomicBool>) -> std::thread::JoinHandl
         let mut longest = Duration::ZERO;
         while !is_over.load(Ordering::Relaxed) {
             let begun = Instant::now();
-            let answer = Request::new("GET", "/healthz").send(address);
-            assert_eq!(answer.expect("it answers").status, 200);
+            // On a busy machine a connection may be displaced before its request is read.
+            while Request::new("GET", "/healthz")
+                .send(address)
+                .map(|it| it.status)
+                .ok()
+                != Some(200)
+            {
+                assert!(begun.elapsed() < PATIENCE, "a stranger alone is kept out");
+            }
             longest = longest.max(begun.elapsed());
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -76,15 +83,30 @@ async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool
     let mut longest = Duration::ZERO;
     while !is_over() {
         let begun = Instant::now();
-        let mut client = http2(address).await;
-        let request = axum::http::Request::get("http://localhost/api/sdk/secret-vaults")
-            .header("x-api-key", key)
-            .body(Full::default());
-        let answer = client.send_request(request.expect("valid")).await;
-        assert_eq!(answer.expect("it answers").status(), 200);
+        // On a busy machine a connection may be displaced before its request is read.
+        while answer_with_key(address, key).await != Some(200) {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "a client with a key is kept out"
+            );
+        }
         longest = longest.max(begun.elapsed());
     }
     longest
+}
+
+/// The status of the answer on a new HTTP/2 connection; none where the connection ends before.
+async fn answer_with_key(address: SocketAddr, key: &str) -> Option<u16> {
+    let stream = tokio::net::TcpStream::connect(address).await.ok()?;
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut client, connection) = handshake.await.ok()?;
+    tokio::spawn(connection);
+    let request = axum::http::Request::get("http://localhost/api/sdk/secret-vaults")
+        .header("x-api-key", key)
+        .body(Full::<Bytes>::default());
+    let answer = client.send_request(request.expect("valid")).await;
+    Some(answer.ok()?.status().as_u16())
 }
 
 /// The growth of the host's memory under a flood from these addresses, in bytes.
