@@ -71,7 +71,7 @@ impl Scrubber {
     /// is the one that is written.
     ///
     /// ```
-    /// use tavora_host::scrub::Scrubber;
+    /// use tavora_scrub::Scrubber;
     ///
     /// let scrubber = Scrubber::new([("brave_api_key", "BSA-0123456789")]);
     /// let scrubbed = scrubber.scrub("your key was BSA-0123456789.");

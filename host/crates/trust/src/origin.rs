@@ -40,7 +40,7 @@ impl Scheme {
 /// written, and the port left out when it is the scheme's own.
 ///
 /// ```
-/// use tavora_host::egress::Origin;
+/// use tavora_trust::origin::Origin;
 ///
 /// let origin: Origin = "HTTPS://Bücher.example:443".parse().unwrap();
 /// assert_eq!(origin.to_string(), "https://xn--bcher-kva.example");

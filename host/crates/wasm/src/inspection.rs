@@ -37,7 +37,7 @@ pub use refusal::{Objection, Refusal};
 /// Looks at the whole of `bytes` and says what it is.
 ///
 /// ```
-/// use tavora_host::runtime::inspection::{InspectionLimits, NotAComponent, inspect};
+/// use tavora_wasm::inspection::{InspectionLimits, NotAComponent, inspect};
 ///
 /// let page = b"<!doctype html><title>404</title>";
 /// let error = inspect(page, &InspectionLimits::default()).unwrap_err();
