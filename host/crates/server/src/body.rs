@@ -1,4 +1,5 @@
-//! Bodies as the server watches them: a request's must be complete in time, a response's must be taken.
+//! Bodies as the server watches them: a request's must be complete in time, a response's must be
+//! taken.
 //!
 //! How long a body may be is decided where it is collected. What it holds is never looked at here.
 
@@ -138,7 +139,8 @@ impl Body for RequestBody {
     }
 }
 
-/// The answer may be given before the body is there, and the client may read it only after it has sent everything.
+/// The answer may be given before the body is there, and the client may read it only after it has
+/// sent everything.
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.await_client(false);
@@ -152,8 +154,8 @@ impl Drop for RequestBody {
             // The whole connection ends with this answer, and is closed with care.
             return self.pace.body_left();
         }
-        // The stream would be reset behind the answer, which clients should survive and some do not. Where very many
-        // bodies are dropped already, they have to: each of them takes memory.
+        // The stream would be reset behind the answer, which clients should survive and some do
+        // not. Where very many bodies are dropped already, they have to: each of them takes memory.
         let place = Arc::clone(&self.shared.discards).try_acquire_owned();
         if let (Ok(place), Ok(runtime)) = (place, Handle::try_current()) {
             let limits = self.shared.limits;

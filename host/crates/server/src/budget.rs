@@ -1,4 +1,5 @@
-//! A budget of bytes that many share: who takes more than is left is refused at once and waits for nothing.
+//! A budget of bytes that many share: who takes more than is left is refused at once and waits for
+//! nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! What tells the server that a request had a right credential. Which credentials are right is not its business.
+//! What tells the server that a request had a right credential. Which credentials are right is not
+//! its business.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,8 +7,8 @@ use std::time::Instant;
 use super::gate::Turn;
 use super::pace::Pace;
 
-/// An extension of every request: by it, whoever finds a credential right says so. Until then the connection is a
-/// stranger's, and the first to go where room is needed.
+/// An extension of every request: by it, whoever finds a credential right says so. Until then the
+/// connection is a stranger's, and the first to go where room is needed.
 #[derive(Clone)]
 pub struct Claim {
     pace: Arc<Pace>,

@@ -1,4 +1,5 @@
-//! One connection, from the accepted socket to its close: TLS, HTTP/1.1 or HTTP/2, and the watch over its pace.
+//! One connection, from the accepted socket to its close: TLS, HTTP/1.1 or HTTP/2, and the watch
+//! over its pace.
 //!
 //! What is answered is the router's business.
 
@@ -90,7 +91,8 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
     }
 }
 
-/// Speaks HTTP until the connection ends, and says whether the peer may still be sending what nobody reads.
+/// Speaks HTTP until the connection ends, and says whether the peer may still be sending what
+/// nobody reads.
 async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
     let limits = &shared.limits;
     let pace = &wire.pace;
@@ -169,7 +171,8 @@ async fn answer(
     if let Some(turn) = turn {
         turn.end();
     }
-    // Hyper ends such a connection and does not say so; a client that used it again would lose its next request.
+    // Hyper ends such a connection and does not say so; a client that used it again would lose its
+    // next request.
     if pace.has_unread_body() {
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,9 +1,10 @@
-//! The framing of HTTP/1.1, read before the library reads it: where heads begin and end, and which of them another reader
-//! could take for something else.
+//! The framing of HTTP/1.1, read before the library reads it: where heads begin and end, and which
+//! of them another reader could take for something else.
 //!
-//! The library is lenient where proxies differ: it takes a bare LF for the end of a line, and a length beside a transfer
-//! coding. Here nothing of that kind passes, so that the two readings of what does pass are the same. Of HTTP/2
-//! nothing is read. What a head says is not looked at, beyond how its body is framed.
+//! The library is lenient where proxies differ: it takes a bare LF for the end of a line, and a
+//! length beside a transfer coding. Here nothing of that kind passes, so that the two readings of
+//! what does pass are the same. Of HTTP/2 nothing is read. What a head says is not looked at,
+//! beyond how its body is framed.
 
 /// Why a head, or what frames a body, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,7 +295,8 @@ fn hexadecimal(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What is passed of these bytes when they come in pieces of `size`, how many heads ended, and what is wrong.
+    /// What is passed of these bytes when they come in pieces of `size`, how many heads ended, and
+    /// what is wrong.
     fn read(bytes: &[u8], size: usize) -> (Vec<u8>, u64, Option<Malformed>) {
         let mut framing = Framing::new(1_000);
         let (mut passed, mut held, mut heads) = (Vec::new(), Vec::new(), 0);

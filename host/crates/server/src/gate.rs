@@ -1,7 +1,9 @@
-//! How many requests of strangers are worked at at once. Where there are more, nothing is read from strangers'
-//! connections, so that what they ask for waits at their end of the wire and takes no memory here.
+//! How many requests of strangers are worked at at once. Where there are more, nothing is read from
+//! strangers' connections, so that what they ask for waits at their end of the wire and takes no
+//! memory here.
 //!
-//! A connection that was not heard yet may say a little in any case: so a new one is not behind all the others.
+//! A connection that was not heard yet may say a little in any case: so a new one is not behind all
+//! the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,8 +46,8 @@ impl Gate {
         })
     }
 
-    /// A request is worked at until the turn ends. There may be more of them than the limit: what was read must be
-    /// answered.
+    /// A request is worked at until the turn ends. There may be more of them than the limit: what
+    /// was read must be answered.
     pub(super) fn turn(self: &Arc<Self>) -> Arc<Turn> {
         self.state().turns += 1;
         Arc::new(Turn {
@@ -87,8 +89,8 @@ impl Gate {
     }
 }
 
-/// A request of a stranger that is worked at: until it is answered, waits for its client, or shows a right credential,
-/// and no longer than somebody knows of it.
+/// A request of a stranger that is worked at: until it is answered, waits for its client, or shows
+/// a right credential, and no longer than somebody knows of it.
 #[derive(Debug)]
 pub(super) struct Turn {
     gate: Arc<Gate>,
@@ -106,9 +108,10 @@ impl Turn {
         state.ended += 1;
         let max_turns = self.gate.max_turns;
         let is_full = state.turns >= max_turns;
-        // As many as there is room for, because some of them have nothing to read; and all of them where nothing would
-        // wake them later. Where it is full all the time, one of them now and then: the first bytes of new connections
-        // pass in any case, and those who come without end must not keep it shut for ever.
+        // As many as there is room for, because some of them have nothing to read; and all of them
+        // where nothing would wake them later. Where it is full all the time, one of them now and
+        // then: the first bytes of new connections pass in any case, and those who come without end
+        // must not keep it shut for ever.
         let room = match state.turns {
             0 => state.waiting.len(),
             turns if !is_full => max_turns - turns,

@@ -1,8 +1,9 @@
-//! The names that the host answers to (`[server] hosts`): a web page whose name is made to lead here (DNS rebinding)
-//! names its own in `Host`, and is sent away before anything is looked at.
+//! The names that the host answers to (`[server] hosts`): a web page whose name is made to lead
+//! here (DNS rebinding) names its own in `Host`, and is sent away before anything is looked at.
 //!
-//! An address is always answered, since no name server says where it leads, and so is `localhost`, which browsers
-//! resolve themselves. Without a list, a host on loopback answers to nothing else, and one on the network to every name.
+//! An address is always answered, since no name server says where it leads, and so is `localhost`,
+//! which browsers resolve themselves. Without a list, a host on loopback answers to nothing else,
+//! and one on the network to every name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use serde::Deserialize;
 
 use super::listener::ListenAddress;
 
-/// An entry of `[server] hosts`: `vault.example.com`, `vault.example.com:8443`, `*.example.com`, or `*` for every name.
+/// An entry of `[server] hosts`: `vault.example.com`, `vault.example.com:8443`, `*.example.com`, or
+/// `*` for every name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HostName {
@@ -101,8 +103,9 @@ impl HostNames {
             || self.0.listed.iter().any(|listed| listed.is(&name))
     }
 
-    /// Whether pages at this host and port, of that scheme, are this host's. Only names that are listed in full say so:
-    /// a neighbour under the same wildcard is another site, and so is another port.
+    /// Whether pages at this host and port, of that scheme, are this host's. Only names that are
+    /// listed in full say so: a neighbour under the same wildcard is another site, and so is
+    /// another port.
     pub fn has_page_at(&self, scheme: &str, authority: &str) -> bool {
         let usual = match scheme {
             "https" => 443,

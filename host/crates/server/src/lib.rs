@@ -1,6 +1,8 @@
-//! The sockets under the HTTP API: listening, TLS, connections and their limits, and the way to stop.
+//! The sockets under the HTTP API: listening, TLS, connections and their limits, and the way to
+//! stop.
 //!
-//! A router is served as it is given; routes, credentials and the words of refusals are `api`'s business.
+//! A router is served as it is given; routes, credentials and the words of refusals are `api`'s
+//! business.
 
 mod body;
 mod budget;
@@ -53,7 +55,8 @@ use self::stopping::Stage;
 pub use self::stopping::Stopping;
 pub use self::tls::{Tls, TlsError};
 
-/// How long nothing is accepted after the system refused to: without a pause the loop would spin on the same error.
+/// How long nothing is accepted after the system refused to: without a pause the loop would spin on
+/// the same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How often room is made while connections wait for some.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
@@ -102,7 +105,8 @@ impl Server {
         })
     }
 
-    /// `http://ADDRESS:PORT`, or `https://…`. The port is the one that was taken where 0 was asked for.
+    /// `http://ADDRESS:PORT`, or `https://…`. The port is the one that was taken where 0 was asked
+    /// for.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
@@ -113,9 +117,9 @@ impl Server {
         self.tls.clone()
     }
 
-    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that; then accepts nothing, lets requests that are
-    /// under way finish within `shutdown_grace_ms`, lets the others say that they do not, and cuts what is left. Cuts at
-    /// once when `cut` ends meanwhile.
+    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that; then accepts
+    /// nothing, lets requests that are under way finish within `shutdown_grace_ms`, lets the others
+    /// say that they do not, and cuts what is left. Cuts at once when `cut` ends meanwhile.
     pub async fn serve(
         self,
         router: Router,
@@ -164,7 +168,8 @@ struct Connections {
     places: Places,
     /// Those that were accepted and have no place yet, the oldest first.
     newcomers: VecDeque<(TcpStream, SocketAddr)>,
-    /// When room may be made again. Making it looks at every connection, which is too much for each that comes.
+    /// When room may be made again. Making it looks at every connection, which is too much for each
+    /// that comes.
     next_room: Instant,
     stage: watch::Sender<Stage>,
 }
@@ -213,8 +218,9 @@ impl Connections {
         }
     }
 
-    /// Starts those for whom there is a place, the latest first: who has waited long may have gone. For the others
-    /// room is made, and where very many of one peer wait, the oldest of them are turned away.
+    /// Starts those for whom there is a place, the latest first: who has waited long may have gone.
+    /// For the others room is made, and where very many of one peer wait, the oldest of them are
+    /// turned away.
     fn place_newcomers(&mut self) {
         let mut waiting = VecDeque::new();
         let mut shortages: Vec<(Full, usize)> = Vec::new();
@@ -302,7 +308,8 @@ impl Connections {
         self.tasks.shutdown().await;
     }
 
-    /// Waits for the connections to end, and makes them when their time is up; how many that concerned.
+    /// Waits for the connections to end, and makes them when their time is up; how many that
+    /// concerned.
     async fn drain_within(&mut self, grace: Duration) -> usize {
         if timeout(grace, self.all_ended()).await.is_ok() {
             return 0;
@@ -321,7 +328,8 @@ impl Connections {
     }
 }
 
-/// Errors of `accept` that are about the connection that would have been, and not about this process.
+/// Errors of `accept` that are about the connection that would have been, and not about this
+/// process.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

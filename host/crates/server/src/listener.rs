@@ -1,4 +1,5 @@
-//! Where the host listens: an address and a port, or `localhost`, which means each of a machine's two loopback addresses.
+//! Where the host listens: an address and a port, or `localhost`, which means each of a machine's
+//! two loopback addresses.
 
 use std::fmt;
 use std::future::poll_fn;

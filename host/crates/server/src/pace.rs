@@ -1,7 +1,8 @@
-//! Whether a peer keeps up: what one connection waits for, since when, and when that has been too long.
+//! Whether a peer keeps up: what one connection waits for, since when, and when that has been too
+//! long.
 //!
-//! Nothing is closed here. The libraries below know one timeout (a head of HTTP/1) and not the others; here all of
-//! them are in one place, for both versions of HTTP.
+//! Nothing is closed here. The libraries below know one timeout (a head of HTTP/1) and not the
+//! others; here all of them are in one place, for both versions of HTTP.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,8 @@ enum WaitsFor {
 pub(super) struct Waiting {
     /// A right credential was seen on it.
     pub is_known: bool,
-    /// Since when nothing was of use to one with a right credential. What a stranger asks does not change it.
+    /// Since when nothing was of use to one with a right credential. What a stranger asks does not
+    /// change it.
     pub since: Instant,
     /// Since when it has been answered and nothing of it is under way.
     pub done: Option<Instant>,
@@ -196,8 +198,8 @@ impl Pace {
 
     /// What the connection waits for its client with, unless the host is at work for it.
     ///
-    /// A body that does not come is waited for like a request. So is a stranger's taking of an answer; of a client
-    /// that is known, that is left to the time that it has for it.
+    /// A body that does not come is waited for like a request. So is a stranger's taking of an
+    /// answer; of a client that is known, that is left to the time that it has for it.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         let state = self.state();
         let for_client = match state.is_known {
@@ -229,7 +231,8 @@ impl Pace {
         };
         let due = state.since + limit;
         if state.in_flight > 0 {
-            // What may begin from now on can be late after the shortest of the times at the earliest.
+            // What may begin from now on can be late after the shortest of the times at the
+            // earliest.
             let shortest = limits.header_read_timeout().min(limits.idle_timeout());
             let oldest = state.given.values().min();
             let stalled = oldest.map_or(now + stall, |since| *since + stall);

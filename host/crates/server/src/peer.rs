@@ -8,7 +8,8 @@ pub struct Peer(IpAddr);
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
-        // A socket that listens on `::` sees IPv4 peers as ::ffff:a.b.c.d, which are all in one /64.
+        // A socket that listens on `::` sees IPv4 peers as ::ffff:a.b.c.d, which are all in one
+        // /64.
         match address.to_canonical() {
             IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into()),
             v4 => Self(v4),

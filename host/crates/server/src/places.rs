@@ -1,4 +1,5 @@
-//! The places for connections: how many each peer has, and whose connection is closed where one is needed.
+//! The places for connections: how many each peer has, and whose connection is closed where one is
+//! needed.
 //!
 //! Nothing is accepted or served here.
 
@@ -94,10 +95,10 @@ impl Places {
 
     /// Closes up to `wanted` connections that wait for their clients, of those that fill it up.
     ///
-    /// Strangers' are closed first, and of those that are alike the one that earned its place longest ago: so nobody
-    /// keeps others out by holding connections and asking nothing, or by asking without a credential. A connection
-    /// that was not heard yet is left alone for a while, or new ones would displace each other before they are; so
-    /// is one of a client that is known.
+    /// Strangers' are closed first, and of those that are alike the one that earned its place
+    /// longest ago: so nobody keeps others out by holding connections and asking nothing, or by
+    /// asking without a credential. A connection that was not heard yet is left alone for a while,
+    /// or new ones would displace each other before they are; so is one of a client that is known.
     pub(super) fn make_room(&self, of: Full, wanted: usize) {
         if wanted == 0 {
             return;
@@ -128,8 +129,8 @@ impl Places {
     }
 }
 
-/// Whether it is this machine's own address. All that comes through a proxy on this machine comes from there, also where
-/// nobody has listed that proxy.
+/// Whether it is this machine's own address. All that comes through a proxy on this machine comes
+/// from there, also where nobody has listed that proxy.
 fn is_own(address: IpAddr) -> bool {
     let own: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     own.contains(&address.to_canonical())

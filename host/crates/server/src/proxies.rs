@@ -1,8 +1,9 @@
-//! From where a request came: the peer itself, or whom a trusted proxy names in `Forwarded` or `X-Forwarded-For`.
+//! From where a request came: the peer itself, or whom a trusted proxy names in `Forwarded` or
+//! `X-Forwarded-For`.
 //!
-//! Whoever is no trusted proxy is believed nothing. A list of addresses is read from its end, where the proxy that is
-//! nearest wrote, up to the first address that is no trusted proxy's: what stands before that, the client may have
-//! made up.
+//! Whoever is no trusted proxy is believed nothing. A list of addresses is read from its end, where
+//! the proxy that is nearest wrote, up to the first address that is no trusted proxy's: what stands
+//! before that, the client may have made up.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,12 +32,14 @@ impl fmt::Debug for TrustedProxies {
 pub struct Arrival {
     /// The client's address.
     pub client: IpAddr,
-    /// Whether a trusted proxy handed the request on, so that what it says in its headers can be believed.
+    /// Whether a trusted proxy handed the request on, so that what it says in its headers can be
+    /// believed.
     pub is_by_proxy: bool,
 }
 
 impl Arrival {
-    /// Where a request with these extensions came from. A server that does not say it has one client.
+    /// Where a request with these extensions came from. A server that does not say it has one
+    /// client.
     pub fn of(extensions: &Extensions) -> Self {
         let by_socket = || {
             let socket = extensions.get::<ConnectInfo<SocketAddr>>();
@@ -88,8 +91,8 @@ impl TrustedProxies {
         }
     }
 
-    /// The last address that is no trusted proxy's; the first one where all are. Malformed where what must be read is
-    /// not understood, or where the two headers disagree.
+    /// The last address that is no trusted proxy's; the first one where all are. Malformed where
+    /// what must be read is not understood, or where the two headers disagree.
     fn named_client(&self, headers: &HeaderMap) -> Found {
         let (Some(standard), Some(usual)) = (
             listed(headers, &FORWARDED),
@@ -130,13 +133,15 @@ enum Found {
     Client(IpAddr),
 }
 
-/// The items of a header's comma-separated values, in their order; nothing where one is no visible ASCII.
+/// The items of a header's comma-separated values, in their order; nothing where one is no visible
+/// ASCII.
 fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
     let mut items = Vec::new();
     for value in headers.get_all(name) {
         let mut is_quoted = false;
         let of_value = value.to_str().ok()?.split(|letter| {
-            // Quotes are of `Forwarded` alone: in the other header, an open one would swallow what a proxy adds.
+            // Quotes are of `Forwarded` alone: in the other header, an open one would swallow what
+            // a proxy adds.
             is_quoted ^= letter == '"' && *name == FORWARDED;
             letter == ',' && !is_quoted
         });

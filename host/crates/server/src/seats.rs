@@ -1,8 +1,9 @@
-//! Seats for HTTP/2 connections that have shown no right credential. Such a connection costs far more than one of
-//! HTTP/1.1, because each may open a hundred streams; so there are fewer of them.
+//! Seats for HTTP/2 connections that have shown no right credential. Such a connection costs far
+//! more than one of HTTP/1.1, because each may open a hundred streams; so there are fewer of them.
 //!
-//! A connection waits for its seat before any of its bytes is parsed. A seat that is left goes to the peer that has the
-//! fewest: so nobody is kept out by those who come without end. Who has to leave one is `places`' business.
+//! A connection waits for its seat before any of its bytes is parsed. A seat that is left goes to
+//! the peer that has the fewest: so nobody is kept out by those who come without end. Who has to
+//! leave one is `places`' business.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -74,8 +75,8 @@ impl State {
         }
     }
 
-    /// Gives a free seat to one that waits: of the peer that has the fewest, and of those the latest, because who has
-    /// waited long may have gone.
+    /// Gives a free seat to one that waits: of the peer that has the fewest, and of those the
+    /// latest, because who has waited long may have gone.
     fn hand_on(&mut self) {
         let waiting = self.waiting.iter();
         let next =
@@ -115,6 +116,11 @@ impl Seat {
         }
     }
 
+    /// Whether the connection has its seat.
+    pub(super) fn is_taken(&self) -> bool {
+        self.hold == Hold::Seat
+    }
+
     /// Waits for the seat, and keeps it.
     pub(super) fn poll_take(&mut self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.seats.state();
@@ -144,11 +150,15 @@ impl Seat {
 
     /// Gives the seat back, or stops waiting for it.
     pub(super) fn leave(&mut self) {
+        let hold = std::mem::replace(&mut self.hold, Hold::Nothing);
+        if hold == Hold::Nothing {
+            // A known connection asks at every read, and must not lock what all share.
+            return;
+        }
         let mut state = self.seats.state();
-        let is_waiting = match std::mem::replace(&mut self.hold, Hold::Nothing) {
-            Hold::Nothing => return,
+        let is_waiting = match hold {
             Hold::Ticket(ticket) => state.waiting.remove(&ticket).is_some(),
-            Hold::Seat => false,
+            Hold::Seat | Hold::Nothing => false,
         };
         if !is_waiting {
             state.leave(self.peer);

@@ -23,18 +23,21 @@ pub struct ServerConfig {
     pub listen: ListenAddress,
     /// The names that it answers to; without any, on loopback those of loopback, else every name.
     pub hosts: Vec<HostName>,
-    /// How long requests are still taken after the host was told to stop, while `/readyz` sends them elsewhere, in
-    /// milliseconds.
+    /// How long requests are still taken after the host was told to stop, while `/readyz` sends
+    /// them elsewhere, in milliseconds.
     pub drain_delay_ms: u64,
-    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say that they were cut.
+    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say
+    /// that they were cut.
     pub shutdown_grace_ms: u64,
-    /// A PEM file of the host's certificate and those above it. With it and the key, the host talks TLS only.
+    /// A PEM file of the host's certificate and those above it. With it and the key, the host talks
+    /// TLS only.
     pub tls_cert_file: Option<PathBuf>,
     /// A PEM file of the certificate's private key.
     pub tls_key_file: Option<PathBuf>,
     /// Origins whose pages may use `/api/sdk` from a browser. None, unless listed.
     pub cors_allowed_origins: Vec<Origin>,
-    /// Proxies that are believed whom they ask for, in `Forwarded` and `X-Forwarded-For`: addresses and networks.
+    /// Proxies that are believed whom they ask for, in `Forwarded` and `X-Forwarded-For`: addresses
+    /// and networks.
     pub trusted_proxies: TrustedProxies,
     /// What connections and requests may use.
     pub limits: ServerLimits,
@@ -82,21 +85,22 @@ impl ServerConfig {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// Connections at once. Beyond them, one that waits for its client is closed for each that comes; where all are
-    /// busy, those that come wait.
+    /// Connections at once. Beyond them, one that waits for its client is closed for each that
+    /// comes; where all are busy, those that come wait.
     pub max_connections: NonZeroUsize,
-    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies, 127.0.0.1 and ::1 have no such limit.
+    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies, 127.0.0.1
+    /// and ::1 have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
-    /// Requests at once on connections that have shown no right credential. Where there are more, nothing more is read
-    /// from such connections.
+    /// Requests at once on connections that have shown no right credential. Where there are more,
+    /// nothing more is read from such connections.
     pub max_stranger_requests: NonZeroUsize,
-    /// How long a connection must have waited for its client before it is closed for a new one, in milliseconds. One
-    /// that was answered without a right credential has to wait no longer.
+    /// How long a connection must have waited for its client before it is closed for a new one, in
+    /// milliseconds. One that was answered without a right credential has to wait no longer.
     pub displace_after_ms: u64,
     /// From the accepted connection to the end of the TLS handshake, in milliseconds.
     pub tls_handshake_timeout_ms: u64,
-    /// From the first byte of a request's head (of the first request: from the connection on) to its last, in
-    /// milliseconds.
+    /// From the first byte of a request's head (of the first request: from the connection on) to
+    /// its last, in milliseconds.
     pub header_read_timeout_ms: u64,
     /// How long a connection may wait for its next request, in milliseconds.
     pub idle_timeout_ms: u64,
@@ -112,34 +116,37 @@ pub struct ServerLimits {
     pub max_header_bytes: u32,
     /// A request's body, in bytes.
     pub max_body_bytes: usize,
-    /// Bodies that are being collected for those who have shown no right credential, in the whole process, in bytes.
+    /// Bodies that are being collected for those who have shown no right credential, in the whole
+    /// process, in bytes.
     pub max_stranger_body_bytes: usize,
     /// The part of them that one peer may have, an IPv4 address or an IPv6 /64, in bytes.
     pub max_stranger_body_bytes_per_peer: usize,
     /// Bodies that are being collected for those who have, in the whole process, in bytes.
     pub max_collected_bytes: usize,
-    /// What is read and dropped of a body that nobody wants, so that the client reads the answer and not a reset, in
-    /// bytes.
+    /// What is read and dropped of a body that nobody wants, so that the client reads the answer
+    /// and not a reset, in bytes.
     pub max_discarded_bytes: usize,
     /// How long that may take, in milliseconds.
     pub discard_timeout_ms: u64,
-    /// HTTP/2 connections at once that have shown no right credential. Others wait before they are parsed, and one that
-    /// waits for its client is closed for each.
+    /// HTTP/2 connections at once that have shown no right credential. Others wait before they are
+    /// parsed, and one that waits for its client is closed for each.
     pub http2_max_strangers: NonZeroUsize,
     /// Requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
-    /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in bytes.
+    /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in
+    /// bytes.
     pub http2_window_bytes: NonZeroU32,
-    /// Bodies of HTTP/2 that are read and dropped at once, in the whole process. Where there are more, their streams
-    /// are reset.
+    /// Bodies of HTTP/2 that are read and dropped at once, in the whole process. Where there are
+    /// more, their streams are reset.
     pub http2_max_discards: usize,
-    /// Requests that a client may have reset before they are looked at, and resets that it may provoke, on one HTTP/2
-    /// connection.
+    /// Requests that a client may have reset before they are looked at, and resets that it may
+    /// provoke, on one HTTP/2 connection.
     pub http2_max_resets: usize,
-    /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so, in
-    /// milliseconds.
+    /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to
+    /// say so, in milliseconds.
     pub http2_ping_ms: u64,
-    /// How old the counts of secrets in `/metrics` may be before they are counted again, in milliseconds.
+    /// How old the counts of secrets in `/metrics` may be before they are counted again, in
+    /// milliseconds.
     pub kek_counts_max_age_ms: u64,
 }
 
@@ -152,7 +159,8 @@ impl Default for ServerLimits {
             displace_after_ms: 500,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,
-            // Longer than clients keep theirs (Go: 90 s), so that it is they who close, and not both at once.
+            // Longer than clients keep theirs (Go: 90 s), so that it is they who close, and not
+            // both at once.
             idle_timeout_ms: 120_000,
             request_body_timeout_ms: 30_000,
             response_stall_timeout_ms: 30_000,

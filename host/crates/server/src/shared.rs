@@ -49,8 +49,9 @@ const HTTP1_BUFFER_MIN_BYTES: usize = 8_192;
 /// What is kept of one HTTP/2 response that the client does not take.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between them in its own
-/// words, and the library, whose refusals have no body, refuses what would take memory.
+/// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between
+/// them in its own words, and the library, whose refusals have no body, refuses what would take
+/// memory.
 fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()

@@ -1,5 +1,5 @@
-//! A stream of bytes under HTTP: it tells the connection's pace what comes in, keeps heads from the library that are
-//! malformed, and outlives the library that uses it.
+//! A stream of bytes under HTTP: it tells the connection's pace what comes in, keeps heads from the
+//! library that are malformed, and outlives the library that uses it.
 //!
 //! TLS or not is no difference here.
 
@@ -81,8 +81,10 @@ impl Socket {
             self.seat.leave();
             return Poll::Ready(());
         }
-        ready!(self.seat.poll_take(context));
-        self.pace.multiplexes();
+        if !self.seat.is_taken() {
+            ready!(self.seat.poll_take(context));
+            self.pace.multiplexes();
+        }
         Poll::Ready(())
     }
 
@@ -115,14 +117,15 @@ impl Socket {
     }
 }
 
-/// What a connection that has not asked for anything yet may say whatever the gate says, in all: an ordinary head, and no
-/// more than a few of HTTP/2.
+/// What a connection that has not asked for anything yet may say whatever the gate says, in all: an
+/// ordinary head, and no more than a few of HTTP/2.
 const FIRST_BYTES: usize = 256;
 
 const DISCARD_BUFFER_BYTES: usize = 8_192;
 
-/// Closes a stream whose client may still be sending. What it sends is read and dropped for a while: a socket that is
-/// closed with unread bytes is reset, and the client's system then throws away the answer with them (RFC 9112, 9.6).
+/// Closes a stream whose client may still be sending. What it sends is read and dropped for a
+/// while: a socket that is closed with unread bytes is reset, and the client's system then throws
+/// away the answer with them (RFC 9112, 9.6).
 pub(super) async fn close_gently(mut stream: Box<dyn Stream>, limits: &ServerLimits) {
     let discarding = async {
         stream.shutdown().await?;

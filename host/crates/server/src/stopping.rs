@@ -7,7 +7,8 @@ use tokio::sync::watch;
 pub enum Stage {
     /// Nobody told it to stop.
     Serving,
-    /// It was told to, and still takes requests (`drain_delay_ms`): whoever sends them here is to learn of it first.
+    /// It was told to, and still takes requests (`drain_delay_ms`): whoever sends them here is to
+    /// learn of it first.
     Leaving,
     /// It takes no more; those under way go on (`shutdown_grace_ms`).
     Draining,

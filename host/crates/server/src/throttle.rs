@@ -1,8 +1,9 @@
 //! How often may one peer fail to sign in, and how often may one API key ask.
 //!
-//! Both are leaky buckets (the generic cell rate algorithm) in memory: a restart forgets them, and so does a table
-//! that is full. That is enough, because credentials have 256 random bits: the throttle keeps guessing from being
-//! cheap noise, it is not what makes guessing hopeless. What a refusal looks like on the wire is not here.
+//! Both are leaky buckets (the generic cell rate algorithm) in memory: a restart forgets them, and
+//! so does a table that is full. That is enough, because credentials have 256 random bits: the
+//! throttle keeps guessing from being cheap noise, it is not what makes guessing hopeless. What a
+//! refusal looks like on the wire is not here.
 
 mod settings;
 
@@ -28,12 +29,13 @@ pub struct TooManyRequests {
 
 /// Counts failed authentications by the peer's address.
 ///
-/// The operator's token is checked behind [`check`](Self::check): a peer over its limit is not heard at all.
+/// The operator's token is checked behind [`check`](Self::check): a peer over its limit is not
+/// heard at all.
 ///
-/// An API key is looked at first, and only a wrong one is held against its peer: who has a right key passes
-/// whatever others did from the same address, so that one bad client behind a shared proxy locks nobody out.
-/// Guessing gains nothing by it, since each guess still counts, and a wrong one beyond the limit is not told from
-/// the rest.
+/// An API key is looked at first, and only a wrong one is held against its peer: who has a right
+/// key passes whatever others did from the same address, so that one bad client behind a shared
+/// proxy locks nobody out. Guessing gains nothing by it, since each guess still counts, and a wrong
+/// one beyond the limit is not told from the rest.
 pub struct FailureThrottle {
     failures: Buckets<Peer>,
 }
@@ -52,8 +54,8 @@ impl FailureThrottle {
         self.failures.check(Peer::from(peer), Instant::now())
     }
 
-    /// Counts a failure. An error means that the peer had no more of them before this one: answer with that, and not
-    /// with what was wrong.
+    /// Counts a failure. An error means that the peer had no more of them before this one: answer
+    /// with that, and not with what was wrong.
     pub fn failed(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
         self.failures.take(Peer::from(peer), Instant::now())
     }
@@ -83,7 +85,8 @@ impl RequestRate {
     }
 }
 
-/// A bucket for each key, as the time at which it is full again: one that would be full now needs no entry.
+/// A bucket for each key, as the time at which it is full again: one that would be full now needs
+/// no entry.
 struct Buckets<K> {
     /// What one token takes to come back.
     refill: Duration,
@@ -116,7 +119,8 @@ impl<K: Eq + Hash> Buckets<K> {
         self.admits(entry, now)?;
         if entry.is_none() && full_at.len() >= self.max_entries {
             full_at.retain(|_, full_at| *full_at > now);
-            // Forgetting all is better than refusing strangers, and half a table of room pays for the search.
+            // Forgetting all is better than refusing strangers, and half a table of room pays for
+            // the search.
             if full_at.len() > self.max_entries / 2 {
                 full_at.clear();
             }

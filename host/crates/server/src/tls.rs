@@ -1,6 +1,7 @@
 //! The certificate that the host shows: read from files, and again when the operator says so.
 //!
-//! rustls with the ring provider, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. No client certificates.
+//! rustls with the ring provider, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. No client
+//! certificates.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,8 @@ pub enum TlsError {
         /// What it should hold.
         wanted: &'static str,
     },
-    /// A file is not PEM. Where it is not is not said: the parser would quote the line, and that may be of the key.
+    /// A file is not PEM. Where it is not is not said: the parser would quote the line, and that
+    /// may be of the key.
     #[error("[server] {key}: {} is not PEM; give a file with BEGIN and END lines", path.display())]
     NotPem {
         /// The key.
@@ -104,7 +106,8 @@ impl Tls {
         })))
     }
 
-    /// Reads the files again, for the connections that come from now on. On an error everything stays as it was.
+    /// Reads the files again, for the connections that come from now on. On an error everything
+    /// stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
         let new = Arc::new(read(&self.cert_file, &self.key_file)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;

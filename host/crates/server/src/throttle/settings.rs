@@ -20,7 +20,8 @@ pub struct AuthFailureLimits {
     pub per_minute: NonZeroU32,
     /// How many peers are remembered.
     pub max_peers: NonZeroUsize,
-    /// How many refused sign-ins have an audit entry each in a minute, of all peers. Those beyond are counted in one.
+    /// How many refused sign-ins have an audit entry each in a minute, of all peers. Those beyond
+    /// are counted in one.
     pub max_audited_per_minute: u32,
 }
 
