@@ -205,11 +205,19 @@ fn full(bytes: Vec<u8>) -> Full<Bytes> {
 }
 
 /// An HTTP/2 client without TLS.
-pub async fn http2(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
-    let stream = TcpStream::connect(address).await.expect("it listens");
+pub async fn http2(address: SocketAddr) -> Http2Client {
+    try_http2(address).await.expect("it speaks HTTP/2")
+}
+
+/// The same where the connection may end at once.
+pub async fn try_http2(address: SocketAddr) -> Option<Http2Client> {
+    let stream = TcpStream::connect(address).await.ok()?;
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (client, connection) = handshake.await.expect("it speaks HTTP/2");
+    let (client, connection) = handshake.await.ok()?;
     tokio::spawn(connection);
-    client
+    Some(client)
 }
+
+/// What sends requests over one HTTP/2 connection.
+pub type Http2Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;

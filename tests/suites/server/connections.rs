@@ -8,11 +8,14 @@ use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use http_body_util::Full;
 use tavora_host::server::Claim;
+use tavora_tests::eventually::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
+use super::bodies::{Http2Client, http2};
 use super::served::{PATIENCE, Served, answer, rest};
 use super::stopping::{Slow, ask};
 
@@ -243,6 +246,27 @@ async fn a_flood_of_resets_ends_its_connection() {
         assert_eq!(seen.is_err(), is_cut, "{resets} resets: {seen:?}");
     }
     assert!(served.get("/").await.ends_with("hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_of_http2_leaves_its_seat_to_the_next() {
+    let answered = async |client: &mut Http2Client| {
+        let request = axum::http::Request::get("http://x/").body(Full::default());
+        let answer = client.send_request(request.expect("valid")).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    };
+    for (seats, is_left) in [(1, true), (2, false)] {
+        let settings = format!("[server.limits]\nhttp2_max_strangers = {seats}");
+        let served = Served::start(&settings, hello()).await;
+        let mut first = http2(served.address).await;
+        assert!(answered(&mut first).await);
+        let mut second = http2(served.address).await;
+        assert!(answered(&mut second).await, "with {seats} seats");
+        match is_left {
+            true => until("leaves", async || first.is_closed()).await,
+            false => assert!(answered(&mut first).await, "there is a seat for each"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

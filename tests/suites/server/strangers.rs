@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use http_body_util::Full;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tavora_tests::eventually::{PATIENCE, report};
 use tavora_tests::flood::{Flood, Head};
 use tavora_tests::load::memory::{Sampler, resident_bytes};
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::{Answer, Request, connect, read_answer};
+
+use super::bodies::try_http2;
 
 /// One of the addresses of loopback.
 fn loopback(number: u8) -> IpAddr {
@@ -97,14 +97,10 @@ async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool
 
 /// The status of the answer on a new HTTP/2 connection; none where the connection ends before.
 async fn answer_with_key(address: SocketAddr, key: &str) -> Option<u16> {
-    let stream = tokio::net::TcpStream::connect(address).await.ok()?;
-    let handshake =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut client, connection) = handshake.await.ok()?;
-    tokio::spawn(connection);
+    let mut client = try_http2(address).await?;
     let request = axum::http::Request::get("http://localhost/api/sdk/secret-vaults")
         .header("x-api-key", key)
-        .body(Full::<Bytes>::default());
+        .body(Full::default());
     let answer = client.send_request(request.expect("valid")).await;
     Some(answer.ok()?.status().as_u16())
 }
@@ -272,6 +268,28 @@ fn a_form_to_sign_in_with_is_refused_by_its_head_and_read_to_a_limit_of_its_own(
     assert_eq!(answer.status, 429, "{answer:?}");
 }
 
+/// Begins to send forms until one is answered, and gives the answer. The forms before it go in
+/// `held`.
+fn first_answer(serving: &Serving, headers: &[(&str, &str)], held: &mut Vec<TcpStream>) -> Answer {
+    loop {
+        let mut stream = begun(serving, "POST", "/admin/sign-in", headers);
+        let waits = Some(Duration::from_millis(200));
+        stream.set_read_timeout(waits).expect("not zero");
+        match read_answer(&mut BufReader::new(&mut stream), false) {
+            Ok(answer) => return answer,
+            Err(_) => held.push(stream),
+        }
+    }
+}
+
+/// A guess of the admin token, with these headers.
+fn guess(headers: &[(&str, &str)]) -> Request {
+    let request = Request::new("POST", "/admin/sign-in").body("admin_token=x");
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(name, value)
+    })
+}
+
 #[test]
 fn bodies_of_strangers_share_one_budget() {
     let serving = Serving::start("[server.limits]\nmax_stranger_body_bytes = 10_000\n");
@@ -282,18 +300,8 @@ fn bodies_of_strangers_share_one_budget() {
         ("Cookie", &cookie),
         ("Content-Length", "4000"),
     ];
-    let ask = || begun(&serving, "POST", "/admin/sign-in", &headers);
-    let mut held = vec![ask(), ask()];
-    // Two of them use up the budget once both have been read that far.
-    let answer = loop {
-        let mut stream = ask();
-        let waits = Some(Duration::from_millis(200));
-        stream.set_read_timeout(waits).expect("not zero");
-        match read_answer(&mut BufReader::new(&mut stream), false) {
-            Ok(answer) => break answer,
-            Err(_) => held.push(stream),
-        }
-    };
+    let mut held = Vec::new();
+    let answer = first_answer(&serving, &headers, &mut held);
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("1"));
     let text = answer.text();
@@ -308,10 +316,7 @@ fn bodies_of_strangers_share_one_budget() {
     assert!(metrics.contains(hit), "{metrics}");
 
     drop(held);
-    let short = Request::new("POST", "/admin/sign-in").body("admin_token=x");
-    let again = headers[..3]
-        .iter()
-        .fold(short, |request, (name, value)| request.header(name, value));
+    let again = guess(&headers[..3]);
     while serving.send(&again).status == 503 {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -328,23 +333,11 @@ fn one_peer_has_a_part_of_the_strangers_budget() {
         ("Content-Length", "4000"),
     ];
     let mut held = Vec::new();
-    let text = loop {
-        let mut stream = begun(&serving, "POST", "/admin/sign-in", &headers);
-        let waits = Some(Duration::from_millis(200));
-        stream.set_read_timeout(waits).expect("not zero");
-        match read_answer(&mut BufReader::new(&mut stream), false) {
-            Ok(answer) => break answer.text(),
-            Err(_) => held.push(stream),
-        }
-    };
+    let text = first_answer(&serving, &headers, &mut held).text();
     let limit = "server.limits.max_stranger_body_bytes_per_peer (10000)";
     assert!(text.contains(limit), "{text}");
     // Another peer is not affected.
-    let guess = headers[..3].iter().fold(
-        Request::new("POST", "/admin/sign-in").body("admin_token=x"),
-        |request, (name, value)| request.header(name, value),
-    );
-    let other = guess.send_from(loopback(2), serving.address);
+    let other = guess(&headers[..3]).send_from(loopback(2), serving.address);
     assert_eq!(other.expect("it answers").status, 403);
 }
 
