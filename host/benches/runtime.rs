@@ -1,7 +1,8 @@
 //! How fast tools and agents run, against floors of the same run.
 //!
-//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where there is one.
-//! `--quick` measures shorter. It needs the guests that `cargo xtask guests` builds, and asserts nothing.
+//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where
+//! there is one. `--quick` measures shorter. It needs the guests that `cargo xtask guests` builds,
+//! and asserts nothing.
 
 #[path = "runtime/laps.rs"]
 mod laps;
@@ -59,7 +60,8 @@ struct Host {
 }
 
 impl Bench {
-    /// `secrets.resolve` as a guest sees it, against the same call that returns a constant, plus a native open.
+    /// `secrets.resolve` as a guest sees it, against the same call that returns a constant, plus a
+    /// native open.
     fn resolves(&self) -> Result<()> {
         let hostcall = self
             .runtime

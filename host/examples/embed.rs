@@ -1,4 +1,5 @@
-//! A platform of someone else's embeds the host: it opens a vault, loads the tools, and runs an agent.
+//! A platform of someone else's embeds the host: it opens a vault, loads the tools, and runs an
+//! agent.
 //!
 //! `BRAVE_API_KEY=… cargo run --release --example embed -- "rust wasm"`
 
@@ -38,7 +39,8 @@ async fn embed() -> anyhow::Result<()> {
         .put_secret(&operator, app.id, vault.id, &name, &key)
         .await?;
 
-    // The tools and the sandbox; `tavora.toml` in the working directory, where there is one, adjusts them.
+    // The tools and the sandbox; `tavora.toml` in the working directory, where there is one,
+    // adjusts them.
     let config = match std::fs::read_to_string("tavora.toml") {
         Ok(text) => Config::parse(&text).map_err(anyhow::Error::msg)?,
         Err(_) => Config::default(),

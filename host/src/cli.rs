@@ -1,7 +1,7 @@
 //! The command line: what every command shares, and a file per command.
 //!
-//! Commands on data work on the store directly, beside a running host. A credential is never an argument and never
-//! printed; an API key and a KEK are printed once, when they are made.
+//! Commands on data work on the store directly, beside a running host. A credential is never an
+//! argument and never printed; an API key and a KEK are printed once, when they are made.
 
 mod agent;
 mod app;
@@ -42,9 +42,9 @@ use output::{Output, print_error_line, visible};
 use owner::Owner;
 
 use crate::config::StorageUrl;
-use crate::runtime::{COMPILING, worker};
-use crate::telemetry::log;
-use crate::telemetry::traces::Traces;
+use tavora_telemetry::log;
+use tavora_telemetry::traces::Traces;
+use tavora_wasm::{COMPILING, worker};
 
 /// Runs agents with tools that use credentials, and keeps the credentials from the agents.
 #[derive(Parser)]
@@ -200,8 +200,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Takes the rights of the user to whom the data belongs, where root works on another user's. What root alone may read is
-/// read before.
+/// Takes the rights of the user to whom the data belongs, where root works on another user's. What
+/// root alone may read is read before.
 fn become_owner(cli: &mut Cli) -> Outcome {
     let Some(place) = cli.command.data(&cli.global)? else {
         return Ok(());

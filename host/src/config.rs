@@ -1,4 +1,5 @@
-//! `tavora.toml`: what the operator decides. Every key has a default; an unknown one is refused, with a suggestion.
+//! `tavora.toml`: what the operator decides. Every key has a default; an unknown one is refused,
+//! with a suggestion.
 //!
 //! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
 
@@ -7,20 +8,20 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use crate::agents::AgentsConfig;
-pub use crate::egress::EgressConfig;
-use crate::kek::config::KekConfig;
-use crate::platform::PlatformConfig;
-pub use crate::platform::ToolConfig;
-use crate::runtime::limits::Limits;
-pub use crate::runtime::tool::ToolName;
-use crate::runtime::worker::WorkerConfig;
-pub use crate::server::{ServerConfig, ServerLimits};
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
-pub use crate::telemetry::TelemetryConfig;
-pub use crate::trust::ConfigError;
-use crate::trust::nearest;
-use crate::ui::AdminConfig;
+pub use tavora_agents::AgentsConfig;
+pub use tavora_egress::EgressConfig;
+use tavora_keks::config::KekConfig;
+use tavora_platform::PlatformConfig;
+pub use tavora_platform::ToolConfig;
+pub use tavora_server::{ServerConfig, ServerLimits};
+pub use tavora_telemetry::TelemetryConfig;
+pub use tavora_trust::ConfigError;
+use tavora_trust::nearest;
+use tavora_ui::AdminConfig;
+use tavora_wasm::limits::Limits;
+pub use tavora_wasm::tool::ToolName;
+use tavora_wasm::worker::WorkerConfig;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,7 +85,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The file of certificate authorities that every client of the host trusts besides the platform's.
+    /// The file of certificate authorities that every client of the host trusts besides the
+    /// platform's.
     pub fn extra_ca_file(&self) -> Option<&Path> {
         self.egress.extra_ca_file.as_deref()
     }

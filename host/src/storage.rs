@@ -1,7 +1,8 @@
-//! Opening the store that a configuration names, with the password, the trust and the limits that belong to it.
+//! Opening the store that a configuration names, with the password, the trust and the limits that
+//! belong to it.
 //!
-//! The one place that knows which stores there are. What it was told of a password goes to the database and nowhere
-//! else; the environment is for the command line to read.
+//! The one place that knows which stores there are. What it was told of a password goes to the
+//! database and nowhere else; the environment is for the command line to read.
 
 pub mod config;
 
@@ -17,7 +18,7 @@ use vault_core::{
 };
 
 use self::config::{PostgresConfig, StorageUrl};
-use crate::trust::{ConfigError, TrustError, client_config, client_config_of, extra_ca_pem};
+use tavora_trust::{ConfigError, TrustError, client_config, client_config_of, extra_ca_pem};
 
 /// The environment's name for the database's password.
 pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";
@@ -74,8 +75,9 @@ pub enum StorageError {
     },
 }
 
-/// Opens the store at `url`, creates what is missing in it, and migrates it. A password is that of a PostgreSQL
-/// database whose URL holds none: the text itself, or `file:///path` of a file with it.
+/// Opens the store at `url`, creates what is missing in it, and migrates it. A password is that of
+/// a PostgreSQL database whose URL holds none: the text itself, or `file:///path` of a file with
+/// it.
 ///
 /// # Errors
 /// The configuration does not fit together, or the store does not open.
@@ -206,8 +208,8 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
     })
 }
 
-/// Whom to believe that it is the server: those of the URL's `sslrootcert` and nobody else; without it, the platform's
-/// authorities and those of `[egress] extra_ca_file`.
+/// Whom to believe that it is the server: those of the URL's `sslrootcert` and nobody else; without
+/// it, the platform's authorities and those of `[egress] extra_ca_file`.
 fn tls(url: &PostgresUrl, extra_ca_file: Option<&Path>) -> Result<ClientConfig, StorageError> {
     let Some(path) = url.root_certificate() else {
         let extra = extra_ca_pem(extra_ca_file)?;

@@ -4,7 +4,7 @@
 //! The tool keeps nothing between calls. It passes on Brave's own words about an error. Parts of
 //! the credential are hidden in them, and the host removes the whole.
 //!
-//! Where Brave limits the rate of requests, the tool waits and asks again.
+//! The tool waits and asks again where Brave limits the rate of requests.
 //!
 //! Settings, all optional: `base_url` (default `https://api.search.brave.com`), `max_retries`,
 //! `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].

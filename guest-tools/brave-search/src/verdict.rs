@@ -12,7 +12,7 @@ const MAX_CODE_CHARS: usize = 48;
 /// The number of characters of Brave's words that an error repeats.
 const MAX_SAID_CHARS: usize = 300;
 
-/// What an answer says.
+/// The meaning of an answer: its status, its limits, and Brave's code and words.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// The status that counts: that of the answer, or the one that an error under a success names.

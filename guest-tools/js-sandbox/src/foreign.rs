@@ -44,8 +44,8 @@ const LOOKALIKES: [(char, &str); 22] = [
     ('\u{ff1d}', "="),
 ];
 
-/// What a text that is not JavaScript seems to be. `line` is where the engine gave up, if that is
-/// known.
+/// Names what a text that is not JavaScript seems to be. `line` is where the engine gave up, if
+/// that is known.
 pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
     if let Some(at) = program::line_of_fence(code) {
         return Some(fence_in(at));
@@ -355,7 +355,7 @@ fn has_field(line: &str) -> bool {
     })
 }
 
-/// What follows the brackets that a text begins with.
+/// The rest of a text after the brackets that it begins with.
 fn after_brackets(text: &str) -> &str {
     let mut depth = 0;
     for (at, sign) in text.char_indices() {

@@ -172,7 +172,7 @@ impl Errors {
         out
     }
 
-    /// What is left at the end of the stream.
+    /// The rest that is passed on at the end of the stream.
     pub fn finish(&mut self, replaced: impl Fn(&[u8]) -> String) -> Vec<u8> {
         let mut out = Vec::new();
         self.release(&mut out, &replaced);

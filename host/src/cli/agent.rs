@@ -14,8 +14,9 @@ use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, visible};
 use super::session::Session;
-use crate::agents::{self, Agent, AgentFileError, AgentRules, Agents};
 use crate::config::StorageUrl;
+use tavora_agents as agents;
+use tavora_agents::{Agent, AgentFileError, AgentRules, Agents};
 
 #[derive(Subcommand)]
 pub(crate) enum AgentCommand {

@@ -20,10 +20,11 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         app: Option<String>,
     },
-    /// Check the chain of entries, and the secrets against it. Exit status 1 when something was found.
+    /// Check the chain of entries, and the secrets against it. Exit status 1 when something was
+    /// found.
     Verify {
-        /// A head that an earlier `verify` printed: also finds a tail that was cut off or a file put back. Can be given
-        /// several times.
+        /// A head that an earlier `verify` printed: also finds a tail that was cut off or a file
+        /// put back. Can be given several times.
         #[arg(long, value_name = "HASH")]
         expect_head: Vec<ChainHash>,
     },

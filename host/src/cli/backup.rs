@@ -1,6 +1,8 @@
-//! `tavora-host backup`: the database as it is at one moment, in one file, while hosts go on writing to it.
+//! `tavora-host backup`: the database as it is at one moment, in one file, while hosts go on
+//! writing to it.
 //!
-//! The keys are no part of it: without the KEKs that it names nobody can use it, its owner included.
+//! The keys are no part of it: without the KEKs that it names nobody can use it, its owner
+//! included.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +19,7 @@ use super::output::{Output, print_error_line, visible};
 use super::progress::Progress;
 use super::session::{Session, database_file, existing, operator};
 use super::staged::{Contents, Staged};
-use crate::platform::trail;
+use tavora_platform::trail;
 
 /// How often it looks how far the copy has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -59,7 +61,8 @@ impl Backup {
             return Err(taken(&self.file));
         }
         let staged = Staged::beside(&self.file).map_err(|failure| elsewhere(failure, global))?;
-        // Looking through the copy, or recording it, would migrate an older program's data. This is what one does first.
+        // Looking through the copy, or recording it, would migrate an older program's data. This is
+        // what one does first.
         let is_current = database.is_current()?;
         let recorded = is_current && record(global).await;
         let copy = staged.path();
@@ -101,8 +104,9 @@ impl Backup {
     }
 }
 
-/// Writes to the audit that a copy is about to be taken. A full disk is a good moment for a backup and a bad one for an
-/// entry, and whoever can do this could copy the file: so the copy does not depend on it.
+/// Writes to the audit that a copy is about to be taken. A full disk is a good moment for a backup
+/// and a bad one for an entry, and whoever can do this could copy the file: so the copy does not
+/// depend on it.
 async fn record(global: &Global) -> bool {
     let recorded = Session::with(global, async |session| {
         let entry = trail::database_copied(&operator());

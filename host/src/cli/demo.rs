@@ -1,7 +1,7 @@
 //! `tavora-host demo`: the main job, end to end, for someone who has never seen it.
 //!
-//! Everything is real but the three upstreams, which are HTTP servers on loopback that check the credential as the real
-//! ones do. It leaves nothing behind: the data is in a temporary folder.
+//! Everything is real but the three upstreams, which are HTTP servers on loopback that check the
+//! credential as the real ones do. It leaves nothing behind: the data is in a temporary folder.
 
 mod attempts;
 mod stage;
@@ -16,8 +16,8 @@ use vault_core::{Actor, AuditEntry, AuditQuery};
 
 use super::outcome::{Failure, Outcome};
 use super::session::operator;
-use crate::platform::{RunError, RunReport};
 use stage::Stage;
+use tavora_platform::{RunError, RunReport};
 use transcript::{Transcript, shown};
 use upstreams::Credential;
 
@@ -226,7 +226,8 @@ async fn entries(stage: &Stage) -> Result<Vec<AuditEntry>, Failure> {
     Ok(stage.platform.vaults().audit_entries(query).await?.entries)
 }
 
-/// Those of them that tell of a secret which a tool got; the others of that action, of one that it did not get.
+/// Those of them that tell of a secret which a tool got; the others of that action, of one that it
+/// did not get.
 fn releases(entries: &[AuditEntry]) -> impl DoubleEndedIterator<Item = &AuditEntry> {
     entries.iter().filter(|entry| {
         entry.action == action::SECRET_RELEASED && entry.outcome == outcome::AUTHORISED

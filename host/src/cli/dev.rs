@@ -13,15 +13,16 @@ use super::output::print_line;
 use super::private_file;
 use super::serve::Serving;
 use super::session::{KEK_FILE, KekSource, Session, make_private_folder, operator};
-use crate::kek::config::ProviderKind;
-use crate::server::ListenAddress;
+use tavora_keks::config::ProviderKind;
+use tavora_server::ListenAddress;
 
 /// The app that `dev` makes.
 const APP: &str = "dev";
 
 #[derive(Args)]
 pub(crate) struct Dev {
-    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a port.
+    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a
+    /// port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<ListenAddress>,
 }
@@ -39,8 +40,8 @@ impl Dev {
     }
 }
 
-/// Makes the folder's KEK where there is none, unless secrets are there already (those need the one they
-/// have) or the configuration names a key elsewhere.
+/// Makes the folder's KEK where there is none, unless secrets are there already (those need the one
+/// they have) or the configuration names a key elsewhere.
 async fn make_kek(global: &Global) -> Outcome {
     make_private_folder(&global.data)?;
     let kek = global.data.join(KEK_FILE);

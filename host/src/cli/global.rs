@@ -1,5 +1,6 @@
-//! The options of every command, and what a command needs of the operator's own rights: the configuration and the
-//! credentials that the environment has or names. It is read when it is needed; before that, where the process is about to take another user's rights.
+//! The options of every command, and what a command needs of the operator's own rights: the
+//! configuration and the credentials that the environment has or names. It is read when it is
+//! needed; before that, where the process is about to take another user's rights.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
 use crate::storage;
-use crate::trust::guard;
+use tavora_trust::guard;
 
 /// The platform key, and those before it.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
@@ -101,7 +102,8 @@ impl Global {
         }
     }
 
-    /// The credential that a variable of the environment has or names; an empty variable is as good as none.
+    /// The credential that a variable of the environment has or names; an empty variable is as good
+    /// as none.
     pub(crate) fn credential(&self, name: &'static str) -> Result<Option<Credential>, Failure> {
         Ok(self.credentials(name)?.into_iter().next())
     }
@@ -115,8 +117,8 @@ impl Global {
     }
 }
 
-/// Refuses a configuration that another user could have put there: it decides what runs with credentials. One that was
-/// `named` may belong to anybody.
+/// Refuses a configuration that another user could have put there: it decides what runs with
+/// credentials. One that was `named` may belong to anybody.
 fn check_config(file: &Path, named: bool) -> Outcome {
     // What keeps it from being looked at is told when it is read.
     let Ok(found) = file.metadata() else {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-/// Its path; and the file itself, where it was opened before the process took another user's rights.
+/// Its path; and the file itself, where it was opened before the process took another user's
+/// rights.
 #[derive(Clone, Debug)]
 pub(crate) struct InputFile {
     path: PathBuf,

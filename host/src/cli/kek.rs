@@ -39,7 +39,8 @@ pub(crate) enum KekCommand {
     /// Move every secret to the primary KEK, or to another one.
     #[command(after_help = REWRAP_HELP)]
     Rewrap(Rewrap),
-    /// Open every secret, show none, and name those that do not open. Exit status 1 when there are any.
+    /// Open every secret, show none, and name those that do not open. Exit status 1 when there are
+    /// any.
     Verify,
     /// Forget a KEK that wraps no secret any more.
     Retire {

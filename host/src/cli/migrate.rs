@@ -1,7 +1,7 @@
 //! `tavora-host migrate`: everything from one store to another, in one transaction there.
 //!
-//! Rows are sealed and stay as they are, so no KEK is needed. Which store the hosts use is for their configuration to
-//! say.
+//! Rows are sealed and stay as they are, so no KEK is needed. Which store the hosts use is for
+//! their configuration to say.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ use super::output::{Output, print_error_line, table, visible};
 use super::progress::{Interrupt, Progress};
 use super::session::{not_opened, operator, storage_password};
 use crate::config::{Config, StorageUrl};
-use crate::platform::trail;
 use crate::storage;
+use tavora_platform::trail;
 
 const EXAMPLES: &str = "\
 Examples:

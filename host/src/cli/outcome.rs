@@ -35,7 +35,8 @@ pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
     Failure::Usage(sentence(&*error.into()))
 }
 
-/// An error with its causes on one line; a cause that the error itself names already is not said twice.
+/// An error with its causes on one line; a cause that the error itself names already is not said
+/// twice.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut next = error.source();

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::outcome::{Failure, Outcome};
-use crate::scrub::shown;
-pub(crate) use crate::scrub::shown::visible;
+use tavora_scrub::shown;
+pub(crate) use tavora_scrub::shown::visible;
 
 /// Where a command's result goes.
 pub(crate) struct Output {
@@ -47,7 +47,8 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else here.
+/// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else
+/// here.
 pub(crate) fn print_error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,9 +1,9 @@
-//! Root's commands on the data of another user are done as that user: root's own files would lock that user out, and what
-//! lies in the folder is not root's to trust.
+//! Root's commands on the data of another user are done as that user: root's own files would lock
+//! that user out, and what lies in the folder is not root's to trust.
 //!
-//! systemd's `DynamicUser=` keeps the folder behind one that root alone may pass, and the user need not exist while the
-//! service is stopped. An id is enough; and the way is opened as systemd opens it for the service, in a mount namespace of
-//! this process's own.
+//! systemd's `DynamicUser=` keeps the folder behind one that root alone may pass, and the user need
+//! not exist while the service is stopped. An id is enough; and the way is opened as systemd opens
+//! it for the service, in a mount namespace of this process's own.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -23,7 +23,8 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Whom root has to become for this folder and database; `None` for everybody but root, and for root's own data.
+    /// Whom root has to become for this folder and database; `None` for everybody but root, and for
+    /// root's own data.
     pub(crate) fn to_become(folder: &Path, database: Option<&Path>) -> Option<Self> {
         if !geteuid().is_root() {
             return None;
@@ -48,7 +49,8 @@ impl Owner {
         (is_volume && file.uid() != 0).then(|| of(&file))
     }
 
-    /// Takes this user's rights for good, and sees to it that the user reaches `folder`. Only while there is one thread.
+    /// Takes this user's rights for good, and sees to it that the user reaches `folder`. Only while
+    /// there is one thread.
     ///
     /// # Errors
     /// The system does not let it.
@@ -87,7 +89,8 @@ impl Owner {
     }
 }
 
-/// Puts an empty folder in the place of `blocked`, and `folder` into that: for this process and nobody else.
+/// Puts an empty folder in the place of `blocked`, and `folder` into that: for this process and
+/// nobody else.
 fn open_way(folder: &Path, blocked: &Path) -> io::Result<()> {
     const NOTHING: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS)?;

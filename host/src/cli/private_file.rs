@@ -1,4 +1,5 @@
-//! A file with one credential, for its owner alone: made once, never half there, never over another one.
+//! A file with one credential, for its owner alone: made once, never half there, never over another
+//! one.
 
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -11,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::outcome::{Failure, Outcome, usage};
 
-/// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is told so.
+/// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is
+/// told so.
 pub(crate) fn make(path: &Path, content: &str) -> Outcome {
     if try_make(path, content)? {
         return Ok(());
@@ -29,7 +31,8 @@ pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // Written beside its place and then linked into it: nobody sees it without its content, or with half of it.
+    // Written beside its place and then linked into it: nobody sees it without its content, or with
+    // half of it.
     let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o600))
@@ -47,7 +50,8 @@ pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Reads one, which nobody may but its owner and, as Kubernetes has it, a group of this process's own.
+/// Reads one, which nobody may but its owner and, as Kubernetes has it, a group of this process's
+/// own.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let found = path.metadata();
     let rights = Rights::of(
@@ -110,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(refused(mode), expected, "{mode:o}");
         }
-        // A group that this process does not belong to is like everybody. Root alone can make such a file.
+        // A group that this process does not belong to is like everybody. Root alone can make such
+        // a file.
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&path, None, Some(54_321)).expect("root may");
             assert!(refused(0o640) && !refused(0o600));

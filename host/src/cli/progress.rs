@@ -1,4 +1,5 @@
-//! How far something long has come: a bar where a person looks on, a line now and then elsewhere; and whether to go on.
+//! How far something long has come: a bar where a person looks on, a line now and then elsewhere;
+//! and whether to go on.
 //!
 //! It goes to stderr, so that what a command prints stays clean.
 
@@ -62,7 +63,8 @@ impl Drop for Progress {
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Looks out for it from now on. The second time it is meant at once: this is for what can be cut off anywhere.
+    /// Looks out for it from now on. The second time it is meant at once: this is for what can be
+    /// cut off anywhere.
     pub(crate) fn watched() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);

@@ -1,6 +1,7 @@
 //! `tavora-host restore`: a backup becomes the database, once it is sure that it can be used.
 //!
-//! Everything is checked on a copy beside the database; what is there is not touched before, and not deleted after.
+//! Everything is checked on a copy beside the database; what is there is not touched before, and
+//! not deleted after.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, visible};
 use super::session::{database_file, make_private_folder, operator};
 use super::staged::{Contents, Staged};
-use crate::platform::trail;
+use tavora_platform::trail;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,11 +38,12 @@ pub(crate) struct Restore {
     /// Check, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// A head that `backup` or `audit verify` printed: finds a file that was exchanged or cut since. Can be given several
-    /// times.
+    /// A head that `backup` or `audit verify` printed: finds a file that was exchanged or cut
+    /// since. Can be given several times.
     #[arg(long, value_name = "HASH")]
     expect_head: Vec<ChainHash>,
-    /// Restore it although secrets do not open or the audit has findings. A corrupt file is never restored.
+    /// Restore it although secrets do not open or the audit has findings. A corrupt file is never
+    /// restored.
     #[arg(long)]
     anyway: bool,
 }

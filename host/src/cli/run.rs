@@ -10,8 +10,8 @@ use super::input_file::InputFile;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{print_error_line, print_json, visible};
 use super::session::Session;
-use crate::platform::{AgentRun, RunError, RunTools};
-use crate::trust::component_file;
+use tavora_platform::{AgentRun, RunError, RunTools};
+use tavora_trust::component_file;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -136,8 +136,8 @@ impl Run {
     }
 }
 
-/// A line of the program's console. It is marked, because the host's own log is on stderr too, and a
-/// program could write lines that look like those.
+/// A line of the program's console. It is marked, because the host's own log is on stderr too, and
+/// a program could write lines that look like those.
 fn console_line(line: &str) -> String {
     format!("| {}", visible(line))
 }
@@ -145,7 +145,8 @@ fn console_line(line: &str) -> String {
 /// The exit status when it is the host that failed, and not the program.
 const HOST_FAILED: u8 = 4;
 
-/// Says what ended the run, and with which exit status. What the program wrote is shown, not obeyed.
+/// Says what ended the run, and with which exit status. What the program wrote is shown, not
+/// obeyed.
 fn explain(error: RunError) -> Failure {
     let say = |text: &str| print_error_line(&visible(text));
     match error {

@@ -1,5 +1,5 @@
-//! `tavora-host secret …`: values go in by a prompt without echo, a file or stdin, never by an argument; nothing
-//! prints one.
+//! `tavora-host secret …`: values go in by a prompt without echo, a file or stdin, never by an
+//! argument; nothing prints one.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
@@ -21,8 +21,8 @@ const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;
 
 #[derive(Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Store a secret, or replace it. One line ending at the end of the value is left out. What is odd about the value is
-    /// told, and stored all the same.
+    /// Store a secret, or replace it. One line ending at the end of the value is left out. What is
+    /// odd about the value is told, and stored all the same.
     Put {
         /// Its name: what tools resolve.
         name: String,

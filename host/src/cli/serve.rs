@@ -1,6 +1,7 @@
 //! `tavora-host serve`: the platform for production, and what `dev` has in common with it.
 //!
-//! The KEK is the environment's and no file's that `dev` made; without one, vaults are unavailable and the rest works.
+//! The KEK is the environment's and no file's that `dev` made; without one, vaults are unavailable
+//! and the rest works.
 
 use std::sync::Arc;
 
@@ -14,19 +15,21 @@ use super::outcome::{Failure, Outcome, sentence, usage};
 use super::output::print_line;
 use super::private_file;
 use super::session::{KekSource, Session};
-use crate::api::admin_token::AdminToken;
-use crate::api::{self, Api};
 use crate::config::{ServerConfig, StorageUrl};
-use crate::server::{BindError, ListenAddress, Server, Tls};
 use crate::storage;
-use crate::ui;
+use tavora_api as api;
+use tavora_api::Api;
+use tavora_api::admin_token::AdminToken;
+use tavora_server::{BindError, ListenAddress, Server, Tls};
+use tavora_ui as ui;
 
 /// The file in the data folder that holds the admin token where the variable does not.
 const ADMIN_TOKEN_FILE: &str = "admin-token";
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a port.
+    /// Listen here instead of at `[server] listen`: an IP address and a port, or localhost and a
+    /// port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<ListenAddress>,
 }
@@ -147,8 +150,8 @@ fn admin_token(global: &Global) -> Result<AdminToken, Failure> {
         .map_err(|error| usage(format!("{}: {error}", path.display())))
 }
 
-/// Counts how often the process was told to stop. One task listens: two listeners could each miss what the other saw,
-/// because a signal that comes before the last one was taken is not kept.
+/// Counts how often the process was told to stop. One task listens: two listeners could each miss
+/// what the other saw, because a signal that comes before the last one was taken is not kept.
 fn count_signals() -> Result<watch::Receiver<usize>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -174,8 +177,8 @@ async fn told_to_stop(mut signals: watch::Receiver<usize>, count: usize) {
     }
 }
 
-/// Reads the certificate again at each hangup. Without one there is nothing to do, and still no end to the host:
-/// whoever manages services says the same to all of them.
+/// Reads the certificate again at each hangup. Without one there is nothing to do, and still no end
+/// to the host: whoever manages services says the same to all of them.
 async fn reload_at(mut hangups: Signal, tls: Option<Arc<Tls>>) {
     while hangups.recv().await.is_some() {
         match tls.as_ref().map(|tls| tls.reload()) {
@@ -189,8 +192,8 @@ async fn reload_at(mut hangups: Signal, tls: Option<Arc<Tls>>) {
     }
 }
 
-/// Takes all open files that the system allows: the usual first limit is about as many as connections, and tools and
-/// the database need some too.
+/// Takes all open files that the system allows: the usual first limit is about as many as
+/// connections, and tools and the database need some too.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE)

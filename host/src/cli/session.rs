@@ -1,4 +1,5 @@
-//! What commands share to get at the data: the folder, the store, the keyring, and the app that is meant.
+//! What commands share to get at the data: the folder, the store, the keyring, and the app that is
+//! meant.
 //!
 //! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
 
@@ -16,11 +17,11 @@ use super::chosen_app;
 use super::global::{Global, KEK_VARIABLE, PREVIOUS_VARIABLE, check_owner};
 use super::outcome::{Failure, Outcome, sentence, usage};
 use crate::config::{Config, StorageUrl};
-use crate::kek;
-use crate::kek::config::ProviderKind;
-use crate::platform::{Platform, StartError};
 use crate::storage::{self, StorageError};
-use crate::trust::guard;
+use tavora_keks as kek;
+use tavora_keks::config::ProviderKind;
+use tavora_platform::{Platform, StartError};
+use tavora_trust::guard;
 
 /// The file in the data folder that holds the KEK which `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
@@ -110,7 +111,8 @@ impl Session {
             })
     }
 
-    /// The app of that name; without a name, the one that this data folder remembers, or the only one there is.
+    /// The app of that name; without a name, the one that this data folder remembers, or the only
+    /// one there is.
     pub(crate) async fn app(&self, name: Option<&str>) -> Result<App, Failure> {
         let apps = self.vaults.apps().await?;
         let known = |apps: &[App]| {
@@ -185,7 +187,8 @@ pub(crate) fn operator() -> Caller {
     Caller::operator()
 }
 
-/// What the vault refused: a mistake of the user's where what was named is taken or missing, a failure otherwise.
+/// What the vault refused: a mistake of the user's where what was named is taken or missing, a
+/// failure otherwise.
 pub(crate) fn refused(error: VaultError) -> Failure {
     match error {
         VaultError::NotFound { .. }
@@ -248,7 +251,8 @@ pub(crate) fn storage_password(global: &Global) -> Result<Option<Zeroizing<Strin
     Ok(read.map(|read| read.text))
 }
 
-/// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure otherwise.
+/// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure
+/// otherwise.
 pub(crate) fn not_opened(error: StorageError) -> Failure {
     match error {
         StorageError::Sqlite(error) => error.into(),
@@ -257,8 +261,8 @@ pub(crate) fn not_opened(error: StorageError) -> Failure {
     }
 }
 
-/// The keyring of the configuration and the environment, or of the data folder's key file where that is wanted; `None`
-/// where there is no key to wrap with.
+/// The keyring of the configuration and the environment, or of the data folder's key file where
+/// that is wanted; `None` where there is no key to wrap with.
 fn keyring(
     config: &Config,
     source: KekSource,
@@ -294,8 +298,9 @@ fn local_kek(credential: &Credential, name: &str) -> Result<Arc<dyn KekProvider>
     }
 }
 
-/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to write but a group of this
-/// process's own: that is how Kubernetes gives a volume to a user (`fsGroup`).
+/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to
+/// write but a group of this process's own: that is how Kubernetes gives a volume to a user
+/// (`fsGroup`).
 pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
     std::fs::DirBuilder::new()
         .recursive(true)

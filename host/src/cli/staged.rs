@@ -1,5 +1,5 @@
-//! A copy of a database that is not at its place yet: in a folder of its own beside that place, looked through with the
-//! keys at hand, and gone if nothing comes of it.
+//! A copy of a database that is not at its place yet: in a folder of its own beside that place,
+//! looked through with the keys at hand, and gone if nothing comes of it.
 //!
 //! Whether what was found keeps it from its place is for `backup` and `restore` to say.
 
@@ -49,7 +49,8 @@ impl Staged {
         self.folder.path().join("tavora.db")
     }
 
-    /// Opens the copy as a host would, which migrates it; does `more` with it, and leaves it as one file.
+    /// Opens the copy as a host would, which migrates it; does `more` with it, and leaves it as one
+    /// file.
     pub(crate) async fn look_through(
         &self,
         global: &Global,
@@ -76,7 +77,8 @@ impl Staged {
 }
 
 impl Contents {
-    /// What is wrong, a sentence each: secrets that the keys at hand do not open, and what the audit does not confirm.
+    /// What is wrong, a sentence each: secrets that the keys at hand do not open, and what the
+    /// audit does not confirm.
     pub(crate) fn problems(&self) -> Vec<String> {
         let missing = self.keks.keks.iter().filter(|kek| kek.rows > 0);
         let missing = missing.filter_map(|kek| match kek.canary_ok {

@@ -9,11 +9,11 @@ use super::global::Global;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::Session;
-use crate::platform::{AgentRun, GrantedBy, ToolView};
-use crate::runtime::inspection::{Fit, Inspection};
-use crate::runtime::worker::Worker;
-use crate::scrub::shown;
-use crate::trust::component_file;
+use tavora_platform::{AgentRun, GrantedBy, ToolView};
+use tavora_scrub::shown;
+use tavora_trust::component_file;
+use tavora_wasm::inspection::{Fit, Inspection};
+use tavora_wasm::worker::Worker;
 
 #[derive(Subcommand)]
 pub(crate) enum ToolCommand {
@@ -28,7 +28,8 @@ limit of the worker was hit."
         /// The component's file.
         file: PathBuf,
     },
-    /// Call one operation of a tool, as an agent would. The answer is scrubbed, as it is for an agent.
+    /// Call one operation of a tool, as an agent would. The answer is scrubbed, as it is for an
+    /// agent.
     Call {
         /// The tool.
         tool: String,

@@ -17,7 +17,8 @@ pub(crate) enum VaultCommand {
         name: String,
         #[command(flatten)]
         app: AppOption,
-        /// A JSON object to keep with it. `{"origins": {"NAME": ["https://…"]}}` binds a secret to origins.
+        /// A JSON object to keep with it. `{"origins": {"NAME": ["https://…"]}}` binds a secret to
+        /// origins.
         #[arg(long, value_name = "JSON")]
         metadata: Option<String>,
     },

@@ -1,6 +1,7 @@
 //! `[storage]` of `tavora.toml`: which database holds the data, and what is allowed to it.
 //!
-//! Nothing is opened here, and a password is never shown. What the URL of a PostgreSQL database may say is the vault's.
+//! Nothing is opened here, and a password is never shown. What the URL of a PostgreSQL database may
+//! say is the vault's.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -17,8 +18,8 @@ const SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`; without it, `tavora.db` in the
-    /// data folder.
+    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`; without it,
+    /// `tavora.db` in the data folder.
     pub url: Option<StorageUrl>,
     /// How this host works with PostgreSQL.
     pub postgres: PostgresConfig,
@@ -125,17 +126,19 @@ impl fmt::Debug for StorageUrl {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
-    /// What this host is called in the audit; its entries form a chain of this name. Without it, the machine's name.
+    /// What this host is called in the audit; its entries form a chain of this name. Without it,
+    /// the machine's name.
     #[serde(deserialize_with = "host_name")]
     pub host_name: Option<ChainName>,
     /// How long connecting and signing in may take, in milliseconds.
     pub connect_timeout_ms: NonZeroU64,
     /// How long the server may work on one statement, and let it wait for locks, in milliseconds.
     pub statement_timeout_ms: NonZeroU64,
-    /// How long a transaction may be silent before the server ends it, in milliseconds: for what a host that was cut
-    /// off holds, others wait.
+    /// How long a transaction may be silent before the server ends it, in milliseconds: for what a
+    /// host that was cut off holds, others wait.
     pub idle_transaction_timeout_ms: NonZeroU64,
-    /// How long a read or a write may take in all, waiting and further attempts included, in milliseconds.
+    /// How long a read or a write may take in all, waiting and further attempts included, in
+    /// milliseconds.
     pub operation_timeout_ms: NonZeroU64,
     /// How long a check of the whole audit may take, in milliseconds.
     pub verify_timeout_ms: NonZeroU64,

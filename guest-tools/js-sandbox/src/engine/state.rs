@@ -1,4 +1,4 @@
-//! What a program can do to the world, and the state that its run collects.
+//! The door of a program to the world, and the state that its run collects.
 
 use crate::bindings::exports::tavora::platform::agent::RunError;
 use crate::bindings::tavora::platform::tools::{ToolCall, ToolError, ToolInfo};

@@ -1,7 +1,8 @@
-//! One agent: what it is called, its model, the tools it may call, and the MCP servers that it may use, each with the
-//! name of its credential.
+//! One agent: what it is called, its model, the tools it may call, and the MCP servers that it may
+//! use, each with the name of its credential.
 //!
-//! What is here cannot be wrong; how it is read from a file is in `declaration`. It holds no credential.
+//! What is here cannot be wrong; how it is read from a file is in `declaration`. It holds no
+//! credential.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -55,7 +56,8 @@ impl ServerName {
         &self.0
     }
 
-    /// What the server is called among the tools of a run. The colon keeps it apart from every tool of the operator.
+    /// What the server is called among the tools of a run. The colon keeps it apart from every tool
+    /// of the operator.
     pub fn tool_name(&self) -> String {
         format!("mcp:{}", self.0)
     }
@@ -106,7 +108,8 @@ pub struct SecretRef {
     pub column: usize,
 }
 
-/// What a server wants to see before it answers. The value is in the vault of the app that runs the agent.
+/// What a server wants to see before it answers. The value is in the vault of the app that runs the
+/// agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAuth {
     /// `Authorization: Bearer <the secret>`

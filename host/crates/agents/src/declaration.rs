@@ -1,6 +1,7 @@
 //! What `agent.jsonc` may say, and the agent that it declares.
 //!
-//! It resolves no name and asks no server: what can be told from the text alone is told here, with its place.
+//! It resolves no name and asks no server: what can be told from the text alone is told here, with
+//! its place.
 
 use std::collections::BTreeSet;
 
@@ -227,7 +228,8 @@ fn header(name: String) -> Result<HeaderName, String> {
     Ok(header)
 }
 
-/// A URL that the egress policy lets the client reach, as far as can be told without asking for addresses.
+/// A URL that the egress policy lets the client reach, as far as can be told without asking for
+/// addresses.
 fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
     // The URL parser would quietly drop or encode it.
     if invisible_in(text).is_some() {

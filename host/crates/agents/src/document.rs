@@ -1,7 +1,7 @@
 //! A JSON text with comments and trailing commas, read key by key, where every fault has its place.
 //!
-//! It knows no key and no meaning: those are `agent`'s. It collects faults instead of stopping at the first one, so
-//! that a person corrects a file once.
+//! It knows no key and no meaning: those are `agent`'s. It collects faults instead of stopping at
+//! the first one, so that a person corrects a file once.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use vault_core::is_invisible;
 use super::agent::shortened;
 use tavora_trust::nearest::nearest;
 
-/// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in characters.
+/// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
     /// The line.
@@ -287,8 +288,8 @@ pub(super) fn invisible_in(text: &str) -> Option<String> {
     ))
 }
 
-/// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would begin another line of a
-/// log, is written out.
+/// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would
+/// begin another line of a log, is written out.
 fn shown(name: &str) -> String {
     format!("{:?}", shortened(name))
 }

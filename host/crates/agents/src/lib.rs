@@ -1,8 +1,9 @@
 //! The agents of a host: a folder with a folder for each, in which `agent.jsonc` declares it.
 //!
-//! Who may write there decides where the secrets go that the files name, as in `tavora.toml`. A file is looked at each
-//! time its agent is asked for, and read again when it has changed, so that nothing watches and nothing is restarted.
-//! What an agent does with its tools is the platform's business.
+//! Who may write there decides where the secrets go that the files name, as in `tavora.toml`. A
+//! file is looked at each time its agent is asked for, and read again when it has changed, so that
+//! nothing watches and nothing is restarted. What an agent does with its tools is the platform's
+//! business.
 
 mod agent;
 mod declaration;
@@ -149,8 +150,8 @@ impl Reading {
     }
 }
 
-/// What a file looked like; another one, and it is read again. The time is that of the last change of the file or of
-/// what is known of it, which no program sets.
+/// What a file looked like; another one, and it is read again. The time is that of the last change
+/// of the file or of what is known of it, which no program sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -198,8 +199,8 @@ impl Agents {
         }
     }
 
-    /// The agent of that id, as its file declares it now; as it last did, while the file is broken, which the log says
-    /// once for each change.
+    /// The agent of that id, as its file declares it now; as it last did, while the file is broken,
+    /// which the log says once for each change.
     ///
     /// # Errors
     /// There is no such agent, or its file was broken from the start.
@@ -260,8 +261,8 @@ impl Agents {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads every agent afresh, by the names of their folders. Files beside the folders, and what is hidden, are left
-    /// alone.
+    /// Reads every agent afresh, by the names of their folders. Files beside the folders, and what
+    /// is hidden, are left alone.
     ///
     /// # Errors
     /// The folder itself cannot be used.

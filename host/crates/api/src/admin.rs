@@ -1,7 +1,8 @@
-//! `/api/admin`: what the operator does with apps and their API keys, and what they may see of tools. KEKs are in `kek`.
+//! `/api/admin`: what the operator does with apps and their API keys, and what they may see of
+//! tools. KEKs are in `kek`.
 //!
-//! Everything here needs the admin token. Secrets are not here: they belong to apps, and the page at `/admin` and the
-//! command line manage them.
+//! Everything here needs the admin token. Secrets are not here: they belong to apps, and the page
+//! at `/admin` and the command line manage them.
 
 use axum::Json;
 use axum::extract::State;

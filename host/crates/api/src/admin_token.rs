@@ -1,7 +1,7 @@
 //! The operator's token: what may be one, how one is made, and how a presented one is compared.
 //!
-//! Where it comes from (the environment, a file) is up to the command line, and how often it may be tried is up to
-//! `throttle`.
+//! Where it comes from (the environment, a file) is up to the command line, and how often it may be
+//! tried is up to `throttle`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -79,8 +79,8 @@ impl AdminToken {
         Ok(text)
     }
 
-    /// Whether this is the token. How long it takes says nothing about where the two differ: digests are compared, and
-    /// in constant time.
+    /// Whether this is the token. How long it takes says nothing about where the two differ:
+    /// digests are compared, and in constant time.
     pub fn matches(&self, presented: &str) -> bool {
         digest(presented).ct_eq(self.digest.as_slice()).into()
     }

@@ -1,5 +1,5 @@
-//! `/api/sdk/app`, also under its newer name `/api/sdk/project`: the app that the API key belongs to, and the vault
-//! that it designates.
+//! `/api/sdk/app`, also under its newer name `/api/sdk/project`: the app that the API key belongs
+//! to, and the vault that it designates.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,6 +1,8 @@
-//! How many runs, or chat completions, one app may have at once, so that no app takes the host from all the others.
+//! How many runs, or chat completions, one app may have at once, so that no app takes the host from
+//! all the others.
 //!
-//! How many instances the host has in all is the runtime's limit, and how often a key may ask is the throttle's.
+//! How many instances the host has in all is the runtime's limit, and how often a key may ask is
+//! the throttle's.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

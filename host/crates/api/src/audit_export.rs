@@ -1,7 +1,9 @@
-//! The audit as a file: a JSON array or CSV (RFC 4180), page by page out of the store, whatever its length.
+//! The audit as a file: a JSON array or CSV (RFC 4180), page by page out of the store, whatever its
+//! length.
 //!
-//! A file that breaks off because the store failed is not valid JSON, or ends the response early, so that nobody takes
-//! it for the whole. Cells that a spreadsheet would run as a formula start with an apostrophe.
+//! A file that breaks off because the store failed is not valid JSON, or ends the response early,
+//! so that nobody takes it for the whole. Cells that a spreadsheet would run as a formula start
+//! with an apostrophe.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};

@@ -1,6 +1,7 @@
 //! `/api/sdk/audit-log`: the app's own audit, a page at a time or exported as a file.
 //!
-//! What the platform records about no app or another app is not here. The file's formats are in `audit_export`.
+//! What the platform records about no app or another app is not here. The file's formats are in
+//! `audit_export`.
 
 // What utoipa makes of `params(…)` is qualified more than it must be.
 #![allow(unused_qualifications)]

@@ -1,7 +1,8 @@
 //! Who asks: an app by its API key, or the operator by the admin token.
 //!
-//! These extractors come first in every handler, so that nothing about a request is looked at before its credential.
-//! What an API key opens is its own app and nothing else; no route takes the id of an app from such a request.
+//! These extractors come first in every handler, so that nothing about a request is looked at
+//! before its credential. What an API key opens is its own app and nothing else; no route takes the
+//! id of an app from such a request.
 
 use std::net::IpAddr;
 
@@ -136,8 +137,8 @@ pub fn is_admitted(parts: &Parts) -> bool {
     parts.extensions.get::<Admitted>().is_some()
 }
 
-/// The client's address: whom a trusted proxy names, or the peer. A server that does not say it shares one throttle
-/// among all its clients.
+/// The client's address: whom a trusted proxy names, or the peer. A server that does not say it
+/// shares one throttle among all its clients.
 pub fn client(parts: &Parts) -> IpAddr {
     Arrival::of(&parts.extensions).client
 }

@@ -1,7 +1,7 @@
 //! A request's body: read within its limits, then parsed.
 //!
-//! The bytes may hold a credential, so the buffer that they are collected in is cleared when it goes. Buffers inside
-//! the HTTP and TLS libraries are not this project's and are not cleared.
+//! The bytes may hold a credential, so the buffer that they are collected in is cleared when it
+//! goes. Buffers inside the HTTP and TLS libraries are not this project's and are not cleared.
 
 mod budget;
 mod streamed;
@@ -80,7 +80,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
-/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no bound.
+/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no
+/// bound.
 fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_plain = |value: &HeaderValue| {
         let codings = value.to_str().unwrap_or("unreadable").split(',');
@@ -102,8 +103,8 @@ fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// The whole body, or why not. What is left of one that is refused is the server's to drop.
 ///
-/// What it takes meanwhile counts in the budget of all bodies; of a stranger's, the head counts as well, because it is
-/// kept for as long.
+/// What it takes meanwhile counts in the budget of all bodies; of a stranger's, the head counts as
+/// well, because it is kept for as long.
 pub async fn collect(
     parts: &Parts,
     mut body: Body,

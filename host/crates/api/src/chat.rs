@@ -1,8 +1,9 @@
-//! The endpoints of OpenAI's that this host has: chat completions and the list of models, at `/v1` and where the SDKs
-//! look for them.
+//! The endpoints of OpenAI's that this host has: chat completions and the list of models, at `/v1`
+//! and where the SDKs look for them.
 //!
-//! The component `llm-router` answers them; what is here is who asks, how long a body may be, and the shape of what goes
-//! wrong before the component is asked. Neither body is collected, and no header of the client reaches the component.
+//! The component `llm-router` answers them; what is here is who asks, how long a body may be, and
+//! the shape of what goes wrong before the component is asked. Neither body is collected, and no
+//! header of the client reaches the component.
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
@@ -38,7 +39,8 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(ToSchema)]
 #[allow(dead_code)]
 struct ChatCompletionRequest {
-    /// `provider/model`, or a name whose beginning tells the provider. Without it, the operator's default.
+    /// `provider/model`, or a name whose beginning tells the provider. Without it, the operator's
+    /// default.
     #[schema(example = "gemini-2.5-flash")]
     model: Option<String>,
     /// The conversation so far.

@@ -1,7 +1,8 @@
-//! Which web pages may use the app's routes from a browser: none, unless the operator lists their origins.
+//! Which web pages may use the app's routes from a browser: none, unless the operator lists their
+//! origins.
 //!
-//! The operator's routes and the page at `/admin` are never opened. A program outside a browser is not held up by any
-//! of this.
+//! The operator's routes and the page at `/admin` are never opened. A program outside a browser is
+//! not held up by any of this.
 
 use axum::http::header::{
     AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER,

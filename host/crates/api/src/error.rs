@@ -1,7 +1,8 @@
-//! What goes wrong in a request, as clients see it: a status, `code`, `message`, and details beside them.
+//! What goes wrong in a request, as clients see it: a status, `code`, `message`, and details beside
+//! them.
 //!
-//! Every answer of the API that is no success is made here, those that the framework would make included. What the
-//! cause was goes to the log and not to the client when it is the host's own.
+//! Every answer of the API that is no success is made here, those that the framework would make
+//! included. What the cause was goes to the log and not to the client when it is the host's own.
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -124,7 +125,8 @@ impl ApiError {
         }
     }
 
-    /// With what OpenAI's clients read besides: the object `error`, and whether another try can help.
+    /// With what OpenAI's clients read besides: the object `error`, and whether another try can
+    /// help.
     pub fn for_openai(self) -> Self {
         let kind = match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",
@@ -144,7 +146,8 @@ impl ApiError {
         }
     }
 
-    /// As the clients of a path read it: below `/v1`, and of completions everywhere, they are OpenAI's.
+    /// As the clients of a path read it: below `/v1`, and of completions everywhere, they are
+    /// OpenAI's.
     pub fn for_path(self, uri: &Uri) -> Self {
         let path = uri.path();
         match path.starts_with("/v1/") || path.ends_with("/chat/completions") {

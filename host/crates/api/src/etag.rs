@@ -1,7 +1,9 @@
-//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1) in terms of the vault's revisions and conditions.
+//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1) in terms of the vault's revisions
+//! and conditions.
 //!
-//! Tags are strong: a revision never comes back. A proxy that compresses an answer makes its tag weak, or adds the name of
-//! the coding; what the client then sends back still names the revision, and is taken as that.
+//! Tags are strong: a revision never comes back. A proxy that compresses an answer makes its tag
+//! weak, or adds the name of the coding; what the client then sends back still names the revision,
+//! and is taken as that.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, IF_MATCH};
@@ -49,17 +51,19 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         }
         match tags.is_empty() {
             true => Ok(Self(Condition::Always)),
-            // A tag that this host never made is of no revision; a list of only such ones matches nothing.
+            // A tag that this host never made is of no revision; a list of only such ones matches
+            // nothing.
             false => Ok(Self(Condition::AnyOf(tags.into_iter().flatten().collect()))),
         }
     }
 }
 
-/// The codings that proxies name in a tag: `"…-gzip"` by Apache and Caddy, `"…--gzip"` by Jetty, `"…;gzip"` by others.
+/// The codings that proxies name in a tag: `"…-gzip"` by Apache and Caddy, `"…--gzip"` by Jetty,
+/// `"…;gzip"` by others.
 const CODINGS: [&str; 5] = ["gzip", "br", "zstd", "deflate", "compress"];
 
-/// The well-formed tag that the text begins with, as the revision that it names if it is one of this host's making, and
-/// what follows it. A tag may have commas in it.
+/// The well-formed tag that the text begins with, as the revision that it names if it is one of
+/// this host's making, and what follows it. A tag may have commas in it.
 fn first_tag(text: &str) -> Option<(Option<Revision>, &str)> {
     let quoted = text.strip_prefix("W/").unwrap_or(text);
     let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;

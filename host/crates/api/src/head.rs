@@ -1,8 +1,9 @@
-//! The heads of requests: how long a target may be, how many and how long headers, and that two readers of the same head
-//! cannot take it for two different requests.
+//! The heads of requests: how long a target may be, how many and how long headers, and that two
+//! readers of the same head cannot take it for two different requests.
 //!
-//! What is more than twice as much is refused before it is all in memory: of HTTP/1.1 by `framing`, which has it answered
-//! here, and of HTTP/2 by the library, with the same status and without a body.
+//! What is more than twice as much is refused before it is all in memory: of HTTP/1.1 by `framing`,
+//! which has it answered here, and of HTTP/2 by the library, with the same status and without a
+//! body.
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST};
@@ -99,7 +100,8 @@ fn ambiguity(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// Whether the header names the authority that the target has, if it has one: that of HTTP/2, or the absolute form.
+/// Whether the header names the authority that the target has, if it has one: that of HTTP/2, or
+/// the absolute form.
 fn host_fits(target: &Uri, headers: &HeaderMap) -> bool {
     let (Some(authority), Some(host)) = (target.authority(), headers.get(HOST)) else {
         return true;
@@ -120,7 +122,8 @@ fn host_fits(target: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether there is one credential at the most. `Authorization` can hold something that is none of this host's.
+/// Whether there is one credential at the most. `Authorization` can hold something that is none of
+/// this host's.
 fn credentials_fit(headers: &HeaderMap) -> bool {
     let (Some(key), Some(authorization)) = (headers.get(X_API_KEY), headers.get(AUTHORIZATION))
     else {

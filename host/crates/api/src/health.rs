@@ -1,5 +1,5 @@
-//! `/healthz` (the process is alive), `/readyz` (the store, the audit and the KEK work) and `/metrics`. No credential is
-//! needed, and nothing is told that would need one.
+//! `/healthz` (the process is alive), `/readyz` (the store, the audit and the KEK work) and
+//! `/metrics`. No credential is needed, and nothing is told that would need one.
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -1,4 +1,5 @@
-//! Which host a request asks for: one that asks for another is sent away before anything of it is looked at.
+//! Which host a request asks for: one that asks for another is sent away before anything of it is
+//! looked at.
 
 use axum::extract::{Request, State};
 use axum::http::header::HOST;
@@ -22,7 +23,8 @@ pub(crate) async fn check_host(
     }
 }
 
-/// A request may name the host in its target too, as HTTP/2 does; one that names none came from no browser.
+/// A request may name the host in its target too, as HTTP/2 does; one that names none came from no
+/// browser.
 fn refusal(names: &HostNames, uri: &Uri, headers: &HeaderMap) -> Option<ApiError> {
     let target = uri.authority().cloned().map(Ok);
     let named = headers

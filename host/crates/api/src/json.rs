@@ -58,7 +58,8 @@ pub(crate) fn utf16() -> ApiError {
     )
 }
 
-/// What is wrong with a body. The parser's own words may repeat a value, and a value may be a credential.
+/// What is wrong with a body. The parser's own words may repeat a value, and a value may be a
+/// credential.
 fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());

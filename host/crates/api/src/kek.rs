@@ -62,7 +62,8 @@ struct Rewrap {
     responses((status = 202, body = schema::Walk),
         (status = 409, description = "A walk goes on, or the KEK is not in the keyring.", body = schema::Error),
         Refused, BadBody))]
-/// Begins to move every secret to one KEK, while everything else goes on. `/api/admin/kek/walk` tells how far it is.
+/// Begins to move every secret to one KEK, while everything else goes on. `/api/admin/kek/walk`
+/// tells how far it is.
 async fn rewrap(
     State(api): State<Api>,
     operator: Operator,
@@ -87,7 +88,8 @@ async fn rewrap(
 #[utoipa::path(post, path = "/api/admin/kek/verify", tag = "Operator", operation_id = "admin_kek_verify",
     responses((status = 202, body = schema::Walk), (status = 409, description = "A walk goes on.", body = schema::Error),
         Refused))]
-/// Begins to open every secret, to find those that do not open. `/api/admin/kek/walk` tells how far it is.
+/// Begins to open every secret, to find those that do not open. `/api/admin/kek/walk` tells how far
+/// it is.
 async fn verify(
     State(api): State<Api>,
     operator: Operator,

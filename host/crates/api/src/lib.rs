@@ -20,7 +20,7 @@ pub mod health;
 mod host;
 pub mod json;
 mod kek;
-pub mod nothing;
+pub mod no_such_path;
 pub mod observe;
 mod openapi;
 mod path;
@@ -70,7 +70,7 @@ pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
             &format!("{root}/"),
             get(async move || Redirect::permanent(root)),
         )
-        .fallback(async |request: Request| nothing::at(&request))
+        .fallback(async |request: Request| no_such_path::refusal(&request))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(limits, head::check_head))
         .layer(middleware::from_fn_with_state(
@@ -96,7 +96,8 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
         .merge(chat::routes())
         .split_for_parts();
     let routes = match cors::layer(origins) {
-        // A browser asks with OPTIONS first, which no route takes: the layer must stand before that refusal.
+        // A browser asks with OPTIONS first, which no route takes: the layer must stand before that
+        // refusal.
         Some(cors) => routes
             .method_not_allowed_fallback(method_not_allowed)
             .layer(cors),
@@ -114,8 +115,8 @@ async fn method_not_allowed() -> ApiError {
     .for_openai()
 }
 
-/// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an `ETag` would change
-/// that too.
+/// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an
+/// `ETag` would change that too.
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

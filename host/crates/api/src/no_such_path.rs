@@ -36,7 +36,7 @@ const ROUTES: [&str; 5] = [
 
 /// The refusal of a request whose path leads nowhere. Any path can be what a client of OpenAI's
 /// makes of a wrong base URL.
-pub fn at(request: &Request) -> ApiError {
+pub fn refusal(request: &Request) -> ApiError {
     let path = request.uri().path();
     let advice = match OPENAI.iter().any(|part| path.contains(part)) {
         true => {
@@ -85,7 +85,7 @@ mod tests {
             let told = told.parse().expect("a value");
             request.headers_mut().insert(X_FORWARDED_PROTO, told);
             *request.uri_mut() = "/models".parse().expect("a path");
-            at(&request).message().contains("https://HOST/v1")
+            refusal(&request).message().contains("https://HOST/v1")
         };
         assert!(request("https", true, false));
         assert!(!request("http", true, true));

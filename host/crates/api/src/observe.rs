@@ -1,7 +1,8 @@
 //! What is seen of each HTTP request: its id, its span, its metrics and one line in the log.
 //!
-//! Of the target only the route's template is ever told: the path and the query hold names that a client chose. Put it
-//! outside everything that answers requests, a layer that catches panics included:
+//! Of the target only the route's template is ever told: the path and the query hold names that a
+//! client chose. Put it outside everything that answers requests, a layer that catches panics
+//! included:
 //!
 //! ```
 //! use axum::{Router, middleware, routing::get};
@@ -28,7 +29,8 @@ use tavora_telemetry::request_id::{REQUEST_ID_HEADER, RequestId};
 use tavora_telemetry::traces::continue_trace;
 use tavora_telemetry::{Metrics, activity};
 
-/// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of it.
+/// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of
+/// it.
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let method = known_method(request.method());

@@ -79,7 +79,8 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
     ]
 }
 
-/// Gives the operations of a path their credentials, and those under the newer name ids of their own.
+/// Gives the operations of a path their credentials, and those under the newer name ids of their
+/// own.
 fn finish(path: &str, item: &mut PathItem) {
     let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     let security = match path {

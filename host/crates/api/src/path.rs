@@ -1,7 +1,7 @@
 //! What stands in a request's path, parsed into types that cannot be wrong.
 //!
-//! An id that is none names nothing, so it is answered as one that does not exist. The router decodes percent signs
-//! once; nothing here decodes again.
+//! An id that is none names nothing, so it is answered as one that does not exist. The router
+//! decodes percent signs once; nothing here decodes again.
 
 use std::str::FromStr;
 

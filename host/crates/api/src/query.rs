@@ -1,6 +1,7 @@
 //! The query of a request, parsed into a type that cannot be wrong.
 //!
-//! Which parameters an operation knows is checked with the credential, whether it looks at the query or not.
+//! Which parameters an operation knows is checked with the credential, whether it looks at the
+//! query or not.
 
 use axum::extract::{FromRequestParts, Query as AxumQuery};
 use axum::http::request::Parts;

@@ -1,6 +1,7 @@
 //! `/api/sdk/sandbox/execute`: runs an agent's program for the app that asks.
 //!
-//! A program that throws or hits a limit is no failure of the request. The run ends when its client leaves.
+//! A program that throws or hits a limit is no failure of the request. The run ends when its client
+//! leaves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +35,8 @@ struct Execute {
     /// The body of an async function in JavaScript.
     #[schema(value_type = String)]
     code: MendedText,
-    /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP server.
+    /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP
+    /// server.
     agent: Option<String>,
     /// What the program sees as `input`: any JSON value, null without it.
     #[schema(value_type = Value, required = false)]
@@ -160,7 +162,8 @@ async fn execute(
     }))
 }
 
-/// The program's own errors, and the limits on it; what is the host's own failure fails the request.
+/// The program's own errors, and the limits on it; what is the host's own failure fails the
+/// request.
 fn script_error(error: RunError) -> Result<ScriptError, ApiError> {
     let message = error.to_string();
     match error {

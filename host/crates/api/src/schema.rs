@@ -1,6 +1,8 @@
-//! The shapes of bodies as the OpenAPI document describes them, and the refusals that operations share.
+//! The shapes of bodies as the OpenAPI document describes them, and the refusals that operations
+//! share.
 //!
-//! These types are only described, never made: what is sent are the vault's own views. Schemathesis compares the two.
+//! These types are only described, never made: what is sent are the vault's own views. Schemathesis
+//! compares the two.
 
 #![allow(dead_code)]
 
@@ -18,7 +20,8 @@ pub struct Error {
     message: String,
 }
 
-/// What an app, a vault or an API key is called: 1 to 128 characters that are seen, not all of them blank.
+/// What an app, a vault or an API key is called: 1 to 128 characters that are seen, not all of them
+/// blank.
 #[derive(ToSchema)]
 #[schema(
     min_length = 1,
@@ -178,8 +181,8 @@ pub struct ApiKeys {
 /// How the keys that wrap data keys are used.
 #[derive(ToSchema)]
 pub struct KekStatus {
-    /// `unset`, `ready`, `mismatch` (with `wanted` and `rows`), `canary_failed` (with `kek_id`) or `unavailable`
-    /// (with `kek_id`, `kind` and `trouble`).
+    /// `unset`, `ready`, `mismatch` (with `wanted` and `rows`), `canary_failed` (with `kek_id`) or
+    /// `unavailable` (with `kek_id`, `kind` and `trouble`).
     state: String,
     /// The KEK that new data keys are wrapped with.
     #[schema(required)]
@@ -255,7 +258,8 @@ pub struct UnreadableSecret {
 /// What any operation that needs a credential may answer instead.
 #[derive(IntoResponses)]
 pub enum Refused {
-    /// Something in the request is not what it must be, or unknown; `field` names it where it is one.
+    /// Something in the request is not what it must be, or unknown; `field` names it where it is
+    /// one.
     #[response(status = 400)]
     BadRequest(Error),
     /// The credential is missing, malformed, unknown, expired or revoked.

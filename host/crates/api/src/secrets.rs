@@ -1,4 +1,5 @@
-//! `/api/sdk/secret-vaults/{id}/secrets`: what is in a vault. Values go in; redacted views come out, and nothing else.
+//! `/api/sdk/secret-vaults/{id}/secrets`: what is in a vault. Values go in; redacted views come
+//! out, and nothing else.
 
 use axum::Json;
 use axum::extract::State;

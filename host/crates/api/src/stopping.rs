@@ -1,5 +1,5 @@
-//! What clients hear when the host stops before their answers are whole: 503 where none has begun, and in a stream of
-//! events a last one that says so.
+//! What clients hear when the host stops before their answers are whole: 503 where none has begun,
+//! and in a stream of events a last one that says so.
 //!
 //! When that is, and that connections end, is `server`'s business.
 
@@ -38,8 +38,8 @@ fn stopped(message: &str) -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }
 
-/// A stream of events that hears when the host stops: its last event says then that something is missing, and the tool's
-/// answer is ended and recorded before the stream is.
+/// A stream of events that hears when the host stops: its last event says then that something is
+/// missing, and the tool's answer is ended and recorded before the stream is.
 pub struct Events {
     inner: AnswerBody,
     time_is_up: Pin<Box<dyn Future<Output = ()> + Send>>,

@@ -31,7 +31,8 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Whose {
-    /// An agent: the tools that its file grants, its MCP servers included. Without one, every tool of the platform.
+    /// An agent: the tools that its file grants, its MCP servers included. Without one, every tool
+    /// of the platform.
     agent: Option<String>,
 }
 

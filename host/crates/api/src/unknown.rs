@@ -1,8 +1,8 @@
-//! Names that a request gives and nothing here has: a typo must never be taken for an absent field, which may allow
-//! more than the one that was meant.
+//! Names that a request gives and nothing here has: a typo must never be taken for an absent field,
+//! which may allow more than the one that was meant.
 //!
-//! What is known is said by the types: of bodies by serde's `deny_unknown_fields`, of queries by the OpenAPI document,
-//! which is made from them.
+//! What is known is said by the types: of bodies by serde's `deny_unknown_fields`, of queries by
+//! the OpenAPI document, which is made from them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub enum Place {
     Query,
 }
 
-/// 400, because nothing here is called that. `field` is the name with where it stands in a nested body.
+/// 400, because nothing here is called that. `field` is the name with where it stands in a nested
+/// body.
 pub fn unknown(place: Place, field: &str, name: &str, known: &[&str]) -> ApiError {
     let (what, thing) = match place {
         Place::Body => ("the body", "field"),
@@ -101,8 +102,9 @@ impl Parameters {
         Self(Arc::new(known))
     }
 
-    /// Refuses a query with a parameter that the operation does not know, or has twice. Below `/v1` parameters are the
-    /// protocol's, whose clients send some of their own; they change nothing here.
+    /// Refuses a query with a parameter that the operation does not know, or has twice. Below `/v1`
+    /// parameters are the protocol's, whose clients send some of their own; they change nothing
+    /// here.
     pub fn check(&self, parts: &Parts) -> Result<(), ApiError> {
         let (Some(query), Some(path)) = (parts.uri.query(), parts.extensions.get::<MatchedPath>())
         else {

@@ -97,7 +97,8 @@ pub(super) async fn decoded(
     Ok(StreamBody::new(frames).boxed_unsync())
 }
 
-/// What comes out of each coding has the limit of a body: a coding inside another could take hours and come to nothing.
+/// What comes out of each coding has the limit of a body: a coding inside another could take hours
+/// and come to nothing.
 fn bounded(reader: Reader, max_bytes: u64) -> Reader {
     let mut bytes = 0_u64;
     let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES).map(move |piece| {

@@ -150,7 +150,8 @@ impl WasiHttpHooks for Egress {
             origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
-        // An origin that is not granted is a text that someone made up, or one that a secret opened.
+        // An origin that is not granted is a text that someone made up, or one that a secret
+        // opened.
         let origin = reporter.origin.as_ref();
         let span = tracing::info_span!(
             "egress_request",

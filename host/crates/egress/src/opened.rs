@@ -1,5 +1,5 @@
-//! Origins that the value of a secret opens for one call, because the secret says where something is. They are
-//! granted like the others and never shown: who knows one knows the secret.
+//! Origins that the value of a secret opens for one call, because the secret says where something
+//! is. They are granted like the others and never shown: who knows one knows the secret.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

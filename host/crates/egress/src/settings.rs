@@ -15,7 +15,8 @@ use tavora_trust::{ConfigError, extra_ca_pem};
 pub struct EgressConfig {
     /// Origins that may have private, loopback or otherwise internal addresses.
     pub allow_private_origins: Vec<Origin>,
-    /// A PEM file of certificate authorities to trust besides the platform's, relative to this file.
+    /// A PEM file of certificate authorities to trust besides the platform's, relative to this
+    /// file.
     pub extra_ca_file: Option<PathBuf>,
     /// Timeouts and sizes of outbound requests.
     pub limits: EgressLimits,

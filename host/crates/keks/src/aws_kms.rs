@@ -1,9 +1,10 @@
 //! A KEK in AWS KMS: a symmetric key that never leaves it, used through AWS's own SDK.
 //!
-//! The kek id is of the key's ARN (of a multi-Region key without the region, for its replicas are one key). KMS rotates
-//! what is behind an ARN by itself and knows by a ciphertext what it was made with, so such a rotation is none here. The
-//! associated data is the encryption context, which KMS also writes to CloudTrail: it holds ids and a secret's name.
-//! Attempts and their time limits are `cached`'s business and the SDK's own are off.
+//! The kek id is of the key's ARN (of a multi-Region key without the region, for its replicas are
+//! one key). KMS rotates what is behind an ARN by itself and knows by a ciphertext what it was made
+//! with, so such a rotation is none here. The associated data is the encryption context, which KMS
+//! also writes to CloudTrail: it holds ids and a secret's name. Attempts and their time limits are
+//! `cached`'s business and the SDK's own are off.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬─────────────────────┐

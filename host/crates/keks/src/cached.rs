@@ -1,9 +1,10 @@
 //! Patience and memory around a KEK provider that is not in this process.
 //!
-//! An attempt has a time limit and is repeated if what went wrong may pass. When the last one failed too, the provider
-//! is left alone for a moment, and what needs it fails at once: a provider that is away must not hold up everybody for
-//! the whole of the time limits. DEKs that were unwrapped are remembered for a while (`dek_cache`), and one DEK is never
-//! asked for twice at once. What a wrap gave is unwrapped and compared before it is believed: whoever stores it loses
+//! An attempt has a time limit and is repeated if what went wrong may pass. When the last one
+//! failed too, the provider is left alone for a moment, and what needs it fails at once: a provider
+//! that is away must not hold up everybody for the whole of the time limits. DEKs that were
+//! unwrapped are remembered for a while (`dek_cache`), and one DEK is never asked for twice at
+//! once. What a wrap gave is unwrapped and compared before it is believed: whoever stores it loses
 //! the other copy of the DEK.
 
 use std::error::Error;
@@ -19,7 +20,8 @@ use vault_core::{Dek, KekError, KekId, KekProvider, KekTrouble, WRAPPED_MAX_BYTE
 use super::config::KekLimits;
 use super::dek_cache::{DekCache, DekKey};
 
-/// Unwraps of the same DEK wait for each other; so do those that happen to share one of these places.
+/// Unwraps of the same DEK wait for each other; so do those that happen to share one of these
+/// places.
 const FLIGHTS: usize = 64;
 
 pub(super) struct CachedKek {
@@ -84,7 +86,8 @@ impl CachedKek {
         }
     }
 
-    /// Between half of the longest wait and all of it, so that hosts that failed together do not come back together.
+    /// Between half of the longest wait and all of it, so that hosts that failed together do not
+    /// come back together.
     fn backoff(&self, retry: u32) -> Duration {
         let most = self
             .limits
@@ -107,7 +110,8 @@ impl CachedKek {
         }
     }
 
-    /// Logs what the provider's client says beside the trouble that everybody is told: once, until it is something else.
+    /// Logs what the provider's client says beside the trouble that everybody is told: once, until
+    /// it is something else.
     fn tell(&self, error: Option<&KekError>) {
         let mut next: Option<&dyn Error> = match error {
             Some(KekError::Provider {

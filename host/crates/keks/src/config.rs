@@ -1,6 +1,7 @@
 //! `[kek]` of `tavora.toml`: which key wraps, and where keys are that this process does not hold.
 //!
-//! Never a credential: a token, a secret id and a PIN are in a file or a variable that is named here.
+//! Never a credential: a token, a secret id and a PIN are in a file or a variable that is named
+//! here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +18,8 @@ use tavora_trust::origin::{Origin, Scheme};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekConfig {
-    /// The key that new DEKs are wrapped with: `local` (the environment's), `KIND.NAME`, or `KIND` where there is one
-    /// table of that kind. Every other key here opens what it wrapped.
+    /// The key that new DEKs are wrapped with: `local` (the environment's), `KIND.NAME`, or `KIND`
+    /// where there is one table of that kind. Every other key here opens what it wrapped.
     pub provider: ProviderName,
     /// Keys of AWS KMS, by name.
     pub aws_kms: BTreeMap<String, AwsKmsConfig>,
@@ -123,7 +124,8 @@ impl fmt::Debug for ProviderName {
     }
 }
 
-/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS. The credential is the one that AWS's own tools would use.
+/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS. The credential is the one that AWS's own tools
+/// would use.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsKmsConfig {
@@ -195,7 +197,8 @@ impl fmt::Debug for KeyArn {
     }
 }
 
-/// `[kek.transit.NAME]`: one version of a key of the Transit engine. Its credential is a token, or an AppRole.
+/// `[kek.transit.NAME]`: one version of a key of the Transit engine. Its credential is a token, or
+/// an AppRole.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransitConfig {
@@ -261,7 +264,8 @@ impl fmt::Debug for TransitAddress {
     }
 }
 
-/// A part of a path on a Transit server: letters, digits, `-`, `_` and `.`, in segments between slashes.
+/// A part of a path on a Transit server: letters, digits, `-`, `_` and `.`, in segments between
+/// slashes.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathName(String);
@@ -371,15 +375,16 @@ pub struct KekLimits {
     pub request_timeout_ms: NonZeroU64,
     /// How often an attempt is repeated that failed for a reason that may pass.
     pub max_retries: u32,
-    /// The longest wait before the first repetition, in milliseconds; each further one may wait twice as long.
+    /// The longest wait before the first repetition, in milliseconds; each further one may wait
+    /// twice as long.
     pub retry_backoff_ms: u64,
-    /// How long a provider is left alone after its last attempt failed, in milliseconds. Meanwhile, what needs it fails
-    /// at once.
+    /// How long a provider is left alone after its last attempt failed, in milliseconds. Meanwhile,
+    /// what needs it fails at once.
     pub pause_after_failure_ms: u64,
     /// Requests to one provider at once.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unwrapped DEK is remembered, in milliseconds: for so long its secret can be used without the
-    /// provider. Zero to ask each time.
+    /// How long an unwrapped DEK is remembered, in milliseconds: for so long its secret can be used
+    /// without the provider. Zero to ask each time.
     pub dek_lifetime_ms: u64,
     /// How many DEKs of one key are remembered.
     pub max_deks: NonZeroUsize,

@@ -1,7 +1,9 @@
-//! DEKs that a provider unwrapped, for a while: bounded in number and in time, cleared when they go.
+//! DEKs that a provider unwrapped, for a while: bounded in number and in time, cleared when they
+//! go.
 //!
-//! The time runs from the provider's answer and is not prolonged by use, so that whoever takes the key away is obeyed
-//! within it. Nothing is found by parts: a DEK belongs to one KEK, one wrapped text and one associated data.
+//! The time runs from the provider's answer and is not prolonged by use, so that whoever takes the
+//! key away is obeyed within it. Nothing is found by parts: a DEK belongs to one KEK, one wrapped
+//! text and one associated data.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -60,8 +62,8 @@ impl DekCache {
         kept.deks.get(key).map(Dek::duplicate)
     }
 
-    /// Keeps a DEK; the oldest goes where there are too many. Must be called within the asynchronous runtime, which
-    /// clears what nobody asks for any more.
+    /// Keeps a DEK; the oldest goes where there are too many. Must be called within the
+    /// asynchronous runtime, which clears what nobody asks for any more.
     pub(super) fn insert(&self, key: DekKey, dek: &Dek) {
         if self.lifetime.is_zero() {
             return;

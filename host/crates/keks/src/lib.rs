@@ -1,8 +1,9 @@
 //! The KEKs that this process does not hold itself, and the keyring of those and the local ones.
 //!
-//! Each provider makes one attempt at a time and says what went wrong; `cached` is the patience around it: time limits,
-//! further attempts, and the DEKs that are remembered. A kek id follows from the configuration alone, so that a host
-//! starts, and knows which rows are whose, while a provider is away. Rewrapping is the vault's.
+//! Each provider makes one attempt at a time and says what went wrong; `cached` is the patience
+//! around it: time limits, further attempts, and the DEKs that are remembered. A kek id follows
+//! from the configuration alone, so that a host starts, and knows which rows are whose, while a
+//! provider is away. Rewrapping is the vault's.
 
 #[cfg(feature = "aws-kms")]
 mod aws_kms;
@@ -69,8 +70,9 @@ pub enum KekSetupError {
     Keyring(#[from] KeyringError),
 }
 
-/// The keyring of every key that the configuration has and of the `local` KEKs. The primary is the one that
-/// `[kek] provider` names; where that is `local`, the first of those, and without one there is no keyring.
+/// The keyring of every key that the configuration has and of the `local` KEKs. The primary is the
+/// one that `[kek] provider` names; where that is `local`, the first of those, and without one
+/// there is no keyring.
 ///
 /// No provider is asked anything yet: whether it works is seen when it is used.
 ///
@@ -148,7 +150,8 @@ fn left_out<T>(name: &ProviderName, _: &T, feature: &str) -> Result<Transit, Kek
     )))
 }
 
-/// Where the provider is that the configuration names: by its kind alone, if there is one of that kind.
+/// Where the provider is that the configuration names: by its kind alone, if there is one of that
+/// kind.
 fn position(remote: &[Named], wanted: &ProviderName) -> Result<usize, KekSetupError> {
     let mut fitting = (0..remote.len()).filter(|index| remote[*index].0.fits(wanted));
     let known = || {

@@ -1,8 +1,9 @@
 //! A KEK in a PKCS#11 token: an AES-256 key that never leaves it, used with GCM.
 //!
-//! The kek id is of the token's label and the key's id (`CKA_ID`), both of which the configuration names; an id that
-//! was made at random belongs to this one key, in all copies of the token. Calls into the token's library block, so
-//! they have threads of their own, as many as sessions. The sessions are in `pkcs11::session`.
+//! The kek id is of the token's label and the key's id (`CKA_ID`), both of which the configuration
+//! names; an id that was made at random belongs to this one key, in all copies of the token. Calls
+//! into the token's library block, so they have threads of their own, as many as sessions. The
+//! sessions are in `pkcs11::session`.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬───────────┬──────────────────────┐

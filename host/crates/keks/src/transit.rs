@@ -1,9 +1,9 @@
 //! A KEK in the Transit engine of HashiCorp Vault or OpenBao.
 //!
-//! The kek id is of the namespace, the mount, the key's name and its version. The server is not part of it: the same
-//! key is reached under other names from other hosts, and it moves with a backup or a replication. So a key needs a
-//! name that no other server gives to another key. The session with the server, and what its refusals mean, is in
-//! `transit::client`.
+//! The kek id is of the namespace, the mount, the key's name and its version. The server is not
+//! part of it: the same key is reached under other names from other hosts, and it moves with a
+//! backup or a replication. So a key needs a name that no other server gives to another key. The
+//! session with the server, and what its refusals mean, is in `transit::client`.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬──────────────────────────────────────────────────────────┐

@@ -1,6 +1,6 @@
-//! What an agent's file grants: the tools that it names, the router of models where it has a model, and an instance of
-//! the MCP client for each of its servers, which may resolve that server's secret and reach that server's origin, and
-//! nothing else.
+//! What an agent's file grants: the tools that it names, the router of models where it has a model,
+//! and an instance of the MCP client for each of its servers, which may resolve that server's
+//! secret and reach that server's origin, and nothing else.
 //!
 //! It reads no file and calls no tool.
 
@@ -65,8 +65,8 @@ fn with_model(router: &ToolComponent, model: &str) -> ToolComponent {
     router.granted(Arc::clone(&router.name), grants)
 }
 
-/// The client for one server. Its secret is bound to the server's origin as well, so that it could go nowhere else
-/// even if another origin were granted.
+/// The client for one server. Its secret is bound to the server's origin as well, so that it could
+/// go nowhere else even if another origin were granted.
 fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) -> ToolComponent {
     let operators = client.grants.config.iter();
     let mut config: Vec<(String, String)> = operators

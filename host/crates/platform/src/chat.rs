@@ -37,8 +37,9 @@ pub enum ServeError {
 }
 
 impl Platform {
-    /// Lets the router of models' providers answer a request to one of its paths. The answer streams, without the secrets
-    /// that were released for it; it goes on as long as its body is read.
+    /// Lets the router of models' providers answer a request to one of its paths. The answer
+    /// streams, without the secrets that were released for it; it goes on as long as its body is
+    /// read.
     pub async fn complete_chat<B>(
         &self,
         identity: RunIdentity,

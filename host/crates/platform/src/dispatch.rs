@@ -1,5 +1,5 @@
-//! Calls of trusted tools on behalf of one app and one run: which tools are granted, which instance answers, and
-//! the scrubbing of everything that goes back.
+//! Calls of trusted tools on behalf of one app and one run: which tools are granted, which instance
+//! answers, and the scrubbing of everything that goes back.
 //!
 //! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
 
@@ -155,8 +155,8 @@ impl Dispatch {
         }))
     }
 
-    /// Ends the run: writes what is still to be written in the audit, and gives the calls in the order in which they
-    /// ended. A call that a time limit cut off is not among them.
+    /// Ends the run: writes what is still to be written in the audit, and gives the calls in the
+    /// order in which they ended. A call that a time limit cut off is not among them.
     pub(crate) async fn end(self) -> Vec<CallRecord> {
         let mut clients = std::mem::take(&mut *lock(&self.0.idle));
         clients.retain(|name, _| self.0.is_client(name));
@@ -226,8 +226,8 @@ impl ToolCalls for Dispatch {
     }
 }
 
-/// Runs whose sessions with MCP servers are being ended, in the whole process. Those that come on top end them by leaving:
-/// instances of runs that are over must not keep the places of others.
+/// Runs whose sessions with MCP servers are being ended, in the whole process. Those that come on
+/// top end them by leaving: instances of runs that are over must not keep the places of others.
 static ENDINGS: Semaphore = Semaphore::const_new(8);
 
 impl Run {
@@ -397,7 +397,8 @@ impl Run {
         outcome
     }
 
-    /// What an agent reads when a tool did not answer by itself. The cause is the operator's business.
+    /// What an agent reads when a tool did not answer by itself. The cause is the operator's
+    /// business.
     fn failed(&self, tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
         let (code, message) = match failure {
             ToolFailure::Limit(hit) => {

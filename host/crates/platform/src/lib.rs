@@ -1,7 +1,9 @@
-//! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs agents.
+//! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs
+//! agents.
 //!
-//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself; how the tools get
-//! their grants is in `toolbox`, and what an agent's file grants in `agent_tools`.
+//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself;
+//! how the tools get their grants is in `toolbox`, and what an agent's file grants in
+//! `agent_tools`.
 
 mod agent_tools;
 mod chat;
@@ -304,8 +306,8 @@ impl Platform {
         self.tools.values().map(|tool| ToolView::from(&**tool))
     }
 
-    /// Every trusted tool that is loaded, by name: those that a run may call, and the client of MCP servers, which runs
-    /// call under the names of the servers that their agents' files declare.
+    /// Every trusted tool that is loaded, by name: those that a run may call, and the client of MCP
+    /// servers, which runs call under the names of the servers that their agents' files declare.
     pub fn trusted_tools(&self) -> Vec<ToolView> {
         let client = self.mcp_client.iter();
         let client = client.map(|client| ToolView::from(&**client));
@@ -342,9 +344,10 @@ impl Platform {
             .collect()
     }
 
-    /// Inspects, compiles and links a component of the agent class, in a worker of its own, when its turn comes: there are no
-    /// more workers than `limits.max_concurrent_compilations`. A program that embeds the host has to call
-    /// [`run_if_asked`](tavora_wasm::worker::run_if_asked) for it. Whoever stops waiting ends the worker.
+    /// Inspects, compiles and links a component of the agent class, in a worker of its own, when
+    /// its turn comes: there are no more workers than `limits.max_concurrent_compilations`. A
+    /// program that embeds the host has to call [`run_if_asked`](tavora_wasm::worker::run_if_asked)
+    /// for it. Whoever stops waiting ends the worker.
     pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
         self.runtime.load_supplied_agent(bytes).await
     }

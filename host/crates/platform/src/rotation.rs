@@ -1,7 +1,8 @@
-//! The one walk over all secrets that a host makes at a time: a rewrap, or a try whether all of them open.
+//! The one walk over all secrets that a host makes at a time: a rewrap, or a try whether all of
+//! them open.
 //!
-//! It goes on behind the request that started it, and stops after a batch when the host does. What a walk does is
-//! `vault-core`'s business; the command line makes its own walks, beside this one.
+//! It goes on behind the request that started it, and stops after a batch when the host does. What
+//! a walk does is `vault-core`'s business; the command line makes its own walks, beside this one.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,8 @@ use vault_core::{
     VaultError,
 };
 
-/// How long the host waits for the batch that is under way when it stops. What is cut off then is undone by the store.
+/// How long the host waits for the batch that is under way when it stops. What is cut off then is
+/// undone by the store.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// The walks of one host. A clone is the same.

@@ -1,4 +1,5 @@
-//! How a platform comes by its tools: the built-in ones and those that the operator lists, each with its grants.
+//! How a platform comes by its tools: the built-in ones and those that the operator lists, each
+//! with its grants.
 //!
 //! It calls none of them; that is the dispatch's business.
 
@@ -46,8 +47,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers, and each of those
-    /// is a tool of its own.
+    /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers,
+    /// and each of those is a tool of its own.
     async fn load_mcp_client(&mut self, bytes: &[u8], all: &Listed) -> Result<(), StartError> {
         let name = builtin::MCP_CLIENT;
         let listed = listed(all, name);

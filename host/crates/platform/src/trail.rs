@@ -1,5 +1,6 @@
-//! The audit entries that the host writes on its own: what it refused to release, what it refused to send, and what it
-//! took out of a tool's answer, who came to the page at `/admin`, and that the database was backed up or restored. Changes and releases are recorded by the vault itself.
+//! The audit entries that the host writes on its own: what it refused to release, what it refused
+//! to send, and what it took out of a tool's answer, who came to the page at `/admin`, and that the
+//! database was backed up or restored. Changes and releases are recorded by the vault itself.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
@@ -33,7 +34,8 @@ const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 const SIGNED_OUT: &str = "admin.signed_out";
 /// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
 const DATABASE_COPIED: &str = "database.backed_up";
-/// The database is a backup that was restored: everything before this entry was, everything after it is new.
+/// The database is a backup that was restored: everything before this entry was, everything after
+/// it is new.
 const DATABASE_RESTORED: &str = "database.restored";
 /// Everything was moved here from another store: what is before this entry was recorded there.
 const PLATFORM_MOVED: &str = "platform.moved";
@@ -68,7 +70,8 @@ struct Denials {
 }
 
 impl Trail {
-    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is counted.
+    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is
+    /// counted.
     pub(crate) fn new(
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
@@ -174,8 +177,8 @@ pub enum PageVisit {
     SignedOut,
 }
 
-/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the operator sees why.
-/// Who was refused is recorded by [`Refusals`].
+/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the
+/// operator sees why. Who was refused is recorded by [`Refusals`].
 pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr, request_id: &str) {
     let action = match visit {
         PageVisit::SignedIn => SIGNED_IN,
@@ -231,7 +234,8 @@ fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
 }
 
-/// These entries tell what did not happen, so nothing waits on them but the log line if they cannot be written.
+/// These entries tell what did not happen, so nothing waits on them but the log line if they cannot
+/// be written.
 async fn record(vaults: &SecretVaults, entry: AuditDraft) {
     if let Err(error) = vaults.record(entry).await {
         tracing::error!(%error, "an audit entry could not be written");

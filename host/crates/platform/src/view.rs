@@ -1,6 +1,8 @@
-//! What a platform shows of what it has loaded: for the command line, the operator's API and the page.
+//! What a platform shows of what it has loaded: for the command line, the operator's API and the
+//! page.
 //!
-//! What a component imports is what inspection found in its bytes. Names of secrets are here, never values.
+//! What a component imports is what inspection found in its bytes. Names of secrets are here, never
+//! values.
 
 use std::collections::BTreeMap;
 

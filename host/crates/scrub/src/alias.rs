@@ -1,4 +1,5 @@
-//! What else a value goes by: the origin of a URL as others write it, and what percent-encoding hides in it.
+//! What else a value goes by: the origin of a URL as others write it, and what percent-encoding
+//! hides in it.
 
 use percent_encoding::percent_decode_str;
 use url::Url;

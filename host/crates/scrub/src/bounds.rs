@@ -7,6 +7,6 @@ pub const RUN_CHARS: usize = 8;
 /// letter, a digit, `_` or `-`), to keep ordinary text intact.
 pub const WHOLE_TOKEN_BELOW_BYTES: usize = 8;
 
-/// So much of a number of JSON goes with a find in it, on either side. Without a bound, each find in a text of digits
-/// would look at all of them.
+/// So much of a number of JSON goes with a find in it, on either side. Without a bound, each find
+/// in a text of digits would look at all of them.
 pub(crate) const MAX_NUMBER_BYTES: usize = 64;

@@ -1,5 +1,5 @@
-//! Where in a text a short value may be found. Under eight characters it can be a number, a word of JSON or a
-//! field's name; replaced there it would leave something that no program can read.
+//! Where in a text a short value may be found. Under eight characters it can be a number, a word of
+//! JSON or a field's name; replaced there it would leave something that no program can read.
 
 /// More levels of JSON than that are not told apart.
 const MAX_NESTING: usize = 128;
@@ -41,8 +41,8 @@ impl Context {
         }
     }
 
-    /// Whether what is at `at`, to which the text is read, is a number of JSON. In its place a text has to stand, or no
-    /// program can read the rest.
+    /// Whether what is at `at`, to which the text is read, is a number of JSON. In its place a text
+    /// has to stand, or no program can read the rest.
     pub(super) fn is_number(&mut self, text: &[u8], at: usize) -> bool {
         match self {
             Self::Text | Self::Name => false,
@@ -54,8 +54,8 @@ impl Context {
         }
     }
 
-    /// For the next part of the text, when this part is settled up to `settled`. `start` is how it was at the
-    /// part's beginning.
+    /// For the next part of the text, when this part is settled up to `settled`. `start` is how it
+    /// was at the part's beginning.
     pub(super) fn settle(&mut self, start: Option<Walk>, text: &[u8], settled: usize) {
         if let (Self::Json(walk), Some(start)) = (self, start) {
             *walk = start;

@@ -1,5 +1,5 @@
-//! From runs to finds: runs that overlap are one, and a find takes no half of an escape with it, so that JSON
-//! in which something was found is still JSON.
+//! From runs to finds: runs that overlap are one, and a find takes no half of an escape with it, so
+//! that JSON in which something was found is still JSON.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::spelling::MAX_SPELLING_BYTES;
 pub(super) enum Piece<'n> {
     /// Nothing is in it.
     Clean(Range<usize>),
-    /// A value of the secret of this name was here. What is written in its place stands between two of `quote`.
+    /// A value of the secret of this name was here. What is written in its place stands between two
+    /// of `quote`.
     Secret { name: &'n str, quote: &'n str },
 }
 
@@ -86,8 +87,8 @@ impl Scan {
         }
     }
 
-    /// Tells the pieces of `text`, and gives the place up to which they are settled: its end, unless `more`
-    /// may follow and could change what is found from there on.
+    /// Tells the pieces of `text`, and gives the place up to which they are settled: its end,
+    /// unless `more` may follow and could change what is found from there on.
     pub(super) fn run(
         &mut self,
         patterns: &Patterns,
@@ -132,7 +133,8 @@ impl Scan {
             }
             match &mut self.open {
                 None => {
-                    // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY is the text's own.
+                    // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY is
+                    // the text's own.
                     let blanks = text[start..end].iter().take_while(|&&it| it == b' ');
                     let start = start + blanks.count();
                     each(Piece::Clean(passed..start.max(passed)));
@@ -186,7 +188,8 @@ impl Scan {
     }
 }
 
-/// The escape of a JSON string that `at` is inside of; `at..at` where it is in none. It can end behind the text.
+/// The escape of a JSON string that `at` is inside of; `at..at` where it is in none. It can end
+/// behind the text.
 fn escape_around(text: &[u8], at: usize) -> Range<usize> {
     const LONGEST: usize = "\\u0041".len();
     let within = text[..at].iter().rev().take(LONGEST - 1);

@@ -1,23 +1,24 @@
 //! Takes released secrets out of text and byte streams, and finds them in what
 //! goes out.
 //!
-//! A [`Scrubber`] compares decoded characters. Each character of a secret may be spelled as itself or as an
-//! escape: of JSON, of a URL, of HTML, of a mail (quoted-printable), of a program's string. Escapes may be inside
-//! escapes, some levels deep. On top of that a secret is known as it is, in hex (with separators) and in base64
-//! (three alignments, both alphabets, line breaks), and so in `Basic` credentials too.
+//! A [`Scrubber`] compares decoded characters. Each character of a secret may be spelled as itself
+//! or as an escape: of JSON, of a URL, of HTML, of a mail (quoted-printable), of a program's
+//! string. Escapes may be inside escapes, some levels deep. On top of that a secret is known as it
+//! is, in hex (with separators) and in base64 (three alignments, both alphabets, line breaks), and
+//! so in `Basic` credentials too.
 //!
-//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that was cut in the middle of one gives
-//! nothing away. What everybody knows of a value, such as how keys of one vendor begin, is no find on its own.
-//! Each find is replaced by `[redacted:<name>]`.
+//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that was cut in the middle
+//! of one gives nothing away. What everybody knows of a value, such as how keys of one vendor
+//! begin, is no find on its own. Each find is replaced by `[redacted:<name>]`.
 //!
-//! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not decode base64 or
-//! hex to look for escapes inside, and does not follow a value that is split over several messages. At the edges
-//! of a base64 text, the one character that mixes the secret's first or last byte with its neighbour (at most four
-//! bits of that byte) is left alone.
+//! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not
+//! decode base64 or hex to look for escapes inside, and does not follow a value that is split over
+//! several messages. At the edges of a base64 text, the one character that mixes the secret's first
+//! or last byte with its neighbour (at most four bits of that byte) is left alone.
 //!
-//! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber is dropped.
-//! That is why it is matched here and not by an automaton of a library, which would copy it into tables that
-//! cannot be zeroed. The texts that are scrubbed belong to the caller.
+//! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber
+//! is dropped. That is why it is matched here and not by an automaton of a library, which would
+//! copy it into tables that cannot be zeroed. The texts that are scrubbed belong to the caller.
 
 mod alias;
 mod bounds;
@@ -84,8 +85,8 @@ impl Scrubber {
         }
     }
 
-    /// The same for texts in which upper and lower case are one, such as names of hosts and of headers. In them
-    /// base64 says nothing and is not looked for.
+    /// The same for texts in which upper and lower case are one, such as names of hosts and of
+    /// headers. In them base64 says nothing and is not looked for.
     pub fn ignoring_case<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
             patterns: Patterns::new(secrets, Sought::RunsInAnyCase),
@@ -114,7 +115,8 @@ impl Scrubber {
         self.scrub_text(text, Context::Text)
     }
 
-    /// The same without short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which a key or a number can be by accident.
+    /// The same without short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which a key or a number can be
+    /// by accident.
     pub fn scrub_name<'t>(&self, name: &'t str) -> Scrubbed<'t> {
         self.scrub_text(name, Context::Name)
     }

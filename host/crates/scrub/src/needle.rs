@@ -1,5 +1,5 @@
-//! What is looked for: a value as it is, in hex, and in base64, cut into the shortest runs that count as a
-//! find. How the characters of a run are spelled in a text is not its concern.
+//! What is looked for: a value as it is, in hex, and in base64, cut into the shortest runs that
+//! count as a find. How the characters of a run are spelled in a text is not its concern.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -70,8 +70,8 @@ pub(super) struct Needle {
     /// Which secret, as an index into the names.
     pub(super) secret: usize,
     pub(super) symbols: Zeroizing<Vec<u8>>,
-    /// What can follow its end and belongs to it: the last digit of base64, which has bits of the value and
-    /// zeros, and the padding.
+    /// What can follow its end and belongs to it: the last digit of base64, which has bits of the
+    /// value and zeros, and the padding.
     pub(super) tail: Zeroizing<Vec<u8>>,
     /// The bytes that stand before the value in base64: 0 to 2.
     before: usize,
@@ -175,8 +175,8 @@ impl Run {
         (self.start + self.len) as usize == needles[self.needle as usize].symbols.len()
     }
 
-    /// Whether it begins with a line break of the value. Such a run is not looked for: every event of a stream
-    /// that ends with a line break would have to wait for what follows.
+    /// Whether it begins with a line break of the value. Such a run is not looked for: every event
+    /// of a stream that ends with a line break would have to wait for what follows.
     pub(super) fn begins_a_line(&self, needles: &[Needle]) -> bool {
         let is_plain = matches!(
             self.needle(needles).notation,
@@ -194,8 +194,8 @@ impl Run {
     }
 }
 
-/// The parts of a value that are found wherever they stand: each [`RUN_CHARS`] characters in a row, or more
-/// where some of them are public, or all of a shorter value.
+/// The parts of a value that are found wherever they stand: each [`RUN_CHARS`] characters in a row,
+/// or more where some of them are public, or all of a shorter value.
 pub(super) fn runs(value: &str) -> Vec<Range<usize>> {
     let mut ends: Vec<usize> = value.char_indices().map(|(at, _)| at).collect();
     ends.push(value.len());

@@ -1,8 +1,9 @@
-//! The runs of a set of secrets, and where one of them begins in a text. It knows nothing of what happens
-//! to a find.
+//! The runs of a set of secrets, and where one of them begins in a text. It knows nothing of what
+//! happens to a find.
 //!
-//! A text is sieved first: a table tells for each four bytes whether a run can begin with them. Only where it
-//! can, or where a character may be spelled in another way than as itself, the place is looked at.
+//! A text is sieved first: a table tells for each four bytes whether a run can begin with them.
+//! Only where it can, or where a character may be spelled in another way than as itself, the place
+//! is looked at.
 
 mod look;
 mod shelf;
@@ -116,9 +117,9 @@ pub(super) struct Places<'p> {
 }
 
 impl Places<'_> {
-    /// The first place from `at` on where something is found or unfinished, and what; none where there is
-    /// nothing up to the end. Places are asked for in their order. `before` is what stood before the text;
-    /// `context` tells where short values may be.
+    /// The first place from `at` on where something is found or unfinished, and what; none where
+    /// there is nothing up to the end. Places are asked for in their order. `before` is what stood
+    /// before the text; `context` tells where short values may be.
     pub(super) fn next(
         &mut self,
         mut at: usize,

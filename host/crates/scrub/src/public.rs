@@ -1,5 +1,5 @@
-//! What of a value everybody knows: how keys of one vendor begin, the scheme of a URL, the lines around a key.
-//! A text that repeats no more than that tells nothing, and is left alone.
+//! What of a value everybody knows: how keys of one vendor begin, the scheme of a URL, the lines
+//! around a key. A text that repeats no more than that tells nothing, and is left alone.
 
 use std::ops::Range;
 
@@ -33,8 +33,9 @@ const WORDS: [&str; 4] = ["Bearer ", "Basic ", "Token ", "token "];
 pub(super) struct Public {
     /// Which bytes.
     pub(super) range: Range<usize>,
-    /// How many characters after it a text must repeat as well to tell something. One is enough after a
-    /// vendor's own beginning; after what many other texts have too, as many as anywhere else.
+    /// How many characters after it a text must repeat as well to tell something. One is enough
+    /// after a vendor's own beginning; after what many other texts have too, as many as anywhere
+    /// else.
     pub(super) beyond_chars: usize,
 }
 

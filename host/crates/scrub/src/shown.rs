@@ -1,7 +1,7 @@
 //! What others wrote, on its way to where people read it: a terminal, a message, a spreadsheet.
 //!
-//! A text is shown and not obeyed. It neither moves a cursor, nor turns the direction of writing, nor begins a line, nor becomes
-//! a formula. What programs read is not changed here.
+//! A text is shown and not obeyed. It neither moves a cursor, nor turns the direction of writing,
+//! nor begins a line, nor becomes a formula. What programs read is not changed here.
 
 use std::fmt::Write as _;
 
@@ -15,8 +15,8 @@ pub fn visible(text: &str) -> String {
     })
 }
 
-/// `text` from a component or a peer, fit for one line of a message: as [`visible`], with quotes and tabs written out, and of
-/// bounded length.
+/// `text` from a component or a peer, fit for one line of a message: as [`visible`], with quotes
+/// and tabs written out, and of bounded length.
 pub fn name(text: &str) -> String {
     let shortened: String = text.chars().take(MAX_NAME_CHARS).collect();
     let mut shown: String = shortened.chars().flat_map(char::escape_debug).collect();
@@ -26,7 +26,8 @@ pub fn name(text: &str) -> String {
     visible(&shown)
 }
 
-/// The same JSON as `json`, for a terminal. Such characters stand in its strings alone, where JSON has escapes.
+/// The same JSON as `json`, for a terminal. Such characters stand in its strings alone, where JSON
+/// has escapes.
 pub fn terminal_json(json: &str) -> String {
     written_out(json, |c, shown| match c {
         '\n' => shown.push(c),
@@ -65,8 +66,8 @@ fn written_out(text: &str, write: impl Fn(char, &mut String)) -> String {
     shown
 }
 
-/// Whether a character is a control, turns the direction of writing, ends a line, or stands for nothing at all. Joiners that
-/// some scripts need are not among them.
+/// Whether a character is a control, turns the direction of writing, ends a line, or stands for
+/// nothing at all. Joiners that some scripts need are not among them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,5 +1,6 @@
-//! How a character can be spelled in a text: as itself, or as an escape of JSON, of a URL, of HTML, of a
-//! mail, of a program's string. The characters of an escape can be escapes again, up to [`MAX_DEPTH`].
+//! How a character can be spelled in a text: as itself, or as an escape of JSON, of a URL, of HTML,
+//! of a mail, of a program's string. The characters of an escape can be escapes again, up to
+//! [`MAX_DEPTH`].
 //!
 //! It knows no secret: it tells what a place of a text can mean, and where each meaning ends.
 
@@ -109,15 +110,16 @@ pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     found
 }
 
-/// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what follows.
+/// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what
+/// follows.
 pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
     let mut found = false;
     let deepest = read(text, at, MAX_DEPTH, |spelled| found |= is_of_kind(&spelled));
     found || deepest.is_err()
 }
 
-/// The deepest meaning of what stands at `at`, where escapes are read `depth` deep. Each meaning on the way
-/// there is told; the plain byte is not.
+/// The deepest meaning of what stands at `at`, where escapes are read `depth` deep. Each meaning on
+/// the way there is told; the plain byte is not.
 fn read(
     text: &[u8],
     at: usize,
@@ -178,7 +180,8 @@ fn read_on(
     }
 }
 
-/// The escape that begins with `first` and goes on at `at`; what it consists of is read `depth` deep.
+/// The escape that begins with `first` and goes on at `at`; what it consists of is read `depth`
+/// deep.
 fn escape(text: &[u8], first: u8, at: usize, depth: usize) -> Result<Spelled, Failure> {
     match first {
         b'+' => Ok(Spelled::byte(b' ', at)),
@@ -315,8 +318,8 @@ fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     Err(Failure::No)
 }
 
-/// The first character is read once and not once for each name: in a text of ampersands, each of them may begin a name
-/// at each depth.
+/// The first character is read once and not once for each name: in a text of ampersands, each of
+/// them may begin a name at each depth.
 fn named(text: &[u8], first: u8, after: usize, depth: usize) -> Result<Spelled, Failure> {
     let rests: &[(&[u8], u8)] = match first {
         b'a' => &[(b"mp;", b'&'), (b"pos;", b'\'')],

@@ -29,8 +29,8 @@ impl StreamScrubber {
         }
     }
 
-    /// The same for JSON and for events that carry it: a short value is taken out of texts alone, so that what
-    /// comes out is still JSON.
+    /// The same for JSON and for events that carry it: a short value is taken out of texts alone,
+    /// so that what comes out is still JSON.
     pub fn of_json(scrubber: Arc<Scrubber>) -> Self {
         let mut stream = Self::new(scrubber);
         stream.window.scan = Scan::of(Context::Json(Walk::default()));

@@ -9,8 +9,9 @@ use tracing::{Instrument as _, Span};
 /// How something ends whose caller stopped waiting for it.
 pub const CANCELLED: &str = "cancelled";
 
-/// Does `work` within `span`. When it is over, the span's field `outcome` gets the word that `outcome` has for its
-/// result, and `ended` is told the same with the time that it took; [`CANCELLED`] if the work was dropped.
+/// Does `work` within `span`. When it is over, the span's field `outcome` gets the word that
+/// `outcome` has for its result, and `ended` is told the same with the time that it took;
+/// [`CANCELLED`] if the work was dropped.
 pub async fn observe<T>(
     span: Span,
     work: impl Future<Output = T>,

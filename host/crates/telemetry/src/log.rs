@@ -1,7 +1,7 @@
 //! The process's log: to stderr, as text or JSON, by `RUST_LOG`.
 //!
-//! Libraries that see credentials on their way through (HTTP, TLS, the WebAssembly runtime's own bindings) never log
-//! below `info`, whatever `RUST_LOG` says: at `trace` they write out headers.
+//! Libraries that see credentials on their way through (HTTP, TLS, the WebAssembly runtime's own
+//! bindings) never log below `info`, whatever `RUST_LOG` says: at `trace` they write out headers.
 
 use std::io::{self, IsTerminal};
 
@@ -14,7 +14,8 @@ use tracing_subscriber::{Layer, fmt};
 use super::own::is_own;
 use super::traces::Traces;
 
-/// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each line a JSON object.
+/// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each
+/// line a JSON object.
 pub fn start(default_level: &str, traces: Option<&Traces>) {
     // What that one logs, it gives back as an error too.
     let default = format!("{default_level},rustls_platform_verifier=off");

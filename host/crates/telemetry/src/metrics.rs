@@ -1,8 +1,9 @@
 //! The host's metrics, in the text format of OpenMetrics.
 //!
-//! One [`Metrics`] per platform, no global one. Everything that can become a label is a word of this program, the name
-//! of a tool that the operator lists, a route's template or a KEK's id: never a secret's name, an app, a URL or a text
-//! that someone made up, so that the number of series is bounded and nothing leaks. Nothing is timed here.
+//! One [`Metrics`] per platform, no global one. Everything that can become a label is a word of
+//! this program, the name of a tool that the operator lists, a route's template or a KEK's id:
+//! never a secret's name, an app, a URL or a text that someone made up, so that the number of
+//! series is bounded and nothing leaks. Nothing is timed here.
 
 mod counted;
 mod labels;
@@ -111,8 +112,8 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    /// All of them as text, with what the vaults count themselves and the KEKs as they were last counted. See
-    /// [`CONTENT_TYPE`].
+    /// All of them as text, with what the vaults count themselves and the KEKs as they were last
+    /// counted. See [`CONTENT_TYPE`].
     pub async fn render(
         &self,
         vaults: &SecretVaults,

@@ -1,4 +1,5 @@
-//! The id of a request: in its answer's `x-request-id`, in every log line about it, in its span and in its audit entries.
+//! The id of a request: in its answer's `x-request-id`, in every log line about it, in its span and
+//! in its audit entries.
 //!
 //! `telemetry::http` gives each request one; it says nothing about who asks.
 

@@ -11,7 +11,8 @@ use url::Url;
 pub struct TelemetryConfig {
     /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` comes first.
     pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// How long one attempt to send spans may take, and the last one when the host ends, in milliseconds.
+    /// How long one attempt to send spans may take, and the last one when the host ends, in
+    /// milliseconds.
     pub export_timeout_ms: NonZeroU64,
     /// Spans that wait to be sent; further ones are dropped.
     pub max_queued_spans: NonZeroUsize,

@@ -1,8 +1,8 @@
 //! Traces: this project's spans, sent to a collector by OTLP over HTTP when one is configured.
 //!
-//! Spans of libraries and the lines of the log are never sent. A collector that is slow or gone costs spans and nothing
-//! else: the queue is bounded, and who adds to it does not wait. The trace of an incoming request is continued; no
-//! trace is told to an upstream.
+//! Spans of libraries and the lines of the log are never sent. A collector that is slow or gone
+//! costs spans and nothing else: the queue is bounded, and who adds to it does not wait. The trace
+//! of an incoming request is continued; no trace is told to an upstream.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +45,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How often it is logged at most that the collector does not work.
 const LOG_INTERVAL: Duration = Duration::from_secs(300);
 
-/// How much longer the end waits than the last attempt to send may take, so that its failure is still logged.
+/// How much longer the end waits than the last attempt to send may take, so that its failure is
+/// still logged.
 const END_MARGIN: Duration = Duration::from_millis(500);
 
 /// The header that names the trace of who asks, and the span in it.
@@ -68,7 +69,8 @@ pub enum TracesError {
     /// They cannot be used.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCa(#[from] TrustError),
-    /// The exporter refused its configuration. Its own words may quote variables, so they are left out.
+    /// The exporter refused its configuration. Its own words may quote variables, so they are left
+    /// out.
     #[error("the OTEL_EXPORTER_OTLP variables cannot be used; check their values")]
     Exporter,
 }
@@ -80,10 +82,10 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts the export, if a collector is configured: by `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, which is taken as it
-    /// is, by `OTEL_EXPORTER_OTLP_ENDPOINT`, or by the configuration. The variables for headers, the service's name,
-    /// the resource and the sampler are those of OpenTelemetry as well. A collector's certificate may be of an authority
-    /// in `extra_ca_file`.
+    /// Starts the export, if a collector is configured: by `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`,
+    /// which is taken as it is, by `OTEL_EXPORTER_OTLP_ENDPOINT`, or by the configuration. The
+    /// variables for headers, the service's name, the resource and the sampler are those of
+    /// OpenTelemetry as well. A collector's certificate may be of an authority in `extra_ca_file`.
     ///
     /// # Errors
     /// A variable cannot be used.
@@ -137,8 +139,9 @@ impl Traces {
             .with_filter(FilterFn::new(own_spans))
     }
 
-    /// Ends the export. What waits in the queue gets as long as one attempt to send may take; the runtime that the
-    /// export was started on must still be there, and this must not be called on it.
+    /// Ends the export. What waits in the queue gets as long as one attempt to send may take; the
+    /// runtime that the export was started on must still be there, and this must not be called on
+    /// it.
     pub fn flush(self) {
         // What went wrong has been logged by the collector's client.
         let _ = self
@@ -147,8 +150,8 @@ impl Traces {
     }
 }
 
-/// Makes `span` a part of the trace that the request's `traceparent` names, if it names one. `tracestate` is a text of
-/// the client's and goes no further.
+/// Makes `span` a part of the trace that the request's `traceparent` names, if it names one.
+/// `tracestate` is a text of the client's and goes no further.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
     struct TraceParent<'h>(&'h HeaderMap);
 

@@ -1,4 +1,5 @@
-//! How a walk over all secrets stands, as everybody is told who asks: the page, the API, the metrics.
+//! How a walk over all secrets stands, as everybody is told who asks: the page, the API, the
+//! metrics.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -9,7 +9,8 @@ use nix::libc;
 
 use crate::guard;
 
-/// The file's bytes; of a longer one than `max_bytes`, one byte more, so that inspection says that it is too large.
+/// The file's bytes; of a longer one than `max_bytes`, one byte more, so that inspection says that
+/// it is too large.
 pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(max_bytes)
         .unwrap_or(u64::MAX)
@@ -19,7 +20,8 @@ pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a file that the configuration lists: it gets credentials, so every user may not write to it.
+/// The same of a file that the configuration lists: it gets credentials, so every user may not
+/// write to it.
 pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     // Without waiting: a pipe would be waited for.
     let file = OpenOptions::new()

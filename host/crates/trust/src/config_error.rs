@@ -1,4 +1,5 @@
-//! Why a file that the operator names in the configuration, or the configuration itself, cannot be used.
+//! Why a file that the operator names in the configuration, or the configuration itself, cannot be
+//! used.
 
 use std::path::PathBuf;
 

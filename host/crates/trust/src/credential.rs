@@ -1,5 +1,6 @@
-//! Where a credential of the host's own is (a KEK provider's, the database's): a file, or a variable of the environment.
-//! It is read when it is needed, so that whoever replaces it need not start the host again, and nothing keeps it.
+//! Where a credential of the host's own is (a KEK provider's, the database's): a file, or a
+//! variable of the environment. It is read when it is needed, so that whoever replaces it need not
+//! start the host again, and nothing keeps it.
 
 use std::fmt;
 use std::path::PathBuf;

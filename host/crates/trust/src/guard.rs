@@ -1,5 +1,5 @@
-//! Files and folders that decide what runs with credentials and where those go: the configuration, components, agents'
-//! files, the data. Whoever else can write there decides it too.
+//! Files and folders that decide what runs with credentials and where those go: the configuration,
+//! components, agents' files, the data. Whoever else can write there decides it too.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Which certificates the host trusts as a client, and what it says of a file that it cannot use.
 //!
-//! It knows no connection: upstreams, providers of keys, the database and the collector make their own.
+//! It knows no connection: upstreams, providers of keys, the database and the collector make their
+//! own.
 
 pub mod component_file;
 mod config_error;

@@ -1,6 +1,7 @@
 //! The API keys of an app: created and shown once, listed without their secret part, revoked.
 //!
-//! A new key is in one answer and nowhere else: not in an address, not in the session, not in a log.
+//! A new key is in one answer and nowhere else: not in an address, not in the session, not in a
+//! log.
 
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! The style, the script and the icon, inside the binary. Their addresses hold a digest of them, so a browser may keep
-//! each for good and never shows a page with the style of another version.
+//! The style, the script and the icon, inside the binary. Their addresses hold a digest of them, so
+//! a browser may keep each for good and never shows a page with the style of another version.
 
 mod serve;
 

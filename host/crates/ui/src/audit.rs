@@ -1,7 +1,8 @@
-//! The audit: one app's, or the whole platform's. Filtered, a page at a time, or exported as a file.
+//! The audit: one app's, or the whole platform's. Filtered, a page at a time, or exported as a
+//! file.
 //!
-//! The file is made by `api::audit_export`, as the API makes it. Whether the chain holds is `tavora-host audit verify`'s
-//! to say, which reads all of it.
+//! The file is made by `api::audit_export`, as the API makes it. Whether the chain holds is
+//! `tavora-host audit verify`'s to say, which reads all of it.
 
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};

@@ -1,8 +1,9 @@
-//! The page's two cookies: the session's, and the one that ties a sign-in form to the browser that asked for it.
+//! The page's two cookies: the session's, and the one that ties a sign-in form to the browser that
+//! asked for it.
 //!
-//! Scripts cannot read them, other sites' requests do not carry them, and other paths do not see them. Where browsers
-//! come by HTTPS they never travel without it. `__Host-` would need the path `/`; the path that says where they belong
-//! is worth more here.
+//! Scripts cannot read them, other sites' requests do not carry them, and other paths do not see
+//! them. Where browsers come by HTTPS they never travel without it. `__Host-` would need the path
+//! `/`; the path that says where they belong is worth more here.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -29,8 +30,8 @@ impl Cookies {
         Self { is_https }
     }
 
-    /// The tokens that a request carries under the name of this cookie. More than one means that somebody else set
-    /// one too.
+    /// The tokens that a request carries under the name of this cookie. More than one means that
+    /// somebody else set one too.
     pub(super) fn tokens(self, headers: &HeaderMap, kind: Kind) -> impl Iterator<Item = Token> {
         let name = self.name(kind);
         headers

@@ -1,5 +1,5 @@
-//! The fields of a form or of a query, decoded strictly: what is not UTF-8 is refused and never repaired, because a
-//! credential that was changed on the way would be stored as if it were right.
+//! The fields of a form or of a query, decoded strictly: what is not UTF-8 is refused and never
+//! repaired, because a credential that was changed on the way would be stored as if it were right.
 //!
 //! What a field must hold is up to the type that the page parses it into.
 

@@ -1,7 +1,8 @@
-//! Fields of forms, and a form that comes back because of a mistake in it: what was typed is still there and the
-//! mistake stands beside its field.
+//! Fields of forms, and a form that comes back because of a mistake in it: what was typed is still
+//! there and the mistake stands beside its field.
 //!
-//! A credential is never put back: fields that take one are made by [`SecretInput`], which has no value to show.
+//! A credential is never put back: fields that take one are made by [`SecretInput`], which has no
+//! value to show.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -153,7 +154,8 @@ pub(super) struct SecretInput<'a> {
     pub(super) name: &'static str,
     pub(super) label: &'a str,
     pub(super) hint: &'a str,
-    /// What password managers are told: `current-password` may be kept, `new-password` is not filled in.
+    /// What password managers are told: `current-password` may be kept, `new-password` is not
+    /// filled in.
     pub(super) autocomplete: &'static str,
     pub(super) required: bool,
 }

@@ -1,6 +1,8 @@
-//! The platform's keys: which one wraps, which ones the data needs, whether they fit, and moving secrets between them.
+//! The platform's keys: which one wraps, which ones the data needs, whether they fit, and moving
+//! secrets between them.
 //!
-//! Of a key only its id is known here. Making and setting one is done outside, where the host is started.
+//! Of a key only its id is known here. Making and setting one is done outside, where the host is
+//! started.
 
 mod walk;
 

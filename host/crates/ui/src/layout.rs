@@ -1,6 +1,7 @@
 //! The frame of every page: what is around its content, and how text from outside is shown in it.
 //!
-//! maud escapes everything that is put into a page. No page has a style or a script in it; both are files.
+//! maud escapes everything that is put into a page. No page has a style or a script in it; both are
+//! files.
 
 use axum::response::Html;
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
-//! The page at `/admin`: what an operator does in a browser. A file per page is below; every page is plain HTML with
-//! forms, and works without a script.
+//! The page at `/admin`: what an operator does in a browser. A file per page is below; every page
+//! is plain HTML with forms, and works without a script.
 //!
-//! It shows no value of a secret and has no way to ask for one. It is a user of the vaults beside the operator API;
-//! the sockets under it are `server`'s business.
+//! It shows no value of a secret and has no way to ask for one. It is a user of the vaults beside
+//! the operator API; the sockets under it are `server`'s business.
 
 mod api_keys;
 mod apps;
@@ -43,7 +43,7 @@ pub use paths::ROOT;
 use problem::Problem;
 pub use settings::AdminConfig;
 use state::Ui;
-use tavora_api::{Api, nothing};
+use tavora_api::{Api, no_such_path};
 
 /// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
 pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
@@ -72,8 +72,8 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
 
 /// A client of OpenAI's whose base URL leads here reads JSON, a person reads a page.
 async fn nothing(request: Request) -> Response {
-    match nothing::is_for_openai(request.uri().path()) {
-        true => nothing::at(&request).into_response(),
+    match no_such_path::is_for_openai(request.uri().path()) {
+        true => no_such_path::refusal(&request).into_response(),
         false => Problem::not_found().into_response(),
     }
 }
@@ -108,11 +108,12 @@ fn app_routes() -> Router<Ui> {
         .route("/apps/{app}/audit/export", get(audit::export_app))
 }
 
-/// What every answer under `/admin` says to the browser: run and load only what this host serves, let nobody frame it,
-/// keep nothing.
+/// What every answer under `/admin` says to the browser: run and load only what this host serves,
+/// let nobody frame it, keep nothing.
 ///
-/// `Referrer-Policy` is not `no-referrer`, because forms would then be sent with `Origin: null`, and the check of where
-/// they come from would have nothing to go by. No other host is ever told an address: nothing here leads to one.
+/// `Referrer-Policy` is not `no-referrer`, because forms would then be sent with `Origin: null`,
+/// and the check of where they come from would have nothing to go by. No other host is ever told an
+/// address: nothing here leads to one.
 async fn protect(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 8] = [
         (

@@ -1,7 +1,8 @@
 //! Where a form comes from, as the browser says it: from a page of this host, or from elsewhere.
 //!
-//! `Sec-Fetch-Site` compares what the browser itself went to, so it holds behind any proxy, and no page can set it. A
-//! browser that sends `Origin` alone leaves the comparison to the host, which needs the name that the browser used.
+//! `Sec-Fetch-Site` compares what the browser itself went to, so it holds behind any proxy, and no
+//! page can set it. A browser that sends `Origin` alone leaves the comparison to the host, which
+//! needs the name that the browser used.
 
 use axum::extract::OriginalUri;
 use axum::http::HeaderMap;
@@ -15,7 +16,8 @@ use tavora_server::HostNames;
 pub(super) enum Stranger {
     /// The browser says that another site sent it, or nothing at all.
     Elsewhere,
-    /// The browser names another host than the request does: another site sent it, or a proxy changed the name.
+    /// The browser names another host than the request does: another site sent it, or a proxy
+    /// changed the name.
     OtherName {
         /// What the browser calls the site of the page.
         origin: String,
@@ -24,8 +26,8 @@ pub(super) enum Stranger {
     },
 }
 
-/// Lets a form pass that a page of this host sent. One whose browser says nothing is refused: every browser that is
-/// kept up to date says at least one of the two.
+/// Lets a form pass that a page of this host sent. One whose browser says nothing is refused: every
+/// browser that is kept up to date says at least one of the two.
 pub(super) fn check(parts: &Parts, names: &HostNames) -> Result<(), Stranger> {
     let mut sites = parts.headers.get_all("sec-fetch-site").iter().peekable();
     if sites.peek().is_some() {

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::fields::Fields;
 
-/// Where in a list a page begins, from the field `offset` of its query. What is no number begins at the start.
+/// Where in a list a page begins, from the field `offset` of its query. What is no number begins at
+/// the start.
 pub(super) fn offset(query: &Fields) -> u64 {
     let offset = query.text("offset").parse().unwrap_or(0);
     // Databases count in signed numbers.

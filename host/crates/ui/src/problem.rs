@@ -1,4 +1,5 @@
-//! A page that says what went wrong and what to do, for everything that leads to no page of its own.
+//! A page that says what went wrong and what to do, for everything that leads to no page of its
+//! own.
 //!
 //! Mistakes in a form are not here: the form comes back and says them beside its field.
 

@@ -1,4 +1,5 @@
-//! The fields of a form that take a secret's value. It goes in and is forgotten: a form that comes back has none.
+//! The fields of a form that take a secret's value. It goes in and is forgotten: a form that comes
+//! back has none.
 
 use maud::{Markup, html};
 use vault_core::SecretValue;

@@ -1,4 +1,5 @@
-//! Secrets: storing, replacing and deleting one. A value goes in and is forgotten; there is no way to see it again.
+//! Secrets: storing, replacing and deleting one. A value goes in and is forgotten; there is no way
+//! to see it again.
 //!
 //! A form that comes back has everything but the value in it.
 

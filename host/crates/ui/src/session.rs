@@ -1,7 +1,7 @@
 //! Sessions of the page: who holds one has shown the admin token, and not long ago.
 //!
-//! They are in memory, by the SHA-256 of their token, so a restart signs everybody out and nothing that is stored opens
-//! one. What a cookie looks like is in `cookies`, who is let in in `sign_in`.
+//! They are in memory, by the SHA-256 of their token, so a restart signs everybody out and nothing
+//! that is stored opens one. What a cookie looks like is in `cookies`, who is let in in `sign_in`.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

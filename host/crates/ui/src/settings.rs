@@ -14,10 +14,11 @@ pub struct AdminConfig {
     pub session_lifetime_ms: u64,
     /// How many sessions there are at once; one more ends the one that was unused for longest.
     pub max_sessions: NonZeroUsize,
-    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known yet.
+    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known
+    /// yet.
     pub max_sign_in_bytes: usize,
-    /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate of its own it
-    /// knows that by itself.
+    /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate
+    /// of its own it knows that by itself.
     pub https_in_front: bool,
 }
 

@@ -1,7 +1,8 @@
 //! Signing in with the admin token, and signing out.
 //!
-//! The token is compared and forgotten; the browser gets a session instead. A sign-in form is tied to the browser that
-//! asked for it by a cookie of its own, so that another site cannot sign somebody in.
+//! The token is compared and forgotten; the browser gets a session instead. A sign-in form is tied
+//! to the browser that asked for it by a cookie of its own, so that another site cannot sign
+//! somebody in.
 
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 //! Tables that become a stack of cards where there is no room for columns.
 //!
-//! The roles say again what the elements mean, because browsers forget it when the style shows them as blocks.
+//! The roles say again what the elements mean, because browsers forget it when the style shows them
+//! as blocks.
 
 use maud::{Markup, html};
 

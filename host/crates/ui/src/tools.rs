@@ -1,7 +1,8 @@
-//! The tools beside the agents' sandbox, so that a person sees the isolation: what each component imports, the class
-//! that it fits, and what the operator granted.
+//! The tools beside the agents' sandbox, so that a person sees the isolation: what each component
+//! imports, the class that it fits, and what the operator granted.
 //!
-//! All of it is what inspection found in the bytes of the components that run, and what `tavora.toml` says.
+//! All of it is what inspection found in the bytes of the components that run, and what
+//! `tavora.toml` says.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The vaults of an app: which there are, which one is designated, and one vault with its secrets' names.
+//! The vaults of an app: which there are, which one is designated, and one vault with its secrets'
+//! names.
 //!
 //! Values go in by `secrets`; none comes out anywhere.
 

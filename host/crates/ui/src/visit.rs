@@ -1,7 +1,9 @@
-//! Who looks at a page, and who sends a form: nothing is shown or changed before these extractors let it through.
+//! Who looks at a page, and who sends a form: nothing is shown or changed before these extractors
+//! let it through.
 //!
-//! A form must come from a page of the same session (its token) and from this host (`origin`). Either would do; a browser
-//! in which one does not hold is stopped by the other. Signing in is in `sign_in`.
+//! A form must come from a page of the same session (its token) and from this host (`origin`).
+//! Either would do; a browser in which one does not hold is stopped by the other. Signing in is in
+//! `sign_in`.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -160,7 +162,8 @@ impl FromRequestParts<Ui> for Query {
     }
 }
 
-/// The fields of a form, if a page of this host sent it. Nothing of the body is read before its head is looked at.
+/// The fields of a form, if a page of this host sent it. Nothing of the body is read before its
+/// head is looked at.
 pub(super) async fn read_form(
     parts: &Parts,
     body: axum::body::Body,

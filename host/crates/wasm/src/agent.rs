@@ -1,7 +1,7 @@
 //! Components of the agent class: the JavaScript sandbox, and whatever else an agent supplies.
 //!
-//! This linker holds `tavora:platform/tools` and nothing else: no WASI, no `secrets`. There is no check here that
-//! could be bypassed, because there is nothing behind it.
+//! This linker holds `tavora:platform/tools` and nothing else: no WASI, no `secrets`. There is no
+//! check here that could be bypassed, because there is nothing behind it.
 
 pub mod tools;
 
@@ -174,7 +174,8 @@ mod tests {
         ),
     ];
 
-    // Inspection refuses these imports before they are linked; this is what holds if it ever does not.
+    // Inspection refuses these imports before they are linked; this is what holds if it ever does
+    // not.
     #[test]
     fn the_linker_has_nothing_of_what_a_tool_is_given() {
         let engine = Engine::default();

@@ -1,6 +1,7 @@
 //! The components that live inside the binary, and the grants that the built-in tools come with.
 //!
-//! Their sources are in `guest-tools/`; `cargo xtask guests` builds them and `build.rs` embeds them.
+//! Their sources are in `guest-tools/`; `cargo xtask guests` builds them and `build.rs` embeds
+//! them.
 
 /// A component that ships with the host.
 type Guest = (&'static str, Option<&'static [u8]>);

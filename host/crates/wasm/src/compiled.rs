@@ -1,7 +1,9 @@
-//! The folder of compiled components: the engine's own cache, what is known to be in it, and where workers fill theirs.
+//! The folder of compiled components: the engine's own cache, what is known to be in it, and where
+//! workers fill theirs.
 //!
-//! A worker compiles into a folder of its own, and what is found there moves into the engine's cache, which runs it as native
-//! code: a worker is trusted as far as the compiler in this process would be. The folder must be as private as the database.
+//! A worker compiles into a folder of its own, and what is found there moves into the engine's
+//! cache, which runs it as native code: a worker is trusted as far as the compiler in this process
+//! would be. The folder must be as private as the database.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

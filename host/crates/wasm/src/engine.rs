@@ -1,7 +1,8 @@
 //! The wasmtime engines of a host: their configuration, the compiled-component cache and the ticker
 //! that drives CPU limits.
 //!
-//! It links nothing: what a component can reach is decided by the two linkers in `agent` and `tool`.
+//! It links nothing: what a component can reach is decided by the two linkers in `agent` and
+//! `tool`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +24,12 @@ const HOST_STACK_BYTES: usize = 1 << 20;
 /// What an engine compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compiles {
-    /// What the operator chose: the built-in components and the listed tools. The code is as fast as it can be.
+    /// What the operator chose: the built-in components and the listed tools. The code is as fast
+    /// as it can be.
     Chosen,
-    /// What an agent supplied. A function of a few kilobytes keeps the compiler's optimisations and its better register
-    /// allocation busy for minutes; so this is without them. The code is slower.
+    /// What an agent supplied. A function of a few kilobytes keeps the compiler's optimisations and
+    /// its better register allocation busy for minutes; so this is without them. The code is
+    /// slower.
     Supplied,
 }
 
@@ -39,8 +42,8 @@ impl Compiles {
         }
     }
 
-    /// What this compiles with, beside what all engines have. Images of memories and tables are left out of what agents
-    /// supply: a few bytes describe large ones.
+    /// What this compiles with, beside what all engines have. Images of memories and tables are
+    /// left out of what agents supply: a few bytes describe large ones.
     fn configure(self, config: &mut Config) {
         if self == Self::Supplied {
             config
@@ -52,8 +55,8 @@ impl Compiles {
     }
 }
 
-/// An engine that compiles and links like that of a host with these limits, and has room for one instance. What it compiles
-/// is kept in `cache_dir`.
+/// An engine that compiles and links like that of a host with these limits, and has room for one
+/// instance. What it compiles is kept in `cache_dir`.
 pub(super) fn for_one(
     compiles: Compiles,
     limits: &Limits,
@@ -75,8 +78,8 @@ pub(crate) struct TickingEngine {
 }
 
 impl TickingEngine {
-    /// Makes the engine. Compiled components are kept in `cache_dir`, which must be as private as the
-    /// database: what is in it runs as native code.
+    /// Makes the engine. Compiled components are kept in `cache_dir`, which must be as private as
+    /// the database: what is in it runs as native code.
     pub(crate) fn start(
         compiles: Compiles,
         limits: &Limits,

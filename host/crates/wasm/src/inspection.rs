@@ -1,9 +1,10 @@
-//! What a component binary is, before anything compiles it: its imports wherever they stand, its exports,
-//! and the class that it fits.
+//! What a component binary is, before anything compiles it: its imports wherever they stand, its
+//! exports, and the class that it fits.
 //!
-//! An agent component is refused here, by the name of what it imports, and not by a check at run time. This
-//! module does not compile, link or run anything, and it does not decide what is granted: a component that
-//! fits the trusted class still gets only what the operator's manifest gives it.
+//! An agent component is refused here, by the name of what it imports, and not by a check at run
+//! time. This module does not compile, link or run anything, and it does not decide what is
+//! granted: a component that fits the trusted class still gets only what the operator's manifest
+//! gives it.
 
 mod class;
 mod contract;
@@ -46,8 +47,9 @@ pub use refusal::{Objection, Refusal};
 ///
 /// # Errors
 ///
-/// [`NotAComponent`] when the bytes are not a valid component of the features that the host runs, or go
-/// beyond `limits`. A valid component that fits no class is not an error: see [`Fit::NoClass`].
+/// [`NotAComponent`] when the bytes are not a valid component of the features that the host runs,
+/// or go beyond `limits`. A valid component that fits no class is not an error: see
+/// [`Fit::NoClass`].
 pub fn inspect(bytes: &[u8], limits: &InspectionLimits) -> Result<Inspection, NotAComponent> {
     fault::check_form(bytes, limits)?;
     let findings = walk::walk(bytes, limits)?;
@@ -101,8 +103,8 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// The interfaces that it imports or names, wherever that stands, each once, in the order of the binary. Names that
-    /// are no interface only tie the component's own parts together.
+    /// The interfaces that it imports or names, wherever that stands, each once, in the order of
+    /// the binary. Names that are no interface only tie the component's own parts together.
     #[must_use]
     pub fn interfaces(&self) -> Vec<&str> {
         let mut seen = BTreeSet::new();

@@ -1,7 +1,8 @@
-//! Everything that touches wasmtime: the engines, the linkers, and the loading of components into one of two classes.
+//! Everything that touches wasmtime: the engines, the linkers, and the loading of components into
+//! one of two classes.
 //!
-//! What a loaded component may call is decided by which linker it was given, once, here. What the calls do is in `tool`
-//! and `agent`, a file for each interface.
+//! What a loaded component may call is decided by which linker it was given, once, here. What the
+//! calls do is in `tool` and `agent`, a file for each interface.
 
 pub mod agent;
 pub mod bindings;
@@ -180,9 +181,11 @@ impl<T> Loader<T> {
         Ok((inspection, component))
     }
 
-    /// Has a worker inspect the component and, unless that was done before, compile it; then takes over its code.
+    /// Has a worker inspect the component and, unless that was done before, compile it; then takes
+    /// over its code.
     ///
-    /// What a worker has compiled within its limits is in the engine's cache, from which it is read here.
+    /// What a worker has compiled within its limits is in the engine's cache, from which it is read
+    /// here.
     fn load_foreign(
         &self,
         name: &str,

@@ -1,8 +1,9 @@
-//! What a run and a tool call may use: every limit with its name, its default and its setting, and what
-//! is reported when one is hit.
+//! What a run and a tool call may use: every limit with its name, its default and its setting, and
+//! what is reported when one is hit.
 //!
-//! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
-//! What a tool's outbound requests may use is the egress policy's business, not this file's.
+//! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in
+//! `tavora.toml`. What a tool's outbound requests may use is the egress policy's business, not this
+//! file's.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -20,8 +21,9 @@ pub const TICK_MS: u64 = 10;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How many components' instances may exist at once; what comes on top is refused and may be tried again. Runs in
-    /// components that agents supplied are counted on their own, up to the same number.
+    /// How many components' instances may exist at once; what comes on top is refused and may be
+    /// tried again. Runs in components that agents supplied are counted on their own, up to the
+    /// same number.
     pub max_instances: u32,
     /// How many core instances one component may be composed of.
     pub max_core_instances: u32,
@@ -155,12 +157,13 @@ impl Default for ToolLimits {
     }
 }
 
-/// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as well, but for the wall
-/// clock and the size of the answer, which streams.
+/// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as
+/// well, but for the wall clock and the size of the answer, which streams.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
-    /// Requests that are being answered at once; what comes on top is refused and may be tried again.
+    /// Requests that are being answered at once; what comes on top is refused and may be tried
+    /// again.
     pub max_concurrent: usize,
     /// Those among them of one app.
     pub max_per_app: u32,
@@ -181,12 +184,13 @@ impl Default for StreamLimits {
     }
 }
 
-/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall clock.
+/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall
+/// clock.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpLimits {
-    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the egress policy's
-    /// `first_byte_timeout_ms` and `idle_timeout_ms`.
+    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the
+    /// egress policy's `first_byte_timeout_ms` and `idle_timeout_ms`.
     pub idle_ms: NonZeroU64,
     /// From start to end, in milliseconds.
     pub wall_clock_ms: u64,
@@ -325,8 +329,8 @@ impl Meter {
         Ok(UpdateDeadline::Yield(1))
     }
 
-    /// The limit that ended the guest with `error`, if one did. A guest that traps after a denied growth trapped for
-    /// want of it, as far as anyone can tell.
+    /// The limit that ended the guest with `error`, if one did. A guest that traps after a denied
+    /// growth trapped for want of it, as far as anyone can tell.
     pub(crate) fn limit_behind(&self, error: &wasmtime::Error) -> Option<LimitHit> {
         if let Some(hit) = error.downcast_ref::<LimitHit>() {
             return Some(hit.clone());

@@ -1,5 +1,5 @@
-//! Why a component is not loaded: it is something else, its class may not have what it asks for, the engine does not
-//! take it, or its worker gave no verdict.
+//! Why a component is not loaded: it is something else, its class may not have what it asks for,
+//! the engine does not take it, or its worker gave no verdict.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
 //! Trusted tool components: loading one, and calling one for one app.
 //!
-//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything that an agent
-//! supplied; that is `agent`'s business, with a linker that has neither. How a tool answers HTTP requests is in `serve`.
+//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything
+//! that an agent supplied; that is `agent`'s business, with a linker that has neither. How a tool
+//! answers HTTP requests is in `serve`.
 
 mod config;
 mod copied;
@@ -32,8 +33,8 @@ use super::limits::{LimitHit, Limits, Meter, Section, within};
 use tavora_egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
 use tavora_telemetry::Metrics;
 
-/// Two operations of the client of MCP servers, which are not described, so that no agent can call them: what it found
-/// out about its server, and the end of its session.
+/// Two operations of the client of MCP servers, which are not described, so that no agent can call
+/// them: what it found out about its server, and the end of its session.
 const FOUND: &str = "found";
 const END: &str = "end";
 
@@ -124,7 +125,8 @@ pub enum ToolFailure {
 }
 
 impl ToolFailure {
-    /// Names the cause of an error that came out of the guest, whose meter knows what it was last denied.
+    /// Names the cause of an error that came out of the guest, whose meter knows what it was last
+    /// denied.
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
         match meter.limit_behind(&error) {
             Some(hit) => Self::Limit(hit),
@@ -171,7 +173,8 @@ impl WasiHttpView for ToolState {
     }
 }
 
-/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a mute WASI.
+/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a
+/// mute WASI.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     let mut linker = Linker::new(engine);
     secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
@@ -194,8 +197,8 @@ pub(crate) fn prepare(
 }
 
 impl ToolComponent {
-    /// Asks the component once for its operations, in an instance for nothing, which can resolve nothing and reach
-    /// nothing.
+    /// Asks the component once for its operations, in an instance for nothing, which can resolve
+    /// nothing and reach nothing.
     pub async fn load(
         name: Arc<str>,
         inspection: Inspection,
@@ -417,7 +420,8 @@ fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     Ok(())
 }
 
-/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no standard input.
+/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no
+/// standard input.
 fn mute_wasi(log: ToolLog) -> WasiCtx {
     WasiCtx::builder()
         .stdout(log.clone())

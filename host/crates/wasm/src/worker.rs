@@ -1,9 +1,9 @@
-//! The worker: a child process that inspects and compiles what others supply, so that a component that explodes costs a child
-//! and a sentence.
+//! The worker: a child process that inspects and compiles what others supply, so that a component
+//! that explodes costs a child and a sentence.
 //!
-//! The worker is this program once more, or the one that `[worker] program` names. It inherits nothing and is confined
-//! before it reads its task. This file is the door: who asks for a worker sees no process. What a component is granted is
-//! decided elsewhere.
+//! The worker is this program once more, or the one that `[worker] program` names. It inherits
+//! nothing and is confined before it reads its task. This file is the door: who asks for a worker
+//! sees no process. What a component is granted is decided elsewhere.
 
 mod child;
 mod confine;
@@ -28,10 +28,12 @@ pub use settings::WorkerConfig;
 /// Whether this program calls [`run_if_asked`], so that it can be started as a worker.
 static IS_ROUTED: AtomicBool = AtomicBool::new(false);
 
-/// Where this process was started as a worker, does its work and ends it; otherwise returns at once.
+/// Where this process was started as a worker, does its work and ends it; otherwise returns at
+/// once.
 ///
-/// A program that embeds the host calls this first in its `main`, before it starts a thread or reads anything. Without the
-/// call, or `[worker] program`, the host loads no component that others supply.
+/// A program that embeds the host calls this first in its `main`, before it starts a thread or
+/// reads anything. Without the call, or `[worker] program`, the host loads no component that others
+/// supply.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
@@ -64,8 +66,9 @@ impl Worker {
         }
     }
 
-    /// Looks at the whole of `bytes` and says what it is. What fits the agent class is also compiled and linked, so that it
-    /// fits only if it runs; of a trusted tool, the imports are linked.
+    /// Looks at the whole of `bytes` and says what it is. What fits the agent class is also
+    /// compiled and linked, so that it fits only if it runs; of a trusted tool, the imports are
+    /// linked.
     pub async fn inspect(&self, bytes: Vec<u8>) -> Result<Inspection, LoadError> {
         self.in_turn(move |worker, is_wanted| {
             let answers = worker.ask(Work::Inspect, Path::new("/"), &bytes, is_wanted)?;
@@ -84,9 +87,11 @@ impl Worker {
         .await
     }
 
-    /// Does `work` on a thread of its own, when its turn comes; `work` asks now and then whether it is still wanted.
+    /// Does `work` on a thread of its own, when its turn comes; `work` asks now and then whether it
+    /// is still wanted.
     ///
-    /// A worker dies with the thread that started it, so that thread waits for it and is nobody else's.
+    /// A worker dies with the thread that started it, so that thread waits for it and is nobody
+    /// else's.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self, &dyn Fn() -> bool) -> Result<T, LoadError> + Send + 'static,
@@ -111,8 +116,8 @@ impl Worker {
             .unwrap_or_else(|_| Err(WorkerError::Stopped("its thread panicked".to_owned()).into()))
     }
 
-    /// Inspects `bytes` for `class`; unless they are `compiled` already, compiles them into `folder` as wasmtime's cache
-    /// keeps them.
+    /// Inspects `bytes` for `class`; unless they are `compiled` already, compiles them into
+    /// `folder` as wasmtime's cache keeps them.
     pub(super) fn load(
         &self,
         class: Class,

@@ -1,5 +1,5 @@
-//! What an agent may try to get at a credential: each attempt is a program, and what it brought back is searched for
-//! the credential in every form that the demo knows.
+//! What an agent may try to get at a credential: each attempt is a program, and what it brought
+//! back is searched for the credential in every form that the demo knows.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -10,7 +10,8 @@ use super::transcript::{Transcript, shown};
 use crate::cli::outcome::Outcome;
 use crate::cli::session::operator;
 
-/// One attempt. It passes when nothing that came back holds the credential and the outcome is the expected one.
+/// One attempt. It passes when nothing that came back holds the credential and the outcome is the
+/// expected one.
 struct Attempt {
     what: &'static str,
     code: &'static str,
@@ -220,7 +221,8 @@ fn holds_credential(text: &str, credential: &str) -> bool {
         .map(|byte| format!("%{byte:02X}"))
         .collect();
     let mut forms = vec![credential.to_owned(), hex::encode(credential), percent];
-    // What base64 makes of the credential behind 0, 1 or 2 other bytes, less the characters that those share.
+    // What base64 makes of the credential behind 0, 1 or 2 other bytes, less the characters that
+    // those share.
     for lead in 0..3 {
         let encoded =
             BASE64_STANDARD_NO_PAD.encode([&vec![b' '; lead], credential.as_bytes()].concat());

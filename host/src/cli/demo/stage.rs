@@ -1,4 +1,5 @@
-//! Where the demo plays: a platform in a temporary folder with an app, an agent, and the upstreams of its tools.
+//! Where the demo plays: a platform in a temporary folder with an app, an agent, and the upstreams
+//! of its tools.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -10,16 +11,17 @@ use vault_core::{
 
 use super::transcript::Transcript;
 use super::upstreams::{Credential, Upstreams};
-use crate::agents::{Agent, FILE};
 use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::session::operator;
 use crate::config::Config;
-use crate::platform::{AgentRun, Platform, RunReport, RunTools};
+use tavora_agents::{Agent, FILE};
+use tavora_platform::{AgentRun, Platform, RunReport, RunTools};
 
 /// The agent's id.
 const AGENT: &str = "trip-planner";
 
-/// The secrets that the tools resolve: of the search tool, of the router of models, and of the MCP server.
+/// The secrets that the tools resolve: of the search tool, of the router of models, and of the MCP
+/// server.
 const SECRETS: [&str; 3] = ["brave_api_key", "gemini_api_key", "TASKLIST_BEARER"];
 
 /// What the scenes share.

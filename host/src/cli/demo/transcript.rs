@@ -1,7 +1,7 @@
 //! What the demo says, and how many of its checks passed.
 
 use crate::cli::output::print_line;
-use crate::platform::RunReport;
+use tavora_platform::RunReport;
 
 /// The demo's output, kept so that it can be searched for what must not be in it.
 #[derive(Default)]

@@ -1,5 +1,6 @@
-//! The upstreams of the demo: real HTTP servers on loopback, one for each tool, which check the credential as the real
-//! ones do and give it back when they are asked to, as careless or hostile ones would.
+//! The upstreams of the demo: real HTTP servers on loopback, one for each tool, which check the
+//! credential as the real ones do and give it back when they are asked to, as careless or hostile
+//! ones would.
 
 mod echo;
 mod model;

@@ -1,5 +1,5 @@
-//! A request's body that is passed on as it comes, within its length, to someone who cannot tell the client what is
-//! wrong with it: that is kept beside the body.
+//! A request's body that is passed on as it comes, within its length, to someone who cannot tell
+//! the client what is wrong with it: that is kept beside the body.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

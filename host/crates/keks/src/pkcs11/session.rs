@@ -1,7 +1,8 @@
 //! Sessions with one key of a token: opened when they are needed, kept while they work.
 //!
-//! A session that failed is closed and not used again, and what went wrong because the token was away is tried once on
-//! a new one. A PIN that the token refused is not shown to it again: a few more, and it would lock itself.
+//! A session that failed is closed and not used again, and what went wrong because the token was
+//! away is tried once on a new one. A PIN that the token refused is not shown to it again: a few
+//! more, and it would lock itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

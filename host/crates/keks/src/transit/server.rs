@@ -1,7 +1,8 @@
 //! Requests to a Vault or OpenBao server, and what its answers mean.
 //!
-//! What a server writes into a refusal is only ever compared with known sentences and never shown: it may repeat the
-//! request, and with that the DEK. No redirect is followed: it would take the token elsewhere.
+//! What a server writes into a refusal is only ever compared with known sentences and never shown:
+//! it may repeat the request, and with that the DEK. No redirect is followed: it would take the
+//! token elsewhere.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
@@ -181,7 +182,8 @@ fn refusal_in(body: &[u8]) -> Option<Refusal> {
     serde_json::from_slice(body).ok()
 }
 
-/// What a refusal means. The server's sentences are known from its sources; a new one is a refusal like others.
+/// What a refusal means. The server's sentences are known from its sources; a new one is a refusal
+/// like others.
 fn refusal(status: StatusCode, body: &[u8]) -> Failed {
     let errors = refusal_in(body)
         .map(|it| it.errors)

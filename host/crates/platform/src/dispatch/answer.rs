@@ -1,5 +1,5 @@
-//! A tool's answer without the secrets in it, and still JSON. Its texts are scrubbed, and its keys and numbers of
-//! what is too long to be there by accident.
+//! A tool's answer without the secrets in it, and still JSON. Its texts are scrubbed, and its keys
+//! and numbers of what is too long to be there by accident.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! A request that a tool answers over HTTP: the answer streams to the client as it comes, without the secrets that were
-//! released for it, and its end is recorded however it ends.
+//! A request that a tool answers over HTTP: the answer streams to the client as it comes, without
+//! the secrets that were released for it, and its end is recorded however it ends.
 //!
-//! Only a tail that could still become a secret is held back; nothing is collected. What the request is and who may make
-//! it is the caller's business.
+//! Only a tail that could still become a secret is held back; nothing is collected. What the
+//! request is and who may make it is the caller's business.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -106,7 +106,8 @@ impl Dispatch {
     }
 }
 
-/// The body of an answer. Dropped before its end, it ends the tool's instance and what that waits for.
+/// The body of an answer. Dropped before its end, it ends the tool's instance and what that waits
+/// for.
 pub struct AnswerBody {
     phase: Phase,
     /// What takes the place of the tool's words, once those have ended.
@@ -130,8 +131,8 @@ enum Phase {
         /// How it ends if it comes to its end.
         outcome: &'static str,
     },
-    /// Nothing more comes of the tool. How the instance ended is waited for and recorded: one that was stopped leaves a
-    /// body that looks whole.
+    /// Nothing more comes of the tool. How the instance ended is waited for and recorded: one that
+    /// was stopped leaves a body that looks whole.
     Ending(Pin<Box<dyn Future<Output = Wholeness> + Send>>),
     Ended,
 }
@@ -163,8 +164,8 @@ impl AnswerBody {
         self.kept = Some(Box::new(guard));
     }
 
-    /// Ends the answer where it is, if it is not whole yet; what is left of it is to be polled to the end, which records
-    /// how it ended.
+    /// Ends the answer where it is, if it is not whole yet; what is left of it is to be polled to
+    /// the end, which records how it ended.
     pub fn cut(&mut self) -> bool {
         let is_streaming = matches!(self.phase, Phase::Streaming { .. });
         self.end(&Step::Cut);
@@ -177,7 +178,8 @@ impl AnswerBody {
         };
         for passed_over in 0.. {
             if passed_over == MAX_EMPTY_CHUNKS {
-                // A tool that writes nothing without end is let wait, as one that writes nothing at all.
+                // A tool that writes nothing without end is let wait, as one that writes nothing at
+                // all.
                 context.waker().wake_by_ref();
                 break;
             }
@@ -424,7 +426,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
-/// A name that most answers have. To look for secrets in the others takes longer than to compare these.
+/// A name that most answers have. To look for secrets in the others takes longer than to compare
+/// these.
 fn is_ordinary(name: &HeaderName) -> bool {
     const RATES: [&str; 6] = [
         "x-ratelimit-limit-requests",

@@ -1,5 +1,6 @@
-//! What this host found out about MCP servers, for as long as it runs: which era of the protocol each speaks, so that
-//! the next run need not find out again. It holds two words, and nothing that a server says.
+//! What this host found out about MCP servers, for as long as it runs: which era of the protocol
+//! each speaks, so that the next run need not find out again. It holds two words, and nothing that
+//! a server says.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,6 @@
-//! What strangers could fill the audit with: refused sign-ins. So many in a minute have an entry each, whoever was
-//! refused; those beyond are counted, and the count is written as one entry when the minute is over.
+//! What strangers could fill the audit with: refused sign-ins. So many in a minute have an entry
+//! each, whoever was refused; those beyond are counted, and the count is written as one entry when
+//! the minute is over.
 //!
 //! Nothing else that somebody without a credential does is in the audit.
 
@@ -71,10 +72,11 @@ impl Refusals {
         record(&self.0.vaults, entry).await;
     }
 
-    /// Writes how many were counted since the window began, and ends the window. To be called as well when the host
-    /// ends.
+    /// Writes how many were counted since the window began, and ends the window. To be called as
+    /// well when the host ends.
     pub async fn write_count(&self) {
-        // The host may end while the window does: the second of them waits until the first has written.
+        // The host may end while the window does: the second of them waits until the first has
+        // written.
         let _writing = self.0.writing.lock().await;
         let State { end, counted, .. } = std::mem::take(&mut *self.state());
         if counted > 0 {

@@ -7,8 +7,8 @@ use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, Symbol};
 use super::super::spelling::{MAX_SPELLING_BYTES, Spelled, begins_escape, spellings};
 use super::shelf::{Found, Patterns, Place, Shelf};
 
-/// How many steps are made from one place. A text reaches it only against a credential that itself has many
-/// characters in a row with which escapes begin.
+/// How many steps are made from one place. A text reaches it only against a credential that itself
+/// has many characters in a row with which escapes begin.
 const MAX_STEPS: u32 = 4_096;
 
 /// A look for runs that begin at one place.
@@ -17,7 +17,8 @@ pub(super) struct Look<'p> {
     text: &'p [u8],
     shelf: &'p Shelf,
     steps: u32,
-    /// Where steps of more than one way to read met already: the place, the runs and what was read of them.
+    /// Where steps of more than one way to read met already: the place, the runs and what was read
+    /// of them.
     seen: Vec<(usize, usize, usize)>,
     is_cut: bool,
     end: usize,
@@ -289,7 +290,8 @@ pub(super) fn token(
     place
 }
 
-/// Where the needle's symbols from the one numbered `read` on end, without a gap. Whether the text ends in them.
+/// Where the needle's symbols from the one numbered `read` on end, without a gap. Whether the text
+/// ends in them.
 fn follow_token(
     text: &[u8],
     at: usize,

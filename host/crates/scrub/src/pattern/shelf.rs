@@ -62,8 +62,8 @@ impl Patterns {
         self.classes[usize::from(byte)]
     }
 
-    /// The most bytes that a place can be unfinished for: the longest run, each character of it in its longest
-    /// spelling and with the longest gap before it.
+    /// The most bytes that a place can be unfinished for: the longest run, each character of it in
+    /// its longest spelling and with the longest gap before it.
     pub(crate) fn max_held_bytes(&self) -> usize {
         let runs = self.shelves.iter().flat_map(|shelf| shelf.runs.iter());
         let tokens = self.tokens.iter().map(|it| it.symbols.len());

@@ -1,8 +1,9 @@
-//! The sieve: from the first four symbols alone, whether a run can begin at a place. It lets through too much and
-//! never too little.
+//! The sieve: from the first four symbols alone, whether a run can begin at a place. It lets
+//! through too much and never too little.
 //!
-//! It is two sieves. One takes each byte as itself or as an escape, and knows the line breaks of base64. The other
-//! one knows hex with separators, which stands in a row of bytes that hardly any other text has.
+//! It is two sieves. One takes each byte as itself or as an escape, and knows the line breaks of
+//! base64. The other one knows hex with separators, which stands in a row of bytes that hardly any
+//! other text has.
 
 mod hex;
 
@@ -75,7 +76,8 @@ pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
     classes
 }
 
-/// Puts any four symbols of the needle in a row into the sieve. In base64 the other alphabet goes with them.
+/// Puts any four symbols of the needle in a row into the sieve. In base64 the other alphabet goes
+/// with them.
 pub(super) fn put(sieve: &mut [u64], needle: &Needle) {
     let mut put = |four: &[u8; SIEVED]| {
         let (word, bit) = bit(gram(four), sieve.len());
@@ -115,8 +117,8 @@ impl<'p> Sieve<'p> {
         }
     }
 
-    /// The first place from `at` on that is let through; the end of the text where none is. Places are asked
-    /// for in their order.
+    /// The first place from `at` on that is let through; the end of the text where none is. Places
+    /// are asked for in their order.
     pub(super) fn next(&mut self, at: usize) -> usize {
         let is_at = |place: &usize| *place >= at;
         let spelled = self.spelled.filter(is_at);
@@ -131,8 +133,8 @@ impl<'p> Sieve<'p> {
         self.patterns.class(byte) & MATTERS != 0
     }
 
-    /// Where eight bytes in a row are themselves, one look at four of them tells of five places at once. The
-    /// places before a special byte are sieved one by one.
+    /// Where eight bytes in a row are themselves, one look at four of them tells of five places at
+    /// once. The places before a special byte are sieved one by one.
     fn next_spelled(&mut self, mut at: usize) -> usize {
         let end = self.text.len();
         while at < end {
@@ -161,7 +163,8 @@ impl<'p> Sieve<'p> {
         end
     }
 
-    /// The first place of `at..end` that is let through, where the eight bytes from each place on are themselves.
+    /// The first place of `at..end` that is let through, where the eight bytes from each place on
+    /// are themselves.
     fn in_plain(&self, mut at: usize, end: usize) -> Result<usize, usize> {
         while at < end {
             let last = (at + RUN - SIEVED).min(end - 1);
@@ -225,8 +228,8 @@ impl<'p> Sieve<'p> {
             }
     }
 
-    /// Whether this is a line break of base64 behind which stands something else. A run that begins in the four
-    /// bytes before it would have seven digits there.
+    /// Whether this is a line break of base64 behind which stands something else. A run that begins
+    /// in the four bytes before it would have seven digits there.
     fn is_passed_break(&self, at: usize) -> bool {
         if self.matters(b'\n') || self.matters(b'\\') {
             return false;
@@ -246,7 +249,8 @@ impl<'p> Sieve<'p> {
         })
     }
 
-    /// Whether the first four symbols can be in a run: those that are begun, and what goes on at `at`.
+    /// Whether the first four symbols can be in a run: those that are begun, and what goes on at
+    /// `at`.
     fn begins_run(&self, mut at: usize, mut begun: Begun) -> bool {
         let byte = loop {
             if begun.count == SIEVED {

@@ -6,7 +6,8 @@ use super::{MAX_DEPTH, Spelled, begins_escape, can_begin};
 pub(in super::super) enum Glance {
     /// No escape begins here.
     Plain,
-    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as well.
+    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as
+    /// well.
     One(Spelled),
     /// It takes reading.
     Unknown,
@@ -90,8 +91,8 @@ fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
     }
 }
 
-/// Whether this begins with a percent-encoded character that goes on no escape: `=%20` is a parameter and a
-/// space.
+/// Whether this begins with a percent-encoded character that goes on no escape: `=%20` is a
+/// parameter and a space.
 fn is_other_percent(text: &[u8]) -> bool {
     let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     match (text.first(), digit(1), digit(2)) {
@@ -103,7 +104,8 @@ fn is_other_percent(text: &[u8]) -> bool {
     }
 }
 
-/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or still to come.
+/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or
+/// still to come.
 fn can_go_on(text: &[u8], at: usize) -> bool {
     match text.get(at..) {
         None | Some([]) => true,

@@ -1,5 +1,5 @@
-//! Random credentials in random spellings, split at random: what comes out is decoded by a decoder that has
-//! nothing in common with the scrubber, and must have nothing of a credential.
+//! Random credentials in random spellings, split at random: what comes out is decoded by a decoder
+//! that has nothing in common with the scrubber, and must have nothing of a credential.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -125,7 +125,8 @@ fn spell(random: &mut Random, text: &str, styles: &[Style]) -> String {
     out
 }
 
-/// `value` in one notation, its characters in some spelling, all of it perhaps inside another text or two.
+/// `value` in one notation, its characters in some spelling, all of it perhaps inside another text
+/// or two.
 fn echo(random: &mut Random, value: &str) -> String {
     const STYLES: [Style; 6] = [
         Style::Plain,

@@ -1,5 +1,5 @@
-//! A figure that is dear to find out, kept for a while: whoever asks gets the last one at once, and at most one search
-//! goes on.
+//! A figure that is dear to find out, kept for a while: whoever asks gets the last one at once, and
+//! at most one search goes on.
 //!
 //! What is counted is up to its user.
 
@@ -48,7 +48,8 @@ impl<T> Clone for Latest<T> {
 }
 
 impl<T: Send + Sync + 'static> Counted<T> {
-    /// Nothing is found yet. A figure is searched for anew when it is asked for and older than `max_age`.
+    /// Nothing is found yet. A figure is searched for anew when it is asked for and older than
+    /// `max_age`.
     pub fn new(max_age: Duration) -> Self {
         let state = State {
             latest: None,
@@ -61,8 +62,9 @@ impl<T: Send + Sync + 'static> Counted<T> {
         }
     }
 
-    /// The last figure that was found. Where it is too old, `search` begins beside the caller; one that finds nothing
-    /// leaves the last figure as it is. Only the first figure is waited for, and not for long.
+    /// The last figure that was found. Where it is too old, `search` begins beside the caller; one
+    /// that finds nothing leaves the last figure as it is. Only the first figure is waited for, and
+    /// not for long.
     pub async fn get<S>(&self, search: impl FnOnce() -> S) -> Option<Latest<T>>
     where
         S: Future<Output = Option<T>> + Send + 'static,

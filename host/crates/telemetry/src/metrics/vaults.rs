@@ -1,6 +1,6 @@
-//! What the vaults count themselves, read for each scrape, and the KEKs as they were last counted: a KEK that is gone
-//! leaves no series behind. Counting looks at every secret, so no scrape waits for it, and many do not make it happen
-//! more often.
+//! What the vaults count themselves, read for each scrape, and the KEKs as they were last counted:
+//! a KEK that is gone leaves no series behind. Counting looks at every secret, so no scrape waits
+//! for it, and many do not make it happen more often.
 
 use std::time::Duration;
 
@@ -94,8 +94,8 @@ fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
     );
 }
 
-/// How the store keeps up. Nothing is released or changed before its audit entry is committed, so the time that writes
-/// take is how far the audit lags.
+/// How the store keeps up. Nothing is released or changed before its audit entry is committed, so
+/// the time that writes take is how far the audit lags.
 fn register_store(to: &mut Registry, stats: StoreStats) {
     let seconds = |time: Duration| time.as_secs_f64();
     to.register(

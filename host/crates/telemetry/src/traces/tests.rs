@@ -13,7 +13,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// Serves TLS as 127.0.0.1; gives its URL, its certificate as PEM, and how many requests came to `/v1/traces`.
+/// Serves TLS as 127.0.0.1; gives its URL, its certificate as PEM, and how many requests came to
+/// `/v1/traces`.
 async fn collector() -> (String, String, Arc<AtomicUsize>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let key = made.signing_key.serialize_der();

@@ -1,5 +1,5 @@
-//! `tavora:platform/tools`: all that an agent has. Calls go to trusted tools on behalf of the one app that the run
-//! was started for; what comes back has been scrubbed.
+//! `tavora:platform/tools`: all that an agent has. Calls go to trusted tools on behalf of the one
+//! app that the run was started for; what comes back has been scrubbed.
 //!
 //! Nothing here resolves a secret or opens a connection: that happens in the tools' own stores.
 
@@ -43,8 +43,8 @@ impl ToolsCapability {
         }
     }
 
-    /// Counts `calls` more, and ends the run when they are too many: an agent that ignored an error here would
-    /// only try again.
+    /// Counts `calls` more, and ends the run when they are too many: an agent that ignored an error
+    /// here would only try again.
     fn count(&mut self, calls: usize) -> wasmtime::Result<()> {
         self.calls = self
             .calls

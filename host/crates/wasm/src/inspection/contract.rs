@@ -1,7 +1,8 @@
-//! What each class may import, what it must export, and what those interfaces hold: `wit/` as tables.
+//! What each class may import, what it must export, and what those interfaces hold: `wit/` as
+//! tables.
 //!
-//! A test compiles the worlds of `wit/` and checks that they agree with what stands here. This file does not
-//! know where in a component an import stands, and links nothing.
+//! A test compiles the worlds of `wit/` and checks that they agree with what stands here. This file
+//! does not know where in a component an import stands, and links nothing.
 
 use std::collections::BTreeMap;
 
@@ -194,7 +195,8 @@ pub(super) fn is_export_of(class: Class, name: &str) -> bool {
     })
 }
 
-/// What is wrong with the export by which a trusted tool answers HTTP requests; the host serves it for some tools.
+/// What is wrong with the export by which a trusted tool answers HTTP requests; the host serves it
+/// for some tools.
 pub(super) fn serving_fault(exports: &BTreeMap<String, Option<String>>) -> Option<String> {
     exports.iter().find_map(|(name, fault)| {
         let interface = Interface::parse(name)?;
@@ -283,8 +285,8 @@ const PLATFORM: &str = "tavora:platform";
 /// The interface of WASI by which a tool answers HTTP requests.
 const SERVING: (&str, &str) = ("wasi:http", "incoming-handler");
 
-/// The functions of an interface of the platform, and of the one by which a tool answers HTTP requests, each with its
-/// shape; `None` for any other interface.
+/// The functions of an interface of the platform, and of the one by which a tool answers HTTP
+/// requests, each with its shape; `None` for any other interface.
 fn functions(interface: Interface<'_>) -> Option<&'static [(&'static str, &'static str)]> {
     if (interface.package, interface.name) == SERVING {
         return Some(&[(

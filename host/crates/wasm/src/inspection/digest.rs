@@ -1,4 +1,5 @@
-//! The digest by which a manifest pins a component. It hashes bytes and does not know what they are.
+//! The digest by which a manifest pins a component. It hashes bytes and does not know what they
+//! are.
 
 use std::fmt;
 use std::str::FromStr;

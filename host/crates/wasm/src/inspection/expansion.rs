@@ -1,8 +1,9 @@
 //! How many types and instances a component comes to when each is counted wherever it is used.
 //!
-//! Types and instances can stand in one another so that every level doubles those below: a few hundred bytes describe
-//! millions, and the validator and the compiler make each of them. The count follows the index spaces of the binary and ends
-//! at its limits, before the validator sees what it counts. It judges no type.
+//! Types and instances can stand in one another so that every level doubles those below: a few
+//! hundred bytes describe millions, and the validator and the compiler make each of them. The count
+//! follows the index spaces of the binary and ends at its limits, before the validator sees what it
+//! counts. It judges no type.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
@@ -161,7 +162,8 @@ impl Expansion {
         }
     }
 
-    /// Counts a declared type, which gets the next index. Validation bounds how deep the recursion goes.
+    /// Counts a declared type, which gets the next index. Validation bounds how deep the recursion
+    /// goes.
     fn component_type(&mut self, ty: &ComponentType<'_>) -> Counted {
         self.add_types(1)?;
         let size = match ty {
@@ -198,7 +200,8 @@ impl Expansion {
         Ok(())
     }
 
-    /// Counts something of type `ty` that is imported, or that a type declares as imported or exported.
+    /// Counts something of type `ty` that is imported, or that a type declares as imported or
+    /// exported.
     fn item(&mut self, ty: ComponentTypeRef) -> Counted {
         match ty {
             ComponentTypeRef::Instance(index) => {

@@ -1,4 +1,5 @@
-//! Why a file is not a component that the host can look at, and the checks of its outer form that tell so.
+//! Why a file is not a component that the host can look at, and the checks of its outer form that
+//! tell so.
 //!
 //! It does not read past the first eight bytes: what is inside is for the walk.
 

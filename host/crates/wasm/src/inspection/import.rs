@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 
-/// Something that a component takes from outside, or a name by which it passes an interface around inside.
+/// Something that a component takes from outside, or a name by which it passes an interface around
+/// inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportFound {
     /// The name as it stands in the binary.

@@ -43,8 +43,8 @@ impl<'a> Interface<'a> {
 pub(super) enum Versions {
     /// `0.1.N`, and `0.1` in the names of core modules that leave the patch out.
     Platform,
-    /// `0.2.N`, and `0.2` in the names of core modules that leave the patch out. Patches only add: what a component uses of
-    /// a newer one, the linker knows or refuses by its name.
+    /// `0.2.N`, and `0.2` in the names of core modules that leave the patch out. Patches only add:
+    /// what a component uses of a newer one, the linker knows or refuses by its name.
     Wasi,
     /// A pre-release, which is compatible with itself only.
     Exactly(&'static str),

@@ -4,14 +4,15 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-/// How much of a file the inspection is willing to look at, and what the worker may use that inspects and compiles it.
+/// How much of a file the inspection is willing to look at, and what the worker may use that
+/// inspects and compiles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
     /// The size of the file, in bytes.
     pub max_bytes: usize,
-    /// The size of one function, in bytes. The largest of the built-in components has 51,117; of tools written in Python,
-    /// whose interpreter is part of them, 426,843.
+    /// The size of one function, in bytes. The largest of the built-in components has 51,117; of
+    /// tools written in Python, whose interpreter is part of them, 426,843.
     pub max_function_bytes: usize,
     /// How deep components may stand in one another; the outermost is at depth 0.
     pub max_depth: usize,

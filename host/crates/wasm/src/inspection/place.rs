@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A path from the outermost component inwards. Parts of a kind are counted from 0 in each component.
+/// A path from the outermost component inwards. Parts of a kind are counted from 0 in each
+/// component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     path: Vec<Part>,

@@ -103,8 +103,9 @@ fn judge(class: Class, import: &ImportFound, findings: &Findings) -> Result<(), 
     }
 }
 
-/// A name of a core module's import. The module itself can reach only what its component hands to it; it is
-/// judged all the same, so that a name that a class may not have stands nowhere in the binary.
+/// A name of a core module's import. The module itself can reach only what its component hands to
+/// it; it is judged all the same, so that a name that a class may not have stands nowhere in the
+/// binary.
 fn judge_core(class: Class, name: &str, findings: &Findings) -> Result<(), Option<String>> {
     const PREVIEW1: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
     const CANONICAL_PREFIX: &str = "cm32p2|";
@@ -147,8 +148,9 @@ fn judge_interface(
     match contract::verdict(class, interface, patch_left_out) {
         Verdict::Allowed => Ok(()),
         Verdict::OtherVersion(versions) => Err(Some(format!("the version has to be {versions}"))),
-        // What the parts of a trusted tool call one another is the tool's own business: only the outermost
-        // component is given anything, and only names of the platform and of WASI mean something to the host.
+        // What the parts of a trusted tool call one another is the tool's own business: only the
+        // outermost component is given anything, and only names of the platform and of WASI mean
+        // something to the host.
         Verdict::Unknown if class == Class::Tool && !place.is_top() && !interface.is_reserved() => {
             Ok(())
         }

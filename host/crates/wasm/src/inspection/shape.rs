@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use wasmparser::component_types::{ComponentDefinedType, ComponentFuncTypeId, ComponentValType};
 use wasmparser::types::TypesRef;
 
-/// Longer than every type of the contract: what does not fit cannot be equal to one of them. It also bounds
-/// the work, because a small binary can describe a type whose text is exponentially long.
+/// Longer than every type of the contract: what does not fit cannot be equal to one of them. It
+/// also bounds the work, because a small binary can describe a type whose text is exponentially
+/// long.
 const MAX_BYTES: usize = 1_024;
 
 /// The text of a function type.

@@ -1,5 +1,6 @@
-//! Tests of the inspection on small components: what fits, what is refused and by which name, and that no
-//! bytes at all make it panic or run long. The enumerated hostile guests are in `tests/guests/`.
+//! Tests of the inspection on small components: what fits, what is refused and by which name, and
+//! that no bytes at all make it panic or run long. The enumerated hostile guests are in
+//! `tests/guests/`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

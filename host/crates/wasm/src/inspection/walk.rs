@@ -1,6 +1,7 @@
 //! The pass over the binary: validates it whole and notes every import, wherever it stands.
 //!
-//! It notes and does not judge. It never recurses deeper than its limits allow, whatever the bytes say.
+//! It notes and does not judge. It never recurses deeper than its limits allow, whatever the bytes
+//! say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +19,8 @@ use super::{
     ImportFound, ImportKind, InspectionLimits, NotAComponent, Place, accepted_features, contract,
 };
 
-/// How deep types may be declared inside one another. The parser reads them by recursion, so this bounds the
-/// stack that it takes; validation itself allows 100.
+/// How deep types may be declared inside one another. The parser reads them by recursion, so this
+/// bounds the stack that it takes; validation itself allows 100.
 const MAX_TYPE_DEPTH: usize = 200;
 
 /// What the walk noted.
@@ -74,7 +75,8 @@ impl Walk<'_> {
         let mut expansion = Expansion::new(self.limits);
         let mut rest = bytes;
         loop {
-            // What is nested is known to be there in full, so only the outermost component can be cut off.
+            // What is nested is known to be there in full, so only the outermost component can be
+            // cut off.
             let is_all = rest.is_empty() || self.levels.len() > 1;
             let payload = match self.level().parser.parse(rest, is_all)? {
                 Chunk::NeedMoreData(_) => return Err(truncated(bytes)),
@@ -381,8 +383,9 @@ fn truncated(bytes: &[u8]) -> NotAComponent {
 
 /// Refuses a section whose types could be nested deeper than [`MAX_TYPE_DEPTH`].
 ///
-/// A type inside another is introduced by the bytes `01 41` or `01 42`, so their number is an upper bound of
-/// the depth that needs no parsing. Compilers emit one section for each import, so theirs stay far below.
+/// A type inside another is introduced by the bytes `01 41` or `01 42`, so their number is an upper
+/// bound of the depth that needs no parsing. Compilers emit one section for each import, so theirs
+/// stay far below.
 fn check_type_depth(bytes: &[u8], section: std::ops::Range<usize>) -> Result<(), NotAComponent> {
     let nested_types = bytes[section.clone()]
         .windows(2)

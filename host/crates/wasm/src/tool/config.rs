@@ -1,7 +1,9 @@
-//! `wasi:config/store` for trusted tools: what the operator wrote for the tool, and one thing that the host knows.
+//! `wasi:config/store` for trusted tools: what the operator wrote for the tool, and one thing that
+//! the host knows.
 //!
-//! That thing is which of the secrets that the tool is granted the app's vault holds: names, no value, no release, and
-//! no more than `resolve` would tell by `not-found`. It is looked up only when it is asked for.
+//! That thing is which of the secrets that the tool is granted the app's vault holds: names, no
+//! value, no release, and no more than `resolve` would tell by `not-found`. It is looked up only
+//! when it is asked for.
 
 use std::sync::Arc;
 

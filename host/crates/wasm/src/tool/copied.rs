@@ -1,7 +1,9 @@
-//! What comes along when a credential is copied: characters that nobody sees around it, and the scheme of the header in
-//! which it stood. The first is taken off for every tool; the second is known to the scrubber, as tools take it off.
+//! What comes along when a credential is copied: characters that nobody sees around it, and the
+//! scheme of the header in which it stood. The first is taken off for every tool; the second is
+//! known to the scrubber, as tools take it off.
 
-/// The value without the invisible characters around it. White space that somebody can see stays, but for line ends.
+/// The value without the invisible characters around it. White space that somebody can see stays,
+/// but for line ends.
 pub(super) fn plain(value: &str) -> &str {
     let plain = value.trim_matches(is_invisible);
     if plain.is_empty() { value } else { plain }

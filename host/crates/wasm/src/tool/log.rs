@@ -1,4 +1,5 @@
-//! Where a trusted tool's stdout and stderr go: to the host's log, a line at a time, scrubbed and bounded.
+//! Where a trusted tool's stdout and stderr go: to the host's log, a line at a time, scrubbed and
+//! bounded.
 //!
 //! An agent has no such stream; its `console.log` is a function of `tavora:platform/tools`.
 
@@ -152,8 +153,8 @@ mod tests {
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
 
-    /// What is in the host's log after `parts` were written to a tool's; `released` is known from the start, or
-    /// only once the first part is written.
+    /// What is in the host's log after `parts` were written to a tool's; `released` is known from
+    /// the start, or only once the first part is written.
     fn logged(parts: &[&str], max_bytes: usize, released_first: bool) -> String {
         let written = Written::default();
         let subscriber = tracing_subscriber::fmt()

@@ -1,7 +1,9 @@
-//! `tavora:platform/secrets`: the one import that sets a trusted tool apart from everything an agent supplies.
+//! `tavora:platform/secrets`: the one import that sets a trusted tool apart from everything an
+//! agent supplies.
 //!
-//! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was made for; the
-//! guest names a secret and nothing more. What a released value may be sent to is the egress policy's business.
+//! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was
+//! made for; the guest names a secret and nothing more. What a released value may be sent to is the
+//! egress policy's business.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,7 +32,8 @@ pub struct SecretGrants {
     pub names: Arc<[SecretName]>,
     /// Secrets that may be sent to these origins only.
     pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
-    /// Those among the names whose value is a URL: it opens its origin to the tool for the call, and goes nowhere else.
+    /// Those among the names whose value is a URL: it opens its origin to the tool for the call,
+    /// and goes nowhere else.
     pub opens: Arc<[SecretName]>,
 }
 
@@ -48,7 +51,8 @@ impl SecretGrants {
 /// Who is told of each secret that a tool asks for and is not granted, before the tool is.
 #[async_trait]
 pub trait ReleaseLog: Send + Sync {
-    /// A tool asked for a secret that it is not granted. The name may be anything that the tool made up.
+    /// A tool asked for a secret that it is not granted. The name may be anything that the tool
+    /// made up.
     async fn release_denied(&self, context: &ReleaseContext, secret: &str);
 }
 
@@ -78,10 +82,12 @@ pub(crate) struct SecretsCapability {
     grants: SecretGrants,
     released: Arc<ReleasedSecrets>,
     opened: OpenedOrigins,
-    /// What this call has released so far, sealed: its later resolves are opened again and not audited again.
+    /// What this call has released so far, sealed: its later resolves are opened again and not
+    /// audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
     denials: Denials,
-    /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the instance goes.
+    /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the
+    /// instance goes.
     lent: Vec<Arc<str>>,
     metrics: Metrics,
 }
@@ -165,12 +171,14 @@ impl SecretsCapability {
         Ok(released.value)
     }
 
-    /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives where it may go.
+    /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives
+    /// where it may go.
     fn open(&self, name: &SecretName, url: &str, bound_to: Option<Vec<Origin>>) -> Vec<Origin> {
         let Ok(origin) = Origin::of_url(copied::plain(url).trim()) else {
             return Vec::new();
         };
-        // Errors and refusals speak of origins: those are the secret in another form. A host alone is a word.
+        // Errors and refusals speak of origins: those are the secret in another form. A host alone
+        // is a word.
         let with_port = Some(origin.authority()).filter(|authority| authority.contains(':'));
         for form in with_port.into_iter().chain([origin.to_string()]) {
             self.released.add(name.as_str(), &form, None);
@@ -216,8 +224,8 @@ fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
     }
 }
 
-/// The only origins that a secret may go to: those that the operator's manifest and the vault's metadata both name.
-/// An entry of the metadata that is no origin opens nothing.
+/// The only origins that a secret may go to: those that the operator's manifest and the vault's
+/// metadata both name. An entry of the metadata that is no origin opens nothing.
 fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
     let metadata: Option<Vec<Origin>> = metadata.map(|origins| {
         origins
@@ -235,8 +243,8 @@ fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Opti
     }
 }
 
-/// Adds the interface to `linker`. Written out instead of generated so that the value is lowered from memory
-/// that is wiped afterwards, not from a `String` that is merely freed.
+/// Adds the interface to `linker`. Written out instead of generated so that the value is lowered
+/// from memory that is wiped afterwards, not from a `String` that is merely freed.
 pub(crate) fn add_to_linker<T, F>(linker: &mut Linker<T>, capability: F) -> wasmtime::Result<()>
 where
     T: Send + 'static,

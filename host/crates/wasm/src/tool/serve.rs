@@ -1,7 +1,8 @@
-//! A trusted tool that answers an HTTP request: one fresh instance for one request of one app, which runs on while its
-//! answer streams.
+//! A trusted tool that answers an HTTP request: one fresh instance for one request of one app,
+//! which runs on while its answer streams.
 //!
-//! The instance sees the request that the caller made for it, and no connection. What it answers is not scrubbed here.
+//! The instance sees the request that the caller made for it, and no connection. What it answers is
+//! not scrubbed here.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 use super::{ToolBinding, ToolComponent, ToolFailure, ToolState};
 use crate::limits::{StreamLimits, within};
 
-/// A request that an instance is at work on. Dropped, it ends the instance, and with it the instance's own requests.
+/// A request that an instance is at work on. Dropped, it ends the instance, and with it the
+/// instance's own requests.
 pub struct Serving {
     head: oneshot::Receiver<Result<Response<WasiBody>, ErrorCode>>,
     running: Running,
@@ -92,7 +94,8 @@ impl Serving {
 }
 
 impl Running {
-    /// Waits a little while for the instance's end: its answer is out. Gives what ended it, if it did not end by itself.
+    /// Waits a little while for the instance's end: its answer is out. Gives what ended it, if it
+    /// did not end by itself.
     pub async fn ended(self) -> Option<ToolFailure> {
         const PATIENCE: Duration = Duration::from_secs(1);
         tokio::time::timeout(PATIENCE, self.0).await.ok().flatten()

@@ -16,7 +16,8 @@ use crate::limits::Limits;
 use crate::load_error::unfit_words;
 use crate::{agent, engine, tool};
 
-/// Threads that compile at once, on machines with more processors too: each needs memory of the worker's.
+/// Threads that compile at once, on machines with more processors too: each needs memory of the
+/// worker's.
 const MAX_THREADS: usize = 4;
 
 /// Does the work; the status to end with.

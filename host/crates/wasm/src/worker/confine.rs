@@ -1,7 +1,8 @@
-//! What a worker gives up before it reads its task: files, privileges, and more of the machine than its limits allow.
+//! What a worker gives up before it reads its task: files, privileges, and more of the machine than
+//! its limits allow.
 //!
-//! A child could be confined before it starts only by code that Rust cannot check, so it confines itself. What it was started
-//! with is this program's own code; what is hostile comes afterwards.
+//! A child could be confined before it starts only by code that Rust cannot check, so it confines
+//! itself. What it was started with is this program's own code; what is hostile comes afterwards.
 
 use nix::sys::resource::{Resource, setrlimit};
 

@@ -1,12 +1,13 @@
-//! A component's imports without the component: what it asks of a linker can be checked before anything is compiled.
+//! A component's imports without the component: what it asks of a linker can be checked before
+//! anything is compiled.
 
 use wasmparser::{Parser, Payload};
 
 /// The start of a component of the binary format in use.
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A component that imports what that of `bytes` imports before its first part, and does nothing. Toolchains put all imports
-/// there; what comes later is checked when the component is loaded.
+/// A component that imports what that of `bytes` imports before its first part, and does nothing.
+/// Toolchains put all imports there; what comes later is checked when the component is loaded.
 pub(super) fn alone(bytes: &[u8]) -> Vec<u8> {
     let mut alone = HEADER.to_vec();
     for payload in Parser::new(0).parse_all(bytes) {

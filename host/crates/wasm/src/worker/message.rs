@@ -1,4 +1,5 @@
-//! What a host and its worker tell each other: JSON and the component's bytes, each with its length before it.
+//! What a host and its worker tell each other: JSON and the component's bytes, each with its length
+//! before it.
 
 use std::io::{self, Read, Write};
 
@@ -21,11 +22,13 @@ pub(super) struct Task {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Work {
-    /// Inspect; compile and link what fits an agent, link the imports of what needs trust, and keep nothing.
+    /// Inspect; compile and link what fits an agent, link the imports of what needs trust, and keep
+    /// nothing.
     Inspect,
     /// Inspect alone: it is compiled already.
     Check,
-    /// Inspect, and compile and link what fits the class, into the folder in which the worker was started.
+    /// Inspect, and compile and link what fits the class, into the folder in which the worker was
+    /// started.
     Compile(Class),
 }
 

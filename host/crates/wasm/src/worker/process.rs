@@ -1,4 +1,5 @@
-//! A worker as its parent sees it: started with nothing of the parent's, fed, waited for, and killed when it takes too long.
+//! A worker as its parent sees it: started with nothing of the parent's, fed, waited for, and
+//! killed when it takes too long.
 
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

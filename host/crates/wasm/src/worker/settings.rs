@@ -8,8 +8,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// The program that is started as worker, relative to this file; without it, the host's own. It has to be a
-    /// `tavora-host`, or another program that calls [`run_if_asked`](super::run_if_asked), of the host's version.
+    /// The program that is started as worker, relative to this file; without it, the host's own. It
+    /// has to be a `tavora-host`, or another program that calls
+    /// [`run_if_asked`](super::run_if_asked), of the host's version.
     pub program: Option<PathBuf>,
 }
 

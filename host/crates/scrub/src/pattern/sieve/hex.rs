@@ -29,8 +29,8 @@ impl Sieve<'_> {
         self.text.len()
     }
 
-    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last four of sixteen
-    /// digits tells of thirteen places at once.
+    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last
+    /// four of sixteen digits tells of thirteen places at once.
     fn row(&self, at: usize) -> Row {
         const LAST: usize = HEX_RUN - SIEVED;
         let mut digits = [0; HEX_RUN];
