@@ -5,6 +5,7 @@
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use serde_json::Value;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Parameter, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -55,11 +56,30 @@ pub fn describe(routes: OpenApiRouter<Api>) -> (Router<Api>, OpenApi) {
 
 /// The route of the document itself.
 pub fn route(document: OpenApi) -> Router<Api> {
-    let text: &'static str = serde_json::to_string_pretty(&document)
-        .expect("a document is JSON")
-        .leak();
+    let mut document = serde_json::to_value(&document).expect("a document is JSON");
+    join_lines(&mut document);
+    let text: &'static str = format!("{document:#}").leak();
     let answer = async move || ([(CONTENT_TYPE, "application/json")], text);
     Router::new().route("/openapi.json", get(answer))
+}
+
+/// Makes one line of each paragraph: a comment's line ends are the source's, not the reader's.
+fn join_lines(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if matches!(&**name, "description" | "summary") => {
+                        let paragraphs = text.split("\n\n").map(|text| text.replace('\n', " "));
+                        *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+                    }
+                    _ => join_lines(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
 fn schemes() -> [(&'static str, SecurityScheme); 3] {

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_rest_is_dropped_when_the_limit_is_hit() {
-        let text = logged(&["one\ntwo\n", "three\nfour\n", "five\n"], 14, true);
+        // A line that ends in a letter may be held back: the next one can go on with a credential.
+        let text = logged(&["one.\ntwo.\n", "three.\nfour.\n", "five.\n"], 17, true);
         assert!(text.contains("two") && text.contains("three"), "{text}");
         assert!(text.contains("limits.tool.max_log_bytes"), "{text}");
         assert!(!text.contains("four") && !text.contains("five"), "{text}");
