@@ -22,12 +22,12 @@ mod binding;
 mod rewrap;
 mod seal;
 
-pub(crate) use self::seal::revision_of;
 pub use self::{
     binding::SecretBinding,
     rewrap::{Depth, RewrapError, check, reencrypt, rewrap},
     seal::{
-        OpenError, PAYLOAD_HEAD_BYTES, PayloadDigest, SealedSecret, WRAPPED_MAX_BYTES, open, seal,
+        OpenError, PAYLOAD_HEAD_BYTES, PayloadDigest, SealedSecret, WRAPPED_MAX_BYTES, open,
+        revision_of, seal,
     },
 };
 

@@ -53,6 +53,12 @@ pub mod store;
 mod token;
 mod vault;
 
+#[cfg(feature = "postgres")]
+pub use self::store::postgres::{
+    InvalidPostgresUrl, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget, PostgresUrl,
+};
+#[cfg(feature = "sqlite")]
+pub use self::store::sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget};
 pub use self::{
     app::{ApiKeyView, App, VaultView},
     audit::{
@@ -87,11 +93,6 @@ pub use self::{
     },
     store::{
         Store, StoreError, StoreStats,
-        postgres::{
-            InvalidPostgresUrl, PostgresOptions, PostgresSource, PostgresStore, PostgresTarget,
-            PostgresUrl,
-        },
-        sqlite::{SqliteFile, SqliteOptions, SqliteSource, SqliteStore, SqliteTarget},
         transfer::{
             TableCount, TableDigest, TransferError, TransferPhase, TransferProgress,
             TransferSource, TransferTarget, Transferred,

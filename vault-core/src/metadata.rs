@@ -79,11 +79,16 @@ impl Metadata {
         )
     }
 
-    pub(crate) fn to_json(&self) -> String {
+    /// The JSON text that a store keeps.
+    pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
     }
 
-    pub(crate) fn from_json(text: &str) -> Result<Self, InvalidMetadata> {
+    /// Parses the JSON text that a store keeps.
+    ///
+    /// # Errors
+    /// The text is no valid metadata.
+    pub fn from_json(text: &str) -> Result<Self, InvalidMetadata> {
         Self::parse(serde_json::from_str(text).map_err(|_| InvalidMetadata::NotJson)?)
     }
 

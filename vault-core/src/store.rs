@@ -6,13 +6,15 @@
 //! [`StoreError::Busy`] and never hangs.
 
 mod error;
-mod list;
-mod pending;
+pub mod list;
+pub mod pending;
+#[cfg(feature = "postgres")]
 pub mod postgres;
-mod release;
+pub mod release;
 pub mod rewrap;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
-mod tally;
+pub mod tally;
 pub mod transfer;
 
 use std::time::Duration;

@@ -62,6 +62,41 @@ fn the_vault_knows_neither_the_runtime_nor_the_web() {
     assert!(!dependencies("xtask").contains("tavora-host"));
 }
 
+/// A crate that opens no store compiles no database driver: the drivers are features of the vault.
+#[test]
+fn only_who_opens_a_store_compiles_a_driver() {
+    let drivers = |of: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--offline",
+                "--edges=normal",
+                "--prefix=none",
+                "--format={p}",
+            ])
+            .args(["--package", of])
+            .current_dir(root())
+            .output()
+            .expect("cargo starts");
+        assert!(output.status.success(), "{of}: {output:?}");
+        let tree = String::from_utf8(output.stdout).expect("cargo prints text");
+        ["rusqlite ", "tokio-postgres "].map(|driver| tree.lines().any(|it| it.starts_with(driver)))
+    };
+    for below in [
+        "vault-core",
+        "egress",
+        "keks",
+        "wasm",
+        "agents",
+        "platform",
+        "api",
+        "ui",
+    ] {
+        assert_eq!(drivers(below), [false, false], "{below}");
+    }
+    assert_eq!(drivers("tavora-host"), [true, true]);
+}
+
 #[test]
 fn guests_share_no_rust_type_with_the_host() {
     let mut manifests = 0;

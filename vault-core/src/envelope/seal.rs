@@ -125,7 +125,7 @@ impl PayloadDigest {
 }
 
 /// The revision of a secret from its payload, or from the first [`PAYLOAD_HEAD_BYTES`] of it.
-pub(crate) fn revision_of(payload: &[u8]) -> Revision {
+pub fn revision_of(payload: &[u8]) -> Revision {
     Revision::derive(&payload[..payload.len().min(PAYLOAD_HEAD_BYTES)])
 }
 

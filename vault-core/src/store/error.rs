@@ -208,7 +208,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// An operation took longer than its limit.
-    pub(super) fn timed_out(limit: Duration) -> Self {
+    pub fn timed_out(limit: Duration) -> Self {
         Self::TimedOut {
             limit_ms: limit.as_millis() as u64,
         }

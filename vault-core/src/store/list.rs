@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::audit::{AuditEntry, EntryRow};
 
 /// The readable rows. A damaged row is left out with a warning, so that it breaks no list.
-pub(super) fn readable<T, E: Into<StoreError>>(
+pub fn readable<T, E: Into<StoreError>>(
     what: &'static str,
     rows: impl Iterator<Item = Result<T, E>>,
 ) -> Result<Vec<T>, StoreError> {
@@ -23,7 +23,7 @@ pub(super) fn readable<T, E: Into<StoreError>>(
 
 /// An audit entry, or `None` with a warning where it is damaged, so that the list goes on without
 /// it.
-pub(super) fn entry<E: Into<StoreError>>(
+pub fn entry<E: Into<StoreError>>(
     place: i64,
     row: Result<EntryRow, E>,
 ) -> Result<Option<AuditEntry>, StoreError> {

@@ -15,17 +15,17 @@ use super::{
 };
 
 /// The writer's side of a write.
-pub(super) struct Pending<T> {
+pub struct Pending<T> {
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
     ticket: Ticket,
 }
 
 /// The caller's side of a write. Dropping it withdraws a write that has not begun.
-pub(super) struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
+pub struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
 
 /// Begins a write, which from now on counts as waiting.
-pub(super) fn pending<T>(tally: &Arc<Tally>) -> (Pending<T>, Answer<T>) {
+pub fn pending<T>(tally: &Arc<Tally>) -> (Pending<T>, Answer<T>) {
     let (reply, answer) = oneshot::channel();
     let pending = Pending {
         outcome: None,
@@ -37,11 +37,12 @@ pub(super) fn pending<T>(tally: &Arc<Tally>) -> (Pending<T>, Answer<T>) {
 
 impl<T> Pending<T> {
     /// Whether nobody waits for the write any more.
-    pub(super) fn is_abandoned(&self) -> bool {
+    pub fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
-    pub(super) fn asked_at(&self) -> Instant {
+    /// When the write was asked for.
+    pub fn asked_at(&self) -> Instant {
         self.ticket.asked_at()
     }
 
@@ -49,7 +50,7 @@ impl<T> Pending<T> {
     ///
     /// # Errors
     /// The outcome is an error.
-    pub(super) fn keep(&mut self, outcome: Result<T, StoreError>) -> Result<(), StoreError> {
+    pub fn keep(&mut self, outcome: Result<T, StoreError>) -> Result<(), StoreError> {
         match self.outcome.insert(outcome) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.clone()),
@@ -57,7 +58,7 @@ impl<T> Pending<T> {
     }
 
     /// Answers the caller, after the commit or instead of it.
-    pub(super) fn finish(self, committed: Result<(), StoreError>) {
+    pub fn finish(self, committed: Result<(), StoreError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Ok(made)), Ok(())) => Ok(made),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
@@ -76,7 +77,7 @@ impl<T> Answer<T> {
     ///
     /// # Errors
     /// The write failed, the writer ended without an answer, or the answer is late.
-    pub(super) async fn within(self, limit: Duration) -> Result<T, StoreError> {
+    pub async fn within(self, limit: Duration) -> Result<T, StoreError> {
         time::timeout(limit, self.0)
             .await
             .map_err(|_| StoreError::timed_out(limit))?

@@ -12,7 +12,7 @@ use crate::{
 
 /// What stands behind a name that an app asks for.
 #[derive(Clone)]
-pub(super) enum Found {
+pub enum Found {
     /// The app designates no vault.
     NoVaultDesignated,
     /// The designated vault has no such secret.
@@ -39,7 +39,7 @@ pub(super) enum Found {
 
 impl Found {
     /// The entry that records a release, and the result of the release.
-    pub(super) fn recorded(
+    pub fn recorded(
         self,
         app_id: AppId,
         name: SecretName,

@@ -10,8 +10,9 @@ use std::{
 
 use crate::store::StoreStats;
 
+/// The counts of one store.
 #[derive(Default)]
-pub(in crate::store) struct Tally {
+pub struct Tally {
     waiting: AtomicU64,
     /// Whether the last group of writes failed to commit.
     is_failing: AtomicBool,
@@ -21,13 +22,14 @@ pub(in crate::store) struct Tally {
 
 /// Held by a write from the call until it is done, refused or withdrawn. It counts the write as
 /// waiting.
-pub(in crate::store) struct Ticket {
+pub struct Ticket {
     tally: Arc<Tally>,
     asked_at: Instant,
 }
 
 impl Tally {
-    pub(in crate::store) fn ticket(self: &Arc<Self>) -> Ticket {
+    /// Counts a write as waiting while the ticket lives.
+    pub fn ticket(self: &Arc<Self>) -> Ticket {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Ticket {
             tally: Arc::clone(self),
@@ -36,7 +38,7 @@ impl Tally {
     }
 
     /// Counts a commit of writes that were asked for at these times.
-    pub(in crate::store) fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
+    pub fn committed(&self, asked_at: impl Iterator<Item = Instant>) {
         self.is_failing.store(false, Ordering::Relaxed);
         let now = Instant::now();
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,16 +53,17 @@ impl Tally {
     }
 
     /// Notes that a group of writes was not committed.
-    pub(in crate::store) fn failed(&self) {
+    pub fn failed(&self) {
         self.is_failing.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last group of writes was not committed.
-    pub(in crate::store) fn is_failing(&self) -> bool {
+    pub fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    pub(in crate::store) fn stats(&self) -> StoreStats {
+    /// The figures so far.
+    pub fn stats(&self) -> StoreStats {
         StoreStats {
             waiting: self.waiting.load(Ordering::Relaxed),
             ..*self.done.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +72,8 @@ impl Tally {
 }
 
 impl Ticket {
-    pub(in crate::store) fn asked_at(&self) -> Instant {
+    /// When the write was asked for.
+    pub fn asked_at(&self) -> Instant {
         self.asked_at
     }
 }

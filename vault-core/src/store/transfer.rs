@@ -14,8 +14,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use self::row::Tally;
-pub(in crate::store) use self::row::names;
-pub use self::row::{Cell, Column, Kind, Row, Table, TableDigest};
+pub use self::row::{Cell, Column, Kind, Row, Table, TableDigest, names};
 use super::StoreError;
 use crate::audit::{AuditDraft, ChainHash, ChainName, Verifier, VerifyReport};
 

@@ -255,7 +255,7 @@ impl Table {
 }
 
 /// The names of columns, joined for a query.
-pub(in crate::store) fn names(columns: &[Column]) -> String {
+pub fn names(columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name).collect();
     names.join(", ")
 }
