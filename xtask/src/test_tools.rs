@@ -42,11 +42,12 @@ const POSTGRESQL: &[&str] = &[
 const PYTHON: &[&str] = &["python3", "-c", "import ensurepip, venv"];
 
 /// The folders of `tests/` with npm packages.
-const NPM_FOLDERS: [&str; 4] = [
+const NPM_FOLDERS: [&str; 5] = [
     "contract/typescript",
     "browser",
     "mcp/node",
     "clients/openai",
+    "openapi",
 ];
 
 /// A folder that people copy, so its npm packages are not installed there. The suites have them in
