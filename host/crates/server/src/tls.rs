@@ -43,6 +43,7 @@ pub enum TlsError {
     /// Other users of the machine can read the private key.
     #[error("[server] tls_key_file: {0} can be read by every user; `chmod o-rwx {0}` ends that", path.display())]
     Exposed {
+        /// The private key's file.
         path: PathBuf,
     },
     /// The file has no certificate, or no key.
