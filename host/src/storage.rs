@@ -78,7 +78,8 @@ pub enum StorageError {
 /// PostgreSQL database whose URL has none: the text itself, or `file:///path` of a file that holds
 /// it.
 ///
-/// # Errors The configuration is not consistent, or the store cannot be opened.
+/// # Errors
+/// The configuration is not consistent, or the store cannot be opened.
 pub async fn open(
     url: StorageUrl,
     password: Option<&str>,
@@ -95,7 +96,8 @@ pub async fn open(
 
 /// Like [`open`], for a PostgreSQL database.
 ///
-/// # Errors Like [`open`].
+/// # Errors
+/// Like [`open`].
 pub async fn open_postgres(
     url: PostgresUrl,
     password: Option<&str>,
@@ -110,7 +112,8 @@ pub async fn open_postgres(
 
 /// Returns the store at `url` as a source to move everything from. Nothing is opened yet.
 ///
-/// # Errors The configuration is not consistent.
+/// # Errors
+/// The configuration is not consistent.
 pub fn source(
     url: StorageUrl,
     password: Option<&str>,
@@ -128,7 +131,8 @@ pub fn source(
 
 /// Returns the store at `url` as a target to move everything to. Nothing is opened or created yet.
 ///
-/// # Errors The configuration is not consistent.
+/// # Errors
+/// The configuration is not consistent.
 pub fn target(
     url: StorageUrl,
     password: Option<&str>,
@@ -164,7 +168,8 @@ fn prepared(
 
 /// Returns this host's name for the audit: from the configuration, or the machine's name.
 ///
-/// # Errors The machine has no name.
+/// # Errors
+/// The machine has no name.
 pub fn host_name(config: &PostgresConfig) -> Result<ChainName, StorageError> {
     if let Some(name) = &config.host_name {
         return Ok(name.clone());

@@ -53,7 +53,8 @@ impl Owner {
     /// Takes this user's rights for good, and makes `folder` reachable for the user. Must be called
     /// while the process has only one thread.
     ///
-    /// # Errors The system refuses it.
+    /// # Errors
+    /// The system refuses it.
     pub(crate) fn become_for(self, folder: &Path) -> io::Result<()> {
         if let Some(blocked) = self.blocked_at(folder)? {
             open_way(folder, &blocked)?;

@@ -173,7 +173,8 @@ impl Stamp {
 impl Agents {
     /// Returns the agents of `config`, without reading them yet.
     ///
-    /// # Errors The folder does not exist, or every user can write to it.
+    /// # Errors
+    /// The folder does not exist, or every user can write to it.
     pub fn open(config: AgentsConfig, rules: AgentRules) -> Result<Self, AgentsError> {
         if let Some(folder) = &config.dir {
             let found = fs::read_dir(folder).and_then(|_| folder.metadata());
@@ -202,7 +203,8 @@ impl Agents {
     /// Returns the agent with this id as its file declares it now. If the file is broken, returns
     /// the last valid version, and logs each broken version once.
     ///
-    /// # Errors There is no such agent, or its file was broken from the start.
+    /// # Errors
+    /// There is no such agent, or its file was broken from the start.
     pub fn find(&self, id: &str) -> Result<Arc<Agent>, AgentError> {
         let shown: String = id.chars().take(64).collect();
         let Some(folder) = self.config.dir.as_ref() else {
@@ -263,7 +265,8 @@ impl Agents {
     /// Reads every agent again, sorted by the names of their folders. Plain files and hidden
     /// entries are ignored.
     ///
-    /// # Errors The folder itself cannot be used.
+    /// # Errors
+    /// The folder itself cannot be used.
     pub fn check(&self) -> Result<Vec<Result<Agent, AgentFileError>>, AgentsError> {
         let Some(folder) = self.config.dir.as_ref() else {
             return Ok(Vec::new());

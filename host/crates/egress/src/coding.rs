@@ -57,7 +57,8 @@ enum Coding {
 
 /// Returns the body without the codings that the headers name.
 ///
-/// # Errors The compression is unknown, or the body breaks off at its beginning.
+/// # Errors
+/// The compression is unknown, or the body breaks off at its beginning.
 pub(super) async fn decoded(
     headers: &mut HeaderMap,
     mut body: ResponseBody,

@@ -36,14 +36,16 @@ pub struct EgressPool {
 impl EgressPool {
     /// Returns a pool with the operating system's resolver.
     ///
-    /// # Errors The extra root certificates cannot be used.
+    /// # Errors
+    /// The extra root certificates cannot be used.
     pub fn new(settings: EgressSettings) -> Result<Self, TrustError> {
         Self::with_resolver(settings, Arc::new(SystemResolver))
     }
 
     /// Returns a pool with another resolver.
     ///
-    /// # Errors The extra root certificates cannot be used.
+    /// # Errors
+    /// The extra root certificates cannot be used.
     pub fn with_resolver(
         settings: EgressSettings,
         resolver: Arc<dyn Resolve>,

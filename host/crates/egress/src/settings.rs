@@ -32,7 +32,8 @@ impl EgressConfig {
 
     /// Returns the settings, with the content of `extra_ca_file`.
     ///
-    /// # Errors The file cannot be read.
+    /// # Errors
+    /// The file cannot be read.
     pub fn settings(&self) -> Result<EgressSettings, ConfigError> {
         Ok(EgressSettings {
             allow_private_origins: self.allow_private_origins.iter().cloned().collect(),

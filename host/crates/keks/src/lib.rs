@@ -75,7 +75,8 @@ pub enum KekSetupError {
 ///
 /// No provider is contacted yet: whether it works is found out at its first use.
 ///
-/// # Errors The configuration is not consistent.
+/// # Errors
+/// The configuration is not consistent.
 pub fn keyring(
     config: &KekConfig,
     extra_ca_file: Option<&Path>,

@@ -57,7 +57,8 @@ impl Rotation {
 
     /// Starts a walk, unless one is running.
     ///
-    /// # Errors [`NotStarted`].
+    /// # Errors
+    /// [`NotStarted`].
     pub async fn start(
         &self,
         vaults: &SecretVaults,

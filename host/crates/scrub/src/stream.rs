@@ -129,7 +129,8 @@ impl SecretDetector {
 
     /// Returns the bytes that can be passed on after `chunk`.
     ///
-    /// # Errors A secret is in the stream. The stream must end here.
+    /// # Errors
+    /// A secret is in the stream. The stream must end here.
     pub fn push(&mut self, chunk: Bytes) -> Result<Bytes, Leak> {
         let text = self.window.joined(chunk);
         self.settle(text, true)
@@ -137,7 +138,8 @@ impl SecretDetector {
 
     /// Returns the bytes that are left when the stream has ended.
     ///
-    /// # Errors A secret is in the remaining bytes.
+    /// # Errors
+    /// A secret is in the remaining bytes.
     pub fn finish(&mut self) -> Result<Bytes, Leak> {
         let text = self.window.joined(Bytes::new());
         self.settle(text, false)

@@ -117,7 +117,8 @@ impl Framing {
     /// Reads the last `unread` bytes of `bytes`. The bytes before them are those that were read
     /// earlier but not passed on.
     ///
-    /// # Errors The fault, and how many heads ended before it. Nothing may be read after an error.
+    /// # Errors
+    /// The fault, and how many heads ended before it. Nothing may be read after an error.
     pub(super) fn read(&mut self, bytes: &[u8], unread: usize) -> Result<Read, (Malformed, Read)> {
         let mut read = Read {
             passed: 0,

@@ -85,7 +85,8 @@ impl Traces {
     /// variables of OpenTelemetry. The collector's certificate may be signed by an authority in
     /// `extra_ca_file`.
     ///
-    /// # Errors A variable cannot be used.
+    /// # Errors
+    /// A variable cannot be used.
     pub fn start(
         config: &TelemetryConfig,
         extra_ca_file: Option<&Path>,

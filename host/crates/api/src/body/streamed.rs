@@ -30,7 +30,8 @@ pub struct Fault(Arc<Mutex<Option<ApiError>>>);
 pub struct Incomplete;
 
 impl StreamedBody {
-    /// # Errors The body is compressed, or its declared length is over the limit.
+    /// # Errors
+    /// The body is compressed, or its declared length is over the limit.
     pub(crate) fn new(
         headers: &HeaderMap,
         inner: Body,
