@@ -68,7 +68,7 @@ impl Daemon {
             .unwrap_or_else(|error| panic!("{error}: {request:?}"))
     }
 
-    /// The id of its process.
+    /// The id of the host's process.
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
@@ -88,20 +88,19 @@ impl Daemon {
         self.process.is_running()
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks the host to end, and waits for its end.
     pub fn halt(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.ended().expect("it ends in time")
     }
 
-    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
-    /// and logged.
+    /// Asks the host to end, and waits for its end. Returns the exit status and the whole output.
     pub fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::SIGTERM);
         self.wait()
     }
 
-    /// Waits for its end. Returns its exit status, and everything that it printed and logged.
+    /// Waits for the end of the host. Returns the exit status and the whole output.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.ended().expect("it ends in time");
         (status, self.log.whole())

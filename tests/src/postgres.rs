@@ -161,7 +161,7 @@ impl Postgres {
         self.process.as_ref().map(Process::id)
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks the cluster to end, and waits for its end.
     pub fn stop(&mut self, how: Shutdown) {
         let mut process = self.process.take().expect("it runs");
         process.signal(match how {
@@ -185,8 +185,8 @@ impl Postgres {
         });
     }
 
-    /// Starts it again after a stop or a kill, on its data and at its address, and waits until it
-    /// answers.
+    /// Starts the cluster again after a stop or a kill, on its data and at its address, and waits
+    /// until it answers.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "the cluster is already running");
         let log = fs::File::options()

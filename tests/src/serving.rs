@@ -87,13 +87,14 @@ impl Serving {
         }
     }
 
-    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] can use it.
+    /// Asks the host to end, and waits for its end. The folder stays, and [`Self::start_again`] can
+    /// use it.
     pub fn halt(&mut self) {
         let ended = self.daemon.halt();
         assert!(ended.success(), "{ended}\n{}", self.log());
     }
 
-    /// Starts it again on the same folder, at another address.
+    /// Starts the host again on the same folder, at another address.
     pub fn start_again(&mut self) {
         self.started = Instant::now();
         self.daemon = Daemon::spawn(&mut self.command);
@@ -169,8 +170,7 @@ impl Serving {
         (text(&made["id"]), text(&made["key"]))
     }
 
-    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
-    /// and logged.
+    /// Asks the host to end, and waits for its end. Returns the exit status and the whole output.
     pub fn stop(self) -> (ExitStatus, String) {
         self.daemon.stop()
     }

@@ -21,8 +21,8 @@ pub struct Provider {
     default_base_url: Option<&'static str>,
     /// The starts of model names that mean this provider without a prefix.
     bare: &'static [&'static str],
-    /// Whether the provider's own models have its name before them, as its other models have their
-    /// makers'.
+    /// Whether the names of the provider's own models begin with the provider's name, as those of
+    /// other models begin with their makers' names.
     has_own_models: bool,
 }
 

@@ -47,7 +47,8 @@ pub fn verdict(refusal: &Refusal, changes: bool) -> Verdict {
     let is_of_the_call = match code {
         Some(-32099..=-32000 | INVALID_REQUEST | 400 | 404) => false,
         Some(_) => true,
-        // A result is of the call, and an error without a code may be of either.
+        // A result belongs to the call. An error without a code may belong to the call or to the
+        // session.
         None => refusal.is_reply && refusal.reply.is_none(),
     };
     if is_of_the_call {

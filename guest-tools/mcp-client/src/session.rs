@@ -411,8 +411,8 @@ pub fn is_header_mismatch(error: &RpcError) -> bool {
     error.is(HEADER_MISMATCH)
 }
 
-/// The revision that an answer to `initialize` names, if this client speaks it. A server may name
-/// the one without sessions, and so take it for the revision of a session.
+/// The revision that an answer to `initialize` names, if this client speaks it. Some servers name
+/// the revision without sessions here, although they begin a session.
 fn known_version(named: &str) -> Option<&'static str> {
     let mut known = LEGACY.into_iter().chain([MODERN]);
     known.find(|version| *version == named)

@@ -72,8 +72,8 @@ impl Given {
         Value::Object(passed).to_string()
     }
 
-    /// The text that a structured content hides which is empty and not what the text says. A
-    /// program that gets the structured content as the value of a call would miss that text.
+    /// The text beside an empty structured content, if the two differ. A program that gets the
+    /// structured content as the value of a call would miss that text.
     pub fn hidden_text(&self) -> Option<String> {
         let structured = self.structured.as_ref().filter(|it| is_empty(it))?;
         let texts: Vec<String> = self.content.iter().filter_map(text).collect();
@@ -84,7 +84,7 @@ impl Given {
         (!said.is_empty() && !is_the_same).then_some(text)
     }
 
-    /// Leaves the content alone.
+    /// Keeps only the content.
     pub fn without_structure(self) -> Self {
         Self {
             structured: None,

@@ -150,7 +150,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// The times of its requests since the last call of this.
+    /// The times of the tenant's requests since the last call of this function.
     pub fn take_laps(&mut self) -> Laps {
         self.connection.take_laps()
     }

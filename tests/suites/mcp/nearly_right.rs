@@ -215,7 +215,7 @@ async fn a_message_without_a_reply_may_be_refused() {
             "{code}"
         );
     }
-    // This is the answer to a ping, on either transport.
+    // Here the server refuses the client's answer to a ping.
     for code in [400, 404, 500] {
         let ping = json!({ "jsonrpc": "2.0", "id": "0f3b", "method": "ping" });
         let server = Scripted::start(move |asked| match asked.rpc() {
@@ -489,7 +489,7 @@ async fn a_session_that_is_forgotten_is_begun_anew_once() {
         let probed = methods.iter().filter(|it| *it == "server/discover").count();
         assert_eq!((begun, probed), (2, 1), "{what}: {methods:?}");
     }
-    // A server that always says this is told apart from one that does not work.
+    // A server that always answers this gets another error than a server that does not work.
     let server = but("tools/call", |_| {
         with_body(400, "text/plain", "Invalid session")
     })
@@ -746,7 +746,7 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
         .await;
         assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
-    // The last event has no blank line, or `data:` marks its first line alone.
+    // The last event has no blank line, or only its first line begins with `data:`.
     let forms: [fn(Value) -> String; 4] = [
         |reply| format!("data: {reply}\n"),
         |reply| format!("data: {reply}\r\n"),

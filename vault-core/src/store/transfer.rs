@@ -71,9 +71,9 @@ pub enum TransferError {
 /// How many rows a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TableCount {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// How many rows.
+    /// The number of its rows.
     pub rows: u64,
 }
 

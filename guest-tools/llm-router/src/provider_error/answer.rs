@@ -37,8 +37,8 @@ impl ProviderError {
         words::error_object(&self.words.json)
     }
 
-    /// Whether nothing of the provider's is at the path. A provider that does not know a model says
-    /// so in the form of its errors.
+    /// Whether the provider has no API at the requested path. A provider that only does not know
+    /// the model answers in the usual form of its errors.
     pub(super) fn is_no_path(&self) -> bool {
         const FORMS: [&str; 4] = ["error", "object", "code", "type"];
         let has_form = FORMS.iter().any(|name| self.words.json.get(name).is_some());
