@@ -73,7 +73,7 @@ impl Daemon {
         self.process.id()
     }
 
-    /// Everything that it printed and logged so far.
+    /// The whole output of the host so far.
     pub fn log(&self) -> String {
         self.log.lines().text.clone()
     }

@@ -151,7 +151,7 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD_IN_URL}@{folder}:{port}/{name}")
     }
 
-    /// Everything that it logged so far.
+    /// The whole log of the cluster so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }

@@ -116,7 +116,7 @@ impl Serving {
         self.daemon.process_id()
     }
 
-    /// Everything that it printed and logged so far.
+    /// The whole output of the host so far.
     pub fn log(&self) -> String {
         self.daemon.log()
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use trusted_tool::answer::Answer;
 use trusted_tool::wait;
 
-/// How long to wait, and for which limit.
+/// A wait, and the limit that causes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// The time until Brave takes a request again, in milliseconds.
@@ -80,7 +80,7 @@ impl Quota {
         let used_up = (0..remaining.len())
             .filter(|&index| at(&remaining, index) == Some(0) && is_limit(index));
         let used_up: Vec<_> = used_up.collect();
-        // All of these windows must end. One that does not say when may last.
+        // All of these windows must end. A window that does not say when it ends may last.
         let waits = used_up.iter().map(|&index| at(&resets, index));
         let of_windows: Option<Vec<_>> = waits.collect();
         let of_windows = match of_windows {

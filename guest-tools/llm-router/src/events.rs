@@ -259,7 +259,7 @@ fn nameless_error(event: &str) -> Option<Value> {
     }
 }
 
-/// What a line of an event tells.
+/// The meaning of a line of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Too little of it is there.

@@ -66,7 +66,7 @@ pub struct Server {
     /// Limits how often the server may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
-    /// What was odd about the credential when it was resolved. A refusal mentions it.
+    /// The oddity of the credential when it was resolved. A refusal mentions it.
     oddity: RefCell<String>,
 }
 

@@ -48,7 +48,7 @@ pub struct Session {
     last_id: u64,
 }
 
-/// What the session remembers of the server.
+/// The session's knowledge of the server.
 enum State {
     Modern,
     Legacy {
@@ -79,9 +79,9 @@ impl Session {
         Ok(matches!(self.state, Some(State::Modern)))
     }
 
-    /// What this session found out about the server: its era, or the inner `None` when the known
-    /// era was wrong. The outer `None` when there is nothing new, which is always so over a
-    /// transport that itself tells the era.
+    /// The server's era, if this session found out something new about it. The inner `None` means
+    /// that the known era was wrong. The outer `None` means that there is nothing new, which is
+    /// always so over a transport that itself tells the era.
     pub fn found(&self) -> Option<Option<Era>> {
         let is_told = matches!(self.state, Some(State::Modern | State::Legacy { .. }));
         match self.era {

@@ -17,7 +17,7 @@ use crate::words;
 /// The server's tools, in one session.
 pub struct Tools {
     session: Session,
-    /// What calls need of each tool, as the server last listed it.
+    /// The properties of each tool that calls depend on, from the server's last list.
     listed: HashMap<String, Listed>,
 }
 
@@ -65,7 +65,7 @@ impl Tools {
         }
     }
 
-    /// What the next session should know, as JSON for the host.
+    /// The findings for the next session, as JSON for the host.
     pub fn found(&self) -> String {
         let found = self.session.found();
         let found = found.map(|era| json!({ "era": era.map(Era::word) }));

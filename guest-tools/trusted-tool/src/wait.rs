@@ -1,5 +1,5 @@
-//! How long an upstream wants to be left alone, in milliseconds, in all forms in which upstreams
-//! say so. Nothing here waits, and nothing is guessed: an unknown form gives no wait.
+//! The wait that an upstream asks for, in milliseconds, in all forms that upstreams use. Nothing
+//! here waits, and nothing is guessed: an unknown form gives no wait.
 
 use std::time::{Duration, SystemTime};
 

@@ -24,7 +24,7 @@ async fn with(server: &Scripted, besides: &str) -> WithAgents {
     WithAgents::start_with(SETTINGS, &declared, &[&server.url]).await
 }
 
-/// What a program gets from a server that answers calls in this way.
+/// The result of a program whose server answers calls in this way.
 async fn called(answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static) -> String {
     let server = Scripted::start(move |asked| with_session(asked, &answer)).await;
     with(&server, "").await.result(CALL).await

@@ -1,4 +1,4 @@
-//! Which keyrings fit which data, and the error when one does not.
+//! Keyrings that fit the data, and the errors of those that do not.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped(kind: Kind) {
         [written]
     );
 
-    // With the key that the data needs beside it, the new key is accepted.
+    // If the keyring also has the key that the data needs, the new key is accepted.
     let both = Keyring::local(&other, Some(&platform.kek)).unwrap();
     let vaults = platform.beside(both).await;
     assert_eq!(vaults.kek_state(), KekState::Ready);

@@ -174,7 +174,7 @@ fn dump(path: &Path) -> Vec<(&'static str, Vec<Vec<Value>>)> {
                 (0..columns)
                     .map(|column| {
                         Ok(match row.get_ref(column)? {
-                            // Some of it is no valid text.
+                            // Some text in the database is not valid UTF-8.
                             rusqlite::types::ValueRef::Text(text) => Value::Blob(text.to_vec()),
                             other => other.try_into().unwrap(),
                         })

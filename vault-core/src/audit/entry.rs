@@ -31,7 +31,7 @@ pub struct AuditEntry {
     pub id: AuditEntryId,
     /// The app; `None` when the entry is about the whole platform.
     pub app_id: Option<AppId>,
-    /// Whoever acted.
+    /// The person or program that acted.
     pub actor: Actor,
     /// The API key that acted, or for which somebody acted.
     pub api_key_id: Option<ApiKeyId>,

@@ -1,4 +1,4 @@
-//! What a release finds and what is recorded of it, in any store.
+//! The result of a release and its audit entry, for every store.
 
 use super::ReleaseRow;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     secret::SecretName,
 };
 
-/// What stands behind a name that an app asks for.
+/// The result of looking up a name that an app asks for.
 #[derive(Clone)]
 pub(super) enum Found {
     /// The app designates no vault.

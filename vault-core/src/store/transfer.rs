@@ -155,7 +155,7 @@ pub trait TransferTarget: RawRows {
     async fn commit(&mut self, entry: AuditDraft) -> Result<(), StoreError>;
 }
 
-/// What a move would move. The target must be empty. Changes nothing.
+/// Counts the rows that a move would take. The target must be empty. Changes nothing.
 ///
 /// # Errors
 /// The move is impossible.

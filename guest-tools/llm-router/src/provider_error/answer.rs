@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use trusted_tool::ToolError;
 use trusted_tool::words::{self, Words};
 
-/// What a provider answered instead of a completion.
+/// The answer of a provider that is not a completion.
 #[derive(Debug)]
 pub struct ProviderError {
     pub(super) provider: &'static Provider,
@@ -22,7 +22,7 @@ pub struct ProviderError {
 }
 
 impl ProviderError {
-    /// How long the provider wants to be left alone, if it says so credibly.
+    /// The wait that the provider asks for, if it is credible.
     pub fn wait_ms(&self) -> Option<u64> {
         self.wait_ms
     }

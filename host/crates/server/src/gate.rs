@@ -31,7 +31,7 @@ struct State {
 /// How much a connection may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// Everything.
+    /// All bytes that have arrived.
     All,
     /// A few bytes, once: the gate is full, and this connection has waited longest.
     Little,

@@ -57,7 +57,7 @@ pub(super) struct Waiting {
     /// When the connection was last of use to a client with a valid credential. Requests of a
     /// stranger do not change it.
     pub since: Instant,
-    /// Since when all its requests are answered, if it had any.
+    /// When its last request was answered, if it had one and none is under way.
     pub done: Option<Instant>,
 }
 

@@ -41,11 +41,11 @@ pub struct ServerConfig {
     /// Proxies that are trusted to name the client in `Forwarded` and `X-Forwarded-For`: addresses
     /// and networks.
     pub trusted_proxies: TrustedProxies,
-    /// What connections and requests may use.
+    /// Limits of connections and requests.
     pub limits: ServerLimits,
-    /// How often a peer may fail to sign in.
+    /// Limits of failed sign-ins.
     pub auth_failures: AuthFailureLimits,
-    /// How many requests an API key may make.
+    /// Limits of requests by API key.
     pub rate_limit: RequestRateLimits,
 }
 

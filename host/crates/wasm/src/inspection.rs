@@ -151,7 +151,8 @@ pub enum Fit {
     Agent,
     /// The component fits the class of trusted tools, so the operator has to trust it.
     NeedsTrust {
-        /// What the component could do if the operator granted all of its imports, one phrase each.
+        /// The authority of the component if the operator granted all of its imports, one phrase
+        /// each.
         authority: Vec<String>,
     },
     /// The component cannot be loaded.

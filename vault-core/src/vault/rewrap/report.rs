@@ -119,7 +119,7 @@ pub struct OpenReport {
 }
 
 impl RewrapReport {
-    /// Whether there was nothing to move and nothing in the way.
+    /// Whether every secret was already at the KEK.
     pub fn had_nothing_to_do(&self) -> bool {
         self.progress.seen == 0 && self.outcome == RewrapOutcome::Complete
     }

@@ -63,8 +63,8 @@ impl<T: Send + Sync + 'static> Counted<T> {
     }
 
     /// Returns the last figure. If it is too old, `search` starts in the background; a search
-    /// without a result leaves the last figure in place. Only the first figure is waited for, for
-    /// [`FIRST_WAIT`] at most.
+    /// without a result leaves the last figure in place. Only the first figure is waited for, for a
+    /// second at most.
     pub async fn get<S>(&self, search: impl FnOnce() -> S) -> Option<Latest<T>>
     where
         S: Future<Output = Option<T>> + Send + 'static,

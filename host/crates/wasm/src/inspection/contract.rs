@@ -18,7 +18,7 @@ struct Allowed {
     package: &'static str,
     interfaces: &'static [&'static str],
     versions: Versions,
-    /// What a component with such an import could do, or empty if nothing.
+    /// The authority that such an import gives a component, or empty if it gives none.
     authority: &'static str,
 }
 

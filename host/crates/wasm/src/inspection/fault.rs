@@ -161,7 +161,7 @@ pub enum LooksLike {
     Archive,
     /// A program for a machine and an operating system.
     NativeProgram,
-    /// Other text.
+    /// Text of another kind.
     Text,
     /// Any other binary format.
     OtherBinary,
