@@ -78,12 +78,12 @@ impl Daemon {
         self.log.lines().text.clone()
     }
 
-    /// Sends a signal to its process.
+    /// Sends a signal to the host's process.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// Whether its process is still running.
+    /// Whether the host's process is still running.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }

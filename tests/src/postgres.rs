@@ -156,7 +156,7 @@ impl Postgres {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// The id of its first process; `None` while it is stopped.
+    /// The id of the cluster's first process; `None` while the cluster is stopped.
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)
     }
@@ -172,7 +172,7 @@ impl Postgres {
         assert!(ended.is_some(), "PostgreSQL did not end: {}", self.log());
     }
 
-    /// Kills all its processes at once, as when the machine goes down.
+    /// Kills all processes of the cluster at once, as when the machine goes down.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         // From here on no new process starts.
@@ -221,14 +221,14 @@ impl Postgres {
         self.process = Some(process);
     }
 
-    /// Stops all its processes: connections are accepted, but nothing is answered.
+    /// Stops all processes of the cluster: connections are accepted, but nothing is answered.
     pub fn pause(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         process.signal(Signal::SIGSTOP);
         signal_backends(process, Signal::SIGSTOP);
     }
 
-    /// Continues all its processes.
+    /// Continues all processes of the cluster.
     pub fn resume(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         signal_backends(process, Signal::SIGCONT);

@@ -25,7 +25,7 @@ impl From<Child> for Process {
 }
 
 impl Process {
-    /// The id of its process.
+    /// The id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

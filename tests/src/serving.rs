@@ -25,9 +25,9 @@ pub struct Serving {
     pub admin_token: String,
     // Declared before the folder, so that the host ends before its folder is removed.
     daemon: Daemon,
-    /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
+    /// The host's working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
-    /// When its process was started.
+    /// When the host's process was started.
     pub started: Instant,
     command: Command,
 }
@@ -111,7 +111,7 @@ impl Serving {
         self.folder.path().join("data")
     }
 
-    /// The id of its process.
+    /// The id of the host's process.
     pub fn process_id(&self) -> u32 {
         self.daemon.process_id()
     }

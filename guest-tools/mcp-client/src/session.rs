@@ -281,8 +281,8 @@ impl Session {
         Ok(())
     }
 
-    /// Asks in the modern way. A server that does not answer so within a short time belongs to the
-    /// legacy era.
+    /// Sends the probe of the modern era. A server that does not answer it in the modern form
+    /// within a short time belongs to the legacy era.
     fn negotiate(&mut self) -> Result<State, ToolError> {
         for is_last in [false, true] {
             let id = self.next_id();
@@ -508,7 +508,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether a server of the other era may have answered so.
+/// Whether this can be the answer of a server of the other era.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

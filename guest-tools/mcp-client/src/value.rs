@@ -42,7 +42,7 @@ pub fn read(mut result: Map<String, Value>) -> Result<Given, Failure> {
         Some(_) => return Err(Failure::OfTheServer("gave a result without content")),
     };
     let structured = result.remove("structuredContent");
-    // The first revision of the protocol has this member alone.
+    // The first revision of the protocol has only this member.
     let structured = match (structured, &content) {
         (None, None) => result.remove("toolResult"),
         (structured, _) => structured,
@@ -107,7 +107,7 @@ impl Given {
     }
 }
 
-/// A piece of content in the form of the protocol. Null is none.
+/// A piece of content in the form of the protocol, or nothing for null.
 fn piece(content: Value) -> Option<Value> {
     match content {
         Value::Null => None,

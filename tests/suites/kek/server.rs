@@ -18,7 +18,7 @@ pub struct Server {
     pub address: SocketAddr,
     // Declared before the folder, so that the process ends before its folder is removed.
     process: Process,
-    /// Its home; its output is in `log`.
+    /// The server's home. Its output is in `log`.
     pub folder: TempDir,
 }
 

@@ -28,11 +28,11 @@ pub(super) enum Found {
         metadata: Metadata,
         /// The version of the secret.
         version: u64,
-        /// The KEK that wraps its DEK.
+        /// The KEK that wraps the secret's DEK.
         kek_id: KekId,
-        /// Its wrapped DEK.
+        /// The wrapped DEK of the secret.
         wrapped: Vec<u8>,
-        /// Its sealed value.
+        /// The sealed value of the secret.
         payload: Vec<u8>,
     },
 }

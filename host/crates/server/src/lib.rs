@@ -60,7 +60,7 @@ pub use self::tls::{Tls, TlsError};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest time between two attempts to make room while connections wait.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
-/// How long requests that run out of time may take to tell their clients so.
+/// How long requests that run out of time may take to tell that to their clients.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A listening socket, ready to serve.

@@ -75,7 +75,7 @@ fn what_only_the_primary_has_is_not_acknowledged() {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let is_waiting = |site: &Site| site.count(waits) == 1;
     wait_until("waits for the standby", || is_waiting(&site));
-    // Its session ends with the primary, but the commit stays.
+    // The host's session ends with the primary, but the commit stays.
     site.relays[0].keep_silent();
     primary.kill();
     site.relays[0].reset();
