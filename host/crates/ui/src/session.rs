@@ -76,7 +76,7 @@ impl FormToken {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SessionKey([u8; 32]);
 
-/// The message of the next page about the last action.
+/// A message about the last action, to be shown on the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice(pub String);
 

@@ -203,7 +203,7 @@ async fn keep(role: Weak<Role>, changed: Arc<Notify>) {
         let due = known.tend().await;
         drop(known);
         match due {
-            // Both the time and a change lead to the next look.
+            // Look again when the time is up, or when a request has logged in.
             Some(due) => drop(timeout_at(due.into(), changed.notified()).await),
             None => changed.notified().await,
         }
