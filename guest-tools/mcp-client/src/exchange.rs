@@ -121,7 +121,7 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
     };
     let mut begun = Vec::new();
     let (is_json, is_whole) = loop {
-        // Drop what stands before the beginning, so that no piece is looked at twice.
+        // Drop the white space before the beginning, so that it is not read again with each piece.
         begun.drain(..begun.len() - beginning(&begun).len());
         let is_json = begun.first().is_some_and(|it| b"{[".contains(it));
         if is_json || begun.len() >= TELLING_BYTES {

@@ -18,8 +18,8 @@ impl Completions {
         clap_complete::generate(self.shell, &mut C::command(), "tavora-host", &mut script);
         let script = String::from_utf8_lossy(&script);
         Ok(print_line(&match self.shell {
-            // clap_complete uses two spellings of a program's name that has a hyphen, and then does
-            // not find its own function.
+            // The script for a program's name with a hyphen defines its functions under one
+            // spelling of the name and looks them up under another.
             Shell::Bash => script
                 .replace("tavora__subcmd__host", "tavora__host")
                 .into(),
