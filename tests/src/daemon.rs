@@ -23,7 +23,7 @@ const START: Duration = Duration::from_secs(180);
 /// Time limit for its end.
 const END: Duration = Duration::from_secs(30);
 
-/// The number of lines of its log that a failed test shows.
+/// A failed test shows this many lines of the host's log.
 const SHOWN_LINES: usize = 50;
 
 /// A running host. Dropping it stops the host, and shows its log if the test failed.

@@ -28,7 +28,7 @@ use crate::eventually::{PATIENCE, wait_until};
 use crate::process::{LastWill, Process, free_address};
 use crate::requirement;
 
-/// The number of lines of its log that a failed test shows.
+/// A failed test shows this many lines of the cluster's log.
 const SHOWN_LINES: usize = 30;
 
 /// A cluster. It is stopped and removed when it is dropped, and also when the tests' process ends

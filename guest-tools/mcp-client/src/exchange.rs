@@ -183,9 +183,9 @@ impl Messages {
         }
     }
 
-    /// Reads up to the reply to a request. `answer` gets the server's own requests on the way, with
-    /// the answers to them. Anything that is no message is skipped, but an error that it tells of
-    /// is remembered. `None` when the stream ends before the reply.
+    /// Reads up to the reply to a request. `answer` sends the answers to the server's own requests
+    /// that arrive before the reply. Anything that is no message is skipped, but an error that it
+    /// tells of is remembered. `None` when the stream ends before the reply.
     ///
     /// # Errors
     /// Those of [`Self::next`].

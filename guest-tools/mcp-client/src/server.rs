@@ -22,7 +22,7 @@ pub enum Transport {
 /// The era of a server's protocol, as the revision 2026-07-28 distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
-    /// Each request stands for itself.
+    /// Each request is complete in itself, without a session.
     Modern,
     /// A session begins with `initialize`.
     Legacy,

@@ -139,7 +139,7 @@ impl Session {
                     }
                 }
                 Outcome::Refused(mut refusal) => match self.verdict(&refusal, method) {
-                    // A server that replies to the request speaks for itself.
+                    // If the refusal is a reply to the request, its own error is reported instead.
                     Verdict::Forgotten if is_begun_anew && !refusal.is_reply => {
                         self.state = None;
                         let sentence =

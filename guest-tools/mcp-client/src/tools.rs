@@ -77,11 +77,11 @@ impl Tools {
         self.session.end();
     }
 
-    /// Lists every tool, page by page, with notes on what is left out and why. What was listed
-    /// stands, whatever becomes of a further page.
+    /// Lists every tool, page by page, with notes on what is left out and why. Tools of earlier
+    /// pages are kept if a further page fails.
     ///
     /// # Errors
-    /// The first page cannot be had, breaks the protocol, or lists too many tools.
+    /// The first page cannot be fetched, breaks the protocol, or lists too many tools.
     pub fn list(&mut self) -> Result<String, ToolError> {
         let is_modern = self.session.is_modern()?;
         let mut listing = Listing::new(is_modern, self.session.server.max_tools);

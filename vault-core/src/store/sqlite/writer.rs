@@ -32,7 +32,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 /// second.
 const LOCK_NAP: Duration = Duration::from_micros(500);
 
-/// How long a group that waits for company sleeps at a time.
+/// How long a group sleeps at a time while it waits for more jobs.
 const GATHER_NAP: Duration = Duration::from_micros(20);
 
 pub(super) struct Writer {
