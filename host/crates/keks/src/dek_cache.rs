@@ -1,5 +1,5 @@
-//! Caches DEKs that a provider unwrapped. The cache is limited in number and in time, and cleared
-//! when entries leave.
+//! Caches DEKs that a provider unwrapped. The cache is limited in number and in time. A DEK is
+//! cleared from memory when it leaves the cache.
 //!
 //! The time runs from the provider's answer and is not extended by use, so that a key that is taken
 //! away stops working within that time. An entry matches only the same KEK, the same wrapped DEK
