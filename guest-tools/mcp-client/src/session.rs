@@ -1,9 +1,9 @@
 //! A session with the server. It finds out once which revision of the protocol the server speaks,
 //! and then sends one request after the other.
 //!
-//! There are two eras, told apart as the revision 2026-07-28 says («Versioning and Compatibility»).
-//! In the *modern* era each request stands for itself. The *legacy* era begins with `initialize`
-//! and may give the session an id. `tools` knows what the requests mean.
+//! There are two eras, distinguished by the rules of the revision 2026-07-28 («Versioning and
+//! Compatibility»). In the *modern* era each request is complete in itself. The *legacy* era begins
+//! with `initialize` and may give the session an id. `tools` knows what the requests mean.
 
 use serde_json::{Map, Value, json};
 use trusted_tool::request::{Failure, Stage};
