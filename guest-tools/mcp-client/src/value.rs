@@ -21,7 +21,7 @@ pub struct Given {
     structured: Option<Value>,
 }
 
-/// Reads a result. Null counts as missing, and content in another wrapping as content.
+/// Reads a result. Null counts as missing. Content in an unusual wrapping counts as content.
 ///
 /// # Errors
 /// The tool failed, or the result holds neither content nor structured content.

@@ -174,7 +174,7 @@ async fn what_was_found_out_about_a_server_is_known_to_the_next_run() {
     };
     assert_eq!(probes(&server), 1, "{:?}", server.methods());
 
-    // The client finds out anew about a server that has changed.
+    // The client notices that a server has changed, and finds out its era again.
     let is_modern = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let now = std::sync::Arc::clone(&is_modern);
     let server = Scripted::start(

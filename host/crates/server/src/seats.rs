@@ -102,8 +102,7 @@ pub(super) struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
-    /// The connection waits, or waited: once the ticket is no longer in `waiting`, the seat is
-    /// taken.
+    /// The connection waits for a seat. Once the ticket is no longer in `waiting`, it has one.
     Ticket(u64),
     Seat,
 }

@@ -53,7 +53,7 @@ fn close_inherited() {
         .filter(|number| *number > 2)
         .collect();
     for number in numbers {
-        // The listing's own file is already closed.
+        // The handle that listed the files is already closed, so this may fail.
         let _ = nix::unistd::close(number);
     }
 }
