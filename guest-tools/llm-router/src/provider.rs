@@ -123,8 +123,8 @@ impl Provider {
     }
 }
 
-/// An address without what other programs add at its end, in any case: `/v1`, `/api`, the path of a
-/// request.
+/// An address without the ending that other programs' settings have: `/v1`, `/api` or the path of a
+/// request. Upper and lower case are treated alike.
 fn address(place: &str) -> &str {
     const PATHS: [&str; 11] = [
         "/chat/completions",

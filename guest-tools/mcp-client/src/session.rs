@@ -191,7 +191,8 @@ impl Session {
             }) => {
                 let mut extra = legacy_headers(version, session_id.as_deref());
                 if *version == MODERN {
-                    // Both eras hold for this session, so each request is complete in either.
+                    // A legacy session has the modern version, so the request carries the headers
+                    // and the metadata of both eras.
                     let modern = modern_headers(method, params).into_iter();
                     extra.extend(modern.filter(|(name, _)| name != VERSION_HEADER));
                     meta = modern_meta(meta);

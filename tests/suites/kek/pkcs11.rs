@@ -76,8 +76,7 @@ impl Token {
         std::fs::write(self.folder.join("pin"), pin).unwrap();
     }
 
-    /// The keyring with these keys, the first of which is the primary, and the changes of this
-    /// table.
+    /// The keyring with these keys, the first of which is the primary.
     fn keyring(&self, key_ids: &[&str]) -> Keyring {
         self.write_pin(PIN);
         self.keyring_of("tavora", MODULE, key_ids)

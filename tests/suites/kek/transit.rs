@@ -64,7 +64,7 @@ async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
     );
     let number = Cell::new(0);
     let one = |token: &str, more: &str| {
-        // Each has a file of its own, because tokens are read when they are used.
+        // Each token has a file of its own, because tokens are read when they are used.
         let name = format!("number-{}", number.replace(number.get() + 1));
         let config = [
             "[kek]\nprovider = \"transit\"\n",
