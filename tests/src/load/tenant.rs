@@ -70,7 +70,7 @@ impl Surroundings {
 pub struct Commons {
     /// The API key of their app.
     pub key: String,
-    /// Their vault.
+    /// The vault with the secrets.
     pub vault_id: String,
 }
 
