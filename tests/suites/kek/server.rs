@@ -1,5 +1,5 @@
-//! A server of another project, as a process on loopback. It is started, waited for, suspended and
-//! ended.
+//! A server of another software project, such as OpenBao, as a process on loopback. It is started,
+//! waited for, suspended and ended.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

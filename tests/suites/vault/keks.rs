@@ -96,7 +96,8 @@ async fn the_first_secret_decides_which_kek_fits(kind: Kind) {
     ));
 }
 
-/// The first process knew the store already, but the secrets that it wrote are gone.
+/// A process still has the KEK of secrets that were all deleted. Since then another process has
+/// stored a secret under its own KEK.
 async fn a_kek_whose_secrets_are_gone_has_no_claim(kind: Kind) {
     let platform = Platform::on(kind).await;
     platform.put("A", "v").await;
