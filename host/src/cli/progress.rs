@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::print_error_line;
 
-/// The interval of lines without a terminal.
+/// The time between two lines, when the output is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 const BAR: &str = "{msg} {bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left";

@@ -56,7 +56,7 @@ impl Questions {
 }
 
 impl Surroundings {
-    /// The surroundings of a running host.
+    /// The surroundings of a run with this host.
     pub fn of(serving: &Serving, questions: Questions) -> Arc<Self> {
         Arc::new(Self {
             address: serving.address,

@@ -1,8 +1,8 @@
-//! kill -9 at random moments: what was acknowledged is there, and everything else is as before or
+//! `kill -9` at random moments: what was acknowledged is there, and everything else is as before or
 //! as after.
 //!
-//! The writing process is this test binary, started again with an environment variable. This side
-//! of a pipe keeps the acknowledgements.
+//! The writing process is this test binary, started again with an environment variable. It sends
+//! the acknowledgements through a pipe, and this process keeps them.
 
 use std::{
     collections::BTreeMap,

@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts its searches. Each search ends when a permit is added.
+    /// Searches for a figure. They are counted as they begin, and each ends when a permit is added.
     #[derive(Clone)]
     struct Searches(Arc<AtomicU32>, Arc<Semaphore>);
 
