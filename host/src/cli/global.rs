@@ -69,7 +69,7 @@ pub(crate) struct Early {
 }
 
 impl Early {
-    /// Reads everything.
+    /// Reads the configuration and all credentials.
     pub(crate) fn read(global: &Global) -> Self {
         let config = global.config().map(absolute);
         let read = |name| (name, read(name).map_err(|failure| failure.to_string()));

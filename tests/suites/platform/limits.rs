@@ -204,7 +204,7 @@ async fn most_calls_at_once(max_concurrent_calls: usize) -> usize {
         move |_| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             all.wait();
-            // Time in which one more would arrive.
+            // If more calls were allowed at once, another would arrive in this time.
             std::thread::sleep(Duration::from_millis(100));
             now.fetch_sub(1, Ordering::SeqCst);
             search_results(&["x"])

@@ -70,7 +70,7 @@ pub enum StoreError {
         /// The limit that was exceeded.
         queue_max_jobs: usize,
     },
-    /// No list could show this audit entry.
+    /// The audit entry could be stored, but not read back.
     #[error(
         "the audit entry could not be read back and was not recorded; record fewer or simpler details"
     )]

@@ -55,7 +55,7 @@ pub enum TransferError {
         /// The content of the target, by table.
         holds: Vec<TableCount>,
     },
-    /// The target shows something else than the source has.
+    /// Read back, a table of the target differs from the source's.
     #[error(
         "the target does not hold in the table {table} what the source has, and nothing was moved; report it with the log"
     )]
@@ -259,7 +259,8 @@ pub async fn transfer(
     Ok(moved)
 }
 
-/// Refuses a target with content. A new store holds its team and nothing else.
+/// Refuses a target with content. A new store already has the row of its team, which does not
+/// count.
 fn require_empty(counts: &[TableCount]) -> Result<(), TransferError> {
     let holds: Vec<_> = counts
         .iter()

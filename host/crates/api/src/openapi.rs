@@ -99,8 +99,8 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
     ]
 }
 
-/// Sets the credentials of a path's operations. Operations under the newer name get ids of their
-/// own.
+/// Sets the credentials of a path's operations. Operations under `/api/sdk/project` get ids of
+/// their own, because they also exist under another path.
 fn finish(path: &str, item: &mut PathItem) {
     let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     let security = match path {
