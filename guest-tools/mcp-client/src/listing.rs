@@ -17,7 +17,7 @@ const SHOWN_KEYS: [&str; 6] = [
     "outputSchema",
     "annotations",
 ];
-/// The largest number of notes with a list.
+/// The largest number of notes that a list of tools may have.
 const MAX_NOTES: usize = 20;
 /// The number of characters of a name in a note.
 const MAX_NOTED_CHARS: usize = 100;

@@ -97,7 +97,7 @@ async fn two_processes_extend_one_chain() {
     let platform = Platform::new().await;
     let before = platform.vaults.audit_verify(None).await.unwrap().entries;
     let children = [(); 2].map(|()| writer(&platform.path(), &platform.kek, 0, 20));
-    // This process writes along.
+    // Meanwhile this process writes too.
     for _ in 0..20 {
         platform.put("HERE", "v").await;
     }
