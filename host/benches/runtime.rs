@@ -1,8 +1,8 @@
-//! How fast tools and agents run, against floors of the same run.
+//! Measures the speed of tools and agents, against floors in the same run.
 //!
-//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` where
-//! there is one. `--quick` measures shorter. It needs the guests that `cargo xtask guests` builds,
-//! and asserts nothing.
+//! Prints one JSON object a line: `{"name", "value", "unit"}`, and `"budget"` with `"met"` if there
+//! is a budget. `--quick` measures for a shorter time. The guests that `cargo xtask guests` builds
+//! are required. Nothing is asserted.
 
 #[path = "runtime/laps.rs"]
 mod laps;
@@ -26,13 +26,13 @@ use wasmtime::{Config as EngineConfig, Engine, Store};
 
 use laps::{Laps, at_least, budget, report};
 
-/// 64 bytes, as the budgets say.
+/// A value of 64 bytes, the size in the budgets.
 const VALUE: &str = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
 
-/// How many resolves the probe does in one call of `resolve_1000`, beyond the first.
+/// The resolves in one call of `resolve_1000`, without the first one.
 const RESOLVES: f64 = 999.0;
 
-/// Something that keeps the JavaScript engine busy for some ten milliseconds.
+/// A program that keeps the JavaScript engine busy for about ten milliseconds.
 const FIB: &str = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } return fib(25)";
 
 fn main() -> Result<()> {
@@ -60,8 +60,8 @@ struct Host {
 }
 
 impl Bench {
-    /// `secrets.resolve` as a guest sees it, against the same call that returns a constant, plus a
-    /// native open.
+    /// Measures `secrets.resolve` from inside a guest. Compares it with the same call answered by a
+    /// constant, and with a native open.
     fn resolves(&self) -> Result<()> {
         let hostcall = self
             .runtime
@@ -145,7 +145,7 @@ impl Bench {
             "/s",
         );
 
-        // Alternately, so that both see the same machine.
+        // In turns, so that all of them see the same state of the machine.
         let (mut own, mut bare, mut interruptible) = (f64::MAX, f64::MAX, f64::MAX);
         for _ in 0..3 {
             own = own.min(self.runtime.block_on(self.runs(&host, FIB))?.at(20));
@@ -173,7 +173,7 @@ impl Bench {
         self.close(host)
     }
 
-    /// Microseconds of runs of `code` on the platform.
+    /// The times of runs of `code` on the platform, in microseconds.
     async fn runs(&self, host: &Host, code: &str) -> Result<Laps> {
         let mut laps = Laps::start(self.window / 3);
         while laps.goes_on() {
@@ -182,7 +182,7 @@ impl Bench {
         Ok(laps)
     }
 
-    /// Microseconds of runs of `code` in the sandbox's component on an engine with nothing of ours.
+    /// The times of runs of `code` in the sandbox's component on a plain engine, in microseconds.
     async fn bare_runs(&self, code: &str, can_be_interrupted: bool) -> wasmtime::Result<Laps> {
         let engine = Engine::new(
             EngineConfig::new()
@@ -220,7 +220,7 @@ impl Bench {
         Ok(laps)
     }
 
-    /// Nanoseconds of a resolve that the host answers with a constant.
+    /// The time of a resolve that the host answers with a constant, in nanoseconds.
     async fn constant_resolve(&self) -> wasmtime::Result<f64> {
         let engine = Engine::default();
         let component = Component::from_file(&engine, guest("bench-probe"))?;
@@ -317,7 +317,7 @@ impl Bench {
         Ok(host.folder.close()?)
     }
 
-    /// Microseconds of `work`, over and over in `tasks` tasks at once.
+    /// The times of `work`, repeated in `tasks` concurrent tasks, in microseconds.
     fn concurrently<F>(&self, tasks: usize, host: &Host, work: fn(Guest) -> F) -> Result<Laps>
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -346,7 +346,7 @@ impl Bench {
     }
 }
 
-/// What one task needs to call tools and run agents.
+/// The data of a task that calls tools and runs agents.
 #[derive(Clone)]
 struct Guest {
     platform: Arc<Platform>,
@@ -399,7 +399,7 @@ fn failed(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }
 
-/// A component that `cargo xtask guests` built.
+/// The path of a component that `cargo xtask guests` built.
 fn guest(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../guest-tools/target/components")

@@ -1,5 +1,4 @@
-//! A platform of someone else's embeds the host: it opens a vault, loads the tools, and runs an
-//! agent.
+//! Embeds the host in another platform: opens a vault, loads the tools, and runs an agent.
 //!
 //! `BRAVE_API_KEY=… cargo run --release --example embed -- "rust wasm"`
 
@@ -22,7 +21,7 @@ async fn embed() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let operator = Caller::operator();
 
-    // A vault of its own, under a key that your platform keeps.
+    // Open a separate vault, with a key that your platform keeps.
     let store = SqliteStore::open(folder.path().join("vault.db"), SqliteOptions::default())?;
     let keyring = Keyring::local(&LocalKek::make_text(), None)?;
     let vaults = SecretVaults::open(Arc::new(store), Some(keyring)).await?;
@@ -39,15 +38,15 @@ async fn embed() -> anyhow::Result<()> {
         .put_secret(&operator, app.id, vault.id, &name, &key)
         .await?;
 
-    // The tools and the sandbox; `tavora.toml` in the working directory, where there is one,
-    // adjusts them.
+    // Load the tools and the sandbox. `tavora.toml` in the working directory adjusts them, if it
+    // exists.
     let config = match std::fs::read_to_string("tavora.toml") {
         Ok(text) => Config::parse(&text).map_err(anyhow::Error::msg)?,
         Err(_) => Config::default(),
     };
     let platform = Platform::start(vaults.clone(), &config, None).await?;
 
-    // An agent's program. It can search; it cannot read the key.
+    // Run an agent's program. It can search, and it cannot read the key.
     let mut run = AgentRun::new(app.id, "return search(input).map(result => result.title)");
     run.input = serde_json::to_string(&std::env::args().nth(1).unwrap_or_default())?;
     run.log = Box::new(|line| eprintln!("agent: {line}"));

@@ -1,7 +1,8 @@
-//! The command line: what every command shares, and a file per command.
+//! The command line: the parts that commands share, and a file for each command.
 //!
 //! Commands on data work on the store directly, beside a running host. A credential is never an
-//! argument and never printed; an API key and a KEK are printed once, when they are made.
+//! argument and never printed. The exceptions are an API key and a KEK, which are printed once,
+//! when they are made.
 
 mod agent;
 mod app;
@@ -108,14 +109,14 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Where a command's data is.
+/// The place of a command's data.
 struct DataPlace {
     folder: PathBuf,
     database: Option<PathBuf>,
 }
 
 impl Command {
-    /// The data that this works on; `None` where it works on none.
+    /// Returns the data that the command works on, or `None` if it works on none.
     fn data(&self, global: &Global) -> Result<Option<DataPlace>, Failure> {
         let url = match self {
             Self::Demo(_)
@@ -134,7 +135,7 @@ impl Command {
         }))
     }
 
-    /// The files that the user named to be read.
+    /// Returns the files that the user named as input.
     fn input_files(&mut self) -> Vec<&mut InputFile> {
         match self {
             Self::Restore(restore) => vec![&mut restore.file],
@@ -146,7 +147,7 @@ impl Command {
 }
 
 impl DataPlace {
-    /// The folder, else that of the database, by its own path.
+    /// Returns the absolute path of the folder, or of the database's folder.
     fn canonical(&self) -> std::io::Result<PathBuf> {
         self.folder.canonicalize().or_else(|error| {
             let parent = self.database.as_deref().and_then(Path::parent);
@@ -154,7 +155,7 @@ impl DataPlace {
         })
     }
 
-    /// The folder of a database.
+    /// Returns the folder of a database.
     fn of(database: PathBuf) -> Option<Self> {
         let folder = std::path::absolute(&database).ok()?.parent()?.to_owned();
         Some(Self {
@@ -164,7 +165,7 @@ impl DataPlace {
     }
 }
 
-/// Parses the arguments, runs the command, and says how it ended.
+/// Parses the arguments, runs the command, and returns the exit status.
 pub fn main() -> ExitCode {
     worker::run_if_asked();
     harden();
@@ -174,7 +175,7 @@ pub fn main() -> ExitCode {
     }
     let default_level = match &cli.command {
         Command::Dev(_) | Command::Serve(_) => "info".to_owned(),
-        // What it provokes on purpose would only disturb its transcript.
+        // The demo provokes errors on purpose, and their log lines would disturb its transcript.
         Command::Demo(_) => "error".to_owned(),
         _ => format!("warn,{COMPILING}=info"),
     };
@@ -200,8 +201,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Takes the rights of the user to whom the data belongs, where root works on another user's. What
-/// root alone may read is read before.
+/// Takes the rights of the user who owns the data, if root runs a command on another user's data.
+/// Files that only root may read are read before.
 fn become_owner(cli: &mut Cli) -> Outcome {
     let Some(place) = cli.command.data(&cli.global)? else {
         return Ok(());
@@ -229,7 +230,7 @@ fn become_owner(cli: &mut Cli) -> Outcome {
     if has_folder {
         cli.global.data.clone_from(&folder);
     }
-    // What the change of user may have turned on again.
+    // The change of user may have turned core dumps on again.
     harden();
     print_error_line(&format!(
         "note: this works as the user {}, to whom {} belongs",
@@ -239,7 +240,7 @@ fn become_owner(cli: &mut Cli) -> Outcome {
     Ok(())
 }
 
-/// Starts the export of traces for the commands that have any.
+/// Starts the export of traces, for the commands that have traces.
 fn traces(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Option<Traces>, Failure> {
     match &cli.command {
         Command::Dev(_) | Command::Serve(_) | Command::Run(_) | Command::Tool(_) => {
@@ -274,7 +275,7 @@ async fn execute(cli: Cli) -> Outcome {
     }
 }
 
-/// Says what is still to be said.
+/// Prints the failure, unless it was printed already, and returns the exit status.
 fn report(failure: Failure) -> ExitCode {
     match failure {
         Failure::Status(status) => ExitCode::from(status),
@@ -289,7 +290,7 @@ fn report(failure: Failure) -> ExitCode {
     }
 }
 
-/// Keeps the process's memory out of core dumps and away from debuggers of the same user.
+/// Excludes the process's memory from core dumps, and from debuggers of the same user.
 fn harden() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {

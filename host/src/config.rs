@@ -1,7 +1,8 @@
-//! `tavora.toml`: what the operator decides. Every key has a default; an unknown one is refused,
+//! `tavora.toml`: the operator's configuration. Every key has a default. An unknown key is refused,
 //! with a suggestion.
 //!
-//! Never a credential: secrets come from vaults, the KEK from the environment or a file of its own.
+//! The file holds no credential: secrets come from vaults, and the KEK from the environment or from
+//! a file of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,29 +24,29 @@ use tavora_wasm::limits::Limits;
 pub use tavora_wasm::tool::ToolName;
 use tavora_wasm::worker::WorkerConfig;
 
-/// The whole file.
+/// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the host listens.
+    /// The HTTP server.
     pub server: ServerConfig,
     /// The page at `/admin`.
     pub admin: AdminConfig,
-    /// Where the data is.
+    /// The database.
     pub storage: StorageConfig,
-    /// Which key wraps, and where keys are that are not in the environment.
+    /// KEKs: the primary one, and those of providers.
     pub kek: KekConfig,
-    /// Where the agents are declared.
+    /// The agents' files.
     pub agents: AgentsConfig,
-    /// What tools may reach besides the public internet's part of their grants.
+    /// Outbound traffic of tools.
     pub egress: EgressConfig,
-    /// What runs and calls may use.
+    /// Limits of runs and calls.
     pub limits: Limits,
-    /// What inspects and compiles the components that others supply.
+    /// The worker that inspects and compiles components from others.
     pub worker: WorkerConfig,
-    /// What the host tells of itself.
+    /// Traces.
     pub telemetry: TelemetryConfig,
-    /// Trusted tools, and changes to the built-in ones, by name.
+    /// Trusted tools by name, including changes to built-in ones.
     pub tools: BTreeMap<ToolName, ToolConfig>,
 }
 
@@ -62,7 +63,7 @@ impl<'a> From<&'a Config> for PlatformConfig<'a> {
 }
 
 impl Config {
-    /// Reads `path`.
+    /// Reads the file at `path`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
@@ -85,15 +86,15 @@ impl Config {
         Ok(config)
     }
 
-    /// The file of certificate authorities that every client of the host trusts besides the
+    /// Returns the file of certificate authorities that every client of the host trusts besides the
     /// platform's.
     pub fn extra_ca_file(&self) -> Option<&Path> {
         self.egress.extra_ca_file.as_deref()
     }
 
-    /// Reads the text of a file; an error is one line with its place.
+    /// Parses the text of a file. An error is one line with its position.
     pub fn parse(text: &str) -> Result<Self, String> {
-        // Some editors put a byte order mark first.
+        // Some editors write a byte order mark first.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let place = error.span().map_or(String::new(), |span| {
@@ -110,7 +111,7 @@ impl Config {
     }
 }
 
-/// The known key that looks most like the unknown one, from serde's `unknown field` message.
+/// Returns the known key that is most like the unknown one in serde's `unknown field` message.
 fn suggest(message: &str) -> Option<&str> {
     let mut quoted = message
         .strip_prefix("unknown field ")?

@@ -1,11 +1,11 @@
-//! The platform host: agents get tools that use credentials, and never a credential.
+//! The platform host. Agents get tools that use credentials, and never a credential.
 //!
 //! A [`platform::Platform`] runs two classes of WebAssembly components on wasmtime. *Trusted tools*
-//! are linked with `secrets`, outbound HTTP under an egress policy, and configuration. Everything
-//! an *agent* supplies is linked with the dispatch of tools and nothing else. The vault itself is
-//! the crate `vault_core`, which knows nothing of this one.
+//! are linked with `secrets`, outbound HTTP under an egress policy, and configuration. Components
+//! of an *agent* are linked with the dispatch of tools and nothing else. The vault is the crate
+//! `vault_core`, which does not depend on this one.
 //!
-//! `examples/embed.rs` shows the whole of it in some forty lines.
+//! `examples/embed.rs` shows all of it in about forty lines.
 
 #![deny(missing_docs)]
 

@@ -1,8 +1,7 @@
-//! Opening the store that a configuration names, with the password, the trust and the limits that
-//! belong to it.
+//! Opens the store that a configuration names, with its password, its TLS roots and its limits.
 //!
-//! The one place that knows which stores there are. What it was told of a password goes to the
-//! database and nowhere else; the environment is for the command line to read.
+//! Only this module knows which kinds of stores exist. A password is passed to the database and
+//! nowhere else. The command line reads the environment.
 
 pub mod config;
 
@@ -20,18 +19,18 @@ use vault_core::{
 use self::config::{PostgresConfig, StorageUrl};
 use tavora_trust::{ConfigError, TrustError, client_config, client_config_of, extra_ca_pem};
 
-/// The environment's name for the database's password.
+/// The environment variable with the database's password.
 pub const PASSWORD_VARIABLE: &str = "TAVORA_STORAGE_PASSWORD";
 
-/// Why there is no store.
+/// Why no store could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// Two passwords, of which one may be an old one.
+    /// There are two passwords, and one of them may be outdated.
     #[error(
         "{url} has a password in its URL and another one in {PASSWORD_VARIABLE}; take one of them away"
     )]
     TwoPasswords {
-        /// Which database.
+        /// The database.
         url: PostgresUrl,
     },
     /// The password cannot be read.
@@ -40,7 +39,7 @@ pub enum StorageError {
     /// The file of certificate authorities of `[egress]` cannot be read.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCaUnreadable(#[from] ConfigError),
-    /// It cannot be used.
+    /// The certificate authorities of `[egress]` cannot be used.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCa(TrustError),
     /// The file of the URL's `sslrootcert` cannot be read.
@@ -48,39 +47,39 @@ pub enum StorageError {
     RootsUnreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It cannot be used.
+    /// The file of the URL's `sslrootcert` cannot be used.
     #[error("sslrootcert: {}: {source}", path.display())]
     Roots {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The fault of the file.
         source: TrustError,
     },
-    /// This machine has no name to call the host by.
+    /// The machine has no name to use for this host.
     #[error("this machine has no name to call the host by; set [storage.postgres] host_name")]
     HostName,
-    /// The file does not open; the store names it.
+    /// The SQLite file cannot be opened. The store's error names it.
     #[error(transparent)]
     Sqlite(#[from] StoreError),
-    /// The database does not open.
+    /// The PostgreSQL database cannot be opened.
     #[error("{url}: {source}")]
     Postgres {
-        /// Which database.
+        /// The database.
         url: PostgresUrl,
-        /// Why.
+        /// The store's error.
         source: StoreError,
     },
 }
 
-/// Opens the store at `url`, creates what is missing in it, and migrates it. A password is that of
-/// a PostgreSQL database whose URL holds none: the text itself, or `file:///path` of a file with
+/// Opens the store at `url`, creates what is missing in it, and migrates it. The password is for a
+/// PostgreSQL database whose URL has none: the text itself, or `file:///path` of a file that holds
 /// it.
 ///
 /// # Errors
-/// The configuration does not fit together, or the store does not open.
+/// The configuration is not consistent, or the store cannot be opened.
 pub async fn open(
     url: StorageUrl,
     password: Option<&str>,
@@ -95,10 +94,10 @@ pub async fn open(
     })
 }
 
-/// The same of a PostgreSQL database.
+/// Like [`open`], for a PostgreSQL database.
 ///
 /// # Errors
-/// As of [`open`].
+/// Like [`open`].
 pub async fn open_postgres(
     url: PostgresUrl,
     password: Option<&str>,
@@ -111,10 +110,10 @@ pub async fn open_postgres(
         .map_err(|source| StorageError::Postgres { url, source })
 }
 
-/// The same, to move everything from it. Nothing is opened yet.
+/// Returns the store at `url` as a source to move everything from. Nothing is opened yet.
 ///
 /// # Errors
-/// The configuration does not fit together.
+/// The configuration is not consistent.
 pub fn source(
     url: StorageUrl,
     password: Option<&str>,
@@ -130,10 +129,10 @@ pub fn source(
     })
 }
 
-/// The same, to move everything to it. Nothing is opened or made yet.
+/// Returns the store at `url` as a target to move everything to. Nothing is opened or created yet.
 ///
 /// # Errors
-/// The configuration does not fit together.
+/// The configuration is not consistent.
 pub fn target(
     url: StorageUrl,
     password: Option<&str>,
@@ -149,7 +148,7 @@ pub fn target(
     })
 }
 
-/// What a connection to a PostgreSQL database is made with.
+/// Collects the settings of a connection to a PostgreSQL database.
 fn prepared(
     mut url: PostgresUrl,
     password: Option<&str>,
@@ -167,10 +166,10 @@ fn prepared(
     Ok((url, tls, options))
 }
 
-/// What the audit calls this host: its name in the configuration, else the machine's.
+/// Returns this host's name for the audit: from the configuration, or the machine's name.
 ///
 /// # Errors
-/// The machine has none.
+/// The machine has no name.
 pub fn host_name(config: &PostgresConfig) -> Result<ChainName, StorageError> {
     if let Some(name) = &config.host_name {
         return Ok(name.clone());
@@ -208,8 +207,8 @@ fn options(config: &PostgresConfig) -> Result<PostgresOptions, StorageError> {
     })
 }
 
-/// Whom to believe that it is the server: those of the URL's `sslrootcert` and nobody else; without
-/// it, the platform's authorities and those of `[egress] extra_ca_file`.
+/// Returns the TLS configuration for the database. It trusts only the URL's `sslrootcert`. Without
+/// it, it trusts the platform's authorities and those of `[egress] extra_ca_file`.
 fn tls(url: &PostgresUrl, extra_ca_file: Option<&Path>) -> Result<ClientConfig, StorageError> {
     let Some(path) = url.root_certificate() else {
         let extra = extra_ca_pem(extra_ca_file)?;

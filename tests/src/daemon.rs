@@ -23,7 +23,7 @@ const START: Duration = Duration::from_secs(180);
 /// Time limit for its end.
 const END: Duration = Duration::from_secs(30);
 
-/// The number of lines of its log that a failed test shows.
+/// A failed test shows this many lines of the host's log.
 const SHOWN_LINES: usize = 50;
 
 /// A running host. Dropping it stops the host, and shows its log if the test failed.
@@ -68,40 +68,39 @@ impl Daemon {
             .unwrap_or_else(|error| panic!("{error}: {request:?}"))
     }
 
-    /// The id of its process.
+    /// The id of the host's process.
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Everything that it printed and logged so far.
+    /// The whole output of the host so far.
     pub fn log(&self) -> String {
         self.log.lines().text.clone()
     }
 
-    /// Sends a signal to its process.
+    /// Sends a signal to the host's process.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// Whether its process is still running.
+    /// Whether the host's process is still running.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks the host to end, and waits for its end.
     pub fn halt(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.ended().expect("it ends in time")
     }
 
-    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
-    /// and logged.
+    /// Asks the host to end, and waits for its end. Returns the exit status and the whole output.
     pub fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::SIGTERM);
         self.wait()
     }
 
-    /// Waits for its end. Returns its exit status, and everything that it printed and logged.
+    /// Waits for the end of the host. Returns the exit status and the whole output.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.ended().expect("it ends in time");
         (status, self.log.whole())

@@ -25,7 +25,7 @@ pub const SEARCH_SECRET: &str = "brave_api_key";
 pub struct Fixture {
     /// The platform under test.
     pub platform: Platform,
-    /// Its app.
+    /// The platform's app.
     pub app: App,
     /// The app's vault.
     pub vault: VaultView,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
-/// A flood.
+/// A flood of posts.
 #[derive(Clone, Debug)]
 pub struct Flood {
     /// The address that it hits.

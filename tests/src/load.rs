@@ -105,7 +105,7 @@ async fn load(plan: LoadPlan, serving: &mut Serving, questions: Questions) -> Re
     let tenants = together(tenants.into_iter().map(|mut tenant| {
         let commons = Arc::clone(&shared);
         async move {
-            // Requests from the making of the app do not count as load.
+            // The requests that made the app do not count as load.
             tenant.take_laps();
             tenant.run(begun + plan.duration, &commons).await?;
             Ok(tenant)

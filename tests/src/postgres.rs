@@ -28,7 +28,7 @@ use crate::eventually::{PATIENCE, wait_until};
 use crate::process::{LastWill, Process, free_address};
 use crate::requirement;
 
-/// The number of lines of its log that a failed test shows.
+/// A failed test shows this many lines of the cluster's log.
 const SHOWN_LINES: usize = 30;
 
 /// A cluster. It is stopped and removed when it is dropped, and also when the tests' process ends
@@ -151,17 +151,17 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD_IN_URL}@{folder}:{port}/{name}")
     }
 
-    /// Everything that it logged so far.
+    /// The whole log of the cluster so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// The id of its first process; `None` while it is stopped.
+    /// The id of the cluster's first process; `None` while the cluster is stopped.
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks the cluster to end, and waits for its end.
     pub fn stop(&mut self, how: Shutdown) {
         let mut process = self.process.take().expect("it runs");
         process.signal(match how {
@@ -172,7 +172,7 @@ impl Postgres {
         assert!(ended.is_some(), "PostgreSQL did not end: {}", self.log());
     }
 
-    /// Kills all its processes at once, as when the machine goes down.
+    /// Kills all processes of the cluster at once, as when the machine goes down.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         // From here on no new process starts.
@@ -185,8 +185,8 @@ impl Postgres {
         });
     }
 
-    /// Starts it again after a stop or a kill, on its data and at its address, and waits until it
-    /// answers.
+    /// Starts the cluster again after a stop or a kill, on its data and at its address, and waits
+    /// until it answers.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "the cluster is already running");
         let log = fs::File::options()
@@ -221,14 +221,14 @@ impl Postgres {
         self.process = Some(process);
     }
 
-    /// Stops all its processes: connections are accepted, but nothing is answered.
+    /// Stops all processes of the cluster: connections are accepted, but nothing is answered.
     pub fn pause(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         process.signal(Signal::SIGSTOP);
         signal_backends(process, Signal::SIGSTOP);
     }
 
-    /// Continues all its processes.
+    /// Continues all processes of the cluster.
     pub fn resume(&mut self) {
         let process = self.process.as_ref().expect("it runs");
         signal_backends(process, Signal::SIGCONT);

@@ -25,7 +25,7 @@ impl From<Child> for Process {
 }
 
 impl Process {
-    /// The id of its process.
+    /// The id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -109,11 +109,11 @@ impl Drop for LastWill {
     }
 }
 
-/// An address of loopback for a server that cannot choose one itself, and that may also take the
-/// next port.
+/// A loopback address for a server that cannot choose a free one itself. The server may also use
+/// the next port.
 ///
-/// Nobody else gets the address by chance while that server is down: it is below the ports that
-/// systems hand out, and each is handed out here only once.
+/// No other process gets the address by chance while the server is down: the port is below those
+/// that systems assign, and this function returns each port only once.
 pub fn free_address() -> SocketAddr {
     const FIRST: u32 = 20_000;
     const PAIRS: u32 = 5_000;

@@ -11,8 +11,8 @@ use crate::binary::profile_folder;
 /// Set where a skipped test counts as failed, as in continuous integration.
 pub const REQUIRE_ALL: &str = "TAVORA_TEST_REQUIRE_ALL";
 
-/// Whether all requirements are met, each with a word for it. If not, the test says so and has
-/// nothing to do.
+/// Whether all requirements are met. Each has a name for messages. If one is missing, this reports
+/// the test as skipped, and the caller must return.
 ///
 /// # Panics
 /// One is missing, and `TAVORA_TEST_REQUIRE_ALL` is set.

@@ -25,9 +25,9 @@ pub struct Serving {
     pub admin_token: String,
     // Declared before the folder, so that the host ends before its folder is removed.
     daemon: Daemon,
-    /// Its working directory: `tavora.toml`, `kek` and the data folder `data`.
+    /// The host's working directory: `tavora.toml`, `kek` and the data folder `data`.
     pub folder: TempDir,
-    /// When its process was started.
+    /// When the host's process was started.
     pub started: Instant,
     command: Command,
 }
@@ -87,13 +87,14 @@ impl Serving {
         }
     }
 
-    /// Asks it to end and waits for that. Its folder stays, and [`Self::start_again`] can use it.
+    /// Asks the host to end, and waits for its end. The folder stays, and [`Self::start_again`] can
+    /// use it.
     pub fn halt(&mut self) {
         let ended = self.daemon.halt();
         assert!(ended.success(), "{ended}\n{}", self.log());
     }
 
-    /// Starts it again on the same folder, at another address.
+    /// Starts the host again on the same folder, at another address.
     pub fn start_again(&mut self) {
         self.started = Instant::now();
         self.daemon = Daemon::spawn(&mut self.command);
@@ -110,12 +111,12 @@ impl Serving {
         self.folder.path().join("data")
     }
 
-    /// The id of its process.
+    /// The id of the host's process.
     pub fn process_id(&self) -> u32 {
         self.daemon.process_id()
     }
 
-    /// Everything that it printed and logged so far.
+    /// The whole output of the host so far.
     pub fn log(&self) -> String {
         self.daemon.log()
     }
@@ -169,8 +170,7 @@ impl Serving {
         (text(&made["id"]), text(&made["key"]))
     }
 
-    /// Asks it to end, and waits for that. Returns its exit status, and everything that it printed
-    /// and logged.
+    /// Asks the host to end, and waits for its end. Returns the exit status and the whole output.
     pub fn stop(self) -> (ExitStatus, String) {
         self.daemon.stop()
     }

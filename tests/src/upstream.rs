@@ -47,7 +47,7 @@ impl Upstream {
         &self.url
     }
 
-    /// The port alone.
+    /// The port of the URL.
     pub fn port(&self) -> &str {
         self.url.rsplit(':').next().expect("the URL has a port")
     }

@@ -83,26 +83,26 @@ pub enum CredentialError {
     /// The credential is empty.
     #[error("there is no credential in {place}")]
     Empty {
-        /// Where it was looked for.
+        /// The place of the empty credential.
         place: Place,
     },
-    /// It is longer than [`CREDENTIAL_MAX_BYTES`].
+    /// The credential is longer than [`CREDENTIAL_MAX_BYTES`].
     #[error("what is in {place} is longer than {CREDENTIAL_MAX_BYTES} bytes, and no credential")]
     TooLong {
-        /// Where it was looked for.
+        /// The place of the credential.
         place: Place,
     },
     /// The text holds something that does not belong in a credential.
     #[error("what is in {place} {oddity}; leave the credential alone in it")]
     Odd {
-        /// Where it was looked for.
+        /// The place of the text.
         place: Place,
-        /// What does not belong.
+        /// The oddity in the text.
         oddity: Oddity,
     },
 }
 
-/// Where a credential was looked for.
+/// The place of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The text that was given.

@@ -24,7 +24,7 @@ pub enum Oddity {
     Invisible {
         /// The position of the character, from 1.
         position: usize,
-        /// Its code point.
+        /// The code point of the character.
         code: u32,
     },
     /// Quotation marks around the text.

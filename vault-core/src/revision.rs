@@ -29,7 +29,7 @@ pub struct Revision([u8; BYTES]);
 #[error("a revision is 32 lower-case hexadecimal digits; copy it from what it is a revision of")]
 pub struct InvalidRevision;
 
-/// What must be true of the current state at the moment of a change.
+/// A condition on the current state at the moment of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// No condition.

@@ -102,7 +102,7 @@ impl Rights {
     }
 }
 
-/// What was reported.
+/// The rights that were reported.
 struct Told {
     paths: BTreeSet<(PathBuf, u32)>,
     /// Folders that a group may write to, with that group.
@@ -130,7 +130,7 @@ mod tests {
         assert!(!rights(folder.path(), 0o770).is_news(folder.path()));
         assert!(!rights(&file, 0o660).is_news(&file));
         assert!(!rights(&inner, 0o770).is_news(&inner));
-        // What everybody may read is told of all the same.
+        // A file that everybody may read is reported in any case.
         assert!(rights(&file, 0o664).is_news(&file));
     }
 

@@ -182,7 +182,7 @@ impl SecretValue {
     }
 }
 
-/// All that is ever shown of a secret.
+/// A secret as it is shown: everything but its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RedactedSecret {
     /// The vault that the secret is in.

@@ -71,8 +71,8 @@ pub struct NewVault {
     pub metadata: Metadata,
 }
 
-/// What an overwrite continues: the version, the time of creation and the revision of the row that
-/// is there.
+/// The state that an overwrite continues: the version, the time of creation and the revision of the
+/// existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretHead {
     /// The version of the row.

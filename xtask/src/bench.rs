@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// Rounds to three significant digits, which is what such a machine can repeat.
+/// Rounds to three significant digits. Further digits differ from run to run.
 fn rounded(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();

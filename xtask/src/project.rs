@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// This project on this machine.
+/// The repository's folders on this machine.
 pub struct Project {
     root: PathBuf,
 }

@@ -1,5 +1,5 @@
-//! Announcing a step and doing it. The program's output goes straight to the terminal, or it is
-//! asked for one line of text. No output is hidden.
+//! Announces and runs steps. A step's output goes straight to the terminal, except where the caller
+//! reads it as text.
 
 use anyhow::{Context, Result, ensure};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,5 +1,6 @@
-//! Trusted tool `bench-probe`: resolves a secret as often as it is told and does nothing with it.
-//! The benches use it to measure `secrets.resolve` as a guest sees it. The host does not embed it.
+//! Trusted tool `bench-probe`: resolves a secret the requested number of times and does nothing
+//! with it. The benches use it to measure `secrets.resolve` as a guest sees it. The host does not
+//! embed it.
 
 use trusted_tool::bindings::tavora::platform::secrets::resolve;
 use trusted_tool::{Guest, Operation, ToolError, tool_error};

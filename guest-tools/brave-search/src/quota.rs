@@ -5,7 +5,7 @@ use serde_json::Value;
 use trusted_tool::answer::Answer;
 use trusted_tool::wait;
 
-/// How long to wait, and for which limit.
+/// A wait, and the limit that causes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// The time until Brave takes a request again, in milliseconds.
@@ -80,7 +80,7 @@ impl Quota {
         let used_up = (0..remaining.len())
             .filter(|&index| at(&remaining, index) == Some(0) && is_limit(index));
         let used_up: Vec<_> = used_up.collect();
-        // All of these windows must end. One that does not say when may last.
+        // All of these windows must end. A window that does not say when it ends may last.
         let waits = used_up.iter().map(|&index| at(&resets, index));
         let of_windows: Option<Vec<_>> = waits.collect();
         let of_windows = match of_windows {
@@ -90,7 +90,8 @@ impl Quota {
         };
         let of_windows = of_windows.map(|secs| secs.saturating_mul(1_000));
         let longest = used_up.iter().filter_map(|&index| {
-            // Without a policy, nothing says how long a window is. The time until it ends is less.
+            // Without a policy, the length of a window is not known. The time until its end is
+            // shorter than it.
             let from_lists = || {
                 let limit = at(&limits, index)?;
                 Some((Window { limit, secs: None }, at(&resets, index)))

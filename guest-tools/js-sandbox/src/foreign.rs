@@ -70,7 +70,7 @@ pub fn fence_in(line: usize) -> String {
     format!("line {line} has a Markdown fence: send the code alone, without the text around it")
 }
 
-/// Tags or a JSON object around a program.
+/// Names the tags or the JSON object around a program.
 fn wrapped(code: &str) -> Option<String> {
     let text = code.trim();
     if let Some(name) = member_of_json(text) {
@@ -163,7 +163,7 @@ fn module(line: &str) -> Option<String> {
     }
 }
 
-/// Python and commands of a shell.
+/// Names Python or a shell command, if the line is one.
 fn other_language(line: &str) -> Option<String> {
     let line = line.trim();
     let words = words_of(line);

@@ -6,7 +6,7 @@ use crate::bindings::exports::tavora::platform::agent::RunError;
 /// The file name of the platform's own script. Its frames do not help the author of a program.
 pub const PLATFORM_FILE: &str = "platform.js";
 
-/// What the program threw, as the platform's script read it.
+/// The error for something that the program threw, as the platform's script read it.
 pub fn thrown(name: String, code: Option<String>, message: String, stack: &str) -> RunError {
     RunError {
         name,

@@ -57,7 +57,7 @@ pub fn first(stream: &[u8], has_ended: bool) -> First {
     }
 }
 
-/// The error that the first event of a whole body is, if the body is events.
+/// The error in the first event of a body, if the body consists of events.
 pub fn error_of_first(body: &[u8]) -> Option<Vec<u8>> {
     let body = body.trim_ascii_start();
     match begins_with_an_event(body)? {
@@ -69,8 +69,8 @@ pub fn error_of_first(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The error in an event, in whatever form: one that its data name, or all data of an event that
-/// names itself an error.
+/// The error in an event: the one that its data names, or all of its data if the event's type says
+/// `error`.
 fn error_of(event: &str) -> Option<Value> {
     let data = data_of(event);
     let named = words::parsed(data.trim()).as_ref().and_then(named);
@@ -246,7 +246,7 @@ impl Errors {
     }
 }
 
-/// The error of an event whose data do not name one as clients expect it.
+/// The error in an event whose data lacks the `error` object that clients expect.
 fn nameless_error(event: &str) -> Option<Value> {
     let is_error = event.lines().any(|line| Field::of(line).is_error());
     let data = data_of(event);
@@ -259,7 +259,7 @@ fn nameless_error(event: &str) -> Option<Value> {
     }
 }
 
-/// What a line of an event tells.
+/// The meaning of a line of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Too little of it is there.

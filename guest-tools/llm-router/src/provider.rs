@@ -21,8 +21,8 @@ pub struct Provider {
     default_base_url: Option<&'static str>,
     /// The starts of model names that mean this provider without a prefix.
     bare: &'static [&'static str],
-    /// Whether the provider's own models have its name before them, as its other models have their
-    /// makers'.
+    /// Whether the names of the provider's own models begin with the provider's name, as those of
+    /// other models begin with their makers' names.
     has_own_models: bool,
 }
 
@@ -123,8 +123,8 @@ impl Provider {
     }
 }
 
-/// An address without what other programs add at its end, in any case: `/v1`, `/api`, the path of a
-/// request.
+/// An address without the ending that other programs' settings have: `/v1`, `/api` or the path of a
+/// request. Upper and lower case are treated alike.
 fn address(place: &str) -> &str {
     const PATHS: [&str; 11] = [
         "/chat/completions",

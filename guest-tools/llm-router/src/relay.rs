@@ -43,7 +43,7 @@ pub fn relay(exchange: Exchange, reply: Reply) {
     }
 }
 
-/// What is ready for the client.
+/// The form in which an answer goes to the client.
 enum Ready {
     /// A completion.
     Whole(Vec<u8>),

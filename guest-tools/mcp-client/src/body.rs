@@ -1,4 +1,4 @@
-//! What a body holds: messages as JSON or as a stream of events, or the words of an error.
+//! The content of a body: messages as JSON or as a stream of events, or the words of an error.
 
 use serde_json::Value;
 use trusted_tool::json;
@@ -10,7 +10,7 @@ use crate::words;
 /// The fields of an event; a stream begins with one. The empty name is a comment.
 const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b":"];
 
-/// What a JSON body holds for a request.
+/// The content of a JSON body, as seen by a request.
 pub enum Found {
     /// The reply to the request.
     Reply(Reply),
@@ -55,8 +55,8 @@ pub fn beginning(body: &[u8]) -> &[u8] {
     body.trim_ascii_start()
 }
 
-/// What a JSON body holds for the request `awaited`. An answer belongs to one request, so a reply
-/// without an id replies to that request.
+/// Returns the content of a JSON body for the request `awaited`. An answer belongs to one request,
+/// so a reply without an id replies to that request.
 pub fn reply_in(body: &[u8], awaited: u64) -> Found {
     let Some(messages) = message::parse(body, awaited) else {
         return Found::Nothing;
@@ -113,7 +113,7 @@ mod tests {
             let expected = vec![Message::Reply(Reply::Result(serde_json::Map::new()))];
             assert_eq!(messages, Some(expected), "{text:?}");
         }
-        // What was cut off is no message.
+        // An event that was cut off is no message.
         let mut stream = EventStream::default();
         stream.feed(format!("data: {}\n", &reply[..30]).as_bytes());
         let event = stream.finish().expect("an event");

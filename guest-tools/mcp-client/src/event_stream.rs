@@ -9,7 +9,7 @@ pub struct Event {
     /// The data lines, joined.
     pub data: String,
     /// The data with the lines after it that have no field, if there are any. Some servers write
-    /// `data:` before the first line of a longer text alone.
+    /// `data:` only before the first line of a longer text.
     pub unmarked: Option<String>,
 }
 

@@ -121,7 +121,7 @@ pub fn body(server: &Server, mut incoming: Incoming) -> Result<Body, ToolError> 
     };
     let mut begun = Vec::new();
     let (is_json, is_whole) = loop {
-        // Drop what stands before the beginning, so that no piece is looked at twice.
+        // Drop the white space before the beginning, so that it is not read again with each piece.
         begun.drain(..begun.len() - beginning(&begun).len());
         let is_json = begun.first().is_some_and(|it| b"{[".contains(it));
         if is_json || begun.len() >= TELLING_BYTES {
@@ -183,9 +183,9 @@ impl Messages {
         }
     }
 
-    /// Reads up to the reply to a request. `answer` gets the server's own requests on the way, with
-    /// the answers to them. Anything that is no message is skipped, but an error that it tells of
-    /// is remembered. `None` when the stream ends before the reply.
+    /// Reads up to the reply to a request. `answer` sends the answers to the server's own requests
+    /// that arrive before the reply. Anything that is no message is skipped, but an error that it
+    /// tells of is remembered. `None` when the stream ends before the reply.
     ///
     /// # Errors
     /// Those of [`Self::next`].

@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 
 /// The code of the official SDKs for an unknown session.
 const SESSION_NOT_FOUND: i64 = -32001;
-/// What a server says of a session that it does not have.
+/// Words by which a server says that it does not have a session.
 const LACKS: &str = "active closed deleted ended exist exists expired find forgotten found gone \
                      inactive invalid known lost mismatch missing must need needs removed require \
                      required requires stale terminated unknown unrecognised unrecognized valid wrong";
@@ -15,7 +15,7 @@ const PLAIN: &str = "a apache bad be been cannot client code connection could er
                      http invalid is mcp must nginx no not on openresty page path post request \
                      requested route server status the this url was yet";
 
-/// What a refusal says of the session.
+/// The meaning of a refusal for the session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The server does not know the session. It has done nothing.
@@ -47,7 +47,8 @@ pub fn verdict(refusal: &Refusal, changes: bool) -> Verdict {
     let is_of_the_call = match code {
         Some(-32099..=-32000 | INVALID_REQUEST | 400 | 404) => false,
         Some(_) => true,
-        // A result is of the call, and an error without a code may be of either.
+        // A result belongs to the call. An error without a code may belong to the call or to the
+        // session.
         None => refusal.is_reply && refusal.reply.is_none(),
     };
     if is_of_the_call {

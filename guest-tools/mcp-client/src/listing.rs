@@ -17,7 +17,7 @@ const SHOWN_KEYS: [&str; 6] = [
     "outputSchema",
     "annotations",
 ];
-/// The largest number of notes with a list.
+/// The largest number of notes that a list of tools may have.
 const MAX_NOTES: usize = 20;
 /// The number of characters of a name in a note.
 const MAX_NOTED_CHARS: usize = 100;
@@ -26,7 +26,7 @@ const MAX_IDLE_PAGES: usize = 3;
 /// The largest number of pages. A page costs computing time, and the host limits that too.
 const MAX_PAGES: usize = 100;
 
-/// What calls need of a listed tool.
+/// The properties of a listed tool that calls depend on.
 pub struct Listed {
     /// The parameters that also go into headers.
     pub mirrored: Vec<Mirrored>,
@@ -39,7 +39,7 @@ pub struct Listing {
     is_modern: bool,
     max_tools: u64,
     tools: Vec<Value>,
-    /// By name, where a tool stands in the list and the page that brought it.
+    /// For each name: the tool's index in the list, and the page that brought it.
     places: HashMap<String, (usize, usize)>,
     listed: HashMap<String, Listed>,
     notes: Vec<String>,

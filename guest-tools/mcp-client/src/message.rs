@@ -13,7 +13,7 @@ pub const INVALID_REQUEST: i64 = -32600;
 /// The number of characters that are shown of an error's data.
 const MAX_DATA_CHARS: usize = 500;
 
-/// What a server answered to a request.
+/// The server's answer to a request.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
     /// A result, always an object.

@@ -22,7 +22,7 @@ pub enum Transport {
 /// The era of a server's protocol, as the revision 2026-07-28 distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Era {
-    /// Each request stands for itself.
+    /// Each request is complete in itself, without a session.
     Modern,
     /// A session begins with `initialize`.
     Legacy,
@@ -66,7 +66,7 @@ pub struct Server {
     /// Limits how often the server may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
-    /// What was odd about the credential when it was resolved. A refusal mentions it.
+    /// The oddity of the credential when it was resolved. A refusal mentions it.
     oddity: RefCell<String>,
 }
 

@@ -1,9 +1,9 @@
 //! A session with the server. It finds out once which revision of the protocol the server speaks,
 //! and then sends one request after the other.
 //!
-//! There are two eras, told apart as the revision 2026-07-28 says («Versioning and Compatibility»).
-//! In the *modern* era each request stands for itself. The *legacy* era begins with `initialize`
-//! and may give the session an id. `tools` knows what the requests mean.
+//! There are two eras, distinguished by the rules of the revision 2026-07-28 («Versioning and
+//! Compatibility»). In the *modern* era each request is complete in itself. The *legacy* era begins
+//! with `initialize` and may give the session an id. `tools` knows what the requests mean.
 
 use serde_json::{Map, Value, json};
 use trusted_tool::request::{Failure, Stage};
@@ -48,7 +48,7 @@ pub struct Session {
     last_id: u64,
 }
 
-/// What the session remembers of the server.
+/// The session's knowledge of the server.
 enum State {
     Modern,
     Legacy {
@@ -79,9 +79,9 @@ impl Session {
         Ok(matches!(self.state, Some(State::Modern)))
     }
 
-    /// What this session found out about the server: its era, or the inner `None` when the known
-    /// era was wrong. The outer `None` when there is nothing new, which is always so over a
-    /// transport that itself tells the era.
+    /// The server's era, if this session found out something new about it. The inner `None` means
+    /// that the known era was wrong. The outer `None` means that there is nothing new, which is
+    /// always so over a transport that itself tells the era.
     pub fn found(&self) -> Option<Option<Era>> {
         let is_told = matches!(self.state, Some(State::Modern | State::Legacy { .. }));
         match self.era {
@@ -139,7 +139,7 @@ impl Session {
                     }
                 }
                 Outcome::Refused(mut refusal) => match self.verdict(&refusal, method) {
-                    // A server that replies to the request speaks for itself.
+                    // If the refusal is a reply to the request, its own error is reported instead.
                     Verdict::Forgotten if is_begun_anew && !refusal.is_reply => {
                         self.state = None;
                         let sentence =
@@ -191,7 +191,8 @@ impl Session {
             }) => {
                 let mut extra = legacy_headers(version, session_id.as_deref());
                 if *version == MODERN {
-                    // Both eras hold for this session, so each request is complete in either.
+                    // A legacy session has the modern version, so the request carries the headers
+                    // and the metadata of both eras.
                     let modern = modern_headers(method, params).into_iter();
                     extra.extend(modern.filter(|(name, _)| name != VERSION_HEADER));
                     meta = modern_meta(meta);
@@ -281,8 +282,8 @@ impl Session {
         Ok(())
     }
 
-    /// Asks in the modern way. A server that does not answer so within a short time belongs to the
-    /// legacy era.
+    /// Sends the probe of the modern era. A server that does not answer it in the modern form
+    /// within a short time belongs to the legacy era.
     fn negotiate(&mut self) -> Result<State, ToolError> {
         for is_last in [false, true] {
             let id = self.next_id();
@@ -411,8 +412,8 @@ pub fn is_header_mismatch(error: &RpcError) -> bool {
     error.is(HEADER_MISMATCH)
 }
 
-/// The revision that an answer to `initialize` names, if this client speaks it. A server may name
-/// the one without sessions, and so take it for the revision of a session.
+/// The revision that an answer to `initialize` names, if this client speaks it. Some servers name
+/// the revision without sessions here, although they begin a session.
 fn known_version(named: &str) -> Option<&'static str> {
     let mut known = LEGACY.into_iter().chain([MODERN]);
     known.find(|version| *version == named)
@@ -508,7 +509,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether a server of the other era may have answered so.
+/// Whether this can be the answer of a server of the other era.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

@@ -122,8 +122,8 @@ fn neither(status: u16, kind: &str, body: &[u8]) -> String {
     said
 }
 
-/// Finds the reply in a stream. Where the era has them, the server's own requests are answered on
-/// the way, and a broken stream is resumed.
+/// Finds the reply in a stream. In the legacy era, requests of the server that come before the
+/// reply are answered, and a broken stream is resumed.
 fn in_events(
     server: &Server,
     mut messages: Messages,

@@ -17,7 +17,7 @@ use crate::words;
 /// The server's tools, in one session.
 pub struct Tools {
     session: Session,
-    /// What calls need of each tool, as the server last listed it.
+    /// The properties of each tool that calls depend on, from the server's last list.
     listed: HashMap<String, Listed>,
 }
 
@@ -65,7 +65,7 @@ impl Tools {
         }
     }
 
-    /// What the next session should know, as JSON for the host.
+    /// The findings for the next session, as JSON for the host.
     pub fn found(&self) -> String {
         let found = self.session.found();
         let found = found.map(|era| json!({ "era": era.map(Era::word) }));
@@ -77,11 +77,11 @@ impl Tools {
         self.session.end();
     }
 
-    /// Lists every tool, page by page, with notes on what is left out and why. What was listed
-    /// stands, whatever becomes of a further page.
+    /// Lists every tool, page by page, with notes on what is left out and why. Tools of earlier
+    /// pages are kept if a further page fails.
     ///
     /// # Errors
-    /// The first page cannot be had, breaks the protocol, or lists too many tools.
+    /// The first page cannot be fetched, breaks the protocol, or lists too many tools.
     pub fn list(&mut self) -> Result<String, ToolError> {
         let is_modern = self.session.is_modern()?;
         let mut listing = Listing::new(is_modern, self.session.server.max_tools);

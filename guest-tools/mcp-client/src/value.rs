@@ -21,7 +21,7 @@ pub struct Given {
     structured: Option<Value>,
 }
 
-/// Reads a result. Null counts as missing, and content in another wrapping as content.
+/// Reads a result. Null counts as missing. Content in an unusual wrapping counts as content.
 ///
 /// # Errors
 /// The tool failed, or the result holds neither content nor structured content.
@@ -42,7 +42,7 @@ pub fn read(mut result: Map<String, Value>) -> Result<Given, Failure> {
         Some(_) => return Err(Failure::OfTheServer("gave a result without content")),
     };
     let structured = result.remove("structuredContent");
-    // The first revision of the protocol has this member alone.
+    // The first revision of the protocol has only this member.
     let structured = match (structured, &content) {
         (None, None) => result.remove("toolResult"),
         (structured, _) => structured,
@@ -72,8 +72,8 @@ impl Given {
         Value::Object(passed).to_string()
     }
 
-    /// The text that a structured content hides which is empty and not what the text says. A
-    /// program that gets the structured content as the value of a call would miss that text.
+    /// The text beside an empty structured content, if the two differ. A program that gets the
+    /// structured content as the value of a call would miss that text.
     pub fn hidden_text(&self) -> Option<String> {
         let structured = self.structured.as_ref().filter(|it| is_empty(it))?;
         let texts: Vec<String> = self.content.iter().filter_map(text).collect();
@@ -84,7 +84,7 @@ impl Given {
         (!said.is_empty() && !is_the_same).then_some(text)
     }
 
-    /// Leaves the content alone.
+    /// Keeps only the content.
     pub fn without_structure(self) -> Self {
         Self {
             structured: None,
@@ -107,7 +107,7 @@ impl Given {
     }
 }
 
-/// A piece of content in the form of the protocol. Null is none.
+/// A piece of content in the form of the protocol, or nothing for null.
 fn piece(content: Value) -> Option<Value> {
     match content {
         Value::Null => None,

@@ -63,7 +63,7 @@ impl Credential {
         hidden_in(&self.value, words)
     }
 
-    /// What is odd about the value, for the words of a refusal: `; look at the value: …`, or empty.
+    /// The oddity of the value, for the message of a refusal: `; look at the value: …`, or empty.
     /// It never shows the value.
     pub fn oddity(&self) -> String {
         match oddity(&self.value) {
@@ -133,7 +133,7 @@ fn header_value(name: &str, prefix: &str, value: &str) -> Result<Zeroizing<Vec<u
     Ok(bytes)
 }
 
-/// What makes a value unlike a credential.
+/// The property that makes a value unlike a credential.
 fn oddity(value: &str) -> Option<&'static str> {
     let value = plain(value);
     let is_quote =

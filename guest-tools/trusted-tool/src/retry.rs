@@ -5,7 +5,7 @@ use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::request::Stage;
 use crate::{ToolError, setting};
 
-/// The wait before the first retry without a connection. It doubles with each retry.
+/// The wait before the first retry after a failed connection. It doubles with each retry.
 const FIRST_CONNECT_WAIT_MS: u64 = 100;
 
 /// The retries and waits that are left for one request. The settings `max_retries` and

@@ -1,12 +1,12 @@
-//! How long an upstream wants to be left alone, in milliseconds, in all forms in which upstreams
-//! say so. Nothing here waits, and nothing is guessed: an unknown form gives no wait.
+//! The wait that an upstream asks for, in milliseconds, in all forms that upstreams use. Nothing
+//! here waits, and nothing is guessed: an unknown form gives no wait.
 
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that is believed. A longer one is a mistake.
 const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
-/// From this number of seconds on, a number means a moment since 1970. From [`EPOCH_MS`] on it
-/// means one in milliseconds.
+/// A number from here on is a Unix time in seconds. From [`EPOCH_MS`] on it is a Unix time in
+/// milliseconds.
 const EPOCH_SECS: f64 = 1e9;
 const EPOCH_MS: f64 = 1e12;
 /// How far a moment may lie before the answer's date. An earlier one is a mistake, and no reason to
@@ -204,7 +204,7 @@ fn leading_duration(text: &str) -> Option<(u64, &str)> {
         let end = begin
             .find(|char: char| !char.is_ascii_digit() && char != '.')
             .unwrap_or(begin.len());
-        // The point may end the sentence.
+        // A dot here may be the full stop of the sentence.
         let digits = begin[..end].trim_end_matches('.');
         let Some(number) = number(digits) else { break };
         let after = begin[digits.len()..].trim_start();

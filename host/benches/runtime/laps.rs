@@ -1,10 +1,10 @@
-//! Measured values, and how they are printed.
+//! Measured values, and their output.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-/// Measured values, for a while.
+/// Measured values, collected for a limited time.
 pub struct Laps {
     until: Instant,
     pub values: Vec<f64>,

@@ -1,4 +1,4 @@
-//! How fast clean text passes the scrubber.
+//! Measures how fast clean text passes the scrubber.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use tavora_host::scrub::Scrubber;
 
 use crate::laps::{Laps, budget, report};
 
-/// A key as vendors make them, of 40 characters; it opens nothing.
+/// A key of 40 characters in a vendor's format. It is not a real key.
 const KEY: &str = "sk-proj-Xy7fQ2bM9vLtR4kWcZ8hJ1nPa6sDgE3u";
 
-/// A JSON text of 64 KiB, against a pass that looks each of its bytes up in a table.
+/// Measures a JSON text of 64 KiB, against a pass that looks up each of its bytes in a table.
 pub(super) fn measure(window: Duration) {
     let scrubber = Scrubber::new([("key", KEY)]);
     let text = clean_json(64 << 10);
     let mut table = [false; 256];
-    // No text of JSON has this byte, so the pass goes to the end.
+    // JSON text never has this byte, so the pass reads to the end.
     table[0] = true;
     let per_byte = |elapsed: Duration| elapsed.as_nanos() as f64 / text.len() as f64;
-    // Alternately, so that both see the same machine.
+    // In turns, so that both see the same state of the machine.
     let (mut scrubs, mut passes) = (Laps::start(window), Laps::start(window));
     while scrubs.goes_on() {
         let begun = Instant::now();
@@ -43,7 +43,7 @@ pub(super) fn measure(window: Duration) {
     );
 }
 
-/// What a search answers: at least so many bytes of it, with the escapes that such texts have.
+/// The answer of a search, with at least this many bytes and the usual escapes.
 fn clean_json(bytes: usize) -> String {
     const WORDS: [&str; 12] = [
         "search",

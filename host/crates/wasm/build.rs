@@ -1,5 +1,5 @@
-//! Embeds the guests that are built. One that is not built is left out: the host still compiles,
-//! and says at run time what is missing. It builds nothing itself; that is xtask's business.
+//! Embeds the guests that are built. A missing guest is left out: the host still compiles, and
+//! reports at run time what is missing. xtask builds the guests.
 
 use std::path::Path;
 use std::{env, fs};

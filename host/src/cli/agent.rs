@@ -1,6 +1,6 @@
-//! `tavora-host agent …`: what is wrong with the agents' files, before a host runs them.
+//! `tavora-host agent …`: checks the agents' files before a host runs them.
 //!
-//! It starts no tool and reaches no server; whether a secret is there is looked up by its name.
+//! No tool is started and no server is contacted. Secrets are only looked up by name.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -34,10 +34,10 @@ Exit status: 0 nothing but warnings, 2 an error.")]
     },
 }
 
-/// What was found.
+/// The result of the check.
 #[derive(Serialize)]
 struct Report {
-    /// The agents that can be used.
+    /// The agents without faults.
     agents: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -45,7 +45,7 @@ struct Report {
 #[derive(Serialize)]
 struct Problem {
     severity: Severity,
-    /// The file or folder.
+    /// The file or folder of the problem.
     path: Option<PathBuf>,
     line: Option<usize>,
     column: Option<usize>,
@@ -89,7 +89,7 @@ async fn check(
     })?;
     let agents = Agents::open(folder, rules).map_err(usage)?;
     let read = match dir.join(agents::FILE).exists() {
-        // A name such as `.` is no agent's id.
+        // The argument may be a path such as `.`, which is no agent's id.
         true => vec![agents.read_folder(dir.canonicalize()?)],
         false => agents.check().map_err(usage)?,
     };
@@ -133,7 +133,7 @@ async fn check(
     Ok(report)
 }
 
-/// The names in the app's designated vault, or why there are none to compare with.
+/// Returns the names in the app's designated vault, or why there are none.
 async fn held(
     global: &Global,
     app: Option<&str>,
@@ -196,7 +196,7 @@ fn errors(error: AgentFileError) -> Vec<Problem> {
     }
 }
 
-/// The secret may come later, so its lack is no error.
+/// Lists the missing secrets. This is no error, because a secret may be stored later.
 fn missing(path: &Path, agent: &Agent, held: &HashSet<SecretName>) -> Vec<Problem> {
     let missing = agent
         .secrets()

@@ -111,7 +111,7 @@ fn text(report: &VerifyReport) -> String {
     lines.join("\n")
 }
 
-/// The head of each chain, a line each.
+/// Returns the head of each chain, one per line.
 pub(super) fn heads(report: &VerifyReport) -> impl Iterator<Item = String> {
     let local = report.head().map(|head| format!("head: {head}"));
     let named = report

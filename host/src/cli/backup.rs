@@ -1,8 +1,8 @@
-//! `tavora-host backup`: the database as it is at one moment, in one file, while hosts go on
-//! writing to it.
+//! `tavora-host backup`: copies the database at one moment into one file, while hosts go on
+//! writing.
 //!
-//! The keys are no part of it: without the KEKs that it names nobody can use it, its owner
-//! included.
+//! The keys are not included. Nobody can use the copy without the KEKs that it names, not even its
+//! owner.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::session::{Session, database_file, existing, operator};
 use super::staged::{Contents, Staged};
 use tavora_platform::trail;
 
-/// How often it looks how far the copy has come.
+/// The interval in which the progress of the copy is checked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
@@ -44,9 +44,9 @@ pub(crate) struct Backup {
 struct Made {
     file: PathBuf,
     bytes: u64,
-    /// Whether the audit of the database has an entry about it.
+    /// Whether the database's audit has an entry about this backup.
     recorded: bool,
-    /// What stands in it; nothing where an older program's schema was copied as it is.
+    /// The contents of the copy, or nothing if an older program's schema was copied unchanged.
     #[serde(flatten)]
     contents: Option<Contents>,
 }
@@ -61,8 +61,8 @@ impl Backup {
             return Err(taken(&self.file));
         }
         let staged = Staged::beside(&self.file).map_err(|failure| elsewhere(failure, global))?;
-        // Looking through the copy, or recording it, would migrate an older program's data. This is
-        // what one does first.
+        // Examining or recording the copy would migrate an older program's data. A backup is made
+        // before a migration, so the copy stays as it is.
         let is_current = database.is_current()?;
         let recorded = is_current && record(global).await;
         let copy = staged.path();
@@ -104,9 +104,9 @@ impl Backup {
     }
 }
 
-/// Writes to the audit that a copy is about to be taken. A full disk is a good moment for a backup
-/// and a bad one for an entry, and whoever can do this could copy the file: so the copy does not
-/// depend on it.
+/// Records in the audit that a copy is about to be made. The copy does not depend on the entry: a
+/// full disk may prevent the entry and is a good reason for a backup, and the user could copy the
+/// file anyway.
 async fn record(global: &Global) -> bool {
     let recorded = Session::with(global, async |session| {
         let entry = trail::database_copied(&operator());
@@ -124,7 +124,7 @@ async fn record(global: &Global) -> bool {
     }
 }
 
-/// Waits, and shows meanwhile how large the copy is.
+/// Waits for the copy, and shows its size meanwhile.
 async fn watched<T>(copying: JoinHandle<T>, copy: &Path, total: u64) -> Result<T, JoinError> {
     let mut progress = Progress::new("copying, bytes");
     tokio::pin!(copying);
@@ -139,7 +139,8 @@ async fn watched<T>(copying: JoinHandle<T>, copy: &Path, total: u64) -> Result<T
     }
 }
 
-/// Says where another user than the one who typed the command may write.
+/// Suggests another place for the file, if the process runs as another user than the one who typed
+/// the command.
 fn elsewhere(failure: Failure, global: &Global) -> Failure {
     match (failure, global.early.owner) {
         (Failure::Usage(message), Some(owner)) => Failure::Usage(format!(

@@ -1,4 +1,4 @@
-//! Which app a command means: the option, the variable, or the app that `app use` remembers.
+//! Selects the app of a command: by the option, the variable, or the app that `app use` remembers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use vault_core::AppSlug;
 
 use super::outcome::{Outcome, usage};
 
-/// The file in the data folder that remembers an app by its slug.
+/// The file in the data folder with the slug of the remembered app.
 const FILE: &str = "app";
 
 /// `--app`, of every command that works on one app.
@@ -20,19 +20,19 @@ pub(crate) struct AppOption {
 }
 
 impl AppOption {
-    /// The name that was given; an empty variable is as good as none.
+    /// Returns the given name. An empty variable counts as not set.
     pub(crate) fn name(&self) -> Option<&str> {
         self.app.as_deref().filter(|name| !name.is_empty())
     }
 }
 
-/// The app that this data folder remembers.
+/// Returns the app that this data folder remembers.
 pub(crate) fn remembered(data: &Path) -> Option<String> {
     let text = std::fs::read_to_string(place(data)).ok()?;
     Some(text.trim().to_owned()).filter(|slug| !slug.is_empty())
 }
 
-/// Remembers an app in this data folder, or none any more.
+/// Remembers an app in this data folder, or forgets it.
 pub(crate) fn remember(data: &Path, app: Option<&AppSlug>) -> Outcome {
     let place = place(data);
     let done = match app {

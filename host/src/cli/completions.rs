@@ -18,8 +18,8 @@ impl Completions {
         clap_complete::generate(self.shell, &mut C::command(), "tavora-host", &mut script);
         let script = String::from_utf8_lossy(&script);
         Ok(print_line(&match self.shell {
-            // clap_complete names the program in two ways where its name has a hyphen, and looks
-            // for the one in the other.
+            // The script for a program's name with a hyphen defines its functions under one
+            // spelling of the name and looks them up under another.
             Shell::Bash => script
                 .replace("tavora__subcmd__host", "tavora__host")
                 .into(),

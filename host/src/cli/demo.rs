@@ -1,7 +1,8 @@
-//! `tavora-host demo`: the main job, end to end, for someone who has never seen it.
+//! `tavora-host demo`: shows the main use from end to end, to somebody who has never seen it.
 //!
-//! Everything is real but the three upstreams, which are HTTP servers on loopback that check the
-//! credential as the real ones do. It leaves nothing behind: the data is in a temporary folder.
+//! Everything is real, except for the three upstreams: these are HTTP servers on loopback that
+//! check the credential as the real ones do. The data is in a temporary folder, so nothing stays
+//! behind.
 
 mod attempts;
 mod stage;
@@ -21,16 +22,16 @@ use tavora_platform::{RunError, RunReport};
 use transcript::{Transcript, shown};
 use upstreams::Credential;
 
-/// An agent's program with all three tools.
+/// An agent's program that uses all three tools.
 const PROGRAM: &str = r#"const pages = search('europe by train', {count: 2});
 const name = ai('Name a trip after these pages: ' + pages.map(page => page.title).join(', '));
 const tasks = require('tasklist').create_task_list({name});
 return [pages.length, name, tasks.id, tasks.note];"#;
 
-/// What it gives.
+/// The program's result.
 const RESULT: &str = r#"[2,"Europe by night train",1,"made"]"#;
 
-/// A component of the agent class but for one import too many.
+/// A component of the agent class that has one import too many.
 const AGENT_THAT_WANTS_SECRETS: &str = include_str!("demo/agent-that-wants-secrets.wat");
 
 #[derive(Args)]
@@ -211,12 +212,12 @@ async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) 
     Ok(())
 }
 
-/// How many requests each upstream saw.
+/// Returns how many requests each upstream received.
 fn requests(stage: &Stage) -> [usize; 3] {
     stage.upstreams.all().map(|it| it.requests().len())
 }
 
-/// The app's audit, newest entry first.
+/// Returns the app's audit, newest entry first.
 async fn entries(stage: &Stage) -> Result<Vec<AuditEntry>, Failure> {
     let query = AuditQuery {
         app_id: Some(stage.app.id),
@@ -226,20 +227,20 @@ async fn entries(stage: &Stage) -> Result<Vec<AuditEntry>, Failure> {
     Ok(stage.platform.vaults().audit_entries(query).await?.entries)
 }
 
-/// Those of them that tell of a secret which a tool got; the others of that action, of one that it
-/// did not get.
+/// Selects the entries about secrets that a tool received. Other entries of the same action are
+/// about refusals.
 fn releases(entries: &[AuditEntry]) -> impl DoubleEndedIterator<Item = &AuditEntry> {
     entries.iter().filter(|entry| {
         entry.action == action::SECRET_RELEASED && entry.outcome == outcome::AUTHORISED
     })
 }
 
-/// Which tool got which secret, once each, in the order in which they first did.
+/// Returns each pair of tool and secret once, in the order of the first release.
 fn released(entries: &[AuditEntry]) -> Vec<(String, String)> {
     let mut released = Vec::new();
     for entry in releases(entries).rev() {
         if let (Actor::Tool { name, .. }, Some(subject)) = (&entry.actor, &entry.subject) {
-            // A secret is named with its vault before it.
+            // The id of a secret begins with its vault.
             let secret = subject.id.rsplit('/').next().unwrap_or_default();
             let pair = (name.clone(), secret.to_owned());
             if !released.contains(&pair) {
@@ -250,13 +251,13 @@ fn released(entries: &[AuditEntry]) -> Vec<(String, String)> {
     released
 }
 
-/// Whether the program threw a `ToolError` of that code and message.
+/// Whether the program threw a `ToolError` with this code and this beginning of the message.
 fn thrown(report: &RunReport, expected: &str, expected_message: &str) -> bool {
     matches!(&report.outcome, Err(RunError::Threw { name, code: Some(code), message, .. })
         if name == "ToolError" && code == expected && message.starts_with(expected_message))
 }
 
-/// The files in `folder` that hold `needle`.
+/// Returns the files in `folder` that contain `needle`.
 fn files_with(folder: &Path, needle: &[u8]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -1,6 +1,6 @@
-//! `tavora-host dev`: a platform of one's own in a folder, made on first use.
+//! `tavora-host dev`: serves a private platform in a folder, which is created on first use.
 //!
-//! What it serves, and how, is `serve`'s business.
+//! `serve` does the serving.
 
 use std::path::Path;
 
@@ -40,8 +40,8 @@ impl Dev {
     }
 }
 
-/// Makes the folder's KEK where there is none, unless secrets are there already (those need the one
-/// they have) or the configuration names a key elsewhere.
+/// Makes the folder's KEK if it has none. Makes none if the database already holds secrets, which
+/// need their own KEK, or if the configuration names a key elsewhere.
 async fn make_kek(global: &Global) -> Outcome {
     make_private_folder(&global.data)?;
     let kek = global.data.join(KEK_FILE);
@@ -69,7 +69,7 @@ async fn make_kek(global: &Global) -> Outcome {
     ))?)
 }
 
-/// Makes the app with an API key, unless there is an app already.
+/// Makes an app with an API key, unless an app exists.
 async fn make_app(session: &Session, data: &Path) -> Outcome {
     let vaults = &session.vaults;
     if !vaults.apps().await?.is_empty() {

@@ -1,6 +1,7 @@
-//! The options of every command, and what a command needs of the operator's own rights: the
-//! configuration and the credentials that the environment has or names. It is read when it is
-//! needed; before that, where the process is about to take another user's rights.
+//! The options of every command, and everything that a command reads with the operator's own
+//! rights: the configuration, and credentials from the environment or from files that it names.
+//! These are read when they are needed, or early if the process is about to take another user's
+//! rights.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -17,10 +18,10 @@ use crate::config::{Config, StorageUrl};
 use crate::storage;
 use tavora_trust::guard;
 
-/// The platform key, and those before it.
+/// The variable with the platform's KEK.
 pub(crate) const KEK_VARIABLE: &str = "TAVORA_SECRET_KEK";
 pub(crate) const PREVIOUS_VARIABLE: &str = "TAVORA_SECRET_KEK_PREVIOUS";
-/// The token of the operator API and of the page.
+/// The variable with the token of the operator API and the page.
 pub(crate) const ADMIN_TOKEN_VARIABLE: &str = "TAVORA_ADMIN_TOKEN";
 
 const VARIABLES: [&str; 4] = [
@@ -52,23 +53,23 @@ pub(crate) struct Global {
     pub(super) early: Early,
 }
 
-/// The variable's name, unless the variable is empty: that counts as not set.
+/// Returns the variable's name, unless the variable is empty, which counts as not set.
 fn filled(name: &'static str) -> Resettable<OsStr> {
     let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
     (!is_empty).then(|| OsStr::from(name)).into()
 }
 
-/// What was read early, with what was wrong with it.
+/// The values that were read early, or the errors.
 #[derive(Default)]
 pub(crate) struct Early {
     config: Option<Result<Config, String>>,
     credentials: BTreeMap<&'static str, Result<Vec<Credential>, String>>,
-    /// The user whose rights the process took after that.
+    /// The user whose rights the process took afterwards.
     pub owner: Option<u32>,
 }
 
 impl Early {
-    /// Reads all of it.
+    /// Reads the configuration and all credentials.
     pub(crate) fn read(global: &Global) -> Self {
         let config = global.config().map(absolute);
         let read = |name| (name, read(name).map_err(|failure| failure.to_string()));
@@ -81,7 +82,7 @@ impl Early {
 }
 
 impl Global {
-    /// The configuration: the file that was named, else `tavora.toml` where there is one.
+    /// Returns the configuration: from the named file, or from `tavora.toml` if it exists.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         if let Some(config) = &self.early.config {
             return config.clone().map_err(Failure::Usage);
@@ -93,7 +94,7 @@ impl Global {
         Config::load(file).map_err(usage)
     }
 
-    /// The configuration's file, where there is one.
+    /// Returns the file of the configuration, if there is one.
     pub(crate) fn config_file(&self) -> Option<&Path> {
         let default = Path::new("tavora.toml");
         match &self.config {
@@ -102,13 +103,13 @@ impl Global {
         }
     }
 
-    /// The credential that a variable of the environment has or names; an empty variable is as good
-    /// as none.
+    /// Returns the credential from an environment variable, or from the file that the variable
+    /// names. An empty variable counts as not set.
     pub(crate) fn credential(&self, name: &'static str) -> Result<Option<Credential>, Failure> {
         Ok(self.credentials(name)?.into_iter().next())
     }
 
-    /// The same where it may be a list.
+    /// Like [`Self::credential`], for a variable that may hold a list.
     pub(crate) fn credentials(&self, name: &'static str) -> Result<Vec<Credential>, Failure> {
         match self.early.credentials.get(name) {
             Some(read) => read.clone().map_err(Failure::Usage),
@@ -117,10 +118,10 @@ impl Global {
     }
 }
 
-/// Refuses a configuration that another user could have put there: it decides what runs with
-/// credentials. One that was `named` may belong to anybody.
+/// Refuses a configuration that another user could have put there, because it decides what runs
+/// with credentials. A file that the user `named` may belong to anybody.
 fn check_config(file: &Path, named: bool) -> Outcome {
-    // What keeps it from being looked at is told when it is read.
+    // An error here is reported when the file is read.
     let Ok(found) = file.metadata() else {
         return Ok(());
     };
@@ -130,7 +131,7 @@ fn check_config(file: &Path, named: bool) -> Outcome {
     guard::check(file, &found).map_err(usage)
 }
 
-/// Refuses what another user owns.
+/// Refuses a file that another user owns.
 pub(super) fn check_owner(path: &Path, found: &Metadata) -> Outcome {
     let rights = Rights::of(found);
     match rights.is_ours() {
@@ -165,7 +166,7 @@ fn read(name: &'static str) -> Result<Vec<Credential>, Failure> {
     }
 }
 
-/// The database's path is the same from wherever one looks.
+/// Makes the database's path absolute, so that it is valid from every folder.
 fn absolute(mut config: Config) -> Config {
     if let Some(StorageUrl::Sqlite(path)) = &mut config.storage.url
         && let Ok(whole) = std::path::absolute::<&PathBuf>(path)

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-/// Its path; and the file itself, where it was opened before the process took another user's
-/// rights.
+/// The path, and the open file if it was opened before the process took another user's rights.
 #[derive(Clone, Debug)]
 pub(crate) struct InputFile {
     path: PathBuf,
@@ -32,12 +31,12 @@ impl InputFile {
         &self.path
     }
 
-    /// Opens it already. What keeps it from that is told when it is read.
+    /// Opens the file early. An error is reported when the file is read.
     pub(crate) fn open_early(&mut self) {
         self.opened = self.open_without_waiting().ok().map(Arc::new);
     }
 
-    /// Opens it. Of a pipe that nobody writes to yet, this waits for the writer.
+    /// Opens the file. For a pipe this waits for a writer.
     pub(crate) fn open(&self) -> io::Result<File> {
         match &self.opened {
             Some(file) => file.try_clone(),
@@ -45,7 +44,7 @@ impl InputFile {
         }
     }
 
-    /// The same, and a pipe that nobody writes to is empty.
+    /// Like [`Self::open`], without waiting: a pipe that has no writer is empty.
     pub(crate) fn open_without_waiting(&self) -> io::Result<File> {
         if let Some(file) = &self.opened {
             return file.try_clone();

@@ -110,7 +110,7 @@ impl KekCommand {
     }
 }
 
-/// As the help of `kek status` has it.
+/// Returns the exit status that the help of `kek status` describes.
 fn exit_status(status: &KekStatus) -> u8 {
     let is_missing = |kek: &KekUse| kek.rows > 0 && !kek.in_keyring;
     match &status.state {

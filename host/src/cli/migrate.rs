@@ -1,7 +1,8 @@
-//! `tavora-host migrate`: everything from one store to another, in one transaction there.
+//! `tavora-host migrate`: moves everything from one store to another, in one transaction of the
+//! target.
 //!
-//! Rows are sealed and stay as they are, so no KEK is needed. Which store the hosts use is for
-//! their configuration to say.
+//! Rows stay sealed and unchanged, so no KEK is needed. The hosts' configuration decides which
+//! store they use.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -68,12 +69,12 @@ struct Moved {
     dry_run: bool,
     #[serde(flatten)]
     moved: Transferred,
-    /// What the check of the audit found in the target after the move and not in what was moved.
+    /// Faults in the target's audit that the source does not have.
     new_findings: Vec<Finding>,
 }
 
 impl Migrate {
-    /// The database in a file that it works on, the source first.
+    /// Returns the database file that the command works on, preferably the source.
     pub(super) fn database(&self) -> Option<PathBuf> {
         let urls = [&self.from, &self.to].map(|text| text.parse::<StorageUrl>());
         urls.into_iter().find_map(|url| match url {
@@ -137,7 +138,8 @@ impl Migrate {
     }
 }
 
-/// A store's URL. A password in an argument is for everybody on the machine to see.
+/// Parses a store's URL. A password in an argument is refused, because every user of the machine
+/// can see it.
 fn url(option: &str, text: &str) -> Result<StorageUrl, Failure> {
     let url: StorageUrl = text
         .parse()
@@ -164,7 +166,7 @@ fn is_same(from: &StorageUrl, to: &StorageUrl) -> bool {
     }
 }
 
-/// A target that is not empty is the wrong one.
+/// Maps an error. A target that is not empty is a mistake of the user.
 fn refused(error: TransferError) -> Failure {
     match error {
         TransferError::TargetNotEmpty { .. } => usage(error),
@@ -172,7 +174,7 @@ fn refused(error: TransferError) -> Failure {
     }
 }
 
-/// Shows the progress, and stops after a batch when the user wants it to.
+/// Shows the progress, and stops after a batch if the user interrupts.
 fn watched() -> impl FnMut(&TransferProgress) -> std::ops::ControlFlow<()> + Send {
     let interrupt = Interrupt::watched();
     let mut shown: Option<(TransferPhase, Progress)> = None;
@@ -182,7 +184,7 @@ fn watched() -> impl FnMut(&TransferProgress) -> std::ops::ControlFlow<()> + Sen
                 TransferPhase::Moving => "moving, rows",
                 TransferPhase::Checking => "comparing, rows",
             };
-            // The bar of the phase before goes away first.
+            // The bar of the previous phase must go first.
             shown = None;
             shown = Some((now.phase, Progress::new(what)));
         }
@@ -193,7 +195,7 @@ fn watched() -> impl FnMut(&TransferProgress) -> std::ops::ControlFlow<()> + Sen
     }
 }
 
-/// Checks the audit as a host finds it.
+/// Checks the target's audit in the way a host reads it.
 async fn new_findings(
     to: &StorageUrl,
     password: Option<&str>,

@@ -1,14 +1,14 @@
-//! How a command ends, and what it says of an error.
+//! The outcome of a command, and the message of an error.
 
 use std::fmt;
 
-/// How a command ends.
+/// Why a command fails, with its exit status.
 pub(crate) enum Failure {
-    /// The user asked for something that cannot be: exit status 2.
+    /// The user asked for something impossible: exit status 2.
     Usage(String),
-    /// It did not work: exit status 1.
+    /// The command did not work: exit status 1.
     Failed(anyhow::Error),
-    /// Everything has been said already.
+    /// The message was printed already.
     Status(u8),
 }
 
@@ -30,13 +30,13 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// A mistake in what the user typed.
+/// Returns a failure for a mistake in the user's input.
 pub(crate) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Failure {
     Failure::Usage(sentence(&*error.into()))
 }
 
-/// An error with its causes on one line; a cause that the error itself names already is not said
-/// twice.
+/// Returns an error with its causes on one line. A cause that the error already names is not
+/// repeated.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut next = error.source();

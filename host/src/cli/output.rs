@@ -1,4 +1,4 @@
-//! What a command prints: a table for people, JSON for programs, never both.
+//! The output of a command: a table for people or JSON for programs, never both.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,7 +8,7 @@ use super::outcome::{Failure, Outcome};
 use tavora_scrub::shown;
 pub(crate) use tavora_scrub::shown::visible;
 
-/// Where a command's result goes.
+/// The format of a command's result.
 pub(crate) struct Output {
     json: bool,
 }
@@ -18,7 +18,7 @@ impl Output {
         Self { json }
     }
 
-    /// Prints `value` as JSON, or as `text` makes it readable.
+    /// Prints `value` as JSON, or as the text that `text` makes of it.
     pub(crate) fn show<T: Serialize>(
         &self,
         value: &T,
@@ -31,7 +31,7 @@ impl Output {
     }
 }
 
-/// Prints JSON on stdout; a terminal gets the same value with nothing in it that would steer it.
+/// Prints JSON on stdout. On a terminal, characters that would steer it are escaped.
 pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
     match io::stdout().is_terminal() {
         true => print_line(&shown::terminal_json(json)),
@@ -39,7 +39,7 @@ pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints `text` on stdout. A reader that has gone away is no error.
+/// Prints `text` on stdout. A closed pipe is not an error.
 pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -47,13 +47,12 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints `text` on stderr. A reader that has gone away is no error, and neither is anything else
-/// here.
+/// Prints `text` on stderr. Errors, such as a closed pipe, are ignored.
 pub(crate) fn print_error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Asks, on a terminal; elsewhere `--yes` is needed.
+/// Asks for confirmation on a terminal. Without a terminal, `--yes` is required.
 pub(crate) fn confirm(yes: bool, what: &str) -> Outcome {
     use std::io::stdin;
     if yes {
@@ -73,7 +72,7 @@ pub(crate) fn confirm(yes: bool, what: &str) -> Outcome {
     }
 }
 
-/// Columns as wide as their widest cell. Control characters are made visible.
+/// Formats a table with aligned columns. Control characters are escaped.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], none: &str) -> String {
     if rows.is_empty() {
         return none.to_owned();

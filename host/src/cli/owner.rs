@@ -1,9 +1,10 @@
-//! Root's commands on the data of another user are done as that user: root's own files would lock
-//! that user out, and what lies in the folder is not root's to trust.
+//! Runs root's commands on another user's data with that user's rights. Files made by root would
+//! lock that user out, and root must not trust the content of the folder.
 //!
-//! systemd's `DynamicUser=` keeps the folder behind one that root alone may pass, and the user need
-//! not exist while the service is stopped. An id is enough; and the way is opened as systemd opens
-//! it for the service, in a mount namespace of this process's own.
+//! systemd's `DynamicUser=` puts the data folder below a folder that only root may enter, and the
+//! user need not exist while the service is stopped. So the owner is known by its id only. The
+//! folder is made reachable as systemd does it for the service, in a mount namespace of this
+//! process.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -15,7 +16,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid, setuid};
 
-/// The user to whom data belongs.
+/// The user who owns the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub user: u32,
@@ -23,8 +24,8 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Whom root has to become for this folder and database; `None` for everybody but root, and for
-    /// root's own data.
+    /// Returns the user that root has to become for this folder and database. Returns `None` if the
+    /// process is not root, or if the data belongs to root.
     pub(crate) fn to_become(folder: &Path, database: Option<&Path>) -> Option<Self> {
         if !geteuid().is_root() {
             return None;
@@ -43,17 +44,17 @@ impl Owner {
         if found.uid() != 0 {
             return Some(of(&found));
         }
-        // A volume is root's and its group's; the files in it are the user's.
+        // A mounted volume may belong to root and a group, while its files belong to the user.
         let file = database?.metadata().ok()?;
         let is_volume = found.mode() & 0o020 != 0 && found.gid() == file.gid();
         (is_volume && file.uid() != 0).then(|| of(&file))
     }
 
-    /// Takes this user's rights for good, and sees to it that the user reaches `folder`. Only while
-    /// there is one thread.
+    /// Takes this user's rights for good, and makes `folder` reachable for the user. Must be called
+    /// while the process has only one thread.
     ///
     /// # Errors
-    /// The system does not let it.
+    /// The system refuses it.
     pub(crate) fn become_for(self, folder: &Path) -> io::Result<()> {
         if let Some(blocked) = self.blocked_at(folder)? {
             open_way(folder, &blocked)?;
@@ -68,7 +69,7 @@ impl Owner {
         }
     }
 
-    /// The topmost folder above `folder` that this user may not pass.
+    /// Returns the topmost folder above `folder` that this user may not enter.
     fn blocked_at(self, folder: &Path) -> io::Result<Option<PathBuf>> {
         let above: Vec<&Path> = folder.ancestors().skip(1).collect();
         for path in above.into_iter().rev() {
@@ -89,8 +90,7 @@ impl Owner {
     }
 }
 
-/// Puts an empty folder in the place of `blocked`, and `folder` into that: for this process and
-/// nobody else.
+/// Mounts an empty folder over `blocked`, and `folder` inside of it, visible to this process only.
 fn open_way(folder: &Path, blocked: &Path) -> io::Result<()> {
     const NOTHING: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS)?;
@@ -101,7 +101,7 @@ fn open_way(folder: &Path, blocked: &Path) -> io::Result<()> {
         MsFlags::MS_REC | MsFlags::MS_PRIVATE,
         NOTHING,
     )?;
-    // Only now: a folder of another namespace cannot be bound.
+    // Opened only now, because a folder from another mount namespace cannot be bound.
     let data = File::open(folder)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(
@@ -113,7 +113,7 @@ fn open_way(folder: &Path, blocked: &Path) -> io::Result<()> {
     )?;
     std::fs::create_dir_all(folder)?;
     for path in folder.ancestors().take_while(|path| *path != blocked) {
-        // Whatever root's umask is.
+        // The mode must not depend on root's umask.
         std::fs::set_permissions(path, Permissions::from_mode(0o755))?;
     }
     let source = format!("/proc/self/fd/{}", data.as_raw_fd());

@@ -1,5 +1,5 @@
-//! A file with one credential, for its owner alone: made once, never half there, never over another
-//! one.
+//! A file with one credential that only its owner may read. It is written once, never partially,
+//! and never over an existing file.
 
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -12,8 +12,7 @@ use zeroize::Zeroizing;
 
 use super::outcome::{Failure, Outcome, usage};
 
-/// Makes `path`, which must not exist, with this content and a line's end. Whoever comes second is
-/// told so.
+/// Makes `path` with this content and a line ending. An existing file is an error.
 pub(crate) fn make(path: &Path, content: &str) -> Outcome {
     if try_make(path, content)? {
         return Ok(());
@@ -24,15 +23,15 @@ pub(crate) fn make(path: &Path, content: &str) -> Outcome {
     )))
 }
 
-/// The same, and says whether it was made: `false` where there is one, which is left as it is.
+/// Like [`make`], but returns `false` if the file exists, and leaves that file unchanged.
 pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
     let refused = |error| usage(format!("cannot make {}: {error}", path.display()));
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // Written beside its place and then linked into it: nobody sees it without its content, or with
-    // half of it.
+    // Written to a temporary file and then linked into place, so that nobody sees an empty or
+    // partial file.
     let mut file = NamedTempFile::new_in(folder).map_err(refused)?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o600))
@@ -50,8 +49,8 @@ pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Reads one, which nobody may but its owner and, as Kubernetes has it, a group of this process's
-/// own.
+/// Reads such a file. Only its owner may have rights to it, and also a group of this process,
+/// because Kubernetes mounts files that way.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let found = path.metadata();
     let rights = Rights::of(
@@ -114,7 +113,7 @@ mod tests {
         ] {
             assert_eq!(refused(mode), expected, "{mode:o}");
         }
-        // A group that this process does not belong to is like everybody. Root alone can make such
+        // A group that this process does not belong to counts as everybody. Only root can make such
         // a file.
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&path, None, Some(54_321)).expect("root may");

@@ -1,7 +1,6 @@
-//! How far something long has come: a bar where a person looks on, a line now and then elsewhere;
-//! and whether to go on.
+//! Progress of long work: a bar on a terminal, or a line from time to time; and whether to go on.
 //!
-//! It goes to stderr, so that what a command prints stays clean.
+//! It is printed on stderr, to keep the command's output clean.
 
 use std::io::{IsTerminal, stderr};
 use std::ops::ControlFlow;
@@ -13,12 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::print_error_line;
 
-/// How often there is a line where there is no terminal.
+/// The time between two lines, when the output is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 const BAR: &str = "{msg} {bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left";
 
-/// A bar or lines; the bar goes away with it.
+/// A bar or lines. Dropping it removes the bar.
 pub(crate) struct Progress {
     what: &'static str,
     bar: Option<ProgressBar>,
@@ -26,7 +25,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of something that is called `what`.
+    /// Returns the progress of work that is called `what`.
     pub(crate) fn new(what: &'static str) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(BAR).expect("the template is well-formed");
@@ -39,7 +38,7 @@ impl Progress {
         }
     }
 
-    /// Shows that so much of so much is done.
+    /// Shows that `done` of `total` is done.
     pub(crate) fn show(&mut self, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
             bar.set_length(total);
@@ -59,12 +58,12 @@ impl Drop for Progress {
     }
 }
 
-/// Whether the user wants something long to stop.
+/// Whether the user wants long work to stop.
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Looks out for it from now on. The second time it is meant at once: this is for what can be
-    /// cut off anywhere.
+    /// Watches for interrupts from now on. The second interrupt ends the process at once, so this
+    /// is only for work that can be cut off at any point.
     pub(crate) fn watched() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
@@ -78,7 +77,7 @@ impl Interrupt {
         Self(stop)
     }
 
-    /// Whether to go on.
+    /// Returns whether to go on.
     pub(crate) fn flow(&self) -> ControlFlow<()> {
         match self.0.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),

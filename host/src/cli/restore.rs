@@ -1,7 +1,7 @@
-//! `tavora-host restore`: a backup becomes the database, once it is sure that it can be used.
+//! `tavora-host restore`: makes a backup the database, after checking that it can be used.
 //!
-//! Everything is checked on a copy beside the database; what is there is not touched before, and
-//! not deleted after.
+//! All checks run on a copy beside the database. The existing database is not touched before they
+//! pass, and never deleted.
 
 use std::path::{Path, PathBuf};
 
@@ -50,11 +50,11 @@ pub(crate) struct Restore {
 
 #[derive(Serialize)]
 struct Restored {
-    /// The database; nothing in a dry run.
+    /// The path of the database, or nothing in a dry run.
     database: Option<PathBuf>,
-    /// Where the database that was there before is now.
+    /// The new path of the previous database.
     kept: Option<PathBuf>,
-    /// What is wrong with it.
+    /// What is wrong with the backup.
     problems: Vec<String>,
     #[serde(flatten)]
     contents: Contents,
@@ -111,7 +111,8 @@ impl Restore {
     }
 }
 
-/// Copies a backup as it is. A database that is in use is no backup: part of it is in its log.
+/// Copies a backup unchanged. Refuses a database that is in use, because a part of it is in its
+/// log.
 fn copy_file(file: &InputFile, to: &Path) -> Outcome {
     let from = file.path();
     let mut log = from.as_os_str().to_owned();
@@ -136,7 +137,7 @@ fn copy_file(file: &InputFile, to: &Path) -> Outcome {
     Ok(())
 }
 
-/// Returns where the database that was there is now.
+/// Moves the copy into place. Returns the new path of the previous database.
 fn put_in_place(
     copy: &SqliteFile,
     place: &Path,

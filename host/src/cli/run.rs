@@ -53,7 +53,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The files with what is run.
+    /// Returns the files that hold the program and the component.
     pub(super) fn input_files(&mut self) -> impl Iterator<Item = &mut InputFile> {
         self.file.iter_mut().chain(&mut self.component)
     }
@@ -95,7 +95,7 @@ impl Run {
         }
     }
 
-    /// The program's text. Of one that is too long, as much is read as shows that it is.
+    /// Returns the program's text. Of a program that is too long, only enough is read to notice it.
     fn program(&self, max_code_bytes: usize) -> Result<String, Failure> {
         let limit = u64::try_from(max_code_bytes)
             .unwrap_or(u64::MAX)
@@ -136,17 +136,17 @@ impl Run {
     }
 }
 
-/// A line of the program's console. It is marked, because the host's own log is on stderr too, and
-/// a program could write lines that look like those.
+/// Formats a line of the program's console. The mark distinguishes it from the host's own log on
+/// stderr, which a program could imitate.
 fn console_line(line: &str) -> String {
     format!("| {}", visible(line))
 }
 
-/// The exit status when it is the host that failed, and not the program.
+/// The exit status if the host failed and not the program.
 const HOST_FAILED: u8 = 4;
 
-/// Says what ended the run, and with which exit status. What the program wrote is shown, not
-/// obeyed.
+/// Prints why the run ended, and returns the exit status. Text of the program is escaped for the
+/// terminal.
 fn explain(error: RunError) -> Failure {
     let say = |text: &str| print_error_line(&visible(text));
     match error {
@@ -157,7 +157,8 @@ fn explain(error: RunError) -> Failure {
             stack,
         } => {
             let code = code.map_or(String::new(), |code| format!(" ({code})"));
-            // A program chooses the name too, and it begins no line.
+            // The program also chooses the error's name, so the name must not be at the beginning
+            // of a line.
             say(&format!("uncaught {name}{code}: {message}"));
             for frame in stack.lines() {
                 say(&format!("    {}", frame.trim_start()));

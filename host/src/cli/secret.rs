@@ -1,5 +1,5 @@
-//! `tavora-host secret …`: values go in by a prompt without echo, a file or stdin, never by an
-//! argument; nothing prints one.
+//! `tavora-host secret …`: values are read from a prompt without echo, a file or stdin, never from
+//! an argument, and never printed.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
@@ -16,7 +16,7 @@ use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, confirm, print_error_line, table};
 use super::session::{Session, operator};
 
-/// The longest input that is read, in bytes: a value's limit and a line ending.
+/// The longest input, in bytes: the longest value and a line ending.
 const MAX_INPUT_BYTES: u64 = SECRET_VALUE_MAX_BYTES as u64 + 2;
 
 #[derive(Subcommand)]
@@ -59,7 +59,7 @@ pub(crate) enum SecretCommand {
 }
 
 impl SecretCommand {
-    /// The file that a value is read from.
+    /// Returns the file that holds the value.
     pub(super) fn input_file(&mut self) -> Option<&mut InputFile> {
         match self {
             Self::Put { from_file, .. } => from_file.as_mut(),
@@ -148,7 +148,7 @@ fn read_value(name: &SecretName, file: Option<&InputFile>) -> Result<SecretValue
         None if stdin().is_terminal() => {
             rpassword::prompt_password(format!("Value of {name}: "))?.into_bytes()
         }
-        // Not through the standard library's buffer, which nobody wipes.
+        // Not read through the standard library's buffer, which is never cleared.
         None => read_bounded(File::from(stdin().as_fd().try_clone_to_owned()?))?,
     };
     for ending in [b'\n', b'\r'] {
@@ -160,7 +160,7 @@ fn read_value(name: &SecretName, file: Option<&InputFile>) -> Result<SecretValue
 }
 
 fn read_bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
-    // The whole capacity at once: a buffer that grows leaves copies behind.
+    // The whole capacity is allocated at once: growing would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT_BYTES as usize + 1));
     source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(std::mem::take(&mut *bytes))

@@ -1,7 +1,7 @@
-//! `tavora-host serve`: the platform for production, and what `dev` has in common with it.
+//! `tavora-host serve`: serves a platform in production, and holds the code that `dev` shares.
 //!
-//! The KEK is the environment's and no file's that `dev` made; without one, vaults are unavailable
-//! and the rest works.
+//! The KEK comes from the environment and never from the file that `dev` made. Without a KEK,
+//! vaults are unavailable and everything else works.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use tavora_api::admin_token::AdminToken;
 use tavora_server::{BindError, ListenAddress, Server, Tls};
 use tavora_ui as ui;
 
-/// The file in the data folder that holds the admin token where the variable does not.
+/// The file in the data folder with the admin token, used if the variable is not set.
 const ADMIN_TOKEN_FILE: &str = "admin-token";
 
 #[derive(Args)]
@@ -44,7 +44,7 @@ impl Serve {
                 KekState::Unset => tracing::warn!(
                     "{KEK_VARIABLE} is not set: vaults answer 503 until the host is started with it"
                 ),
-                // A keyring that does not fit is in the log already.
+                // A keyring that does not fit has been logged already.
                 KekState::Ready
                 | KekState::Mismatch { .. }
                 | KekState::CanaryFailed { .. }
@@ -56,7 +56,7 @@ impl Serve {
     }
 }
 
-/// A server that listens already, so that an address that is taken is told before anything is made.
+/// A server that already listens, so that a taken address is reported before anything is made.
 pub(crate) struct Serving {
     server: Server,
     config: ServerConfig,
@@ -81,7 +81,7 @@ impl Serving {
         Ok(Self { server, config })
     }
 
-    /// Serves the API on this data until a signal ends it.
+    /// Serves the API on this data until a signal arrives.
     pub(crate) async fn run(self, session: &Session, global: &Global) -> Outcome {
         let admin_token = admin_token(global)?;
         let platform = session.platform().await?;
@@ -134,7 +134,8 @@ impl Serving {
     }
 }
 
-/// The token of the environment; else that of the data folder, made where there is none.
+/// Returns the token from the environment, or from the data folder, where it is made if it is
+/// missing.
 fn admin_token(global: &Global) -> Result<AdminToken, Failure> {
     if let Some(read) = global.credential(ADMIN_TOKEN_VARIABLE)? {
         return AdminToken::parse(&read.text)
@@ -150,8 +151,8 @@ fn admin_token(global: &Global) -> Result<AdminToken, Failure> {
         .map_err(|error| usage(format!("{}: {error}", path.display())))
 }
 
-/// Counts how often the process was told to stop. One task listens: two listeners could each miss
-/// what the other saw, because a signal that comes before the last one was taken is not kept.
+/// Counts the signals to stop. Only one task listens: two listeners could each miss a signal that
+/// the other one received, because only one pending signal is kept.
 fn count_signals() -> Result<watch::Receiver<usize>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -168,17 +169,17 @@ fn count_signals() -> Result<watch::Receiver<usize>, Failure> {
     Ok(counted)
 }
 
-/// Ends when the process was told to stop for the `count`th time.
+/// Ends when the `count`th signal to stop has arrived.
 async fn told_to_stop(mut signals: watch::Receiver<usize>, count: usize) {
     let told = signals.wait_for(|told| *told >= count).await.is_ok();
     if !told {
-        // The runtime ends, and this with it.
+        // The runtime is ending, and this task with it.
         std::future::pending::<()>().await;
     }
 }
 
-/// Reads the certificate again at each hangup. Without one there is nothing to do, and still no end
-/// to the host: whoever manages services says the same to all of them.
+/// Reads the certificate again at each SIGHUP. Without a certificate, SIGHUP is ignored and does
+/// not end the host: service managers send it to every service.
 async fn reload_at(mut hangups: Signal, tls: Option<Arc<Tls>>) {
     while hangups.recv().await.is_some() {
         match tls.as_ref().map(|tls| tls.reload()) {
@@ -192,8 +193,8 @@ async fn reload_at(mut hangups: Signal, tls: Option<Arc<Tls>>) {
     }
 }
 
-/// Takes all open files that the system allows: the usual first limit is about as many as
-/// connections, and tools and the database need some too.
+/// Raises the limit of open files to the system's maximum. The usual default is about as many as
+/// connections, and tools and the database need files too.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
-//! What commands share to get at the data: the folder, the store, the keyring, and the app that is
-//! meant.
+//! Access to the data for commands: the folder, the store, the keyring, and the selected app.
 //!
-//! The environment's KEK comes first; the file that `dev` made is for commands on that folder.
+//! A KEK from the environment takes precedence. The file that `dev` made is used only by commands
+//! on that folder.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -23,19 +23,19 @@ use tavora_keks::config::ProviderKind;
 use tavora_platform::{Platform, StartError};
 use tavora_trust::guard;
 
-/// The file in the data folder that holds the KEK which `dev` made.
+/// The file in the data folder with the KEK that `dev` made.
 pub(crate) const KEK_FILE: &str = "kek";
 
-/// Where a command takes the KEK from.
+/// The place from which a command takes the KEK.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KekSource {
-    /// The environment and nothing else.
+    /// Only the environment.
     Environment,
-    /// Where the environment has none, the file that `dev` made.
+    /// The environment, or else the file that `dev` made.
     EnvironmentOrFolder,
 }
 
-/// Open data.
+/// An open store with its vaults.
 pub(crate) struct Session {
     pub vaults: SecretVaults,
     pub config: Config,
@@ -44,7 +44,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Does `work` on data that exists.
+    /// Runs `work` on existing data.
     pub(crate) async fn with(global: &Global, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
         let url = global.config()?.storage.url_in(&global.data);
         if let StorageUrl::Sqlite(file) = &url {
@@ -53,7 +53,7 @@ impl Session {
         Self::with_new(global, KekSource::EnvironmentOrFolder, work).await
     }
 
-    /// The same, and makes the folder and the database where there are none.
+    /// Like [`Self::with`], but makes the folder and the database if they do not exist.
     pub(crate) async fn with_new(
         global: &Global,
         kek: KekSource,
@@ -65,7 +65,7 @@ impl Session {
         Self::on(url, global, config, kek, work).await
     }
 
-    /// The same on this database.
+    /// Like [`Self::with`], on this database.
     pub(crate) async fn on(
         url: StorageUrl,
         global: &Global,
@@ -82,14 +82,14 @@ impl Session {
             data: global.data.clone(),
             url,
         };
-        // However the work ends, the store gets to remove what was deleted.
+        // The store must be closed in any case, so that it can remove deleted data.
         let outcome = work(&session).await;
         let closed = session.vaults.close().await;
         outcome?;
         Ok(closed?)
     }
 
-    /// Where the data is, for people: the data folder, or the database elsewhere.
+    /// Returns the place of the data for messages: the data folder, or a database elsewhere.
     pub(crate) fn place(&self) -> String {
         match &self.url {
             StorageUrl::Sqlite(_) => self.data.display().to_string(),
@@ -101,7 +101,7 @@ impl Session {
     pub(crate) async fn platform(&self) -> Result<Platform, Failure> {
         let cache = self.data.join("cache");
         make_private_folder(&cache)?;
-        // The engine's cache takes absolute paths only.
+        // The engine's cache accepts only absolute paths.
         let cache = cache.canonicalize()?;
         Platform::start(self.vaults.clone(), &self.config, Some(&cache))
             .await
@@ -111,8 +111,8 @@ impl Session {
             })
     }
 
-    /// The app of that name; without a name, the one that this data folder remembers, or the only
-    /// one there is.
+    /// Returns the app with this name. Without a name, returns the app that this data folder
+    /// remembers, or the only app.
     pub(crate) async fn app(&self, name: Option<&str>) -> Result<App, Failure> {
         let apps = self.vaults.apps().await?;
         let known = |apps: &[App]| {
@@ -145,17 +145,17 @@ impl Session {
         }
     }
 
-    /// The slug of the app that this data folder remembers.
+    /// Returns the slug of the app that this data folder remembers.
     pub(crate) fn remembered_app(&self) -> Option<String> {
         chosen_app::remembered(&self.data)
     }
 
-    /// Remembers an app in this data folder, or none any more.
+    /// Remembers an app in this data folder, or forgets it.
     pub(crate) fn remember_app(&self, app: Option<&App>) -> Outcome {
         chosen_app::remember(&self.data, app.map(|app| &app.slug))
     }
 
-    /// The vault of that name in `app`; without a name, the one that the app designates.
+    /// Returns the vault with this name in `app`, or the designated vault without a name.
     pub(crate) async fn vault(&self, app: &App, name: Option<&str>) -> Result<VaultView, Failure> {
         let Some(name) = name else {
             let designated = app.vault_id.ok_or_else(|| {
@@ -182,13 +182,13 @@ fn named(apps: &[App], name: &str) -> Option<App> {
     apps.iter().find(is_named).cloned()
 }
 
-/// Who does what the command line does.
+/// Returns the caller that the audit records for the command line.
 pub(crate) fn operator() -> Caller {
     Caller::operator()
 }
 
-/// What the vault refused: a mistake of the user's where what was named is taken or missing, a
-/// failure otherwise.
+/// Maps a vault's error. A name that is taken or missing is a mistake of the user; other errors are
+/// failures.
 pub(crate) fn refused(error: VaultError) -> Failure {
     match error {
         VaultError::NotFound { .. }
@@ -204,7 +204,7 @@ pub(crate) fn refused(error: VaultError) -> Failure {
     }
 }
 
-/// The file of the database, for a command that copies files.
+/// Returns the database's file, for a command that copies files.
 pub(crate) fn database_file(global: &Global, config: &Config) -> Result<PathBuf, Failure> {
     match config.storage.url_in(&global.data) {
         StorageUrl::Sqlite(file) => Ok(file),
@@ -214,7 +214,7 @@ pub(crate) fn database_file(global: &Global, config: &Config) -> Result<PathBuf,
     }
 }
 
-/// Refuses a database that is not there.
+/// Refuses a database that does not exist.
 pub(crate) fn existing(file: &Path) -> Outcome {
     match file.exists() {
         true => Ok(()),
@@ -245,14 +245,14 @@ async fn open_store(
         .map_err(not_opened)
 }
 
-/// The password of the database, as the environment has it.
+/// Returns the database's password from the environment.
 pub(crate) fn storage_password(global: &Global) -> Result<Option<Zeroizing<String>>, Failure> {
     let read = global.credential(storage::PASSWORD_VARIABLE)?;
     Ok(read.map(|read| read.text))
 }
 
-/// Why a store does not open: a mistake of the user's where its configuration is wrong, a failure
-/// otherwise.
+/// Maps an error from opening a store. A wrong configuration is a mistake of the user; other errors
+/// are failures.
 pub(crate) fn not_opened(error: StorageError) -> Failure {
     match error {
         StorageError::Sqlite(error) => error.into(),
@@ -261,8 +261,8 @@ pub(crate) fn not_opened(error: StorageError) -> Failure {
     }
 }
 
-/// The keyring of the configuration and the environment, or of the data folder's key file where
-/// that is wanted; `None` where there is no key to wrap with.
+/// Returns the keyring of the configuration and the environment, or of the data folder's key file
+/// if `source` allows it. Returns `None` if there is no key to wrap with.
 fn keyring(
     config: &Config,
     source: KekSource,
@@ -280,7 +280,7 @@ fn keyring(
     if let Some(primary) = &primary {
         local.push(local_kek(primary, KEK_VARIABLE)?);
     }
-    // Keys that only open are no keyring: there would be nothing to wrap with.
+    // Older KEKs alone make no keyring, because there would be no KEK to wrap with.
     if primary.is_some() || !is_local {
         let previous = global.credentials(PREVIOUS_VARIABLE)?;
         for (index, previous) in previous.iter().enumerate() {
@@ -298,9 +298,9 @@ fn local_kek(credential: &Credential, name: &str) -> Result<Arc<dyn KekProvider>
     }
 }
 
-/// Makes `folder` for its owner alone. One that exists must be this user's, and nobody else's to
-/// write but a group of this process's own: that is how Kubernetes gives a volume to a user
-/// (`fsGroup`).
+/// Makes `folder` with access for its owner only. An existing folder must belong to this user.
+/// Nobody else may write to it, except for a group of this process, because Kubernetes gives a
+/// volume to a user in this way (`fsGroup`).
 pub(crate) fn make_private_folder(folder: &Path) -> Outcome {
     std::fs::DirBuilder::new()
         .recursive(true)

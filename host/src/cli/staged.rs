@@ -1,7 +1,7 @@
-//! A copy of a database that is not at its place yet: in a folder of its own beside that place,
-//! looked through with the keys at hand, and gone if nothing comes of it.
+//! A copy of a database that is not in place yet. It is in a temporary folder beside that place, is
+//! examined with the available keys, and is removed if it is not used.
 //!
-//! Whether what was found keeps it from its place is for `backup` and `restore` to say.
+//! `backup` and `restore` decide whether the findings prevent its use.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -18,22 +18,22 @@ use super::output::table;
 use super::session::{KekSource, Session};
 use crate::config::{Config, StorageUrl};
 
-/// A folder for a copy, on the file system where the copy is to be.
+/// A folder for a copy, on the same file system as the copy's final place.
 pub(crate) struct Staged {
     folder: TempDir,
 }
 
-/// What stands in a copy.
+/// The result of examining a copy.
 #[derive(Serialize)]
 pub(crate) struct Contents {
-    /// The audit, and the secrets against it.
+    /// The check of the audit, and of the secrets against it.
     pub audit: VerifyReport,
-    /// The KEKs that the secrets need, and whether they are at hand.
+    /// The KEKs that the secrets need, and whether they are available.
     pub keks: KekStatus,
 }
 
 impl Staged {
-    /// Makes an empty one for a copy that is to be at `place`.
+    /// Makes an empty folder for a copy that will be moved to `place`.
     pub(crate) fn beside(place: &Path) -> Result<Self, Failure> {
         let parent = folder_of(place)?;
         let folder = tempfile::Builder::new()
@@ -44,13 +44,13 @@ impl Staged {
         Ok(Self { folder })
     }
 
-    /// Where the copy is to be made.
+    /// Returns the path for the copy.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("tavora.db")
     }
 
-    /// Opens the copy as a host would, which migrates it; does `more` with it, and leaves it as one
-    /// file.
+    /// Opens the copy as a host would, which migrates it. Runs `more` on it, and leaves it as a
+    /// single file.
     pub(crate) async fn look_through(
         &self,
         global: &Global,
@@ -77,8 +77,8 @@ impl Staged {
 }
 
 impl Contents {
-    /// What is wrong, a sentence each: secrets that the keys at hand do not open, and what the
-    /// audit does not confirm.
+    /// Returns the problems, one sentence each: secrets that the available keys do not open, and
+    /// findings of the audit.
     pub(crate) fn problems(&self) -> Vec<String> {
         let missing = self.keks.keks.iter().filter(|kek| kek.rows > 0);
         let missing = missing.filter_map(|kek| match kek.canary_ok {
@@ -104,7 +104,7 @@ impl Contents {
         missing.chain(findings).collect()
     }
 
-    /// How much there is, under which keys, and the heads of the audit.
+    /// Summarises the amount of data, its KEKs, and the heads of the audit.
     pub(crate) fn text(&self) -> String {
         let rows: Vec<_> = self.keks.keks.iter().filter(|kek| kek.rows > 0).collect();
         let rows: Vec<_> = rows
@@ -127,7 +127,7 @@ impl Contents {
     }
 }
 
-/// The folder of a file that is to be made, which must be there.
+/// Returns the folder of a file to be made. The folder must exist.
 fn folder_of(file: &Path) -> Result<PathBuf, Failure> {
     let folder = match file.parent() {
         Some(folder) if folder != Path::new("") => folder,

@@ -126,7 +126,7 @@ fn list(tools: &[ToolView]) -> String {
 
 fn describe(inspection: &Inspection) -> String {
     let mut lines = vec![format!("digest   {}", inspection.digest)];
-    // Names that are no interface only tie the component's own parts together; --json has them too.
+    // Names that are no interface only connect the component's own parts. `--json` lists them too.
     let interfaces = inspection
         .imports
         .iter()

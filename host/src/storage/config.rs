@@ -1,7 +1,7 @@
-//! `[storage]` of `tavora.toml`: which database holds the data, and what is allowed to it.
+//! `[storage]` of `tavora.toml`: which database holds the data, and its limits.
 //!
-//! Nothing is opened here, and a password is never shown. What the URL of a PostgreSQL database may
-//! say is the vault's.
+//! Nothing is opened here, and a password is never shown. `vault-core` decides what the URL of a
+//! PostgreSQL database may contain.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -11,36 +11,36 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 use vault_core::{ChainName, InvalidPostgresUrl, PostgresUrl};
 
-/// The beginnings of storage URLs.
+/// The schemes of storage URLs.
 const SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 
 /// `[storage]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`; without it,
-    /// `tavora.db` in the data folder.
+    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`. The default
+    /// is `tavora.db` in the data folder.
     pub url: Option<StorageUrl>,
-    /// How this host works with PostgreSQL.
+    /// Settings for PostgreSQL.
     pub postgres: PostgresConfig,
 }
 
 impl StorageConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub(crate) fn relative_to(&mut self, folder: &Path) {
         if let Some(StorageUrl::Sqlite(database)) = &mut self.url {
             *database = folder.join(&database);
         }
     }
 
-    /// Where the data is, for a host with this data folder.
+    /// Returns the store's URL for a host with this data folder.
     pub fn url_in(&self, data: &Path) -> StorageUrl {
         let embedded = || StorageUrl::Sqlite(data.join("tavora.db"));
         self.url.clone().unwrap_or_else(embedded)
     }
 }
 
-/// A storage URL that this host can open. It is shown without its password.
+/// A storage URL that this host can open. It is displayed without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StorageUrl {
     /// A SQLite file.
@@ -49,28 +49,28 @@ pub enum StorageUrl {
     Postgres(PostgresUrl),
 }
 
-/// The text is no storage URL. It is not repeated: it may hold a password.
+/// The text is no storage URL. It is not repeated, because it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStorageUrl {
-    /// It begins with something else.
+    /// The text begins with another scheme, or none.
     #[error(
         "a storage URL must read sqlite://PATH or postgres://USER@HOST:PORT/DATABASE{}",
         meant.map_or(String::new(), |scheme| format!("; did you mean {scheme}://?"))
     )]
     Scheme {
-        /// What it begins with almost.
+        /// The scheme that was probably meant.
         meant: Option<&'static str>,
     },
-    /// It is one of PostgreSQL, and wrong.
+    /// The URL of a PostgreSQL database has a fault.
     #[error(transparent)]
     Postgres(#[from] InvalidPostgresUrl),
-    /// The authorities are in a file that depends on the working directory.
+    /// The path of the authorities' file is relative, so it would depend on the working directory.
     #[error("`sslrootcert` must be an absolute path")]
     RelativeRoots,
 }
 
 impl StorageUrl {
-    /// Which kind of store it is of.
+    /// Returns the kind of the store.
     pub fn scheme(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
@@ -126,29 +126,28 @@ impl fmt::Debug for StorageUrl {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
-    /// What this host is called in the audit; its entries form a chain of this name. Without it,
-    /// the machine's name.
+    /// This host's name in the audit, and the name of its chain of entries. The default is the
+    /// machine's name.
     #[serde(deserialize_with = "host_name")]
     pub host_name: Option<ChainName>,
-    /// How long connecting and signing in may take, in milliseconds.
+    /// Time to connect and sign in, in milliseconds.
     pub connect_timeout_ms: NonZeroU64,
-    /// How long the server may work on one statement, and let it wait for locks, in milliseconds.
+    /// Time for one statement, including its wait for locks, in milliseconds.
     pub statement_timeout_ms: NonZeroU64,
-    /// How long a transaction may be silent before the server ends it, in milliseconds: for what a
-    /// host that was cut off holds, others wait.
+    /// The time after which the server ends an idle transaction, in milliseconds. It frees the
+    /// locks of a host that was cut off.
     pub idle_transaction_timeout_ms: NonZeroU64,
-    /// How long a read or a write may take in all, waiting and further attempts included, in
-    /// milliseconds.
+    /// Time for a read or a write, including waits and retries, in milliseconds.
     pub operation_timeout_ms: NonZeroU64,
-    /// How long a check of the whole audit may take, in milliseconds.
+    /// Time for a check of the whole audit, in milliseconds.
     pub verify_timeout_ms: NonZeroU64,
-    /// Connections at once.
+    /// The most connections at once.
     pub max_connections: NonZeroUsize,
-    /// How often a read or a write is tried that a lost connection, or what others did, has ended.
+    /// The most attempts of a read or a write that a lost connection or a conflict interrupted.
     pub max_attempts: NonZeroU32,
-    /// How many writes one commit takes.
+    /// The most writes in one commit.
     pub max_writes_per_commit: NonZeroUsize,
-    /// How many writes may wait; more are refused.
+    /// The most writes that may wait. Further ones are refused.
     pub max_waiting_writes: NonZeroUsize,
 }
 
@@ -171,7 +170,7 @@ impl Default for PostgresConfig {
     }
 }
 
-/// The scheme that somebody meant who wrote this one.
+/// Returns the scheme that was probably meant by an unknown one.
 fn meant(written: &str) -> Option<&'static str> {
     let written = written.to_ascii_lowercase();
     SCHEMES
@@ -182,7 +181,7 @@ fn meant(written: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// A host's name is never empty: the chain without a name is that of SQLite files.
+/// Parses a host's name, which must not be empty: SQLite files use the chain without a name.
 fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ChainName>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let name: ChainName = text.parse().map_err(serde::de::Error::custom)?;

@@ -76,7 +76,7 @@ impl Bench {
             begun.elapsed().as_secs_f64(),
             "s",
         );
-        // Autovacuum does this in time.
+        // In a database that is in use for longer, autovacuum does this.
         database.query("VACUUM ANALYZE");
 
         let urls = [("SQLite", filled.url()), ("PostgreSQL", database.url())];

@@ -6,7 +6,7 @@ use vault_core::{AppId, VaultId};
 /// The work that is measured.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub enum Work {
-    /// First releases of a call.
+    /// Releases of secrets, each in a new call.
     Release,
     /// Puts of secrets.
     Put,

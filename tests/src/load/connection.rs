@@ -96,7 +96,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// The times since the last call of this.
+    /// The times since the last call of this function.
     pub fn take_laps(&mut self) -> Laps {
         std::mem::take(&mut self.laps)
     }

@@ -11,7 +11,7 @@ use vault_core::audit::action;
 
 /// An app in its acknowledged state.
 pub struct Ledger {
-    /// Its id.
+    /// The app's id.
     pub app_id: String,
     /// The API keys, oldest first. The last one is in use.
     pub api_keys: Vec<ApiKey>,
@@ -24,7 +24,7 @@ pub struct Ledger {
 
 /// An API key.
 pub struct ApiKey {
-    /// Its id.
+    /// The key's id.
     pub id: String,
     /// The key itself.
     pub key: String,
@@ -34,13 +34,13 @@ pub struct ApiKey {
 
 /// A vault.
 pub struct Vault {
-    /// Its id.
+    /// The vault's id.
     pub id: String,
-    /// Its name.
+    /// The vault's name.
     pub name: String,
-    /// Its metadata.
+    /// The vault's metadata.
     pub metadata: Value,
-    /// Its secrets by name.
+    /// The vault's secrets by name.
     pub secrets: BTreeMap<String, Secret>,
 }
 

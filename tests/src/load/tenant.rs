@@ -56,7 +56,7 @@ impl Questions {
 }
 
 impl Surroundings {
-    /// The surroundings of a running host.
+    /// The surroundings of a run with this host.
     pub fn of(serving: &Serving, questions: Questions) -> Arc<Self> {
         Arc::new(Self {
             address: serving.address,
@@ -70,7 +70,7 @@ impl Surroundings {
 pub struct Commons {
     /// The API key of their app.
     pub key: String,
-    /// Their vault.
+    /// The vault with the secrets.
     pub vault_id: String,
 }
 
@@ -150,7 +150,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// The times of its requests since the last call of this.
+    /// The times of the tenant's requests since the last call of this function.
     pub fn take_laps(&mut self) -> Laps {
         self.connection.take_laps()
     }

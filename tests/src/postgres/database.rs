@@ -23,7 +23,7 @@ pub(super) const ADMIN_PASSWORD: &str = "of-the-tests-superuser";
 /// A database of a cluster.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Its name in its cluster.
+    /// The name in the cluster.
     pub name: String,
     pub(super) address: SocketAddr,
     pub(super) psql: PathBuf,

@@ -275,7 +275,7 @@ fn a_program_ends_when_its_client_leaves() {
         stream
     };
     let mut stream = begin();
-    // It has begun once there is no room for another.
+    // The run has begun once there is no room for another one.
     wait_until("begins", || {
         // The other program may have come first.
         if stream.read(&mut [0]).is_ok() {

@@ -1,4 +1,4 @@
-//! Methods that a path does not support, and browsers of other origins, which may do nothing.
+//! Methods that a path does not support, and requests from browsers on pages of other origins.
 
 use tavora_tests::serving::Serving;
 use tavora_tests::wire::Request;

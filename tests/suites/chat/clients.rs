@@ -14,7 +14,7 @@ use tavora_tests::upstream::{Seen, json as json_answer};
 
 use super::fixture::{Chat, DONE, completion, event, events};
 
-/// The least number of checks of each client.
+/// Each client must make at least this many checks.
 const CHECKS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]

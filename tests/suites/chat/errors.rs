@@ -179,7 +179,7 @@ async fn what_is_a_completion_passes_whatever_stands_beside_it() {
         "{text}"
     );
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    // In a stream that has begun, the stream itself brings the error.
+    // When a stream has begun, the error is an event in it.
     let (later, is_whole) = chat.stream(&hello_streamed("openai/later event")).rest();
     assert!(
         is_whole && later.starts_with(": OPENROUTER PROCESSING\n\n"),

@@ -115,7 +115,8 @@ async fn ollama_is_where_the_secret_says_and_without_a_key() {
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     assert_eq!(body["model"], "llama3.2:1b");
 
-    // Requests go where the secret says now, and nowhere that it said before.
+    // The secret's new address is used and not the earlier one. The agent may not reach it, so the
+    // request is denied.
     let moved = Upstream::start(|_| json_answer(200, &completion("moved").to_string())).await;
     bare.put("ollama_base_url", moved.url());
     let message =

@@ -204,7 +204,7 @@ async fn a_stream_that_falls_silent_is_ended() {
         let first = stream::iter([Ok::<_, std::io::Error>(event("Hel"))]);
         events(Body::from_stream(first.chain(stream::pending())))
     };
-    // The tool waits no longer than its setting, and says so in the stream.
+    // The tool waits no longer than its setting, and reports the end of the wait in the stream.
     let chat = Chat::configured("", "between_bytes_timeout_ms = \"300\"", silent).await;
     let mut stream = chat.stream(&hello_streamed("gpt-4o"));
     let (said, is_whole) = stream.rest();

@@ -1,4 +1,4 @@
-//! How long a provider wants to be left alone, in every form in which it says so.
+//! The wait that a provider asks for, in every form that providers use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

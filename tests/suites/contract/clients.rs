@@ -8,7 +8,7 @@ use tavora_tests::requirement::{answers, are_there, tests_folder, tools_folder};
 use tavora_tests::serving::Serving;
 use tavora_tests::upstream::{Upstream, search_results};
 
-/// The least number of checks of the contract.
+/// Each client must make at least this many checks of the contract.
 const CHECKS: usize = 58;
 
 /// A client, ready to be started.

@@ -365,8 +365,8 @@ fn a_backup_does_not_need_the_audit() {
     assert_eq!(made["recorded"], false);
 }
 
-/// Kills the process before each call that moves something. One of the two databases is then there,
-/// whole.
+/// Kills the process before each call that moves a file. Afterwards one of the two databases must
+/// be in place, and complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_leaves_the_one_or_the_other() {
     if !strace::is_there() {

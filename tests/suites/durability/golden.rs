@@ -2,7 +2,8 @@
 //! there and unchanged, and the databases can be written to.
 //!
 //! `tests/vectors/golden` has a folder for each version. The ignored test at the end made it when
-//! that version was released, and it never changed since. Its KEKs and API keys are only for tests.
+//! that version was released, and it has not changed since. Its KEKs and API keys are only for
+//! tests.
 
 use std::fs;
 use std::ops::ControlFlow;

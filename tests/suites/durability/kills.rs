@@ -161,7 +161,8 @@ fn two_rewraps_and_eight_writers_lose_nothing() {
     assert!(site.finish() > 0);
 }
 
-/// A rewrap that was begun so often also ends: nothing is left under the old key.
+/// Checks that a rewrap still completes after many interrupted ones: nothing is left under the old
+/// key.
 fn moves_everything(site: &mut Site) {
     for arguments in [&["kek", "rewrap"][..], &["kek", "verify"]] {
         let ended = site.command(BOTH, arguments).output().expect("it starts");

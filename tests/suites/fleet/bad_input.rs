@@ -181,7 +181,7 @@ fn a_standby_is_not_taken_for_the_primary() {
     );
     let standby = postgres.standby();
     standby.catch_up(&postgres);
-    // Once with the schema, and once before there was any.
+    // A standby of a database with the schema, and one of a database without it.
     for name in [&database.name, &empty.name] {
         refused(&standby.database_named(name).url(), STANDBY);
     }

@@ -250,8 +250,8 @@ async fn what_the_database_undoes_is_done_again_as_often_as_may_be() {
     assert_eq!(database.query(put), "3");
 }
 
-/// Two transactions wait for each other. The database ends one of them, and if that is the store's,
-/// nobody notices.
+/// Two transactions wait for each other, and the database ends one of them. If that is the store's,
+/// the store repeats it, and no caller gets an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_is_nobodys_error() {
     let Some(postgres) = Postgres::shared() else {

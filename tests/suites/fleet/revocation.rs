@@ -48,7 +48,7 @@ struct Asked {
     status: u16,
 }
 
-/// What is true now, and until when earlier values and keys were.
+/// The current values and keys, and the times at which earlier ones ended.
 #[derive(Default)]
 struct Truth {
     keys: RwLock<Vec<String>>,

@@ -112,7 +112,7 @@ async fn readyz_says_that_the_secret_id_is_used_up() {
     });
     let ready = Request::new("GET", "/readyz");
     assert_eq!(host.send(&ready).status, 200);
-    // Idle, the host keeps its token.
+    // An idle host keeps its token.
     let renewals = server.renewals();
     wait_until("renews", || server.renewals() >= renewals + 2);
     assert_eq!(host.send(&ready).status, 200);

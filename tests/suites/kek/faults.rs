@@ -71,7 +71,7 @@ async fn what_does_not_unwrap_to_the_same_dek_is_never_stored() {
     let platform = Platform::new(transit(&proxy, &folder)).await;
     platform.put("A", "v").await.unwrap();
 
-    // It wraps another DEK than the given one.
+    // The answer wraps another DEK than the given one.
     let instead = |body: &[u8]| {
         let mut request: Value = serde_json::from_slice(body).unwrap();
         request["plaintext"] = STANDARD.encode(Dek::make().expose()).into();
@@ -87,7 +87,7 @@ async fn what_does_not_unwrap_to_the_same_dek_is_never_stored() {
     let refused = platform.put("A", "lost").await.unwrap_err();
     garbled(&refused);
 
-    // It repeats its first answers for ever. They even fit each other.
+    // The provider repeats its first answers for ever. They even fit each other.
     let known: Mutex<Vec<(String, Vec<u8>)>> = Mutex::default();
     proxy.answer(move |seen, pass| {
         let mut known = known.lock().unwrap();

@@ -27,8 +27,8 @@ struct Token {
 }
 
 impl Token {
-    /// The token of this process. In the test's own process there is none: it makes one and runs
-    /// the test again.
+    /// Returns the token that this process was started with. The first process has none: it makes a
+    /// token and runs the test again in a second process.
     fn of(test: &str) -> Option<Self> {
         if rerun::is_inside() {
             let configuration = std::env::var_os(VARIABLE).unwrap();
@@ -76,8 +76,7 @@ impl Token {
         std::fs::write(self.folder.join("pin"), pin).unwrap();
     }
 
-    /// The keyring with these keys, the first of which is the primary, and the changes of this
-    /// table.
+    /// The keyring with these keys, the first of which is the primary.
     fn keyring(&self, key_ids: &[&str]) -> Keyring {
         self.write_pin(PIN);
         self.keyring_of("tavora", MODULE, key_ids)

@@ -14,7 +14,7 @@ use vault_core::Keyring;
 
 use crate::fixture::{IMPATIENT, keyring};
 
-/// What an AppRole may do.
+/// The rules of an AppRole.
 #[derive(Default)]
 pub struct Rules {
     pub lease_seconds: u64,

@@ -106,7 +106,8 @@ async fn a_platform_moves_from_the_environments_key_to_transit_and_uses_both() {
     kinds.sort_unstable();
     assert_eq!(kinds, ["local", "transit"]);
 
-    // What the old key wrapped still opens. After it is stored again, the new key opens it.
+    // Secrets that the old key wrapped still open. After they are stored again, the new key opens
+    // them.
     for _ in 0..2 {
         let searched = search(&host, &app);
         assert_eq!(searched.status, 200, "{}", searched.text());

@@ -1,5 +1,5 @@
-//! A server of another project, as a process on loopback. It is started, waited for, suspended and
-//! ended.
+//! A server of another software project, such as OpenBao, as a process on loopback. It is started,
+//! waited for, suspended and ended.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct Server {
     pub address: SocketAddr,
     // Declared before the folder, so that the process ends before its folder is removed.
     process: Process,
-    /// Its home; its output is in `log`.
+    /// The server's home. Its output is in `log`.
     pub folder: TempDir,
 }
 

@@ -64,7 +64,7 @@ async fn what_transit_refuses_is_said_with_the_kek_id_and_what_to_do() {
     );
     let number = Cell::new(0);
     let one = |token: &str, more: &str| {
-        // Each has a file of its own, because tokens are read when they are used.
+        // Each token has a file of its own, because tokens are read when they are used.
         let name = format!("number-{}", number.replace(number.get() + 1));
         let config = [
             "[kek]\nprovider = \"transit\"\n",
@@ -252,7 +252,7 @@ async fn an_approle_that_may_not_renew_its_token_logs_in_again() {
     for settings in [
         // Without the default policy a token may not renew itself.
         json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_no_default_policy": true }),
-        // This token has a longest life.
+        // This token has a maximum life.
         json!({ "token_policies": ["tavora"], "token_ttl": "2s", "token_max_ttl": "3s" }),
         json!({ "token_policies": ["tavora"], "token_type": "batch", "token_ttl": "2s" }),
     ] {

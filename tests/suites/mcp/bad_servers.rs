@@ -29,7 +29,7 @@ async fn error_of(
     with(&server).await.tool_error(CALL).await
 }
 
-/// The same, with a time limit for the server.
+/// Like [`error_of`], with a time limit for the server.
 async fn error_within(
     timeout_ms: u64,
     answer: impl Fn(&Asked) -> axum::response::Response + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! What a program gets of a server through `require()`, whatever the server's tools are called and
-//! answer.
+//! The functions that a program gets from `require()` of a server, whatever the server's tools are
+//! called and answer.
 
 use axum::body::Body;
 use axum::response::Response;

@@ -24,7 +24,7 @@ async fn with(server: &Scripted, besides: &str) -> WithAgents {
     WithAgents::start_with(SETTINGS, &declared, &[&server.url]).await
 }
 
-/// What a program gets from a server that answers calls in this way.
+/// The result of a program whose server answers calls in this way.
 async fn called(answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static) -> String {
     let server = Scripted::start(move |asked| with_session(asked, &answer)).await;
     with(&server, "").await.result(CALL).await
@@ -174,7 +174,7 @@ async fn what_was_found_out_about_a_server_is_known_to_the_next_run() {
     };
     assert_eq!(probes(&server), 1, "{:?}", server.methods());
 
-    // The client finds out anew about a server that has changed.
+    // The client notices that a server has changed, and finds out its era again.
     let is_modern = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let now = std::sync::Arc::clone(&is_modern);
     let server = Scripted::start(
@@ -215,7 +215,7 @@ async fn a_message_without_a_reply_may_be_refused() {
             "{code}"
         );
     }
-    // This is the answer to a ping, on either transport.
+    // Here the server refuses the client's answer to a ping.
     for code in [400, 404, 500] {
         let ping = json!({ "jsonrpc": "2.0", "id": "0f3b", "method": "ping" });
         let server = Scripted::start(move |asked| match asked.rpc() {
@@ -489,7 +489,7 @@ async fn a_session_that_is_forgotten_is_begun_anew_once() {
         let probed = methods.iter().filter(|it| *it == "server/discover").count();
         assert_eq!((begun, probed), (2, 1), "{what}: {methods:?}");
     }
-    // A server that always says this is told apart from one that does not work.
+    // A server that always answers this gets another error than a server that does not work.
     let server = but("tools/call", |_| {
         with_body(400, "text/plain", "Invalid session")
     })
@@ -746,7 +746,7 @@ async fn a_reply_in_an_unusual_wrapping_is_taken() {
         .await;
         assert_eq!(result, r#""fine""#, "events under the type {kind}");
     }
-    // The last event has no blank line, or `data:` marks its first line alone.
+    // The last event has no blank line, or only its first line begins with `data:`.
     let forms: [fn(Value) -> String; 4] = [
         |reply| format!("data: {reply}\n"),
         |reply| format!("data: {reply}\r\n"),

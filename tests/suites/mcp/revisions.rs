@@ -199,7 +199,7 @@ async fn a_stream_that_breaks_off_is_taken_up_after_its_last_event() {
     .await;
     assert_eq!(with(&server).await.result(CALL).await, r#""late""#);
 
-    // A stream that never comes to an end is given up.
+    // The client gives up a stream that never ends.
     let server = Scripted::start(|asked| match asked.method {
         Method::GET => stream(vec![(0, "id: again\nretry: 1\ndata:\n\n".to_owned())]),
         _ => legacy(asked, &[], |_| {

@@ -1,4 +1,4 @@
-//! Sign-in, its length, and the headers of every answer to the browser.
+//! Sign-in, the length of a session, and the headers of every answer to the browser.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What forms may do and what they must not do: forged, stale, wrong and hostile ones.
+//! Forms: what they may change, and forged, stale, wrong and hostile ones.
 
 use serde_json::json;
 use tavora_tests::serving::Serving;

@@ -106,7 +106,8 @@ async fn a_hostile_tool_sends_a_bound_secret_nowhere_else() {
         let came = send_all(&host, other).await;
         assert_all(&came, "egress_denied");
         for seen in origins.other.seen() {
-            // A body that was stopped had begun with its head.
+            // A request whose body is refused was already begun: its head arrived, and nothing of
+            // its body.
             assert_eq!((seen.uri.path(), seen.body.len()), ("/", 0), "{seen:?}");
             assert!(!format!("{:?}", seen.headers).contains("x-load"));
         }

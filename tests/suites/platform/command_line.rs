@@ -339,7 +339,7 @@ fn what_cannot_be_undone_is_asked_about() {
     assert_eq!(json(path, &["secret", "list"])[0]["name"], "brave_api_key");
     let deleted = ok(path, &["secret", "delete", "brave_api_key", "--yes"]);
     assert_eq!(deleted, "deleted brave_api_key from the vault main\n");
-    // Nothing is there to ask about.
+    // The secret does not exist, so there is no question.
     let absent = ok(path, &["secret", "delete", "brave_api_key"]);
     assert_eq!(absent, "brave_api_key was not in the vault main\n");
 }

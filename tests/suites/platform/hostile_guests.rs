@@ -99,7 +99,7 @@ async fn running_guests_end_as_their_files_say() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// What inspection calls a component must be what the platform loads it as.
+// The platform must load a component as the class that inspection gave it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_inspection_calls_an_agent_or_a_tool_is_loaded() {
     let inspector = Worker::new(&worker(), &Limits::default());

@@ -215,7 +215,7 @@ fn the_status_of_the_keks_is_one_for_scripts_too() {
     };
     check("old", 0, &["ready"]);
     check("new,old", 0, &["ready", "`kek rewrap` moves them"]);
-    // This key never wrapped anything here: it is mistaken, or new.
+    // Nothing was ever wrapped under this KEK: the setting is mistaken, or the KEK is new.
     check(
         "stranger",
         3,

@@ -76,7 +76,7 @@ async fn an_allocation_bomb_is_a_javascript_error_or_the_memory_limit() {
     // the host denied.
     let fixture = Fixture::start("[limits.agent]\nmax_memory_bytes = 8388608").await;
     assert_eq!(fixture.result(code).await, r#""InternalError""#);
-    // With less memory than it starts with, it does not start.
+    // With less memory than the engine needs at its start, it does not start.
     assert_eq!(
         limit_hit("[limits.agent]\nmax_memory_bytes = 65536", "return 1").await,
         "limits.agent.max_memory_bytes"
@@ -204,7 +204,7 @@ async fn most_calls_at_once(max_concurrent_calls: usize) -> usize {
         move |_| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             all.wait();
-            // Time in which one more would arrive.
+            // If more calls were allowed at once, another would arrive in this time.
             std::thread::sleep(Duration::from_millis(100));
             now.fetch_sub(1, Ordering::SeqCst);
             search_results(&["x"])

@@ -31,7 +31,7 @@ const PROGRAM: &str = "\
     try { tools.call('brave-search', 'made_up_by_an_agent', {}) } catch {}
     for (;;) {}";
 
-/// What an app's run over the HTTP API leaves behind.
+/// The traces and metrics of an app's run over the HTTP API.
 struct Seen {
     collector: Collector,
     metrics: String,

@@ -71,8 +71,8 @@ async fn a_tool_in_javascript_keeps_the_contract() {
     keeps_the_contract(&folder.join("weather.wasm"), "upstream_unreachable").await;
 }
 
-// The agent brings its engine: thousands of functions, some of them large. The limits of a worker
-// decide, not an estimate.
+// The agent contains its engine: thousands of functions, some of them large. Whether it is accepted
+// depends on the limits of the compile worker, not on an estimate.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_in_javascript_without_wasi_runs() {
     let packages = tools_folder().join("componentize-js/node_modules");

@@ -16,7 +16,7 @@ use tavora_tests::serving::share_component_cache;
 
 const QUIET: &str = include_str!("../../guests/quiet.wat");
 
-/// What a platform whose worker is `program` says of a good agent.
+/// The result of loading a good agent on a platform whose worker is `program`.
 async fn said_with(fixture: &Fixture, program: Option<&Path>) -> String {
     let config = Config {
         worker: WorkerConfig {

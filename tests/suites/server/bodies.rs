@@ -209,7 +209,7 @@ pub async fn http2(address: SocketAddr) -> Http2Client {
     try_http2(address).await.expect("it speaks HTTP/2")
 }
 
-/// The same where the connection may end at once.
+/// Like [`http2`], if the connection may end at once.
 pub async fn try_http2(address: SocketAddr) -> Option<Http2Client> {
     let stream = TcpStream::connect(address).await.ok()?;
     let handshake =
@@ -219,5 +219,5 @@ pub async fn try_http2(address: SocketAddr) -> Option<Http2Client> {
     Some(client)
 }
 
-/// What sends requests over one HTTP/2 connection.
+/// The sender of requests over one HTTP/2 connection.
 pub type Http2Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;

@@ -96,7 +96,8 @@ async fn one_peer_with_many_connections_keeps_no_other_out() {
         other.write_all(GET).await.expect("it reads");
         assert!(answer(&mut other).await.ends_with("hello"));
     }
-    // The first have their share. When they are done, the latest are served.
+    // The first three connections use up the peer's share. When they are answered, the latest one
+    // is served.
     for held in &mut crowd[..3] {
         held.write_all(GET).await.expect("it reads");
         assert!(answer(held).await.ends_with("hello"));

@@ -80,7 +80,7 @@ impl Served {
 pub async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
-    // What was read before a reset counts.
+    // Bytes that were read before a reset count.
     let _ = read.expect("the connection ends in time");
     String::from_utf8_lossy(&bytes).into_owned()
 }

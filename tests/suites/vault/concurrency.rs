@@ -135,7 +135,7 @@ async fn two_handles_on_one_file_extend_one_chain() {
             .version,
         101
     );
-    // What one handle deletes, the other no longer releases.
+    // A secret that one handle deletes is no longer released by the other.
     delete(&second, &platform.app, &platform.vault, "A")
         .await
         .unwrap();

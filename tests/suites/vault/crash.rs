@@ -1,8 +1,8 @@
-//! kill -9 at random moments: what was acknowledged is there, and everything else is as before or
+//! `kill -9` at random moments: what was acknowledged is there, and everything else is as before or
 //! as after.
 //!
-//! The writing process is this test binary, started again with an environment variable. This side
-//! of a pipe keeps the acknowledgements.
+//! The writing process is this test binary, started again with an environment variable. It sends
+//! the acknowledgements through a pipe, and this process keeps them.
 
 use std::{
     collections::BTreeMap,
@@ -97,7 +97,7 @@ async fn two_processes_extend_one_chain() {
     let platform = Platform::new().await;
     let before = platform.vaults.audit_verify(None).await.unwrap().entries;
     let children = [(); 2].map(|()| writer(&platform.path(), &platform.kek, 0, 20));
-    // This process writes along.
+    // Meanwhile this process writes too.
     for _ in 0..20 {
         platform.put("HERE", "v").await;
     }

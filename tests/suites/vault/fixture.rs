@@ -135,8 +135,8 @@ impl Platform {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
-    /// Opens the database once more, as another process with its own keyring would. Where hosts
-    /// have names, it is another host.
+    /// Opens the database once more, as another process with its own keyring would. On PostgreSQL
+    /// this process is another host.
     pub async fn beside(&self, keyring: Keyring) -> SecretVaults {
         let store: Arc<dyn Store> = match &self.home {
             Home::Folder(_) => {

@@ -1,4 +1,4 @@
-//! Which keyrings fit which data, and the error when one does not.
+//! Keyrings that fit the data, and the errors of those that do not.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn another_kek_does_not_fit_data_that_it_never_wrapped(kind: Kind) {
         [written]
     );
 
-    // With the key that the data needs beside it, the new key is accepted.
+    // If the keyring also has the key that the data needs, the new key is accepted.
     let both = Keyring::local(&other, Some(&platform.kek)).unwrap();
     let vaults = platform.beside(both).await;
     assert_eq!(vaults.kek_state(), KekState::Ready);
@@ -96,7 +96,8 @@ async fn the_first_secret_decides_which_kek_fits(kind: Kind) {
     ));
 }
 
-/// The first process knew the store already, but the secrets that it wrote are gone.
+/// A process still has the KEK of secrets that were all deleted. Since then another process has
+/// stored a secret under its own KEK.
 async fn a_kek_whose_secrets_are_gone_has_no_claim(kind: Kind) {
     let platform = Platform::on(kind).await;
     platform.put("A", "v").await;

@@ -139,8 +139,8 @@ async fn puts_win_whatever_a_rewrap_does(kind: Kind) {
     assert!(verified.is_clean(), "{:?}", verified.findings);
 }
 
-/// When `progress` hears of a batch, the next one has been read and is about to be swapped. What
-/// happens then comes in between.
+/// When `progress` is called for a batch, the next batch has been read and is about to be swapped.
+/// Changes made then fall between the two.
 async fn what_comes_between_reading_and_swapping_wins(kind: Kind) {
     for reencrypt in [false, true] {
         let rotation = Rotation::on(kind, 20).await;

@@ -1,5 +1,5 @@
-//! Whoever can write the database cannot make it return a wrong value, and the audit shows what was
-//! touched.
+//! An attacker who can write the database cannot make it return a wrong value, and the audit shows
+//! the rows that were changed.
 
 mod audit;
 pub mod cell;

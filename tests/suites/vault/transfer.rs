@@ -72,7 +72,7 @@ impl Filled {
         platform.put("GONE", "gone").await;
         assert!(platform.delete("GONE").await);
         put(vaults, &other, &spare, "SPARE", "spare").await;
-        // A host with another key, which can also read the first one's.
+        // A host with another primary KEK, which can also read values under the first host's KEK.
         let other_kek = LocalKek::make_text().to_string();
         let keyring = Keyring::local(&other_kek, Some(&platform.kek)).unwrap();
         let beside = platform.beside(keyring).await;
@@ -174,7 +174,7 @@ fn dump(path: &Path) -> Vec<(&'static str, Vec<Vec<Value>>)> {
                 (0..columns)
                     .map(|column| {
                         Ok(match row.get_ref(column)? {
-                            // Some of it is no valid text.
+                            // Some text in the database is not valid UTF-8.
                             rusqlite::types::ValueRef::Text(text) => Value::Blob(text.to_vec()),
                             other => other.try_into().unwrap(),
                         })
@@ -576,7 +576,7 @@ impl TransferTarget for Faulty {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_does_not_hold_what_it_was_given_is_not_committed() {
     let filled = Filled::new().await;
-    // The database itself refuses to lose or change what others refer to.
+    // The database itself refuses to lose or change rows that other rows refer to.
     for (table, loses) in [
         (Table::Apps, false),
         (Table::ApiKeys, true),

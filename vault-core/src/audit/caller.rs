@@ -1,8 +1,9 @@
-//! Who asks for a change, and as part of what. The host decides whether the caller may.
+//! The caller of a change, and the request or session that it is part of. The host decides whether
+//! the caller may make the change.
 
 use crate::id::ApiKeyId;
 
-/// Whoever acts.
+/// The kind of a caller, with its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// The operator of the host, on the command line or with the admin token.
@@ -20,10 +21,10 @@ pub enum Actor {
     Host,
 }
 
-/// Who asks, and as part of what. Every change takes a caller.
+/// The caller of a change, and the request or session that it is part of. Every change takes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Whoever asks.
+    /// The person or program that makes the change.
     pub actor: Actor,
     /// The request that the change is part of.
     pub request_id: Option<String>,

@@ -31,23 +31,23 @@ pub struct AuditEntry {
     pub id: AuditEntryId,
     /// The app; `None` when the entry is about the whole platform.
     pub app_id: Option<AppId>,
-    /// Whoever acted.
+    /// The person or program that acted.
     pub actor: Actor,
     /// The API key that acted, or for which somebody acted.
     pub api_key_id: Option<ApiKeyId>,
-    /// What happened.
+    /// The action, for example `secret.put`.
     pub action: String,
-    /// What it happened to.
+    /// The thing that the action concerned.
     pub subject: Option<Subject>,
-    /// How it ended.
+    /// The outcome, for example `ok`.
     pub outcome: String,
-    /// The request that it was part of.
+    /// The request that the action was part of.
     pub request_id: Option<String>,
-    /// The agent session that it was part of.
+    /// The agent session that the action was part of.
     pub session_id: Option<String>,
     /// The version of the secret that was put or released.
     pub secret_version: Option<u64>,
-    /// Whatever else was recorded.
+    /// The further details of the action.
     pub detail: Map<String, Value>,
     /// When it was recorded.
     pub created_at: Timestamp,

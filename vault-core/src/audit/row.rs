@@ -93,8 +93,8 @@ impl EntryRow {
         row
     }
 
-    /// The hash that this content must have. The hash before the first entry ties it to the name of
-    /// its chain.
+    /// The hash that this content must have. It covers the hash of the entry before it. Before the
+    /// first entry stands a hash that is derived from the name of the chain.
     pub fn derive_hash(&self) -> ChainHash {
         let mut hash = Sha256::new();
         field(&mut hash, DOMAIN);

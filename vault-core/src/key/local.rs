@@ -59,7 +59,7 @@ pub enum InvalidKek {
     /// The text looks like the place of a KEK, not like a KEK.
     #[error("this is no KEK, and looks like the place of one; a file is given as file:///path/kek")]
     Place,
-    /// The text is neither base64 nor hex, for a reason that is plain to see.
+    /// The text is neither base64 nor hex, and has an oddity that explains it.
     #[error("the KEK is neither base64 nor hex: the text {oddity}; leave the KEK alone in it")]
     Odd {
         /// The reason.

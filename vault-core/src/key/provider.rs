@@ -1,4 +1,4 @@
-//! What a KEK provider must do, and how it can fail.
+//! The trait of KEK providers, and their errors.
 
 use async_trait::async_trait;
 

@@ -30,7 +30,7 @@ pub enum KekTrouble {
         "it refuses this host's credential, whose file or variable {0}; leave the credential alone in it"
     )]
     OddCredential(#[serde(skip)] Oddity),
-    /// The provider lets this host's AppRole not log in, and there is no token without that.
+    /// The provider refuses the AppRole's login, without which there is no token.
     #[error(
         "it refuses the AppRole's login, without which there is no token: the role id or the secret id is wrong, or the secret id is over or used up (the role's secret_id_ttl and secret_id_num_uses); give the host a new secret id"
     )]

@@ -13,7 +13,7 @@ pub enum StoreError {
     /// The app, vault or API key in question does not exist.
     #[error("what this is about is not in the store")]
     NotFound,
-    /// Another one has the name.
+    /// The name is already in use.
     #[error("the name is taken")]
     Taken,
     /// The condition of a change is not met. Nothing was changed.
@@ -70,7 +70,7 @@ pub enum StoreError {
         /// The limit that was exceeded.
         queue_max_jobs: usize,
     },
-    /// No list could show this audit entry.
+    /// The audit entry could be stored, but not read back.
     #[error(
         "the audit entry could not be read back and was not recorded; record fewer or simpler details"
     )]

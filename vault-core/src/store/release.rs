@@ -1,4 +1,4 @@
-//! What a release finds and what is recorded of it, in any store.
+//! The result of a release and its audit entry, for every store.
 
 use super::ReleaseRow;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     secret::SecretName,
 };
 
-/// What stands behind a name that an app asks for.
+/// The result of looking up a name that an app asks for.
 #[derive(Clone)]
 pub enum Found {
     /// The app designates no vault.
@@ -28,11 +28,11 @@ pub enum Found {
         metadata: Metadata,
         /// The version of the secret.
         version: u64,
-        /// The KEK that wraps its DEK.
+        /// The KEK that wraps the secret's DEK.
         kek_id: KekId,
-        /// Its wrapped DEK.
+        /// The wrapped DEK of the secret.
         wrapped: Vec<u8>,
-        /// Its sealed value.
+        /// The sealed value of the secret.
         payload: Vec<u8>,
     },
 }

@@ -76,7 +76,7 @@ pub struct SecretSwap {
     pub reencrypted: Option<Box<Reencrypted>>,
 }
 
-/// The changes of a re-encryption beside the wrap.
+/// The changes of a re-encryption in addition to the new wrap.
 pub struct Reencrypted {
     /// The new payload.
     pub payload: Vec<u8>,

@@ -54,7 +54,7 @@ pub enum TransferError {
         /// The content of the target, by table.
         holds: Vec<TableCount>,
     },
-    /// The target shows something else than the source has.
+    /// Read back, a table of the target differs from the source's.
     #[error(
         "the target does not hold in the table {table} what the source has, and nothing was moved; report it with the log"
     )]
@@ -70,9 +70,9 @@ pub enum TransferError {
 /// How many rows a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TableCount {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// How many rows.
+    /// The number of its rows.
     pub rows: u64,
 }
 
@@ -154,7 +154,7 @@ pub trait TransferTarget: RawRows {
     async fn commit(&mut self, entry: AuditDraft) -> Result<(), StoreError>;
 }
 
-/// What a move would move. The target must be empty. Changes nothing.
+/// Counts the rows that a move would take. The target must be empty. Changes nothing.
 ///
 /// # Errors
 /// The move is impossible.
@@ -258,7 +258,8 @@ pub async fn transfer(
     Ok(moved)
 }
 
-/// Refuses a target with content. A new store holds its team and nothing else.
+/// Refuses a target with content. A new store already has the row of its team, which does not
+/// count.
 fn require_empty(counts: &[TableCount]) -> Result<(), TransferError> {
     let holds: Vec<_> = counts
         .iter()

@@ -14,9 +14,9 @@ use crate::{key::Keyring, store::Store};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultOptions {
     /// The number of wraps from which a KEK causes a warning. Random nonces are safe up to 2^32
-    /// wraps. 2^28.
+    /// wraps. Default: 2^28.
     pub wraps_warning: u64,
-    /// How long a put keeps trying while other writes to the same secret come first. 10 s.
+    /// How long a put keeps trying while other writes to the same secret come first. Default: 10 s.
     pub put_timeout: Duration,
 }
 

@@ -142,7 +142,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes an import as a mention. A re-export is none: it needs nothing of what it passes on.
+    /// Notes a private import as a mention. A re-export is not one, because it needs nothing of the
+    /// item that it passes on.
     fn mention_import(&mut self, route: Route, is_private: bool) {
         if is_private && !route.is_empty() {
             self.mention(route, false);

@@ -53,7 +53,7 @@ impl Report {
         });
     }
 
-    /// A failure where anything failed.
+    /// Failure if anything failed.
     pub fn exit_code(&self) -> ExitCode {
         match self.sum(|row| row.failed) {
             0 => ExitCode::SUCCESS,

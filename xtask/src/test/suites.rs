@@ -308,7 +308,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         assert!(has_run);
         let text = report.to_string();
         assert!(text.ends_with("3 passed, 1 failed, 0 skipped"), "{text}");
-        // The second suite is named after the process, which still runs.
+        // The second suite's name is the id of the process that is still running.
         let row = text.lines().nth(2).unwrap_or_default();
         let process = row.split_whitespace().next().unwrap_or_default();
         let kill = Command::new("kill").arg(process).status();

@@ -65,7 +65,8 @@ fn function_of<'js>(ctx: &Ctx<'js>, code: &str) -> rquickjs::Result<Function<'js
         version: qjs::JS_EVAL_OPTIONS_VERSION as i32,
         eval_flags: (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_STRICT) as i32,
         filename: PROGRAM_FILE.as_ptr(),
-        // The text begins two lines further down. 0 would mean 1 here.
+        // The code begins on the third line of the source, and is to be line 1. With one line less
+        // this would be 0, which the engine reads as 1.
         line_num: -1,
     };
     // SAFETY: The context is alive as long as `ctx`. The source ends with a NUL that its length

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use trusted_tool::ToolError;
 use trusted_tool::words::{self, Words};
 
-/// What a provider answered instead of a completion.
+/// The answer of a provider that is not a completion.
 #[derive(Debug)]
 pub struct ProviderError {
     pub(super) provider: &'static Provider,
@@ -22,7 +22,7 @@ pub struct ProviderError {
 }
 
 impl ProviderError {
-    /// How long the provider wants to be left alone, if it says so credibly.
+    /// The wait that the provider asks for, if it is credible.
     pub fn wait_ms(&self) -> Option<u64> {
         self.wait_ms
     }
@@ -37,8 +37,8 @@ impl ProviderError {
         words::error_object(&self.words.json)
     }
 
-    /// Whether nothing of the provider's is at the path. A provider that does not know a model says
-    /// so in the form of its errors.
+    /// Whether the provider has no API at the requested path. A provider that only does not know
+    /// the model answers in the usual form of its errors.
     pub(super) fn is_no_path(&self) -> bool {
         const FORMS: [&str; 4] = ["error", "object", "code", "type"];
         let has_form = FORMS.iter().any(|name| self.words.json.get(name).is_some());

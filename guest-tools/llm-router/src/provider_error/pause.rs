@@ -1,4 +1,4 @@
-//! How long the provider wants to be left alone, wherever the answer says so.
+//! The wait that a provider asks for, from every place where an answer can name it.
 
 use super::answer::ProviderError;
 use serde_json::{Map, Value};

@@ -81,7 +81,7 @@ pub fn unreadable(
     format!("{shown} answered HTTP {status} with {what}{said}; {advice}")
 }
 
-/// What to do where the path of a provider's address is not right.
+/// Advice for a provider's address whose path is wrong.
 pub(super) fn address(provider: &Provider) -> String {
     let Provider { shown, secret, .. } = provider;
     match provider.has_key() {

@@ -7,9 +7,9 @@ use trusted_tool::words;
 /// Why JSON under a success is no completion.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoCompletion {
-    /// It is this error.
+    /// The JSON is this error.
     Error(Value),
-    /// It lacks what every completion has. The words are empty when it resembles none.
+    /// The JSON lacks this part of every completion. The text is empty if it does not resemble one.
     Lacks(String),
 }
 

@@ -1,8 +1,8 @@
-//! One agent: what it is called, its model, the tools it may call, and the MCP servers that it may
-//! use, each with the name of its credential.
+//! An agent: its name, its model, the tools it may call, and its MCP servers, each with the name of
+//! its credential.
 //!
-//! What is here cannot be wrong; how it is read from a file is in `declaration`. It holds no
-//! credential.
+//! These types cannot hold an invalid agent; `declaration` reads them from a file. No credential is
+//! held here.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,12 +15,12 @@ use vault_core::SecretName;
 use tavora_egress::Origin;
 use tavora_wasm::tool::ToolName;
 
-/// The name of an agent and of its folder: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
+/// The name of an agent and of its folder: 1 to 64 characters of `a-z 0-9 - _`, beginning with a
+/// letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct AgentId(String);
 
 impl AgentId {
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -46,18 +46,18 @@ impl TryFrom<String> for AgentId {
     }
 }
 
-/// What an agent calls an MCP server: 1 to 64 characters of `A-Z a-z 0-9 - _`, a letter first.
+/// The agent's name for an MCP server: 1 to 64 characters of `A-Z a-z 0-9 - _`, beginning with a
+/// letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ServerName(String);
 
 impl ServerName {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the server is called among the tools of a run. The colon keeps it apart from every tool
-    /// of the operator.
+    /// The server's name among the tools of a run. It has a colon, which no tool of the operator
+    /// has.
     pub fn tool_name(&self) -> String {
         format!("mcp:{}", self.0)
     }
@@ -77,18 +77,18 @@ impl TryFrom<String> for ServerName {
     }
 }
 
-/// How messages travel to a server and back.
+/// The transport between the MCP client and a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// One endpoint that takes every message: the protocol's revisions from 2025-03-26 on.
+    /// One endpoint for every message: revisions of the protocol from 2025-03-26 on.
     StreamableHttp,
-    /// A stream of events and an endpoint beside it: the revision 2024-11-05.
+    /// A stream of events with a separate endpoint for messages: revision 2024-11-05.
     Sse,
 }
 
 impl Transport {
-    /// The word for it in `agent.jsonc`.
+    /// The word for this transport in `agent.jsonc`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StreamableHttp => "streamable_http",
@@ -97,37 +97,34 @@ impl Transport {
     }
 }
 
-/// A secret that a file names, and where it does.
+/// A secret that a file names, with its position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {
-    /// The name of the secret.
     pub name: SecretName,
-    /// The line.
     pub line: usize,
-    /// The column in it.
     pub column: usize,
 }
 
-/// What a server wants to see before it answers. The value is in the vault of the app that runs the
-/// agent.
+/// The form in which a server expects its credential. The value is in the vault of the app that
+/// runs the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAuth {
     /// `Authorization: Bearer <the secret>`
     Bearer {
-        /// The secret.
+        /// The secret with the token.
         token: SecretRef,
     },
-    /// A header of its own.
+    /// A header that the server defines.
     Header {
         /// The name of the header.
         name: HeaderName,
-        /// The secret.
+        /// The secret with the header's value.
         value: SecretRef,
     },
 }
 
 impl ServerAuth {
-    /// The secret.
+    /// The secret, in either form.
     pub fn secret(&self) -> &SecretRef {
         match self {
             Self::Bearer { token } => token,
@@ -139,35 +136,32 @@ impl ServerAuth {
 /// An MCP server that an agent may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct McpServer {
-    /// What the agent calls it.
+    /// The agent's name for the server.
     pub name: ServerName,
-    /// Its endpoint.
+    /// The URL of the endpoint.
     pub url: Url,
-    /// The only origin that is reached for it.
+    /// The only origin that the client of this server may reach.
     pub origin: Origin,
-    /// How messages travel.
     pub transport: Transport,
-    /// Its credential, if it wants one.
+    /// The form of the credential, if the server needs one.
     pub auth: Option<ServerAuth>,
 }
 
-/// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// Its id, which is its folder's name.
+    /// The name of its folder.
     pub id: AgentId,
-    /// What people call it.
+    /// The name shown to people.
     pub name: String,
-    /// The model that it talks to; with one, it is granted the router of models.
+    /// The agent's default model. With a model, the agent is granted the router of models.
     pub model: Option<String>,
-    /// The tools that it may call, besides the router of models and its servers.
+    /// The tools that the agent may call, besides the router of models and the MCP servers.
     pub tools: BTreeSet<ToolName>,
-    /// Its MCP servers.
     pub servers: Vec<McpServer>,
 }
 
 impl Agent {
-    /// The secrets that its servers want, in the order of the file.
+    /// The secrets of the agent's servers, in the order of the file.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let auths = self.servers.iter().filter_map(|it| it.auth.as_ref());
         auths.map(ServerAuth::secret)
@@ -179,7 +173,7 @@ fn is_name(name: &str, starts: impl Fn(char) -> bool) -> bool {
     name.starts_with(&starts) && name.len() <= 64 && name.chars().all(plain)
 }
 
-/// As much of a text as a message repeats.
+/// Shortens a text for a message.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

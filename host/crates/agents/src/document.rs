@@ -1,7 +1,7 @@
-//! A JSON text with comments and trailing commas, read key by key, where every fault has its place.
+//! Reads JSON with comments and trailing commas, key by key, and gives every fault a position.
 //!
-//! It knows no key and no meaning: those are `agent`'s. It collects faults instead of stopping at
-//! the first one, so that a person corrects a file once.
+//! The keys and their meaning belong to `declaration`. All faults are collected, not only the
+//! first, so that a file can be corrected in one go.
 
 use std::fmt;
 
@@ -14,15 +14,12 @@ use vault_core::is_invisible;
 use super::agent::shortened;
 use tavora_trust::nearest::nearest;
 
-/// Something in a file that cannot be used, and where. Lines and columns count from 1, columns in
-/// characters.
+/// A fault in a file. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
-    /// The line.
     pub line: usize,
-    /// The column in it.
     pub column: usize,
-    /// What is wrong there, and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
 }
 
@@ -32,7 +29,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// JSON as it is known (RFC 8259), with comments and trailing commas and nothing else besides.
+/// JSON (RFC 8259) plus comments and trailing commas, and nothing else.
 const SYNTAX: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_trailing_commas: true,
@@ -46,21 +43,21 @@ const SYNTAX: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// The text of a file, and the faults that were found in it so far.
+/// The text of a file, and the faults found in it so far.
 pub(super) struct Document<'a> {
     text: &'a str,
     pub faults: Vec<Fault>,
 }
 
-/// A value of the file and where it stands.
+/// A value of the file, with its position.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'v> {
     value: &'v Value<'v>,
 }
 
-/// The keys of one object that nobody has asked for yet.
+/// The keys of one object that were not read yet.
 pub(super) struct Fields<'v> {
-    /// What the object is, for messages.
+    /// The name of the object in messages.
     what: &'static str,
     place: Range,
     left: Vec<Field<'v>>,
@@ -74,7 +71,7 @@ struct Field<'v> {
 }
 
 impl<'a> Document<'a> {
-    /// Parses `text` and gives its value to `read`. The faults are in the order of the text.
+    /// Parses `text` and passes its value to `read`. Faults are sorted by position.
     pub(super) fn read<T>(
         text: &'a str,
         read: impl FnOnce(&mut Self, Node<'_>) -> Option<T>,
@@ -102,17 +99,17 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The line and the column of a value.
+    /// Returns the line and the column of a value.
     pub(super) fn place(&self, node: Node<'_>) -> (usize, usize) {
         self.place_at(node.value.range())
     }
 
-    /// Says what is wrong with a value.
+    /// Records a fault of a value.
     pub(super) fn wrong(&mut self, node: Node<'_>, message: impl Into<String>) {
         self.fault(node.value.range(), message.into());
     }
 
-    /// The keys of an object, none of them twice. `what` names it in messages.
+    /// Returns the fields of an object and records duplicate keys. `what` is its name in messages.
     pub(super) fn fields<'v>(&mut self, node: Node<'v>, what: &'static str) -> Option<Fields<'v>> {
         let Value::Object(object) = node.value else {
             self.expected(node, &format!("{what} must be an object"));
@@ -127,7 +124,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a required key.
     pub(super) fn required<'v>(
         &mut self,
         fields: &mut Fields<'v>,
@@ -141,7 +138,7 @@ impl<'a> Document<'a> {
         found
     }
 
-    /// The value of a key that may be there.
+    /// Returns the value of an optional key.
     pub(super) fn optional<'v>(
         &mut self,
         fields: &mut Fields<'v>,
@@ -153,7 +150,7 @@ impl<'a> Document<'a> {
         Some(Node { value })
     }
 
-    /// Every key that was not asked for is unknown.
+    /// Records every key that was not read as unknown.
     pub(super) fn end(&mut self, fields: Fields<'_>) {
         for field in &fields.left {
             let suggestion = nearest(&field.name, fields.known.iter().copied())
@@ -168,7 +165,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The text of a string.
+    /// Returns a string value.
     pub(super) fn text(&mut self, node: Node<'_>, what: &str) -> Option<String> {
         match node.value {
             Value::StringLit(text) => Some(text.value.to_string()),
@@ -179,7 +176,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A string that `parse` understands.
+    /// Returns a string value that `parse` accepts.
     pub(super) fn parsed<T, E: fmt::Display>(
         &mut self,
         node: Node<'_>,
@@ -201,7 +198,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The elements of an array.
+    /// Returns the elements of an array.
     pub(super) fn elements<'v>(&mut self, node: Node<'v>, what: &str) -> Vec<Node<'v>> {
         match node.value {
             Value::Array(array) => array.elements.iter().map(|value| Node { value }).collect(),
@@ -212,7 +209,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Names the character at a syntax error that a person does not see, or takes for another one.
+    /// Names the character at a syntax error, if it is invisible or looks like another one.
     fn odd_character(&self, place: Range) -> Option<String> {
         let c = self.text.get(place.start..)?.chars().next()?;
         let code = u32::from(c);
@@ -278,7 +275,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Says which invisible character a text has and where, if it has one.
+/// Names the first invisible character in a text and its position.
 pub(super) fn invisible_in(text: &str) -> Option<String> {
     let mut characters = (1..).zip(text.chars());
     let (position, c) = characters.find(|(_, c)| is_invisible(*c))?;
@@ -288,8 +285,8 @@ pub(super) fn invisible_in(text: &str) -> Option<String> {
     ))
 }
 
-/// As much of a name as a message repeats, in quotation marks. What steers a terminal, or would
-/// begin another line of a log, is written out.
+/// Quotes a name for a message and shortens it. Characters that would steer a terminal or begin a
+/// new line of a log are escaped.
 fn shown(name: &str) -> String {
     format!("{:?}", shortened(name))
 }

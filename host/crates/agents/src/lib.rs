@@ -1,9 +1,10 @@
-//! The agents of a host: a folder with a folder for each, in which `agent.jsonc` declares it.
+//! The agents of a host: a folder with one folder for each agent, in which `agent.jsonc` declares
+//! it.
 //!
-//! Who may write there decides where the secrets go that the files name, as in `tavora.toml`. A
-//! file is looked at each time its agent is asked for, and read again when it has changed, so that
-//! nothing watches and nothing is restarted. What an agent does with its tools is the platform's
-//! business.
+//! A person who may write to this folder decides where the secrets go that the files name, as with
+//! `tavora.toml`. A file is checked each time its agent is requested, and read again after a
+//! change, so that no watcher and no restart is needed. What an agent does with its tools is
+//! decided by `platform`.
 
 mod agent;
 mod declaration;
@@ -30,64 +31,64 @@ pub use tavora_trust::guard::WritableByAll;
 /// The name of the file that declares an agent.
 pub const FILE: &str = "agent.jsonc";
 
-/// Why there is no agent of that id at the moment.
+/// Why no agent with this id is available.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// There is no such folder, or no file in it.
+    /// There is no folder with this name, or it has no `agent.jsonc`.
     #[error("there is no agent {0:?}")]
     Unknown(String),
-    /// No folder of agents is configured.
+    /// The configuration names no folder of agents.
     #[error(
         "there is no agent {0:?}: this host has no agents, as `dir` in [agents] of tavora.toml is not set"
     )]
     NoFolder(String),
-    /// Its file cannot be used, and never could since the host started.
+    /// The agent's file is broken, and was not valid at any time since the host started.
     #[error("the agent \"{0}\" cannot be used: {1}")]
     Broken(AgentId, AgentFileError),
 }
 
-/// Why a file does not give an agent.
+/// Why a file declares no agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is a folder, a pipe, a device or a socket.
+    /// There is a folder, a pipe, a device or a socket in place of the file.
     #[error("{} is not a file", path.display())]
     NotAFile {
-        /// What is there.
+        /// The path.
         path: PathBuf,
     },
     /// Every user can change what the agent may do.
     #[error(transparent)]
     Exposed(#[from] WritableByAll),
-    /// It has more bytes than it may.
+    /// The file is too long.
     #[error("{} has more bytes than agents.max_file_bytes ({allowed}) allows", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// What it may have, in bytes.
+        /// The limit, in bytes.
         allowed: u64,
     },
-    /// Its folder's name is no id.
+    /// The folder's name is no valid id.
     #[error("{}: {message}", path.display())]
     NoId {
         /// The folder.
         path: PathBuf,
-        /// What an id is.
+        /// The rules for an id.
         message: String,
     },
-    /// It says something that it may not.
+    /// The file's content is not valid.
     #[error("{}", Placed(path, faults))]
     Faults {
         /// The file.
         path: PathBuf,
-        /// What is wrong, in the order of the text.
+        /// All faults, in the order of the text.
         faults: Vec<Fault>,
     },
 }
@@ -95,28 +96,28 @@ pub enum AgentFileError {
 /// Why the folder of agents cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentsError {
-    /// It cannot be read.
+    /// The folder cannot be read.
     #[error("[agents] dir: cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The folder.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Every user can put agents into it.
+    /// Every user can add agents to the folder.
     #[error("[agents] dir: {0}")]
     Exposed(#[from] WritableByAll),
-    /// It has more folders than it may.
+    /// There are too many folders.
     #[error("[agents] dir: {} has more agents than agents.max_agents ({allowed}) allows", path.display())]
     TooMany {
         /// The folder.
         path: PathBuf,
-        /// How many there may be.
+        /// The limit.
         allowed: usize,
     },
 }
 
-/// `FILE:LINE:COLUMN: MESSAGE`, one after the other.
+/// Displays `FILE:LINE:COLUMN: MESSAGE` for each fault.
 struct Placed<'a>(&'a Path, &'a [Fault]);
 
 impl fmt::Display for Placed<'_> {
@@ -129,29 +130,29 @@ impl fmt::Display for Placed<'_> {
     }
 }
 
-/// The folder of a host's agents. Without one, there is none.
+/// The agents of a host. Without a folder there are none.
 pub struct Agents {
     config: AgentsConfig,
     rules: AgentRules,
     read: Mutex<BTreeMap<AgentId, Reading>>,
 }
 
-/// What came of reading a file that looked like this.
+/// The result of reading a file in the state that `stamp` describes.
 struct Reading {
     stamp: Stamp,
-    /// The agent as the file last declared it well.
+    /// The agent from the last valid version of the file.
     good: Option<Arc<Agent>>,
 }
 
 impl Reading {
-    /// The agent, if its file still looks like this.
+    /// Returns the agent, if its file has not changed.
     fn unchanged(&self, stamp: Stamp) -> Option<Arc<Agent>> {
         self.good.clone().filter(|_| self.stamp == stamp)
     }
 }
 
-/// What a file looked like; another one, and it is read again. The time is that of the last change
-/// of the file or of what is known of it, which no program sets.
+/// The state of a file, to detect changes. It uses the inode's change time, which no program can
+/// set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -170,10 +171,10 @@ impl Stamp {
 }
 
 impl Agents {
-    /// The agents that `config` names; reads none of them yet.
+    /// Returns the agents of `config`, without reading them yet.
     ///
     /// # Errors
-    /// There is no such folder, or every user can write to it.
+    /// The folder does not exist, or every user can write to it.
     pub fn open(config: AgentsConfig, rules: AgentRules) -> Result<Self, AgentsError> {
         if let Some(folder) = &config.dir {
             let found = fs::read_dir(folder).and_then(|_| folder.metadata());
@@ -190,7 +191,7 @@ impl Agents {
         })
     }
 
-    /// No agents.
+    /// Returns a set without agents.
     pub fn none() -> Self {
         Self {
             config: AgentsConfig::default(),
@@ -199,8 +200,8 @@ impl Agents {
         }
     }
 
-    /// The agent of that id, as its file declares it now; as it last did, while the file is broken,
-    /// which the log says once for each change.
+    /// Returns the agent with this id as its file declares it now. If the file is broken, returns
+    /// the last valid version, and logs each broken version once.
     ///
     /// # Errors
     /// There is no such agent, or its file was broken from the start.
@@ -228,7 +229,7 @@ impl Agents {
         if let Some(agent) = known {
             return Ok(agent);
         }
-        // Nobody waits for a file that somebody else asked for.
+        // The lock is not held while a file is read, so that other agents need not wait.
         let parsed = self.parse(&id, path);
         let mut read = self.readings();
         let before = read.get(&id);
@@ -261,8 +262,8 @@ impl Agents {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads every agent afresh, by the names of their folders. Files beside the folders, and what
-    /// is hidden, are left alone.
+    /// Reads every agent again, sorted by the names of their folders. Plain files and hidden
+    /// entries are ignored.
     ///
     /// # Errors
     /// The folder itself cannot be used.
@@ -303,7 +304,7 @@ impl Agents {
             path: path.clone(),
             source,
         };
-        // Without waiting: a pipe in its place would be waited for.
+        // Opens without blocking: opening a pipe would block otherwise.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)

@@ -9,16 +9,16 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentsConfig {
-    /// The folder with a folder for each agent, relative to this file; without it, there are none.
+    /// The folder of agents, relative to this file. Without it there are no agents.
     pub dir: Option<PathBuf>,
-    /// How many agents it may hold.
+    /// The most agents in the folder.
     pub max_agents: NonZeroUsize,
-    /// The longest `agent.jsonc`.
+    /// The most bytes in an `agent.jsonc`.
     pub max_file_bytes: NonZeroU64,
 }
 
 impl AgentsConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.dir {
             *file = folder.join(&file);

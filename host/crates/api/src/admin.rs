@@ -1,8 +1,8 @@
-//! `/api/admin`: what the operator does with apps and their API keys, and what they may see of
-//! tools. KEKs are in `kek`.
+//! `/api/admin`: the operator's routes for apps, their API keys and the list of tools. KEKs are in
+//! `kek`.
 //!
-//! Everything here needs the admin token. Secrets are not here: they belong to apps, and the page
-//! at `/admin` and the command line manage them.
+//! Every route here needs the admin token. Secrets are not here: they belong to apps, and are
+//! managed at `/admin`, on the command line, and by the apps themselves.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +23,6 @@ use super::path::{Id, IdPair};
 use super::schema::{self, BadBody, Missing, Refused};
 use tavora_platform::ToolView;
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(apps, create_app))
@@ -57,7 +56,7 @@ struct CreateApp {
 /// The longest description of an app, in characters.
 pub const DESCRIPTION_MAX_CHARS: usize = 1_024;
 
-/// Refuses a description that is too long, or that not every store can keep.
+/// Refuses a description that is too long, or that not every store can hold.
 pub fn check_description(description: Option<&str>) -> Result<(), ApiError> {
     let text = description.unwrap_or_default();
     let problem = if text.chars().count() > DESCRIPTION_MAX_CHARS {
@@ -149,7 +148,7 @@ async fn api_keys(
     _: Operator,
     Id(app): Id<AppId>,
 ) -> Result<Json<ApiKeys>, ApiError> {
-    // Keys of an app that is not there are none; the app itself is missed first.
+    // An unknown app would have an empty list, so its existence is checked first.
     let app = api.vaults().app(app).await?;
     let api_keys = api.vaults().api_keys(app.id).await?;
     Ok(Json(ApiKeys { api_keys }))

@@ -1,7 +1,7 @@
-//! The operator's token: what may be one, how one is made, and how a presented one is compared.
+//! The admin token: its rules, how one is made, and how a presented one is compared.
 //!
-//! Where it comes from (the environment, a file) is up to the command line, and how often it may be
-//! tried is up to `throttle`.
+//! The command line decides where the token comes from (the environment, a file). `throttle`
+//! decides how often a wrong one may be tried.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,47 +10,48 @@ use subtle::ConstantTimeEq;
 use vault_core::looks_like_a_place;
 use zeroize::Zeroizing;
 
-/// What a made token begins with, so that a scanner for leaked credentials can know it.
+/// The prefix of generated tokens, so that a scanner for leaked credentials can recognise them.
 const PREFIX: &str = "tva_";
 const RANDOM_BYTES: usize = 32;
 
-/// The token of `/api/admin`, as the SHA-256 of it: the process does not keep the text.
+/// The token of `/api/admin`, held as its SHA-256: the process does not keep the text.
 pub struct AdminToken {
     digest: Zeroizing<[u8; 32]>,
 }
 
-/// Why a text is no admin token. It never holds the text.
+/// Why a text is no admin token. The error never holds the text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAdminToken {
-    /// It could be guessed.
+    /// The text is so short that it could be guessed.
     #[error(
         "the admin token has {chars} characters and must have {min} or more; take one that was made at random",
         min = AdminToken::MIN_CHARS
     )]
     TooShort {
-        /// How long it is.
+        /// The number of characters.
         chars: usize,
     },
-    /// It says where a token is, and could be guessed.
+    /// The text looks like a path to a token, which could be guessed.
     #[error(
         "the admin token looks like the place of one, which could be guessed; a file is given as file:///absolute/path, and a token is made at random"
     )]
     Place,
-    /// It does not fit into `Authorization: Bearer …`.
+    /// The text has a character that `Authorization: Bearer …` cannot carry.
     #[error(
         "the admin token has a character at position {position} that a header cannot carry; take visible ASCII without spaces"
     )]
     Unsendable {
-        /// Which character, counted from 1.
+        /// The position of the character, counted from 1.
         position: usize,
     },
 }
 
 impl AdminToken {
-    /// The shortest one that is taken. It is no proof of randomness, only of not being a word.
+    /// The fewest characters of a token. The length does not prove randomness, but it rules out a
+    /// word.
     pub const MIN_CHARS: usize = 32;
 
-    /// Takes a text that an operator chose, or that [`make_text`](Self::make_text) made.
+    /// Accepts a text that an operator chose, or that [`make_text`](Self::make_text) made.
     pub fn parse(text: &str) -> Result<Self, InvalidAdminToken> {
         if looks_like_a_place(text) {
             return Err(InvalidAdminToken::Place);
@@ -69,7 +70,7 @@ impl AdminToken {
         })
     }
 
-    /// A new token of 256 random bits, to be shown or stored once.
+    /// Returns a new token of 256 random bits, to be shown or stored once.
     pub fn make_text() -> Result<Zeroizing<String>, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; RANDOM_BYTES]);
         getrandom::fill(bytes.as_mut_slice())?;
@@ -79,8 +80,8 @@ impl AdminToken {
         Ok(text)
     }
 
-    /// Whether this is the token. How long it takes says nothing about where the two differ:
-    /// digests are compared, and in constant time.
+    /// Whether the text is this token. The time it takes reveals nothing about the token: digests
+    /// are compared, in constant time.
     pub fn matches(&self, presented: &str) -> bool {
         digest(presented).ct_eq(self.digest.as_slice()).into()
     }

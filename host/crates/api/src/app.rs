@@ -1,5 +1,5 @@
-//! `/api/sdk/app`, also under its newer name `/api/sdk/project`: the app that the API key belongs
-//! to, and the vault that it designates.
+//! `/api/sdk/app`, also under its newer name `/api/sdk/project`: the app of the API key, and the
+//! vault that the app designates.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,6 @@ use super::error::ApiError;
 use super::schema::{self, BadBody, Missing, Refused};
 use super::{Api, json};
 
-/// The routes, to be nested.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(show))
@@ -66,7 +65,7 @@ async fn designate(
 ) -> Result<Json<Designation>, ApiError> {
     let vault_id = match body.vault_id.flatten() {
         None => None,
-        // An id that is none names no vault of this app.
+        // A malformed id names no vault of this app.
         Some(text) => Some(
             text.parse()
                 .map_err(|_| ApiError::not_found("there is no such vault; list what there is"))?,

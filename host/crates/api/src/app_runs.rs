@@ -1,8 +1,8 @@
-//! How many runs, or chat completions, one app may have at once, so that no app takes the host from
-//! all the others.
+//! Limits how many runs or chat completions one app may have at once, so that no app takes the
+//! whole host.
 //!
-//! How many instances the host has in all is the runtime's limit, and how often a key may ask is
-//! the throttle's.
+//! The runtime limits the instances of the whole host, and the throttle limits the requests of a
+//! key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vault_core::AppId;
 
-/// The runs that are under way, by app. Apps without one take no room.
+/// The runs under way, by app. Apps without a run have no entry.
 #[derive(Clone)]
 pub struct AppRuns {
     max_per_app: u32,
     running: Arc<Mutex<HashMap<AppId, u32>>>,
 }
 
-/// One run's place; another may have it when this goes.
+/// The place of one run. Dropping it frees the place.
 pub struct AppRun {
     app: AppId,
     runs: AppRuns,
 }
 
 impl AppRuns {
-    /// With room for so many runs of each app.
+    /// Returns a limiter with this many places for each app.
     pub fn new(max_per_app: u32) -> Self {
         Self {
             max_per_app,
@@ -32,17 +32,16 @@ impl AppRuns {
         }
     }
 
-    /// The limit.
     pub fn max_per_app(&self) -> u32 {
         self.max_per_app
     }
 
-    /// A place for one more run of this app, if there is one.
+    /// Takes a place for one more run of this app, if there is one.
     pub fn enter(&self, app: AppId) -> Option<AppRun> {
         let mut running = self.running();
         let count = running.entry(app).or_default();
         if *count >= self.max_per_app {
-            // With a limit of 0 the entry is new and must not stay.
+            // With a limit of 0 the entry was just created and must not stay.
             if *count == 0 {
                 running.remove(&app);
             }

@@ -1,9 +1,9 @@
-//! The audit as a file: a JSON array or CSV (RFC 4180), page by page out of the store, whatever its
-//! length.
+//! Exports the audit as a file: a JSON array or CSV (RFC 4180), read from the store page by page,
+//! of any length.
 //!
-//! A file that breaks off because the store failed is not valid JSON, or ends the response early,
-//! so that nobody takes it for the whole. Cells that a spreadsheet would run as a formula start
-//! with an apostrophe.
+//! If the store fails in the middle, the JSON is invalid, or the response ends with an error, so
+//! that nobody takes the file for complete. Cells that a spreadsheet would run as a formula get a
+//! leading apostrophe.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -28,7 +28,7 @@ pub enum ExportFormat {
     Csv,
 }
 
-/// The columns of the CSV file: the fields of an entry.
+/// The columns of the CSV file, which are the fields of an entry.
 const COLUMNS: [&str; 11] = [
     "id",
     "app_id",
@@ -43,7 +43,7 @@ const COLUMNS: [&str; 11] = [
     "created_at",
 ];
 
-/// The headers and the body of a file with all entries that fit `query`.
+/// Returns the headers and the body of a file with all entries that match `query`.
 pub fn file(
     vaults: &SecretVaults,
     query: AuditQuery,
@@ -66,7 +66,7 @@ pub fn file(
     (headers, Body::from_stream(pieces(vaults, query, format)))
 }
 
-/// How far the file is.
+/// The progress of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Start,
@@ -74,7 +74,7 @@ enum Place {
     End,
 }
 
-/// The file, in pieces of one batch each.
+/// Returns the file in pieces of one batch each.
 fn pieces(
     vaults: &SecretVaults,
     query: AuditQuery,
@@ -142,7 +142,7 @@ fn csv(entries: &[AuditEntry], place: Place) -> Vec<u8> {
     writer.into_inner().expect(written)
 }
 
-/// What stands in a cell; a formula is made text.
+/// Formats a cell. A formula becomes text.
 fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),

@@ -1,9 +1,9 @@
 //! `/api/sdk/audit-log`: the app's own audit, a page at a time or exported as a file.
 //!
-//! What the platform records about no app or another app is not here. The file's formats are in
+//! Entries about other apps, or about no app, are not shown. The formats of the file are in
 //! `audit_export`.
 
-// What utoipa makes of `params(…)` is qualified more than it must be.
+// utoipa's `params(…)` expands to paths that are longer than necessary.
 #![allow(unused_qualifications)]
 
 use axum::Json;
@@ -24,7 +24,6 @@ use super::error::ApiError;
 use super::query::Query;
 use super::schema::{self, Refused};
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(page))
@@ -48,7 +47,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The query for one app's entries.
+    /// Returns the query for one app's entries.
     pub fn of(self, app: AppId) -> AuditQuery {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         AuditQuery {
@@ -92,7 +91,7 @@ async fn page(
             "limit must be 1 or more; leave it out for 50",
         ));
     }
-    // The database counts in signed numbers.
+    // The database's numbers are signed.
     let offset = page.offset.unwrap_or(0);
     if i64::try_from(offset).is_err() {
         return Err(ApiError::bad_request(

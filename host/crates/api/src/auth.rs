@@ -1,8 +1,8 @@
-//! Who asks: an app by its API key, or the operator by the admin token.
+//! Authenticates requests: an app by its API key, or the operator by the admin token.
 //!
-//! These extractors come first in every handler, so that nothing about a request is looked at
-//! before its credential. What an API key opens is its own app and nothing else; no route takes the
-//! id of an app from such a request.
+//! Each handler has one of these extractors as its first argument, so that nothing else of a
+//! request is examined before its credential. An API key gives access to its own app only, and no
+//! route takes an app's id from such a request.
 
 use std::net::IpAddr;
 
@@ -21,15 +21,12 @@ use tavora_server::throttle::TooManyRequests;
 use tavora_server::{Arrival, Claim};
 use tavora_telemetry::request_id::RequestId;
 
-/// An app, by one of its API keys.
+/// An app, authenticated by one of its API keys.
 pub struct AppCaller {
-    /// The app.
     pub app: AppId,
-    /// The key.
     pub api_key: ApiKeyId,
-    /// The request.
     pub request_id: RequestId,
-    /// The same, as the audit knows it.
+    /// The same caller, in the audit's terms.
     pub caller: Caller,
 }
 
@@ -63,7 +60,7 @@ impl FromRequestParts<Api> for AppCaller {
     }
 }
 
-/// An app that asks for something that needs the KEK.
+/// An app whose request needs the KEK.
 pub struct VaultCaller(pub AppCaller);
 
 impl FromRequestParts<Api> for VaultCaller {
@@ -76,9 +73,9 @@ impl FromRequestParts<Api> for VaultCaller {
     }
 }
 
-/// The operator, by the admin token.
+/// The operator, authenticated by the admin token.
 pub struct Operator {
-    /// As the audit knows them.
+    /// The operator, in the audit's terms.
     pub caller: Caller,
 }
 
@@ -114,17 +111,17 @@ impl From<TooManyRequests> for ApiError {
     }
 }
 
-/// Refuses parameters of the query that the operation does not know; without a list it knows none.
+/// Refuses query parameters that the operation does not know. Without a list, none are known.
 fn check_query(parts: &Parts) -> Result<(), ApiError> {
     let known = parts.extensions.get::<Parameters>();
     known.unwrap_or(&Parameters::default()).check(parts)
 }
 
-/// A right credential was seen; an extension of the request.
+/// Request extension: a valid credential was seen.
 #[derive(Clone)]
 struct Admitted;
 
-/// Notes that the request has a right credential.
+/// Records that the request has a valid credential.
 pub fn admit(parts: &mut Parts) {
     if let Some(claim) = parts.extensions.get::<Claim>() {
         claim.prove();
@@ -132,18 +129,18 @@ pub fn admit(parts: &mut Parts) {
     parts.extensions.insert(Admitted);
 }
 
-/// Whether the request has a right credential, as far as is known yet.
+/// Whether a valid credential was seen so far.
 pub fn is_admitted(parts: &Parts) -> bool {
     parts.extensions.get::<Admitted>().is_some()
 }
 
-/// The client's address: whom a trusted proxy names, or the peer. A server that does not say it
-/// shares one throttle among all its clients.
+/// Returns the client's address: the one that a trusted proxy names, or the peer's. Without either,
+/// all clients of the server share one throttle.
 pub fn client(parts: &Parts) -> IpAddr {
     Arrival::of(&parts.extensions).client
 }
 
-/// The id that the request was given when it came in.
+/// Returns the id that `observe` gave the request.
 pub fn request_id(parts: &Parts) -> RequestId {
     let given = parts.extensions.get().cloned();
     given.unwrap_or_else(|| RequestId::of(&parts.headers))

@@ -1,8 +1,8 @@
-//! How a bearer token stands in its header. Who reads it decides what it opens.
+//! Reads a bearer token from its header. What the token gives access to is decided elsewhere.
 
 use axum::http::HeaderValue;
 
-/// The token of `Authorization: Bearer TOKEN`.
+/// Returns the token of `Authorization: Bearer TOKEN`.
 pub(crate) fn bearer_of(authorization: &HeaderValue) -> Option<&str> {
     let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     scheme

@@ -1,7 +1,7 @@
-//! A request's body: read within its limits, then parsed.
+//! Reads a request's body within its limits, then parses it.
 //!
-//! The bytes may hold a credential, so the buffer that they are collected in is cleared when it
-//! goes. Buffers inside the HTTP and TLS libraries are not this project's and are not cleared.
+//! The body may hold a credential, so the buffer is cleared when it is dropped. Buffers inside the
+//! HTTP and TLS libraries are outside this project and are not cleared.
 
 mod budget;
 mod streamed;
@@ -24,7 +24,7 @@ pub use streamed::StreamedBody;
 use tavora_server::peer::Peer;
 use tavora_server::{BodyError, ByteShare, ServerLimits, UsedUp};
 
-/// A JSON body.
+/// Extractor for a JSON body.
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
@@ -39,17 +39,16 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     }
 }
 
-/// How long a body may be, and the setting that says so.
+/// The longest body, and the setting that says so.
 #[derive(Clone, Copy)]
 pub struct LengthLimit {
-    /// The key, with its section.
+    /// The setting, with its section.
     pub key: &'static str,
-    /// Its value.
     pub bytes: usize,
 }
 
 impl LengthLimit {
-    /// That of every body without one of its own.
+    /// The limit of every body that has none of its own.
     pub fn of_any(limits: &ServerLimits) -> Self {
         Self {
             key: "server.limits.max_body_bytes",
@@ -58,7 +57,7 @@ impl LengthLimit {
     }
 }
 
-/// Refuses a body that is not declared to be JSON.
+/// Refuses a body whose content type is not JSON.
 pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     if is_json(headers) {
         return Ok(());
@@ -80,8 +79,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
-/// Refuses a body that is compressed: nothing here unpacks one, and what it would become has no
-/// bound.
+/// Refuses a compressed body: nothing here decompresses, and the decompressed size has no bound.
 fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_plain = |value: &HeaderValue| {
         let codings = value.to_str().unwrap_or("unreadable").split(',');
@@ -101,10 +99,10 @@ fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(error.header(ACCEPT_ENCODING, identity))
 }
 
-/// The whole body, or why not. What is left of one that is refused is the server's to drop.
+/// Reads the whole body. The server discards the rest of a refused body.
 ///
-/// What it takes meanwhile counts in the budget of all bodies; of a stranger's, the head counts as
-/// well, because it is kept for as long.
+/// The bytes count against the budget of all bodies. A stranger's head counts too, because it is
+/// kept for as long as the body.
 pub async fn collect(
     parts: &Parts,
     mut body: Body,
@@ -134,10 +132,10 @@ pub async fn collect(
     Ok(text)
 }
 
-/// What is set aside for a body before any of it is there, whatever it says of its length.
+/// The most bytes that are allocated before a body arrives, whatever length it declares.
 const FIRST_BYTES: usize = 16 << 10;
 
-/// What one body takes of the budgets that it counts in.
+/// One body's share of the budgets that it counts against.
 struct Share<'a> {
     parts: Vec<(&'static str, ByteShare)>,
     api: &'a Api,
@@ -174,7 +172,7 @@ impl<'a> Share<'a> {
         Ok(Self { parts, api })
     }
 
-    /// Gives the text more room, without leaving a copy behind where it lay before.
+    /// Enlarges the buffer. The old buffer is cleared, so that no copy stays behind.
     fn enlarge(&mut self, text: &mut Zeroizing<Vec<u8>>, capacity: usize) -> Result<(), ApiError> {
         self.grow(capacity.saturating_sub(text.capacity()))?;
         let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
@@ -211,7 +209,7 @@ fn head_bytes(parts: &Parts) -> usize {
     headers + target
 }
 
-/// How long the body says it is, within the limit.
+/// Returns the declared length of the body, if it is within the limit.
 pub(crate) fn check_declared(headers: &HeaderMap, limit: LengthLimit) -> Result<usize, ApiError> {
     let declared = declared_bytes(headers);
     match declared > limit.bytes {
@@ -220,7 +218,7 @@ pub(crate) fn check_declared(headers: &HeaderMap, limit: LengthLimit) -> Result<
     }
 }
 
-/// How long the body says it is; 0 when it does not.
+/// Returns the declared length of the body, or 0 without one.
 fn declared_bytes(headers: &HeaderMap) -> usize {
     headers
         .get(CONTENT_LENGTH)

@@ -1,9 +1,9 @@
-//! The endpoints of OpenAI's that this host has: chat completions and the list of models, at `/v1`
-//! and where the SDKs look for them.
+//! Endpoints compatible with OpenAI's: chat completions and the list of models, at `/v1` and at
+//! other paths where the SDKs look for them.
 //!
-//! The component `llm-router` answers them; what is here is who asks, how long a body may be, and
-//! the shape of what goes wrong before the component is asked. Neither body is collected, and no
-//! header of the client reaches the component.
+//! The component `llm-router` answers the requests. This module authenticates them, limits their
+//! bodies, and shapes the errors that occur before the component is called. Neither body is
+//! collected, and no header of the client reaches the component.
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
@@ -25,7 +25,6 @@ use super::stopping::Events;
 use tavora_platform::{RunIdentity, ServeError};
 use tavora_server::Stopping;
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(complete))
@@ -97,14 +96,14 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
         body::require_json(&parts.headers)?;
     }
     let (body, fault) = StreamedBody::new(&parts.headers, body, LengthLimit::of_any(api.limits()))?;
-    // The framework takes the body off the answer to a HEAD, and the component knows only GET.
+    // axum removes the body from the answer to a HEAD. The component knows only GET.
     let method = match parts.method {
         Method::HEAD => Method::GET,
         method => method,
     };
     let asked = http::Request::builder()
         .method(method)
-        // The component must not learn how the host is reached.
+        // The component must not learn the address of the host.
         .uri(format!("http://host.invalid{}", parts.uri.path()))
         .header(CONTENT_TYPE, "application/json")
         .body(body)
@@ -130,7 +129,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, ApiError> {
         return Err(fault);
     }
     let mut response = served?;
-    // Scrubbing can change it.
+    // Scrubbing can change the length.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.body_mut().keep(place);
     let kind = response.headers().get(CONTENT_TYPE);

@@ -1,8 +1,8 @@
-//! Which web pages may use the app's routes from a browser: none, unless the operator lists their
-//! origins.
+//! Lets web pages of the listed origins use the app's routes from a browser. By default there are
+//! none.
 //!
-//! The operator's routes and the page at `/admin` are never opened. A program outside a browser is
-//! not held up by any of this.
+//! The operator's routes and the page at `/admin` are never opened to other origins. Programs
+//! outside a browser are not affected.
 
 use axum::http::header::{
     AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER,
@@ -13,7 +13,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tavora_egress::Origin;
 use tavora_telemetry::request_id::REQUEST_ID_HEADER;
 
-/// The layer for these origins; nothing for none, so that answers say nothing of cross-origin use.
+/// Returns the layer for these origins. Without origins there is no layer, and answers have no CORS
+/// headers.
 pub fn layer(allowed: &[Origin]) -> Option<CorsLayer> {
     if allowed.is_empty() {
         return None;

@@ -1,8 +1,7 @@
-//! What goes wrong in a request, as clients see it: a status, `code`, `message`, and details beside
-//! them.
+//! Errors of requests, as clients see them: a status, `code`, `message`, and details beside them.
 //!
-//! Every answer of the API that is no success is made here, those that the framework would make
-//! included. What the cause was goes to the log and not to the client when it is the host's own.
+//! Every unsuccessful answer of the API is made here, including those that the framework would
+//! make. If the host is at fault, the cause goes to the log and not to the client.
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -12,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use vault_core::{StoreError, VaultError};
 
-/// Tells OpenAI's clients whether to try again by themselves.
+/// Tells OpenAI's clients whether to retry on their own.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A request that was refused or failed.
@@ -49,7 +48,7 @@ impl From<ApiError> for Body {
 }
 
 impl ApiError {
-    /// A refusal with a code and one sentence that a person can act on.
+    /// Returns an error with a code and one sentence that tells a person what to do.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -64,33 +63,33 @@ impl ApiError {
         }
     }
 
-    /// 400, because of what the client sent.
+    /// 400: the request is wrong.
     pub fn bad_request(code: &'static str, message: impl ToString) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message.to_string())
     }
 
-    /// 400, because of one field of the body or the query.
+    /// 400: one field of the body or the query is wrong.
     pub fn invalid_field(field: &str, message: impl ToString) -> Self {
         Self::bad_request("invalid_field", message).detail("field", field)
     }
 
-    /// 404 for something that is not there, or belongs to another app.
+    /// 404: the thing does not exist, or belongs to another app.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// 401: no credential that opens this.
+    /// 401: no credential that gives access.
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    /// 429: too many, come back in so many seconds.
+    /// 429: too many requests; `Retry-After` has the seconds to wait.
     pub fn too_many_requests(message: impl Into<String>, retry_after_secs: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
             .retry_after(retry_after_secs)
     }
 
-    /// 500. The cause was logged where it was seen.
+    /// 500: the cause was logged where it occurred.
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -99,25 +98,25 @@ impl ApiError {
         )
     }
 
-    /// With one more detail, a top-level field of the body.
+    /// Adds a detail as a top-level field of the body.
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), value.into());
         self
     }
 
-    /// With the time after which another try makes sense.
+    /// Adds the time after which a retry makes sense.
     pub fn retry_after(mut self, secs: u64) -> Self {
         self.retry_after_secs = Some(secs);
         self
     }
 
-    /// With a header that belongs to the status.
+    /// Adds a header that belongs to the status.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self
     }
 
-    /// Another try does not help, whatever the status.
+    /// Marks the error as permanent: a retry does not help, whatever the status.
     pub fn permanent(self) -> Self {
         Self {
             is_permanent: true,
@@ -125,8 +124,7 @@ impl ApiError {
         }
     }
 
-    /// With what OpenAI's clients read besides: the object `error`, and whether another try can
-    /// help.
+    /// Adds the fields for OpenAI's clients: the object `error`, and whether a retry can help.
     pub fn for_openai(self) -> Self {
         let kind = match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",
@@ -146,7 +144,7 @@ impl ApiError {
         }
     }
 
-    /// As the clients of a path read it: below `/v1`, and of completions everywhere, they are
+    /// Adapts the error to the clients of a path. Those of `/v1` and of chat completions are
     /// OpenAI's.
     pub fn for_path(self, uri: &Uri) -> Self {
         let path = uri.path();
@@ -156,12 +154,11 @@ impl ApiError {
         }
     }
 
-    /// The body, as it goes out.
+    /// The body as it is sent.
     pub(crate) fn into_json(self) -> String {
         serde_json::to_string(&Body::from(self)).expect("a refusal is JSON")
     }
 
-    /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -176,7 +173,7 @@ impl ApiError {
         &self.message
     }
 
-    /// Headers that an answer in another form has too.
+    /// The headers of the error, for answers in another format.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(secs) = self.retry_after_secs {
@@ -205,7 +202,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// How the vault's refusals look over HTTP; the only place that decides it.
+/// Maps the vault's errors to HTTP. This is the only place that does.
 impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         let message = error.to_string();
@@ -284,7 +281,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store does not work");
         match error {
-            // Nobody heard how it ended.
+            // The outcome of the request is unknown.
             StoreError::TimedOut { .. } | StoreError::Disconnected => unavailable(
                 "vault_unavailable",
                 "the vault's store did not answer; if this was a change, look whether it was made, and try again later",

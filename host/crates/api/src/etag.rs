@@ -1,9 +1,9 @@
-//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1) in terms of the vault's revisions
-//! and conditions.
+//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1), mapped to the vault's revisions and
+//! conditions.
 //!
 //! Tags are strong: a revision never comes back. A proxy that compresses an answer makes its tag
-//! weak, or adds the name of the coding; what the client then sends back still names the revision,
-//! and is taken as that.
+//! weak, or adds the name of the coding. The client's tag then still names the revision, and is
+//! accepted.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, IF_MATCH};
@@ -13,13 +13,13 @@ use vault_core::{Condition, Revision};
 
 use super::error::ApiError;
 
-/// The header that names a revision.
+/// Returns the `ETag` header for a revision.
 pub fn etag(revision: Revision) -> [(HeaderName, HeaderValue); 1] {
     let tag = HeaderValue::try_from(format!("\"{revision}\""));
     [(ETAG, tag.expect("a revision is hexadecimal digits"))]
 }
 
-/// The request's `If-Match`; [`Condition::Always`] without one.
+/// The request's `If-Match`. Without the header it is [`Condition::Always`].
 pub struct IfMatch(pub Condition);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         }
         match tags.is_empty() {
             true => Ok(Self(Condition::Always)),
-            // A tag that this host never made is of no revision; a list of only such ones matches
+            // A tag that this host never made matches no revision. A list of only such tags matches
             // nothing.
             false => Ok(Self(Condition::AnyOf(tags.into_iter().flatten().collect()))),
         }
@@ -62,8 +62,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 /// `"…;gzip"` by others.
 const CODINGS: [&str; 5] = ["gzip", "br", "zstd", "deflate", "compress"];
 
-/// The well-formed tag that the text begins with, as the revision that it names if it is one of
-/// this host's making, and what follows it. A tag may have commas in it.
+/// Parses the tag at the beginning of the text, which may contain commas. Returns its revision, or
+/// nothing if this host did not make the tag, and the rest of the text.
 fn first_tag(text: &str) -> Option<(Option<Revision>, &str)> {
     let quoted = text.strip_prefix("W/").unwrap_or(text);
     let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
@@ -73,7 +73,7 @@ fn first_tag(text: &str) -> Option<(Option<Revision>, &str)> {
     Some((opaque.parse().ok().or_else(|| uncoded(opaque)), after))
 }
 
-/// The revision in front of a coding's name.
+/// Returns the revision in front of a coding's name.
 fn uncoded(opaque: &str) -> Option<Revision> {
     let coded = CODINGS.iter().find_map(|it| opaque.strip_suffix(it))?;
     let revision = coded.trim_end_matches(['-', ';', ':', '+']);

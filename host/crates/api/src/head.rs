@@ -1,9 +1,9 @@
-//! The heads of requests: how long a target may be, how many and how long headers, and that two
-//! readers of the same head cannot take it for two different requests.
+//! Limits on the heads of requests: the length of the target, the number and length of headers.
+//! Also refuses heads that two parsers could read as two different requests.
 //!
-//! What is more than twice as much is refused before it is all in memory: of HTTP/1.1 by `framing`,
-//! which has it answered here, and of HTTP/2 by the library, with the same status and without a
-//! body.
+//! A head of more than twice a limit is refused before all of it is in memory. For HTTP/1.1,
+//! `framing` refuses it, and the answer is made here. For HTTP/2, hyper refuses it with the same
+//! status and without a body.
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST};
@@ -77,7 +77,7 @@ fn refusal(request: &Request, limits: &ServerLimits) -> Option<ApiError> {
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What a proxy in front, or another reader, could understand in another way than this host does.
+/// Returns why a proxy or another parser could read the head differently, if it could.
 fn ambiguity(request: &Request) -> Option<&'static str> {
     let (headers, method) = (request.headers(), request.method().as_str());
     let is_twice = |name| headers.get_all(name).iter().nth(1).is_some();
@@ -100,8 +100,8 @@ fn ambiguity(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// Whether the header names the authority that the target has, if it has one: that of HTTP/2, or
-/// the absolute form.
+/// Whether `Host` matches the authority in the target, if the target has one (HTTP/2, or the
+/// absolute form).
 fn host_fits(target: &Uri, headers: &HeaderMap) -> bool {
     let (Some(authority), Some(host)) = (target.authority(), headers.get(HOST)) else {
         return true;
@@ -122,8 +122,8 @@ fn host_fits(target: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether there is one credential at the most. `Authorization` can hold something that is none of
-/// this host's.
+/// Whether the head holds at most one credential. `Authorization` may hold something else than a
+/// token of this host.
 fn credentials_fit(headers: &HeaderMap) -> bool {
     let (Some(key), Some(authorization)) = (headers.get(X_API_KEY), headers.get(AUTHORIZATION))
     else {

@@ -1,5 +1,5 @@
 //! `/healthz` (the process is alive), `/readyz` (the store, the audit and the KEK work) and
-//! `/metrics`. No credential is needed, and nothing is told that would need one.
+//! `/metrics`. They need no credential, and reveal nothing that would need one.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -17,7 +17,6 @@ use super::schema;
 use tavora_server::Stopping;
 use tavora_telemetry as telemetry;
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(healthz))
@@ -65,7 +64,7 @@ async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], St
     ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], text)
 }
 
-/// Why the host is not ready, unless it is. All of it is 503: a prober asks again.
+/// Checks that the host is ready. Every failure is a 503, so that a probe tries again.
 pub async fn ready(vaults: &SecretVaults) -> Result<(), ApiError> {
     let checked = async {
         vaults.probe().await?;

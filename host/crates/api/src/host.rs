@@ -1,5 +1,5 @@
-//! Which host a request asks for: one that asks for another is sent away before anything of it is
-//! looked at.
+//! Checks the name that a request uses for this host. A request for another host is refused before
+//! anything else of it is examined.
 
 use axum::extract::{Request, State};
 use axum::http::header::HOST;
@@ -11,7 +11,7 @@ use tavora_server::{HostNames, host_of};
 
 use crate::ApiError;
 
-/// A middleware that lets a request pass if it is for this host.
+/// Middleware that passes requests for this host only.
 pub(crate) async fn check_host(
     State(names): State<HostNames>,
     request: Request,
@@ -23,8 +23,8 @@ pub(crate) async fn check_host(
     }
 }
 
-/// A request may name the host in its target too, as HTTP/2 does; one that names none came from no
-/// browser.
+/// The target may also name the host, as it does in HTTP/2. A request without any name does not
+/// come from a browser.
 fn refusal(names: &HostNames, uri: &Uri, headers: &HeaderMap) -> Option<ApiError> {
     let target = uri.authority().cloned().map(Ok);
     let named = headers
@@ -68,7 +68,7 @@ mod tests {
         HostNames::new(listed.collect(), &listen.parse().expect("an address"))
     }
 
-    /// The status of a request with this `Host`, 200 for one that passes.
+    /// Returns the status for a request with this `Host`. 200 means that it passes.
     fn status(names: &HostNames, host: &str) -> u16 {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().expect("a header's value"));

@@ -1,6 +1,6 @@
-//! JSON text to typed bodies: the field at fault is named, and what was in it is not repeated.
+//! Parses JSON into typed bodies. An error names the faulty field and never repeats its value.
 //!
-//! Reading bytes off the connection is `body`'s business.
+//! Reading the bytes is the business of `body`.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 use super::unknown::{self, Place};
 
-/// Parses a whole body, which must be an object.
+/// Parses a whole body, which must be a JSON object.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     if is_utf16(text) {
         return Err(utf16());
     }
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    // Serde does not look into strings that it skips.
+    // Serde does not check the UTF-8 of strings that it skips.
     let text = std::str::from_utf8(text).map_err(|_| {
         ApiError::bad_request("invalid_json", "the body is not UTF-8; encode it as that")
     })?;
-    // Serde would take an array for a struct, its items for the fields in their order.
+    // Serde would accept an array for a struct, with the fields in order.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => ApiError::bad_request("invalid_body", "the body must be a JSON object"),
@@ -38,10 +38,10 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-/// Editors and programs of Windows write it before a text.
+/// The byte order mark that some Windows programs write before a text.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether a body begins as UTF-16: with its byte order mark, or with ASCII in two bytes.
+/// Whether a body looks like UTF-16: it begins with a byte order mark, or with ASCII in two bytes.
 pub(crate) fn is_utf16(beginning: &[u8]) -> bool {
     match beginning {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -50,7 +50,7 @@ pub(crate) fn is_utf16(beginning: &[u8]) -> bool {
     }
 }
 
-/// The refusal of a body in UTF-16.
+/// The error for a body in UTF-16.
 pub(crate) fn utf16() -> ApiError {
     ApiError::bad_request(
         "invalid_json",
@@ -58,8 +58,8 @@ pub(crate) fn utf16() -> ApiError {
     )
 }
 
-/// What is wrong with a body. The parser's own words may repeat a value, and a value may be a
-/// credential.
+/// Describes the fault in a body. The parser's own message is not used: it may repeat a value,
+/// which may be a credential.
 fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());
@@ -110,7 +110,8 @@ fn refusal(error: &serde_json::Error, path: &str) -> ApiError {
             ) {
                 (true, Some((_, expected))) => format!("{what} must be {expected}"),
                 (true, None) => format!("{what} has a value of the wrong kind"),
-                // A type's own words about its own rule; such types do not repeat credentials.
+                // This message comes from a type of this project, and those never repeat
+                // credentials.
                 (false, _) => format!("{what} is refused: {said}"),
             };
             match path {
@@ -125,7 +126,7 @@ fn quoted<'a>(said: &'a str, start: &str) -> Option<&'a str> {
     said.strip_prefix(start)?.strip_suffix('`')
 }
 
-/// Any JSON, in which no object may have a key twice: two readers could take different ones.
+/// Any JSON in which no object has a key twice: two parsers could take different values.
 pub struct UniqueKeys(pub Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {
@@ -187,13 +188,13 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
     }
 }
 
-/// A text in which half of a surrogate pair, which JSON can escape, becomes U+FFFD.
+/// A text in which each half of a surrogate pair, which JSON can escape, is replaced by U+FFFD.
 pub struct MendedText(pub String);
 
 impl<'de> Deserialize<'de> for MendedText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Only as bytes does serde_json give a string whose escapes are no characters, and there it
-        // takes raw control characters too. The first pass refuses those.
+        // serde_json accepts escaped half surrogates only when it reads bytes, but then it also
+        // accepts raw control characters. The first pass, as a `RawValue`, refuses those.
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         serde_json::Deserializer::from_str(raw.get())
             .deserialize_bytes(MendedTextVisitor)
@@ -218,7 +219,7 @@ impl Visitor<'_> for MendedTextVisitor {
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<String, E> {
         let mut mended = bytes.to_vec();
         for at in 0..mended.len().saturating_sub(2) {
-            // Of all characters, only surrogates begin with these bytes.
+            // Only surrogates begin with these bytes.
             if let [0xed, 0xa0..=0xbf, _] = mended[at..at + 3] {
                 mended[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
             }
@@ -227,7 +228,7 @@ impl Visitor<'_> for MendedTextVisitor {
     }
 }
 
-/// A field that tells `null` from absent: `Some(None)` and `None`, with `#[serde(default)]`.
+/// Distinguishes `null` from absent: `Some(None)` and `None`, together with `#[serde(default)]`.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

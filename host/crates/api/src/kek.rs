@@ -1,6 +1,6 @@
-//! `/api/admin/kek`: which KEKs there are, moving secrets from one to another, and forgetting one.
+//! `/api/admin/kek`: lists the KEKs, moves secrets from one to another, and retires one.
 //!
-//! Everything here needs the admin token. What goes on behind a request is `rotation`'s business.
+//! Every route here needs the admin token. `rotation` does the work in the background.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,6 @@ use super::path::Id;
 use super::schema::{self, BadBody, Missing, Refused};
 use tavora_platform::rotation::{NotStarted, WalkView, Work};
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(kek))

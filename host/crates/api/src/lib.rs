@@ -1,6 +1,6 @@
-//! The HTTP API: how its routes are put together. A file per group of routes is below.
+//! The HTTP API: composes its routes. Each group of routes has a file below.
 //!
-//! The sockets under it are `server`'s business; what the operator's browser sees is in `ui`.
+//! `server` has the sockets, and `ui` has the operator's page.
 
 pub mod admin;
 pub mod admin_token;
@@ -49,7 +49,7 @@ pub use self::state::Api;
 use self::unknown::Parameters;
 use tavora_egress::Origin;
 
-/// Every route and the operator's page at its `root`, behind what all of them share.
+/// Combines all routes with the operator's page at `root`, and adds the shared middleware.
 pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
     let metrics = api.platform().metrics().clone();
     let limits = *api.limits();
@@ -83,7 +83,7 @@ pub fn router(api: Api, (root, page): (&'static str, Router<Api>)) -> Router {
         .with_state(api)
 }
 
-/// What an API key opens, to web pages of these origins too.
+/// The routes for API keys, which web pages of these origins may use too.
 fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
     let (routes, described) = OpenApiRouter::new()
         .nest("/api/sdk/app", app::routes())
@@ -96,8 +96,8 @@ fn routes_of_apps(origins: &[Origin]) -> OpenApiRouter<Api> {
         .merge(chat::routes())
         .split_for_parts();
     let routes = match cors::layer(origins) {
-        // A browser asks with OPTIONS first, which no route takes: the layer must stand before that
-        // refusal.
+        // A browser first sends OPTIONS, which no route accepts. The CORS layer must answer it
+        // before this fallback refuses it.
         Some(cors) => routes
             .method_not_allowed_fallback(method_not_allowed)
             .layer(cors),
@@ -115,8 +115,8 @@ async fn method_not_allowed() -> ApiError {
     .for_openai()
 }
 
-/// Names of secrets, ids and API keys are nothing for a cache, and a proxy that changed what has an
-/// `ETag` would change that too.
+/// Forbids caching and changes on the way. Names of secrets, ids and API keys do not belong in a
+/// cache, and a proxy that changed a body would also change its `ETag`.
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -130,7 +130,7 @@ async fn no_store(request: Request, next: Next) -> Response {
     response
 }
 
-/// Tells proxies to pass a stream of events on as it comes: nginx holds it back otherwise.
+/// Tells proxies to pass event streams on at once. nginx would buffer them otherwise.
 async fn unbuffered(request: Request, next: Next) -> Response {
     const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
     let mut response = next.run(request).await;
@@ -148,7 +148,7 @@ async fn unbuffered(request: Request, next: Next) -> Response {
     response
 }
 
-/// A defect. What the panic said may hold anything, so only that there was one is told.
+/// Answers after a panic. The panic's message may hold anything, so it is not repeated.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a handler panicked; this is a defect of the host");
     ApiError::internal().into_response()

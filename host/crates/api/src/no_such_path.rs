@@ -1,5 +1,5 @@
-//! What to tell someone at a path where there is nothing: mostly a client of OpenAI's with a wrong
-//! base URL.
+//! Answers requests for unknown paths. Most of them come from OpenAI's clients with a wrong base
+//! URL.
 
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderName};
@@ -9,7 +9,7 @@ use super::ApiError;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Parts of paths that clients of OpenAI's ask for.
+/// Parts of paths that OpenAI's clients request.
 const OPENAI: [&str; 12] = [
     "/v1/",
     "/openai/",
@@ -25,7 +25,7 @@ const OPENAI: [&str; 12] = [
     "/responses",
 ];
 
-/// Ends of paths that only such clients ask for, under whatever base URL.
+/// Ends of paths that only OpenAI's clients request, under any base URL.
 const ROUTES: [&str; 5] = [
     "/chat/completions",
     "/completions",
@@ -34,8 +34,8 @@ const ROUTES: [&str; 5] = [
     "/responses",
 ];
 
-/// The refusal of a request whose path leads nowhere. Any path can be what a client of OpenAI's
-/// makes of a wrong base URL.
+/// Returns the error for an unknown path. It has OpenAI's fields too, because a client with a wrong
+/// base URL can request any path.
 pub fn refusal(request: &Request) -> ApiError {
     let path = request.uri().path();
     let advice = match OPENAI.iter().any(|part| path.contains(part)) {
@@ -56,7 +56,7 @@ pub fn is_for_openai(path: &str) -> bool {
     path.contains("/v1/models/") || ROUTES.iter().any(|route| path.ends_with(route))
 }
 
-/// The scheme by which the client came: what a trusted proxy says, else that of the host's socket.
+/// Returns the scheme that the client used, as a trusted proxy reports it, or as the socket has it.
 fn scheme(extensions: &Extensions, headers: &HeaderMap) -> &'static str {
     let told = Arrival::of(extensions).told_by_proxy(headers, &X_FORWARDED_PROTO);
     let is_tls = match told {

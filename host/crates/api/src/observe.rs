@@ -1,8 +1,8 @@
-//! What is seen of each HTTP request: its id, its span, its metrics and one line in the log.
+//! Observes each HTTP request: its id, its span, its metrics and one line in the log.
 //!
-//! Of the target only the route's template is ever told: the path and the query hold names that a
-//! client chose. Put it outside everything that answers requests, a layer that catches panics
-//! included:
+//! Of the target only the route's template is recorded: the path and the query hold names that a
+//! client chose. Add this layer outside of everything that answers requests, including a layer that
+//! catches panics:
 //!
 //! ```
 //! use axum::{Router, middleware, routing::get};
@@ -29,14 +29,13 @@ use tavora_telemetry::request_id::{REQUEST_ID_HEADER, RequestId};
 use tavora_telemetry::traces::continue_trace;
 use tavora_telemetry::{Metrics, activity};
 
-/// Gives the request its [`RequestId`], as an extension and in the answer, and tells what became of
-/// it.
+/// Gives the request its [`RequestId`], as an extension and in the answer, and records the outcome.
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let method = known_method(request.method());
     let route: Option<MatchedPath> = request.extensions().get().cloned();
     let client = Arrival::of(request.extensions()).client;
-    // At the level of errors, so that whatever is logged about the request has its id.
+    // The span has the level of errors, so that every log line about the request has its id.
     let span = tracing::error_span!(
         "http_request",
         otel.kind = "server",
@@ -66,7 +65,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
     activity::observe(span, answer, class, move |class, took| {
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
         metrics.request_ended(route, method, class, took);
-        // Nobody reads nanoseconds.
+        // Nanoseconds are too fine for a log.
         let duration_ms = took.as_micros() as f64 / 1e3;
         match status.get() {
             Some(status) => tracing::info!(%client, duration_ms, "{method} {place} {status}"),
@@ -76,7 +75,8 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
     .await
 }
 
-/// As much of a path without a route as is this program's own, and not what a client chose.
+/// Returns the part of an unknown path that belongs to this program. The rest was chosen by a
+/// client.
 fn known_beginning(path: &str) -> &'static str {
     let known = ["/api/sdk/…", "/api/admin/…", "/api/…", "/v1/…", "/admin/…"];
     let begins = |known: &&str| path.starts_with(known.trim_end_matches('…'));
@@ -86,7 +86,7 @@ fn known_beginning(path: &str) -> &'static str {
     }
 }
 
-/// Notes for whom the current request is, once that is known.
+/// Records the app of the current request, once it is known.
 pub fn identify(app: AppId) {
     Span::current().record("app_id", display(app));
 }
@@ -125,7 +125,7 @@ mod tests {
         request.body(Body::empty()).expect("valid")
     }
 
-    /// What the log has of requests, by a filter and as JSON lines.
+    /// Returns the log of these requests as JSON lines, with this filter.
     async fn logged(filter: &str, requests: Vec<Request>) -> Vec<serde_json::Value> {
         let written = Written::default();
         let subscriber = tracing_subscriber::fmt()

@@ -1,6 +1,6 @@
 //! `/openapi.json`: the OpenAPI 3.1 document, generated from the handlers.
 //!
-//! What an operation takes and gives is said at its handler; what all share is said here.
+//! Each handler describes its own operation. Common parts are described here.
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -37,7 +37,7 @@ use super::schema;
 )]
 struct Document;
 
-/// Takes the routes apart: the router, and the document about them.
+/// Splits the routes into the router and its document.
 pub fn describe(routes: OpenApiRouter<Api>) -> (Router<Api>, OpenApi) {
     let (router, described) = routes.split_for_parts();
     let mut document = Document::openapi();
@@ -54,7 +54,7 @@ pub fn describe(routes: OpenApiRouter<Api>) -> (Router<Api>, OpenApi) {
     (router, document)
 }
 
-/// The route of the document itself.
+/// The route of the document.
 pub fn route(document: OpenApi) -> Router<Api> {
     let mut document = serde_json::to_value(&document).expect("a document is JSON");
     join_lines(&mut document);
@@ -63,7 +63,7 @@ pub fn route(document: OpenApi) -> Router<Api> {
     Router::new().route("/openapi.json", get(answer))
 }
 
-/// Makes one line of each paragraph: a comment's line ends are the source's, not the reader's.
+/// Joins the lines of each paragraph: line breaks in a doc comment only fit the source's width.
 fn join_lines(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -99,8 +99,8 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
     ]
 }
 
-/// Gives the operations of a path their credentials, and those under the newer name ids of their
-/// own.
+/// Sets the credentials of a path's operations. Operations under `/api/sdk/project` get ids of
+/// their own, because they also exist under another path.
 fn finish(path: &str, item: &mut PathItem) {
     let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     let security = match path {
@@ -128,7 +128,7 @@ fn finish(path: &str, item: &mut PathItem) {
     }
 }
 
-/// A parameter is there or not; there is no way to write null.
+/// Removes `null` from a parameter's types: a parameter is present or absent, and never null.
 fn never_null(parameter: &mut RefOr<Parameter>) {
     if let RefOr::T(parameter) = parameter
         && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema

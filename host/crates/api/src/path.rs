@@ -1,7 +1,7 @@
-//! What stands in a request's path, parsed into types that cannot be wrong.
+//! Parses the parameters of a path into types that cannot be wrong.
 //!
-//! An id that is none names nothing, so it is answered as one that does not exist. The router
-//! decodes percent signs once; nothing here decodes again.
+//! A malformed id names nothing, so it is answered like an unknown one. The router decodes percent
+//! signs once; nothing here decodes again.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use vault_core::{SecretName, VaultId};
 
 use super::error::ApiError;
 
-/// The one id in a path.
+/// The only id in a path.
 pub struct Id<T>(pub T);
 
 impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
@@ -24,7 +24,7 @@ impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// Two ids in a path, the inner one last.
+/// Two ids in a path, the outer one first.
 pub struct IdPair<T, U>(pub T, pub U);
 
 impl<T: FromStr, U: FromStr, S: Send + Sync> FromRequestParts<S> for IdPair<T, U> {
@@ -38,9 +38,7 @@ impl<T: FromStr, U: FromStr, S: Send + Sync> FromRequestParts<S> for IdPair<T, U
 
 /// A vault and the name of a secret in it.
 pub struct SecretPath {
-    /// The vault.
     pub vault: VaultId,
-    /// The secret.
     pub name: SecretName,
 }
 

@@ -1,7 +1,7 @@
-//! The query of a request, parsed into a type that cannot be wrong.
+//! Parses the query of a request into a type that cannot be wrong.
 //!
-//! Which parameters an operation knows is checked with the credential, whether it looks at the
-//! query or not.
+//! The authentication checks which parameters an operation knows, even if the operation ignores the
+//! query.
 
 use axum::extract::{FromRequestParts, Query as AxumQuery};
 use axum::http::request::Parts;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// The query as a `T`; 400 when it is none.
+/// The query as a `T`, or 400 if it does not fit.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

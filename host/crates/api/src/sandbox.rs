@@ -1,7 +1,7 @@
-//! `/api/sdk/sandbox/execute`: runs an agent's program for the app that asks.
+//! `/api/sdk/sandbox/execute`: runs an agent's program for the calling app.
 //!
-//! A program that throws or hits a limit is no failure of the request. The run ends when its client
-//! leaves.
+//! A program that throws or reaches a limit does not fail the request. The run ends when its client
+//! disconnects.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,6 @@ use super::schema::{BadBody, Missing, Refused};
 use tavora_platform::{AgentRun, CallRecord, RunError, RunIdentity, RunReport, RunTools};
 use tavora_wasm::agent::AgentFailure;
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(execute))
 }
@@ -104,7 +103,7 @@ async fn execute(
         None => RunTools::All,
         Some(id) => RunTools::Of(super::tools::agent(&api, id).await?),
     };
-    // Above that, the number is none of the document's int64.
+    // A larger number does not fit the document's int64.
     let most = i64::MAX.unsigned_abs();
     if body.timeout_ms.is_some_and(|ms| ms == 0 || ms > most) {
         return Err(ApiError::invalid_field(
@@ -162,7 +161,7 @@ async fn execute(
     }))
 }
 
-/// The program's own errors, and the limits on it; what is the host's own failure fails the
+/// Returns the program's own error, or the limit that it reached. A failure of the host fails the
 /// request.
 fn script_error(error: RunError) -> Result<ScriptError, ApiError> {
     let message = error.to_string();

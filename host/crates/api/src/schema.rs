@@ -1,7 +1,6 @@
-//! The shapes of bodies as the OpenAPI document describes them, and the refusals that operations
-//! share.
+//! Shapes of bodies for the OpenAPI document, and the errors that operations share.
 //!
-//! These types are only described, never made: what is sent are the vault's own views. Schemathesis
+//! These types only describe: the bodies themselves are made of the vault's views. Schemathesis
 //! compares the two.
 
 #![allow(dead_code)]

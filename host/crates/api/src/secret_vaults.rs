@@ -18,7 +18,6 @@ use super::json::UniqueKeys;
 use super::path::Id;
 use super::schema::{self, BadBody, Missing, Refused, Stale};
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, create))

@@ -1,5 +1,5 @@
-//! `/api/sdk/secret-vaults/{id}/secrets`: what is in a vault. Values go in; redacted views come
-//! out, and nothing else.
+//! `/api/sdk/secret-vaults/{id}/secrets`: the secrets of a vault. Values go in, and only redacted
+//! views come out.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,6 @@ use super::etag::{IfMatch, etag};
 use super::path::{Id, SecretPath};
 use super::schema::{self, BadBody, Missing, Refused, Stale};
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))

@@ -1,4 +1,4 @@
-//! What all routes share.
+//! State that all routes share.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tavora_server::throttle::{FailureThrottle, RequestRate};
 use tavora_server::{HostNames, ServerConfig, ServerLimits};
 use tavora_telemetry::metrics::Counted;
 
-/// What all routes share. Cheap to clone.
+/// State that all routes share. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Shared>);
 
@@ -36,7 +36,7 @@ struct Shared {
 }
 
 impl Api {
-    /// The API of a platform, with the limits of `[server]`.
+    /// Returns the API of a platform, with the limits of `[server]`.
     pub fn new(platform: Platform, admin_token: AdminToken, server: &ServerConfig) -> Self {
         Self(Arc::new(Shared {
             app_runs: AppRuns::new(platform.limits().agent.max_runs_per_app),
@@ -64,12 +64,10 @@ impl Api {
         &self.0.platform
     }
 
-    /// The vaults.
     pub fn vaults(&self) -> &SecretVaults {
         self.0.platform.vaults()
     }
 
-    /// The operator's token.
     pub fn admin_token(&self) -> &AdminToken {
         &self.0.admin_token
     }
@@ -83,7 +81,7 @@ impl Api {
         &self.0.refusals
     }
 
-    /// The walk over all secrets that goes on, or the last one.
+    /// The current walk over all secrets, or the last one.
     pub fn rotation(&self) -> &Rotation {
         &self.0.rotation
     }

@@ -1,7 +1,7 @@
-//! What clients hear when the host stops before their answers are whole: 503 where none has begun,
-//! and in a stream of events a last one that says so.
+//! Tells clients that the host stops before their answers are complete: 503 if no answer has begun,
+//! and a final event in a stream of events.
 //!
-//! When that is, and that connections end, is `server`'s business.
+//! `server` decides when the time is up, and ends connections.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +17,7 @@ use super::error::ApiError;
 use tavora_platform::{AnswerBody, BrokenOff};
 use tavora_server::Stopping;
 
-/// A middleware that gives up on an answer whose time is up.
+/// Middleware that gives up on an answer when the time is up.
 pub async fn answer_in_time(request: Request, next: Next) -> Response {
     let Some(stopping) = request.extensions().get::<Stopping>().cloned() else {
         return next.run(request).await;
@@ -38,18 +38,18 @@ fn stopped(message: &str) -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }
 
-/// A stream of events that hears when the host stops: its last event says then that something is
-/// missing, and the tool's answer is ended and recorded before the stream is.
+/// A stream of events that ends when the host stops. Its last event then says that the answer is
+/// incomplete. The tool's answer is ended and recorded before the stream ends.
 pub struct Events {
     inner: AnswerBody,
     time_is_up: Pin<Box<dyn Future<Output = ()> + Send>>,
     is_cut: bool,
-    /// The last bytes that came.
+    /// The last bytes that were passed on.
     tail: [u8; 4],
 }
 
 impl Events {
-    /// Of an answer that is a stream of events.
+    /// Wraps an answer that is a stream of events.
     pub fn new(inner: AnswerBody, stopping: Stopping) -> Self {
         Self {
             inner,
@@ -59,7 +59,7 @@ impl Events {
         }
     }
 
-    /// The last event. One that is not whole is closed first.
+    /// Returns the last event. If an event is incomplete, it is closed first.
     fn last_words(&self) -> Bytes {
         let message = "the host stopped before the answer was whole; ask again";
         let event = format!("data: {}\n\n", stopped(message).for_openai().into_json());
@@ -85,7 +85,7 @@ impl http_body::Body for Events {
             if body.is_cut {
                 return Poll::Ready(Some(Ok(Frame::data(body.last_words()))));
             }
-            // The answer is whole; how it ended is being recorded.
+            // The answer is already complete, and its end is being recorded.
             body.time_is_up = Box::pin(std::future::pending());
         }
         let frame = ready!(Pin::new(&mut body.inner).poll_frame(context));

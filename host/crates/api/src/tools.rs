@@ -1,6 +1,6 @@
-//! `/api/sdk/tools`: what the app's agents can call, and whether the credentials for it are there.
+//! `/api/sdk/tools`: the tools that the app's agents can call, and whether their credentials exist.
 //!
-//! Names of secrets, never values; nothing is opened to answer this.
+//! Shows names of secrets, never values. No secret is opened for this.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use super::schema::{Missing, Refused};
 use tavora_agents::{Agent, AgentError};
 use tavora_platform::{OperationView, ToolView};
 
-/// The routes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
 }
@@ -60,7 +59,7 @@ struct Credential {
     present: bool,
 }
 
-/// A secret's name.
+/// For the OpenAPI document: a secret's name.
 type SecretNameText = String;
 
 /// What a tool can do.
@@ -112,7 +111,7 @@ async fn list(
     Ok(Json(Tools { tools }))
 }
 
-/// The agent of that id. What is wrong with its file is the operator's business, and in the log.
+/// Returns the agent with this id. Faults in its file are for the operator, so they go to the log.
 pub(super) async fn agent(api: &Api, id: &str) -> Result<Arc<Agent>, ApiError> {
     api.platform().agent(id).await.map_err(|error| match error {
         AgentError::Unknown(_) | AgentError::NoFolder(_) => ApiError::not_found(format!(

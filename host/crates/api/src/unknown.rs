@@ -1,8 +1,8 @@
-//! Names that a request gives and nothing here has: a typo must never be taken for an absent field,
-//! which may allow more than the one that was meant.
+//! Refuses unknown names in a request. A misspelled field must never be taken for an absent one,
+//! which may allow more than the intended field.
 //!
-//! What is known is said by the types: of bodies by serde's `deny_unknown_fields`, of queries by
-//! the OpenAPI document, which is made from them.
+//! The types define the known names: serde's `deny_unknown_fields` for bodies, and the OpenAPI
+//! document for queries.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,20 +17,17 @@ use utoipa::openapi::{OpenApi, RefOr};
 use super::error::ApiError;
 use tavora_trust::nearest::nearest;
 
-/// How much of a name that is not known is repeated.
+/// The most characters of an unknown name that are repeated.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// Where the unknown name stands.
+/// The place of the unknown name.
 #[derive(Clone, Copy)]
 pub enum Place {
-    /// In the body.
     Body,
-    /// In the query.
     Query,
 }
 
-/// 400, because nothing here is called that. `field` is the name with where it stands in a nested
-/// body.
+/// Returns a 400 for an unknown name. `field` is the name with its path in a nested body.
 pub fn unknown(place: Place, field: &str, name: &str, known: &[&str]) -> ApiError {
     let (what, thing) = match place {
         Place::Body => ("the body", "field"),
@@ -51,10 +48,12 @@ pub fn unknown(place: Place, field: &str, name: &str, known: &[&str]) -> ApiErro
     }
 }
 
-/// The unknown name and the known ones, if that is what serde says.
+/// Extracts the unknown name and the known ones from serde's message, if it is one about an unknown
+/// name.
 pub fn parse(said: &str) -> Option<(&str, Vec<&str>)> {
     let rest = said.strip_prefix("unknown field `")?;
-    // The name may hold anything; the known ones stand at the end and hold no such thing.
+    // The unknown name may hold any text, so the message is split from its end, where the known
+    // ones are.
     if let Some(name) = rest.strip_suffix("`, there are no fields") {
         return Some((name, Vec::new()));
     }
@@ -63,7 +62,7 @@ pub fn parse(said: &str) -> Option<(&str, Vec<&str>)> {
     Some((name, known))
 }
 
-/// A client's own text, so that it fits into a sentence.
+/// Makes a client's text fit for a sentence.
 fn shown(name: &str) -> String {
     let mut shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
     if shown.len() < name.len() {
@@ -78,12 +77,12 @@ fn shown(name: &str) -> String {
         .collect()
 }
 
-/// The query parameters of every operation below `/api/`, by its path and method.
+/// The query parameters of every operation below `/api/`, by path and method.
 #[derive(Clone, Default)]
 pub struct Parameters(Arc<HashMap<(String, Method), Vec<String>>>);
 
 impl Parameters {
-    /// As the document has them.
+    /// Reads the parameters from the document.
     pub fn of(document: &OpenApi) -> Self {
         let mut known = HashMap::new();
         for (path, item) in &document.paths.paths {
@@ -102,9 +101,8 @@ impl Parameters {
         Self(Arc::new(known))
     }
 
-    /// Refuses a query with a parameter that the operation does not know, or has twice. Below `/v1`
-    /// parameters are the protocol's, whose clients send some of their own; they change nothing
-    /// here.
+    /// Refuses a query with an unknown or a repeated parameter. Below `/v1` any parameter is
+    /// accepted and ignored, because OpenAI's clients send some of their own.
     pub fn check(&self, parts: &Parts) -> Result<(), ApiError> {
         let (Some(query), Some(path)) = (parts.uri.query(), parts.extensions.get::<MatchedPath>())
         else {

@@ -1,18 +1,16 @@
-//! Which addresses are on the public internet. Everything else is refused unless
-//! the operator allowed the origin by name; this file does not know of origins.
+//! Decides which addresses are on the public internet. Any other address is refused, unless the
+//! operator allowed the origin by name; origins are not known here.
 //!
-//! Sources: the IANA special-purpose address registries for IPv4 and IPv6
-//! (RFC 6890 and its updates), and the addresses at which cloud providers serve
-//! metadata.
+//! Sources: the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890 and its
+//! updates), and the addresses at which cloud providers serve metadata.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// The range that keeps `address` from being reached; none when it is public.
+/// Returns the name of the range that `address` is in, or nothing if the address is public.
 ///
-/// An address that carries another one (IPv4-mapped, NAT64) is judged by the one
-/// that it carries.
+/// An address that embeds another one (IPv4-mapped, NAT64) is judged by the embedded one.
 pub fn refused_range(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => refused_v4(address),
@@ -29,7 +27,7 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// The first that fits gives the reason.
+/// The first match gives the reason.
 const REFUSED_V4: [(Ipv4Net, &str); 20] = [
     (v4(169, 254, 169, 254, 32), "cloud metadata"),
     (v4(169, 254, 170, 2, 32), "cloud metadata"),
@@ -53,8 +51,8 @@ const REFUSED_V4: [(Ipv4Net, &str); 20] = [
     (v4(240, 0, 0, 0, 4), "reserved"),
 ];
 
-/// Of IPv6, only 2000::/3 is assigned to the public at all; these name the
-/// well-known ranges outside of it, and the special ones inside.
+/// Only 2000::/3 of IPv6 is assigned to the public. The list names the well-known ranges outside of
+/// it, and the special ranges inside.
 const REFUSED_V6: [(Ipv6Net, &str); 14] = [
     (
         v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
@@ -72,7 +70,7 @@ const REFUSED_V6: [(Ipv6Net, &str); 14] = [
     (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "Teredo"),
-    // Holds benchmarking (2001:2::/48) and ORCHID (2001:20::/28) among others.
+    // Includes benchmarking (2001:2::/48) and ORCHID (2001:20::/28).
     (
         v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
         "protocol assignments",

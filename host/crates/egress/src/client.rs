@@ -1,15 +1,15 @@
-//! The client that sends one tool's requests. It decides nothing about them.
+//! The HTTP client for one tool's requests. It applies no policy.
 
 use hyper_util::client::legacy::Client;
 
 use super::connect::Connector;
 use super::resend::SentBody;
 
-/// A client with a pool; a clone has the same pool.
+/// A client with a connection pool. Clones share the pool.
 #[derive(Clone)]
 pub(super) struct HttpClient {
-    /// Uses a connection again.
+    /// Reuses connections.
     pub(super) pooled: Client<Connector, SentBody>,
-    /// Makes a connection for each request.
+    /// Opens a new connection for each request.
     pub(super) fresh: Client<Connector, SentBody>,
 }

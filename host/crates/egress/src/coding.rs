@@ -1,8 +1,8 @@
-//! The `Content-Encoding` of a response: taken off, so that the scrubber and the tool see
-//! what is inside. None is asked for, but gateways pack what they pass on, or name an
-//! encoding that is none.
+//! Removes the `Content-Encoding` of a response, so that the scrubber and the tool see the content.
+//! Requests ask for no encoding, but some gateways compress answers, or name an encoding that is
+//! not applied.
 //!
-//! What comes out has the limit of a body, however little comes in.
+//! The decompressed body has the limit of a body, however short the compressed one is.
 
 use std::io;
 use std::pin::Pin;
@@ -23,15 +23,15 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use super::body::ResponseBody;
 
-/// How much is unpacked in one piece, in bytes.
+/// The size of a decompressed piece, in bytes.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The beginning of a body that tells what it is, in bytes.
+/// How many bytes of a body are examined to recognise its format.
 const TELLING_BYTES: usize = 16;
-/// Of the codings of one body; more than one is rare.
+/// The most codings on one body. More than one is rare.
 const MAX_CODINGS: usize = 4;
 /// The largest window that a response may use (RFC 9659), as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// Values of the header that people write, and that name no compression.
+/// Values of the header that people write, and that mean no compression.
 const PLAIN: [&str; 9] = [
     "identity",
     "none",
@@ -46,7 +46,7 @@ const PLAIN: [&str; 9] = [
 
 type Reader = Pin<Box<dyn AsyncBufRead + Send>>;
 
-/// A compression that can be undone.
+/// A supported compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Gzip,
@@ -55,10 +55,10 @@ enum Coding {
     Zstd,
 }
 
-/// The body without its codings; the headers say so.
+/// Returns the body without the codings that the headers name.
 ///
 /// # Errors
-/// It is compressed in a way that is not known, or breaks off before it has begun.
+/// The compression is unknown, or the body breaks off at its beginning.
 pub(super) async fn decoded(
     headers: &mut HeaderMap,
     mut body: ResponseBody,
@@ -97,8 +97,8 @@ pub(super) async fn decoded(
     Ok(StreamBody::new(frames).boxed_unsync())
 }
 
-/// What comes out of each coding has the limit of a body: a coding inside another could take hours
-/// and come to nothing.
+/// Limits the output of one coding. Without a limit on each, a bomb inside another coding could
+/// take hours and produce almost no output.
 fn bounded(reader: Reader, max_bytes: u64) -> Reader {
     let mut bytes = 0_u64;
     let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES).map(move |piece| {
@@ -114,7 +114,7 @@ fn bounded(reader: Reader, max_bytes: u64) -> Reader {
     Box::pin(StreamReader::new(Box::pin(pieces)))
 }
 
-/// The codings that the headers name, in the order in which they were applied.
+/// Returns the codings that the headers name, in the order in which they were applied.
 fn named(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(CONTENT_ENCODING)
@@ -135,7 +135,7 @@ fn coding(name: &str) -> Option<Coding> {
     }
 }
 
-/// The first bytes of a body, as many as tell what it is; fewer where it ends before.
+/// Reads the first bytes of a body, enough to recognise its format. A short body has fewer.
 async fn beginning(body: &mut ResponseBody) -> Result<BytesMut, WasiError> {
     let mut beginning = BytesMut::new();
     while beginning.len() < TELLING_BYTES {
@@ -151,7 +151,7 @@ async fn beginning(body: &mut ResponseBody) -> Result<BytesMut, WasiError> {
     Ok(beginning)
 }
 
-/// Whether a body is what its header says: some proxies unpack it and leave the header.
+/// Whether a body is compressed as its header says. Some proxies decompress it and keep the header.
 fn is_packed(name: &str, beginning: &[u8]) -> Result<bool, WasiError> {
     let is_text = is_text(beginning);
     let is_packed = match coding(name) {
@@ -167,17 +167,18 @@ fn is_packed(name: &str, beginning: &[u8]) -> Result<bool, WasiError> {
     }
 }
 
-/// The head of RFC 1950; without it, `deflate` is what some servers take it for, RFC 1951.
+/// Whether the bytes begin with the header of RFC 1950. Some servers take `deflate` for RFC 1951,
+/// which has none.
 fn is_zlib(bytes: &[u8]) -> bool {
     matches!(bytes, [method, flags, ..]
         if method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
 }
 
-/// Whether bytes begin a text, as JSON, events and HTML do.
+/// Whether the bytes begin a text, such as JSON, events or HTML.
 fn is_text(bytes: &[u8]) -> bool {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The last character may be cut.
+        // The last character may be incomplete.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
         }
@@ -193,7 +194,7 @@ fn packed(beginning: Bytes, body: ResponseBody) -> Reader {
         let frame = body.frame().await?;
         Some((frame.map_err(io::Error::other), body))
     });
-    // Trailers have nowhere to go.
+    // Trailers are dropped: there is no place for them in the decompressed body.
     let rest = rest.filter_map(async |frame| match frame.map(Frame::into_data) {
         Ok(Ok(data)) => Some(Ok(data)),
         Ok(Err(_)) => None,
@@ -220,7 +221,7 @@ fn unpacked(coding: Coding, is_raw: bool, reader: Reader) -> Reader {
     }
 }
 
-/// What broke the body off: the upstream's connection, or what was packed wrongly.
+/// Returns why the body broke off: the connection failed, or the compressed data is invalid.
 fn broken(error: io::Error, names: &[String]) -> WasiError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => WasiError::HttpResponseIncomplete,

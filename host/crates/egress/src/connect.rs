@@ -1,6 +1,6 @@
-//! Makes connections: looks up the name, checks every address, and connects to
-//! one that was checked, with no second look-up in between. It does not know
-//! which tool asks, so what a tool is granted is decided before it.
+//! Opens connections: resolves the name, checks every address, and connects to a checked address
+//! without a second look-up. It does not know which tool sends the request, so grants are checked
+//! before.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ use super::{DenialReason, Origin, OriginError, Resolve};
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// Why there is no connection, where the network itself does not say it.
+/// Why there is no connection, for causes that no network error describes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {
     #[error("the address is refused")]
@@ -41,7 +41,7 @@ pub(super) enum ConnectFailure {
     NoOrigin(#[source] OriginError),
 }
 
-/// Connects to origins, with TLS where the scheme asks for it, within a time.
+/// Connects to origins within a time limit, with TLS if the scheme is https.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<CheckedTcp>,
@@ -91,7 +91,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The TCP part, with the check.
+/// The TCP part, which checks addresses.
 #[derive(Clone)]
 struct CheckedTcp {
     resolver: Arc<dyn Resolve>,
@@ -112,7 +112,8 @@ impl CheckedTcp {
             return Err(ConnectFailure::Unresolved(None));
         }
         if !self.allow_private.contains(origin) {
-            // One bad answer among good ones is how a name is made to lead inside.
+            // All addresses must be public: a name that leads inside a network has one bad address
+            // among good ones.
             for &address in &addresses {
                 if let Some(range) = refused_range(address) {
                     let refused = DenialReason::AddressRefused { address, range };
@@ -146,7 +147,7 @@ impl Service<Uri> for CheckedTcp {
     }
 }
 
-/// Gives the addresses that were checked, whatever the name.
+/// A resolver that returns the checked addresses for any name.
 #[derive(Clone)]
 struct Checked(Vec<IpAddr>);
 
@@ -160,7 +161,7 @@ impl Service<Name> for Checked {
     }
 
     fn call(&mut self, _: Name) -> Self::Future {
-        // The connector puts the port of the URI in place of the zero.
+        // The connector replaces port 0 by the port of the URI.
         let addresses: Vec<_> = self.0.iter().map(|&ip| SocketAddr::new(ip, 0)).collect();
         ready(Ok(addresses.into_iter()))
     }

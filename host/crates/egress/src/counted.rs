@@ -1,5 +1,5 @@
-//! How much came over a connection since it was handed to a request: what tells a
-//! connection that died while it was idle from an upstream that failed half-way.
+//! Counts the bytes that arrive on a connection after it was handed to a request. The count
+//! distinguishes a connection that died while idle from an upstream that failed in the middle.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose incoming bytes are counted, those of TLS itself not among them.
+/// A stream that counts incoming bytes, without those of TLS itself.
 pub(super) struct Counted<S> {
     stream: S,
     received: Arc<AtomicU64>,
@@ -76,7 +76,7 @@ impl<S: HasConnection> Connection for Counted<S> {
     }
 }
 
-/// What knows the connection below it.
+/// A stream that can return the connection below it.
 pub(super) trait HasConnection {
     fn connection(&self) -> Connected;
 }
@@ -87,8 +87,8 @@ impl<C: Connection> HasConnection for hyper_util::rt::TokioIo<C> {
     }
 }
 
-/// What came over a connection. The pool clones what it knows of a connection as it
-/// hands it to a request, so a clone remembers how much had come by then.
+/// The incoming traffic of a connection. The pool clones this value when it hands the connection to
+/// a request, and the clone keeps the count of that moment.
 enum Traffic {
     Running(Arc<AtomicU64>),
     Handed {
@@ -110,8 +110,8 @@ impl Clone for Traffic {
     }
 }
 
-/// Whether the connection of a request had served another one before, and has brought
-/// nothing since it was handed to this one.
+/// Whether the connection had served another request before, and has received nothing since it was
+/// handed to this one.
 pub(super) fn was_reused_and_silent(connection: &CaptureConnection) -> bool {
     let mut extras = http::Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {

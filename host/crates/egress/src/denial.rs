@@ -1,5 +1,5 @@
-//! A refusal: what was refused, to whom, and why. It never holds a path, a query,
-//! a header's value or a secret's value, so that it can go to the audit as it is.
+//! A refusal: what was refused, to whom, and why. It never holds a path, a query, a header's value
+//! or a secret's value, so that it can go into the audit unchanged.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,41 +15,40 @@ pub enum DenialReason {
     /// The tool is not granted the origin.
     #[error("the tool is not granted this origin; add it to the tool's origins in tavora.toml")]
     OriginNotGranted,
-    /// The target is not an http or https origin, or holds a user name.
+    /// The target is no http or https origin, or has a user name.
     #[error("the target of the request is not an http or https origin; send no user name in it")]
     TargetInvalid,
-    /// The name leads to an address that is not public, or the address is one.
+    /// The address is not public, or the name resolves to such an address.
     #[error(
         "the origin leads to {address}, which is {range}; to allow it, add the origin to [egress] allow_private_origins"
     )]
     AddressRefused {
-        /// The first address that was refused.
         address: IpAddr,
-        /// What kind of address it is.
+        /// The kind of the address.
         range: &'static str,
     },
     /// The request carries a secret that is bound to other origins.
     #[error("the request carries the secret \"{name}\", which is bound to other origins")]
     SecretBoundElsewhere {
-        /// The name of the secret.
+        /// The secret's name.
         name: String,
     },
-    /// A method that asks for a tunnel or for an echo of the request's headers.
+    /// The method asks for a tunnel, or for an echo of the request's headers.
     #[error("the method {method} is not allowed; use another method")]
     MethodRefused {
-        /// The method.
+        /// The method's name.
         method: &'static str,
     },
-    /// A header that belongs to the host.
+    /// The header is reserved for the host.
     #[error("the header {header} is set by the host; leave it out")]
     HeaderRefused {
-        /// The name of the header.
+        /// The header's name.
         header: String,
     },
 }
 
 impl DenialReason {
-    /// What the tool is told.
+    /// Returns the error for the tool.
     pub(super) fn error(&self) -> WasiError {
         match self {
             Self::AddressRefused { .. } => WasiError::DestinationIpProhibited,
@@ -57,7 +56,7 @@ impl DenialReason {
         }
     }
 
-    /// A stable word for the audit, in snake case.
+    /// Returns a stable word for the audit, in snake case.
     pub fn code(&self) -> &'static str {
         match self {
             Self::OriginNotGranted => "origin_not_granted",
@@ -70,31 +69,28 @@ impl DenialReason {
     }
 }
 
-/// For whom a tool instance sends requests.
+/// The app and the tool that an instance sends requests for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EgressScope {
-    /// The id of the app.
+    /// The app's id.
     pub app: String,
-    /// The name of the tool.
     pub tool: String,
 }
 
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressDenied {
-    /// The id of the app for which the tool ran.
+    /// The app's id.
     pub app: String,
-    /// The name of the tool.
     pub tool: String,
-    /// Where the request was to go; none when that could not be told.
+    /// The destination, or nothing if it could not be determined.
     pub origin: Option<Origin>,
-    /// Why it was refused.
     pub reason: DenialReason,
 }
 
-/// Who is told of each refusal, before the tool is.
+/// Receives each refusal before the tool does.
 pub trait EgressLog: Send + Sync {
-    /// A request was refused. It is called on a thread that must not block.
+    /// Records a refusal. The calling thread must not be blocked.
     fn denied(&self, denied: &EgressDenied);
 }
 
@@ -104,7 +100,7 @@ impl<F: Fn(&EgressDenied) + Send + Sync> EgressLog for F {
     }
 }
 
-/// Tells the log of refusals of one request.
+/// Reports the refusals of one request to the log.
 #[derive(Clone)]
 pub(super) struct Reporter {
     pub(super) scope: EgressScope,

@@ -1,6 +1,6 @@
-//! What the tool is told when a request fails: the one place where errors of the
-//! libraries become those of `wasi:http`. Texts of errors do not pass, because
-//! they can quote what an upstream sent.
+//! Decides what a tool learns about a failed request. Only this module turns the libraries' errors
+//! into those of `wasi:http`. Error messages are not passed on, because they can quote what an
+//! upstream sent.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,16 +11,16 @@ use wasmtime_wasi_http::Error as WasiError;
 use super::DenialReason;
 use super::connect::ConnectFailure;
 
-/// Why a request came to nothing.
+/// Why a request failed.
 pub(super) enum Failure {
-    /// The policy refused it.
+    /// The policy refused the request.
     Denied(DenialReason),
-    /// Something else went wrong.
+    /// Another cause.
     Failed(WasiError),
 }
 
 impl Failure {
-    /// What it is, for metrics and traces.
+    /// Returns the word for metrics and traces.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Denied(_) => "denied",
@@ -43,7 +43,8 @@ impl Failure {
         }
     }
 
-    /// The limit behind it, if that is certain: a tool can ask for shorter times itself.
+    /// Returns the limit behind the failure, if that is certain: a tool can also ask for shorter
+    /// times.
     pub(super) fn limit(&self) -> Option<&'static str> {
         match self {
             Self::Failed(WasiError::ConnectionLimitReached) => {
@@ -98,7 +99,7 @@ impl From<legacy::Error> for Failure {
     }
 }
 
-/// An error of the protocol, while waiting for a response or reading its body.
+/// Maps a protocol error that occurs while waiting for a response or reading its body.
 pub(super) fn of_hyper(error: &hyper::Error) -> WasiError {
     if error.is_parse_too_large() {
         return WasiError::HttpResponseHeaderSectionSize(None);
@@ -119,8 +120,8 @@ pub(super) fn of_hyper(error: &hyper::Error) -> WasiError {
     }
 }
 
-/// Whether it is certain that the upstream did nothing with a request on a connection of
-/// HTTP/2: it refused the stream, or goes away and has not begun it.
+/// Whether the upstream certainly did not process a request on an HTTP/2 connection: it refused the
+/// stream, or is going away and has not begun the request.
 pub(super) fn was_refused_unread(error: &legacy::Error) -> bool {
     let Some(error) = cause::<h2::Error>(error) else {
         return false;
@@ -175,14 +176,14 @@ fn of_tls(error: &rustls::Error) -> WasiError {
     }
 }
 
-/// The first error of type `E` among an error and its causes.
+/// Returns the first error of type `E` among an error and its causes.
 fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // An I/O error names as its source not what it wraps, but the source of that.
+        // The source of an I/O error is not the wrapped error but that error's source.
         next = match error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)

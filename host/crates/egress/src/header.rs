@@ -1,5 +1,5 @@
-//! Headers that belong to one connection and so to the host, in both directions.
-//! What a header means to an upstream is not its concern.
+//! Headers that belong to one connection, and so to the host, in both directions. Their meaning to
+//! an upstream does not matter here.
 
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
 use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
@@ -8,11 +8,11 @@ use wasmtime_wasi_http::Error as WasiError;
 
 use super::DenialReason;
 
-/// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
+/// The `User-Agent` for requests without one. Some firewalls refuse requests without it.
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(tavora_trust::USER_AGENT);
 
-/// Whether a tool can neither send nor receive this header: it names the host,
-/// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
+/// Whether a tool can neither send nor receive this header: it names the host, frames the message,
+/// or is for the next hop (RFC 9110 section 7.6.1).
 pub fn is_forbidden(name: &HeaderName) -> bool {
     let text = name.as_str();
     [
@@ -29,9 +29,8 @@ pub fn is_forbidden(name: &HeaderName) -> bool {
         || text.starts_with("proxy-")
 }
 
-/// Refuses headers or trailers of a tool with a forbidden one among them, rather
-/// than take it out: no tool can set it through its interface, so someone tries
-/// to get around it.
+/// Refuses a tool's headers or trailers that include a forbidden one. Removing it would hide an
+/// attack: no tool can set such a header through its interface.
 pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
     match headers.keys().find(|name| is_forbidden(name)) {
         None => Ok(()),
@@ -41,16 +40,16 @@ pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> 
     }
 }
 
-/// Makes a tool's headers those of the request that goes out.
+/// Turns a tool's headers into those of the outgoing request.
 pub(super) fn prepare_request(headers: &mut HeaderMap) -> Result<(), DenialReason> {
     refuse_forbidden(headers)?;
-    // A compressed answer could carry a credential past the scrubber.
+    // A compressed answer could hide a credential from the scrubber.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.entry(USER_AGENT).or_insert(OWN_USER_AGENT);
     Ok(())
 }
 
-/// Takes out of a response what was meant for this connection only.
+/// Removes the headers of a response that were meant for this connection only.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -72,8 +71,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Dates a response that has no date, as whoever gets one has to (RFC 9110, section 6.6.1):
-/// a time in another header is then a duration.
+/// Adds a date to a response without one, as RFC 9110 (section 6.6.1) requires of a recipient. The
+/// date makes times in other headers comparable.
 pub(super) fn date(headers: &mut HeaderMap) {
     headers.entry(DATE).or_insert_with(|| {
         HeaderValue::try_from(httpdate::fmt_http_date(std::time::SystemTime::now()))
@@ -81,7 +80,7 @@ pub(super) fn date(headers: &mut HeaderMap) {
     });
 }
 
-/// The one length that a message declares.
+/// Returns the declared length of a message, and refuses two different lengths.
 pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, WasiError> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let Some(value) = values.next() else {
@@ -95,7 +94,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, WasiErr
     length.map(Some).ok_or(WasiError::HttpProtocolError)
 }
 
-/// The bytes of all names and values.
+/// Returns the total bytes of all names and values.
 pub(super) fn section_bytes(headers: &HeaderMap) -> u64 {
     let bytes: usize = headers
         .iter()

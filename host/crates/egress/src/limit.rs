@@ -1,41 +1,40 @@
-//! The limits of outbound traffic: their names, defaults and units. Who enforces
-//! each is said there.
+//! The limits of outbound traffic, with their names, defaults and units. They are enforced
+//! elsewhere.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The limits of outbound traffic. A guest can ask for a shorter time, never for
-/// a longer one.
+/// The limits of outbound traffic. A tool can ask for shorter times, never for longer ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressLimits {
-    /// Until a connection stands: name, TCP and TLS together. Default 10 s.
+    /// Time to connect: name resolution, TCP and TLS together. Default 10 s.
     pub connect_timeout_ms: NonZeroU64,
-    /// From the connection to the head of the response, the sending of the
-    /// request included. Default 60 s.
+    /// Time from the connection to the head of the response, including sending the request. Default
+    /// 60 s.
     pub first_byte_timeout_ms: NonZeroU64,
-    /// Between two pieces of a response's body. Default 60 s.
+    /// Time between two pieces of a response's body. Default 60 s.
     pub idle_timeout_ms: NonZeroU64,
-    /// The body of one request. Default 16 MiB.
+    /// The longest body of a request. Default 16 MiB.
     pub max_request_body_bytes: NonZeroU64,
-    /// What is kept of a request's body until the answer begins, so that it can be sent again
-    /// when a connection of the pool turns out to be dead. Default 1 MiB.
+    /// How much of a request's body is kept until the answer begins, so that the request can be
+    /// sent again after a pooled connection turns out to be dead. Default 1 MiB.
     pub max_resent_body_bytes: NonZeroU64,
-    /// The body of one response, unpacked where it is compressed. Default 16 MiB.
+    /// The longest body of a response, after decompression. Default 16 MiB.
     pub max_response_body_bytes: NonZeroU64,
-    /// Names and values of one response's headers. Default 64 KiB.
+    /// The largest total of a response's header names and values. Default 64 KiB.
     pub max_response_header_bytes: NonZeroU64,
-    /// Requests of one tool instance at a time, until their bodies are read or
-    /// dropped. Default 32.
+    /// The most requests of one tool instance at a time, until their bodies are read or dropped.
+    /// Default 32.
     pub max_concurrent_requests: NonZeroUsize,
     /// How long an unused connection stays open. Default 30 s.
     pub pool_idle_timeout_ms: NonZeroU64,
-    /// Unused connections of one app's tool to one origin. Default 16.
+    /// The most unused connections of one app's tool to one origin. Default 16.
     pub max_idle_connections_per_origin: NonZeroUsize,
-    /// Pools, one for each pair of app and tool; the one that was not used for
-    /// the longest time goes first. Default 256.
+    /// The most pools, one for each pair of app and tool. The least recently used pool is dropped
+    /// first. Default 256.
     pub max_pools: NonZeroUsize,
 }
 

@@ -1,27 +1,27 @@
-//! Origins that the value of a secret opens for one call, because the secret says where something
-//! is. They are granted like the others and never shown: who knows one knows the secret.
+//! Origins that the value of a secret grants for one call, for secrets that are URLs. They are
+//! granted like the others and never shown: such an origin reveals a part of the secret.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Origin;
 
-/// What the secrets of one call have opened to one tool instance. A clone is the same set.
+/// The origins that secrets opened to one tool instance in one call. Clones share the set.
 #[derive(Clone, Default)]
 pub struct OpenedOrigins(Arc<Mutex<BTreeSet<Origin>>>);
 
 impl OpenedOrigins {
-    /// Opens one more.
+    /// Adds an origin.
     pub fn open(&self, origin: Origin) {
         self.origins().insert(origin);
     }
 
-    /// Closes all of them.
+    /// Removes all origins.
     pub fn close(&self) {
         self.origins().clear();
     }
 
-    /// Whether it is open.
+    /// Whether the origin is open.
     pub(super) fn contains(&self, origin: &Origin) -> bool {
         self.origins().contains(origin)
     }

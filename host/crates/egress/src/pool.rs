@@ -1,6 +1,6 @@
-//! The connections to upstreams, in a pool of its own for each app's tool: a
-//! connection that one app's credential went over never carries another app's
-//! request. It decides nothing about requests.
+//! Connections to upstreams, with a separate pool for each app's tool. A connection that carried
+//! one app's credential never carries another app's request. The pool applies no policy to
+//! requests.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use super::{
 use tavora_telemetry::Metrics;
 use tavora_trust::{TrustError, client_config};
 
-/// Less than this, hyper does not take for a response's head.
+/// Hyper's minimum for the buffer of a response's head.
 const MIN_HEAD_BUFFER_BYTES: u64 = 8192;
 
 /// All outbound connections of a host.
@@ -34,7 +34,7 @@ pub struct EgressPool {
 }
 
 impl EgressPool {
-    /// With the operating system's resolver.
+    /// Returns a pool with the operating system's resolver.
     ///
     /// # Errors
     /// The extra root certificates cannot be used.
@@ -42,7 +42,7 @@ impl EgressPool {
         Self::with_resolver(settings, Arc::new(SystemResolver))
     }
 
-    /// With another resolver.
+    /// Returns a pool with another resolver.
     ///
     /// # Errors
     /// The extra root certificates cannot be used.
@@ -65,13 +65,13 @@ impl EgressPool {
         })
     }
 
-    /// Counts requests in these metrics instead of its own.
+    /// Counts requests in these metrics instead of private ones.
     #[must_use]
     pub fn counted_in(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
     }
 
-    /// The way out for one tool instance, to these origins and no others.
+    /// Returns the egress of one tool instance, limited to these origins.
     pub fn open(
         &self,
         scope: EgressScope,
@@ -93,7 +93,7 @@ impl EgressPool {
         }
     }
 
-    /// How many pairs of app and tool have a pool now.
+    /// The number of pairs of app and tool that have a pool.
     pub fn pool_count(&self) -> usize {
         self.clients().by_scope.len()
     }
@@ -125,7 +125,7 @@ impl EgressPool {
     }
 
     fn make_client(&self) -> HttpClient {
-        // TLS sessions are not resumed from one pool to another either.
+        // TLS sessions are not shared between pools either.
         let mut tls = self.tls.clone();
         tls.resumption = Resumption::default();
         let connector = Connector::new(
@@ -162,7 +162,7 @@ impl EgressPool {
 #[derive(Default)]
 struct Clients {
     by_scope: HashMap<EgressScope, PooledClient>,
-    /// Counts uses, to tell which pool was not used for the longest time.
+    /// Counts uses, to find the least recently used pool.
     clock: u64,
 }
 

@@ -13,24 +13,24 @@ use tavora_trust::{ConfigError, extra_ca_pem};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressConfig {
-    /// Origins that may have private, loopback or otherwise internal addresses.
+    /// Origins that may resolve to private, loopback or other internal addresses.
     pub allow_private_origins: Vec<Origin>,
     /// A PEM file of certificate authorities to trust besides the platform's, relative to this
     /// file.
     pub extra_ca_file: Option<PathBuf>,
-    /// Timeouts and sizes of outbound requests.
+    /// Limits of outbound requests: times and sizes.
     pub limits: EgressLimits,
 }
 
 impl EgressConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.extra_ca_file {
             *file = folder.join(&file);
         }
     }
 
-    /// The same with what is in the file.
+    /// Returns the settings, with the content of `extra_ca_file`.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -43,13 +43,12 @@ impl EgressConfig {
     }
 }
 
-/// What the operator decides about outbound traffic, for all tools.
+/// The operator's settings for the outbound traffic of all tools.
 #[derive(Debug, Clone, Default)]
 pub struct EgressSettings {
-    /// The origins that may lead to addresses that are not public.
+    /// The origins that may resolve to addresses that are not public.
     pub allow_private_origins: BTreeSet<Origin>,
-    /// Root certificates to trust beside the platform's, as PEM.
+    /// Root certificates to trust besides the platform's, as PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
-    /// The limits.
     pub limits: EgressLimits,
 }

@@ -1,5 +1,5 @@
-//! Tests of the egress policy against real servers on loopback. What a tool does
-//! through its interface is played by calling the hooks as the runtime does.
+//! Tests of the egress policy against real servers on loopback. The tests call the hooks as the
+//! runtime does for a tool.
 
 mod codings;
 mod dead;
@@ -22,7 +22,7 @@ use hyper::body::Frame;
 
 use super::*;
 
-/// A host with one tool, and all that it was refused.
+/// A host with one tool, and a record of its refusals.
 struct Bench {
     pool: EgressPool,
     released: Arc<ReleasedSecrets>,
@@ -42,7 +42,7 @@ impl Bench {
         }
     }
 
-    /// A host that allows these origins though they are on loopback.
+    /// Returns a host that allows these origins, although they are on loopback.
     fn allowing(origins: &[&Origin]) -> Self {
         Self::new(settings(origins))
     }
@@ -67,7 +67,7 @@ impl Bench {
         )
     }
 
-    /// Takes out the reasons of the refusals so far.
+    /// Takes the reasons of the refusals so far.
     fn refusals(&self) -> Vec<DenialReason> {
         let mut log = self.log.lock().expect("not poisoned");
         log.drain(..).map(|denied| denied.reason).collect()
@@ -92,7 +92,7 @@ fn origin(text: &str) -> Origin {
     text.parse().expect("an origin")
 }
 
-/// Names and their answers, one after the other; the last one stays.
+/// Names with their answers in sequence. The last answer repeats.
 #[derive(Default)]
 struct Names {
     answers: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
@@ -149,7 +149,7 @@ fn request(method: &str, url: impl AsRef<str>, body: &'static str) -> Request<Wa
         .expect("a request")
 }
 
-/// A body of unknown length, as a tool's stream is.
+/// Returns a body of unknown length, like a tool's stream.
 fn streamed(chunks: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> WasiBody {
     let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(chunk)));
     StreamBody::new(futures::stream::iter(frames)).boxed_unsync()

@@ -1,5 +1,5 @@
-//! Keeps secrets that are bound to origins from being sent to another one. It
-//! looks at one request; what a tool does over several it cannot see.
+//! Keeps secrets that are bound to origins from being sent to other origins. Each request is
+//! examined alone, so a secret that is split over several requests is not found.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 use super::{DenialReason, Origin, ReleasedSecrets};
 use tavora_scrub::{Scrubber, SecretDetector};
 
-/// Watches one request to one origin.
+/// Examines one request to one origin.
 pub(super) struct SecretWatch {
     released: Arc<ReleasedSecrets>,
     origin: Origin,
     revision: u64,
     elsewhere: Option<Arc<Scrubber>>,
-    /// Once there was something to look for in the body.
+    /// The scanner of the body, once there is a secret to look for.
     detector: Option<SecretDetector>,
 }
 
@@ -34,7 +34,7 @@ impl SecretWatch {
         }
     }
 
-    /// The method and what follows the origin in the URL.
+    /// Checks the method, and the part of the URL after the origin.
     pub(super) fn check_target(&self, method: &Method, uri: &Uri) -> Result<(), DenialReason> {
         if self.elsewhere.is_none() {
             return Ok(());
@@ -46,7 +46,7 @@ impl SecretWatch {
         self.check(&decoded)
     }
 
-    /// Headers or trailers.
+    /// Checks headers or trailers.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), DenialReason> {
         if self.elsewhere.is_none() {
             return Ok(());
@@ -57,7 +57,7 @@ impl SecretWatch {
         })
     }
 
-    /// A piece of the body; gives what can be sent now.
+    /// Checks a piece of the body. Returns the bytes that can be sent now.
     pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, DenialReason> {
         self.refresh();
         match &mut self.detector {
@@ -66,7 +66,7 @@ impl SecretWatch {
         }
     }
 
-    /// The end of the body; gives what was held back.
+    /// Checks the end of the body. Returns the bytes that were held back.
     pub(super) fn finish(&mut self) -> Result<Bytes, DenialReason> {
         self.refresh();
         match &mut self.detector {
@@ -79,7 +79,7 @@ impl SecretWatch {
         self.detector.as_ref().map_or(0, SecretDetector::held_bytes)
     }
 
-    /// A secret can be released after the request was begun.
+    /// Updates the secrets: one can be released after the request has begun.
     fn refresh(&mut self) {
         let revision = self.released.revision();
         if revision == self.revision {

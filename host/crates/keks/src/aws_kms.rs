@@ -1,10 +1,10 @@
-//! A KEK in AWS KMS: a symmetric key that never leaves it, used through AWS's own SDK.
+//! A KEK in AWS KMS: a symmetric key that never leaves KMS, used through AWS's own SDK.
 //!
-//! The kek id is of the key's ARN (of a multi-Region key without the region, for its replicas are
-//! one key). KMS rotates what is behind an ARN by itself and knows by a ciphertext what it was made
-//! with, so such a rotation is none here. The associated data is the encryption context, which KMS
-//! also writes to CloudTrail: it holds ids and a secret's name. Attempts and their time limits are
-//! `cached`'s business and the SDK's own are off.
+//! The kek id is derived from the key's ARN. For a multi-Region key the region is left out, because
+//! its replicas are one key. KMS rotates the material behind an ARN on its own, and recognises the
+//! material of each ciphertext, so such a rotation needs no rewrap here. The associated data is the
+//! encryption context, which KMS also writes to CloudTrail: it holds ids and a secret's name.
+//! `cached` has the retries and time limits; those of the SDK are off.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬─────────────────────┐
@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 use super::config::{AwsKmsConfig, KekLimits, ProviderKind};
 use super::wrapped::{VERSION_1, provider_part};
 
-/// The one field of the encryption context: the wrap's associated data, in base64.
+/// The only field of the encryption context: the wrap's associated data, in base64.
 const CONTEXT: &str = "tavora";
 
 pub(super) struct AwsKms {
@@ -42,7 +42,7 @@ pub(super) struct AwsKms {
     config: AwsKmsConfig,
     limits: KekLimits,
     extra_ca_pem: Option<Vec<u8>>,
-    /// Made at the first request: looking for a credential may take requests of its own.
+    /// Created at the first request, because the search for credentials may send requests.
     client: OnceCell<Client>,
 }
 
@@ -83,7 +83,7 @@ impl AwsKms {
             .operation_timeout(self.limits.request_timeout())
             .build();
         let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            // Part of the SDK's own User-Agent.
+            // Part of the SDK's `User-Agent`.
             .app_name(AppName::new("tavora-host")?)
             .region(Region::new(self.config.key.region().to_owned()))
             .http_client(http)
@@ -107,7 +107,7 @@ impl AwsKms {
         }
     }
 
-    /// What a failed request means.
+    /// Maps a failed request to an error.
     fn failed<E>(&self, error: SdkError<E>) -> KekError
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -117,7 +117,7 @@ impl AwsKms {
                 let code = refused.err().code().unwrap_or_default();
                 let status = refused.raw().status();
                 match status.is_success() {
-                    // It could not be read.
+                    // The answer could not be read.
                     true => return self.error(KekTrouble::Garbled, None),
                     false if status.is_server_error() => {
                         return self.error(KekTrouble::Busy, Some(name_of(code).into()));
@@ -126,7 +126,7 @@ impl AwsKms {
                 }
                 match meaning(code) {
                     None => return NotAuthentic.into(),
-                    // Not the message: it may repeat the request.
+                    // The message is left out: it may repeat the request.
                     Some(trouble) => return self.error(trouble, Some(name_of(code).into())),
                 }
             }
@@ -140,7 +140,7 @@ impl AwsKms {
         self.error(trouble, Some(source.into()))
     }
 
-    /// An answer is of the key that was asked.
+    /// Checks that the answer is about the requested key.
     fn check_key(&self, key_id: Option<&str>) -> Result<(), KekError> {
         match key_id == Some(self.config.key.as_str()) {
             true => Ok(()),
@@ -201,7 +201,8 @@ impl KekProvider for AwsKms {
     }
 }
 
-/// What a refusal's code means; nothing where the ciphertext is not one of this key for this place.
+/// Maps a refusal's code. Returns nothing if the ciphertext does not belong to this key and this
+/// associated data.
 fn meaning(code: &str) -> Option<KekTrouble> {
     Some(match code {
         "InvalidCiphertextException" | "IncorrectKeyException" => return None,
@@ -228,7 +229,7 @@ fn meaning(code: &str) -> Option<KekTrouble> {
     })
 }
 
-/// A code as it can be shown: whoever answers in KMS's place may write anything there.
+/// Returns a code that is safe to show: a server that poses as KMS may write anything.
 fn name_of(code: &str) -> &str {
     let is_name = code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric());
     match is_name && !code.is_empty() {
@@ -237,7 +238,7 @@ fn name_of(code: &str) -> &str {
     }
 }
 
-/// An error with its causes on one line.
+/// Formats an error with its causes on one line.
 fn causes(error: &dyn StdError) -> String {
     let mut said = error.to_string();
     let mut next = error.source();

@@ -1,11 +1,10 @@
-//! Patience and memory around a KEK provider that is not in this process.
+//! Adds retries and a cache to a KEK provider outside this process.
 //!
-//! An attempt has a time limit and is repeated if what went wrong may pass. When the last one
-//! failed too, the provider is left alone for a moment, and what needs it fails at once: a provider
-//! that is away must not hold up everybody for the whole of the time limits. DEKs that were
-//! unwrapped are remembered for a while (`dek_cache`), and one DEK is never asked for twice at
-//! once. What a wrap gave is unwrapped and compared before it is believed: whoever stores it loses
-//! the other copy of the DEK.
+//! An attempt has a time limit, and is repeated if the failure may pass. After the last failure the
+//! provider is paused for a moment, and calls that need it fail at once: an unreachable provider
+//! must not delay every call by the whole time limit. Unwrapped DEKs are cached for a while
+//! (`dek_cache`), and concurrent calls for one DEK share one request. A new wrap is unwrapped and
+//! compared before it is used, because the caller then discards the only other copy of the DEK.
 
 use std::error::Error;
 use std::sync::{Mutex as SyncMutex, PoisonError};
@@ -20,8 +19,8 @@ use vault_core::{Dek, KekError, KekId, KekProvider, KekTrouble, WRAPPED_MAX_BYTE
 use super::config::KekLimits;
 use super::dek_cache::{DekCache, DekKey};
 
-/// Unwraps of the same DEK wait for each other; so do those that happen to share one of these
-/// places.
+/// The number of locks for unwraps. Unwraps of the same DEK wait for each other, and so do those
+/// that happen to share a lock.
 const FLIGHTS: usize = 64;
 
 pub(super) struct CachedKek {
@@ -31,11 +30,11 @@ pub(super) struct CachedKek {
     flights: [Mutex<()>; FLIGHTS],
     permits: Semaphore,
     pause: SyncMutex<Option<Pause>>,
-    /// What was last said of the provider's failures.
+    /// The last logged message about the provider's failures.
     told: SyncMutex<Option<String>>,
 }
 
-/// Until when the provider is left alone, and why.
+/// The end of a provider's pause, and its cause.
 #[derive(Clone, Copy)]
 struct Pause {
     until: Instant,
@@ -55,7 +54,7 @@ impl CachedKek {
         }
     }
 
-    /// Attempts the same until it works, fails for good, or was tried often enough.
+    /// Repeats the work until it succeeds, fails for good, or reaches the limit of retries.
     async fn attempt<'a, T: Send, F>(&'a self, work: impl Fn() -> F + Send) -> Result<T, KekError>
     where
         F: Future<Output = Result<T, KekError>> + Send + 'a,
@@ -86,15 +85,15 @@ impl CachedKek {
         }
     }
 
-    /// Between half of the longest wait and all of it, so that hosts that failed together do not
-    /// come back together.
+    /// Returns a wait between half of the maximum and the maximum, so that hosts that failed
+    /// together do not retry together.
     fn backoff(&self, retry: u32) -> Duration {
         let most = self
             .limits
             .retry_backoff_ms
             .saturating_mul(1 << retry.min(10));
         let mut random = [0; 2];
-        // Without randomness, all wait as long as they may.
+        // Without randomness, every host waits for the maximum.
         let share = match getrandom::fill(&mut random) {
             Ok(()) => u64::from(u16::from_be_bytes(random)),
             Err(_) => u64::from(u16::MAX),
@@ -110,8 +109,8 @@ impl CachedKek {
         }
     }
 
-    /// Logs what the provider's client says beside the trouble that everybody is told: once, until
-    /// it is something else.
+    /// Logs the details of a failure, which go beyond the error that callers get. Repeated details
+    /// are logged once.
     fn tell(&self, error: Option<&KekError>) {
         let mut next: Option<&dyn Error> = match error {
             Some(KekError::Provider {
@@ -154,7 +153,7 @@ impl CachedKek {
         }
     }
 
-    /// Whether what the provider wrapped is the DEK that it was given.
+    /// Checks that the provider's wrap opens to the same DEK.
     async fn check_wrap(&self, dek: &Dek, wrapped: &[u8], data: &[u8]) -> Result<(), KekError> {
         if wrapped.len() > WRAPPED_MAX_BYTES {
             return Err(self.error(KekTrouble::Garbled));

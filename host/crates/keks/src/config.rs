@@ -1,7 +1,8 @@
-//! `[kek]` of `tavora.toml`: which key wraps, and where keys are that this process does not hold.
+//! `[kek]` of `tavora.toml`: which key wraps, and where the keys are that this process does not
+//! hold.
 //!
-//! Never a credential: a token, a secret id and a PIN are in a file or a variable that is named
-//! here.
+//! Credentials are never written here: a token, a secret id and a PIN are in a file or a variable
+//! that the configuration names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,8 +19,8 @@ use tavora_trust::origin::{Origin, Scheme};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekConfig {
-    /// The key that new DEKs are wrapped with: `local` (the environment's), `KIND.NAME`, or `KIND`
-    /// where there is one table of that kind. Every other key here opens what it wrapped.
+    /// The key that wraps new DEKs: `local` (from the environment), `KIND.NAME`, or `KIND` if there
+    /// is only one table of that kind. Every other key only unwraps.
     pub provider: ProviderName,
     /// Keys of AWS KMS, by name.
     pub aws_kms: BTreeMap<String, AwsKmsConfig>,
@@ -27,12 +28,12 @@ pub struct KekConfig {
     pub transit: BTreeMap<String, TransitConfig>,
     /// Keys in PKCS#11 tokens, by name.
     pub pkcs11: BTreeMap<String, Pkcs11Config>,
-    /// How long to wait for providers, and how long to remember what they said.
+    /// How long to wait for providers, and how long to cache unwrapped DEKs.
     pub limits: KekLimits,
 }
 
 impl KekConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         for key in self.pkcs11.values_mut() {
             key.module = folder.join(&key.module);
@@ -40,7 +41,7 @@ impl KekConfig {
     }
 }
 
-/// What holds a key.
+/// The kind of a KEK provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProviderKind {
     /// This process.
@@ -55,7 +56,7 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
-    /// The word for it in `tavora.toml` and wherever keys are listed.
+    /// The word for this kind in `tavora.toml` and in lists of keys.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -66,13 +67,12 @@ impl ProviderKind {
     }
 }
 
-/// A table of `[kek]`, or all of one kind: `transit.main`, `transit`, `local`.
+/// A table of `[kek]`, or all tables of one kind: `transit.main`, `transit`, `local`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ProviderName {
-    /// What holds the key.
     pub kind: ProviderKind,
-    /// Which one of these.
+    /// The table's name. Without one, all tables of the kind are meant.
     pub name: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl ProviderName {
         Self { kind, name }
     }
 
-    /// Whether this table is meant.
+    /// Whether this table is one that `wanted` names.
     pub(super) fn fits(&self, wanted: &Self) -> bool {
         self.kind == wanted.kind && (wanted.name.is_none() || self.name == wanted.name)
     }
@@ -129,9 +129,10 @@ impl fmt::Debug for ProviderName {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsKmsConfig {
-    /// The key's ARN; it says the region too. No alias: that may lead to another key tomorrow.
+    /// The key's ARN, which includes the region. Aliases are refused, because an alias may be moved
+    /// to another key.
     pub key: KeyArn,
-    /// Where to ask instead of AWS's own address for the region.
+    /// The address to use instead of AWS's own for the region.
     pub endpoint: Option<Origin>,
 }
 
@@ -141,7 +142,6 @@ pub struct AwsKmsConfig {
 pub struct KeyArn(String);
 
 impl KeyArn {
-    /// The ARN as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -152,12 +152,12 @@ impl KeyArn {
         [(); 6].map(|()| fields.next().expect("an ARN of a key has six fields"))
     }
 
-    /// The region that the key is in.
+    /// The region of the key.
     pub fn region(&self) -> &str {
         self.fields()[3]
     }
 
-    /// What stays the same wherever the key is: of a multi-Region key, not the region.
+    /// The part of the ARN that identifies the key. A multi-Region key has no region in it.
     #[cfg_attr(
         not(feature = "aws-kms"),
         expect(dead_code, reason = "the provider is left out")
@@ -197,30 +197,30 @@ impl fmt::Debug for KeyArn {
     }
 }
 
-/// `[kek.transit.NAME]`: one version of a key of the Transit engine. Its credential is a token, or
+/// `[kek.transit.NAME]`: one version of a key of the Transit engine. The credential is a token, or
 /// an AppRole.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransitConfig {
-    /// Where the server is: https, or http on this machine.
+    /// The server's address: https, or http on this machine.
     pub address: TransitAddress,
-    /// The namespace, where the server has any.
+    /// The namespace, if the server has namespaces.
     pub namespace: Option<PathName>,
-    /// Where the engine is mounted.
+    /// The path at which the engine is mounted.
     #[serde(default = "PathName::transit")]
     pub mount: PathName,
     /// The key's name.
     pub key: PathName,
-    /// The key's version that wraps; a later one is a KEK of its own.
+    /// The version of the key that wraps. A later version is a KEK of its own.
     #[serde(default = "first_version")]
     pub key_version: NonZeroU32,
-    /// Where the token is.
+    /// The place of the token.
     pub token: Option<CredentialSource>,
-    /// The AppRole, instead of a token.
+    /// The role id of an AppRole, used instead of a token.
     pub role_id: Option<String>,
-    /// Where the AppRole's secret id is.
+    /// The place of the AppRole's secret id.
     pub secret_id: Option<CredentialSource>,
-    /// Where AppRole is mounted.
+    /// The path at which AppRole is mounted.
     #[serde(default = "PathName::approle")]
     pub approle_mount: PathName,
 }
@@ -229,7 +229,7 @@ fn first_version() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
-/// Where a Transit server is.
+/// The address of a Transit server.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Origin")]
 pub struct TransitAddress(Origin);
@@ -264,14 +264,12 @@ impl fmt::Debug for TransitAddress {
     }
 }
 
-/// A part of a path on a Transit server: letters, digits, `-`, `_` and `.`, in segments between
-/// slashes.
+/// A path on a Transit server: segments of letters, digits, `-`, `_` and `.`, separated by slashes.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathName(String);
 
 impl PathName {
-    /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -311,15 +309,15 @@ impl fmt::Debug for PathName {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pkcs11Config {
-    /// The library of the token's maker, relative to this file.
+    /// The library of the token's vendor, relative to this file.
     pub module: PathBuf,
     /// The token's label.
     pub token_label: String,
     /// The key's id in the token (`CKA_ID`), in hex.
     pub key_id: HexId,
-    /// Where the PIN is.
+    /// The place of the PIN.
     pub pin: CredentialSource,
-    /// Sessions with the token at once.
+    /// The most sessions with the token at once.
     #[serde(default = "default_sessions")]
     pub max_sessions: NonZeroUsize,
 }
@@ -328,13 +326,12 @@ fn default_sessions() -> NonZeroUsize {
     NonZeroUsize::new(4).expect("it is above zero")
 }
 
-/// Bytes that are written in hex.
+/// Bytes that the configuration writes in hex.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HexId(Vec<u8>);
 
 impl HexId {
-    /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -365,28 +362,28 @@ impl fmt::Debug for HexId {
     }
 }
 
-/// `[kek.limits]`: of every provider that is not local.
+/// `[kek.limits]`: limits of every provider that is not local.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekLimits {
-    /// How long connecting may take, in milliseconds.
+    /// Time to connect, in milliseconds.
     pub connect_timeout_ms: NonZeroU64,
-    /// How long one attempt may take, connecting included, in milliseconds.
+    /// Time for one attempt, including the connection, in milliseconds.
     pub request_timeout_ms: NonZeroU64,
-    /// How often an attempt is repeated that failed for a reason that may pass.
+    /// How many times an attempt is repeated after a failure that may pass.
     pub max_retries: u32,
-    /// The longest wait before the first repetition, in milliseconds; each further one may wait
-    /// twice as long.
+    /// The longest wait before the first retry, in milliseconds. It doubles with each further
+    /// retry.
     pub retry_backoff_ms: u64,
-    /// How long a provider is left alone after its last attempt failed, in milliseconds. Meanwhile,
-    /// what needs it fails at once.
+    /// How long a provider is paused after the last failed attempt, in milliseconds. Meanwhile,
+    /// calls that need it fail at once.
     pub pause_after_failure_ms: u64,
-    /// Requests to one provider at once.
+    /// The most requests to one provider at once.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unwrapped DEK is remembered, in milliseconds: for so long its secret can be used
-    /// without the provider. Zero to ask each time.
+    /// How long an unwrapped DEK is cached, in milliseconds. During this time its secret can be
+    /// used without the provider. Zero disables the cache.
     pub dek_lifetime_ms: u64,
-    /// How many DEKs of one key are remembered.
+    /// The most cached DEKs of one key.
     pub max_deks: NonZeroUsize,
 }
 

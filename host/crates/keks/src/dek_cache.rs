@@ -1,9 +1,9 @@
-//! DEKs that a provider unwrapped, for a while: bounded in number and in time, cleared when they
-//! go.
+//! Caches DEKs that a provider unwrapped. The cache is limited in number and in time. A DEK is
+//! cleared from memory when it leaves the cache.
 //!
-//! The time runs from the provider's answer and is not prolonged by use, so that whoever takes the
-//! key away is obeyed within it. Nothing is found by parts: a DEK belongs to one KEK, one wrapped
-//! text and one associated data.
+//! The time runs from the provider's answer and is not extended by use, so that a key that is taken
+//! away stops working within that time. An entry matches only the same KEK, the same wrapped DEK
+//! and the same associated data.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use vault_core::{Dek, KekId};
 
-/// What a DEK is found by: a digest of the kek id, the wrapped DEK and the associated data.
+/// The key of an entry: a digest of the kek id, the wrapped DEK and the associated data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct DekKey([u8; 32]);
 
@@ -27,7 +27,7 @@ impl DekKey {
         Self(digest.into())
     }
 
-    /// A number that spreads keys over `parts`.
+    /// Maps the key to one of `parts` numbers.
     pub(super) fn part_of(&self, parts: usize) -> usize {
         usize::from(self.0[0]) % parts
     }
@@ -42,7 +42,7 @@ pub(super) struct DekCache {
 #[derive(Default)]
 struct Kept {
     deks: HashMap<DekKey, Dek>,
-    /// When each of them goes, the first to go at the front.
+    /// The expiry of each entry, the earliest first.
     ends: VecDeque<(Instant, DekKey)>,
     is_swept: bool,
 }
@@ -62,8 +62,8 @@ impl DekCache {
         kept.deks.get(key).map(Dek::duplicate)
     }
 
-    /// Keeps a DEK; the oldest goes where there are too many. Must be called within the
-    /// asynchronous runtime, which clears what nobody asks for any more.
+    /// Adds a DEK, and drops the oldest if there are too many. Must be called within the
+    /// asynchronous runtime, which clears expired entries.
     pub(super) fn insert(&self, key: DekKey, dek: &Dek) {
         if self.lifetime.is_zero() {
             return;
@@ -106,7 +106,7 @@ impl Kept {
     }
 }
 
-/// Drops each DEK when its time is over, until there is none, or no cache.
+/// Drops each DEK when it expires, until the cache is empty or gone.
 async fn sweep(kept: Weak<Mutex<Kept>>) {
     while let Some(kept) = kept.upgrade() {
         let next = {
@@ -143,7 +143,7 @@ mod tests {
         let found = cache.find(&key(1)).expect("it was just kept");
         assert_eq!(found.expose(), dek.expose());
         assert!(cache.find(&key(2)).is_none());
-        // Nobody asks, and it goes all the same.
+        // Without further calls, entries still expire.
         while lock(&cache.kept).is_swept {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

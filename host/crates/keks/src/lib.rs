@@ -1,9 +1,9 @@
-//! The KEKs that this process does not hold itself, and the keyring of those and the local ones.
+//! KEK providers outside this process, and the keyring of remote and local KEKs.
 //!
-//! Each provider makes one attempt at a time and says what went wrong; `cached` is the patience
-//! around it: time limits, further attempts, and the DEKs that are remembered. A kek id follows
-//! from the configuration alone, so that a host starts, and knows which rows are whose, while a
-//! provider is away. Rewrapping is the vault's.
+//! Each provider makes one attempt at a time and reports what went wrong. `cached` adds time
+//! limits, retries and a cache of DEKs. A kek id depends on the configuration alone, so that a host
+//! can start and recognise its rows while a provider is unreachable. Rewrapping belongs to the
+//! vault.
 
 #[cfg(feature = "aws-kms")]
 mod aws_kms;
@@ -30,54 +30,53 @@ use self::pkcs11::Pkcs11;
 use self::transit::Transit;
 use tavora_trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
-/// Why there is no keyring.
+/// Why no keyring could be built.
 #[derive(Debug, thiserror::Error)]
 pub enum KekSetupError {
-    /// `[kek] provider` names a table that is not there.
+    /// `[kek] provider` names a table that does not exist.
     #[error("[kek] provider names {name}, and there is no [kek.{name}]; there is: {known}")]
     UnknownProvider {
-        /// What it names.
+        /// The name in the configuration.
         name: ProviderName,
-        /// What there is.
+        /// The tables that exist.
         known: String,
     },
-    /// `[kek] provider` names a kind of which there are several.
+    /// `[kek] provider` names a kind that has several tables.
     #[error(
         "[kek] provider names {name}, and there are several of that kind; name one of: {known}"
     )]
     Ambiguous {
-        /// What it names.
+        /// The name in the configuration.
         name: ProviderName,
-        /// What there is.
+        /// The tables of this kind.
         known: String,
     },
-    /// A table says too little or too much.
+    /// A table lacks a setting, or has one too many.
     #[error("[kek.{table}]: {problem}")]
     Table {
-        /// Which one.
         table: ProviderName,
-        /// What is wrong, and what to write.
+        /// What is wrong, and how to correct it.
         problem: String,
     },
     /// The file of certificate authorities cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It cannot be used.
+    /// The certificate authorities cannot be used.
     #[error("[egress] extra_ca_file: {0}")]
     Trust(#[from] TrustError),
-    /// A KEK is there twice.
+    /// The keyring has the same KEK twice.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
 }
 
-/// The keyring of every key that the configuration has and of the `local` KEKs. The primary is the
-/// one that `[kek] provider` names; where that is `local`, the first of those, and without one
-/// there is no keyring.
+/// Builds the keyring from every configured key and the `local` KEKs. `[kek] provider` names the
+/// primary KEK. If it is `local`, the first local KEK is primary, and without a local KEK there is
+/// no keyring.
 ///
-/// No provider is asked anything yet: whether it works is seen when it is used.
+/// No provider is contacted yet: whether it works is found out at its first use.
 ///
 /// # Errors
-/// The configuration does not fit together.
+/// The configuration is not consistent.
 pub fn keyring(
     config: &KekConfig,
     extra_ca_file: Option<&Path>,
@@ -142,7 +141,7 @@ fn providers(
     Ok(found)
 }
 
-/// Says that this program was built without the provider of a table.
+/// Returns the error for a provider that this program was built without.
 #[cfg(not(all(feature = "aws-kms", feature = "pkcs11")))]
 fn left_out<T>(name: &ProviderName, _: &T, feature: &str) -> Result<Transit, KekSetupError> {
     Err(problem_in(name)(format!(
@@ -150,8 +149,7 @@ fn left_out<T>(name: &ProviderName, _: &T, feature: &str) -> Result<Transit, Kek
     )))
 }
 
-/// Where the provider is that the configuration names: by its kind alone, if there is one of that
-/// kind.
+/// Finds the provider that the configuration names. The kind alone is enough if it has one table.
 fn position(remote: &[Named], wanted: &ProviderName) -> Result<usize, KekSetupError> {
     let mut fitting = (0..remote.len()).filter(|index| remote[*index].0.fits(wanted));
     let known = || {

@@ -1,8 +1,8 @@
-//! A KEK in a PKCS#11 token: an AES-256 key that never leaves it, used with GCM.
+//! A KEK in a PKCS#11 token: an AES-256 key that never leaves the token, used with GCM.
 //!
-//! The kek id is of the token's label and the key's id (`CKA_ID`), both of which the configuration
-//! names; an id that was made at random belongs to this one key, in all copies of the token. Calls
-//! into the token's library block, so they have threads of their own, as many as sessions. The
+//! The kek id is derived from the token's label and the key's id (`CKA_ID`), which the
+//! configuration names. A random key id identifies this one key in all copies of the token. Calls
+//! into the token's library block, so they run on threads of their own, one per session. The
 //! sessions are in `pkcs11::session`.
 //!
 //! ```text
@@ -31,7 +31,8 @@ const SEALED_BYTES: usize = 32 + 16;
 pub(super) struct Pkcs11 {
     kek_id: KekId,
     sessions: Arc<Sessions>,
-    /// One for each session. It is held by the thread: a call that hangs hangs alone.
+    /// One permit per session. The thread holds it, so a call that hangs blocks only its own
+    /// session.
     permits: Arc<Semaphore>,
 }
 
@@ -45,7 +46,7 @@ impl Pkcs11 {
         }
     }
 
-    /// Does `work` on a thread where it may block.
+    /// Runs `work` on a thread that may block.
     async fn on_a_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Sessions) -> Result<T, Failed> + Send + 'static,
@@ -93,7 +94,7 @@ impl KekProvider for Pkcs11 {
             let mut nonce = [0; NONCE_BYTES];
             getrandom::fill(&mut nonce)
                 .map_err(|error| Failed::Trouble(KekTrouble::Busy, Some(error.into())))?;
-            // Some tokens take no nonce and write their own over this one.
+            // Some tokens ignore the given nonce and overwrite it with their own.
             let sealed = sessions.seal(&mut nonce, &data, dek.expose())?;
             if sealed.len() != SEALED_BYTES {
                 return Err(KekTrouble::Garbled.into());

@@ -1,9 +1,9 @@
 //! A KEK in the Transit engine of HashiCorp Vault or OpenBao.
 //!
-//! The kek id is of the namespace, the mount, the key's name and its version. The server is not
-//! part of it: the same key is reached under other names from other hosts, and it moves with a
-//! backup or a replication. So a key needs a name that no other server gives to another key. The
-//! session with the server, and what its refusals mean, is in `transit::client`.
+//! The kek id is derived from the namespace, the mount, the key's name and its version. The server
+//! is left out: other hosts reach the same key under other names, and a key moves with a backup or
+//! a replication. So a key's name must not be used for another key on any other server. The session
+//! with the server, and the meaning of its refusals, are in `transit::client`.
 //!
 //! ```text
 //! wrapped DEK   ┌─────────┬──────────────────────────────────────────────────────────┐
@@ -87,7 +87,7 @@ impl Transit {
         })
     }
 
-    /// What stands before the base64 of every ciphertext of this version.
+    /// Returns the text before the base64 of every ciphertext of this version.
     fn prefix(&self) -> String {
         format!("vault:v{}:", self.key_version)
     }
@@ -120,7 +120,7 @@ impl KekProvider for Transit {
     }
 
     async fn wrap(&self, dek: &Dek, associated_data: &[u8]) -> Result<Vec<u8>, KekError> {
-        // The whole size at once: a buffer that grew would leave a copy behind.
+        // The capacity is exact: growing would leave a copy behind.
         let mut plaintext = Zeroizing::new(String::with_capacity(DEK_BASE64_BYTES));
         STANDARD.encode_string(dek.expose(), &mut plaintext);
         let request = Encrypt {
@@ -150,7 +150,7 @@ impl KekProvider for Transit {
             .post(&self.decrypt_path, &request)
             .await
             .map_err(|failed| self.error(failed))?;
-        // As long as what base64 of this length could hold at most.
+        // One byte longer than a DEK, so that a value that is too long is noticed.
         let mut bytes = Zeroizing::new([0; DEK_BYTES + 1]);
         let length = STANDARD.decode_slice(answer.plaintext.as_str(), bytes.as_mut_slice());
         match (length, bytes.first_chunk_mut::<DEK_BYTES>()) {

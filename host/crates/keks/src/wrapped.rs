@@ -1,11 +1,11 @@
-//! What the providers wrap: a version, and their own part.
+//! The format of wrapped DEKs: a version, then the provider's part.
 
 use vault_core::FormatError;
 
-/// The first byte of what these providers wrap; what follows is the provider's own.
+/// The first byte of a wrapped DEK. The provider's part follows.
 pub(super) const VERSION_1: u8 = 1;
 
-/// What a provider wrapped, without the byte that says how it is laid out.
+/// Returns the provider's part of a wrapped DEK, without the version byte.
 pub(super) fn provider_part(wrapped: &[u8]) -> Result<&[u8], FormatError> {
     match *wrapped {
         [] | [_] => Err(FormatError::BadLength),

@@ -1,8 +1,8 @@
-//! What an agent's file grants: the tools that it names, the router of models where it has a model,
-//! and an instance of the MCP client for each of its servers, which may resolve that server's
-//! secret and reach that server's origin, and nothing else.
+//! Builds the grants of an agent's file: the named tools, the router of models if the agent has a
+//! model, and one MCP client for each of its servers. That client may resolve only its server's
+//! secret and reach only its server's origin.
 //!
-//! It reads no file and calls no tool.
+//! No file is read and no tool is called here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use tavora_wasm::builtin;
 use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolComponent, ToolGrants};
 
-/// The setting of the router of models that an agent's `model` takes the place of.
+/// The router's setting that an agent's `model` replaces.
 const DEFAULT_MODEL: &str = "default_model";
 
-/// The settings by which the client knows its server. Those of the operator have other names.
+/// The client's settings that describe its server. The operator's settings have other names.
 const OF_THE_SERVER: [&str; 6] = ["server", URL, "transport", "secret", "auth_header", ERA];
 
-/// What this host found out about the server.
+/// The protocol era that this host has found out for the server.
 const ERA: &str = "era";
 
-/// The settings of the client that limit how long it waits for a byte.
+/// The client's settings for how long it waits for a byte.
 const WAITS: [&str; 2] = ["first_byte_timeout_ms", "between_bytes_timeout_ms"];
 
 impl Platform {
-    /// The tools of the platform whose names are wanted.
+    /// Returns the tools of the platform whose names match.
     pub(super) fn named(&self, is_wanted: impl Fn(&str) -> bool) -> Tools {
         let wanted = self.tools.iter().filter(|(name, _)| is_wanted(name));
         wanted
@@ -35,7 +35,7 @@ impl Platform {
             .collect()
     }
 
-    /// The tools that the agent may call, and nothing of another agent.
+    /// Returns the tools that the agent may call.
     pub(super) fn granted_to(&self, agent: &Agent) -> Tools {
         let named: BTreeSet<&str> = agent.tools.iter().map(|tool| tool.as_str()).collect();
         let mut granted = self.named(|name| named.contains(name));
@@ -65,8 +65,8 @@ fn with_model(router: &ToolComponent, model: &str) -> ToolComponent {
     router.granted(Arc::clone(&router.name), grants)
 }
 
-/// The client for one server. Its secret is bound to the server's origin as well, so that it could
-/// go nowhere else even if another origin were granted.
+/// Returns the client for one server. The secret is bound to the server's origin as well, so that
+/// it could not be sent elsewhere even if another origin were granted.
 fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) -> ToolComponent {
     let operators = client.grants.config.iter();
     let mut config: Vec<(String, String)> = operators

@@ -1,6 +1,6 @@
-//! Chat completions: the requests that the tool `llm-router` answers itself, each for one app.
+//! Chat completions: requests that the tool `llm-router` answers directly, each for one app.
 //!
-//! Who may ask, and over which paths, is the HTTP API's business.
+//! The HTTP API decides who may send them and on which paths.
 
 use std::sync::Arc;
 
@@ -16,30 +16,28 @@ use tavora_wasm::builtin::{MissingGuest, ROUTER};
 use tavora_wasm::limits::LimitHit;
 use tavora_wasm::tool::ToolFailure;
 
-/// Why a request got no answer from the tool that answers such requests.
+/// Why a request got no answer from the tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The tool is not in this binary.
     #[error(transparent)]
     Missing(#[from] MissingGuest),
-    /// There is no room for another.
+    /// All places are taken.
     #[error("the host answers as many requests as {limit} allows; try again")]
     Busy {
         /// The limit's key in `tavora.toml`, with its section.
         limit: &'static str,
     },
-    /// A limit ended it.
+    /// A limit ended the request.
     #[error("the request was stopped: {0}")]
     Limit(LimitHit),
-    /// The tool failed; the log has more.
+    /// The tool failed. The log has the details.
     #[error("the tool stopped unexpectedly")]
     Failed,
 }
 
 impl Platform {
-    /// Lets the router of models' providers answer a request to one of its paths. The answer
-    /// streams, without the secrets that were released for it; it goes on as long as its body is
-    /// read.
+    /// Lets `llm-router` answer a request to one of its paths. The answer is streamed and scrubbed
+    /// of the secrets that were released for it. It goes on as long as its body is read.
     pub async fn complete_chat<B>(
         &self,
         identity: RunIdentity,
@@ -54,7 +52,7 @@ impl Platform {
             self.metrics.limit_hit(limit);
             return Err(ServeError::Busy { limit });
         };
-        // What is wrong with the body is for its owner to tell.
+        // The body's owner keeps its errors and reports them.
         let request = request.map(|body| {
             body.map_err(|_| WasiError::HttpProtocolError)
                 .boxed_unsync()

@@ -1,7 +1,7 @@
-//! Calls of trusted tools on behalf of one app and one run: which tools are granted, which instance
-//! answers, and the scrubbing of everything that goes back.
+//! Dispatches calls of trusted tools for one app and one run: checks grants, picks the instance,
+//! and scrubs everything that is returned.
 //!
-//! Whoever asks (an agent through `tavora:platform/tools`, the command line) comes through here.
+//! Every caller (an agent through `tavora:platform/tools`, the command line) uses this module.
 
 mod answer;
 mod binding;
@@ -34,10 +34,10 @@ pub use tavora_wasm::bindings::tools::ToolInfo;
 use tavora_wasm::limits::ToolLimits;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 
-/// How much is repeated of a name that an agent made up; the longest real one is no longer.
+/// The most characters that are repeated of a name that an agent made up. No real name is longer.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// The codes of the platform's own errors. A tool may make up others.
+/// The platform's own error codes. A tool may define others.
 const OWN_CODES: [&str; 13] = [
     "egress_denied",
     "invalid_input",
@@ -54,38 +54,38 @@ const OWN_CODES: [&str; 13] = [
     "vault_unavailable",
 ];
 
-/// For whom calls are made; every audit entry of the run says so.
+/// The identity of a run, which is in every audit entry of the run.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
     /// The app whose designated vault is used.
     pub app: AppId,
-    /// The run; the audit's `session_id`.
+    /// The id of the run, which is the audit's `session_id`.
     pub session_id: String,
-    /// The request that started the run, if one did.
+    /// The request that started the run, if there was one.
     pub request_id: Option<String>,
-    /// The API key that started the run, if one did.
+    /// The API key that started the run, if there was one.
     pub api_key: Option<ApiKeyId>,
 }
 
-/// One call that a run made, without its input and its result.
+/// A call that a run made, without its input and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallRecord {
-    /// The tool's name, as it was asked for.
+    /// The tool's name in the call.
     pub tool: String,
-    /// The operation, as it was asked for.
+    /// The operation in the call.
     pub operation: String,
-    /// Whether the tool gave a result.
+    /// Whether the tool returned a result.
     pub ok: bool,
-    /// The code of the error, when it did not.
+    /// The error's code, if there was an error.
     pub error_code: Option<String>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub duration_ms: u64,
 }
 
 /// The tools of a host, by name.
 pub(crate) type Tools = BTreeMap<Arc<str>, Arc<ToolComponent>>;
 
-/// An instance that waits for its next call, and what is heard of its refusals.
+/// An instance that waits for its next call, with a record of its refusals.
 struct Waiting {
     instance: ToolInstance,
     refusals: Arc<Refusals>,
@@ -94,7 +94,7 @@ struct Waiting {
 /// Instances by the name of their tool.
 type Instances = HashMap<Arc<str>, Vec<Waiting>>;
 
-/// The calls of one run. A clone is the same run.
+/// The calls of one run. Clones share the run.
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Run>);
 
@@ -113,12 +113,10 @@ struct Run {
     metrics: Metrics,
 }
 
-/// What all runs share of the outside.
+/// Connections and knowledge that all runs share.
 #[derive(Clone)]
 pub(crate) struct Outside {
-    /// The way to upstreams.
     pub egress: Arc<EgressPool>,
-    /// What is known of MCP servers.
     pub servers: Arc<KnownServers>,
 }
 
@@ -155,8 +153,8 @@ impl Dispatch {
         }))
     }
 
-    /// Ends the run: writes what is still to be written in the audit, and gives the calls in the
-    /// order in which they ended. A call that a time limit cut off is not among them.
+    /// Ends the run: writes the remaining audit entries, and returns the calls in the order in
+    /// which they ended. A call that a time limit cut off is not included.
     pub(crate) async fn end(self) -> Vec<CallRecord> {
         let mut clients = std::mem::take(&mut *lock(&self.0.idle));
         clients.retain(|name, _| self.0.is_client(name));
@@ -168,7 +166,7 @@ impl Dispatch {
             && let Ok(turn) = ENDINGS.try_acquire()
         {
             let run = Arc::clone(&self.0);
-            // The run is over: nobody waits for what is still said to MCP servers.
+            // The run is over, so nobody waits for the last messages to MCP servers.
             tokio::spawn(async move {
                 run.end_sessions(clients).await;
                 drop(turn);
@@ -177,7 +175,7 @@ impl Dispatch {
         std::mem::take(&mut lock(&self.0.calls))
     }
 
-    /// Calls one operation of one tool; the outcome is scrubbed.
+    /// Calls one operation of one tool, and scrubs the outcome.
     pub(crate) async fn call(
         &self,
         tool: &str,
@@ -185,7 +183,7 @@ impl Dispatch {
         input: &str,
     ) -> Result<String, ToolError> {
         let started = Instant::now();
-        // Names that an agent made up are in the record of the calls alone.
+        // Names that an agent made up appear only in the record of the calls.
         let known = self.0.granted.get(tool);
         let known_operation = known.and_then(|tool| tool.operation(operation));
         let known = known.map(|tool| &*tool.name);
@@ -226,8 +224,9 @@ impl ToolCalls for Dispatch {
     }
 }
 
-/// Runs whose sessions with MCP servers are being ended, in the whole process. Those that come on
-/// top end them by leaving: instances of runs that are over must not keep the places of others.
+/// Limits the runs whose sessions with MCP servers are being ended, in the whole process. Further
+/// runs just drop their sessions: instances of runs that are over must not take the places of
+/// others.
 static ENDINGS: Semaphore = Semaphore::const_new(8);
 
 impl Run {
@@ -274,13 +273,13 @@ impl Run {
         Ok(outcome)
     }
 
-    /// Whether the tool of that name is the client of an MCP server.
+    /// Whether the tool with this name is the client of an MCP server.
     fn is_client(&self, name: &str) -> bool {
         let tool = self.granted.get(name);
         tool.is_some_and(|tool| tool.grants.by == GrantedBy::AgentFile)
     }
 
-    /// Keeps what clients of MCP servers found out, for the runs after this one.
+    /// Keeps the findings of MCP clients for later runs.
     async fn remember(&self, clients: &mut Instances) {
         for (name, instances) in clients {
             let Some(tool) = self.granted.get(name) else {
@@ -345,7 +344,7 @@ impl Run {
         }
     }
 
-    /// Takes every secret that this run released out of what the tool answered.
+    /// Removes every secret that this run released from the tool's answer.
     async fn scrub(
         &self,
         tool: &ToolComponent,
@@ -397,8 +396,8 @@ impl Run {
         outcome
     }
 
-    /// What an agent reads when a tool did not answer by itself. The cause is the operator's
-    /// business.
+    /// Returns the error for an agent when a tool failed to answer. The cause is for the operator
+    /// and goes to the log.
     fn failed(&self, tool: &ToolComponent, failure: &ToolFailure) -> ToolError {
         let (code, message) = match failure {
             ToolFailure::Limit(hit) => {
@@ -456,7 +455,7 @@ fn unknown_operation(tool: &ToolComponent, operation: &str) -> ToolError {
     }
 }
 
-/// A name as an agent or a tool gave it, short enough to repeat and to keep.
+/// Shortens a name from an agent or a tool, so that it can be repeated and stored.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(MAX_SHOWN_CHARS) {
         None => name.to_owned(),
@@ -483,7 +482,7 @@ fn check_object(input: &str) -> Result<(), ToolError> {
     })
 }
 
-/// How a call ended, for metrics and traces.
+/// Returns the word for a call's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<String, ToolError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",

@@ -1,9 +1,8 @@
-//! The door of the library: a platform opens vaults, starts a [`Platform`] on them, and runs
+//! The entry point of the library: a program opens vaults, starts a [`Platform`] on them, and runs
 //! agents.
 //!
-//! The command line is one user of it; `examples/embed.rs` is another. It serves nothing by itself;
-//! how the tools get their grants is in `toolbox`, and what an agent's file grants in
-//! `agent_tools`.
+//! The command line uses it, and so does `examples/embed.rs`. It opens no socket. `toolbox` builds
+//! the grants of tools, and `agent_tools` those of an agent's file.
 
 mod agent_tools;
 mod chat;
@@ -58,36 +57,32 @@ pub enum StartError {
     /// A tool's file cannot be read.
     #[error("[tools.{tool}]: cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The tool.
+        /// The tool's name.
         tool: String,
-        /// Its file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// A tool's component was not loaded.
+    /// A tool's component could not be loaded.
     #[error("[tools.{tool}]: {source}")]
     Load {
-        /// The tool.
+        /// The tool's name.
         tool: String,
-        /// Why.
         source: LoadError,
     },
-    /// A tool did not tell its operations.
+    /// A tool did not describe its operations.
     #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
     Describe {
-        /// The tool.
+        /// The tool's name.
         tool: String,
-        /// Why.
         reason: String,
     },
-    /// Neither built in nor with a component of its own.
+    /// The tool is not built in and has no `component`.
     #[error("[tools.{0}]: there is no built-in tool of that name, and no `component` is given")]
     NoComponent(String),
-    /// A component under a built-in tool's name.
+    /// A built-in tool's entry has a `component`.
     #[error("[tools.{0}]: this tool is built in; give your component another name")]
     BuiltinName(String),
-    /// The client of MCP servers is granted something for all of them.
+    /// The client of MCP servers has grants that would apply to all servers.
     #[error(
         "[tools.mcp-client]: its secrets and origins come from the agents' files; leave out secrets, origins and bind"
     )]
@@ -95,31 +90,28 @@ pub enum StartError {
     /// The folder of agents cannot be used.
     #[error(transparent)]
     Agents(#[from] AgentsError),
-    /// An entry of `config` that should hold a URL does not.
+    /// An entry of `config` should be a URL and is not.
     #[error("[tools.{tool}.config] {key}: {reason}")]
     BaseUrl {
-        /// The tool.
+        /// The tool's name.
         tool: String,
-        /// The key.
         key: String,
-        /// What is wrong.
         reason: String,
     },
 }
 
 /// One run of an agent's program.
 pub struct AgentRun {
-    /// For whom.
+    /// The app, the run and the request that it is for.
     pub identity: RunIdentity,
     /// The program: for the JavaScript sandbox, the body of an async function.
     pub code: String,
-    /// What it sees as `input`: JSON.
+    /// The program's `input`, as JSON.
     pub input: String,
     /// A shorter wall clock than `limits.agent.wall_clock_ms`.
     pub timeout_ms: Option<u64>,
-    /// The tools it may call.
     pub tools: RunTools,
-    /// Receives what it logs, line by line, as it comes.
+    /// Receives each line of the log as it is written.
     pub log: LogSink,
 }
 
@@ -128,14 +120,14 @@ pub struct AgentRun {
 pub enum RunTools {
     /// Every tool of the platform, and no MCP server.
     All,
-    /// Those of these names.
+    /// The tools with these names.
     Named(BTreeSet<String>),
-    /// Those that an agent's file grants, its MCP servers included.
+    /// The tools that an agent's file grants, including its MCP servers.
     Of(Arc<Agent>),
 }
 
 impl AgentRun {
-    /// A run of `code` for `app`, with every tool, no input, and a log that goes nowhere.
+    /// Returns a run of `code` for `app`, with every tool, no input, and no log.
     pub fn new(app: AppId, code: impl Into<String>) -> Self {
         Self {
             identity: RunIdentity {
@@ -153,14 +145,13 @@ impl AgentRun {
     }
 }
 
-/// What a run came to.
+/// The report of a run.
 #[derive(Debug)]
 pub struct RunReport {
-    /// Its result as JSON, or why there is none.
+    /// The result as JSON, or the reason why there is none.
     pub outcome: Result<Box<RawValue>, RunError>,
-    /// The calls it made.
+    /// The calls that the program made.
     pub calls: Vec<CallRecord>,
-    /// How long it took.
     pub duration: Duration,
 }
 
@@ -170,46 +161,45 @@ pub enum RunError {
     /// The program threw.
     #[error("{name}: {message}")]
     Threw {
-        /// The error's name.
         name: String,
-        /// A `ToolError`'s code.
+        /// The code, if the error is a `ToolError`.
         code: Option<String>,
-        /// What it says.
         message: String,
-        /// Where, a frame a line; may be empty.
+        /// The stack, one frame a line. It may be empty.
         stack: String,
     },
-    /// A limit ended it.
+    /// A limit ended the run.
     #[error(transparent)]
     Limit(#[from] LimitHit),
-    /// The program is too long to be run.
+    /// The program is too long.
     #[error("the program has more bytes than limits.agent.max_code_bytes ({allowed}) allows")]
     CodeTooLong {
-        /// What it may have, in bytes.
+        /// The limit, in bytes.
         allowed: usize,
     },
     /// The input is too long.
     #[error("the input has more bytes than limits.agent.max_input_bytes ({allowed}) allows")]
     InputTooLong {
-        /// What it may have, in bytes.
+        /// The limit, in bytes.
         allowed: usize,
     },
     /// The input is not JSON.
     #[error("the input is not JSON: {0}")]
     InvalidInput(serde_json::Error),
-    /// The sandbox is not in this binary.
+    /// This binary was built without the sandbox.
     #[error(transparent)]
     MissingSandbox(#[from] MissingGuest),
-    /// The component failed; not the program's doing, unless it is the agent's own component.
+    /// The component failed. This is not the program's fault, unless the agent brought its own
+    /// component.
     #[error(transparent)]
     Failed(AgentFailure),
-    /// The component gave something else than JSON.
+    /// The component's result is not JSON.
     #[error("the agent's result is not JSON: {0}")]
     InvalidResult(serde_json::Error),
 }
 
 impl RunError {
-    /// The limit behind it, if one is.
+    /// Returns the limit behind the error, if there is one.
     fn limit(&self) -> Option<&'static str> {
         match self {
             Self::Limit(hit) | Self::Failed(AgentFailure::Limit(hit)) => Some(hit.limit),
@@ -232,15 +222,15 @@ pub struct Platform {
     agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
     limits: Arc<Limits>,
-    /// Of requests that tools answer over HTTP.
+    /// Limits concurrent HTTP tool calls (limits.stream.max_concurrent).
     turns: Arc<Semaphore>,
     metrics: Metrics,
 }
 
 impl Platform {
-    /// Starts the engine and loads the sandbox and every tool, built-in ones first.
+    /// Starts the engine and loads the sandbox and every tool, built-in tools first.
     ///
-    /// Compiled components are kept in `cache_dir`, which must be as private as the database.
+    /// Compiled components are cached in `cache_dir`, which must be as private as the database.
     pub async fn start<'a>(
         vaults: SecretVaults,
         config: impl Into<PlatformConfig<'a>>,
@@ -291,12 +281,12 @@ impl Platform {
         &self.vaults
     }
 
-    /// What runs and calls may use.
+    /// The limits on runs and calls.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What is counted of all that this platform does.
+    /// The metrics of this platform.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -306,8 +296,8 @@ impl Platform {
         self.tools.values().map(|tool| ToolView::from(&**tool))
     }
 
-    /// Every trusted tool that is loaded, by name: those that a run may call, and the client of MCP
-    /// servers, which runs call under the names of the servers that their agents' files declare.
+    /// Every loaded trusted tool, by name. This includes the client of MCP servers, which runs call
+    /// under the names of the servers in their agents' files.
     pub fn trusted_tools(&self) -> Vec<ToolView> {
         let client = self.mcp_client.iter();
         let client = client.map(|client| ToolView::from(&**client));
@@ -316,13 +306,13 @@ impl Platform {
         tools
     }
 
-    /// The component of the agents' sandbox, unless this binary was built without it.
+    /// The component of the sandbox, unless this binary was built without it.
     pub fn sandbox(&self) -> Option<ComponentView> {
         let sandbox = self.sandbox.as_ref().ok()?;
         Some(sandbox.inspection().into())
     }
 
-    /// The agent of that id, as its file declares it now.
+    /// Returns the agent with this id, as its file declares it now.
     pub async fn agent(&self, id: &str) -> Result<Arc<Agent>, AgentError> {
         let (agents, id) = (Arc::clone(&self.agents), id.to_owned());
         tokio::task::spawn_blocking(move || agents.find(&id))
@@ -330,7 +320,6 @@ impl Platform {
             .expect("looking for an agent does not panic")
     }
 
-    /// The agents, all of them.
     pub fn agents(&self) -> &Agents {
         &self.agents
     }
@@ -344,10 +333,10 @@ impl Platform {
             .collect()
     }
 
-    /// Inspects, compiles and links a component of the agent class, in a worker of its own, when
-    /// its turn comes: there are no more workers than `limits.max_concurrent_compilations`. A
-    /// program that embeds the host has to call [`run_if_asked`](tavora_wasm::worker::run_if_asked)
-    /// for it. Whoever stops waiting ends the worker.
+    /// Inspects, compiles and links a component of the agent class in a worker process. Waits while
+    /// `limits.max_concurrent_compilations` workers are running. A program that embeds the host
+    /// must call [`run_if_asked`](tavora_wasm::worker::run_if_asked) to become the worker. Dropping
+    /// this future ends the worker.
     pub async fn load_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
         self.runtime.load_supplied_agent(bytes).await
     }
@@ -407,7 +396,8 @@ impl Platform {
             .await
     }
 
-    /// For the calls of one run; `agent` is the one that is declared to make them, if one is.
+    /// Returns the dispatch for one run. `agent` is the declared agent that makes the calls, if
+    /// any.
     fn dispatch(&self, granted: Tools, identity: RunIdentity, agent: Option<AgentId>) -> Dispatch {
         Dispatch::new(
             granted,
@@ -462,7 +452,7 @@ impl Platform {
     }
 }
 
-/// How a run ended, for metrics and traces.
+/// Returns the word for a run's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<Box<RawValue>, RunError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",

@@ -1,8 +1,7 @@
-//! The one walk over all secrets that a host makes at a time: a rewrap, or a try whether all of
-//! them open.
+//! Runs at most one walk over all secrets at a time: a rewrap, or a check that all of them open.
 //!
-//! It goes on behind the request that started it, and stops after a batch when the host does. What
-//! a walk does is `vault-core`'s business; the command line makes its own walks, beside this one.
+//! The walk runs in the background, and stops after a batch when the host stops. `vault-core`
+//! defines what a walk does. The command line makes its own walks, independent of this one.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +15,11 @@ use vault_core::{
     VaultError,
 };
 
-/// How long the host waits for the batch that is under way when it stops. What is cut off then is
-/// undone by the store.
+/// How long a stopping host waits for the current batch. The store rolls back a batch that is cut
+/// off.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// The walks of one host. A clone is the same.
+/// The walks of one host. Clones share them.
 #[derive(Clone, Default)]
 pub struct Rotation(Arc<Inner>);
 
@@ -30,33 +29,33 @@ struct Inner {
     stop: AtomicBool,
 }
 
-/// What a walk does.
+/// The work of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Moves secrets to a KEK.
     Rewrap(RewrapOptions),
-    /// Opens every secret, and keeps none.
+    /// Opens every secret, and keeps no value.
     Verify,
 }
 
-/// Why a walk did not begin.
+/// Why a walk did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
-    /// Another one goes on.
+    /// Another walk is running.
     #[error("a walk over all secrets goes on; wait for its end")]
     Running,
-    /// It cannot be done.
+    /// The vault refused the walk.
     #[error(transparent)]
     Refused(#[from] VaultError),
 }
 
 impl Rotation {
-    /// The walk that goes on, or the last one.
+    /// The current walk, or the last one.
     pub fn view(&self) -> WalkView {
         self.last().clone()
     }
 
-    /// Begins a walk, unless one goes on.
+    /// Starts a walk, unless one is running.
     ///
     /// # Errors
     /// [`NotStarted`].
@@ -98,7 +97,7 @@ impl Rotation {
         Ok(view)
     }
 
-    /// Lets the walk that goes on end after its batch, and waits for that.
+    /// Lets the current walk end after its batch, and waits for the end.
     pub async fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
         let ended = async {
@@ -160,5 +159,5 @@ impl Rotation {
     }
 }
 
-/// How a walk ended, and what does not open.
+/// The outcome of a walk, and the secrets that do not open.
 type Ended = (RewrapOutcome, Vec<UnreadableSecret>);

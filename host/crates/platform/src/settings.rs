@@ -1,4 +1,4 @@
-//! `[tools.NAME]` of the configuration, and all the sections that a platform is made of.
+//! `[tools.NAME]` of the configuration, and a struct of all the sections that a platform needs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tavora_wasm::limits::Limits;
 use tavora_wasm::tool::ToolName;
 use tavora_wasm::worker::WorkerConfig;
 
-/// The sections of the configuration that a platform is made of.
+/// The sections of the configuration that a platform needs.
 #[derive(Clone, Copy)]
 pub struct PlatformConfig<'a> {
     /// `[agents]`
@@ -34,20 +34,21 @@ pub struct PlatformConfig<'a> {
 pub struct ToolConfig {
     /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
     pub component: Option<PathBuf>,
-    /// `sha256:…` of the file; another one is refused.
+    /// `sha256:…` of the file. A file with another digest is refused.
     pub digest: Option<Digest>,
-    /// The secrets that it may resolve.
+    /// The secrets that the tool may resolve.
     pub secrets: Vec<SecretName>,
-    /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
+    /// The origins that the tool may reach, in addition to those of `base_url` and `…_base_url` in
+    /// `config`.
     pub origins: Vec<Origin>,
-    /// Secrets that may be sent to these of its origins only.
+    /// The origins to which single secrets are bound, each one of `origins`.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// What the component reads through `wasi:config/store`.
+    /// Settings that the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
 }
 
 impl ToolConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.component {
             *file = folder.join(&file);

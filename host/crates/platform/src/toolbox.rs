@@ -1,7 +1,7 @@
-//! How a platform comes by its tools: the built-in ones and those that the operator lists, each
-//! with its grants.
+//! Loads a platform's tools, the built-in ones and those that the operator lists, each with its
+//! grants.
 //!
-//! It calls none of them; that is the dispatch's business.
+//! It calls no operation; that is the business of `dispatch`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use tavora_wasm::inspection::{Digest, Inspection};
 use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState};
 
-/// What `tavora.toml` says of tools.
+/// The entries of `[tools]` in `tavora.toml`.
 type Listed = BTreeMap<ToolName, ToolConfig>;
 
 impl Platform {
-    /// Loads every tool, built-in ones first.
+    /// Loads every tool, built-in tools first.
     pub(super) async fn load_tools(&mut self, listed: &Listed) -> Result<(), StartError> {
         for builtin in builtin::TOOLS {
             match builtin::component(builtin.name) {
@@ -47,8 +47,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Loads the client of MCP servers, which no run may call as it is: agents' files name servers,
-    /// and each of those is a tool of its own.
+    /// Loads the client of MCP servers. No run may call it under its own name: each server in an
+    /// agent's file becomes a tool of its own.
     async fn load_mcp_client(&mut self, bytes: &[u8], all: &Listed) -> Result<(), StartError> {
         let name = builtin::MCP_CLIENT;
         let listed = listed(all, name);
@@ -83,7 +83,7 @@ impl Platform {
             if !tool.origins.contains(&origin) {
                 tool.origins.push(origin.clone());
             }
-            // The operator's own word about the secret stands.
+            // The operator's own `bind` of the secret takes precedence.
             tool.bind.entry(name).or_insert_with(|| vec![origin]);
         }
         tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
@@ -107,7 +107,7 @@ impl Platform {
         let bytes = component_file::read_listed(path, max_bytes).map_err(|source| {
             StartError::Unreadable {
                 tool: name.as_str().to_owned(),
-                // The whole path says in which folder it was looked for.
+                // The absolute path tells the operator where the file was expected.
                 path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 source,
             }
@@ -121,7 +121,7 @@ impl Platform {
         self.open(name, loaded, tool, Vec::new(), by).await
     }
 
-    /// Loads what is part of this program.
+    /// Loads a component that is part of this program.
     async fn load(
         &self,
         name: &str,
@@ -134,7 +134,7 @@ impl Platform {
         self.open(name, loaded, tool, opens, by).await
     }
 
-    /// Asks what was loaded for its operations, and grants it what it may have.
+    /// Asks a loaded component for its operations, and sets its grants.
     async fn open(
         &self,
         name: &str,
@@ -181,7 +181,7 @@ impl Platform {
         Ok(Arc::new(loaded))
     }
 
-    /// What a tool is asked for its operations in.
+    /// Returns the binding without grants in which a tool is asked for its operations.
     fn for_nothing(&self, tool: &str, digest: Digest) -> ToolBinding {
         let released: Arc<ReleasedSecrets> = Arc::default();
         let trail = Trail::new(
@@ -200,7 +200,7 @@ fn secret(name: &str) -> SecretName {
         .expect("a built-in tool's secrets have valid names")
 }
 
-/// Where an upstream of a built-in tool is, by the tool's configuration or by itself.
+/// Returns the origin of a built-in tool's upstream: from the tool's configuration, or the default.
 fn origin(tool: &str, upstream: &Upstream, config: &ToolConfig) -> Result<Origin, StartError> {
     match config.config.get(upstream.base_url_key) {
         Some(url) => origin_of(tool, upstream.base_url_key, url),
@@ -219,14 +219,14 @@ fn origin_of(tool: &str, key: &str, url: &str) -> Result<Origin, StartError> {
     })
 }
 
-/// What `tavora.toml` says of a built-in tool.
+/// Returns the entry of a built-in tool in `tavora.toml`, or an empty one.
 fn listed(all: &Listed, name: &str) -> ToolConfig {
     let mut listed = all.iter();
     let found = listed.find(|(listed, _)| listed.as_str() == name);
     found.map(|(_, tool)| tool.clone()).unwrap_or_default()
 }
 
-/// The origins of `base_url` and `…_base_url` in a tool's configuration.
+/// Returns the origins of `base_url` and `…_base_url` in a tool's configuration.
 fn configured_origins(name: &str, tool: &ToolConfig) -> Result<Vec<Origin>, StartError> {
     tool.config
         .iter()

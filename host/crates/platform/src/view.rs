@@ -1,8 +1,7 @@
-//! What a platform shows of what it has loaded: for the command line, the operator's API and the
-//! page.
+//! Views of loaded components and tools, for the command line, the operator's API and the page.
 //!
-//! What a component imports is what inspection found in its bytes. Names of secrets are here, never
-//! values.
+//! The imports of a component are those that inspection found in its bytes. Names of secrets appear
+//! here, values never.
 
 use std::collections::BTreeMap;
 
@@ -18,46 +17,40 @@ use tavora_wasm::tool::ToolComponent;
 /// A loaded component, as inspection saw it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComponentView {
-    /// The digest of its binary.
     pub digest: Digest,
-    /// The size of its binary.
     pub size_bytes: usize,
-    /// The class that it fits, and what one that needs trust could do.
+    /// The class of the component. For a trusted one, also what it could do.
     pub class: Fit,
-    /// The interfaces that it imports, wherever in the component that is, each once.
+    /// The interfaces that the component imports at any depth, each once.
     pub imports: Vec<String>,
-    /// The names that it exports.
     pub exports: Vec<String>,
 }
 
-/// A loaded tool with what it is granted.
+/// A loaded tool with its grants.
 #[derive(Clone, Debug, Serialize)]
 pub struct ToolView {
-    /// The name that agents call it by.
+    /// The name under which agents call it.
     pub name: String,
-    /// Its component.
     #[serde(flatten)]
     pub component: ComponentView,
-    /// Who decides what it may have.
+    /// Who decides the grants.
     pub granted_by: GrantedBy,
-    /// The secrets that it may resolve.
+    /// The secrets that the tool may resolve.
     pub secrets: Vec<String>,
-    /// The origins that it may reach.
+    /// The origins that the tool may reach.
     pub origins: Vec<Origin>,
-    /// Secrets that may be sent to these of its origins only.
+    /// The origins to which single secrets are bound.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// What it can do.
     pub operations: Vec<OperationView>,
 }
 
 /// One operation of a tool.
 #[derive(Clone, Debug, Serialize)]
 pub struct OperationView {
-    /// Its name.
     pub name: String,
-    /// For whom decides whether to call it.
+    /// A description that helps people and models to decide whether to call it.
     pub description: String,
-    /// A JSON Schema.
+    /// The JSON Schema of the input.
     pub input_schema: Box<RawValue>,
 }
 

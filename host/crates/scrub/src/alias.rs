@@ -1,11 +1,11 @@
-//! What else a value goes by: the origin of a URL as others write it, and what percent-encoding
-//! hides in it.
+//! Other forms of a value that give it away: the origin of a URL in the spellings that clients use,
+//! and the value without its percent-encoding.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// The value without the white space around it, and other values that give it away.
+/// Returns the value without surrounding white space, followed by other values that give it away.
 pub(super) fn aliases(value: &str) -> Vec<Zeroizing<String>> {
     let trimmed = value.trim();
     let value = if trimmed.is_empty() { value } else { trimmed };
@@ -27,7 +27,8 @@ pub(super) fn aliases(value: &str) -> Vec<Zeroizing<String>> {
         .flatten();
     if let Some(url) = url.filter(Url::has_host) {
         let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
-        // As it was written; the others are as the host writes an origin.
+        // The origin as the secret spells it. The forms below are as the host itself writes an
+        // origin.
         let written = value.split_once("://").map_or("", |(_, rest)| rest);
         let written = written
             .split(['/', '?', '#', '\\'])
@@ -42,7 +43,7 @@ pub(super) fn aliases(value: &str) -> Vec<Zeroizing<String>> {
         if let Some(password) = url.password() {
             let pair = format!("{}:{password}", url.username());
             let pair: Vec<u8> = percent_decode_str(&pair).collect();
-            // What `Authorization: Basic` says.
+            // The pair that `Authorization: Basic` carries.
             add(Zeroizing::new(String::from_utf8_lossy(&pair).into_owned()));
         }
     }

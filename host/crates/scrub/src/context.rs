@@ -1,26 +1,27 @@
-//! Where in a text a short value may be found. Under eight characters it can be a number, a word of
-//! JSON or a field's name; replaced there it would leave something that no program can read.
+//! Where in a text a short value may be found. A value of fewer than eight characters can equal a
+//! number, a word of JSON or a field's name. Replacing it there would leave JSON that no program
+//! can parse.
 
-/// More levels of JSON than that are not told apart.
+/// Deeper levels of JSON are not told apart.
 const MAX_NESTING: usize = 128;
 
-/// What a text is.
+/// The kind of a text.
 #[derive(Default)]
 pub(super) enum Context {
-    /// Plain text: a short value may be anywhere.
+    /// Plain text: a short value may be found anywhere.
     #[default]
     Text,
-    /// A key or a number of JSON: it may be nowhere.
+    /// A key or a number of JSON: a short value is found nowhere.
     Name,
-    /// JSON, or events that carry it: in texts that are no keys.
+    /// JSON, or events that carry JSON: a short value may be found in strings that are not keys.
     Json(Walk),
 }
 
-/// How far JSON was read, and what stands there.
+/// How far JSON has been read, and the state there.
 #[derive(Clone, Default)]
 pub(super) struct Walk {
     at: usize,
-    /// For each level, whether it is an object.
+    /// One entry per open level: true for an object, false for an array.
     levels: Vec<bool>,
     in_string: bool,
     is_escaped: bool,
@@ -29,7 +30,7 @@ pub(super) struct Walk {
 }
 
 impl Context {
-    /// Whether a short value may be found at `at`, to which the text is read.
+    /// Whether a short value may be found at `at`. Reads the text up to there.
     pub(super) fn allows(&mut self, text: &[u8], at: usize) -> bool {
         match self {
             Self::Text => true,
@@ -41,8 +42,8 @@ impl Context {
         }
     }
 
-    /// Whether what is at `at`, to which the text is read, is a number of JSON. In its place a text
-    /// has to stand, or no program can read the rest.
+    /// Whether the byte at `at` belongs to a JSON number. Reads the text up to there. A find in a
+    /// number is replaced by a quoted string, so that the rest can still be parsed.
     pub(super) fn is_number(&mut self, text: &[u8], at: usize) -> bool {
         match self {
             Self::Text | Self::Name => false,
@@ -54,8 +55,8 @@ impl Context {
         }
     }
 
-    /// For the next part of the text, when this part is settled up to `settled`. `start` is how it
-    /// was at the part's beginning.
+    /// Prepares for the next part of the text, when this part is settled up to `settled`. `start`
+    /// is the state at the beginning of this part.
     pub(super) fn settle(&mut self, start: Option<Walk>, text: &[u8], settled: usize) {
         if let (Self::Json(walk), Some(start)) = (self, start) {
             *walk = start;
@@ -82,7 +83,7 @@ impl Walk {
 
     fn take(&mut self, byte: u8) {
         match byte {
-            // No string of JSON has a line break; the next event begins anew.
+            // A JSON string has no raw line break, so a line break starts a new event.
             b'\n' | b'\r' => (self.in_string, self.is_escaped) = (false, false),
             _ if self.is_escaped => self.is_escaped = false,
             b'\\' => self.is_escaped = self.in_string,

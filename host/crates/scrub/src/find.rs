@@ -1,5 +1,5 @@
-//! From runs to finds: runs that overlap are one, and a find takes no half of an escape with it, so
-//! that JSON in which something was found is still JSON.
+//! Turns runs into finds. Overlapping runs become one find, and a find never splits an escape: JSON
+//! stays JSON after a replacement.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,32 +11,31 @@ use super::context::Context;
 use super::pattern::{Found, Patterns, Place};
 use super::spelling::MAX_SPELLING_BYTES;
 
-/// What a text consists of.
+/// A piece of a text.
 pub(super) enum Piece<'n> {
-    /// Nothing is in it.
+    /// No secret is in this range.
     Clean(Range<usize>),
-    /// A value of the secret of this name was here. What is written in its place stands between two
-    /// of `quote`.
+    /// A value of the secret `name` was here. Its replacement is written between two `quote`s.
     Secret { name: &'n str, quote: &'n str },
 }
 
-/// A text that comes in parts. Each part begins where the last one was settled.
+/// Scans a text that comes in parts. Each part begins where the previous one was settled.
 #[derive(Default)]
 pub(super) struct Scan {
-    /// What stood before the part, at most [`MAX_SPELLING_BYTES`] of it.
+    /// The last bytes before the current part, at most [`MAX_SPELLING_BYTES`].
     before: Zeroizing<Vec<u8>>,
-    /// What is found and may go on.
+    /// The current find, which the next run may extend.
     open: Option<Open>,
     context: Context,
 }
 
 struct Open {
     end: usize,
-    /// The secrets that all of it can be of.
+    /// The secrets that the whole find can belong to.
     names: Vec<Arc<str>>,
-    /// The one whose value ends where it ends.
+    /// The secret whose value ends where the find ends.
     ended: Option<Arc<str>>,
-    /// It is a number of JSON, or in one: all of the number goes.
+    /// The find touches a JSON number, so the whole number is replaced.
     is_number: bool,
 }
 
@@ -62,7 +61,7 @@ impl Open {
         whole.or(self.names.first()).map_or("", |name| name)
     }
 
-    /// Takes in what was found inside it, if it can be of the same secret.
+    /// Merges an overlapping run into this find, if both can belong to the same secret.
     fn join(&mut self, found: &Found, end: usize) -> bool {
         let common = |name: &&Arc<str>| found.names.contains(name);
         let names: Vec<_> = self.names.iter().filter(common).cloned().collect();
@@ -79,7 +78,7 @@ impl Open {
 }
 
 impl Scan {
-    /// Of a text of this kind.
+    /// Returns a scan of a text of this kind.
     pub(super) fn of(context: Context) -> Self {
         Self {
             context,
@@ -87,8 +86,9 @@ impl Scan {
         }
     }
 
-    /// Tells the pieces of `text`, and gives the place up to which they are settled: its end,
-    /// unless `more` may follow and could change what is found from there on.
+    /// Passes the pieces of `text` to `each`. Returns the offset up to which the text is settled.
+    /// That is its end, unless `more` text may follow and could change what is found after the
+    /// offset.
     pub(super) fn run(
         &mut self,
         patterns: &Patterns,
@@ -133,8 +133,8 @@ impl Scan {
             }
             match &mut self.open {
                 None => {
-                    // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY is
-                    // the text's own.
+                    // A value may be stored with its scheme ("Bearer KEY"). The blank before KEY
+                    // belongs to the text, not to the find.
                     let blanks = text[start..end].iter().take_while(|&&it| it == b' ');
                     let start = start + blanks.count();
                     each(Piece::Clean(passed..start.max(passed)));
@@ -143,7 +143,7 @@ impl Scan {
                 }
                 Some(open) => {
                     if !open.join(&found, end) && end > open.end {
-                        // Another one begins before this one ends.
+                        // The next find begins before this one ends.
                         each(open.piece());
                         passed = open.end;
                         *open = Open::new(found, end, is_number);
@@ -161,7 +161,8 @@ impl Scan {
         settled
     }
 
-    /// The first secret that is in the text; without one, up to where that is settled.
+    /// Returns the name of the first secret in the text as an error. Otherwise returns the offset
+    /// up to which the text is settled.
     pub(super) fn first(
         &mut self,
         patterns: &Patterns,
@@ -188,8 +189,8 @@ impl Scan {
     }
 }
 
-/// The escape of a JSON string that `at` is inside of; `at..at` where it is in none. It can end
-/// behind the text.
+/// Returns the range of the JSON string escape that `at` lies inside of, or `at..at` if it lies in
+/// none. The range can end beyond the text.
 fn escape_around(text: &[u8], at: usize) -> Range<usize> {
     const LONGEST: usize = "\\u0041".len();
     let within = text[..at].iter().rev().take(LONGEST - 1);
@@ -203,14 +204,14 @@ fn escape_around(text: &[u8], at: usize) -> Range<usize> {
         .take_while(|&&byte| byte == b'\\')
         .count();
     if slashes % 2 == 0 {
-        // It is the second half of one.
+        // This backslash is the second half of an escaped backslash.
         return at..at;
     }
     let end = match text.get(start + 1) {
         Some(b'u') => {
             let digits = text[start + 2..].iter().take(4);
             match digits.clone().all(u8::is_ascii_hexdigit) {
-                // Where the text ends too soon, the rest is still to come.
+                // If the text ends too soon, the rest of the escape is still to come.
                 true => start + LONGEST,
                 false => start + 2,
             }

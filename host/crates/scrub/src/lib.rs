@@ -1,24 +1,23 @@
-//! Takes released secrets out of text and byte streams, and finds them in what
-//! goes out.
+//! Replaces released secrets in text and byte streams, and finds them in outgoing data.
 //!
 //! A [`Scrubber`] compares decoded characters. Each character of a secret may be spelled as itself
-//! or as an escape: of JSON, of a URL, of HTML, of a mail (quoted-printable), of a program's
-//! string. Escapes may be inside escapes, some levels deep. On top of that a secret is known as it
-//! is, in hex (with separators) and in base64 (three alignments, both alphabets, line breaks), and
-//! so in `Basic` credentials too.
+//! or as an escape: of JSON, of a URL, of HTML, of mail (quoted-printable) or of a program's
+//! string. Escapes may be nested, up to a fixed depth. A secret is also found in hex (with
+//! separators) and in base64 (three alignments, both alphabets, line breaks), and therefore in
+//! `Basic` credentials.
 //!
-//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that was cut in the middle
-//! of one gives nothing away. What everybody knows of a value, such as how keys of one vendor
-//! begin, is no find on its own. Each find is replaced by `[redacted:<name>]`.
+//! [`RUN_CHARS`] characters of a secret in a row are a find, so a text that is cut in the middle of
+//! a secret gives nothing away. Public parts of a value, such as the prefix of a vendor's keys, are
+//! not a find on their own. Each find is replaced by `[redacted:<name>]`.
 //!
-//! It is a backstop and not the isolation: it does not decompress, does not decrypt, does not
-//! decode base64 or hex to look for escapes inside, and does not follow a value that is split over
-//! several messages. At the edges of a base64 text, the one character that mixes the secret's first
-//! or last byte with its neighbour (at most four bits of that byte) is left alone.
+//! The scrubber is a backstop, not the isolation. It does not decompress or decrypt. It does not
+//! decode base64 or hex to look for escapes inside. It does not follow a value that is split over
+//! several messages. At the edges of a base64 text, it leaves alone the one character that mixes
+//! the secret's first or last byte with its neighbour (at most four bits of that byte).
 //!
-//! Memory: everything that is made of a secret is held in memory that is zeroed when the scrubber
-//! is dropped. That is why it is matched here and not by an automaton of a library, which would
-//! copy it into tables that cannot be zeroed. The texts that are scrubbed belong to the caller.
+//! Memory: everything derived from a secret is held in memory that is zeroed when the scrubber is
+//! dropped. That is why matching is done here and not by a library's automaton, which would copy
+//! the secret into tables that cannot be zeroed. The scrubbed texts belong to the caller.
 
 mod alias;
 mod bounds;
@@ -48,18 +47,18 @@ pub struct Scrubber {
 /// A text without the secrets of the scrubber that made it.
 #[derive(Debug)]
 pub struct Scrubbed<'t> {
-    /// The text; borrowed when nothing was in it.
+    /// The text, borrowed if it held no secret.
     pub text: Cow<'t, str>,
-    /// The names of the secrets that were in it, each once, in alphabetical order.
+    /// The names of the secrets that were replaced, each once, in alphabetical order.
     pub blocked: Vec<String>,
 }
 
 /// Bytes without the secrets of the scrubber that made them.
 #[derive(Debug)]
 pub struct ScrubbedBytes<'t> {
-    /// The bytes; borrowed when nothing was in them.
+    /// The bytes, borrowed if they held no secret.
     pub bytes: Cow<'t, [u8]>,
-    /// The names of the secrets that were in them, each once, in alphabetical order.
+    /// The names of the secrets that were replaced, each once, in alphabetical order.
     pub blocked: Vec<String>,
 }
 
@@ -85,22 +84,22 @@ impl Scrubber {
         }
     }
 
-    /// The same for texts in which upper and lower case are one, such as names of hosts and of
-    /// headers. In them base64 says nothing and is not looked for.
+    /// Like [`Self::new`], for texts whose letter case does not matter, such as names of hosts and
+    /// headers. Base64 depends on case and is not looked for in them.
     pub fn ignoring_case<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
             patterns: Patterns::new(secrets, Sought::RunsInAnyCase),
         }
     }
 
-    /// The same for values that must be there as a whole to be found.
+    /// Like [`Self::new`], but only a whole value is a find, not a part of it.
     pub fn of_whole_values<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         Self {
             patterns: Patterns::new(secrets, Sought::Values),
         }
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there is no secret to look for.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
@@ -110,13 +109,13 @@ impl Scrubber {
         self.patterns.max_held_bytes()
     }
 
-    /// `text` with every secret replaced.
+    /// Returns `text` with every secret replaced.
     pub fn scrub<'t>(&self, text: &'t str) -> Scrubbed<'t> {
         self.scrub_text(text, Context::Text)
     }
 
-    /// The same without short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which a key or a number can be
-    /// by accident.
+    /// Like [`Self::scrub`], but ignores short values ([`WHOLE_TOKEN_BELOW_BYTES`]), which can
+    /// equal a key or a number by accident.
     pub fn scrub_name<'t>(&self, name: &'t str) -> Scrubbed<'t> {
         self.scrub_text(name, Context::Name)
     }
@@ -135,7 +134,7 @@ impl Scrubber {
         }
     }
 
-    /// `bytes` with every secret replaced.
+    /// Returns `bytes` with every secret replaced.
     pub fn scrub_bytes<'t>(&self, bytes: &'t [u8]) -> ScrubbedBytes<'t> {
         self.scrub_in(bytes, Context::Text)
     }
@@ -163,14 +162,14 @@ impl Scrubber {
         }
     }
 
-    /// The name of the first secret that is in `bytes`, in any spelling.
+    /// Returns the name of the first secret in `bytes`, in any spelling.
     pub fn contains(&self, bytes: &[u8]) -> Option<&str> {
         let name = Scan::default().first(&self.patterns, bytes, false).err()?;
         self.patterns.names().find(|known| **known == *name)
     }
 }
 
-/// What stands in a secret's place.
+/// Writes the replacement of a secret.
 fn write_marker(clean: &mut Vec<u8>, name: &str, quote: &str) {
     for part in [quote, "[redacted:", name, "]", quote] {
         clean.extend_from_slice(part.as_bytes());

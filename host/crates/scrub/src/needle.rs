@@ -1,5 +1,6 @@
-//! What is looked for: a value as it is, in hex, and in base64, cut into the shortest runs that
-//! count as a find. How the characters of a run are spelled in a text is not its concern.
+//! A needle is a value in one notation: plain, hex or base64. It is cut into runs, the shortest
+//! parts that count as a find. How a text spells the characters of a run is the business of
+//! `spelling`.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -11,34 +12,34 @@ use zeroize::{DefaultIsZeroes, Zeroizing};
 use super::bounds::RUN_CHARS;
 use super::public;
 
-/// The most that may stand between two digits of hex or base64, in characters.
+/// The most characters between two digits of hex or base64.
 pub(super) const MAX_GAP_CHARS: usize = 16;
 
-/// How a value is written down, beyond the spelling of single characters.
+/// How a value is written, apart from the spelling of single characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notation {
-    /// As it is.
+    /// The value itself.
     Plain,
-    /// The same, where upper and lower case are one.
+    /// The value itself, ignoring letter case.
     PlainInAnyCase,
-    /// Two digits a byte, in either case, with separators or line breaks between them.
+    /// Two digits a byte, in either case, with separators or line breaks between the digits.
     Hex,
     /// Either alphabet, with line breaks.
     Base64,
 }
 
-/// What a character is between the digits of a notation.
+/// The role of a character in a notation.
 pub(super) enum Symbol {
-    /// A digit; all ways to write it are one.
+    /// A digit in canonical form: every way to write the same digit gives the same byte.
     Digit(u8),
-    /// Something that may stand between digits.
+    /// A character that may stand between digits.
     Gap,
-    /// The end of it.
+    /// A character that ends the notation.
     Other,
 }
 
 impl Notation {
-    /// What `byte` is; `in_gap` tells that there is a gap already.
+    /// Classifies `byte`. `in_gap` says that a gap has already begun.
     pub(super) fn symbol(self, byte: u8, in_gap: bool) -> Symbol {
         match (self, byte) {
             (Self::Plain, _) => Symbol::Digit(byte),
@@ -56,7 +57,7 @@ impl Notation {
     }
 }
 
-/// What can stand between two digits of hex.
+/// Whether the byte can stand between two hex digits.
 pub(super) const fn is_hex_gap(byte: u8) -> bool {
     matches!(
         byte,
@@ -64,21 +65,20 @@ pub(super) const fn is_hex_gap(byte: u8) -> bool {
     )
 }
 
-/// One value in one notation.
 pub(super) struct Needle {
     pub(super) notation: Notation,
-    /// Which secret, as an index into the names.
+    /// Index of the secret in the list of names.
     pub(super) secret: usize,
     pub(super) symbols: Zeroizing<Vec<u8>>,
-    /// What can follow its end and belongs to it: the last digit of base64, which has bits of the
-    /// value and zeros, and the padding.
+    /// Characters that can follow the value and still belong to it: base64's last digit, which
+    /// mixes bits of the value with zeros, and the padding.
     pub(super) tail: Zeroizing<Vec<u8>>,
-    /// The bytes that stand before the value in base64: 0 to 2.
+    /// Bytes before the value in its base64 group: 0 to 2.
     before: usize,
 }
 
 impl Needle {
-    /// `value` in every notation.
+    /// Returns `value` in every notation.
     pub(super) fn all(value: &[u8], secret: usize, ignores_case: bool) -> Vec<Self> {
         let needle = |notation, symbols, tail, before| Self {
             notation,
@@ -99,7 +99,7 @@ impl Needle {
         let digits = Zeroizing::new(hex::encode(value).into_bytes());
         needles.push(needle(Notation::Hex, digits, none(), 0));
         if ignores_case {
-            // In base64 the case is the value.
+            // Base64 depends on letter case.
             return needles;
         }
         for before in 0..3 {
@@ -116,7 +116,7 @@ impl Needle {
         needles
     }
 
-    /// The symbols that say these bytes of the value, and nothing else.
+    /// Returns the range of symbols that depend on these bytes of the value only.
     fn span(&self, bytes: Range<usize>) -> Range<usize> {
         match self.notation {
             Notation::Plain | Notation::PlainInAnyCase => bytes,
@@ -129,7 +129,8 @@ impl Needle {
     }
 }
 
-/// One of the shortest runs that count as a find: everything that counts is made of them.
+/// A run: one of the shortest parts of a needle that count as a find. Every longer find consists of
+/// runs.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Run {
     /// The first eight symbols, to compare most runs at once.
@@ -170,13 +171,14 @@ impl Run {
         self.len as usize
     }
 
-    /// Whether the value ends with it.
+    /// Whether the run reaches the end of the value.
     pub(super) fn is_last(&self, needles: &[Needle]) -> bool {
         (self.start + self.len) as usize == needles[self.needle as usize].symbols.len()
     }
 
-    /// Whether it begins with a line break of the value. Such a run is not looked for: every event
-    /// of a stream that ends with a line break would have to wait for what follows.
+    /// Whether the run begins with a line break of the value. Such a run is not looked for:
+    /// otherwise every event of a stream that ends with a line break would wait for the text after
+    /// it.
     pub(super) fn begins_a_line(&self, needles: &[Needle]) -> bool {
         let is_plain = matches!(
             self.needle(needles).notation,
@@ -185,7 +187,7 @@ impl Run {
         is_plain && matches!(self.symbols(needles), [b'\n' | b'\r', ..])
     }
 
-    /// By what they say; of the same, by the order of the secrets.
+    /// Orders runs by their symbols, then by the order of the secrets.
     pub(super) fn order(&self, other: &Self, needles: &[Needle]) -> Ordering {
         self.head
             .cmp(&other.head)
@@ -194,8 +196,8 @@ impl Run {
     }
 }
 
-/// The parts of a value that are found wherever they stand: each [`RUN_CHARS`] characters in a row,
-/// or more where some of them are public, or all of a shorter value.
+/// Returns the parts of a value that are a find wherever they stand: each [`RUN_CHARS`] characters
+/// in a row, more where some of them are public, or the whole of a shorter value.
 pub(super) fn runs(value: &str) -> Vec<Range<usize>> {
     let mut ends: Vec<usize> = value.char_indices().map(|(at, _)| at).collect();
     ends.push(value.len());
@@ -215,7 +217,7 @@ pub(super) fn runs(value: &str) -> Vec<Range<usize>> {
         }
     }
     for part in public.iter().filter(|part| part.range.start > 0) {
-        // Public, but it goes with what stands before it.
+        // The public part is a find together with the characters before it.
         let before = ends.partition_point(|&end| end < part.range.start);
         runs.push(ends[before.saturating_sub(RUN_CHARS)]..part.range.end);
     }

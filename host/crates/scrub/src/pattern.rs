@@ -1,9 +1,9 @@
-//! The runs of a set of secrets, and where one of them begins in a text. It knows nothing of what
-//! happens to a find.
+//! Finds where a run of a set of secrets begins in a text. What happens to a find is decided
+//! elsewhere.
 //!
-//! A text is sieved first: a table tells for each four bytes whether a run can begin with them.
-//! Only where it can, or where a character may be spelled in another way than as itself, the place
-//! is looked at.
+//! A text is sieved first: a table tells for every four bytes whether a run can begin with them. A
+//! place is examined only if the sieve lets it through, or if a character there may be spelled as
+//! an escape.
 
 mod look;
 mod shelf;
@@ -24,18 +24,18 @@ use super::bounds::WHOLE_TOKEN_BELOW_BYTES;
 use super::context::Context;
 use super::needle::{Needle, Notation, runs};
 
-/// Bits of the sieve for each run, at least; more of them let less through.
+/// The minimum size of the sieve, in bits per run. A larger sieve lets fewer places through.
 const BITS_PER_RUN: usize = 64;
 const SIEVE_BITS: Range<usize> = 1 << 16..1 << 20;
 
-/// What of a value is a find.
+/// How much of a value counts as a find.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sought {
-    /// Any run of it.
+    /// Any run of the value.
     Runs,
-    /// The same, where upper and lower case are one.
+    /// Any run of the value, ignoring letter case.
     RunsInAnyCase,
-    /// All of it.
+    /// The whole value only.
     Values,
 }
 
@@ -53,7 +53,8 @@ impl Patterns {
             for value in aliases(value) {
                 if value.len() < WHOLE_TOKEN_BELOW_BYTES {
                     let mut short = Needle::all(value.as_bytes(), secret, ignores_case);
-                    // As a whole token it stands alone, in base64 too.
+                    // Keep plain, hex and the first base64 alignment. A whole token stands alone,
+                    // so base64 cannot shift it.
                     short.truncate(3);
                     tokens.extend(short.into_iter().filter(|it| !it.symbols.is_empty()));
                     continue;
@@ -97,7 +98,8 @@ impl Patterns {
         patterns
     }
 
-    /// The places of `text` where something is; `more` tells that more text may follow.
+    /// Iterates over the places of `text` where a secret begins. `more` says that more text may
+    /// follow.
     pub(super) fn places<'p>(&'p self, text: &'p [u8], more: bool) -> Places<'p> {
         Places {
             patterns: self,
@@ -108,7 +110,7 @@ impl Patterns {
     }
 }
 
-/// A text on the way from place to place.
+/// A cursor over the places of one text.
 pub(super) struct Places<'p> {
     patterns: &'p Patterns,
     text: &'p [u8],
@@ -117,9 +119,9 @@ pub(super) struct Places<'p> {
 }
 
 impl Places<'_> {
-    /// The first place from `at` on where something is found or unfinished, and what; none where
-    /// there is nothing up to the end. Places are asked for in their order. `before` is what stood
-    /// before the text; `context` tells where short values may be.
+    /// Returns the first place from `at` on where something is found or unfinished, or nothing if
+    /// there is no such place. `at` must not decrease from call to call. `before` is the text
+    /// before this part; `context` says where short values may be found.
     pub(super) fn next(
         &mut self,
         mut at: usize,

@@ -1,11 +1,11 @@
-//! What of a value everybody knows: how keys of one vendor begin, the scheme of a URL, the lines
-//! around a key. A text that repeats no more than that tells nothing, and is left alone.
+//! Public parts of a value: the prefix of a vendor's keys, the scheme of a URL, the lines around a
+//! key. A text that repeats only such a part reveals nothing, and is left alone.
 
 use std::ops::Range;
 
 use super::bounds::RUN_CHARS;
 
-/// How keys begin, where that alone has [`RUN_CHARS`] characters or more.
+/// Vendors' key prefixes that have [`RUN_CHARS`] characters or more.
 const VENDORS: [&str; 17] = [
     "github_pat_",
     "pk_live_",
@@ -25,21 +25,20 @@ const VENDORS: [&str; 17] = [
     "shpat_",
     "whsec_",
 ];
-/// Words before a credential.
+/// Words that precede a credential.
 const WORDS: [&str; 4] = ["Bearer ", "Basic ", "Token ", "token "];
 
-/// A part of a value that everybody knows.
+/// A public part of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Public {
-    /// Which bytes.
     pub(super) range: Range<usize>,
-    /// How many characters after it a text must repeat as well to tell something. One is enough
-    /// after a vendor's own beginning; after what many other texts have too, as many as anywhere
-    /// else.
+    /// How many characters after this part a text must repeat as well to be a find. One is enough
+    /// after a vendor's prefix. After a part that many other texts have too, a full [`RUN_CHARS`]
+    /// are needed.
     pub(super) beyond_chars: usize,
 }
 
-/// The public parts of `value`, in their order.
+/// Returns the public parts of `value`, in their order.
 pub(super) fn parts(value: &str) -> Vec<Public> {
     let public = |range, beyond_chars| Public {
         range,
@@ -60,7 +59,7 @@ pub(super) fn parts(value: &str) -> Vec<Public> {
         .collect()
 }
 
-/// Where `https://` ends (RFC 3986 section 3.1).
+/// Returns the end of `https://` or another scheme (RFC 3986 section 3.1).
 fn scheme_end(value: &str) -> Option<usize> {
     let (scheme, _) = value.split_once("://")?;
     let is_one = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -70,13 +69,13 @@ fn scheme_end(value: &str) -> Option<usize> {
     is_one.then_some(scheme.len() + "://".len())
 }
 
-/// Where the header of a JSON Web Token ends: all tokens of one kind have the same.
+/// Returns the end of a JSON Web Token's header, which is the same for all tokens of one kind.
 fn token_header_end(value: &str) -> Option<usize> {
     let is_token = value.starts_with("eyJ") && value.matches('.').count() == 2;
     is_token.then(|| value.find('.').map(|dot| dot + 1))?
 }
 
-/// The lines around a key (RFC 7468).
+/// Returns the lines around a key (RFC 7468).
 fn armour(value: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     value.split_inclusive('\n').filter_map(move |line| {

@@ -1,22 +1,22 @@
-//! What others wrote, on its way to where people read it: a terminal, a message, a spreadsheet.
+//! Makes text from others safe to show to people: on a terminal, in a message, in a spreadsheet.
 //!
-//! A text is shown and not obeyed. It neither moves a cursor, nor turns the direction of writing,
-//! nor begins a line, nor becomes a formula. What programs read is not changed here.
+//! Shown text must not move a cursor, reverse the direction of writing, begin a line, or become a
+//! formula. Text for programs is not changed here.
 
 use std::fmt::Write as _;
 
 /// The longest name that a message repeats, in characters.
 const MAX_NAME_CHARS: usize = 160;
 
-/// `text` with everything written out that steers a terminal or cannot be seen. Tabs stay.
+/// Returns `text` with invisible characters and terminal controls escaped. Tabs stay.
 pub fn visible(text: &str) -> String {
     written_out(text, |c, shown| {
         shown.extend(c.escape_default());
     })
 }
 
-/// `text` from a component or a peer, fit for one line of a message: as [`visible`], with quotes
-/// and tabs written out, and of bounded length.
+/// Returns `text` from a component or a peer in a form for one line of a message: as [`visible`],
+/// with quotes and tabs escaped, and of bounded length.
 pub fn name(text: &str) -> String {
     let shortened: String = text.chars().take(MAX_NAME_CHARS).collect();
     let mut shown: String = shortened.chars().flat_map(char::escape_debug).collect();
@@ -26,12 +26,12 @@ pub fn name(text: &str) -> String {
     visible(&shown)
 }
 
-/// The same JSON as `json`, for a terminal. Such characters stand in its strings alone, where JSON
-/// has escapes.
+/// Returns the same JSON in a form that is safe on a terminal. Control characters can occur only in
+/// strings, where JSON has escapes for them.
 pub fn terminal_json(json: &str) -> String {
     written_out(json, |c, shown| match c {
         '\n' => shown.push(c),
-        // Outside of strings it is a space.
+        // Outside of strings, a carriage return is white space.
         '\r' => shown.push(' '),
         c => {
             let mut units = [0; 2];
@@ -42,7 +42,7 @@ pub fn terminal_json(json: &str) -> String {
     })
 }
 
-/// `text` as it may stand in a cell of a spreadsheet: a formula is made text.
+/// Returns `text` for a spreadsheet cell: a formula becomes plain text.
 pub fn cell(text: String) -> String {
     const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let first = text
@@ -66,8 +66,8 @@ fn written_out(text: &str, write: impl Fn(char, &mut String)) -> String {
     shown
 }
 
-/// Whether a character is a control, turns the direction of writing, ends a line, or stands for
-/// nothing at all. Joiners that some scripts need are not among them.
+/// Whether a character is a control, changes the direction of writing, ends a line, or is
+/// invisible. Joiners that some scripts need are not hidden.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -80,7 +80,7 @@ fn is_hidden(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Each would steer a terminal, or hide.
+    /// Samples of each kind: they would steer a terminal, or be invisible.
     const HIDDEN: [&str; 10] = [
         "\u{1b}[8m",
         "\u{9b}8m",
@@ -115,7 +115,8 @@ mod tests {
     fn json_for_a_terminal_is_the_same_json() {
         for hidden in HIDDEN {
             let value = serde_json::Value::String(format!("a{hidden}b"));
-            // What a program makes of a string need not have escaped more than JSON wants.
+            // JSON requires only a few escapes, so a program's output may hold the other characters
+            // unescaped.
             let json = value.to_string();
             let shown = terminal_json(&json);
             assert!(!shown.chars().any(is_hidden), "{shown:?}");

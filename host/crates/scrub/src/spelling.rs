@@ -1,8 +1,9 @@
-//! How a character can be spelled in a text: as itself, or as an escape of JSON, of a URL, of HTML,
-//! of a mail, of a program's string. The characters of an escape can be escapes again, up to
+//! The spellings of a character in a text: as itself, or as an escape of JSON, of a URL, of HTML,
+//! of mail or of a program's string. The characters of an escape can be escaped again, up to
 //! [`MAX_DEPTH`].
 //!
-//! It knows no secret: it tells what a place of a text can mean, and where each meaning ends.
+//! This module knows no secret. It tells which meanings a place of a text can have, and where each
+//! spelling ends.
 
 mod glance;
 
@@ -10,21 +11,21 @@ use std::ops::Range;
 
 pub(super) use self::glance::{Glance, glance};
 
-/// How deep escapes are read inside each other: JSON in a string of JSON is 2.
+/// The depth to which nested escapes are read. JSON in a string of JSON has depth 2.
 const MAX_DEPTH: usize = 4;
-/// The longest spelling of one character, in bytes. A longer escape is not read as one.
+/// The longest spelling of one character, in bytes. A longer escape is ignored.
 pub(super) const MAX_SPELLING_BYTES: usize = 64;
-/// What follows an escape can be read in two ways at each depth but the first.
+/// The characters after an escape can be read in two ways at each depth but the first.
 const MAX_MEANINGS: usize = 1 << MAX_DEPTH;
-/// The digits of a numeric character reference of HTML; leading zeros may be among them.
+/// The most digits in a numeric character reference of HTML, leading zeros included.
 const MAX_REFERENCE_DIGITS: usize = 8;
 
-/// One meaning of what stands at a place: a character, a byte, or nothing (a soft line break).
+/// One meaning of the text at a place: a character, a byte, or nothing (a soft line break).
 #[derive(Clone, Copy, Default)]
 pub(super) struct Spelled {
     bytes: [u8; 4],
     len: u8,
-    /// Where its spelling ends.
+    /// The offset where the spelling ends.
     pub(super) end: usize,
 }
 
@@ -50,7 +51,7 @@ impl Spelled {
         }
     }
 
-    /// What is spelled.
+    /// The bytes that the spelling means.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -60,12 +61,12 @@ impl Spelled {
     }
 }
 
-/// Everything that can stand at one place, the plain byte first.
+/// All meanings of one place, the plain byte first.
 #[derive(Default)]
 pub(super) struct Spellings {
     all: [Spelled; MAX_MEANINGS],
     len: usize,
-    /// The text ends inside what could be one more.
+    /// The text ends inside a possible further escape.
     pub(super) is_cut: bool,
 }
 
@@ -80,13 +81,13 @@ impl Spellings {
     }
 }
 
-/// Why something is no escape.
+/// Why no escape was read.
 enum Failure {
-    /// It is none.
+    /// There is no escape.
     No,
-    /// It could be one if the escapes in it were read as what they mean.
+    /// There is an escape only if nested escapes are decoded first.
     Deeper,
-    /// The text ends in it.
+    /// The text ends inside a possible escape.
     Cut,
 }
 
@@ -95,7 +96,7 @@ pub(super) const fn begins_escape(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&' | b'=' | b'+' | b'\r')
 }
 
-/// Every meaning of what stands at `at`.
+/// Returns every meaning of the text at `at`.
 pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     let mut found = Spellings::default();
     match text.get(at) {
@@ -110,16 +111,16 @@ pub(super) fn spellings(text: &[u8], at: usize) -> Spellings {
     found
 }
 
-/// Whether an escape begins at `at` that has a meaning of this kind, or could get one from what
-/// follows.
+/// Whether the text at `at` has an escape with a meaning of this kind, or could have one once more
+/// text follows.
 pub(super) fn can_mean(text: &[u8], at: usize, is_of_kind: impl Fn(&Spelled) -> bool) -> bool {
     let mut found = false;
     let deepest = read(text, at, MAX_DEPTH, |spelled| found |= is_of_kind(&spelled));
     found || deepest.is_err()
 }
 
-/// The deepest meaning of what stands at `at`, where escapes are read `depth` deep. Each meaning on
-/// the way there is told; the plain byte is not.
+/// Returns the deepest meaning of the text at `at`, decoding escapes to the given depth. Passes
+/// every meaning on the way to `each`, except the plain byte.
 fn read(
     text: &[u8],
     at: usize,
@@ -133,7 +134,7 @@ fn read(
     read_on(text, at, Spelled::byte(byte, at + 1), 0..depth, &mut each)
 }
 
-/// The same where what stands at `at` is `deepest` already.
+/// Continues `read` from the meaning `deepest`.
 fn read_on(
     text: &[u8],
     at: usize,
@@ -154,7 +155,7 @@ fn read_on(
             && let Ok(spelled) = escape(text, first, deepest.end, 0)
             && fits(&spelled)
         {
-            // What follows may be meant as it is: `%5C\u0041` is `\\u0041`.
+            // The next escape may be meant literally: `%5C\u0041` is `\\u0041`.
             each(spelled);
             as_it_is = Some(read_on(text, at, spelled, inner + 1..depths.end, each));
         }
@@ -180,8 +181,8 @@ fn read_on(
     }
 }
 
-/// The escape that begins with `first` and goes on at `at`; what it consists of is read `depth`
-/// deep.
+/// Reads the escape that begins with `first` and continues at `at`. Its own characters are decoded
+/// to the given depth.
 fn escape(text: &[u8], first: u8, at: usize, depth: usize) -> Result<Spelled, Failure> {
     match first {
         b'+' => Ok(Spelled::byte(b' ', at)),
@@ -190,7 +191,7 @@ fn escape(text: &[u8], first: u8, at: usize, depth: usize) -> Result<Spelled, Fa
             (other, _) => Err(refused(other)),
         },
         b'%' => match ascii(text, at, depth) {
-            // As `escape` of JavaScript writes it.
+            // The form that JavaScript's `escape` writes.
             Ok((b'u' | b'U', at)) => {
                 let (code, end) = hex(text, at, 4, depth)?;
                 character(code, end)
@@ -233,7 +234,7 @@ fn backslash(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     }
 }
 
-/// `\163`, as C, Python and shells write it: up to three digits.
+/// `\163`, up to three digits, as C, Python and shells write it.
 fn octal(first: u8, text: &[u8], mut at: usize, depth: usize) -> Result<Spelled, Failure> {
     let mut code = digit(first, 8)?;
     for _ in 0..2 {
@@ -263,7 +264,7 @@ fn braced(text: &[u8], mut at: usize, depth: usize) -> Result<Spelled, Failure> 
     Err(Failure::No)
 }
 
-/// `\u0041`; a character beyond the first 65,536 is two of them.
+/// `\u0041`. A character beyond the first 65,536 takes two of these.
 fn utf16(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     let (first, end) = hex(text, at, 4, depth)?;
     if !(0xd800..0xdc00).contains(&first) {
@@ -302,7 +303,7 @@ fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
         };
         match byte {
             b';' if count > 0 => return character(code, end),
-            // Readers take one without its end, too.
+            // HTML parsers also accept a reference without its semicolon.
             b'&' if count > 0 => return character(code, at),
             _ if count > 0 && !begins_escape(byte) && digit(byte, radix).is_err() => {
                 return character(code, at);
@@ -318,8 +319,8 @@ fn reference(text: &[u8], at: usize, depth: usize) -> Result<Spelled, Failure> {
     Err(Failure::No)
 }
 
-/// The first character is read once and not once for each name: in a text of ampersands, each of
-/// them may begin a name at each depth.
+/// Reads a named reference. The first character is read once and not once for each name, because in
+/// a text of ampersands each one may begin a name at each depth.
 fn named(text: &[u8], first: u8, after: usize, depth: usize) -> Result<Spelled, Failure> {
     let rests: &[(&[u8], u8)] = match first {
         b'a' => &[(b"mp;", b'&'), (b"pos;", b'\'')],
@@ -376,20 +377,20 @@ fn character(code: u32, end: usize) -> Result<Spelled, Failure> {
     Ok(Spelled::character(character, end))
 }
 
-/// One character of an escape, and where it ends.
+/// Reads one character of an escape. Returns it with the offset where it ends.
 fn ascii(text: &[u8], at: usize, depth: usize) -> Result<(u8, usize), Failure> {
     let spelled = match text.get(at) {
         Some(&byte) if !begins_escape(byte) => return Ok((byte, at + 1)),
         _ => read(text, at, depth, |_| ())?,
     };
     match spelled.ascii().ok_or(Failure::No)? {
-        // These are characters of no escape, unless they begin one that is.
+        // No escape contains these characters, unless they begin a nested escape.
         b'%' | b'&' | b'=' | b'+' if !can_begin(&text[at..]) => Err(Failure::No),
         byte => Ok((byte, spelled.end)),
     }
 }
 
-/// Whether an escape can begin here, by its first two bytes.
+/// Whether an escape can begin here, judged by its first two bytes.
 pub(super) fn can_begin(text: &[u8]) -> bool {
     let (first, next) = match text {
         [first, next, ..] => (*first, *next),

@@ -1,6 +1,5 @@
-//! The same for streams: what comes in chunks is treated as if it had come in
-//! one, and only a tail that could still become a form of a secret is held back.
-//! It does not know where a message in the stream ends.
+//! Scrubs streams. Chunks are treated as one text, and only a tail that could still become part of
+//! a secret is held back. Boundaries between messages are not known here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub struct StreamScrubber {
 }
 
 impl StreamScrubber {
-    /// For a new stream.
+    /// Returns a scrubber for a new stream.
     pub fn new(scrubber: Arc<Scrubber>) -> Self {
         Self {
             scrubber,
@@ -29,33 +28,33 @@ impl StreamScrubber {
         }
     }
 
-    /// The same for JSON and for events that carry it: a short value is taken out of texts alone,
-    /// so that what comes out is still JSON.
+    /// Like [`Self::new`], for JSON and for events that carry JSON. A short value is replaced only
+    /// inside strings, so that the output is still JSON.
     pub fn of_json(scrubber: Arc<Scrubber>) -> Self {
         let mut stream = Self::new(scrubber);
         stream.window.scan = Scan::of(Context::Json(Walk::default()));
         stream
     }
 
-    /// Looks for other secrets from here on: when one more was released since.
+    /// Replaces the set of secrets from here on, after one more was released.
     pub fn set_scrubber(&mut self, scrubber: Arc<Scrubber>) {
         self.scrubber = scrubber;
     }
 
-    /// What can be passed on after `chunk` came in; the chunk itself, not a copy,
-    /// where nothing is in it.
+    /// Returns the bytes that can be passed on after `chunk`. If there is no find, this is the
+    /// chunk itself and not a copy.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
         let text = self.window.joined(chunk);
         self.settle(text, true)
     }
 
-    /// What is left to pass on when the stream has ended.
+    /// Returns the bytes that are left when the stream has ended.
     pub fn finish(&mut self) -> Bytes {
         let text = self.window.joined(Bytes::new());
         self.settle(text, false)
     }
 
-    /// How many bytes are held back now.
+    /// The number of bytes held back now.
     pub fn held_bytes(&self) -> usize {
         self.window.held.len()
     }
@@ -75,7 +74,7 @@ impl StreamScrubber {
             blocked,
         } = self;
         let settled = window.scan.run(&scrubber.patterns, &text, more, |piece| {
-            // One clean piece is passed on without a copy.
+            // A single clean piece is passed on without a copy.
             if let Some(first) = only.take() {
                 clean.extend_from_slice(&text[first]);
                 has_changed = true;
@@ -115,7 +114,7 @@ pub struct SecretDetector {
 }
 
 impl SecretDetector {
-    /// For a new stream.
+    /// Returns a detector for a new stream.
     pub fn new(scrubber: Arc<Scrubber>) -> Self {
         Self {
             scrubber,
@@ -123,12 +122,12 @@ impl SecretDetector {
         }
     }
 
-    /// Looks for other secrets from here on: when one more was released since.
+    /// Replaces the set of secrets from here on, after one more was released.
     pub fn set_scrubber(&mut self, scrubber: Arc<Scrubber>) {
         self.scrubber = scrubber;
     }
 
-    /// What can be passed on after `chunk` came in.
+    /// Returns the bytes that can be passed on after `chunk`.
     ///
     /// # Errors
     /// A secret is in the stream. The stream must end here.
@@ -137,16 +136,16 @@ impl SecretDetector {
         self.settle(text, true)
     }
 
-    /// What is left to pass on when the stream has ended.
+    /// Returns the bytes that are left when the stream has ended.
     ///
     /// # Errors
-    /// A secret is in what was left.
+    /// A secret is in the remaining bytes.
     pub fn finish(&mut self) -> Result<Bytes, Leak> {
         let text = self.window.joined(Bytes::new());
         self.settle(text, false)
     }
 
-    /// How many bytes are held back now.
+    /// The number of bytes held back now.
     pub fn held_bytes(&self) -> usize {
         self.window.held.len()
     }
@@ -162,7 +161,7 @@ impl SecretDetector {
     }
 }
 
-/// The part of a stream that is not settled yet, and what is known of the part before it.
+/// The unsettled part of a stream, and what is known of the part before it.
 #[derive(Default)]
 struct Window {
     held: Zeroizing<Vec<u8>>,
@@ -170,7 +169,7 @@ struct Window {
 }
 
 impl Window {
-    /// What is held and the new chunk, in one piece.
+    /// Returns the held bytes and the new chunk in one piece.
     fn joined(&mut self, chunk: Bytes) -> Bytes {
         if self.held.is_empty() {
             return chunk;
@@ -182,7 +181,7 @@ impl Window {
         Bytes::from_owner(Zeroizing::new(text))
     }
 
-    /// Holds what comes after the settled part.
+    /// Holds the bytes after the settled part.
     fn hold(&mut self, text: &[u8], settled: usize) {
         self.held = Zeroizing::new(text[settled..].to_vec());
     }

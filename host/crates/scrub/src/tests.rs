@@ -1,5 +1,5 @@
-//! Tests of the scrubber. The encodings are made by other libraries than the one
-//! under test wherever there is one.
+//! Tests of the scrubber. Wherever possible, another library than the one under test makes the
+//! encodings.
 
 use std::sync::Arc;
 
@@ -220,7 +220,7 @@ fn a_spelling_that_can_be_read_in_two_ways_is_read_in_both() {
     }
 }
 
-/// What comes out of a stream, wherever the text that goes in is cut in two.
+/// Cuts the text in two at each position, and compares the output of the stream.
 fn cut_anywhere(new: impl Fn() -> StreamScrubber, text: &str, expected: &str) {
     for cut in 0..text.len() {
         let mut stream = new();
@@ -251,7 +251,7 @@ fn a_stream_waits_behind_a_line_end_among_digits() {
 
 #[test]
 fn a_stream_of_json_has_a_text_where_a_number_was() {
-    // As of a bot's token, whose first part is the bot's id.
+    // A bot's token has this form: its first part is the bot's id.
     let scrubber = Arc::new(Scrubber::new([(
         "bot",
         "1234567890:AAF-x0yZ1w2V3u4T5s6R7q8P9o",
@@ -263,13 +263,13 @@ fn a_stream_of_json_has_a_text_where_a_number_was() {
     let text = "data: \"x\rdata: {\"a\":1234567890}\r\r";
     let expected_of_event = "data: \"x\rdata: {\"a\":\"[redacted:bot]\"}\r\r";
     cut_anywhere(new, text, expected_of_event);
-    // All of the number goes, as far as it has not passed already.
+    // The whole number is replaced, except for the part that was already passed on.
     let text = r#"{"id":1234567890,"other":[1234567890],"short":1234567}"#;
     let text = text.replace("1234567890", "-51234567890.5e3");
     let mut stream = new();
     let out = [stream.push(Bytes::from(text)), stream.finish()].concat();
     assert_eq!(out, expected.as_bytes());
-    // A sign is a part of it, where the find is not.
+    // The sign belongs to the number, even when the find does not include it.
     let minus = Arc::new(Scrubber::new([(
         "bot",
         "bot-1234567:AAF-x0yZ1w2V3u4T5s6R7q8P9o",
@@ -288,7 +288,7 @@ fn a_stream_of_json_has_a_text_where_a_number_was() {
     );
 }
 
-/// Every echo in one text, with text between that is like the beginnings of forms.
+/// All echoes in one text. The text between them resembles beginnings of finds.
 fn long_stream() -> Vec<u8> {
     let mut stream = Vec::new();
     for (_, echo) in echoes() {
@@ -343,7 +343,7 @@ fn a_stream_holds_back_nothing_that_cannot_become_a_secret() {
 
 #[test]
 fn digits_without_end_are_looked_at_a_few_times_each() {
-    // Looked at once for each find, so many digits would take an hour.
+    // If each find read the whole number, so many digits would take an hour.
     let digits = format!("{{\"a\":{}}}", "12345678".repeat(500_000));
     let scrubber = Arc::new(Scrubber::new([("pin", "12345678")]));
     let mut stream = StreamScrubber::of_json(scrubber.clone());

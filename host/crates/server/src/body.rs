@@ -1,7 +1,7 @@
-//! Bodies as the server watches them: a request's must be complete in time, a response's must be
-//! taken.
+//! Watches bodies for the server: a request's body must arrive in time, and the client must take a
+//! response's body.
 //!
-//! How long a body may be is decided where it is collected. What it holds is never looked at here.
+//! The code that collects a body limits its length. The content is never examined here.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,34 +21,34 @@ use super::pace::{InFlight, Pace, at};
 use super::settings::ServerLimits;
 use super::shared::Shared;
 
-/// Why the rest of a request's body does not come.
+/// Why the rest of a request's body does not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It took too long.
+    /// The body took too long.
     #[error(
         "the request's body was not complete within server.limits.request_body_timeout_ms ({timeout_ms}); send it faster"
     )]
     TooSlow {
-        /// What it may take, in milliseconds.
+        /// The time allowed, in milliseconds.
         timeout_ms: u64,
     },
-    /// The connection ended, or what came is no HTTP.
+    /// The connection ended, or its bytes were not HTTP.
     #[error("the request's body ended before it was whole; send it again")]
     Broken(#[source] hyper::Error),
 }
 
-/// A request's body with the time by which it must be there.
+/// A request's body with its deadline.
 pub(super) struct RequestBody {
-    /// `None` only when it is dropped.
+    /// `None` only during drop.
     incoming: Option<Incoming>,
     is_multiplexed: bool,
     due: Instant,
-    /// Made when there is something to wait for, which for most bodies there is not.
+    /// The timer of the deadline, created at the first wait. Most bodies never wait.
     timer: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
-    /// The pace knows that the client is waited for.
+    /// Whether the pace counts this body as waiting for the client.
     is_awaited: bool,
-    /// Until the client is waited for.
+    /// The gate's turn, which ends at the first wait for the client.
     turn: Option<Arc<Turn>>,
     shared: Arc<Shared>,
     pace: Arc<Pace>,
@@ -139,8 +139,8 @@ impl Body for RequestBody {
     }
 }
 
-/// The answer may be given before the body is there, and the client may read it only after it has
-/// sent everything.
+/// Handles a body that was not read to its end. The answer may come before the body is complete,
+/// and the client may read it only after it has sent everything.
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.await_client(false);
@@ -151,11 +151,12 @@ impl Drop for RequestBody {
             return;
         }
         if !self.is_multiplexed {
-            // The whole connection ends with this answer, and is closed with care.
+            // The connection ends with this answer, and `close_gently` closes it.
             return self.pace.body_left();
         }
-        // The stream would be reset behind the answer, which clients should survive and some do
-        // not. Where very many bodies are dropped already, they have to: each of them takes memory.
+        // Resetting the stream right after the answer makes some clients lose the answer, so the
+        // rest is read and discarded. Each discard takes memory: beyond `http2_max_discards` the
+        // stream is reset.
         let place = Arc::clone(&self.shared.discards).try_acquire_owned();
         if let (Ok(place), Ok(runtime)) = (place, Handle::try_current()) {
             let limits = self.shared.limits;
@@ -167,7 +168,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// Reads on for a while and drops what comes.
+/// Reads and drops the rest of a body, within the limits on bytes and time.
 async fn discard(mut body: Incoming, limits: ServerLimits) {
     let discarding = async {
         let mut left = limits.max_discarded_bytes;
@@ -179,11 +180,12 @@ async fn discard(mut body: Incoming, limits: ServerLimits) {
             }
         }
     };
-    // However it ends, the stream is reset if there is more.
+    // If there is more, the stream is reset.
     let _ = timeout(limits.discard_timeout(), discarding).await;
 }
 
-/// A response's body that says when a piece of it was given, and when the next one is wanted.
+/// A response's body that tells the pace when a piece was given to the client, and when the next
+/// one is wanted.
 pub(super) struct ResponseBody {
     body: axum::body::Body,
     in_flight: InFlight,

@@ -1,5 +1,5 @@
-//! What tells the server that a request had a right credential. Which credentials are right is not
-//! its business.
+//! Tells the server that a request had a valid credential. The server does not know which
+//! credentials are valid.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::gate::Turn;
 use super::pace::Pace;
 
-/// An extension of every request: by it, whoever finds a credential right says so. Until then the
-/// connection is a stranger's, and the first to go where room is needed.
+/// An extension of every request. The code that accepts a credential proves the claim. Until then
+/// the connection is a stranger's, and is closed first when room is needed.
 #[derive(Clone)]
 pub struct Claim {
     pace: Arc<Pace>,
@@ -23,7 +23,7 @@ impl Claim {
         }
     }
 
-    /// A right credential was seen.
+    /// Records that the request had a valid credential.
     pub fn prove(&self) {
         self.pace.prove(Instant::now());
         if let Some(turn) = &self.turn {

@@ -1,7 +1,7 @@
-//! One connection, from the accepted socket to its close: TLS, HTTP/1.1 or HTTP/2, and the watch
-//! over its pace.
+//! Serves one connection, from the accepted socket to its close: TLS, HTTP/1.1 or HTTP/2, and the
+//! watch over its pace.
 //!
-//! What is answered is the router's business.
+//! The router decides what is answered.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,16 +30,16 @@ use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
 use crate::peer::Peer;
 
-/// Marks requests that came over the host's own TLS, in their extensions.
+/// A request extension: the request came over the host's own TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct IsTls;
 
-/// How the accept loop speaks to a connection.
+/// The accept loop's side of a connection.
 pub(super) struct Wire {
     pub pace: Arc<Pace>,
-    /// To close now, because another connection needs the room.
+    /// Tells the connection to close now, because another one needs the room.
     pub closing: Arc<Notify>,
-    /// To take no request after those in flight, and to end them.
+    /// Tells the connection to take no request after those in flight, and later to end them.
     pub stage: watch::Receiver<Stage>,
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
 }
 
 async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut wire: Wire) {
-    // Answers are written whole, so waiting for more to send only delays them.
+    // Answers are written whole, so Nagle's algorithm would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "a connection was gone before it was served");
         return;
@@ -91,7 +91,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
     }
 }
 
-/// Speaks HTTP until the connection ends, and says whether the peer may still be sending what
+/// Speaks HTTP until the connection ends. Returns whether the peer may still be sending bytes that
 /// nobody reads.
 async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mut Wire) -> bool {
     let limits = &shared.limits;
@@ -99,7 +99,7 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
     let stopping = Stopping(wire.stage.clone());
     let answer = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(stopping.clone());
-        // Now, and not when it is first worked at: until then, it takes memory already.
+        // Counted here and not when the request is first polled: it takes memory from here on.
         let in_flight = pace.request(request.version() == Version::HTTP_2);
         let turn = (!pace.is_known()).then(|| shared.gate.turn());
         answer(Arc::clone(shared), in_flight, turn, peer, request)
@@ -125,7 +125,8 @@ async fn speak(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr, wire: &mu
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            // Requests in flight hear of it and end; where there is none, nothing is waited for.
+            // Requests in flight observe the stage and end themselves. An idle connection has
+            // nothing to wait for.
             _ = closing.wait_for(|stage| *stage >= Stage::Closing), if pace.is_at_rest() => {
                 return false;
             }
@@ -164,15 +165,15 @@ async fn answer(
     extensions.insert(Claim::new(&pace, turn.clone()));
     if let Some(malformed) = in_flight.refused_head() {
         extensions.insert(malformed);
-        // What follows it is not read, and the connection is closed with care.
+        // Nothing after the malformed head is read, and `close_gently` closes the connection.
         pace.body_left();
     }
     let mut response = shared.router.clone().oneshot(request).await?;
     if let Some(turn) = turn {
         turn.end();
     }
-    // Hyper ends such a connection and does not say so; a client that used it again would lose its
-    // next request.
+    // Hyper closes such a connection without a `connection: close` header. A client that reused the
+    // connection would lose its next request.
     if pace.has_unread_body() {
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

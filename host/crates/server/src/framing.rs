@@ -1,32 +1,32 @@
-//! The framing of HTTP/1.1, read before the library reads it: where heads begin and end, and which
-//! of them another reader could take for something else.
+//! Reads the framing of HTTP/1.1 before hyper does: where heads begin and end, and which heads
+//! another parser could read in a different way.
 //!
-//! The library is lenient where proxies differ: it takes a bare LF for the end of a line, and a
-//! length beside a transfer coding. Here nothing of that kind passes, so that the two readings of
-//! what does pass are the same. Of HTTP/2 nothing is read. What a head says is not looked at,
-//! beyond how its body is framed.
+//! Hyper is lenient where proxies differ: it takes a bare LF for the end of a line, and a length
+//! beside a transfer coding. This module refuses both, so that every parser reads the remaining
+//! requests in the same way. It does not read HTTP/2. Of a head it reads only how the body is
+//! framed.
 
-/// Why a head, or what frames a body, is refused.
+/// Why a head, or the framing of a body, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// LF without CR before it, or CR without LF behind it.
+    /// LF without CR before it, or CR without LF after it.
     LineEnd,
-    /// A header that goes on in the next line.
+    /// A header that continues on the next line.
     FoldedLine,
     /// A header without a name, or with something between the name and its colon.
     HeaderName,
-    /// A length that is none, or two of them.
+    /// A length that is no number, or two lengths.
     Length,
     /// A transfer coding other than `chunked`, or one beside a length.
     TransferCoding,
-    /// A head is longer than the library reads.
+    /// A head is longer than hyper reads.
     TooLong,
-    /// A chunk's size is none.
+    /// A chunk's size is no hexadecimal number.
     Chunk,
 }
 
 impl Malformed {
-    /// What is wrong, and what to do.
+    /// Says what is wrong and how to correct it.
     pub fn message(self) -> &'static str {
         match self {
             Self::LineEnd => "a line of the head does not end with CR LF; end each line so",
@@ -42,34 +42,34 @@ impl Malformed {
     }
 }
 
-/// How far one connection's bytes were read.
+/// The parser's position in the bytes of one connection.
 #[derive(Debug)]
 pub(super) struct Framing {
     place: Place,
-    /// Where the line that is being read begins, among the bytes that were not passed.
+    /// The start of the current line, as an offset into the bytes that were not passed on.
     line_at: usize,
-    /// What this head said of its body so far.
+    /// How the current head frames its body, as far as it is read.
     body: Body,
-    /// A head may have so many bytes.
+    /// The most bytes in a head.
     max_head_bytes: usize,
     head_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// What comes may be HTTP/2.
+    /// The beginning of the connection, which may be HTTP/2.
     Start,
     /// At a request line, or an empty line before it.
     RequestLine,
     Header,
-    /// So many bytes of a body, or of a chunk with its end of line, are left.
+    /// In a body, or in a chunk with its line end, with this many bytes left.
     Bytes {
         left: u64,
         is_chunk: bool,
     },
     ChunkSize,
     Trailer,
-    /// It is HTTP/2, and nothing more is read.
+    /// The connection is HTTP/2. Nothing more is read.
     Http2,
 }
 
@@ -79,18 +79,18 @@ struct Body {
     is_chunked: bool,
 }
 
-/// What the bytes that were read are.
+/// The result of reading some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Read {
-    /// So many of them can be given to the library: those of bodies and of whole lines.
+    /// How many of the bytes can be passed to hyper: those of bodies and of whole lines.
     pub passed: usize,
-    /// How many heads ended among them.
+    /// How many heads ended in the bytes.
     pub heads: u64,
 }
 
-/// What HTTP/2 begins with.
+/// The first bytes of an HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The longest line about a chunk, or of a trailer.
+/// The longest line of a chunk's size or of a trailer.
 const CHUNK_LINE_MAX_BYTES: usize = 8_192;
 
 impl Framing {
@@ -104,7 +104,7 @@ impl Framing {
         }
     }
 
-    /// Whether it is HTTP/2, of which nothing is read here.
+    /// Whether the connection is HTTP/2, which this module does not read.
     pub(super) fn is_http2(&self) -> bool {
         self.place == Place::Http2
     }
@@ -114,10 +114,11 @@ impl Framing {
         self.place == Place::Header
     }
 
-    /// Reads on. `bytes` follow those that were read, and begin with those that were not passed.
+    /// Reads the last `unread` bytes of `bytes`. The bytes before them are those that were read
+    /// earlier but not passed on.
     ///
     /// # Errors
-    /// What is wrong, and how many heads ended before it. Nothing must be read after that.
+    /// The fault, and how many heads ended before it. Nothing may be read after an error.
     pub(super) fn read(&mut self, bytes: &[u8], unread: usize) -> Result<Read, (Malformed, Read)> {
         let mut read = Read {
             passed: 0,
@@ -178,7 +179,7 @@ impl Framing {
         matches!(self.place, Place::RequestLine | Place::Header)
     }
 
-    /// Whether a line may have so many bytes.
+    /// Checks the length of a line so far.
     fn check_length(&self, bytes: usize) -> Result<(), Malformed> {
         match self.is_in_head() {
             true if self.head_bytes + bytes > self.max_head_bytes => Err(Malformed::TooLong),
@@ -187,7 +188,7 @@ impl Framing {
         }
     }
 
-    /// Takes a line with its end; whether a head ended with it.
+    /// Reads a line with its end. Returns whether a head ended with it.
     fn end_line(&mut self, line: &[u8]) -> Result<bool, Malformed> {
         let wrong_end = match self.is_in_head() {
             true => Malformed::LineEnd,
@@ -233,7 +234,7 @@ impl Framing {
                 let size = hexadecimal(digits).ok_or(Malformed::Chunk)?;
                 self.place = match size {
                     0 => Place::Trailer,
-                    // The data's own end of line.
+                    // Two more, for the line end after the data.
                     size => Place::Bytes {
                         left: size.checked_add(2).ok_or(Malformed::Chunk)?,
                         is_chunk: true,
@@ -295,8 +296,8 @@ fn hexadecimal(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What is passed of these bytes when they come in pieces of `size`, how many heads ended, and
-    /// what is wrong.
+    /// Feeds the bytes in pieces of `size`. Returns the bytes that were passed on, the number of
+    /// heads that ended, and the fault.
     fn read(bytes: &[u8], size: usize) -> (Vec<u8>, u64, Option<Malformed>) {
         let mut framing = Framing::new(1_000);
         let (mut passed, mut held, mut heads) = (Vec::new(), Vec::new(), 0);
@@ -381,7 +382,7 @@ mod tests {
                 let (passed, heads, found) = read(text.as_bytes(), size);
                 assert_eq!((heads, found), (1, Some(malformed)), "{size}: {text:?}");
                 assert!(text.as_bytes().starts_with(&passed), "{size}: {text:?}");
-                // The line before the malformed one is the last.
+                // The last bytes passed on are the line before the malformed one.
                 assert!(passed.ends_with(b"\r\n") && passed.len() < text.len());
             }
         }

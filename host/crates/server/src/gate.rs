@@ -1,16 +1,15 @@
-//! How many requests of strangers are worked at at once. Where there are more, nothing is read from
-//! strangers' connections, so that what they ask for waits at their end of the wire and takes no
-//! memory here.
+//! Limits how many requests of strangers are worked at at once. Beyond the limit nothing is read
+//! from strangers' connections: their requests wait on the client's side and take no memory here.
 //!
-//! A connection that was not heard yet may say a little in any case: so a new one is not behind all
-//! the others.
+//! A connection that has sent no request yet may always send a few bytes, so that a new connection
+//! is not behind all the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// One server's.
+/// The gate of one server.
 #[derive(Debug)]
 pub(super) struct Gate {
     max_turns: usize,
@@ -21,20 +20,20 @@ pub(super) struct Gate {
 struct State {
     turns: usize,
     next_ticket: u64,
-    /// Who waits to read, in the order in which they came.
+    /// The readers that wait, in the order in which they came.
     waiting: BTreeMap<u64, Waker>,
-    /// Turns that ended since somebody who waited was woken.
+    /// Turns that ended since a waiting reader was last woken.
     ended: usize,
-    /// Who may read once, however many turns there are.
+    /// Tickets that may read once, even if the gate is full.
     let_in: BTreeSet<u64>,
 }
 
-/// How much may be read.
+/// How much a connection may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// What there is.
+    /// All bytes that have arrived.
     All,
-    /// A little, once: it is full, and this connection has waited longest.
+    /// A few bytes, once: the gate is full, and this connection has waited longest.
     Little,
 }
 
@@ -46,8 +45,8 @@ impl Gate {
         })
     }
 
-    /// A request is worked at until the turn ends. There may be more of them than the limit: what
-    /// was read must be answered.
+    /// Begins a turn: a stranger's request is worked at until the turn ends. There may be more
+    /// turns than the limit, because a request that was read must be answered.
     pub(super) fn turn(self: &Arc<Self>) -> Arc<Turn> {
         self.state().turns += 1;
         Arc::new(Turn {
@@ -56,7 +55,7 @@ impl Gate {
         })
     }
 
-    /// Whether more can be read, and how much. Who has to wait is woken.
+    /// Returns how much may be read. A reader that has to wait is woken later.
     pub(super) fn poll_open(&self, ticket: &mut Option<u64>, context: &Context<'_>) -> Poll<Pass> {
         let mut state = self.state();
         let is_let_in = ticket.is_some_and(|ticket| state.let_in.remove(&ticket));
@@ -77,7 +76,7 @@ impl Gate {
         Poll::Pending
     }
 
-    /// Who waited is gone.
+    /// Forgets a reader that waited and is gone.
     pub(super) fn give_up(&self, ticket: u64) {
         let mut state = self.state();
         state.waiting.remove(&ticket);
@@ -89,8 +88,8 @@ impl Gate {
     }
 }
 
-/// A request of a stranger that is worked at: until it is answered, waits for its client, or shows
-/// a right credential, and no longer than somebody knows of it.
+/// A stranger's request that is worked at. The turn ends when the request is answered, waits for
+/// its client or shows a valid credential, and at the latest when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     gate: Arc<Gate>,
@@ -98,7 +97,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Ends it, if it has not ended yet.
+    /// Ends the turn, if it has not ended yet.
     pub(super) fn end(&self) {
         if self.is_over.swap(true, Ordering::AcqRel) {
             return;
@@ -108,10 +107,10 @@ impl Turn {
         state.ended += 1;
         let max_turns = self.gate.max_turns;
         let is_full = state.turns >= max_turns;
-        // As many as there is room for, because some of them have nothing to read; and all of them
-        // where nothing would wake them later. Where it is full all the time, one of them now and
-        // then: the first bytes of new connections pass in any case, and those who come without end
-        // must not keep it shut for ever.
+        // Wake as many readers as there is room for, because some of them have nothing to read.
+        // When no turn is left, wake all: nothing would wake them later. While the gate stays full,
+        // wake one per `max_turns` ended turns: the first bytes of new connections always pass, so
+        // an endless supply of them could otherwise keep the gate shut for ever.
         let room = match state.turns {
             0 => state.waiting.len(),
             turns if !is_full => max_turns - turns,

@@ -1,9 +1,10 @@
-//! The names that the host answers to (`[server] hosts`): a web page whose name is made to lead
-//! here (DNS rebinding) names its own in `Host`, and is sent away before anything is looked at.
+//! The names that the host answers to (`[server] hosts`). A web page whose name is made to resolve
+//! to this host (DNS rebinding) sends its own name in `Host`, and is refused before anything else
+//! of the request is examined.
 //!
-//! An address is always answered, since no name server says where it leads, and so is `localhost`,
+//! An IP address is always answered, since no name server can redirect it, and so is `localhost`,
 //! which browsers resolve themselves. Without a list, a host on loopback answers to nothing else,
-//! and one on the network to every name.
+//! and a host on the network answers to every name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use super::listener::ListenAddress;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HostName {
-    /// In lower case. Of a wildcard, what follows the star: nothing, or a dot and a name.
+    /// In lower case. For a wildcard this is the part after the star: nothing, or a dot and a name.
     name: String,
     is_wildcard: bool,
-    /// Where browsers find the page, if not at the usual port of their scheme.
+    /// The port at which browsers find the page, if it is not the default port of the scheme.
     port: Option<u16>,
 }
 
@@ -85,7 +86,8 @@ struct Names {
 }
 
 impl HostNames {
-    /// Those that are `listed` in the configuration, for where it listens.
+    /// Builds the names from the entries `listed` in the configuration. `listen` decides what an
+    /// empty list means.
     pub fn new(listed: Vec<HostName>, listen: &ListenAddress) -> Self {
         Self(Arc::new(Names {
             takes_any: listed.is_empty() && !listen.ip().to_canonical().is_loopback(),
@@ -93,7 +95,7 @@ impl HostNames {
         }))
     }
 
-    /// Whether a request for this name is one for this host.
+    /// Whether a request for this name is meant for this host.
     pub fn answers_to(&self, host: &str) -> bool {
         let name = plain(host);
         self.0.takes_any
@@ -103,9 +105,8 @@ impl HostNames {
             || self.0.listed.iter().any(|listed| listed.is(&name))
     }
 
-    /// Whether pages at this host and port, of that scheme, are this host's. Only names that are
-    /// listed in full say so: a neighbour under the same wildcard is another site, and so is
-    /// another port.
+    /// Whether a page at this scheme, host and port is this host's own. Only names that are listed
+    /// in full count: another name under the same wildcard is another site, and so is another port.
     pub fn has_page_at(&self, scheme: &str, authority: &str) -> bool {
         let usual = match scheme {
             "https" => 443,
@@ -124,7 +125,7 @@ impl HostNames {
     }
 }
 
-/// The name or address, if there is nothing beside it but a port.
+/// Returns the host of an authority that has only a host and a port.
 pub fn host_of(authority: &Authority) -> Option<&str> {
     let host = authority.host();
     let rest = authority.as_str().strip_prefix(host)?;
@@ -132,7 +133,7 @@ pub fn host_of(authority: &Authority) -> Option<&str> {
     port.bytes().all(|it| it.is_ascii_digit()).then_some(host)
 }
 
-/// In lower case, without the dot of a name that is complete.
+/// Returns the name in lower case, without the trailing dot of a fully qualified name.
 fn plain(host: &str) -> String {
     let name = host.to_ascii_lowercase();
     name.strip_suffix('.').map(str::to_owned).unwrap_or(name)

@@ -1,8 +1,8 @@
-//! The sockets under the HTTP API: listening, TLS, connections and their limits, and the way to
-//! stop.
+//! The sockets under the HTTP API: listening, TLS, connections and their limits, and stopping.
 //!
-//! A router is served as it is given; routes, credentials and the words of refusals are `api`'s
-//! business.
+//! A *stranger* is a connection that has shown no valid credential; the others are *known*. The
+//! server takes a router and does not look into it. Routes, credentials and the texts of refusals
+//! belong to `api`.
 
 mod body;
 mod budget;
@@ -55,15 +55,15 @@ use self::stopping::Stage;
 pub use self::stopping::Stopping;
 pub use self::tls::{Tls, TlsError};
 
-/// How long nothing is accepted after the system refused to: without a pause the loop would spin on
-/// the same error.
+/// The pause after the system refused to accept a connection. Without it the loop would spin on the
+/// same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-/// How often room is made while connections wait for some.
+/// The shortest time between two attempts to make room while connections wait.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
-/// How long requests whose time is up may take to say so.
+/// How long requests that run out of time may take to tell that to their clients.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A socket that listens.
+/// A listening socket, ready to serve.
 pub struct Server {
     listener: Listener,
     address: SocketAddr,
@@ -71,15 +71,15 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
 }
 
-/// Why nothing listens.
+/// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address is taken, or not this machine's, or not for this user.
+    /// The address is taken, is not this machine's, or is not allowed to this user.
     #[error("cannot listen on {address}: {source}")]
     Address {
-        /// Where.
+        /// The address.
         address: ListenAddress,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The certificate cannot be used.
@@ -105,21 +105,22 @@ impl Server {
         })
     }
 
-    /// `http://ADDRESS:PORT`, or `https://…`. The port is the one that was taken where 0 was asked
-    /// for.
+    /// Returns `http://ADDRESS:PORT` or `https://…`. If port 0 was configured, this is the port
+    /// that the system chose.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// The certificate, to be read again where its files change.
+    /// Returns the certificate, which can be read again after its files change.
     pub fn tls(&self) -> Option<Arc<Tls>> {
         self.tls.clone()
     }
 
-    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that; then accepts
-    /// nothing, lets requests that are under way finish within `shutdown_grace_ms`, lets the others
-    /// say that they do not, and cuts what is left. Cuts at once when `cut` ends meanwhile.
+    /// Serves `router` until `stop` ends, and for `drain_delay_ms` after that. Then it accepts
+    /// nothing more and lets requests that are under way finish within `shutdown_grace_ms`.
+    /// Requests that do not finish may tell their clients so, and the rest is cut. When `cut` ends,
+    /// everything is cut at once.
     pub async fn serve(
         self,
         router: Router,
@@ -150,7 +151,7 @@ impl Server {
             () = connections.accept_until(&listener, leave) => false,
             () = cut.as_mut() => true,
         };
-        // From here on the system refuses new ones.
+        // From here on the system refuses new connections.
         drop(listener);
         let cut = async {
             if !is_cut {
@@ -166,10 +167,10 @@ struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     places: Places,
-    /// Those that were accepted and have no place yet, the oldest first.
+    /// Accepted connections without a place, the oldest first.
     newcomers: VecDeque<(TcpStream, SocketAddr)>,
-    /// When room may be made again. Making it looks at every connection, which is too much for each
-    /// that comes.
+    /// When room may be made again. Making room examines every connection, which costs too much to
+    /// do for each new one.
     next_room: Instant,
     stage: watch::Sender<Stage>,
 }
@@ -206,7 +207,8 @@ impl Connections {
                     Err(error) => {
                         let connections = self.places.taken();
                         tracing::error!(%error, connections, "no connection can be accepted");
-                        // The database and the tools need files too.
+                        // The usual cause is a lack of file handles, which the database and the
+                        // tools need too.
                         self.places.make_room(Full::All, connections.div_ceil(4));
                         tokio::select! {
                             () = stop.as_mut() => return,
@@ -218,9 +220,9 @@ impl Connections {
         }
     }
 
-    /// Starts those for whom there is a place, the latest first: who has waited long may have gone.
-    /// For the others room is made, and where very many of one peer wait, the oldest of them are
-    /// turned away.
+    /// Starts the newcomers for which there is a place, the latest first: a client that has waited
+    /// long may have gone. Makes room for the others. If too many wait, the oldest whose peer is
+    /// over its share is turned away.
     fn place_newcomers(&mut self) {
         let mut waiting = VecDeque::new();
         let mut shortages: Vec<(Full, usize)> = Vec::new();
@@ -308,15 +310,15 @@ impl Connections {
         self.tasks.shutdown().await;
     }
 
-    /// Waits for the connections to end, and makes them when their time is up; how many that
-    /// concerned.
+    /// Waits for the connections to end, and makes them end when their time is up. Returns how many
+    /// had to be ended.
     async fn drain_within(&mut self, grace: Duration) -> usize {
         if timeout(grace, self.all_ended()).await.is_ok() {
             return 0;
         }
         let late = self.places.taken();
         self.stage.send_replace(Stage::Closing);
-        // Whoever says nothing within this time is cut without a word.
+        // Connections that are still open after this time are cut without a word.
         let _ = timeout(LAST_WORDS, self.all_ended()).await;
         late
     }
@@ -328,8 +330,7 @@ impl Connections {
     }
 }
 
-/// Errors of `accept` that are about the connection that would have been, and not about this
-/// process.
+/// Whether an error of `accept` concerns only the one connection, and not the whole process.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! Where the host listens: an address and a port, or `localhost`, which means each of a machine's
-//! two loopback addresses.
+//! The address on which the host listens: an IP address and a port, or `localhost`, which means
+//! both loopback addresses of a machine.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,7 +13,8 @@ use nix::libc;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 
-/// How often another free port is looked for, where the first one is free at one address alone.
+/// How many ports are tried for `localhost:0`, where a port may be free at only one of the
+/// addresses.
 const PORT_ATTEMPTS: usize = 16;
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT` or `localhost:PORT`.
@@ -24,7 +25,7 @@ pub struct ListenAddress {
     is_localhost: bool,
 }
 
-/// The text is none.
+/// The text is no listen address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an IP address and a port are wanted, for example 127.0.0.1:8080, [::1]:8080, 0.0.0.0:8080 for every address, or localhost:8080"
@@ -32,18 +33,18 @@ pub struct ListenAddress {
 pub struct InvalidListenAddress;
 
 impl ListenAddress {
-    /// The address, of `localhost` the first.
+    /// The IP address. For `localhost`, the first of the two.
     pub fn ip(&self) -> IpAddr {
         self.first.ip()
     }
 
-    /// Every address that it means, with this port.
+    /// Every address to listen on, with this port.
     fn all(self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let second = self.is_localhost.then_some(IpAddr::V6(Ipv6Addr::LOCALHOST));
         let ips = [Some(self.ip()), second].into_iter().flatten();
         ips.map(move |ip| match self.is_localhost {
             true => SocketAddr::new(ip, port),
-            // With what else belongs to it: the zone of a link-local address.
+            // Keeps the rest of the address: the zone of a link-local one.
             false => {
                 let mut address = self.first;
                 address.set_port(port);
@@ -108,12 +109,12 @@ impl fmt::Debug for ListenAddress {
 /// The sockets of one listen address.
 pub(super) struct Listener {
     sockets: Vec<TcpListener>,
-    /// Whose turn it is to be asked first.
+    /// Selects the socket that is polled first, in turn.
     turn: AtomicUsize,
 }
 
 impl Listener {
-    /// Listens at all addresses; at those that this machine has, where there are two.
+    /// Listens on all addresses. Of the two for `localhost`, the machine may lack one.
     pub(super) async fn bind(address: ListenAddress) -> io::Result<Self> {
         let port = address.first.port();
         let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
@@ -150,13 +151,13 @@ impl Listener {
         }
     }
 
-    /// The first address, with the port that was taken where 0 was asked for.
+    /// The first address. If port 0 was configured, it has the port that the system chose.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         let first = self.sockets.first().ok_or(ErrorKind::AddrNotAvailable)?;
         first.local_addr()
     }
 
-    /// The next connection, at whichever address it comes.
+    /// Returns the next connection on any of the sockets.
     pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         poll_fn(|context| {
@@ -172,7 +173,7 @@ impl Listener {
     }
 }
 
-/// Whether this machine lacks the address, or the whole protocol.
+/// Whether the machine lacks the address, or the whole protocol.
 fn is_absent(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
@@ -224,7 +225,7 @@ mod tests {
                     assert_eq!(peer, connected.local_addr().expect("connected"));
                     heard += 1;
                 }
-                // A machine without IPv6.
+                // The machine has no IPv6.
                 Err(error) => assert!(ip.is_ipv6() && is_absent(&error), "{ip}: {error}"),
             }
         }

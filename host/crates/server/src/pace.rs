@@ -1,8 +1,8 @@
-//! Whether a peer keeps up: what one connection waits for, since when, and when that has been too
-//! long.
+//! Tracks whether a peer keeps up: what its connection waits for, since when, and when that has
+//! taken too long.
 //!
-//! Nothing is closed here. The libraries below know one timeout (a head of HTTP/1) and not the
-//! others; here all of them are in one place, for both versions of HTTP.
+//! Nothing is closed here. Hyper knows one timeout (a head of HTTP/1) and not the others, so this
+//! module has all of them, for both versions of HTTP.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,32 +12,32 @@ use std::time::Instant;
 use super::framing::Malformed;
 use super::settings::ServerLimits;
 
-/// One connection's.
+/// The pace of one connection.
 pub(super) struct Pace(Mutex<State>);
 
 struct State {
-    /// What is waited for while no request is in flight.
+    /// What the connection waits for while no request is in flight.
     waits_for: WaitsFor,
     since: Instant,
     in_flight: usize,
-    /// Requests in flight whose bodies are being waited for.
+    /// How many requests in flight wait for more of their body.
     awaited_bodies: usize,
-    /// A right credential was seen on this connection.
+    /// A valid credential was seen on this connection.
     is_known: bool,
     /// A request was answered.
     is_heard: bool,
-    /// When a right credential was last of use; of a stranger, when the connection was made.
+    /// When a valid credential was last of use. For a stranger, when the connection was made.
     earned: Instant,
-    /// HTTP/2: what comes between requests may be a ping, and need not be a head.
+    /// The connection is HTTP/2: bytes between requests may be a ping, and need not begin a head.
     is_multiplexed: bool,
     /// A request's body was not read to its end.
     has_unread_body: bool,
-    /// The request that is answered because its head is malformed, counted from 1.
+    /// The number, counted from 1, of the request whose head is malformed.
     refused_head: Option<(u64, Malformed)>,
-    /// When the client was given a piece of a response, by response, until it has taken it.
+    /// By response: when the client was given a piece that it has not taken yet.
     given: HashMap<u64, Instant>,
     next_response: u64,
-    /// Who reads, and waits at the gate because no right credential was seen.
+    /// The reader that waits at the gate until a valid credential is seen.
     reader: Option<Waker>,
 }
 
@@ -45,23 +45,23 @@ struct State {
 enum WaitsFor {
     /// The rest of a head.
     Head,
-    /// Anything.
+    /// The first byte of a request.
     Request,
 }
 
-/// A connection that waits for its client.
+/// The state of a connection that waits for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// A right credential was seen on it.
+    /// A valid credential was seen on it.
     pub is_known: bool,
-    /// Since when nothing was of use to one with a right credential. What a stranger asks does not
-    /// change it.
+    /// When the connection was last of use to a client with a valid credential. Requests of a
+    /// stranger do not change it.
     pub since: Instant,
-    /// Since when it has been answered and nothing of it is under way.
+    /// When its last request was answered, if it had one and none is under way.
     pub done: Option<Instant>,
 }
 
-/// The setting that was exceeded.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Late {
     Header,
@@ -70,7 +70,7 @@ pub(super) enum Late {
 }
 
 impl Late {
-    /// Its key in `tavora.toml`.
+    /// The key of the limit in `tavora.toml`.
     pub(super) fn limit(self) -> &'static str {
         match self {
             Self::Header => "server.limits.header_read_timeout_ms",
@@ -81,7 +81,7 @@ impl Late {
 }
 
 impl Pace {
-    /// Of a connection that was made now: it owes a head.
+    /// Returns the pace of a new connection, which must send a head.
     pub(super) fn new(now: Instant) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             waits_for: WaitsFor::Head,
@@ -100,7 +100,7 @@ impl Pace {
         })))
     }
 
-    /// Bytes came in.
+    /// Records that bytes arrived.
     pub(super) fn received(&self, now: Instant) {
         let mut state = self.state();
         let is_between = state.in_flight == 0 && !state.is_multiplexed;
@@ -110,23 +110,24 @@ impl Pace {
         }
     }
 
-    /// It is HTTP/2.
+    /// Records that the connection is HTTP/2.
     pub(super) fn multiplexes(&self) {
         self.state().is_multiplexed = true;
     }
 
-    /// Whether it is HTTP/2 and no right credential was seen.
+    /// Whether the connection is HTTP/2 and a stranger's.
     pub(super) fn is_multiplexed_stranger(&self) -> bool {
         let state = self.state();
         state.is_multiplexed && !state.is_known
     }
 
-    /// A head is there. The request is in flight until what this gives is dropped.
+    /// Records that a head is complete. The request is in flight until the returned value is
+    /// dropped.
     pub(super) fn request(self: &Arc<Self>, is_multiplexed: bool) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
         state.is_multiplexed |= is_multiplexed;
-        // Where another request comes, the last one's body has been dealt with.
+        // A new request means that the body of the previous one was dealt with.
         state.has_unread_body = false;
         state.next_response += 1;
         InFlight {
@@ -135,32 +136,33 @@ impl Pace {
         }
     }
 
-    /// The head of a request, counted from 1, is malformed; nothing after it is read.
+    /// Records that the head of this request, counted from 1, is malformed. Nothing after it is
+    /// read.
     pub(super) fn refuse_head(&self, number: u64, malformed: Malformed) {
         self.state().refused_head = Some((number, malformed));
     }
 
-    /// A request's body was left before its end.
+    /// Records that a request's body was not read to its end.
     pub(super) fn body_left(&self) {
         self.state().has_unread_body = true;
     }
 
-    /// Whether the client may still be sending what nobody reads.
+    /// Whether the client may still be sending bytes that nobody reads.
     pub(super) fn has_unread_body(&self) -> bool {
         self.state().has_unread_body
     }
 
-    /// Whether a right credential was seen.
+    /// Whether a valid credential was seen.
     pub(super) fn is_known(&self) -> bool {
         self.state().is_known
     }
 
-    /// Whether there was a request.
+    /// Whether the connection has sent a request.
     pub(super) fn has_asked(&self) -> bool {
         self.state().next_response > 0
     }
 
-    /// Whether a right credential was seen; where not, the reader is woken when one is.
+    /// Whether a valid credential was seen. If not, the reader is woken when one is.
     pub(super) fn poll_known(&self, context: &Context<'_>) -> bool {
         let mut state = self.state();
         if !state.is_known {
@@ -169,7 +171,7 @@ impl Pace {
         state.is_known
     }
 
-    /// A right credential was seen.
+    /// Records that a valid credential was seen.
     pub(super) fn prove(&self, now: Instant) {
         let mut state = self.state();
         state.is_known = true;
@@ -181,25 +183,27 @@ impl Pace {
         }
     }
 
-    /// The next piece of a request's body is waited for.
+    /// Records that a request waits for more of its body.
     pub(super) fn body_awaited(&self) {
         self.state().awaited_bodies += 1;
     }
 
-    /// It came, or is not waited for any more.
+    /// Records that the wait for a body is over.
     pub(super) fn body_settled(&self) {
         let mut state = self.state();
         state.awaited_bodies -= 1;
         if state.is_known {
-            // A piece of it came: a long upload is no connection that does nothing.
+            // A piece of the body arrived: a long upload counts as use of the connection.
             state.earned = Instant::now();
         }
     }
 
-    /// What the connection waits for its client with, unless the host is at work for it.
+    /// Returns the state of a connection that waits for its client, and nothing while the host
+    /// works on a request of the connection.
     ///
-    /// A body that does not come is waited for like a request. So is a stranger's taking of an
-    /// answer; of a client that is known, that is left to the time that it has for it.
+    /// Waiting for the rest of a body counts as waiting for the client. So does a response that a
+    /// stranger does not take. A known client may take its response until
+    /// `response_stall_timeout_ms`.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         let state = self.state();
         let for_client = match state.is_known {
@@ -218,7 +222,8 @@ impl Pace {
         self.state().in_flight == 0
     }
 
-    /// What is late, or when it is worth to look again: never after something could be late.
+    /// Returns the limit that is exceeded, or the time of the next check. Nothing can become late
+    /// before that time.
     pub(super) fn verdict(&self, now: Instant, limits: &ServerLimits) -> Result<Instant, Late> {
         let state = self.state();
         let stall = limits.response_stall_timeout();
@@ -231,8 +236,8 @@ impl Pace {
         };
         let due = state.since + limit;
         if state.in_flight > 0 {
-            // What may begin from now on can be late after the shortest of the times at the
-            // earliest.
+            // Anything that begins from now on becomes late after the shortest of the timeouts at
+            // the earliest.
             let shortest = limits.header_read_timeout().min(limits.idle_timeout());
             let oldest = state.given.values().min();
             let stalled = oldest.map_or(now + stall, |since| *since + stall);
@@ -257,23 +262,23 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// The pace of its connection.
+    /// The pace of the request's connection.
     pub(super) fn pace(&self) -> &Arc<Pace> {
         &self.pace
     }
 
-    /// The client was given a piece of the body.
+    /// Records that a piece of the response was given to the client.
     pub(super) fn gave(&self, now: Instant) {
         self.pace.state().given.insert(self.response, now);
     }
 
-    /// What is wrong with the head of the request.
+    /// Returns the fault in the head of this request.
     pub(super) fn refused_head(&self) -> Option<Malformed> {
         let (number, malformed) = self.pace.state().refused_head?;
         (number == self.response).then_some(malformed)
     }
 
-    /// It wants the next one.
+    /// Records that the client took the last piece.
     pub(super) fn taken(&self) {
         self.pace.state().given.remove(&self.response);
     }
@@ -296,7 +301,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A moment as the timer wants it.
+/// Converts a moment for tokio's timer.
 pub(super) fn at(moment: Instant) -> tokio::time::Instant {
     tokio::time::Instant::from_std(moment)
 }

@@ -1,5 +1,5 @@
-//! The places for connections: how many each peer has, and whose connection is closed where one is
-//! needed.
+//! The places for connections: how many each peer has, and which connection is closed when a place
+//! is needed.
 //!
 //! Nothing is accepted or served here.
 
@@ -16,7 +16,7 @@ use super::proxies::TrustedProxies;
 use super::settings::ServerLimits;
 use crate::peer::Peer;
 
-/// The open connections, and who has them.
+/// The open connections and their peers.
 pub(super) struct Places {
     open: HashMap<Id, Open>,
     held: HashMap<Peer, usize>,
@@ -33,11 +33,11 @@ struct Open {
 /// Why there is no place for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// Its peer has its share.
+    /// The peer has used up its share.
     Peer(Peer),
-    /// All are taken.
+    /// All places are taken.
     All,
-    /// All seats for HTTP/2 without a credential are.
+    /// All seats for HTTP/2 strangers are taken.
     Seats,
 }
 
@@ -51,12 +51,12 @@ impl Places {
         }
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub(super) fn taken(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether there is a place for one more connection of this address.
+    /// Checks for a place for one more connection from this address.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Full> {
         let peer = Peer::from(address);
         let held = self.held.get(&peer).copied().unwrap_or(0);
@@ -93,12 +93,14 @@ impl Places {
         }
     }
 
-    /// Closes up to `wanted` connections that wait for their clients, of those that fill it up.
+    /// Closes up to `wanted` connections that wait for their clients, among those that cause the
+    /// shortage.
     ///
-    /// Strangers' are closed first, and of those that are alike the one that earned its place
-    /// longest ago: so nobody keeps others out by holding connections and asking nothing, or by
-    /// asking without a credential. A connection that was not heard yet is left alone for a while,
-    /// or new ones would displace each other before they are; so is one of a client that is known.
+    /// Strangers' connections go first, and within each group those that earned their place longest
+    /// ago. So nobody can keep others out by holding connections without requests, or by sending
+    /// requests without a credential. A connection that was not answered yet is left alone for
+    /// `displace_after_ms`, or new connections would displace each other before they are served. A
+    /// known connection is left alone for the same time.
     pub(super) fn make_room(&self, of: Full, wanted: usize) {
         if wanted == 0 {
             return;
@@ -129,12 +131,12 @@ impl Places {
     }
 }
 
-/// Whether it is this machine's own address. All that comes through a proxy on this machine comes
-/// from there, also where nobody has listed that proxy.
+/// Whether the address is loopback. Everything that comes through a proxy on this machine has such
+/// an address, even if the proxy is not listed.
 fn is_own(address: IpAddr) -> bool {
     let own: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     own.contains(&address.to_canonical())
 }
 
-/// What an answer has to reach its client, before the connection of a stranger can go.
+/// How long an answer has to reach its client before a stranger's connection may be closed.
 const FLUSH: Duration = Duration::from_millis(50);

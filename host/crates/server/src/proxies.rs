@@ -1,9 +1,9 @@
-//! From where a request came: the peer itself, or whom a trusted proxy names in `Forwarded` or
-//! `X-Forwarded-For`.
+//! Finds where a request came from: the peer itself, or the client that a trusted proxy names in
+//! `Forwarded` or `X-Forwarded-For`.
 //!
-//! Whoever is no trusted proxy is believed nothing. A list of addresses is read from its end, where
-//! the proxy that is nearest wrote, up to the first address that is no trusted proxy's: what stands
-//! before that, the client may have made up.
+//! A peer that is no trusted proxy is believed nothing. A list of addresses is read from its end,
+//! where the nearest proxy wrote, up to the first address that is no trusted proxy's. The client
+//! may have made up everything before that.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,19 +27,18 @@ impl fmt::Debug for TrustedProxies {
     }
 }
 
-/// From where a request came; an extension of every request that the server takes.
+/// Where a request came from. The server puts it into the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The client's address.
     pub client: IpAddr,
-    /// Whether a trusted proxy handed the request on, so that what it says in its headers can be
-    /// believed.
+    /// Whether a trusted proxy sent the request, so that the proxy's headers can be believed.
     pub is_by_proxy: bool,
 }
 
 impl Arrival {
-    /// Where a request with these extensions came from. A server that does not say it has one
-    /// client.
+    /// Reads the arrival from a request's extensions. A server that sets none has one client: the
+    /// peer, or an unspecified address.
     pub fn of(extensions: &Extensions) -> Self {
         let by_socket = || {
             let socket = extensions.get::<ConnectInfo<SocketAddr>>();
@@ -51,7 +50,8 @@ impl Arrival {
         extensions.get().copied().unwrap_or_else(by_socket)
     }
 
-    /// The one value of a header that only a trusted proxy may set, such as `X-Forwarded-Host`.
+    /// Returns the only value of a header that only a trusted proxy may set, such as
+    /// `X-Forwarded-Host`.
     pub fn told_by_proxy<'a>(&self, headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
         if !self.is_by_proxy {
             return None;
@@ -65,13 +65,13 @@ impl Arrival {
 }
 
 impl TrustedProxies {
-    /// Whether the address is a trusted proxy's.
+    /// Whether the address belongs to a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Where a request came from that `peer` sent with these headers.
+    /// Finds where a request from `peer` with these headers came from.
     pub fn arrival(&self, peer: IpAddr, headers: &HeaderMap) -> Arrival {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -84,15 +84,17 @@ impl TrustedProxies {
             client: match self.named_client(headers) {
                 Found::Client(client) => client,
                 Found::Nothing => peer,
-                // Not the proxy's own: whoever sends nonsense would use up what that address has.
+                // The proxy's own address must not be used: malformed headers would use up its
+                // allowance.
                 Found::Malformed => Ipv4Addr::UNSPECIFIED.into(),
             },
             is_by_proxy: true,
         }
     }
 
-    /// The last address that is no trusted proxy's; the first one where all are. Malformed where
-    /// what must be read is not understood, or where the two headers disagree.
+    /// Returns the last address that is no trusted proxy's, or the first address if all are. The
+    /// result is malformed if an address that must be read cannot be, or if the two headers
+    /// disagree.
     fn named_client(&self, headers: &HeaderMap) -> Found {
         let (Some(standard), Some(usual)) = (
             listed(headers, &FORWARDED),
@@ -133,15 +135,15 @@ enum Found {
     Client(IpAddr),
 }
 
-/// The items of a header's comma-separated values, in their order; nothing where one is no visible
-/// ASCII.
+/// Returns the items of a header's comma-separated values in their order, or nothing if a value has
+/// other characters than visible ASCII.
 fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
     let mut items = Vec::new();
     for value in headers.get_all(name) {
         let mut is_quoted = false;
         let of_value = value.to_str().ok()?.split(|letter| {
-            // Quotes are of `Forwarded` alone: in the other header, an open one would swallow what
-            // a proxy adds.
+            // Only `Forwarded` has quotes. In the other header, an open quote would hide the
+            // address that a proxy adds.
             is_quoted ^= letter == '"' && *name == FORWARDED;
             letter == ',' && !is_quoted
         });
@@ -150,7 +152,7 @@ fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>>
     Some(items)
 }
 
-/// The node of `for` in an element of `Forwarded`.
+/// Returns the `for` node of an element of `Forwarded`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut nodes = element.split(';').filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -164,7 +166,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     address(unquoted.unwrap_or(Some(node))?)
 }
 
-/// An address, perhaps in brackets and with a port.
+/// Parses an address, which may have brackets and a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')
@@ -213,7 +215,8 @@ mod tests {
         listed.try_into()
     }
 
-    /// Whom the proxies 10.0.0.0/8 and ::1 name by these headers, when `peer` hands the request on.
+    /// Returns the client for these headers from `peer`. The trusted proxies are 10.0.0.0/8 and
+    /// ::1.
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> String {
         let headers: HeaderMap = headers
             .iter()
@@ -256,7 +259,8 @@ mod tests {
                 ],
                 "203.0.113.9",
             ),
-            // What the client made up stands before what the proxies wrote, and is not looked at.
+            // The client made up the first entries. They stand before those of the proxies and are
+            // ignored.
             (
                 vec![("x-forwarded-for", "nonsense, 203.0.113.9")],
                 "203.0.113.9",

@@ -1,9 +1,9 @@
-//! Seats for HTTP/2 connections that have shown no right credential. Such a connection costs far
-//! more than one of HTTP/1.1, because each may open a hundred streams; so there are fewer of them.
+//! Seats for HTTP/2 connections of strangers. Such a connection costs far more than one of
+//! HTTP/1.1, because each may open a hundred streams, so fewer are allowed.
 //!
-//! A connection waits for its seat before any of its bytes is parsed. A seat that is left goes to
-//! the peer that has the fewest: so nobody is kept out by those who come without end. Who has to
-//! leave one is `places`' business.
+//! A connection waits for its seat before any of its bytes is parsed. A free seat goes to the peer
+//! that has the fewest, so that a flood of connections keeps nobody out. `places` decides which
+//! connection has to give up its seat.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::peer::Peer;
 
-/// One server's.
+/// The seats of one server.
 #[derive(Debug)]
 pub(super) struct Seats {
     max_taken: usize,
@@ -25,10 +25,10 @@ pub(super) struct Seats {
 #[derive(Debug, Default)]
 struct State {
     taken: usize,
-    /// How many of them each peer has.
+    /// The number of seats that each peer has.
     held: HashMap<Peer, usize>,
     next_ticket: u64,
-    /// Who waits, in the order in which they came.
+    /// The connections that wait, in the order in which they came.
     waiting: BTreeMap<u64, (Peer, Waker)>,
 }
 
@@ -41,7 +41,7 @@ impl Seats {
         })
     }
 
-    /// How many connections wait for a seat.
+    /// The number of connections that wait for a seat.
     pub(super) fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
@@ -75,8 +75,8 @@ impl State {
         }
     }
 
-    /// Gives a free seat to one that waits: of the peer that has the fewest, and of those the
-    /// latest, because who has waited long may have gone.
+    /// Gives a free seat to a waiting connection of the peer that has the fewest seats. Of several
+    /// such connections the latest gets it, because a client that has waited long may have gone.
     fn hand_on(&mut self) {
         let waiting = self.waiting.iter();
         let next =
@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-/// One connection's seat, or its wait for one. It is given back when it is dropped.
+/// One connection's seat, or its wait for a seat. Dropping it gives the seat back.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
@@ -102,7 +102,7 @@ pub(super) struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
-    /// What it waits with; once nobody waits with it any more, the seat is its own.
+    /// The connection waits for a seat. Once the ticket is no longer in `waiting`, it has one.
     Ticket(u64),
     Seat,
 }
@@ -121,7 +121,7 @@ impl Seat {
         self.hold == Hold::Seat
     }
 
-    /// Waits for the seat, and keeps it.
+    /// Waits for the seat and takes it.
     pub(super) fn poll_take(&mut self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.seats.state();
         match self.hold {
@@ -148,11 +148,12 @@ impl Seat {
         Poll::Ready(())
     }
 
-    /// Gives the seat back, or stops waiting for it.
+    /// Gives the seat back, or stops waiting for one.
     pub(super) fn leave(&mut self) {
         let hold = std::mem::replace(&mut self.hold, Hold::Nothing);
         if hold == Hold::Nothing {
-            // A known connection asks at every read, and must not lock what all share.
+            // A known connection calls this at every read, and must not take a lock that all
+            // connections share.
             return;
         }
         let mut state = self.seats.state();

@@ -1,6 +1,6 @@
 //! `[server]` of `tavora.toml`: where the host listens, and what a peer may use of it.
 //!
-//! What the routes themselves bound (a program's run, a secret's size) is not here.
+//! Limits of single routes (an agent's run, a secret's size) are not here.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -21,29 +21,31 @@ use tavora_trust::origin::Origin;
 pub struct ServerConfig {
     /// An IP address and a port, or `localhost` and a port.
     pub listen: ListenAddress,
-    /// The names that it answers to; without any, on loopback those of loopback, else every name.
+    /// The names that the host answers to. If empty, a host on loopback answers to loopback names,
+    /// and any other host to every name.
     pub hosts: Vec<HostName>,
-    /// How long requests are still taken after the host was told to stop, while `/readyz` sends
-    /// them elsewhere, in milliseconds.
+    /// How long requests are still taken after the host was told to stop, in milliseconds.
+    /// Meanwhile `/readyz` reports that it is not ready, so that load balancers send requests
+    /// elsewhere.
     pub drain_delay_ms: u64,
-    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say
-    /// that they were cut.
+    /// How long requests may go on after that, in milliseconds. Streams that do not end by then
+    /// report that they were cut.
     pub shutdown_grace_ms: u64,
-    /// A PEM file of the host's certificate and those above it. With it and the key, the host talks
-    /// TLS only.
+    /// A PEM file of the host's certificate and its chain. With the certificate and the key, the
+    /// host speaks TLS only.
     pub tls_cert_file: Option<PathBuf>,
     /// A PEM file of the certificate's private key.
     pub tls_key_file: Option<PathBuf>,
-    /// Origins whose pages may use `/api/sdk` from a browser. None, unless listed.
+    /// Origins whose pages may use `/api/sdk` from a browser. Empty by default.
     pub cors_allowed_origins: Vec<Origin>,
-    /// Proxies that are believed whom they ask for, in `Forwarded` and `X-Forwarded-For`: addresses
+    /// Proxies that are trusted to name the client in `Forwarded` and `X-Forwarded-For`: addresses
     /// and networks.
     pub trusted_proxies: TrustedProxies,
-    /// What connections and requests may use.
+    /// Limits of connections and requests.
     pub limits: ServerLimits,
-    /// How often a peer may fail to sign in.
+    /// Limits of failed sign-ins.
     pub auth_failures: AuthFailureLimits,
-    /// How often an API key may ask.
+    /// Limits of requests by API key.
     pub rate_limit: RequestRateLimits,
 }
 
@@ -66,7 +68,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         for file in [&mut self.tls_cert_file, &mut self.tls_key_file]
             .into_iter()
@@ -85,68 +87,65 @@ impl ServerConfig {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// Connections at once. Beyond them, one that waits for its client is closed for each that
-    /// comes; where all are busy, those that come wait.
+    /// The most connections at once. Beyond that, each new one displaces one that waits for its
+    /// client. If all are busy, new ones wait.
     pub max_connections: NonZeroUsize,
-    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies, 127.0.0.1
-    /// and ::1 have no such limit.
+    /// The most connections of one peer at once (an IPv4 address or an IPv6 /64). Trusted proxies,
+    /// 127.0.0.1 and ::1 have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
-    /// Requests at once on connections that have shown no right credential. Where there are more,
-    /// nothing more is read from such connections.
+    /// The most requests of strangers at once. Beyond that, nothing more is read from their
+    /// connections.
     pub max_stranger_requests: NonZeroUsize,
-    /// How long a connection must have waited for its client before it is closed for a new one, in
-    /// milliseconds. One that was answered without a right credential has to wait no longer.
+    /// How long a connection must have waited for its client before a new one may displace it, in
+    /// milliseconds. A stranger's connection that was answered may be displaced at once.
     pub displace_after_ms: u64,
-    /// From the accepted connection to the end of the TLS handshake, in milliseconds.
+    /// Time limit from the accepted connection to the end of the TLS handshake, in milliseconds.
     pub tls_handshake_timeout_ms: u64,
-    /// From the first byte of a request's head (of the first request: from the connection on) to
-    /// its last, in milliseconds.
+    /// Time limit from the first byte of a request's head to its last, in milliseconds. For the
+    /// first request it begins with the connection.
     pub header_read_timeout_ms: u64,
     /// How long a connection may wait for its next request, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// From a request's head to the end of its body, in milliseconds.
+    /// Time limit from a request's head to the end of its body, in milliseconds.
     pub request_body_timeout_ms: u64,
     /// How long a client may leave a piece of a response's body unread, in milliseconds.
     pub response_stall_timeout_ms: u64,
-    /// The request line's target, in bytes.
+    /// The longest target of a request line, in bytes.
     pub max_uri_bytes: usize,
-    /// How many headers a request may have.
+    /// The most headers in a request.
     pub max_headers: usize,
-    /// Names and values of a request's headers together, in bytes.
+    /// The largest total of a request's header names and values, in bytes.
     pub max_header_bytes: u32,
-    /// A request's body, in bytes.
+    /// The largest body of a request, in bytes.
     pub max_body_bytes: usize,
-    /// Bodies that are being collected for those who have shown no right credential, in the whole
-    /// process, in bytes.
+    /// The most bytes of strangers' bodies that are collected at once, in the whole process.
     pub max_stranger_body_bytes: usize,
-    /// The part of them that one peer may have, an IPv4 address or an IPv6 /64, in bytes.
+    /// The most of those bytes for one peer (an IPv4 address or an IPv6 /64).
     pub max_stranger_body_bytes_per_peer: usize,
-    /// Bodies that are being collected for those who have, in the whole process, in bytes.
+    /// The most bytes of bodies that are collected at once for known clients, in the whole process.
     pub max_collected_bytes: usize,
-    /// What is read and dropped of a body that nobody wants, so that the client reads the answer
-    /// and not a reset, in bytes.
+    /// The most bytes that are read and dropped of an unwanted body, so that the client reads the
+    /// answer and not a reset.
     pub max_discarded_bytes: usize,
-    /// How long that may take, in milliseconds.
+    /// The longest time to read and drop such a body, in milliseconds.
     pub discard_timeout_ms: u64,
-    /// HTTP/2 connections at once that have shown no right credential. Others wait before they are
-    /// parsed, and one that waits for its client is closed for each.
+    /// The most HTTP/2 connections of strangers at once. Others wait unparsed, and each displaces
+    /// one that waits for its client.
     pub http2_max_strangers: NonZeroUsize,
-    /// Requests at once on one HTTP/2 connection.
+    /// The most requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
-    /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in
-    /// bytes.
+    /// How many unread bytes of bodies an HTTP/2 client may send on one connection.
     pub http2_window_bytes: NonZeroU32,
-    /// Bodies of HTTP/2 that are read and dropped at once, in the whole process. Where there are
-    /// more, their streams are reset.
+    /// The most HTTP/2 bodies that are read and dropped at once, in the whole process. Beyond that,
+    /// streams are reset.
     pub http2_max_discards: usize,
-    /// Requests that a client may have reset before they are looked at, and resets that it may
-    /// provoke, on one HTTP/2 connection.
+    /// Per HTTP/2 connection: the most requests that a client may reset before they are handled,
+    /// and the most resets that it may provoke.
     pub http2_max_resets: usize,
-    /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to
-    /// say so, in milliseconds.
-    pub http2_ping_ms: u64,
-    /// How old the counts of secrets in `/metrics` may be before they are counted again, in
+    /// The interval of pings to an HTTP/2 client, and the time that it has to answer one, in
     /// milliseconds.
+    pub http2_ping_ms: u64,
+    /// The age at which the counts of secrets in `/metrics` are counted again, in milliseconds.
     pub kek_counts_max_age_ms: u64,
 }
 
@@ -159,8 +158,8 @@ impl Default for ServerLimits {
             displace_after_ms: 500,
             tls_handshake_timeout_ms: 10_000,
             header_read_timeout_ms: 10_000,
-            // Longer than clients keep theirs (Go: 90 s), so that it is they who close, and not
-            // both at once.
+            // Longer than clients keep idle connections (Go: 90 s). So the client closes, and the
+            // two do not close at the same moment.
             idle_timeout_ms: 120_000,
             request_body_timeout_ms: 30_000,
             response_stall_timeout_ms: 30_000,

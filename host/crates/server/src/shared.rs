@@ -1,4 +1,4 @@
-//! What all connections share, and how HTTP is spoken on each.
+//! State that all connections share, and the HTTP settings of each.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::seats::Seats;
 use super::settings::{ServerConfig, ServerLimits};
 use super::tls::Tls;
 
-/// What all connections share.
+/// State that all connections share.
 pub(super) struct Shared {
     pub limits: ServerLimits,
     pub proxies: TrustedProxies,
     pub tls: Option<Arc<Tls>>,
     pub router: Router,
     pub http: Builder<TokioExecutor>,
-    /// Requests of strangers that are worked at.
+    /// Limits the requests of strangers that are worked at.
     pub gate: Arc<Gate>,
-    /// HTTP/2 connections of strangers.
+    /// Limits the HTTP/2 connections of strangers.
     pub seats: Arc<Seats>,
-    /// Places for bodies of HTTP/2 that are read and dropped.
+    /// Limits the HTTP/2 bodies that are read and dropped at once.
     pub discards: Arc<Semaphore>,
 }
 
@@ -44,19 +44,19 @@ impl Shared {
     }
 }
 
-/// What hyper insists on.
+/// Hyper's minimum for `max_buf_size`.
 const HTTP1_BUFFER_MIN_BYTES: usize = 8_192;
-/// What is kept of one HTTP/2 response that the client does not take.
+/// The most bytes that are buffered of one HTTP/2 response that the client does not take.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// HTTP within the limits. Those of heads are twice the setting: the router refuses what is between
-/// them in its own words, and the library, whose refusals have no body, refuses what would take
-/// memory.
+/// Configures hyper. Its limits on heads are twice the settings. The router refuses heads between
+/// the setting and twice the setting with its own message. Hyper, whose refusals have no body,
+/// refuses the heads that would take too much memory.
 fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // `pace` has this timeout and its companions.
+        // `pace` has this timeout, together with the others.
         .header_read_timeout(None)
         .max_headers(limits.max_headers.saturating_mul(2))
         .max_buf_size(head_bytes(limits));
@@ -74,7 +74,7 @@ fn http(limits: &ServerLimits) -> Builder<TokioExecutor> {
     http
 }
 
-/// How many bytes of a head of HTTP/1.1 are read before the library refuses it.
+/// The number of bytes after which hyper refuses a head of HTTP/1.1.
 pub(super) fn head_bytes(limits: &ServerLimits) -> usize {
     let header_bytes = limits.max_header_bytes.saturating_mul(2) as usize;
     let head_bytes = limits.max_uri_bytes.saturating_mul(2) + header_bytes;

@@ -1,7 +1,7 @@
-//! A stream of bytes under HTTP: it tells the connection's pace what comes in, keeps heads from the
-//! library that are malformed, and outlives the library that uses it.
+//! The byte stream under hyper. It tells the connection's pace that bytes arrive, keeps malformed
+//! heads from hyper, and outlives hyper's connection.
 //!
-//! TLS or not is no difference here.
+//! It is the same with and without TLS.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,28 +19,28 @@ use super::pace::Pace;
 use super::seats::Seat;
 use super::settings::ServerLimits;
 
-/// Plain or encrypted.
+/// A plain or encrypted byte stream.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A stream on loan to hyper, which consumes what it is given.
+/// A stream on loan to hyper. Hyper consumes the socket; the stream inside comes back.
 pub(super) struct Socket {
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     stream: Option<Box<dyn Stream>>,
     pace: Arc<Pace>,
     gate: Arc<Gate>,
-    /// Its place among those that wait at the gate.
+    /// The connection's ticket at the gate while it waits.
     ticket: Option<u64>,
-    /// What is left of [`FIRST_BYTES`].
+    /// The unused part of [`FIRST_BYTES`].
     first_left: usize,
-    /// For a stranger that speaks HTTP/2.
+    /// The seat that a stranger needs for HTTP/2.
     seat: Seat,
     intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
 
-/// Where the stream comes back to.
+/// Receives the stream when the socket is dropped.
 pub(super) type Returned = oneshot::Receiver<Box<dyn Stream>>;
 
 impl Socket {
@@ -72,7 +72,7 @@ impl Socket {
 }
 
 impl Socket {
-    /// Waits until the connection may speak what it speaks: a stranger needs a seat for HTTP/2.
+    /// Waits until a stranger that speaks HTTP/2 has a seat.
     fn poll_seat(&mut self, context: &Context<'_>) -> Poll<()> {
         if !self.intake.framing.is_http2() {
             return Poll::Ready(());
@@ -98,7 +98,7 @@ impl Socket {
             true => Poll::Ready(Pass::All),
             false => self.gate.poll_open(&mut self.ticket, context),
         };
-        // A credential is looked for again behind the gate, because it may be seen meanwhile.
+        // Checked again after the gate, because a credential may have been seen meanwhile.
         if pass == Poll::Ready(Pass::All) || self.pace.poll_known(context) {
             return self.stream().poll_read(context, buffer);
         }
@@ -117,15 +117,15 @@ impl Socket {
     }
 }
 
-/// What a connection that has not asked for anything yet may say whatever the gate says, in all: an
-/// ordinary head, and no more than a few of HTTP/2.
+/// How many bytes a connection may send before its first request while the gate is closed. It is
+/// enough for an ordinary head, or for a few of HTTP/2.
 const FIRST_BYTES: usize = 256;
 
 const DISCARD_BUFFER_BYTES: usize = 8_192;
 
-/// Closes a stream whose client may still be sending. What it sends is read and dropped for a
-/// while: a socket that is closed with unread bytes is reset, and the client's system then throws
-/// away the answer with them (RFC 9112, 9.6).
+/// Closes a stream whose client may still be sending. The client's bytes are read and dropped for a
+/// while: a socket that is closed with unread bytes is reset, and the client's system then discards
+/// the answer (RFC 9112, 9.6).
 pub(super) async fn close_gently(mut stream: Box<dyn Stream>, limits: &ServerLimits) {
     let discarding = async {
         stream.shutdown().await?;
@@ -139,7 +139,7 @@ pub(super) async fn close_gently(mut stream: Box<dyn Stream>, limits: &ServerLim
         }
         io::Result::Ok(())
     };
-    // However it ends, the stream is closed next.
+    // The stream is closed next, also after an error or a timeout.
     let _ = tokio::time::timeout(limits.discard_timeout(), discarding).await;
 }
 
@@ -156,7 +156,7 @@ impl AsyncRead for Socket {
                 return Poll::Ready(Ok(()));
             }
             if socket.intake.is_over {
-                // The answer to what was refused is the last thing on this connection.
+                // The answer to the refused head is the last thing on this connection.
                 return Poll::Pending;
             }
             let before = buffer.filled().len();
@@ -171,7 +171,7 @@ impl AsyncRead for Socket {
                 if was_http2 == socket.intake.framing.is_http2() {
                     return Poll::Ready(Ok(()));
                 }
-                // The library must not see that it is HTTP/2 before there is a seat.
+                // Hyper must not see that this is HTTP/2 before there is a seat.
                 socket.intake.ready.extend(came);
             }
             buffer.set_filled(before);
@@ -179,20 +179,20 @@ impl AsyncRead for Socket {
     }
 }
 
-/// What comes in, until it can be given to the library.
+/// Checks incoming bytes before they are passed to hyper.
 struct Intake {
     framing: Framing,
-    /// Heads that were given.
+    /// The number of heads passed to hyper.
     heads: u64,
-    /// What may be of a head that is malformed.
+    /// Bytes of a line that may still turn out malformed.
     held: Vec<u8>,
     ready: VecDeque<u8>,
     is_over: bool,
 }
 
-/// What a head that is malformed begins with for the library, if nothing of it was given yet.
+/// The request line that hyper gets for a malformed head, if nothing of the head was passed yet.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n";
-/// How it ends. The router answers in its own words, because `pace` has what is wrong.
+/// The end of that head. The router answers with its own message, because `pace` has the fault.
 const STAND_IN_END: &[u8] = b"connection: close\r\n\r\n";
 
 impl Intake {
@@ -206,7 +206,7 @@ impl Intake {
         }
     }
 
-    /// Gives what is ready; whether there was something.
+    /// Passes ready bytes to hyper. Returns whether there were any.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let bytes = self.ready.len().min(buffer.remaining());
         let (front, back) = self.ready.as_slices();
@@ -217,7 +217,8 @@ impl Intake {
         bytes > 0
     }
 
-    /// Takes what came; whether all of it can be given as it is. Otherwise, what can be is ready.
+    /// Checks new bytes. Returns whether all of them can be passed on unchanged. Otherwise, the
+    /// good part is put into `ready`.
     fn take(&mut self, came: &[u8], pace: &Pace) -> io::Result<bool> {
         if self.framing.is_http2() {
             return Ok(true);
@@ -258,7 +259,7 @@ impl Intake {
     }
 }
 
-/// What is kept of the room for heads between them.
+/// The capacity that the buffer of heads keeps between heads.
 const HELD_BYTES: usize = 1_024;
 
 impl AsyncWrite for Socket {
@@ -299,7 +300,7 @@ impl Drop for Socket {
             self.gate.give_up(ticket);
         }
         if let (Some(back), Some(stream)) = (self.back.take(), self.stream.take()) {
-            // Where nobody waits for it, it is closed.
+            // If nobody waits for the stream, it is closed.
             let _ = back.send(stream);
         }
     }

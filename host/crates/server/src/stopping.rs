@@ -1,22 +1,22 @@
-//! How far the host is on its way to stop, for whoever answers a request.
+//! The stages of stopping, for code that answers requests.
 
 use tokio::sync::watch;
 
-/// Where the host is between serving and its end, in this order.
+/// The stages from serving to the end, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Nobody told it to stop.
+    /// The host was not told to stop.
     Serving,
-    /// It was told to, and still takes requests (`drain_delay_ms`): whoever sends them here is to
-    /// learn of it first.
+    /// The host was told to stop and still takes requests (`drain_delay_ms`), so that load
+    /// balancers can notice first.
     Leaving,
-    /// It takes no more; those under way go on (`shutdown_grace_ms`).
+    /// The host takes no more requests. Those under way go on (`shutdown_grace_ms`).
     Draining,
-    /// The time for them is up.
+    /// The time for requests under way is up.
     Closing,
 }
 
-/// The stage as it changes, in the extensions of every request.
+/// The current stage, in the extensions of every request.
 #[derive(Clone)]
 pub struct Stopping(pub(super) watch::Receiver<Stage>);
 
@@ -31,7 +31,7 @@ impl Stopping {
         let closing = self.0.wait_for(|stage| *stage >= Stage::Closing);
         let is_gone = closing.await.is_err();
         if is_gone {
-            // The server is gone without a word, and so is the connection.
+            // The server is gone without reaching the last stage, and the connection with it.
             std::future::pending().await
         }
     }

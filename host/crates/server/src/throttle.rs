@@ -1,9 +1,9 @@
-//! How often may one peer fail to sign in, and how often may one API key ask.
+//! Limits how often one peer may fail to sign in, and how often one API key may send requests.
 //!
-//! Both are leaky buckets (the generic cell rate algorithm) in memory: a restart forgets them, and
-//! so does a table that is full. That is enough, because credentials have 256 random bits: the
-//! throttle keeps guessing from being cheap noise, it is not what makes guessing hopeless. What a
-//! refusal looks like on the wire is not here.
+//! Both limits are leaky buckets (the generic cell rate algorithm) in memory. A restart forgets
+//! them, and so does a table that is full. That is enough, because credentials have 256 random
+//! bits: the throttle makes guessing expensive, but the randomness makes it hopeless. The HTTP form
+//! of a refusal is not defined here.
 
 mod settings;
 
@@ -19,29 +19,29 @@ use vault_core::ApiKeyId;
 pub use self::settings::{AuthFailureLimits, RequestRateLimits};
 use crate::peer::Peer;
 
-/// Too often: 429 `too_many_requests`.
+/// The limit is reached: 429 `too_many_requests`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; try again in {retry_after_secs} s")]
 pub struct TooManyRequests {
-    /// What `Retry-After` says: whole seconds, 1 or more.
+    /// The value of `Retry-After`: whole seconds, 1 or more.
     pub retry_after_secs: u64,
 }
 
 /// Counts failed authentications by the peer's address.
 ///
-/// The operator's token is checked behind [`check`](Self::check): a peer over its limit is not
-/// heard at all.
+/// [`check`](Self::check) runs before the operator's token is examined: a peer over its limit is
+/// refused unheard.
 ///
-/// An API key is looked at first, and only a wrong one is held against its peer: who has a right
-/// key passes whatever others did from the same address, so that one bad client behind a shared
-/// proxy locks nobody out. Guessing gains nothing by it, since each guess still counts, and a wrong
-/// one beyond the limit is not told from the rest.
+/// An API key is examined first, and only a wrong one counts against its peer. A valid key passes
+/// whatever others did from the same address, so that one bad client behind a shared proxy locks
+/// nobody out. This does not help an attacker: each guess counts, and a wrong key beyond the limit
+/// gets the same answer as every other request.
 pub struct FailureThrottle {
     failures: Buckets<Peer>,
 }
 
 impl FailureThrottle {
-    /// With nothing counted yet.
+    /// Returns a throttle with nothing counted.
     pub fn new(limits: &AuthFailureLimits) -> Self {
         let refill = Duration::from_secs(60) / limits.per_minute.get();
         Self {
@@ -49,13 +49,13 @@ impl FailureThrottle {
         }
     }
 
-    /// Whether credentials of this peer may be looked at. Counts nothing.
+    /// Checks whether credentials of this peer may be examined. Counts nothing.
     pub fn check(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
         self.failures.check(Peer::from(peer), Instant::now())
     }
 
-    /// Counts a failure. An error means that the peer had no more of them before this one: answer
-    /// with that, and not with what was wrong.
+    /// Counts a failure. An error means that the limit was reached before this failure: answer with
+    /// the error, and do not say what was wrong.
     pub fn failed(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
         self.failures.take(Peer::from(peer), Instant::now())
     }
@@ -67,7 +67,7 @@ pub struct RequestRate {
 }
 
 impl RequestRate {
-    /// With nothing counted yet.
+    /// Returns a limiter with nothing counted.
     pub fn new(limits: &RequestRateLimits) -> Self {
         let requests = limits.requests_per_second.map(|per_second| {
             let refill = Duration::from_secs(1) / per_second.get();
@@ -76,7 +76,7 @@ impl RequestRate {
         Self { requests }
     }
 
-    /// Counts a request of this key, which must be a valid one: others would fill the table.
+    /// Counts a request of this key. The key must be valid: invalid keys would fill the table.
     pub fn count(&self, key: ApiKeyId) -> Result<(), TooManyRequests> {
         match &self.requests {
             Some(requests) => requests.take(key, Instant::now()),
@@ -85,12 +85,12 @@ impl RequestRate {
     }
 }
 
-/// A bucket for each key, as the time at which it is full again: one that would be full now needs
-/// no entry.
+/// One bucket per key, stored as the time at which it is full again. A bucket that is full needs no
+/// entry.
 struct Buckets<K> {
-    /// What one token takes to come back.
+    /// The time after which one token comes back.
     refill: Duration,
-    /// How far in the future a bucket may be full so that it still has a token.
+    /// A bucket has a token if it is full again within this time.
     reach: Duration,
     max_entries: usize,
     full_at: Mutex<HashMap<K, Instant>>,
@@ -106,7 +106,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Whether there is a token.
+    /// Checks whether there is a token.
     fn check(&self, key: K, now: Instant) -> Result<(), TooManyRequests> {
         let full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.admits(full_at.get(&key).copied(), now)
@@ -119,8 +119,8 @@ impl<K: Eq + Hash> Buckets<K> {
         self.admits(entry, now)?;
         if entry.is_none() && full_at.len() >= self.max_entries {
             full_at.retain(|_, full_at| *full_at > now);
-            // Forgetting all is better than refusing strangers, and half a table of room pays for
-            // the search.
+            // Forgetting all keys is better than refusing new ones. Keeping half of the table free
+            // makes up for the cost of this search.
             if full_at.len() > self.max_entries / 2 {
                 full_at.clear();
             }
@@ -171,10 +171,10 @@ mod tests {
         assert_eq!(buckets.take(2, start), Ok(()), "another has its own");
         let later = |ms| start + Duration::from_millis(ms);
         assert_eq!(buckets.take(1, later(2_001)), wait(1), "rounded up");
-        // What was refused cost nothing.
+        // Refused requests took no token.
         assert_eq!(buckets.take(1, later(3_000)), Ok(()));
         assert_eq!(buckets.take(1, later(3_000)), wait(3));
-        // A long rest gives the burst back, and no more.
+        // A long pause restores the burst, and no more.
         for _ in 0..4 {
             assert_eq!(buckets.take(1, later(3_600_000)), Ok(()));
         }
@@ -200,7 +200,7 @@ mod tests {
         for key in 0..100 {
             buckets.take(key, start).expect("its first");
         }
-        // At the time of the 101st, the first hundred are full again.
+        // When the 101st key comes, the first hundred buckets are full again.
         let later = start + Duration::from_secs(10);
         buckets.take(100, later).expect("its first");
         assert_eq!(buckets.full_at.lock().expect("no panic").len(), 1);

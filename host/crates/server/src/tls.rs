@@ -1,6 +1,6 @@
-//! The certificate that the host shows: read from files, and again when the operator says so.
+//! The host's own certificate: read from files at start, and again when the operator asks for it.
 //!
-//! rustls with the ring provider, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. No client
+//! TLS is rustls with the ring provider: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, no client
 //! certificates.
 
 use std::os::unix::fs::PermissionsExt;
@@ -14,57 +14,53 @@ use tokio_rustls::TlsAcceptor;
 
 use super::settings;
 
-/// A certificate with its key, and the files that they come from.
+/// A certificate with its key, and the files that hold them.
 pub struct Tls {
     cert_file: PathBuf,
     key_file: PathBuf,
     current: RwLock<Arc<ServerConfig>>,
 }
 
-/// Why there is no TLS.
+/// Why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// One file without the other.
+    /// Only one of the two files is configured.
     #[error("[server] has {given} without {missing}; set both for TLS, or neither")]
     Half {
-        /// The key that is set.
+        /// The setting that is given.
         given: &'static str,
-        /// The key that is not.
+        /// The setting that is missing.
         missing: &'static str,
     },
     /// A file cannot be read.
     #[error("[server] {key}: cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The key.
+        /// The setting that names the file.
         key: &'static str,
-        /// Its file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// The private key is for everybody to read.
+    /// Other users of the machine can read the private key.
     #[error("[server] tls_key_file: {0} can be read by every user; `chmod o-rwx {0}` ends that", path.display())]
     Exposed {
-        /// The file.
+        /// The private key's file.
         path: PathBuf,
     },
-    /// A file has nothing of what it should hold.
+    /// The file has no certificate, or no key.
     #[error("[server] {key}: {} holds no {wanted}", path.display())]
     Empty {
-        /// The key.
+        /// The setting that names the file.
         key: &'static str,
-        /// Its file.
         path: PathBuf,
-        /// What it should hold.
+        /// What the file should hold.
         wanted: &'static str,
     },
-    /// A file is not PEM. Where it is not is not said: the parser would quote the line, and that
-    /// may be of the key.
+    /// The file is not PEM. The parser's own message is left out: it would quote a line, which may
+    /// be part of the key.
     #[error("[server] {key}: {} is not PEM; give a file with BEGIN and END lines", path.display())]
     NotPem {
-        /// The key.
+        /// The setting that names the file.
         key: &'static str,
-        /// Its file.
         path: PathBuf,
     },
     /// The certificate and the key do not belong together, or cannot be used.
@@ -74,13 +70,12 @@ pub enum TlsError {
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// Why.
         source: rustls::Error,
     },
 }
 
 impl Tls {
-    /// Reads the files that the configuration names; `None` where it names none.
+    /// Reads the configured files. Returns `None` if none are configured.
     pub fn load(config: &settings::ServerConfig) -> Result<Option<Arc<Self>>, TlsError> {
         let (cert_file, key_file) = match (&config.tls_cert_file, &config.tls_key_file) {
             (None, None) => return Ok(None),
@@ -106,8 +101,7 @@ impl Tls {
         })))
     }
 
-    /// Reads the files again, for the connections that come from now on. On an error everything
-    /// stays as it was.
+    /// Reads the files again, for new connections. After an error the old certificate stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let new = Arc::new(read(&self.cert_file, &self.key_file)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;

@@ -1,17 +1,17 @@
-//! Something that takes time and ends one way or another: its span, and who is told of its end.
+//! Observes work that takes time and has an outcome: its span, and a callback at its end.
 //!
-//! What the words for its outcome are is up to whoever does it.
+//! The caller chooses the words for outcomes.
 
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
-/// How something ends whose caller stopped waiting for it.
+/// The outcome of work that was dropped because its caller stopped waiting.
 pub const CANCELLED: &str = "cancelled";
 
-/// Does `work` within `span`. When it is over, the span's field `outcome` gets the word that
-/// `outcome` has for its result, and `ended` is told the same with the time that it took;
-/// [`CANCELLED`] if the work was dropped.
+/// Runs `work` within `span`. At the end, `outcome` turns the result into a word. The word is
+/// recorded in the span's field `outcome`, and passed to `ended` with the time that the work took.
+/// Work that is dropped has the outcome [`CANCELLED`].
 pub async fn observe<T>(
     span: Span,
     work: impl Future<Output = T>,

@@ -1,8 +1,9 @@
-//! The few words in which a request of HTTP is told: what a client makes up is none of them.
+//! Reduces a request or an answer of HTTP to a fixed set of words, so that no client can invent
+//! one.
 
 use http::{Method, StatusCode};
 
-/// A client can make up any method.
+/// Returns a known method's name. A client can invent any other method.
 pub fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -16,7 +17,7 @@ pub fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// The first digit of a status.
+/// Returns the class of a status by its first digit.
 pub fn status_class(status: StatusCode) -> &'static str {
     match status.as_u16() / 100 {
         1 => "1xx",

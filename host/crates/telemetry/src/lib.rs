@@ -1,7 +1,7 @@
-//! What the host says of itself to those who run it: metrics, traces and logs.
+//! What the host tells its operator about itself: metrics, traces and logs.
 //!
-//! None of them ever holds a secret's value or name, or anything that an agent or a client made up:
-//! those are the audit's business.
+//! None of them ever holds a secret's value or name, or anything that an agent or a client made up.
+//! Those belong in the audit log.
 
 pub mod activity;
 pub mod http;

@@ -1,7 +1,7 @@
-//! The process's log: to stderr, as text or JSON, by `RUST_LOG`.
+//! The log of the process: to stderr, as text or JSON, filtered by `RUST_LOG`.
 //!
-//! Libraries that see credentials on their way through (HTTP, TLS, the WebAssembly runtime's own
-//! bindings) never log below `info`, whatever `RUST_LOG` says: at `trace` they write out headers.
+//! Some libraries handle credentials (HTTP, TLS, the WebAssembly runtime's bindings). They never
+//! log below `info`, whatever `RUST_LOG` says: at `trace` they write out headers.
 
 use std::io::{self, IsTerminal};
 
@@ -17,7 +17,7 @@ use super::traces::Traces;
 /// Starts logging and, if there are `traces`, their export. `TAVORA_LOG_FORMAT=json` makes each
 /// line a JSON object.
 pub fn start(default_level: &str, traces: Option<&Traces>) {
-    // What that one logs, it gives back as an error too.
+    // That library also returns each problem that it logs as an error.
     let default = format!("{default_level},rustls_platform_verifier=off");
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let json = std::env::var("TAVORA_LOG_FORMAT").is_ok_and(|format| format == "json");
@@ -25,7 +25,7 @@ pub fn start(default_level: &str, traces: Option<&Traces>) {
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colour);
     let lines = match json {
-        // The list of spans has the innermost one too.
+        // The list of spans includes the current one.
         true => lines.json().with_current_span(false).boxed(),
         false => lines.boxed(),
     };
@@ -38,7 +38,7 @@ pub fn start(default_level: &str, traces: Option<&Traces>) {
         .init();
 }
 
-/// Logs what is warned of before [`start`].
+/// Runs `work` before [`start`], with its warnings on stderr.
 pub fn early<T>(work: impl FnOnce() -> T) -> T {
     let lines = fmt()
         .with_writer(io::stderr)

@@ -1,9 +1,9 @@
 //! The host's metrics, in the text format of OpenMetrics.
 //!
-//! One [`Metrics`] per platform, no global one. Everything that can become a label is a word of
-//! this program, the name of a tool that the operator lists, a route's template or a KEK's id:
-//! never a secret's name, an app, a URL or a text that someone made up, so that the number of
-//! series is bounded and nothing leaks. Nothing is timed here.
+//! Each platform has its own [`Metrics`]; there is no global one. A label's value is always a word
+//! of this program, the name of a tool that the operator lists, a route's template or a KEK's id.
+//! It is never a secret's name, an app, a URL or other free text, so that the number of series is
+//! bounded and nothing leaks. Nothing is timed here.
 
 mod counted;
 mod labels;
@@ -32,12 +32,12 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 const PREFIX: &str = "tavora";
 
-/// Seconds: from a read of the store to a run of an agent.
+/// Bucket limits in seconds, from a read of the store to a run of an agent.
 const DURATIONS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
 ];
 
-/// The metrics of one platform. A clone counts in the same ones.
+/// The metrics of one platform. Clones share their counters.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -61,7 +61,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// With everything at zero.
+    /// Returns metrics with everything at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let to = &mut registry;
@@ -112,8 +112,8 @@ impl Metrics {
         Self(Arc::new(inner))
     }
 
-    /// All of them as text, with what the vaults count themselves and the KEKs as they were last
-    /// counted. See [`CONTENT_TYPE`].
+    /// Returns all metrics as text, in the format of [`CONTENT_TYPE`]. The vaults' own counters are
+    /// read now; the KEKs' figures may be older.
     pub async fn render(
         &self,
         vaults: &SecretVaults,
@@ -131,13 +131,14 @@ impl Metrics {
         text
     }
 
-    /// A limit was hit; `limit` is its key in `tavora.toml`, with its section.
+    /// Counts a limit that was reached. `limit` is its key in `tavora.toml`, with its section.
     pub fn limit_hit(&self, limit: &'static str) {
         let labels = [("limit", Cow::Borrowed(limit))];
         self.0.limits_hit.get_or_create(&labels).inc();
     }
 
-    /// A request was answered, or its client has gone; `outcome` is the class of the status.
+    /// Counts a request that was answered, or whose client has gone. `outcome` is the class of the
+    /// status.
     pub fn request_ended(
         &self,
         route: &str,
@@ -149,51 +150,51 @@ impl Metrics {
         self.0.requests.observe(labels, outcome, took);
     }
 
-    /// An agent's program ended.
+    /// Counts a run of an agent's program that ended.
     pub fn run_ended(&self, outcome: &'static str, took: Duration) {
         self.0.runs.observe(NoLabels, outcome, took);
     }
 
-    /// A tool's call ended. Without `tool`, the caller asked for one that is not there.
+    /// Counts a tool call that ended. `tool` is `None` if the requested tool does not exist.
     pub fn tool_call_ended(&self, tool: Option<&str>, outcome: &'static str, took: Duration) {
         let labels = [("tool", tool.map_or("".into(), owned))];
         self.0.tool_calls.observe(labels, outcome, took);
     }
 
-    /// A secret was released to a tool, or not.
+    /// Counts an attempt to release a secret to a tool.
     pub fn release_ended(&self, tool: &str, outcome: &'static str, took: Duration) {
         self.0
             .releases
             .observe([("tool", owned(tool))], outcome, took);
     }
 
-    /// A tool asked for a secret that it is not granted.
+    /// Counts a tool's request for a secret that it is not granted.
     pub fn release_denied(&self, tool: &str) {
         let labels = [("tool", owned(tool))];
         self.0.releases.count(labels, "not_granted");
     }
 
-    /// A tool's request has the head of its answer, or failed.
+    /// Counts a tool's HTTP request, when the head of the response is there or the request failed.
     pub fn egress_ended(&self, tool: &str, outcome: &'static str, took: Duration) {
         self.0
             .egress
             .observe([("tool", owned(tool))], outcome, took);
     }
 
-    /// The egress policy refused something to a tool.
+    /// Counts a refusal by the egress policy.
     pub fn egress_denied(&self, tool: &str, reason: &'static str) {
         let labels = [("tool", owned(tool)), ("reason", reason.into())];
         self.0.egress_denied.get_or_create(&labels).inc();
     }
 
-    /// A secret was taken out of a tool's answer.
+    /// Counts a secret that was removed from a tool's answer.
     pub fn leak_blocked(&self, tool: &str) {
         let labels = [("tool", owned(tool))];
         self.0.leaks_blocked.get_or_create(&labels).inc();
     }
 }
 
-/// Things that take time and end one way or another: how many ended how, and how long they took.
+/// Counts work by its outcome, and measures how long it took.
 #[derive(Debug)]
 struct Timed<L> {
     outcome: &'static str,
@@ -225,7 +226,7 @@ where
         self.count(labels, outcome);
     }
 
-    /// One that took no time to speak of.
+    /// Counts work whose duration is not worth measuring.
     fn count(&self, labels: L, outcome: &'static str) {
         let outcome = [(self.outcome, outcome.into())];
         self.ended.get_or_create(&(labels, outcome)).inc();
@@ -252,7 +253,7 @@ fn seconds_now() -> f64 {
 
 #[cfg(any(test, feature = "testing"))]
 impl Metrics {
-    /// Those that this counts itself.
+    /// Returns the metrics that this type counts itself.
     pub fn registered(&self) -> String {
         let mut text = String::new();
         text::encode_registry(&mut text, &self.0.registry).expect("a string takes it");

@@ -1,8 +1,8 @@
-//! Which spans and lines of the log are this project's own.
+//! Tells the spans and log lines of this project from those of libraries.
 
 use tracing::Metadata;
 
-/// Targets that may log freely: the names of this project's crates.
+/// Targets that may log at any level: the names of this project's crates.
 const OWN_TARGETS: [&str; 13] = [
     "tavora_agents",
     "tavora_api",
@@ -19,7 +19,7 @@ const OWN_TARGETS: [&str; 13] = [
     "vault_core",
 ];
 
-/// Whether this project says it, and not a library.
+/// Whether a span or a log line comes from this project.
 pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
     OWN_TARGETS.iter().any(|own| {
         let rest = metadata.target().strip_prefix(own);

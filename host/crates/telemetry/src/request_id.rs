@@ -1,16 +1,16 @@
-//! The id of a request: in its answer's `x-request-id`, in every log line about it, in its span and
-//! in its audit entries.
+//! The id of a request. It is in the answer's `x-request-id`, in every log line about the request,
+//! in its span and in its audit entries.
 //!
-//! `telemetry::http` gives each request one; it says nothing about who asks.
+//! `api` gives each request its id. The id says nothing about the caller.
 
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Where a client may name its request, and where it finds the id again.
+/// The header in which a client may send an id, and in which the answer returns it.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that is taken over from a client, in bytes.
+/// The longest id that is accepted from a client, in bytes.
 pub const REQUEST_ID_MAX_BYTES: usize = 128;
 
 /// One request: 1 to 128 characters of `A-Z a-z 0-9 . _ -`.
@@ -18,7 +18,7 @@ pub const REQUEST_ID_MAX_BYTES: usize = 128;
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The id that the client gave, if it gave one and it is one; a new one otherwise.
+    /// Returns the client's id if it sent a valid one, and a new id otherwise.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut given = headers.get_all(REQUEST_ID_HEADER).iter();
         match (given.next().and_then(plain), given.next()) {
@@ -27,12 +27,10 @@ impl RequestId {
         }
     }
 
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id as a header's value.
     pub fn header_value(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).expect("its characters are those of a header")
     }
@@ -44,7 +42,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The value, if it can stand in a log line and an audit entry as it is.
+/// Returns the value, if it is safe in a log line and an audit entry.
 fn plain(value: &HeaderValue) -> Option<&str> {
     let id = value.to_str().ok()?;
     let fits = (1..=REQUEST_ID_MAX_BYTES).contains(&id.len());

@@ -9,12 +9,12 @@ use url::Url;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` comes first.
+    /// The collector's URL. `OTEL_EXPORTER_OTLP_ENDPOINT` takes precedence.
     pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// How long one attempt to send spans may take, and the last one when the host ends, in
+    /// Time limit of one attempt to send spans, and of the last one when the host ends, in
     /// milliseconds.
     pub export_timeout_ms: NonZeroU64,
-    /// Spans that wait to be sent; further ones are dropped.
+    /// The most spans in the queue. Further ones are dropped.
     pub max_queued_spans: NonZeroUsize,
 }
 
@@ -28,11 +28,11 @@ impl Default for TelemetryConfig {
     }
 }
 
-/// The base URL of a collector: http or https, without user name, query and fragment.
+/// The base URL of a collector: http or https, without user name, query or fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(Url);
 
-/// The text is no collector's base URL. It may hold a credential, so it is not repeated.
+/// The text is no base URL of a collector. It may hold a credential, so it is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a collector's URL must read http://HOST:PORT or https://HOST:PORT, with a path if need be; credentials belong in OTEL_EXPORTER_OTLP_HEADERS"
@@ -63,12 +63,11 @@ impl<'de> Deserialize<'de> for OtlpEndpoint {
 }
 
 impl OtlpEndpoint {
-    /// The URL as it is.
     pub(super) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Where traces go below it.
+    /// Returns the URL for traces below the base URL.
     pub(super) fn traces(&self) -> String {
         format!("{}/v1/traces", self.0.as_str().trim_end_matches('/'))
     }

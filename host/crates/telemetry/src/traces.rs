@@ -1,8 +1,8 @@
-//! Traces: this project's spans, sent to a collector by OTLP over HTTP when one is configured.
+//! Sends this project's spans to a collector by OTLP over HTTP, if one is configured.
 //!
-//! Spans of libraries and the lines of the log are never sent. A collector that is slow or gone
-//! costs spans and nothing else: the queue is bounded, and who adds to it does not wait. The trace
-//! of an incoming request is continued; no trace is told to an upstream.
+//! Spans of libraries and log lines are never sent. A slow or missing collector costs spans and
+//! nothing else: the queue is bounded, and adding a span never waits. A trace begun by the client
+//! is continued; upstreams receive no trace headers.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -36,56 +36,54 @@ use super::own::is_own;
 use super::settings::{InvalidEndpoint, OtlpEndpoint, TelemetryConfig};
 use tavora_trust::{ConfigError, TrustError, client_config, extra_ca_pem};
 
-/// The service's name where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` gives one.
+/// The service's name, if neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` gives one.
 const SERVICE_NAME: &str = "tavora-host";
 
-/// What a collector may answer, in bytes.
+/// The longest answer of a collector, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// How often it is logged at most that the collector does not work.
+/// The shortest time between two log lines about a collector that fails.
 const LOG_INTERVAL: Duration = Duration::from_secs(300);
 
-/// How much longer the end waits than the last attempt to send may take, so that its failure is
-/// still logged.
+/// Added to the time limit of the last attempt when the host ends, so that its failure is still
+/// logged.
 const END_MARGIN: Duration = Duration::from_millis(500);
 
-/// The header that names the trace of who asks, and the span in it.
+/// The request header that names the client's trace and span.
 const TRACEPARENT: &str = "traceparent";
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// A variable does not hold a URL.
+    /// A variable holds no URL of a collector.
     #[error("{variable}: {source}")]
     Endpoint {
-        /// The variable's name.
         variable: &'static str,
-        /// What is wrong.
         source: InvalidEndpoint,
     },
     /// The extra certificate authorities cannot be read.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCaUnreadable(#[from] ConfigError),
-    /// They cannot be used.
+    /// The extra certificate authorities cannot be used.
     #[error("[egress] extra_ca_file: {0}")]
     ExtraCa(#[from] TrustError),
-    /// The exporter refused its configuration. Its own words may quote variables, so they are left
-    /// out.
+    /// The exporter refused its configuration. Its message may quote variables, so it is left out.
     #[error("the OTEL_EXPORTER_OTLP variables cannot be used; check their values")]
     Exporter,
 }
 
-/// The export of one process's spans. [`Self::flush`] it in the end.
+/// The span export of one process. Call [`Self::flush`] at the end.
 pub struct Traces {
     provider: SdkTracerProvider,
     timeout: Duration,
 }
 
 impl Traces {
-    /// Starts the export, if a collector is configured: by `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`,
-    /// which is taken as it is, by `OTEL_EXPORTER_OTLP_ENDPOINT`, or by the configuration. The
-    /// variables for headers, the service's name, the resource and the sampler are those of
-    /// OpenTelemetry as well. A collector's certificate may be of an authority in `extra_ca_file`.
+    /// Starts the export, if a collector is configured. `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is
+    /// used as it is; otherwise the base URL comes from `OTEL_EXPORTER_OTLP_ENDPOINT` or the
+    /// configuration. Headers, the service's name, the resource and the sampler come from the
+    /// variables of OpenTelemetry. The collector's certificate may be signed by an authority in
+    /// `extra_ca_file`.
     ///
     /// # Errors
     /// A variable cannot be used.
@@ -121,7 +119,7 @@ impl Traces {
         Ok(Some(Self { provider, timeout }))
     }
 
-    /// The subscriber's part of it: this project's spans, whatever the log shows.
+    /// Returns the layer for the subscriber. It takes this project's spans, at any log level.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -139,19 +137,18 @@ impl Traces {
             .with_filter(FilterFn::new(own_spans))
     }
 
-    /// Ends the export. What waits in the queue gets as long as one attempt to send may take; the
-    /// runtime that the export was started on must still be there, and this must not be called on
-    /// it.
+    /// Ends the export. Spans in the queue get the time of one attempt to send. The runtime that
+    /// started the export must still be running, and this function must not be called on it.
     pub fn flush(self) {
-        // What went wrong has been logged by the collector's client.
+        // The collector's client has already logged the failure.
         let _ = self
             .provider
             .shutdown_with_timeout(self.timeout + END_MARGIN);
     }
 }
 
-/// Makes `span` a part of the trace that the request's `traceparent` names, if it names one.
-/// `tracestate` is a text of the client's and goes no further.
+/// Makes `span` part of the trace in the request's `traceparent`, if there is one. `tracestate` is
+/// free text of the client and is ignored.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
     struct TraceParent<'h>(&'h HeaderMap);
 
@@ -168,12 +165,12 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) {
 
     if headers.contains_key(TRACEPARENT) {
         let parent = TraceContextPropagator::new().extract(&TraceParent(headers));
-        // Where no spans are exported there is nothing to continue.
+        // This fails only if no spans are exported, and then there is nothing to continue.
         let _ = span.set_parent(parent);
     }
 }
 
-/// The URL that traces are posted to.
+/// Returns the URL that traces are posted to.
 fn endpoint(config: &TelemetryConfig) -> Result<Option<String>, TracesError> {
     let parsed = |variable: &'static str, text: String| {
         text.parse::<OtlpEndpoint>()
@@ -193,12 +190,12 @@ fn endpoint(config: &TelemetryConfig) -> Result<Option<String>, TracesError> {
     Ok(base.map(|base| base.traces()))
 }
 
-/// A variable of the environment; an empty one is as good as none.
+/// Reads an environment variable. An empty one counts as not set.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What the spans are of.
+/// Describes this service in every batch of spans.
 fn resource() -> Resource {
     let named = Resource::builder().build();
     let is_unknown = named
@@ -213,7 +210,7 @@ fn resource() -> Resource {
 
 type CollectorClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// The way to the collector: on the host's runtime, whichever thread asks.
+/// The HTTP client for the collector. It runs on the host's runtime, whichever thread calls it.
 #[derive(Debug)]
 struct Collector {
     client: CollectorClient,
@@ -222,7 +219,7 @@ struct Collector {
     silence: Mutex<Option<Silence>>,
 }
 
-/// Since when the collector has not worked, as far as the log knows.
+/// A collector that fails: when that was last logged, and the attempts since then.
 #[derive(Debug)]
 struct Silence {
     logged: Instant,
@@ -261,7 +258,7 @@ impl Collector {
         }
     }
 
-    /// Says in the log that the collector does not work, but not each time.
+    /// Logs a collector that fails, at most once per [`LOG_INTERVAL`].
     fn note(&self, failed: Option<&ExportError>) {
         let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
         match (failed, &mut *silence) {
@@ -321,7 +318,7 @@ async fn send(
     within.unwrap_or(Err(ExportError::TimedOut))
 }
 
-/// The last of an error's causes, which is the one that says something.
+/// Returns the innermost cause of an error, which is the informative one.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,47 +1,42 @@
-//! How a walk over all secrets stands, as everybody is told who asks: the page, the API, the
-//! metrics.
+//! The state of a walk over all secrets, as the page, the API and the metrics show it.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use vault_core::{KekId, RewrapProgress, UnreadableSecret};
 
-/// How a walk stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WalkState {
-    /// There was none since the host started.
+    /// No walk began since the host started.
     #[default]
     Idle,
-    /// It goes on.
+    /// The walk is in progress.
     Running,
-    /// All is done.
+    /// All secrets are done.
     Complete,
-    /// Some secrets do not open and are as they were.
+    /// Some secrets do not open and are unchanged.
     Incomplete,
-    /// The host was stopped meanwhile.
+    /// The host was stopped during the walk.
     Stopped,
-    /// A KEK provider or the store did not work.
+    /// A KEK provider or the store failed.
     Failed,
 }
 
-/// The walk that goes on, or the last one.
+/// The current walk, or the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WalkView {
-    /// How it stands.
     pub state: WalkState,
     /// `rewrap` or `verify`.
     pub work: Option<&'static str>,
-    /// The KEK that a rewrap moves to.
+    /// The KEK that a rewrap moves secrets to.
     pub to: Option<KekId>,
-    /// The figures so far.
+    /// The counts so far.
     #[serde(flatten)]
     pub progress: RewrapProgress,
-    /// The first of those that do not open, once it has ended.
+    /// After the end: the first of the secrets that do not open.
     pub unreadable_secrets: Vec<UnreadableSecret>,
-    /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Why it failed.
+    /// Why the walk failed.
     pub error: Option<String>,
 }

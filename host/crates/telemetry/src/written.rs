@@ -1,16 +1,15 @@
-//! Keeps what is logged, for tests to look at.
+//! Collects log output for tests.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A writer of a subscriber's. A clone writes to the same place.
+/// A writer for a subscriber. Clones write to the same buffer.
 #[derive(Clone, Default)]
 pub struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Written {
-    /// All that was written.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("text")

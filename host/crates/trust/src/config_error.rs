@@ -1,23 +1,18 @@
-//! Why a file that the operator names in the configuration, or the configuration itself, cannot be
-//! used.
+//! Why the configuration, or a file that it names, cannot be used.
 
 use std::path::PathBuf;
 
-/// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// It says something that it may not.
+    /// The content of the file is not valid.
     #[error("{}: {message}", path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// Line, column and what is wrong there.
         message: String,

@@ -1,6 +1,6 @@
-//! Where a credential of the host's own is (a KEK provider's, the database's): a file, or a
-//! variable of the environment. It is read when it is needed, so that whoever replaces it need not
-//! start the host again, and nothing keeps it.
+//! Where the host finds a credential of its own (for a KEK provider or the database): a file, or an
+//! environment variable. The credential is read each time it is needed and never kept, so that it
+//! can be replaced without a restart.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,30 +13,28 @@ use zeroize::Zeroizing;
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum CredentialSource {
-    /// A file that holds nothing else.
+    /// A file with nothing but the credential.
     File(PathBuf),
-    /// A variable of the host's environment.
+    /// The name of an environment variable.
     Variable(String),
 }
 
-/// Why there is no credential at a source.
+/// Why a source gives no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialSourceError {
-    /// The file gives none.
+    /// The file gives no credential.
     #[error(transparent)]
     File(CredentialError),
-    /// The variable gives none.
+    /// The variable gives no credential.
     #[error("the variable {name}")]
     Variable {
-        /// Its name.
         name: String,
-        /// What is wrong.
         source: CredentialError,
     },
 }
 
 impl CredentialSource {
-    /// The credential as it is now. A variable may name a file in its turn.
+    /// Reads the current credential. A variable may in turn name a file.
     pub fn read(&self) -> Result<Zeroizing<String>, CredentialSourceError> {
         let read = match self {
             Self::File(path) => Credential::read_file(path).map_err(CredentialSourceError::File),
@@ -63,7 +61,7 @@ impl TryFrom<String> for CredentialSource {
         match (file_of(text), text.strip_prefix("env:")) {
             (Ok(Some(path)), _) => Ok(Self::File(path)),
             (_, Some(name)) if is_name(name) => Ok(Self::Variable(name.to_owned())),
-            // Not repeated: it may be the credential.
+            // The text is not repeated: it may be the credential.
             _ => Err(
                 "a credential is not written here; name its file as file:///absolute/path or its variable as env:NAME",
             ),

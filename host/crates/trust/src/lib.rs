@@ -1,6 +1,7 @@
-//! Which certificates the host trusts as a client, and what it says of a file that it cannot use.
+//! The certificates that the host trusts as a client, the sources of its own credentials, and the
+//! errors about files of the configuration.
 //!
-//! It knows no connection: upstreams, providers of keys, the database and the collector make their
+//! No connection is made here. Upstreams, KEK providers, the database and the collector make their
 //! own.
 
 pub mod component_file;
@@ -11,8 +12,7 @@ pub mod nearest;
 pub mod origin;
 mod roots;
 
-/// The `User-Agent` of requests that the host itself makes. Firewalls refuse what nobody seems to
-/// ask.
+/// The `User-Agent` of the host's own requests. Some firewalls refuse requests without one.
 pub const USER_AGENT: &str = concat!("tavora-host/", env!("CARGO_PKG_VERSION"));
 
 pub use self::config_error::ConfigError;

@@ -1,9 +1,10 @@
-//! The known name that looks most like one that is not known: what "did you mean" says.
+//! Finds the known name that is most like an unknown one, for "did you mean".
 
-/// How alike two names must be, of 1.
+/// The minimum similarity of two names, from 0 to 1.
 const LIKENESS_MIN: f64 = 0.75;
 
-/// The known name that looks most like the written one, if one does. Case and dashes do not count.
+/// Returns the known name that is most like the written one, if it is close enough. Case and dashes
+/// do not count.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace('-', "_");
     let written = plain(written);

@@ -1,5 +1,4 @@
-//! An origin: scheme, host and port, all three of which count. It says nothing
-//! about where the host's name leads.
+//! An origin is scheme, host and port; all three count. The host's name is not resolved here.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +8,6 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The two schemes that a tool can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -19,7 +17,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme as it stands in a URL.
+    /// The scheme as it is written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -104,12 +102,12 @@ impl Origin {
         self.scheme
     }
 
-    /// The port, also when it is the scheme's own.
+    /// The port, even if it is the scheme's default.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host's address, when the origin has one instead of a name.
+    /// Returns the IP address, if the host is one.
     pub fn address(&self) -> Option<IpAddr> {
         match &self.host {
             Host::Domain(_) => None,
@@ -118,12 +116,12 @@ impl Origin {
         }
     }
 
-    /// The host as it stands in a URL: an IPv6 address in brackets.
+    /// The host as it is written in a URL: an IPv6 address has brackets.
     pub fn host(&self) -> String {
         self.host.to_string()
     }
 
-    /// Host and port as they stand in a URL and in the `Host` header.
+    /// Host and port as they are written in a URL and in the `Host` header.
     pub fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.to_string()
@@ -139,7 +137,7 @@ impl Origin {
         if authority.contains(['/', '?', '#']) {
             return Err(OriginError::MoreThanOrigin);
         }
-        // The URL parser would quietly take these out, or take them for a slash.
+        // The URL parser would silently remove these characters, or read a backslash as a slash.
         let suspicious = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         if authority.is_empty() || authority.contains(suspicious) {
             return Err(OriginError::Host);
@@ -157,8 +155,8 @@ impl Origin {
         }
         let host = url.host().ok_or(OriginError::Host)?.to_owned();
         if let Host::Domain(name) = &host {
-            // The URL parser lets others through; a `*` above all would look as
-            // if it stood for every name.
+            // The URL parser accepts more characters. A `*` would look as if it stood for every
+            // name.
             let in_dns = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
             if !name.bytes().all(in_dns) {
                 return Err(OriginError::Host);

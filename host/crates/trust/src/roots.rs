@@ -1,6 +1,5 @@
-//! How the host talks TLS to upstreams and to a database: rustls with the ring
-//! provider, given explicitly, and the platform's roots, or those of a file
-//! alone. No client certificates.
+//! The host's TLS settings as a client of upstreams and databases: rustls with the ring provider,
+//! and either the platform's roots or only those of a file. No client certificates.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,21 +11,21 @@ use rustls_platform_verifier::Verifier;
 
 use super::config_error::ConfigError;
 
-/// Why TLS could not be set up. Which file it is about, its reader knows.
+/// Why TLS cannot be set up. The caller knows which file the error is about.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The text is not PEM.
     #[error("it is not PEM; give a file with BEGIN CERTIFICATE blocks")]
     NotPem(#[source] rustls::pki_types::pem::Error),
-    /// There is no certificate in it.
+    /// The text has no certificate.
     #[error("it holds no certificate; give a file with BEGIN CERTIFICATE blocks")]
     NoCertificate,
-    /// A certificate in it cannot be a root, or the platform's verifier failed.
+    /// A certificate cannot be a root, or the platform's verifier failed.
     #[error("a root certificate in it, or one of the platform's, cannot be used; check the file")]
     Unusable(#[source] rustls::Error),
 }
 
-/// A configuration that trusts the roots in `pem`, and no others.
+/// Returns a configuration that trusts only the roots in `pem`.
 pub fn client_config_of(pem: &[u8]) -> Result<ClientConfig, TrustError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem)? {
@@ -40,7 +39,7 @@ pub fn client_config_of(pem: &[u8]) -> Result<ClientConfig, TrustError> {
         .with_no_client_auth())
 }
 
-/// A configuration that trusts the platform's roots, and those in `extra_ca_pem`.
+/// Returns a configuration that trusts the platform's roots and those in `extra_ca_pem`.
 pub fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
     let extra = match extra_ca_pem {
         None => Vec::new(),
@@ -58,8 +57,8 @@ pub fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustE
             .with_no_client_auth()),
         Err(error) if has_extra => Err(TrustError::Unusable(error)),
         Err(error) => {
-            // A host without roots can still serve what needs none; every
-            // certificate is then an unknown one.
+            // Without roots the host can still serve calls that need none. Every certificate is
+            // then unknown.
             tracing::warn!(
                 %error,
                 "no CA certificates; https origins cannot be reached until the platform's are installed or [egress] extra_ca_file is set"
@@ -71,7 +70,7 @@ pub fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, TrustE
     }
 }
 
-/// What is in the `extra_ca_file` of the configuration, if there is one.
+/// Reads the configuration's `extra_ca_file`, if there is one.
 pub fn extra_ca_pem(file: Option<&Path>) -> Result<Option<Vec<u8>>, ConfigError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|source| ConfigError::Unreadable {

@@ -1,6 +1,7 @@
-//! The API keys of an app: created and shown once, listed without their secret part, revoked.
+//! The API keys of an app: create one (shown once), list them without their secret part, revoke
+//! one.
 //!
-//! A new key is in one answer and nowhere else: not in an address, not in the session, not in a
+//! A new key appears in one answer and nowhere else: not in a URL, not in the session, not in a
 //! log.
 
 use axum::response::{IntoResponse, Response};

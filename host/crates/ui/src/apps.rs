@@ -1,6 +1,6 @@
-//! The apps: finding one, creating one, and the frame that an app's own pages share.
+//! The list of apps: search, creation, and the heading that an app's own pages share.
 //!
-//! What belongs to an app is on its pages: `vaults`, `secrets`, `api_keys` and `audit`.
+//! The pages of one app are `vaults`, `secrets`, `api_keys` and `audit`.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -16,7 +16,7 @@ use super::table::table;
 use super::visit::{Change, Query, Visit};
 use tavora_api::admin::check_description;
 
-/// How many apps one page shows.
+/// The number of apps on one page of the list.
 const PAGE_APPS: usize = 50;
 
 /// The pages of one app.
@@ -33,12 +33,12 @@ const TABS: [(Tab, &str, &str); 3] = [
     (Tab::Audit, "Audit", "/audit"),
 ];
 
-/// Where an app's pages are.
+/// Returns the path of an app's pages.
 pub(super) fn path(app: &App) -> String {
     format!("{ROOT}/apps/{}", app.id)
 }
 
-/// The way to an app's pages.
+/// Returns the breadcrumbs to an app's pages.
 pub(super) fn steps(app: &App) -> Vec<(String, Markup)> {
     vec![
         (format!("{ROOT}/apps"), html! { "Apps" }),
@@ -46,7 +46,7 @@ pub(super) fn steps(app: &App) -> Vec<(String, Markup)> {
     ]
 }
 
-/// What an app's pages begin with.
+/// Returns the heading and the tabs of an app's pages.
 pub(super) fn heading(app: &App, tab: Tab) -> Markup {
     html! {
         (trail(&steps(app)[..1]))

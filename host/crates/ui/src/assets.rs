@@ -1,5 +1,6 @@
-//! The style, the script and the icon, inside the binary. Their addresses hold a digest of them, so
-//! a browser may keep each for good and never shows a page with the style of another version.
+//! The style, the script and the icon, embedded in the binary. Their paths contain a digest of the
+//! content, so a browser may cache each one for good and never combines a page with the style of
+//! another version.
 
 mod serve;
 
@@ -22,7 +23,8 @@ pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("style", "css", "text/css; charset=utf-8", text)
 });
 
-/// Nothing depends on it: it makes the button that copies work, and forgets what is shown once.
+/// The script. No page depends on it: it adds the copy button, and clears values that are shown
+/// once.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     let text = include_str!("assets/script.js");
     Asset::new("script", "js", "text/javascript; charset=utf-8", text)
@@ -43,7 +45,7 @@ impl Asset {
         }
     }
 
-    /// Where browsers find it.
+    /// The path under which browsers load the file.
     pub(super) fn path(&self) -> String {
         format!("{ROOT}/assets/{}", self.file)
     }

@@ -1,8 +1,8 @@
-//! The audit: one app's, or the whole platform's. Filtered, a page at a time, or exported as a
+//! The audit of one app or of the whole platform: filtered, a page at a time, or exported as a
 //! file.
 //!
-//! The file is made by `api::audit_export`, as the API makes it. Whether the chain holds is
-//! `tavora-host audit verify`'s to say, which reads all of it.
+//! `api::audit_export` makes the file, as for the API. The page does not verify the chain:
+//! `tavora-host audit verify` does, and reads all of it.
 
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -21,7 +21,7 @@ use super::visit::{At, Query, Visit};
 use tavora_api::audit_export::{self, ExportFormat};
 use tavora_platform::trail;
 
-/// Kinds of subjects that entries are about.
+/// The kinds of subjects in the filter.
 const SUBJECTS: [&str; 6] = ["app", "api_key", "vault", "secret", "kek", "origin"];
 
 pub(super) async fn platform(visit: Visit, Query(query): Query) -> Result<Response, Problem> {
@@ -117,7 +117,7 @@ async fn page(visit: &Visit, app: Option<&App>, fields: Fields) -> Result<Respon
     Ok(visit.page_again(draft.status(), section, &draft.title(&title), content))
 }
 
-/// Entries as a table, as the overview shows the newest ones too.
+/// Renders entries as a table. The overview uses it too.
 pub(super) fn entries(entries: &[AuditEntry]) -> Markup {
     table(
         "Audit entries",
@@ -137,7 +137,7 @@ pub(super) fn entries(entries: &[AuditEntry]) -> Markup {
     )
 }
 
-/// A secret's id begins with its vault's; its name says more.
+/// Renders a subject. A secret is shown by its name: its id begins with its vault's.
 fn about(subject: &Subject) -> Markup {
     html! {
         (subject.kind) " "
@@ -227,7 +227,7 @@ fn filter_form(path: &str, draft: &Draft) -> Markup {
     }
 }
 
-/// One of several, or any. What was asked for is among them, whatever it is.
+/// Renders a choice of one value or any. The current value is an option even if it is unknown.
 fn choice<'a>(
     name: &'static str,
     label: &str,

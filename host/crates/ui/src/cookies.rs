@@ -1,9 +1,9 @@
-//! The page's two cookies: the session's, and the one that ties a sign-in form to the browser that
-//! asked for it.
+//! The page's two cookies: one for the session, and one that ties a sign-in form to the browser
+//! that loaded it.
 //!
-//! Scripts cannot read them, other sites' requests do not carry them, and other paths do not see
-//! them. Where browsers come by HTTPS they never travel without it. `__Host-` would need the path
-//! `/`; the path that says where they belong is worth more here.
+//! Scripts cannot read them, and requests from other sites do not carry them. Their path limits
+//! them to the page. If browsers use HTTPS, the cookies are sent over HTTPS only. The prefix
+//! `__Host-` would require the path `/`, so it is not used: the limited path is worth more here.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -12,14 +12,13 @@ use cookie::{Cookie, SameSite};
 use super::paths::ROOT;
 use super::session::Token;
 
-/// Which cookie.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Session,
     SignIn,
 }
 
-/// How cookies are named and marked.
+/// The names and attributes of the cookies.
 #[derive(Clone, Copy)]
 pub(super) struct Cookies {
     is_https: bool,
@@ -30,8 +29,8 @@ impl Cookies {
         Self { is_https }
     }
 
-    /// The tokens that a request carries under the name of this cookie. More than one means that
-    /// somebody else set one too.
+    /// Returns the tokens that a request carries in this cookie. More than one means that somebody
+    /// else set a cookie of the same name.
     pub(super) fn tokens(self, headers: &HeaderMap, kind: Kind) -> impl Iterator<Item = Token> {
         let name = self.name(kind);
         headers
@@ -44,12 +43,12 @@ impl Cookies {
             .filter_map(|cookie| Token::parse(cookie.value()))
     }
 
-    /// `Set-Cookie` with the token, until the browser is closed.
+    /// Returns `Set-Cookie` with the token, valid until the browser is closed.
     pub(super) fn set(self, kind: Kind, token: &Token) -> HeaderValue {
         self.header(kind, token.as_str(), false)
     }
 
-    /// `Set-Cookie` that takes it away.
+    /// Returns `Set-Cookie` that deletes the cookie.
     pub(super) fn clear(self, kind: Kind) -> HeaderValue {
         self.header(kind, "", true)
     }

@@ -1,7 +1,7 @@
-//! The fields of a form or of a query, decoded strictly: what is not UTF-8 is refused and never
-//! repaired, because a credential that was changed on the way would be stored as if it were right.
+//! Decodes the fields of a form or a query strictly. Text that is not UTF-8 is refused and never
+//! repaired: a credential that was changed on the way would be stored as if it were correct.
 //!
-//! What a field must hold is up to the type that the page parses it into.
+//! The type that a page parses a field into decides what the field may hold.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
-/// How many fields one form or query may have; the longest form has seven.
+/// The most fields in a form or a query. The longest form has seven.
 const MAX_FIELDS: usize = 32;
 
-/// Names and values. The values are cleared when they go, since one may be a credential.
+/// Names and values. Values are cleared when dropped, because one may be a credential.
 #[derive(Default)]
 pub(super) struct Fields(Vec<(String, Zeroizing<String>)>);
 
@@ -43,30 +43,30 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    /// Whether there is such a field.
+    /// Whether a field with this name was sent.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// Takes a credential out; nothing is left of it here.
+    /// Takes a credential out of the fields, so that no copy stays here.
     pub(super) fn take(&mut self, name: &str) -> Zeroizing<String> {
         let field = self.0.iter_mut().find(|(known, _)| known == name);
         field.map_or_else(Default::default, |(_, value)| std::mem::take(value))
     }
 
-    /// A field's text; empty when it is not there.
+    /// Returns a field's text, or an empty text if the field is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         let field = self.0.iter().find(|(known, _)| known == name);
         field.map_or("", |(_, value)| value)
     }
 
-    /// A field's text without blanks around it, unless nothing is left.
+    /// Returns a field's text without surrounding blanks, or nothing if it is blank.
     pub(super) fn given(&self, name: &str) -> Option<&str> {
         Some(self.text(name).trim()).filter(|text| !text.is_empty())
     }
 }
 
-/// What a field for date and time holds: UTC, to the minute or finer.
+/// Parses a field for date and time: UTC, to the minute or finer.
 pub(super) fn utc_time(text: &str) -> Result<Timestamp, NotATime> {
     let with_zone = text.parse::<Timestamp>();
     with_zone.or_else(|_| {
@@ -76,7 +76,7 @@ pub(super) fn utc_time(text: &str) -> Result<Timestamp, NotATime> {
     })
 }
 
-/// The text names no time.
+/// The text is not a time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no date and time; write it like 2030-12-31T23:59")]
 pub(super) struct NotATime;

@@ -1,8 +1,8 @@
-//! Fields of forms, and a form that comes back because of a mistake in it: what was typed is still
-//! there and the mistake stands beside its field.
+//! Form fields, and forms that are shown again after a mistake: with the input still there, and the
+//! mistake beside its field.
 //!
-//! A credential is never put back: fields that take one are made by [`SecretInput`], which has no
-//! value to show.
+//! A credential is never shown again: fields for credentials are made by [`SecretInput`], which has
+//! no value.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -12,14 +12,14 @@ use super::layout::worded;
 use super::problem::sentence;
 use tavora_api::ApiError;
 
-/// What was typed into a page's forms; nothing at first.
+/// The input of a page's forms. It is empty at first.
 #[derive(Default)]
 pub(super) struct Draft {
     fields: Fields,
     mistake: Option<Mistake>,
 }
 
-/// What is wrong with a field.
+/// A mistake in a field.
 pub(super) struct Mistake {
     pub(super) status: StatusCode,
     field: &'static str,
@@ -27,17 +27,17 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    /// Of a field that does not parse.
+    /// The field does not parse.
     pub(super) fn invalid(field: &'static str, error: impl ToString) -> Self {
         Self::new(StatusCode::BAD_REQUEST, field, error)
     }
 
-    /// Of a field that does not open what it should.
+    /// The field is not the right credential.
     pub(super) fn refused(field: &'static str, error: impl ToString) -> Self {
         Self::new(StatusCode::FORBIDDEN, field, error)
     }
 
-    /// Of a field that does not fit what is there.
+    /// The field conflicts with existing data.
     pub(super) fn conflict(field: &'static str, error: impl ToString) -> Self {
         Self::new(StatusCode::CONFLICT, field, error)
     }
@@ -56,18 +56,18 @@ impl Draft {
         Self::of_query(fields, Some(mistake))
     }
 
-    /// Of a form that stays as it was filled in, like a filter.
+    /// Returns the draft of a form that keeps its input, such as a filter.
     pub(super) fn of_query(fields: Fields, mistake: Option<Mistake>) -> Self {
         Self { fields, mistake }
     }
 
-    /// The status of the page that shows it.
+    /// The status of the page that shows the draft.
     pub(super) fn status(&self) -> StatusCode {
         let mistake = self.mistake.as_ref();
         mistake.map_or(StatusCode::OK, |mistake| mistake.status)
     }
 
-    /// A page's title, which tells first that there is a mistake.
+    /// Returns a page's title. It begins with the word for a mistake, if there is one.
     pub(super) fn title(&self, title: &str) -> String {
         match &self.mistake {
             Some(_) => format!("Mistake: {title}"),
@@ -75,12 +75,12 @@ impl Draft {
         }
     }
 
-    /// Whether the mistake is in this field.
+    /// Whether the mistake concerns this field.
     pub(super) fn is_about(&self, field: &str) -> bool {
         self.mistake(field).is_some()
     }
 
-    /// What was typed into this field.
+    /// The input of this field.
     pub(super) fn text(&self, field: &str) -> &str {
         self.fields.text(field)
     }
@@ -129,7 +129,7 @@ pub(super) struct Area<'a> {
     pub(super) label: &'a str,
     pub(super) hint: &'a str,
     pub(super) rows: u32,
-    /// What stands there at first.
+    /// The initial text.
     pub(super) text: &'a str,
 }
 
@@ -141,7 +141,7 @@ impl Area<'_> {
             false => self.text,
         };
         frame.around(html! {
-            // The first line break in a text area is not part of its text.
+            // HTML drops the first line break in a text area, so one is added.
             textarea id=(frame.id()) name=(self.name) rows=(self.rows) autocomplete="off" spellcheck="false"
                 autofocus[frame.mistake.is_some()] aria-invalid=[frame.invalid()]
                 aria-describedby=[frame.described_by()] { "\n" (text) }
@@ -149,13 +149,13 @@ impl Area<'_> {
     }
 }
 
-/// A field that takes a credential and forgets it.
+/// A field for a credential. Its input is never shown again.
 pub(super) struct SecretInput<'a> {
     pub(super) name: &'static str,
     pub(super) label: &'a str,
     pub(super) hint: &'a str,
-    /// What password managers are told: `current-password` may be kept, `new-password` is not
-    /// filled in.
+    /// The hint for password managers: they may store a `current-password`, and do not fill in a
+    /// `new-password`.
     pub(super) autocomplete: &'static str,
     pub(super) required: bool,
 }
@@ -171,7 +171,7 @@ impl SecretInput<'_> {
         })
     }
 
-    /// The same for several lines. A field of one line would drop the breaks between them.
+    /// Renders the field with several lines. A single-line field would drop line breaks.
     pub(super) fn show_lines(&self, draft: &Draft) -> Markup {
         let frame = Frame::of(self.name, self.label, self.hint, true, draft);
         frame.around(html! {
@@ -182,7 +182,7 @@ impl SecretInput<'_> {
     }
 }
 
-/// What is around a field: its label, its hint and its mistake.
+/// The label, the hint and the mistake around a field.
 struct Frame<'a> {
     name: &'static str,
     label: &'a str,
@@ -216,7 +216,7 @@ impl<'a> Frame<'a> {
         self.mistake.map(|_| "true")
     }
 
-    /// The ids of the hint and the mistake, for who does not see that they stand there.
+    /// Returns the ids of the hint and the mistake, for screen readers.
     fn described_by(&self) -> Option<String> {
         let hint = (!self.hint.is_empty()).then(|| format!("hint-{}", self.name));
         let mistake = self.mistake.map(|_| format!("mistake-{}", self.name));

@@ -1,8 +1,7 @@
-//! The platform's keys: which one wraps, which ones the data needs, whether they fit, and moving
-//! secrets between them.
+//! The platform's KEKs: which one is primary, which ones the data needs, whether they fit, and
+//! moving secrets between them.
 //!
-//! Of a key only its id is known here. Making and setting one is done outside, where the host is
-//! started.
+//! Only a KEK's id is known here. KEKs are made and set outside, where the host is started.
 
 mod walk;
 
@@ -89,13 +88,13 @@ pub(super) async fn retire(
     Ok(visit.done(paths::KEK, notice).into_response())
 }
 
-/// Whether the database knows it and nothing needs it.
+/// Whether the database knows the KEK and nothing needs it.
 fn can_be_retired(kek: &KekUse, status: &KekStatus) -> bool {
     let is_known = kek.canary_ok.is_some() || !kek.in_keyring;
     is_known && kek.rows == 0 && status.primary != Some(kek.kek_id)
 }
 
-/// In one sentence, whether secrets can be stored and used, and what to do if not.
+/// Renders a sentence on whether secrets can be stored and used, and what to do if not.
 pub(super) fn state(state: &KekState) -> Markup {
     html! {
         @match state {

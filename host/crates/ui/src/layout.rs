@@ -1,6 +1,6 @@
-//! The frame of every page: what is around its content, and how text from outside is shown in it.
+//! The frame of every page: header and navigation, and helpers to show text from outside.
 //!
-//! maud escapes everything that is put into a page. No page has a style or a script in it; both are
+//! maud escapes everything that is put into a page. No page has inline styles or scripts; both are
 //! files.
 
 use axum::response::Html;
@@ -11,7 +11,7 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::paths::ROOT;
 use super::session::Notice;
 
-/// What the navigation leads to.
+/// The entries of the navigation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Overview,
@@ -29,16 +29,15 @@ const NAVIGATION: [(Section, &str, &str); 5] = [
     (Section::Kek, "Platform key", "/kek"),
 ];
 
-/// What the frame of a page shows of the session.
 pub(super) struct Frame<'a> {
     /// The hidden field that every form needs.
     pub(super) form_token: Markup,
-    /// Why no secret can be stored or released, if that is so.
+    /// Why no secret can be stored or released, if none can.
     pub(super) kek_trouble: Option<&'a str>,
     pub(super) notice: Option<Notice>,
 }
 
-/// A page for somebody who is signed in.
+/// Renders a page for a signed-in operator.
 pub(super) fn page(frame: &Frame, section: Section, title: &str, content: &Markup) -> Markup {
     document(
         title,
@@ -80,7 +79,7 @@ pub(super) fn page(frame: &Frame, section: Section, title: &str, content: &Marku
     )
 }
 
-/// A page for anybody: signing in, and problems.
+/// Renders a page that needs no session: signing in, and problems.
 pub(super) fn bare_page(title: &str, content: Markup) -> Html<String> {
     let markup = document(
         title,
@@ -94,23 +93,23 @@ pub(super) fn bare_page(title: &str, content: Markup) -> Html<String> {
     Html(markup.into_string())
 }
 
-/// A text that somebody chose. Its direction of writing ends where it ends.
+/// Renders a text that somebody chose. Its direction of writing cannot affect the text around it.
 pub(super) fn named(text: impl AsRef<str>) -> Markup {
     html! { bdi { (text.as_ref()) } }
 }
 
-/// A time, to the second.
+/// Renders a time to the second.
 pub(super) fn time(at: Timestamp) -> Markup {
     let (day, second) = (at.strftime("%Y-%m-%d"), at.strftime("%H:%M:%S UTC"));
     html! { time datetime=(at) { span { (day.to_string()) } " " span { (second.to_string()) } } }
 }
 
-/// A text that is compared or copied character by character.
+/// Renders a text that people compare or copy character by character.
 pub(super) fn code(text: impl ToString) -> Markup {
     html! { code { (text.to_string()) } }
 }
 
-/// A sentence of an error, in which code stands between backticks.
+/// Renders an error's sentence, with code between backticks.
 pub(super) fn worded(sentence: &str) -> Markup {
     html! {
         @for (index, part) in sentence.split('`').enumerate() {
@@ -119,7 +118,7 @@ pub(super) fn worded(sentence: &str) -> Markup {
     }
 }
 
-/// Where the page is, from the outermost in.
+/// Renders breadcrumbs, beginning with the outermost page.
 pub(super) fn trail(steps: &[(String, Markup)]) -> Markup {
     html! {
         nav.trail aria-label="Where this is" {
@@ -132,7 +131,7 @@ pub(super) fn trail(steps: &[(String, Markup)]) -> Markup {
     }
 }
 
-/// `1 secret`, `2 secrets`.
+/// Returns `1 secret`, `2 secrets`.
 pub(super) fn count(number: u64, singular: &str) -> String {
     match number {
         1 => format!("1 {singular}"),
@@ -158,7 +157,7 @@ fn document(title: &str, body: Markup) -> Markup {
     }
 }
 
-/// The mark beside the name; it says nothing that the name does not.
+/// The logo beside the name. Screen readers skip it, because the name says the same.
 fn mark() -> Markup {
     html! { img.mark src=(ICON.path()) alt="" width="24" height="24"; }
 }

@@ -1,8 +1,8 @@
-//! The page at `/admin`: what an operator does in a browser. A file per page is below; every page
-//! is plain HTML with forms, and works without a script.
+//! The operator's page at `/admin`. Each page has a file below. Every page is plain HTML with
+//! forms, and works without a script.
 //!
-//! It shows no value of a secret and has no way to ask for one. It is a user of the vaults beside
-//! the operator API; the sockets under it are `server`'s business.
+//! No page shows a secret's value, and none can ask for one. The page uses the vaults directly,
+//! beside the operator API. `server` has the sockets.
 
 mod api_keys;
 mod apps;
@@ -45,7 +45,8 @@ pub use settings::AdminConfig;
 use state::Ui;
 use tavora_api::{Api, no_such_path};
 
-/// The pages, to be nested at [`ROOT`]. `is_tls` tells whether the host's own sockets speak TLS.
+/// Returns the pages, to be nested at [`ROOT`]. `is_tls` says whether the host's own sockets use
+/// TLS.
 pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
     Router::new()
         .route("/", get(overview::show))
@@ -70,7 +71,7 @@ pub fn router<S>(api: Api, settings: &AdminConfig, is_tls: bool) -> Router<S> {
         .with_state(Ui::new(api, settings, is_tls))
 }
 
-/// A client of OpenAI's whose base URL leads here reads JSON, a person reads a page.
+/// Answers unknown paths: as JSON for OpenAI's clients with a wrong base URL, as a page for people.
 async fn nothing(request: Request) -> Response {
     match no_such_path::is_for_openai(request.uri().path()) {
         true => no_such_path::refusal(&request).into_response(),
@@ -108,12 +109,12 @@ fn app_routes() -> Router<Ui> {
         .route("/apps/{app}/audit/export", get(audit::export_app))
 }
 
-/// What every answer under `/admin` says to the browser: run and load only what this host serves,
-/// let nobody frame it, keep nothing.
+/// Adds headers to every answer under `/admin`: run and load only files of this host, forbid
+/// framing, and store nothing.
 ///
-/// `Referrer-Policy` is not `no-referrer`, because forms would then be sent with `Origin: null`,
-/// and the check of where they come from would have nothing to go by. No other host is ever told an
-/// address: nothing here leads to one.
+/// `Referrer-Policy` is not `no-referrer`: browsers would then send forms with `Origin: null`, and
+/// the check of their origin would have no data. No URL leaks to other hosts, because no page links
+/// to one.
 async fn protect(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 8] = [
         (

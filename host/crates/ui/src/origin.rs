@@ -1,8 +1,9 @@
-//! Where a form comes from, as the browser says it: from a page of this host, or from elsewhere.
+//! Checks where a form comes from, by the browser's headers: from a page of this host, or from
+//! elsewhere.
 //!
-//! `Sec-Fetch-Site` compares what the browser itself went to, so it holds behind any proxy, and no
-//! page can set it. A browser that sends `Origin` alone leaves the comparison to the host, which
-//! needs the name that the browser used.
+//! `Sec-Fetch-Site` compares the sites as the browser sees them, so it works behind any proxy, and
+//! no page can set it. If a browser sends only `Origin`, the host must compare, and needs the name
+//! that the browser used.
 
 use axum::extract::OriginalUri;
 use axum::http::HeaderMap;
@@ -11,23 +12,23 @@ use axum::http::request::Parts;
 
 use tavora_server::HostNames;
 
-/// Why a form is not taken.
+/// Why a form is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stranger {
-    /// The browser says that another site sent it, or nothing at all.
+    /// Another site sent the form, or the browser did not say which.
     Elsewhere,
-    /// The browser names another host than the request does: another site sent it, or a proxy
+    /// The browser names another host than the request: another site sent the form, or a proxy
     /// changed the name.
     OtherName {
-        /// What the browser calls the site of the page.
+        /// The origin of the page, as the browser names it.
         origin: String,
-        /// What the request calls this host.
+        /// This host, as the request names it.
         host: String,
     },
 }
 
-/// Lets a form pass that a page of this host sent. One whose browser says nothing is refused: every
-/// browser that is kept up to date says at least one of the two.
+/// Accepts a form that a page of this host sent. A form without both headers is refused: every
+/// up-to-date browser sends at least one of them.
 pub(super) fn check(parts: &Parts, names: &HostNames) -> Result<(), Stranger> {
     let mut sites = parts.headers.get_all("sec-fetch-site").iter().peekable();
     if sites.peek().is_some() {
@@ -53,10 +54,10 @@ pub(super) fn check(parts: &Parts, names: &HostNames) -> Result<(), Stranger> {
     })
 }
 
-/// The name and port that the request is for.
+/// Returns the name and port that the request is for.
 fn host(parts: &Parts) -> Option<String> {
     let of_header = |headers: &HeaderMap| Some(headers.get(HOST)?.to_str().ok()?.to_owned());
-    // HTTP/2 has it in the target.
+    // In HTTP/2 the target has the name.
     let of_target = || {
         let uri = parts.extensions.get::<OriginalUri>()?;
         Some(uri.authority()?.to_string())
@@ -146,7 +147,7 @@ mod tests {
             origin,
             ("sec-fetch-site", "same-origin")
         ]));
-        // A proxy may tell browsers to name no origin.
+        // A proxy may make browsers send no origin.
         let none = ("origin", "null");
         assert!(passes(&[upstream, none, ("sec-fetch-site", "same-origin")]));
         assert_eq!(

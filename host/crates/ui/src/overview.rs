@@ -1,4 +1,4 @@
-//! The first page: whether the host is ready, how much there is, and what happened last.
+//! The first page: whether the host is ready, some counts, and the newest audit entries.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -11,12 +11,11 @@ use super::problem::{Problem, sentence};
 use super::visit::Visit;
 use tavora_api::health;
 
-/// How many audit entries it shows.
 const NEWEST_ENTRIES: u32 = 8;
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
     let readiness = health::ready(visit.vaults()).await;
-    // Without a store there is still something to say.
+    // Without a store, the page still shows why the host is not ready.
     let figures = figures(&visit).await.unwrap_or_else(|_| html! {});
     let content = html! {
         h1 { "Overview" }

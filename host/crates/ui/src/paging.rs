@@ -1,18 +1,17 @@
-//! From one page of a long list to the next.
+//! Pages of a long list.
 
 use maud::{Markup, html};
 
 use super::fields::Fields;
 
-/// Where in a list a page begins, from the field `offset` of its query. What is no number begins at
-/// the start.
+/// Reads the beginning of a page from the query's `offset`. Text that is not a number counts as 0.
 pub(super) fn offset(query: &Fields) -> u64 {
     let offset = query.text("offset").parse().unwrap_or(0);
-    // Databases count in signed numbers.
+    // The database's numbers are signed.
     offset.min(i64::MAX.unsigned_abs())
 }
 
-/// What is shown of how much, with links to the pages around it.
+/// Renders the range that is shown, with links to the next and the previous page.
 pub(super) fn pages(
     total: u64,
     offset: u64,

@@ -1,6 +1,6 @@
-//! Where the pages are that others lead to.
+//! Paths of pages that other pages link to.
 
-/// Where the page is; its cookies go nowhere else.
+/// The path of the whole page. Its cookies are limited to this path.
 pub const ROOT: &str = "/admin";
 
 /// The page about the platform's keys.

@@ -1,7 +1,6 @@
-//! A page that says what went wrong and what to do, for everything that leads to no page of its
-//! own.
+//! A page that says what went wrong and what to do, for everything that has no page of its own.
 //!
-//! Mistakes in a form are not here: the form comes back and says them beside its field.
+//! Mistakes in a form are shown beside their fields instead.
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -14,7 +13,6 @@ use super::paths::ROOT;
 use tavora_api::ApiError;
 use tavora_server::throttle::TooManyRequests;
 
-/// What went wrong.
 pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
@@ -40,7 +38,7 @@ impl Problem {
         )
     }
 
-    /// The form was not made for the one who sent it, or was sent from elsewhere.
+    /// The form was made for somebody else, or was sent from another site.
     pub(super) fn forged() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -49,7 +47,7 @@ impl Problem {
         )
     }
 
-    /// The browser and the request call this host by different names.
+    /// The browser and the request use different names for this host.
     pub(super) fn other_name(origin: &str, host: &str) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -147,7 +145,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// An error's words, which begin small and end without a stop, as a sentence of a page.
+/// Turns an error's message, which begins in lower case without a full stop, into a sentence.
 pub(super) fn sentence(words: &str) -> String {
     let mut chars = words.chars();
     let Some(first) = chars.next() else {
@@ -158,7 +156,7 @@ pub(super) fn sentence(words: &str) -> String {
     } else {
         "."
     };
-    // Names of variables and the like stay as they are.
+    // Names of variables and the like keep their case.
     let is_word = chars.clone().next().is_none_or(|c| !c.is_uppercase());
     let first = if is_word {
         first.to_uppercase().to_string()

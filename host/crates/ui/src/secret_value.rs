@@ -1,5 +1,5 @@
-//! The fields of a form that take a secret's value. It goes in and is forgotten: a form that comes
-//! back has none.
+//! The form fields for a secret's value. The value is never shown again: a form that is shown again
+//! has none.
 
 use maud::{Markup, html};
 use vault_core::SecretValue;
@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::form::{Draft, Mistake, SecretInput};
 use super::visit::Visit;
 
-/// Fields that cannot be used, and why, while no secret can be stored.
+/// Renders the fields. While no secret can be stored, they are disabled and the reason is shown.
 pub(super) fn unless_in_trouble(visit: &Visit, fields: Markup) -> Markup {
     html! {
         @match &visit.kek_trouble {
@@ -44,12 +44,12 @@ pub(super) fn value_fields(draft: &Draft) -> Markup {
     }
 }
 
-/// The value of a form, taken out of it. It comes from one of two fields.
+/// Takes the value out of a form. It comes from one of two fields.
 pub(super) fn take_value(fields: &mut Fields) -> Result<SecretValue, Mistake> {
     let (line, lines) = (fields.take("value"), fields.take("value_lines"));
     let (field, value) = match (line.is_empty(), lines.is_empty()) {
         (_, true) => ("value", line),
-        // Browsers send every line break as two characters.
+        // Browsers send every line break as CRLF.
         (true, false) => ("value_lines", Zeroizing::new(lines.replace("\r\n", "\n"))),
         (false, false) => {
             return Err(Mistake::invalid(

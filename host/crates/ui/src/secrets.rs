@@ -1,7 +1,6 @@
-//! Secrets: storing, replacing and deleting one. A value goes in and is forgotten; there is no way
-//! to see it again.
+//! Secrets: storing, replacing and deleting. A value goes in and cannot be seen again.
 //!
-//! A form that comes back has everything but the value in it.
+//! A form that is shown again keeps everything but the value.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -163,7 +162,7 @@ async fn page(
     Ok(visit.page_again(draft.status(), Section::Apps, &title, content))
 }
 
-/// All that is ever shown of a secret.
+/// Renders a secret's redacted view.
 fn summary(secret: &RedactedSecret) -> Markup {
     facts([
         ("Version", html! { (secret.version) }),

@@ -1,7 +1,8 @@
-//! Sessions of the page: who holds one has shown the admin token, and not long ago.
+//! Sessions of the page. The holder of a session has recently shown the admin token.
 //!
-//! They are in memory, by the SHA-256 of their token, so a restart signs everybody out and nothing
-//! that is stored opens one. What a cookie looks like is in `cookies`, who is let in in `sign_in`.
+//! Sessions are in memory, stored by the SHA-256 of their token. A restart signs everybody out, and
+//! no stored data opens a session. `cookies` has the format of the cookies, and `sign_in` checks
+//! the token.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -20,7 +21,7 @@ const RANDOM_BYTES: usize = 32;
 const TOKEN_CHARS: usize = 43;
 const FORM_DOMAIN: &[u8] = b"tavora/admin/form/v1";
 
-/// 256 random bits that a browser keeps in a cookie.
+/// 256 random bits, kept by a browser in a cookie.
 pub(super) struct Token(Zeroizing<String>);
 
 impl Token {
@@ -42,12 +43,13 @@ impl Token {
         &self.0
     }
 
-    /// What the session is kept under.
+    /// The key under which the session is stored.
     pub(super) fn key(&self) -> SessionKey {
         SessionKey(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// What every form of this cookie's holder carries. It does not lead back to the token.
+    /// Returns the token for forms of the holder of this cookie. The cookie's token cannot be
+    /// computed from it.
     pub(super) fn derive_form_token(&self) -> FormToken {
         let hash = Sha256::new()
             .chain_update(FORM_DOMAIN)
@@ -57,7 +59,7 @@ impl Token {
     }
 }
 
-/// Proof that a form was made for the one who sends it: another site cannot read it.
+/// Proves that a form was made for its sender: another site cannot read this token.
 pub(super) struct FormToken(String);
 
 impl FormToken {
@@ -65,21 +67,19 @@ impl FormToken {
         &self.0
     }
 
-    /// Whether this is it, in constant time.
+    /// Whether the text is this token, compared in constant time.
     pub(super) fn matches(&self, presented: &str) -> bool {
         self.0.as_bytes().ct_eq(presented.as_bytes()).into()
     }
 }
 
-/// Which session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SessionKey([u8; 32]);
 
-/// What the next page says about what was just done.
+/// A message about the last action, to be shown on the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice(pub String);
 
-/// The sessions that are open.
 pub(super) struct Sessions {
     idle_timeout: Duration,
     lifetime: Duration,
@@ -103,7 +103,7 @@ impl Sessions {
         }
     }
 
-    /// Opens a session. Where there is no room, the one that was unused for longest ends.
+    /// Opens a session. If there is no room, the least recently used session ends.
     pub(super) fn open(&self, now: Instant) -> Result<Token, getrandom::Error> {
         let token = Token::make()?;
         let mut open = self.locked();
@@ -124,7 +124,7 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Whether the session is open; it is used by this.
+    /// Whether the session is open. Counts as a use of the session.
     pub(super) fn touch(&self, key: SessionKey, now: Instant) -> bool {
         let mut open = self.locked();
         match open.get_mut(&key) {
@@ -140,7 +140,6 @@ impl Sessions {
         }
     }
 
-    /// Ends the session.
     pub(super) fn close(&self, key: SessionKey) {
         self.locked().remove(&key);
     }
@@ -152,7 +151,7 @@ impl Sessions {
         }
     }
 
-    /// Takes the notice that was left.
+    /// Takes the session's notice, if there is one.
     pub(super) fn take_notice(&self, key: SessionKey) -> Option<Notice> {
         self.locked().get_mut(&key)?.notice.take()
     }

@@ -10,15 +10,14 @@ use serde::Deserialize;
 pub struct AdminConfig {
     /// How long a session lasts without a request, in milliseconds.
     pub session_idle_timeout_ms: u64,
-    /// How long a session lasts in all, in milliseconds.
+    /// How long a session lasts at most, in milliseconds.
     pub session_lifetime_ms: u64,
-    /// How many sessions there are at once; one more ends the one that was unused for longest.
+    /// The most sessions at once. A further one ends the least recently used session.
     pub max_sessions: NonZeroUsize,
-    /// The longest form to sign in with, in bytes: it is collected for somebody who is not known
-    /// yet.
+    /// The longest sign-in form, in bytes. It is collected before the sender is known.
     pub max_sign_in_bytes: usize,
-    /// Whether browsers reach this host by HTTPS through a proxy in front of it. With a certificate
-    /// of its own it knows that by itself.
+    /// Whether browsers reach this host by HTTPS through a proxy. If the host has its own
+    /// certificate, it knows this without the setting.
     pub https_in_front: bool,
 }
 

@@ -1,8 +1,7 @@
-//! Signing in with the admin token, and signing out.
+//! Signs in with the admin token, and signs out.
 //!
-//! The token is compared and forgotten; the browser gets a session instead. A sign-in form is tied
-//! to the browser that asked for it by a cookie of its own, so that another site cannot sign
-//! somebody in.
+//! The token is compared and forgotten; the browser gets a session instead. A cookie ties a sign-in
+//! form to the browser that loaded it, so that another site cannot sign somebody in.
 
 use std::time::Instant;
 
@@ -78,7 +77,8 @@ pub(super) async fn sign_out(Change { visit, client, .. }: Change) -> Response {
     response
 }
 
-/// The form. A browser that has one open already keeps its cookie, so that both work.
+/// Renders the form. A browser that already has a sign-in form open keeps its cookie, so that both
+/// forms work.
 fn page(ui: &Ui, headers: &HeaderMap, draft: Draft) -> Result<Response, Problem> {
     let held = ui.cookies().tokens(headers, Kind::SignIn).next();
     let token = held.map_or_else(Token::make, Ok)?;
@@ -86,7 +86,7 @@ fn page(ui: &Ui, headers: &HeaderMap, draft: Draft) -> Result<Response, Problem>
         h1 { "Sign in" }
         form method="post" action={ (ROOT) "/sign-in" } {
             (form_token_field(&token.derive_form_token()))
-            // Password managers keep a password by its user, and there is one here.
+            // Password managers store a password under a user name, so the form names the only one.
             input type="text" name="username" value="operator" autocomplete="username" hidden;
             (SecretInput {
                 name: FIELD,

@@ -1,4 +1,4 @@
-//! What all pages share.
+//! State that all pages share.
 
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use super::settings::AdminConfig;
 use tavora_api::Api;
 use tavora_api::body::LengthLimit;
 
-/// What all pages share.
 #[derive(Clone)]
 pub(super) struct Ui(Arc<Shared>);
 

@@ -1,11 +1,11 @@
-//! Tables that become a stack of cards where there is no room for columns.
+//! Tables that become a stack of cards on narrow screens.
 //!
-//! The roles say again what the elements mean, because browsers forget it when the style shows them
-//! as blocks.
+//! The ARIA roles repeat the meaning of the elements, because browsers forget it when the style
+//! shows them as blocks.
 
 use maud::{Markup, html};
 
-/// A table. The first cell of a row names the row; columns without a heading hold what can be done.
+/// Renders a table. The first cell names its row. A column without a heading has the actions.
 pub(super) fn table<const N: usize>(
     caption: &str,
     columns: [&str; N],
@@ -40,7 +40,7 @@ pub(super) fn table<const N: usize>(
     }
 }
 
-/// Facts about one thing.
+/// Renders a list of facts about one thing.
 pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, Markup)>) -> Markup {
     html! {
         dl.facts {

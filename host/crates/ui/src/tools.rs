@@ -1,8 +1,7 @@
-//! The tools beside the agents' sandbox, so that a person sees the isolation: what each component
-//! imports, the class that it fits, and what the operator granted.
+//! Shows the tools beside the agents' sandbox, so that people can see the isolation: each
+//! component's imports, its class, and the operator's grants.
 //!
-//! All of it is what inspection found in the bytes of the components that run, and what
-//! `tavora.toml` says.
+//! The data comes from the inspection of the running components' bytes and from `tavora.toml`.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +14,7 @@ use super::visit::Visit;
 use tavora_platform::{ComponentView, GrantedBy, OperationView, ToolView};
 use tavora_wasm::inspection::Fit;
 
-/// The one interface by which a component can ask for a secret.
+/// The only interface through which a component can ask for a secret.
 const SECRETS: &str = "tavora:platform/secrets";
 
 pub(super) async fn show(visit: Visit) -> Response {
@@ -99,7 +98,7 @@ fn granted(tool: &ToolView) -> Markup {
     ])
 }
 
-/// Whether the component can ask for a secret at all.
+/// Renders whether the component can ask for a secret at all.
 fn verdict(component: &ComponentView) -> Markup {
     html! {
         @if component.imports.iter().any(|name| is_secrets(name)) {
@@ -128,7 +127,7 @@ fn imports(component: &ComponentView, missing: &[&str]) -> Markup {
     }
 }
 
-/// What some tool imports and the sandbox does not.
+/// Returns the interfaces that some tool imports and the sandbox does not.
 fn missing<'a>(sandbox: &ComponentView, tools: &'a [ToolView]) -> Vec<&'a str> {
     let has = |name: &str| sandbox.imports.iter().any(|it| it == name);
     let mut missing: Vec<&str> = tools
@@ -153,7 +152,7 @@ fn class(class: &Fit) -> Markup {
     }
 }
 
-/// What the imports come to, in words.
+/// Describes in words what the imports allow.
 fn authority(class: &Fit) -> Markup {
     html! {
         h3 { "May, as far as it is granted" }

@@ -1,7 +1,6 @@
-//! The vaults of an app: which there are, which one is designated, and one vault with its secrets'
-//! names.
+//! The vaults of an app, its designated vault, and the page of one vault with its secrets' names.
 //!
-//! Values go in by `secrets`; none comes out anywhere.
+//! `secrets` stores values. No page shows one.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -174,7 +173,7 @@ pub(super) async fn delete(
     Ok(visit.done(&apps::path(&place.app), notice))
 }
 
-/// The page of one vault, with what was typed into its forms.
+/// Renders the page of one vault, with the current input of its forms.
 pub(super) async fn page(visit: &Visit, place: &Place, draft: Draft) -> Result<Response, Problem> {
     let held = visit.vaults().secrets(place.app.id, place.vault.id).await?;
     let vault = &place.vault;
@@ -215,7 +214,7 @@ pub(super) async fn page(visit: &Visit, place: &Place, draft: Draft) -> Result<R
     Ok(visit.page_again(draft.status(), Section::Apps, &title, content))
 }
 
-/// The form of a vault's page that stores a new secret.
+/// Renders the form that stores a new secret.
 fn store_form(visit: &Visit, place: &Place, draft: &Draft) -> Markup {
     html! {
         section aria-labelledby="store" {

@@ -1,9 +1,9 @@
-//! Who looks at a page, and who sends a form: nothing is shown or changed before these extractors
-//! let it through.
+//! Checks the sender of each request: nothing is shown or changed before these extractors accept
+//! it.
 //!
-//! A form must come from a page of the same session (its token) and from this host (`origin`).
-//! Either would do; a browser in which one does not hold is stopped by the other. Signing in is in
-//! `sign_in`.
+//! A form must come from a page of the same session (checked by its token) and from this host
+//! (checked by `origin`). Each check alone would be enough. If a browser defeats one of them, the
+//! other still holds. `sign_in` has the sign-in.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -28,17 +28,17 @@ use super::state::Ui;
 use tavora_api::auth::{admit, client, request_id};
 use tavora_api::body::{self, LengthLimit};
 
-/// The name of the field that proves where a form comes from.
+/// The form field that proves where a form comes from.
 pub(super) const FORM_TOKEN_FIELD: &str = "form_token";
 
-/// A signed-in operator who looks at a page.
+/// A request of a signed-in operator for a page.
 pub(super) struct Visit {
     pub(super) ui: Ui,
-    /// The operator, as the audit knows them.
+    /// The operator, in the audit's terms.
     pub(super) caller: Caller,
     pub(super) session: SessionKey,
     form_token: FormToken,
-    /// Why no secret can be stored or released, if that is so.
+    /// Why no secret can be stored or released, if none can.
     pub(super) kek_trouble: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Visit {
         form_token_field(&self.form_token)
     }
 
-    /// A page in its frame.
+    /// Renders a page in its frame.
     pub(super) fn page(&self, section: Section, title: &str, content: Markup) -> Response {
         let frame = Frame {
             form_token: self.form_token(),
@@ -62,7 +62,7 @@ impl Visit {
         Html(layout::page(&frame, section, title, &content).into_string()).into_response()
     }
 
-    /// A page that came back because of a mistake in its form.
+    /// Renders a page again after a mistake in its form.
     pub(super) fn page_again(
         &self,
         status: StatusCode,
@@ -75,7 +75,7 @@ impl Visit {
         response
     }
 
-    /// It is done: says so on the page at `path`.
+    /// Redirects to the page at `path`, which then shows the notice.
     pub(super) fn done(&self, path: &str, notice: impl Into<String>) -> Response {
         self.ui
             .sessions()
@@ -108,7 +108,7 @@ impl FromRequestParts<Ui> for Visit {
     }
 }
 
-/// A form that a signed-in operator sent from one of these pages.
+/// A form that a signed-in operator sent from a page of this host.
 pub(super) struct Change {
     pub(super) visit: Visit,
     pub(super) fields: Fields,
@@ -136,7 +136,8 @@ impl FromRequest<Ui> for Change {
     }
 }
 
-/// What stands in the path; what does not parse names nothing.
+/// Extractor for the parameters of a path. A value that does not parse is answered like an unknown
+/// one.
 pub(super) struct At<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<Ui> for At<T> {
@@ -150,7 +151,6 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Ui> for At<T> {
     }
 }
 
-/// The fields of the query.
 pub(super) struct Query(pub(super) Fields);
 
 impl FromRequestParts<Ui> for Query {
@@ -162,8 +162,8 @@ impl FromRequestParts<Ui> for Query {
     }
 }
 
-/// The fields of a form, if a page of this host sent it. Nothing of the body is read before its
-/// head is looked at.
+/// Reads the fields of a form, if a page of this host sent it. The head is checked before any of
+/// the body is read.
 pub(super) async fn read_form(
     parts: &Parts,
     body: axum::body::Body,
@@ -194,7 +194,7 @@ pub(super) fn form_token_field(token: &FormToken) -> Markup {
     html! { input type="hidden" name=(FORM_TOKEN_FIELD) value=(token.as_str()); }
 }
 
-/// 303: look at that with GET.
+/// Returns a 303 to `path`.
 pub(super) fn see_other(path: &str) -> Response {
     let location = HeaderValue::try_from(path).expect("paths of pages are visible ASCII");
     (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()

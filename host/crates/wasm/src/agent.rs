@@ -1,7 +1,7 @@
-//! Components of the agent class: the JavaScript sandbox, and whatever else an agent supplies.
+//! Components of the agent class: the JavaScript sandbox, and components that an agent supplies.
 //!
-//! This linker holds `tavora:platform/tools` and nothing else: no WASI, no `secrets`. There is no
-//! check here that could be bypassed, because there is nothing behind it.
+//! The linker provides `tavora:platform/tools` and nothing else: no WASI, no `secrets`. There is no
+//! run-time check that could be bypassed, because the other interfaces do not exist in this linker.
 
 pub mod tools;
 
@@ -15,7 +15,7 @@ use super::bindings::{self, AgentSandboxPre, RunError, RunInput};
 use super::inspection::Inspection;
 use super::limits::{LimitHit, Limits, Meter, Section, within};
 
-/// The state of an agent's store. It lives for one run.
+/// The data of an agent's wasmtime store. It lives for one run.
 pub(crate) struct AgentState {
     tools: ToolsCapability,
     meter: Meter,
@@ -33,10 +33,10 @@ pub enum AgentFailure {
     /// A limit ended the run.
     #[error(transparent)]
     Limit(#[from] LimitHit),
-    /// The host runs as many instances as it may at the moment.
+    /// The host already runs as many instances as `limits.max_instances` allows.
     #[error("the host has no room for another run: limits.max_instances are in use; try again")]
     Busy(#[source] wasmtime::Error),
-    /// The guest stopped: an `unreachable`, an access out of bounds, a broken answer.
+    /// The guest trapped: an `unreachable`, an access out of bounds, or an invalid answer.
     #[error("the agent's component stopped: {0}")]
     Trapped(String),
 }
@@ -60,7 +60,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<AgentState>> {
     Ok(linker)
 }
 
-/// Links a component that inspection has accepted; an error says which of its types do not fit.
+/// Links a component that passed inspection. The error says which of its types do not fit.
 pub(crate) fn prepare(
     linker: &Linker<AgentState>,
     component: &Component,
@@ -73,12 +73,12 @@ impl AgentComponent {
         Self { pre, inspection }
     }
 
-    /// What was found in its bytes before it was compiled.
+    /// The result of inspecting the component's bytes before compilation.
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
     }
 
-    /// Runs the program once, in a store of its own.
+    /// Runs the program once, in a new wasmtime store.
     pub async fn run(
         &self,
         tools: ToolsCapability,
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::tool;
 
-    /// What a trusted tool is given: an interface, and something in it with its type.
+    /// Interfaces of a trusted tool: each with one item and the item's type.
     const OF_TOOLS: [(&str, &str); 6] = [
         (
             "tavora:platform/secrets@0.1.0",
@@ -174,8 +174,8 @@ mod tests {
         ),
     ];
 
-    // Inspection refuses these imports before they are linked; this is what holds if it ever does
-    // not.
+    // Inspection refuses these imports before linking. This test shows that the linker holds even
+    // if inspection fails to.
     #[test]
     fn the_linker_has_nothing_of_what_a_tool_is_given() {
         let engine = Engine::default();

@@ -1,6 +1,6 @@
-//! What `wit/` says, as Rust types: generated, with the shared types in one place.
+//! Rust types generated from `wit/`, with the shared types in one place.
 //!
-//! `tracing` stays off: it would log what strings hold, credentials among them.
+//! `tracing` stays off: it would log the content of strings, which may be credentials.
 
 #[allow(missing_docs, reason = "generated; wit/ documents every item")]
 pub(crate) mod agent_sandbox {

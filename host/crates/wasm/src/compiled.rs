@@ -1,9 +1,9 @@
-//! The folder of compiled components: the engine's own cache, what is known to be in it, and where
-//! workers fill theirs.
+//! The folder of compiled components: the engine's cache, an index of what is in it, and staging
+//! folders for workers.
 //!
-//! A worker compiles into a folder of its own, and what is found there moves into the engine's
-//! cache, which runs it as native code: a worker is trusted as far as the compiler in this process
-//! would be. The folder must be as private as the database.
+//! A worker compiles into a staging folder. Its code then moves into the engine's cache, which runs
+//! it as native code: a worker is trusted as far as the compiler in this process would be. The
+//! folder must be as private as the database.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,13 +16,13 @@ use wasmtime::Engine;
 
 use super::inspection::Digest;
 
-/// The folder, or one for this process alone.
+/// The configured folder, or a temporary one for this process.
 pub(super) struct CompiledComponents {
     folder: PathBuf,
     _own: Option<TempDir>,
 }
 
-/// A component, and the engine that it is compiled for.
+/// Identifies a component and the engine that it is compiled for.
 pub(super) struct CompiledKey(String);
 
 impl CompiledKey {
@@ -50,12 +50,12 @@ impl CompiledComponents {
         Ok(open)
     }
 
-    /// The engine's own cache. It removes there what it does not know.
+    /// The folder of the engine's cache. The engine deletes files there that it does not know.
     pub(super) fn engine(&self) -> PathBuf {
         self.folder.join("engine")
     }
 
-    /// A file for each component that was compiled, with the place of the code.
+    /// The folder of the index: a file for each compiled component, with the path of its code.
     fn known(&self) -> PathBuf {
         self.folder.join("known")
     }
@@ -64,23 +64,23 @@ impl CompiledComponents {
         self.folder.join("staging")
     }
 
-    /// Whether the component has been compiled, and its code is still there.
+    /// Whether the component is compiled and its code still exists.
     pub(super) fn has(&self, key: &CompiledKey) -> bool {
         let place = fs::read_to_string(self.known().join(&key.0));
         place.is_ok_and(|place| self.engine().join(place).exists())
     }
 
-    /// Notes that the engine has compiled the component into its cache by itself.
+    /// Records that the engine itself compiled the component into its cache.
     pub(super) fn note(&self, key: &CompiledKey) -> io::Result<()> {
         fs::write(self.known().join(&key.0), "")
     }
 
-    /// An empty folder for one worker.
+    /// Makes an empty folder for one worker.
     pub(super) fn stage(&self) -> io::Result<TempDir> {
         tempfile::tempdir_in(self.staging())
     }
 
-    /// Moves the code that a worker has left in `staged` to where the engine finds it.
+    /// Moves a worker's code from `staged` into the engine's cache.
     pub(super) fn adopt(&self, key: &CompiledKey, staged: &Path) -> io::Result<()> {
         let modules = Path::new("modules");
         let compiler = only_entry(&staged.join(modules))?;
@@ -92,7 +92,7 @@ impl CompiledComponents {
         let place = folder.join(code.file_name().unwrap_or_default());
         fs::create_dir_all(self.engine().join(folder))?;
         fs::rename(code, self.engine().join(&place))?;
-        // A reader meanwhile takes half of a place for none, and compiles again.
+        // If another process reads a half-written path, it finds no code and compiles again.
         fs::write(
             self.known().join(&key.0),
             place.as_os_str().as_encoded_bytes(),
@@ -100,7 +100,7 @@ impl CompiledComponents {
     }
 }
 
-/// The only file or folder in `folder`, but for statistics and what of them was being written.
+/// Returns the only file or folder in `folder`, ignoring statistics and their temporary files.
 fn only_entry(folder: &Path) -> io::Result<PathBuf> {
     let mut found = None;
     for entry in fs::read_dir(folder)? {

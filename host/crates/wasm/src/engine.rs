@@ -1,8 +1,7 @@
-//! The wasmtime engines of a host: their configuration, the compiled-component cache and the ticker
-//! that drives CPU limits.
+//! The wasmtime engines of a host: their configuration, the cache of compiled components, and the
+//! ticker for CPU limits.
 //!
-//! It links nothing: what a component can reach is decided by the two linkers in `agent` and
-//! `tool`.
+//! Nothing is linked here. The linkers in `agent` and `tool` decide what a component can call.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,23 +17,23 @@ use wasmtime::{
 use super::inspection::{Class, accepted_features};
 use super::limits::{Limits, TICK_MS};
 
-/// Native stack beyond the guest's own, for the host functions that it calls.
+/// Native stack for the host functions that a guest calls, in addition to the guest's own stack.
 const HOST_STACK_BYTES: usize = 1 << 20;
 
-/// What an engine compiles.
+/// The origin of the components that an engine compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compiles {
-    /// What the operator chose: the built-in components and the listed tools. The code is as fast
-    /// as it can be.
+    /// Components that the operator chose: built-in ones and listed tools. Their code is fully
+    /// optimised.
     Chosen,
-    /// What an agent supplied. A function of a few kilobytes keeps the compiler's optimisations and
-    /// its better register allocation busy for minutes; so this is without them. The code is
-    /// slower.
+    /// Components that an agent supplied. They are compiled without optimisations and with the
+    /// simple register allocator, because a function of a few kilobytes can otherwise take minutes
+    /// to compile. The code is slower.
     Supplied,
 }
 
 impl Compiles {
-    /// What is compiled for a class that others supply.
+    /// Returns the origin of components of a class that others supply.
     pub(super) fn of(class: Class) -> Self {
         match class {
             Class::Agent => Self::Supplied,
@@ -42,8 +41,8 @@ impl Compiles {
         }
     }
 
-    /// What this compiles with, beside what all engines have. Images of memories and tables are
-    /// left out of what agents supply: a few bytes describe large ones.
+    /// Sets the options that differ from the common ones. Supplied components get no memory and
+    /// table images, because a few bytes can describe large ones.
     fn configure(self, config: &mut Config) {
         if self == Self::Supplied {
             config
@@ -55,8 +54,8 @@ impl Compiles {
     }
 }
 
-/// An engine that compiles and links like that of a host with these limits, and has room for one
-/// instance. What it compiles is kept in `cache_dir`.
+/// Returns an engine that compiles and links like a host's engine with these limits, with room for
+/// one instance. Compiled code is kept in `cache_dir`.
 pub(super) fn for_one(
     compiles: Compiles,
     limits: &Limits,
@@ -71,15 +70,15 @@ pub(super) fn for_one(
     Engine::new(&config)
 }
 
-/// An engine whose epoch advances every [`TICK_MS`] for as long as this lives.
+/// An engine with a thread that advances its epoch every [`TICK_MS`]. Dropping it ends the thread.
 pub(crate) struct TickingEngine {
     engine: Engine,
     stopped: Arc<AtomicBool>,
 }
 
 impl TickingEngine {
-    /// Makes the engine. Compiled components are kept in `cache_dir`, which must be as private as
-    /// the database: what is in it runs as native code.
+    /// Starts the engine. Compiled components are kept in `cache_dir`, which must be as private as
+    /// the database: its content runs as native code.
     pub(crate) fn start(
         compiles: Compiles,
         limits: &Limits,
@@ -126,7 +125,7 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
         .agent
         .max_table_elements
         .max(limits.tool.max_table_elements);
-    // A component may hold several core instances, so the pools of core things are larger.
+    // A component may have several core instances, so the pools for core items are larger.
     let core_slots = limits.max_instances.saturating_mul(4);
     let memories = limits.max_instances.saturating_mul(2);
     pool.total_component_instances(limits.max_instances)
@@ -166,9 +165,12 @@ fn config(limits: &Limits, cache_dir: Option<&Path>) -> wasmtime::Result<Config>
     Ok(config)
 }
 
-/// Bytes of a returned stack that are zeroed in place; the rest goes back to the kernel.
+/// The part of a returned stack that is zeroed in place, in bytes. The rest is returned to the
+/// kernel.
 const STACK_KEEP_RESIDENT_BYTES: usize = 16 << 10;
-/// Bytes of a returned memory that are zeroed in place; the rest goes back to the kernel.
+/// The part of a returned memory that is zeroed in place, in bytes. The rest is returned to the
+/// kernel.
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 << 20;
-/// Bytes of a returned table that are zeroed in place; the rest goes back to the kernel.
+/// The part of a returned table that is zeroed in place, in bytes. The rest is returned to the
+/// kernel.
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;

@@ -1,10 +1,9 @@
-//! What a component binary is, before anything compiles it: its imports wherever they stand, its
+//! Inspects a component's binary before anything compiles it: its imports at any depth, its
 //! exports, and the class that it fits.
 //!
-//! An agent component is refused here, by the name of what it imports, and not by a check at run
-//! time. This module does not compile, link or run anything, and it does not decide what is
-//! granted: a component that fits the trusted class still gets only what the operator's manifest
-//! gives it.
+//! An agent component is refused here, by the names of its imports, and not by a check at run time.
+//! This module does not compile, link or run anything, and grants nothing: a component that fits
+//! the trusted class still gets only the operator's grants.
 
 mod class;
 mod contract;
@@ -35,7 +34,7 @@ pub use limits::InspectionLimits;
 pub use place::Place;
 pub use refusal::{Objection, Refusal};
 
-/// Looks at the whole of `bytes` and says what it is.
+/// Inspects all of `bytes`.
 ///
 /// ```
 /// use tavora_wasm::inspection::{InspectionLimits, NotAComponent, inspect};
@@ -47,9 +46,8 @@ pub use refusal::{Objection, Refusal};
 ///
 /// # Errors
 ///
-/// [`NotAComponent`] when the bytes are not a valid component of the features that the host runs,
-/// or go beyond `limits`. A valid component that fits no class is not an error: see
-/// [`Fit::NoClass`].
+/// [`NotAComponent`] if the bytes are not a valid component of the features that the host supports,
+/// or exceed `limits`. A valid component that fits no class is not an error: see [`Fit::NoClass`].
 pub fn inspect(bytes: &[u8], limits: &InspectionLimits) -> Result<Inspection, NotAComponent> {
     fault::check_form(bytes, limits)?;
     let findings = walk::walk(bytes, limits)?;
@@ -70,7 +68,8 @@ pub fn inspect(bytes: &[u8], limits: &InspectionLimits) -> Result<Inspection, No
     })
 }
 
-/// The class of a component with these imports, which each class refuses for this reason.
+/// Returns the class of a component with these imports. Each argument is the reason why a class
+/// refuses it.
 fn fit(imports: &[ImportFound], agent: Option<&Refusal>, tool: Option<&Refusal>) -> Fit {
     match (agent, tool) {
         (None, _) => Fit::Agent,
@@ -83,18 +82,17 @@ fn fit(imports: &[ImportFound], agent: Option<&Refusal>, tool: Option<&Refusal>)
     }
 }
 
-/// What a component is.
+/// The result of an inspection.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// SHA-256 of the binary.
+    /// The SHA-256 of the binary.
     pub digest: Digest,
-    /// The size of the binary.
     pub size_bytes: usize,
-    /// The class that it fits.
     pub class: Fit,
-    /// Everything that it imports or names as an interface, in the order of the binary.
+    /// Everything that the component imports or mentions as an interface, in the order of the
+    /// binary.
     pub imports: Vec<ImportFound>,
-    /// The names that it exports at the top level.
+    /// The names of the top-level exports.
     pub exports: Vec<String>,
     #[serde(skip)]
     agent_refusal: Option<Refusal>,
@@ -103,8 +101,9 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// The interfaces that it imports or names, wherever that stands, each once, in the order of
-    /// the binary. Names that are no interface only tie the component's own parts together.
+    /// Returns the interfaces that are imported or mentioned at any depth, each once, in the order
+    /// of the binary. Names that are no interface are left out: they only connect the component's
+    /// own parts.
     #[must_use]
     pub fn interfaces(&self) -> Vec<&str> {
         let mut seen = BTreeSet::new();
@@ -114,7 +113,7 @@ impl Inspection {
             .collect()
     }
 
-    /// The class as which it would be loaded.
+    /// The class that the component would be loaded as.
     pub(super) fn loads_as(&self) -> Option<Class> {
         match self.class {
             Fit::Agent => Some(Class::Agent),
@@ -123,7 +122,7 @@ impl Inspection {
         }
     }
 
-    /// Notes that the engine refuses the component as one of `class`, for this `reason`.
+    /// Records that the engine refuses the component as one of `class`, with the `reason`.
     pub(super) fn refuse(&mut self, class: Class, reason: String) {
         let refusal = Some(Refusal::by_the_engine(class, reason));
         match class {
@@ -134,7 +133,7 @@ impl Inspection {
         self.class = fit(&self.imports, agent, tool);
     }
 
-    /// Why the component may not be loaded as `class`; `None` when it may.
+    /// Returns why the component may not be loaded as `class`, or `None` if it may.
     #[must_use]
     pub fn refusal_for(&self, class: Class) -> Option<Refusal> {
         match class {
@@ -148,14 +147,15 @@ impl Inspection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fits", rename_all = "kebab-case")]
 pub enum Fit {
-    /// It has nothing but tools, so anybody may supply it.
+    /// The component can only call tools, so anybody may supply it.
     Agent,
-    /// It fits a trusted tool: somebody has to trust it with this.
+    /// The component fits the class of trusted tools, so the operator has to trust it.
     NeedsTrust {
-        /// What it could do if the operator granted all that it imports, one phrase each.
+        /// The authority of the component if the operator granted all of its imports, one phrase
+        /// each.
         authority: Vec<String>,
     },
-    /// It cannot be loaded.
+    /// The component cannot be loaded.
     NoClass {
         /// One sentence for each class.
         reasons: Vec<String>,

@@ -1,8 +1,8 @@
-//! Everything that touches wasmtime: the engines, the linkers, and the loading of components into
-//! one of two classes.
+//! All code that uses wasmtime: the engines, the linkers, and the loading of components into one of
+//! two classes.
 //!
-//! What a loaded component may call is decided by which linker it was given, once, here. What the
-//! calls do is in `tool` and `agent`, a file for each interface.
+//! The linker that a component is loaded with decides what it may call. `tool` and `agent`
+//! implement the calls, with a file for each interface.
 
 pub mod agent;
 pub mod bindings;
@@ -43,7 +43,7 @@ pub struct Runtime {
     _supplied: TickingEngine,
 }
 
-/// What turns the bytes of one class into something that can be instantiated.
+/// Compiles and links components of one class.
 struct Loader<T: 'static> {
     class: Class,
     linker: Linker<T>,
@@ -103,7 +103,7 @@ impl Runtime {
         self.tools.link_tool(inspection, &component)
     }
 
-    /// Loads something that an agent supplied, when a worker is free.
+    /// Loads a component that an agent supplied, when a worker is free.
     pub async fn load_supplied_agent(&self, bytes: Vec<u8>) -> Result<AgentComponent, LoadError> {
         let loader = Arc::clone(&self.supplied);
         let load = move |worker: &Worker, is_wanted: &dyn Fn() -> bool| {
@@ -114,7 +114,7 @@ impl Runtime {
         self.worker.in_turn(load).await
     }
 
-    /// Loads something that the operator listed, when a worker is free.
+    /// Loads a tool that the operator listed, when a worker is free.
     pub async fn load_listed_tool(
         &self,
         name: String,
@@ -154,7 +154,7 @@ impl Loader<ToolState> {
 }
 
 impl<T> Loader<T> {
-    /// Refuses another component than the one that is `expected`.
+    /// Refuses a component whose digest is not the `expected` one.
     fn expect(&self, bytes: &[u8], expected: Option<Digest>) -> Result<(), LoadError> {
         let found = Digest::of(bytes);
         match expected.filter(|expected| *expected != found) {
@@ -163,7 +163,7 @@ impl<T> Loader<T> {
         }
     }
 
-    /// Compiles a component of this program, in this process.
+    /// Compiles a component of this program in this process.
     fn load_own(&self, name: &str, bytes: &[u8]) -> Result<(Inspection, Component), LoadError> {
         let inspection = inspection::inspect(bytes, &self.limits.component)?;
         if let Some(refusal) = inspection.refusal_for(self.class) {
@@ -181,11 +181,10 @@ impl<T> Loader<T> {
         Ok((inspection, component))
     }
 
-    /// Has a worker inspect the component and, unless that was done before, compile it; then takes
-    /// over its code.
+    /// Lets a worker inspect the component and, unless it is already compiled, compile it. Then
+    /// loads the compiled code.
     ///
-    /// What a worker has compiled within its limits is in the engine's cache, from which it is read
-    /// here.
+    /// The worker's code is in the engine's cache, from which it is read here.
     fn load_foreign(
         &self,
         name: &str,
@@ -215,7 +214,7 @@ impl<T> Loader<T> {
     }
 }
 
-/// Says that somebody has to wait, and that it is only for once.
+/// Logs that the user has to wait, and only this once.
 fn announce(component: &str) {
     tracing::info!(
         target: COMPILING,
@@ -224,5 +223,5 @@ fn announce(component: &str) {
     );
 }
 
-/// What [`announce`] logs under, for commands that log little else.
+/// The log target of [`announce`], for commands that log little else.
 pub const COMPILING: &str = "tavora_host::compiling";

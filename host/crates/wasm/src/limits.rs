@@ -1,9 +1,8 @@
-//! What a run and a tool call may use: every limit with its name, its default and its setting, and
-//! what is reported when one is hit.
+//! Limits of runs and tool calls: the name, the default and the setting of each, and the error when
+//! one is reached.
 //!
-//! The names here are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in
-//! `tavora.toml`. What a tool's outbound requests may use is the egress policy's business, not this
-//! file's.
+//! The names are the keys of `[limits]`, `[limits.agent]` and `[limits.tool]` in `tavora.toml`.
+//! Limits of outbound requests belong to the egress policy.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -14,28 +13,27 @@ use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
 use super::inspection::InspectionLimits;
 
-/// How often the engine's epoch advances: the grain in which CPU time is counted.
+/// The interval in which the engine's epoch advances, which is the resolution of CPU time.
 pub const TICK_MS: u64 = 10;
 
 /// The limits of one host process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How many components' instances may exist at once; what comes on top is refused and may be
-    /// tried again. Runs in components that agents supplied are counted on their own, up to the
-    /// same number.
+    /// The most component instances at once. Further ones are refused and may be tried again. Runs
+    /// in components that agents supplied are counted separately, with the same limit.
     pub max_instances: u32,
-    /// How many core instances one component may be composed of.
+    /// The most core instances in one component.
     pub max_core_instances: u32,
-    /// How many linear memories one component may have.
+    /// The most linear memories in one component.
     pub max_memories: u32,
-    /// How many tables one component may have.
+    /// The most tables in one component.
     pub max_tables: u32,
-    /// How much native stack a guest may use, in bytes: what bounds its recursion.
+    /// The largest native stack of a guest, in bytes. It bounds the guest's recursion.
     pub max_stack_bytes: usize,
-    /// How many workers inspect and compile components at once; further components wait.
+    /// The most workers at once. Further components wait.
     pub max_concurrent_compilations: NonZeroUsize,
-    /// How large and how deep a component may be.
+    /// Limits of a component's size and depth.
     pub component: InspectionLimits,
     /// Limits of agents' runs.
     pub agent: AgentLimits,
@@ -69,31 +67,31 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
-    /// Runs that one app may have at once over the HTTP API.
+    /// The most runs of one app at once over the HTTP API.
     pub max_runs_per_app: u32,
-    /// From start to end, host calls included, in milliseconds.
+    /// Wall-clock time of a run, in milliseconds, including host calls.
     pub wall_clock_ms: u64,
-    /// Time in the guest's own code, in milliseconds, counted in ticks of 10.
+    /// CPU time of the guest's own code, in milliseconds, counted in ticks of 10.
     pub cpu_ms: u64,
-    /// All linear memories of the run together, in bytes.
+    /// The total of all linear memories of a run, in bytes.
     pub max_memory_bytes: usize,
-    /// All tables of the run together, in elements.
+    /// The total of all tables of a run, in elements.
     pub max_table_elements: usize,
-    /// What one host call may copy out of the guest, in bytes.
+    /// The most bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
-    /// The agent's program, in bytes.
+    /// The longest program, in bytes.
     pub max_code_bytes: usize,
-    /// The run's input, and the input of one tool call, in bytes.
+    /// The longest input of a run, or of one tool call, in bytes.
     pub max_input_bytes: usize,
-    /// The run's result, in bytes.
+    /// The longest result of a run, in bytes.
     pub max_output_bytes: usize,
-    /// All lines of the run's log together, in bytes.
+    /// The total of all log lines of a run, in bytes.
     pub max_log_bytes: usize,
-    /// Calls of tools in one run.
+    /// The most tool calls in one run.
     pub max_tool_calls: u32,
-    /// Calls of tools that are under way at the same time in one run.
+    /// The most tool calls of one run at the same time.
     pub max_concurrent_calls: usize,
-    /// The answers to one list of calls together, in bytes.
+    /// The total of the answers to one list of calls, in bytes.
     pub max_answer_bytes: usize,
 }
 
@@ -121,23 +119,23 @@ impl Default for AgentLimits {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolLimits {
-    /// From start to end, upstream included, in milliseconds.
+    /// Wall-clock time of a call, in milliseconds, including its upstream.
     pub wall_clock_ms: u64,
-    /// Time in the tool's own code, in milliseconds, counted in ticks of 10.
+    /// CPU time of the tool's own code, in milliseconds, counted in ticks of 10.
     pub cpu_ms: u64,
-    /// All linear memories of the tool's instance together, in bytes.
+    /// The total of all linear memories of a tool's instance, in bytes.
     pub max_memory_bytes: usize,
-    /// All tables of the tool's instance together, in elements.
+    /// The total of all tables of a tool's instance, in elements.
     pub max_table_elements: usize,
-    /// What one host call may copy out of the guest, in bytes.
+    /// The most bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
-    /// Host resources (streams, requests, …) that the instance may hold at once.
+    /// The most host resources (streams, requests, …) that an instance may hold at once.
     pub max_resources: usize,
-    /// The answer to one call, in bytes.
+    /// The longest answer to one call, in bytes.
     pub max_output_bytes: usize,
-    /// What one instance may write to its log, in bytes; the rest is dropped.
+    /// The most bytes that one instance may write to its log. The rest is dropped.
     pub max_log_bytes: usize,
-    /// Refused requests of one call that are audited one by one; the rest is counted in one entry.
+    /// The most refused requests of one call with an audit entry each. The rest share one entry.
     pub max_recorded_denials: usize,
 }
 
@@ -157,19 +155,18 @@ impl Default for ToolLimits {
     }
 }
 
-/// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as
-/// well, but for the wall clock and the size of the answer, which streams.
+/// The limits of a request that a trusted tool answers over HTTP. The limits of [`ToolLimits`] also
+/// apply, except for the wall clock and the size of the answer, which is streamed.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
-    /// Requests that are being answered at once; what comes on top is refused and may be tried
-    /// again.
+    /// The most such requests at once. Further ones are refused and may be tried again.
     pub max_concurrent: usize,
-    /// Those among them of one app.
+    /// The most such requests of one app at once.
     pub max_per_app: u32,
     /// The longest time without the head or another piece of the answer, in milliseconds.
     pub idle_ms: u64,
-    /// From start to end, in milliseconds.
+    /// Wall-clock time, in milliseconds.
     pub wall_clock_ms: u64,
 }
 
@@ -184,17 +181,17 @@ impl Default for StreamLimits {
     }
 }
 
-/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall
-/// clock.
+/// The limits of a call to an MCP server. The limits of [`ToolLimits`] also apply, except for the
+/// wall clock.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpLimits {
-    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the
-    /// egress policy's `first_byte_timeout_ms` and `idle_timeout_ms`.
+    /// The longest time without a byte from the server, in milliseconds. It replaces the egress
+    /// policy's `first_byte_timeout_ms` and `idle_timeout_ms`.
     pub idle_ms: NonZeroU64,
-    /// From start to end, in milliseconds.
+    /// Wall-clock time, in milliseconds.
     pub wall_clock_ms: u64,
-    /// For the word to a server that a session has ended, in milliseconds; no run waits for it.
+    /// Time to tell a server that a session has ended, in milliseconds. No run waits for it.
     pub end_ms: u64,
 }
 
@@ -214,11 +211,11 @@ impl Default for McpLimits {
 pub struct LimitHit {
     /// The limit's key in `tavora.toml`, with its section.
     pub limit: &'static str,
-    /// What is allowed, in the unit that the key names.
+    /// The limit's value, in the unit of the key.
     pub allowed: u64,
 }
 
-/// The section of `[limits]` whose names a store reports.
+/// The section of `[limits]` that a meter names in its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     Agent,
@@ -238,7 +235,7 @@ impl Section {
     }
 }
 
-/// Meters what a guest uses of the machine: memory, tables and ticks in its own code.
+/// Meters the memory, the tables and the CPU ticks of a guest.
 pub(crate) struct Meter {
     section: Section,
     max_memory_bytes: usize,
@@ -308,13 +305,13 @@ impl Meter {
         }
     }
 
-    /// Starts a new count of CPU time, for the next call into the same store.
+    /// Starts a new count of CPU time, before the next call into the same instance.
     pub(crate) fn restart_clock(&mut self) {
         self.ticks = 0;
         self.denied = None;
     }
 
-    /// One epoch tick landed in guest code.
+    /// Counts an epoch tick in guest code.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.ticks += 1;
         if self.ticks > self.max_ticks {
@@ -329,8 +326,8 @@ impl Meter {
         Ok(UpdateDeadline::Yield(1))
     }
 
-    /// The limit that ended the guest with `error`, if one did. A guest that traps after a denied
-    /// growth trapped for want of it, as far as anyone can tell.
+    /// Returns the limit behind `error`, if there is one. A trap after a denied growth counts as
+    /// caused by it, because the real cause cannot be known.
     pub(crate) fn limit_behind(&self, error: &wasmtime::Error) -> Option<LimitHit> {
         if let Some(hit) = error.downcast_ref::<LimitHit>() {
             return Some(hit.clone());
@@ -347,7 +344,7 @@ impl Meter {
                 allowed: self.max_resources as u64,
             });
         }
-        // The runtime has no type for this error.
+        // wasmtime has no type for this error.
         if error
             .root_cause()
             .to_string()
@@ -402,7 +399,7 @@ impl ResourceLimiter for Meter {
     }
 }
 
-/// Adds `growth` to `used` unless that goes beyond what is `allowed`.
+/// Adds `growth` to `used`, unless the sum exceeds `allowed`.
 fn grow(
     used: &mut usize,
     growth: usize,

@@ -1,5 +1,5 @@
-//! Why a component is not loaded: it is something else, its class may not have what it asks for,
-//! the engine does not take it, or its worker gave no verdict.
+//! Why a component is not loaded: the bytes are no component, its class does not allow it, the
+//! engine refuses it, or its worker gave no verdict.
 
 use std::path::PathBuf;
 
@@ -7,21 +7,20 @@ use super::inspection::{Digest, NotAComponent, Refusal};
 use super::limits::Limits;
 use tavora_scrub::shown;
 
-/// Why a component was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The bytes are something else.
+    /// The bytes are not a component.
     #[error(transparent)]
     NotAComponent(#[from] NotAComponent),
-    /// It imports or exports what its class may not.
+    /// The component has imports or exports that its class may not have.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It is another one than the operator listed.
+    /// The file is not the one that the operator listed.
     #[error("the component's digest is {found}, and tavora.toml expects {expected}")]
     DigestDiffers {
-        /// What the operator listed.
+        /// The listed digest.
         expected: Digest,
-        /// What the file has.
+        /// The file's digest.
         found: Digest,
     },
     /// A type of an import or export is not the one in `wit/`, or the engine cannot run it.
@@ -38,7 +37,7 @@ pub enum LoadError {
 /// Why a worker gave no verdict on a component.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// There is no program to start.
+    /// There is no program to start as a worker.
     #[error(
         "components that others supply are inspected in a worker, and this program cannot be started as one: set [worker] program to a tavora-host"
     )]
@@ -48,33 +47,33 @@ pub enum WorkerError {
     NotStarted {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The worker came to one of its limits.
+    /// The worker reached a limit.
     #[error(
         "inspecting and compiling the component takes more than {limit} ({allowed}) allows: make the component smaller or simpler, or raise the limit"
     )]
     Limit {
         /// The limit's key in `tavora.toml`.
         limit: &'static str,
-        /// What is allowed, in the unit that the key names.
+        /// The limit's value, in the unit of the key.
         allowed: u64,
     },
-    /// The worker ended in another way.
+    /// The worker stopped for another reason.
     #[error("the worker that compiles the component stopped unexpectedly: {0}")]
     Stopped(String),
-    /// The worker is another program than the host.
+    /// The worker's program has another version than the host.
     #[error("the worker {} is of another version, {found} and not {expected}", program.display())]
     OtherVersion {
         /// The program.
         program: PathBuf,
         /// The host's version.
         expected: &'static str,
-        /// The worker's.
+        /// The worker's version.
         found: String,
     },
-    /// Nobody waits for the verdict any more.
+    /// The caller no longer waits for the verdict.
     #[error("the component is no longer wanted")]
     Abandoned,
 }
@@ -85,9 +84,9 @@ impl WorkerError {
     }
 }
 
-/// Why the engine does not take a component, with the limit's key where it has one.
+/// Describes why the engine refuses a component, with the limit's key if there is one.
 pub(super) fn unfit_words(error: &wasmtime::Error, limits: &Limits) -> String {
-    // The engine has no types for these errors.
+    // wasmtime has no types for these errors.
     let words = error.root_cause().to_string();
     let over = |what: &str, key: &str, allowed: u32| {
         format!(

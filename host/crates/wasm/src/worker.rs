@@ -1,9 +1,9 @@
-//! The worker: a child process that inspects and compiles what others supply, so that a component
-//! that explodes costs a child and a sentence.
+//! The worker: a child process that inspects and compiles components from others. A component that
+//! explodes costs a child process and an error message.
 //!
-//! The worker is this program once more, or the one that `[worker] program` names. It inherits
-//! nothing and is confined before it reads its task. This file is the door: who asks for a worker
-//! sees no process. What a component is granted is decided elsewhere.
+//! The worker runs this program again, or the one that `[worker] program` names. It inherits
+//! nothing and confines itself before it reads its task. This file is the interface for the rest of
+//! the host, which never sees the process. Grants are decided elsewhere.
 
 mod child;
 mod confine;
@@ -25,15 +25,15 @@ pub use super::load_error::WorkerError;
 use message::{Answer, Task, Unfit, Work};
 pub use settings::WorkerConfig;
 
-/// Whether this program calls [`run_if_asked`], so that it can be started as a worker.
+/// Whether this program calls [`run_if_asked`], which means that it can be started as a worker.
 static IS_ROUTED: AtomicBool = AtomicBool::new(false);
 
-/// Where this process was started as a worker, does its work and ends it; otherwise returns at
+/// Does a worker's job and exits, if this process was started as a worker. Otherwise returns at
 /// once.
 ///
 /// A program that embeds the host calls this first in its `main`, before it starts a thread or
-/// reads anything. Without the call, or `[worker] program`, the host loads no component that others
-/// supply.
+/// reads anything. Without this call or `[worker] program`, the host loads no components from
+/// others.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
@@ -45,7 +45,7 @@ pub fn run_if_asked() {
     IS_ROUTED.store(true, Ordering::Relaxed);
 }
 
-/// Starts workers, a bounded number at a time.
+/// Starts workers, up to a limit at a time.
 #[derive(Clone)]
 pub struct Worker {
     program: Option<PathBuf>,
@@ -54,7 +54,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Workers with these limits. That one can be started shows when it is.
+    /// Returns a starter of workers with these limits. Nothing is started yet.
     #[must_use]
     pub fn new(config: &WorkerConfig, limits: &Limits) -> Self {
         let own = || IS_ROUTED.load(Ordering::Relaxed).then(own_program);
@@ -66,9 +66,8 @@ impl Worker {
         }
     }
 
-    /// Looks at the whole of `bytes` and says what it is. What fits the agent class is also
-    /// compiled and linked, so that it fits only if it runs; of a trusted tool, the imports are
-    /// linked.
+    /// Inspects all of `bytes`. A component that fits the agent class is also compiled and linked,
+    /// to be sure that it runs. For a trusted tool, only the imports are linked.
     pub async fn inspect(&self, bytes: Vec<u8>) -> Result<Inspection, LoadError> {
         self.in_turn(move |worker, is_wanted| {
             let answers = worker.ask(Work::Inspect, Path::new("/"), &bytes, is_wanted)?;
@@ -87,11 +86,11 @@ impl Worker {
         .await
     }
 
-    /// Does `work` on a thread of its own, when its turn comes; `work` asks now and then whether it
-    /// is still wanted.
+    /// Runs `work` on a new thread when a place is free. `work` can ask whether its result is still
+    /// wanted.
     ///
-    /// A worker dies with the thread that started it, so that thread waits for it and is nobody
-    /// else's.
+    /// A worker dies with the thread that started it, so the thread waits for it and does nothing
+    /// else.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self, &dyn Fn() -> bool) -> Result<T, LoadError> + Send + 'static,
@@ -107,7 +106,7 @@ impl Worker {
             .spawn(move || {
                 let _turn = turn;
                 let done = work(&worker, &|| !report.is_closed());
-                // Nobody may be waiting any more.
+                // The caller may no longer wait.
                 let _ = report.send(done);
             })
             .map_err(|error| WorkerError::Stopped(error.to_string()))?;
@@ -116,8 +115,8 @@ impl Worker {
             .unwrap_or_else(|_| Err(WorkerError::Stopped("its thread panicked".to_owned()).into()))
     }
 
-    /// Inspects `bytes` for `class`; unless they are `compiled` already, compiles them into
-    /// `folder` as wasmtime's cache keeps them.
+    /// Inspects `bytes` for `class`. Unless they are already `compiled`, compiles them into
+    /// `folder` in the format of wasmtime's cache.
     pub(super) fn load(
         &self,
         class: Class,
@@ -161,15 +160,15 @@ impl Worker {
     }
 }
 
-/// What a worker said.
+/// The answers of a worker.
 struct Answers {
     inspection: Result<Inspection, NotAComponent>,
-    /// Whether what was to be compiled was.
+    /// Whether the requested compilation succeeded.
     compiled: Result<(), LoadError>,
 }
 
 impl Answers {
-    /// The inspection stands even if the worker `ended` badly after it.
+    /// Reads the answers. The inspection is valid even if the worker `ended` badly after it.
     fn read(
         answers: Vec<Answer>,
         ended: Result<(), WorkerError>,
@@ -216,7 +215,7 @@ impl From<Unfit> for LoadError {
     }
 }
 
-/// This program, even if its file was replaced meanwhile.
+/// Returns the path of this program, which works even if its file was replaced.
 fn own_program() -> Option<PathBuf> {
     match cfg!(target_os = "linux") {
         true => Some(PathBuf::from("/proc/self/exe")),

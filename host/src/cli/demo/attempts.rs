@@ -1,5 +1,5 @@
-//! What an agent may try to get at a credential: each attempt is a program, and what it brought
-//! back is searched for the credential in every form that the demo knows.
+//! Attempts of an agent to get at a credential. Each attempt is a program, and its output is
+//! searched for every form of the credential that the demo knows.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -10,12 +10,12 @@ use super::transcript::{Transcript, shown};
 use crate::cli::outcome::Outcome;
 use crate::cli::session::operator;
 
-/// One attempt. It passes when nothing that came back holds the credential and the outcome is the
-/// expected one.
+/// An attempt. The check passes if the outcome is the expected one and no output contains the
+/// credential.
 struct Attempt {
     what: &'static str,
     code: &'static str,
-    /// What the outcome must contain: proof that the attempt ran and how it ended.
+    /// A text that the outcome must contain, as proof that the attempt ran and how it ended.
     expect: &'static str,
 }
 
@@ -182,7 +182,7 @@ fn smuggled_nothing(stage: &Stage, transcript: &mut Transcript) {
     );
 }
 
-/// Another app has no way to the first one's vault: it cannot even name it.
+/// Another app cannot reach the first app's vault, and cannot even name it.
 async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     let vaults = stage.platform.vaults();
     let other = vaults
@@ -221,8 +221,8 @@ fn holds_credential(text: &str, credential: &str) -> bool {
         .map(|byte| format!("%{byte:02X}"))
         .collect();
     let mut forms = vec![credential.to_owned(), hex::encode(credential), percent];
-    // What base64 makes of the credential behind 0, 1 or 2 other bytes, less the characters that
-    // those share.
+    // The base64 of the credential after 0, 1 or 2 other bytes, without the characters that mix
+    // both.
     for lead in 0..3 {
         let encoded =
             BASE64_STANDARD_NO_PAD.encode([&vec![b' '; lead], credential.as_bytes()].concat());

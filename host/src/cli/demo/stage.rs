@@ -1,5 +1,5 @@
-//! Where the demo plays: a platform in a temporary folder with an app, an agent, and the upstreams
-//! of its tools.
+//! The setting of the demo: a platform in a temporary folder with an app, an agent, and the
+//! upstreams of its tools.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,14 +17,13 @@ use crate::config::Config;
 use tavora_agents::{Agent, FILE};
 use tavora_platform::{AgentRun, Platform, RunReport, RunTools};
 
-/// The agent's id.
 const AGENT: &str = "trip-planner";
 
-/// The secrets that the tools resolve: of the search tool, of the router of models, and of the MCP
+/// The secrets that the tools resolve: for the search tool, the router of models, and the MCP
 /// server.
 const SECRETS: [&str; 3] = ["brave_api_key", "gemini_api_key", "TASKLIST_BEARER"];
 
-/// What the scenes share.
+/// State that the scenes share.
 pub(crate) struct Stage {
     pub platform: Platform,
     pub upstreams: Upstreams,
@@ -71,7 +70,7 @@ impl Stage {
         );
         for tool in platform.tools_of(&agent) {
             for (secret, origins) in &tool.bind {
-                // The router knows more providers than this demo plays.
+                // The router knows more providers than the demo has.
                 if SECRETS.contains(&secret.as_str()) {
                     let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
                     transcript.say(&format!(
@@ -93,7 +92,7 @@ impl Stage {
         })
     }
 
-    /// Runs a program as the agent, for `app`; also what it logged.
+    /// Runs a program as the agent, for `app`. Returns the report and the log.
     pub(crate) async fn run_for(&self, app: &App, code: &str) -> (RunReport, Vec<String>) {
         let logged = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&logged);
@@ -147,7 +146,7 @@ fn make_credentials() -> Result<[Credential; 3], Failure> {
     }))
 }
 
-/// Writes the agent's file; its text.
+/// Writes the agent's file. Returns its text.
 fn declare_agent(agents: &Path, task_list_url: &str) -> Result<String, Failure> {
     let folder = agents.join(AGENT);
     std::fs::create_dir_all(&folder)?;

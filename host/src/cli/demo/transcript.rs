@@ -1,9 +1,9 @@
-//! What the demo says, and how many of its checks passed.
+//! The demo's output, with a count of passed and failed checks.
 
 use crate::cli::output::print_line;
 use tavora_platform::RunReport;
 
-/// The demo's output, kept so that it can be searched for what must not be in it.
+/// The output so far. It is kept, so that it can be searched for credentials.
 #[derive(Default)]
 pub(crate) struct Transcript {
     text: String,
@@ -17,19 +17,19 @@ impl Transcript {
         self.line(&format!("\n{title}"));
     }
 
-    /// Tells something that is no check.
+    /// Prints a text that is not a check.
     pub(crate) fn say(&mut self, what: &str) {
         self.line(&format!("        {what}"));
     }
 
-    /// Shows a text of several lines.
+    /// Prints a text of several lines.
     pub(crate) fn quote(&mut self, text: &str) {
         for line in text.lines() {
             self.line(&format!("        | {line}"));
         }
     }
 
-    /// One check: what must hold, whether it does, and what was there instead.
+    /// Prints the result of a check. `instead` says what was found if the check failed.
     pub(crate) fn check(&mut self, what: &str, holds: bool, instead: &str) {
         if holds {
             self.passed += 1;
@@ -40,12 +40,12 @@ impl Transcript {
         }
     }
 
-    /// Whether anything said so far holds `needle`.
+    /// Whether the output so far contains `needle`.
     pub(crate) fn contains(&self, needle: &str) -> bool {
         self.text.contains(needle)
     }
 
-    /// Prints the sum; the number of failed checks.
+    /// Prints the totals. Returns the number of failed checks.
     pub(crate) fn close(&self) -> usize {
         show(&format!("\n{} passed, {} failed", self.passed, self.failed));
         self.failed
@@ -58,14 +58,14 @@ impl Transcript {
     }
 }
 
-/// The checks count, not whether anybody reads.
+/// Prints a line. Errors are ignored: the checks count, even if nobody reads the output.
 fn show(line: &str) {
     if let Err(error) = print_line(line) {
         tracing::warn!(%error, "the transcript cannot be printed");
     }
 }
 
-/// A report's outcome on one line.
+/// Returns a report's outcome on one line.
 pub(super) fn shown(report: &RunReport) -> String {
     match &report.outcome {
         Ok(json) => json.get().to_owned(),

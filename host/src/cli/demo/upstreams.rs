@@ -1,6 +1,5 @@
-//! The upstreams of the demo: real HTTP servers on loopback, one for each tool, which check the
-//! credential as the real ones do and give it back when they are asked to, as careless or hostile
-//! ones would.
+//! The upstreams of the demo: real HTTP servers on loopback, one for each tool. They check the
+//! credential like real ones, and return it on request, like careless or hostile ones.
 
 mod echo;
 mod model;
@@ -17,13 +16,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 
-/// A secret with its value, which is random, so that finding it anywhere is no accident.
+/// A secret with a random value, so that its value cannot occur anywhere by accident.
 pub(crate) struct Credential {
     pub name: &'static str,
     pub value: String,
 }
 
-/// The three of them.
+/// The three upstreams.
 pub(crate) struct Upstreams {
     pub search_engine: Upstream,
     pub model: Upstream,
@@ -56,7 +55,7 @@ impl Upstreams {
     }
 }
 
-/// A request that an upstream saw.
+/// A request that an upstream received.
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub authorised: bool,
@@ -70,7 +69,7 @@ pub(crate) struct Upstream {
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-/// What every request is held against.
+/// The expected credential, and the requests so far.
 #[derive(Clone)]
 struct Guard {
     header: &'static str,
@@ -79,7 +78,7 @@ struct Guard {
 }
 
 impl Upstream {
-    /// Serves `api` to those who send `expected` in `header`.
+    /// Serves `api` to clients that send `expected` in `header`.
     async fn start(header: &'static str, expected: String, api: Router) -> io::Result<Self> {
         let guard = Guard {
             header,
@@ -98,7 +97,7 @@ impl Upstream {
         &self.url
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.seen
             .lock()

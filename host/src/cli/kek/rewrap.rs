@@ -77,7 +77,7 @@ fn ended(outcome: RewrapOutcome) -> Outcome {
     }
 }
 
-/// Shows the progress, and stops after a batch when the user wants it to.
+/// Shows the progress, and stops after a batch if the user interrupts.
 fn watched(what: &'static str) -> impl FnMut(&RewrapProgress) -> ControlFlow<()> + Send {
     let interrupt = Interrupt::watched();
     let mut progress = Progress::new(what);

@@ -1,4 +1,4 @@
-//! Secrets that do not open, in the names that people and other commands use.
+//! Describes secrets that do not open, by the names that people and other commands use.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::cli::global::{KEK_VARIABLE, PREVIOUS_VARIABLE};
 use crate::cli::outcome::Failure;
 use crate::cli::session::Session;
 
-/// One line for each.
+/// Describes each secret on one line.
 pub(super) async fn describe(
     session: &Session,
     secrets: &[UnreadableSecret],
@@ -47,7 +47,7 @@ pub(super) async fn describe(
     Ok(secrets.iter().map(line).collect())
 }
 
-/// What is said of all of them, of which the first are named.
+/// Returns lines about all of them, with the names of the first ones.
 pub(super) fn lines(total: u64, named: &[String]) -> Vec<String> {
     if total == 0 {
         return Vec::new();
@@ -65,14 +65,14 @@ pub(super) fn lines(total: u64, named: &[String]) -> Vec<String> {
     lines
 }
 
-/// What is said of a KEK that secrets need and that is not there.
+/// Describes a KEK that secrets need and that is missing.
 pub(super) fn missing(kek_id: KekId, rows: u64) -> String {
     format!(
         "MISSING: {rows} secrets need the KEK {kek_id}, which is not in the keyring; add it to {PREVIOUS_VARIABLE}"
     )
 }
 
-/// The same where no KEK of the keyring opens anything: the primary may be a mistake, or new.
+/// Like [`missing`], if no KEK of the keyring opens anything: the primary KEK may be wrong, or new.
 pub(super) fn missing_altogether(kek_id: KekId, rows: u64) -> String {
     format!(
         "MISSING: {rows} secrets need the KEK {kek_id}, which is not in the keyring; if {KEK_VARIABLE} is mistaken, set it to that KEK; if it is a new KEK, add the old one to {PREVIOUS_VARIABLE}"

@@ -15,7 +15,7 @@ use tavora_tests::eventually::{PATIENCE, wait_until};
 use super::record::{Lap, Record, What};
 use super::site::{Doors, Site};
 
-/// How long clients ask before anything happens.
+/// How long clients send requests before the fault begins.
 const BEFORE: Duration = Duration::from_millis(300);
 
 /// How long a client waits after a refusal.

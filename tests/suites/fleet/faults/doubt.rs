@@ -75,7 +75,7 @@ fn what_only_the_primary_has_is_not_acknowledged() {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let is_waiting = |site: &Site| site.count(waits) == 1;
     wait_until("waits for the standby", || is_waiting(&site));
-    // Its session ends with the primary, but the commit stays.
+    // The host's session ends with the primary, but the commit stays.
     site.relays[0].keep_silent();
     primary.kill();
     site.relays[0].reset();
@@ -106,7 +106,7 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     let crowd = Crowd::start(&site);
     for number in 0..40 {
         site.relays[number % 2].reset();
-        // Each time at another moment of a transaction.
+        // At another moment of the transaction each time.
         std::thread::sleep(Duration::from_millis(17 + number as u64 % 13));
     }
     let seen = crowd.end(&mut site, "connections reset 40 times in 1 s");

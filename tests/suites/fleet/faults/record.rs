@@ -1,4 +1,4 @@
-//! What one client asked, and the answers.
+//! The requests of one client, and the answers.
 
 use std::time::{Duration, Instant};
 

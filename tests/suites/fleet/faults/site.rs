@@ -33,7 +33,7 @@ pub struct Site {
     /// The database of the hosts.
     pub database: Database,
     pub doors: Arc<Doors>,
-    /// What the crowds were told.
+    /// The answers that the crowds got.
     pub records: Vec<Record>,
     /// The number of further puts, and the number of those with an unknown outcome.
     pub lone_puts: u64,

@@ -95,7 +95,7 @@ async fn every_limit_of_a_worker_is_kept_and_named() {
     }
 }
 
-/// The component that is ready first, when the slower of two was there first.
+/// Loads a slow component and then a quick one. Returns the name of the one that is ready first.
 async fn first_ready(config: &str) -> &'static str {
     let fixture = Fixture::without_secret(config).await;
     let (slow, quick) = (bombs::slow(), agent_with(""));

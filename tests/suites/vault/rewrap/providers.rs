@@ -15,15 +15,15 @@ use crate::fixture::operator;
 /// The fault of a provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// It unwraps to another key.
+    /// Unwraps to another key.
     Lies,
-    /// It wraps another key than the given one.
+    /// Wraps another key than the given one.
     WrapsAnother,
-    /// It returns meaningless bytes.
+    /// Returns meaningless bytes.
     Garbles,
-    /// It does not answer for secrets.
+    /// Does not answer for secrets.
     IsAway,
-    /// It answers nothing.
+    /// Answers nothing.
     IsGone,
 }
 

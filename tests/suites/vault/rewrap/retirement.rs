@@ -1,4 +1,5 @@
-//! Forgetting a KEK: not before it is unneeded, and without harm to hosts that still have it.
+//! Forgetting a KEK: it is refused while the KEK is needed, and does not harm hosts that still have
+//! it.
 
 use vault_core::{ReleaseContext, RewrapOptions, VaultError};
 

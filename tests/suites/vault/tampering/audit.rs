@@ -1,4 +1,4 @@
-//! Edits of the audit, or of the secrets behind its back, are found.
+//! Edits of the audit are found, and so are edits of secrets that the audit did not record.
 
 use rusqlite::types::Value;
 use vault_core::{AuditDraft, AuditQuery, Caller, Finding, audit::AUDIT_PAGE_MAX};

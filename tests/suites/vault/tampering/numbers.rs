@@ -85,7 +85,7 @@ async fn an_entry_at_an_impossible_place_is_named() {
             }
         ]
     );
-    // Nothing is appended to an impossible head.
+    // All entries get impossible places. Nothing is appended after them.
     raw.execute_batch("UPDATE audit SET place = -100 - place")
         .unwrap();
     let (vaults, app) = (&platform.vaults, platform.app.id);

@@ -1,4 +1,4 @@
-//! The same moves to PostgreSQL and back.
+//! Moves from SQLite to PostgreSQL and back.
 
 use std::ops::ControlFlow;
 

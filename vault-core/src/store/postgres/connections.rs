@@ -23,7 +23,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Idle connections ask after this time whether the other side is still there.
+/// How long a connection is idle before TCP keepalives are sent, and the time between them.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// A pool of connections for one purpose.

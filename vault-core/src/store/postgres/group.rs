@@ -177,7 +177,7 @@ impl<'a> Group<'a> {
                 }
                 // This commit writes at least the lock of the chain, so it waits for a synchronous
                 // standby. The earlier commit may not have waited for it. Until this commit
-                // succeeds, nothing is more certain than before.
+                // succeeds, the outcome of the earlier one stays uncertain.
                 let committed = group.execute("COMMIT").await;
                 return committed.map_err(still_unclear);
             }

@@ -11,25 +11,26 @@ pub struct PostgresOptions {
     /// The audit chain that this process extends. Processes with the same name share a chain and
     /// wait for each other.
     pub host: ChainName,
-    /// Time limit for making a connection. 5 s.
+    /// Time limit for making a connection. Default: 5 s.
     pub connect_timeout: Duration,
-    /// Time limit for a statement, and for waiting on a lock, before the server ends it. 4 s.
+    /// Time limit for a statement, including its wait for a lock, before the server ends it.
+    /// Default: 4 s.
     pub statement_timeout: Duration,
     /// How long a transaction may be silent before the server ends it. Others wait for the locks of
-    /// a host that was cut off. 2 s.
+    /// a host that was cut off. Default: 2 s.
     pub idle_transaction_timeout: Duration,
-    /// Time limit for any single operation in all. 5 s.
+    /// Time limit for any single operation in all. Default: 5 s.
     pub operation_timeout: Duration,
-    /// Time limit for a check of the whole audit. 10 min.
+    /// Time limit for a check of the whole audit. Default: 10 min.
     pub verify_timeout: Duration,
-    /// Limits the number of connections. One of them writes. 8.
+    /// Limits the number of connections. One of them writes. Default: 8.
     pub connections_max: usize,
     /// Limits the attempts at an operation that a lost connection, a deadlock or a serialization
-    /// failure ends. 5.
+    /// failure ends. Default: 5.
     pub attempts_max: u32,
-    /// Limits the writes in one commit. 256.
+    /// Limits the writes in one commit. Default: 256.
     pub group_max_jobs: usize,
-    /// Limits the waiting writes; further ones are refused. 4,096.
+    /// Limits the waiting writes; further ones are refused. Default: 4,096.
     pub queue_max_jobs: usize,
 }
 

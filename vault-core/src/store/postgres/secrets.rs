@@ -188,7 +188,7 @@ impl Change for Put {
         if head != self.put.replaces {
             return Ok(PutOutcome::Stale(head));
         }
-        // A KEK that wraps nothing yet may be a wrong one, set in this process alone.
+        // A KEK that wraps nothing yet may be a wrong one that only this process has.
         if !wraps_any {
             keks::check_alone(group, &self.put.readable).await?;
         }

@@ -187,7 +187,7 @@ impl Change for DeleteVault {
         group
             .change(clear, &[&now_ms(), &self.app_id, &self.id])
             .await?;
-        // Its secrets are deleted with it: ON DELETE CASCADE.
+        // The vault's secrets are deleted with it: ON DELETE CASCADE.
         let delete = "DELETE FROM vaults WHERE app_id = $1 AND id = $2";
         if group.change(delete, &[&self.app_id, &self.id]).await? == 0 {
             return Err(StoreError::NotFound);

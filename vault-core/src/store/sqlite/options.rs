@@ -5,26 +5,28 @@ use std::time::Duration;
 /// The limits of a [`SqliteStore`](super::SqliteStore). Each default suits a small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// How long to wait for another process that holds the write lock. 5 s.
+    /// How long to wait for another process that holds the write lock. Default: 5 s.
     pub busy_timeout: Duration,
-    /// Time limit for any single operation in all. 10 s.
+    /// Time limit for any single operation in all. Default: 10 s.
     pub operation_timeout: Duration,
-    /// Time limit for a check of the whole audit. 10 min.
+    /// Time limit for a check of the whole audit. Default: 10 min.
     pub verify_timeout: Duration,
-    /// Limits the writes in one commit. 256.
+    /// Limits the writes in one commit. Default: 256.
     pub group_max_jobs: usize,
     /// How long a group waits for as many writes as the last group had. It costs a lone writer
-    /// nothing. 200 µs.
+    /// nothing. Default: 200 µs.
     pub group_wait: Duration,
-    /// Limits the waiting writes; further ones are refused. 4,096.
+    /// Limits the waiting writes; further ones are refused. Default: 4,096.
     pub queue_max_jobs: usize,
-    /// Limits concurrent reads. 4.
+    /// Limits concurrent reads. Default: 4.
     pub readers_max: usize,
-    /// The write-ahead log is emptied this long after the last delete or overwrite. 200 ms.
+    /// The write-ahead log is emptied this long after the last delete or overwrite. Default: 200
+    /// ms.
     pub checkpoint_settle: Duration,
-    /// Limits how long old ciphertext stays in the write-ahead log under constant writing. 5 s.
+    /// Limits how long old ciphertext stays in the write-ahead log under constant writing. Default:
+    /// 5 s.
     pub checkpoint_force: Duration,
-    /// How long closing tries to empty the write-ahead log while someone reads. 2 s.
+    /// How long closing tries to empty the write-ahead log while someone reads. Default: 2 s.
     pub close_timeout: Duration,
 }
 

@@ -265,8 +265,8 @@ pub(super) fn require_current(connection: &Connection) -> Result<(), StoreError>
     }
 }
 
-/// Writes the present version once more. This is the smallest change that reaches the disk and
-/// alters nothing.
+/// Writes the current version again. This is the smallest change that reaches the disk and alters
+/// nothing.
 pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
     let version = version(connection)?;
     connection.execute_batch(&format!("PRAGMA user_version = {version}"))

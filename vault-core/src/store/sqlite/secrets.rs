@@ -201,7 +201,7 @@ fn store(tx: &Connection, put: PutSecret, entry: AuditDraft) -> Result<PutOutcom
     if head != put.replaces {
         return Ok(PutOutcome::Stale(head));
     }
-    // A KEK that wraps nothing yet may be a wrong one, set in this process alone.
+    // A KEK that wraps nothing yet may be a wrong one that only this process has.
     let first = "SELECT NOT EXISTS (SELECT 1 FROM secrets WHERE kek_id = ?)";
     if tx
         .prepare_cached(first)?

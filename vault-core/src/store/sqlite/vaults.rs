@@ -113,7 +113,7 @@ impl VaultStore for SqliteStore {
             let clear =
                 "UPDATE apps SET vault_id = NULL, updated_at = ? WHERE id = ? AND vault_id = ?";
             tx.execute(clear, params![At::now(), app_id, id])?;
-            // Its secrets are deleted with it: ON DELETE CASCADE.
+            // The vault's secrets are deleted with it: ON DELETE CASCADE.
             if tx.execute(
                 "DELETE FROM vaults WHERE app_id = ? AND id = ?",
                 params![app_id, id],

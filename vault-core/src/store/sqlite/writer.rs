@@ -32,7 +32,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 /// second.
 const LOCK_NAP: Duration = Duration::from_micros(500);
 
-/// How long a group that waits for company sleeps at a time.
+/// How long a group sleeps at a time while it waits for more jobs.
 const GATHER_NAP: Duration = Duration::from_micros(20);
 
 pub(super) struct Writer {
@@ -142,7 +142,7 @@ struct Work {
     tally: Arc<Tally>,
     /// The number of jobs in the last group; the next group is likely to have as many.
     last_group: usize,
-    /// Since when the log may hold ciphertext that must go.
+    /// The time since which the log may hold ciphertext that must be removed.
     erased_since: Option<Instant>,
     /// When the last group or the last attempt to empty the log ended.
     quiet_since: Instant,

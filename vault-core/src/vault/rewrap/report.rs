@@ -1,4 +1,4 @@
-//! The reports of a rewrap and of a try of all secrets: figures, outcome, and the secrets that do
+//! The reports of a rewrap and of opening all secrets: figures, outcome, and the secrets that do
 //! not open.
 
 use std::{fmt, time::Duration};
@@ -105,7 +105,7 @@ pub struct RewrapReport {
     pub elapsed: Duration,
 }
 
-/// The report of a try of all secrets.
+/// The report of opening all secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpenReport {
     /// The outcome: [`RewrapOutcome::Complete`] when all secrets open.
@@ -119,7 +119,7 @@ pub struct OpenReport {
 }
 
 impl RewrapReport {
-    /// Whether there was nothing to move and nothing in the way.
+    /// Whether every secret was already under the primary KEK.
     pub fn had_nothing_to_do(&self) -> bool {
         self.progress.seen == 0 && self.outcome == RewrapOutcome::Complete
     }

@@ -1,11 +1,11 @@
-//! How many bytes of bodies the host collects at once.
+//! Limits the bytes of bodies that the host collects at once.
 
 use tavora_server::{ByteBudget, PeerBudgets, ServerLimits};
 
-/// What bodies that are being collected may take in the whole process.
+/// Budgets for bodies that are being collected, in the whole process.
 pub(crate) struct BodyBudgets {
     pub(super) strangers: ByteBudget,
-    /// Each peer's part of the strangers' budget, so that one of them cannot use it up.
+    /// Each peer's part of the strangers' budget, so that no peer uses up all of it.
     pub(super) peers: PeerBudgets,
     pub(super) admitted: ByteBudget,
 }

@@ -1,5 +1,5 @@
-//! A request's body that is passed on as it comes, within its length, to someone who cannot tell
-//! the client what is wrong with it: that is kept beside the body.
+//! A request's body that is passed on as it arrives, up to its length limit. The receiver cannot
+//! tell the client what is wrong with the body, so the fault is kept beside it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,28 +11,27 @@ use http_body::Frame;
 
 use super::{ApiError, LengthLimit, check_declared, incomplete, json, refuse_compressed, too_long};
 
-/// The body.
 pub struct StreamedBody {
     inner: Body,
     passed_bytes: usize,
     limit: LengthLimit,
     fault: Fault,
-    /// How many bytes of a byte order mark came so far; `None` after the beginning.
+    /// How many bytes of a byte order mark were seen at the beginning; `None` after that.
     marked: Option<usize>,
 }
 
-/// Why the body did not come whole; a clone is of the same body.
+/// Why the body is incomplete. Clones refer to the same body.
 #[derive(Clone, Default)]
 pub struct Fault(Arc<Mutex<Option<ApiError>>>);
 
-/// The body ended before it was whole.
+/// The body ended too early.
 #[derive(Debug, thiserror::Error)]
 #[error("the body ended before it was whole")]
 pub struct Incomplete;
 
 impl StreamedBody {
     /// # Errors
-    /// The body declares to be compressed, or longer than it may be.
+    /// The body is compressed, or its declared length is over the limit.
     pub(crate) fn new(
         headers: &HeaderMap,
         inner: Body,
@@ -66,7 +65,7 @@ impl StreamedBody {
         }
     }
 
-    /// Takes a byte order mark off the beginning, which can come in parts, and refuses UTF-16.
+    /// Removes a byte order mark, which can arrive in parts, and refuses UTF-16.
     fn without_mark(&mut self, data: Bytes) -> Result<Bytes, ApiError> {
         let Some(marked) = self.marked else {
             return Ok(data);
@@ -88,14 +87,14 @@ impl StreamedBody {
         self.marked = None;
         match marked {
             0 => Ok(data),
-            // It was another character that begins alike.
+            // The bytes were another character with the same first bytes as the mark.
             _ => Ok([&json::BYTE_ORDER_MARK[..marked], &data].concat().into()),
         }
     }
 }
 
 impl Fault {
-    /// What the client is to be told, if there is something.
+    /// Takes the error for the client, if there is one.
     pub fn take(&self) -> Option<ApiError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,4 +1,4 @@
-//! Responses that come compressed, or say so.
+//! Tests of responses that are compressed, or only claim to be.
 
 use async_compression::tokio::write::{
     BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder,
@@ -10,7 +10,7 @@ use super::*;
 
 const TEXT: &str = r#"{"choices":[{"message":{"content":"hello"}}]}"#;
 
-/// What an encoder makes of these pieces, one after the other.
+/// Encodes these pieces one after the other.
 macro_rules! packed {
     ($encoder:ident, $pieces:expr) => {{
         let mut encoder = $encoder::new(Vec::new());
@@ -27,7 +27,7 @@ async fn write(encoder: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]]) {
     encoder.shutdown().await.expect("memory");
 }
 
-/// The answer of an upstream with this header and body.
+/// Fetches an answer with this coding and body from an upstream.
 async fn fetch(coding: &str, body: Vec<u8>, limits: &str) -> Result<(String, bool), WasiError> {
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
@@ -120,7 +120,7 @@ async fn what_cannot_be_unpacked_is_told_by_its_name() {
 async fn what_comes_out_has_the_limit_of_a_body_and_so_has_what_comes_in() {
     let long = vec![b'x'; 1 << 20];
     let limit = "max_response_body_bytes = 65536";
-    // Blocks of nothing: what is inside comes to nothing, however much there is of it.
+    // Empty blocks: they decompress to nothing, however many there are.
     let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
     let nothing = [&head[..], &[0, 0, 0, 0xff, 0xff].repeat(100_000)].concat();
     for (coding, body) in [

@@ -1,4 +1,4 @@
-//! Connections of the pool that are dead when they are used again.
+//! Tests of pooled connections that are dead when they are reused.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use super::*;
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Reads one request with a body of `bytes`; whether one came.
+/// Reads one request with a body of `bytes`. Returns whether there was one.
 async fn read(stream: &mut TcpStream, bytes: usize) -> bool {
     let mut read = Vec::new();
     loop {
@@ -26,7 +26,7 @@ async fn read(stream: &mut TcpStream, bytes: usize) -> bool {
     }
 }
 
-/// Answers the first request of a connection, and ends the next as told.
+/// Answers the first request of a connection, and ends the second one with these bytes.
 async fn ending(body: usize, second: &'static [u8], resets: bool) -> (Upstream, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = requests.clone();
@@ -51,7 +51,7 @@ async fn ending(body: usize, second: &'static [u8], resets: bool) -> (Upstream, 
 
 async fn ask(tool: &mut Egress, request: Request<WasiBody>) -> Result<String, WasiError> {
     let answer = text(send(tool, request).await?).await;
-    // The client takes the connection back.
+    // Lets the client return the connection to its pool.
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     answer
 }
@@ -70,7 +70,7 @@ async fn a_connection_that_dies_without_a_byte_of_an_answer_is_replaced_once() {
                 "{number}"
             );
         }
-        // The second one came twice, and the third began anew.
+        // The second request was sent twice, and the third one on a new connection.
         assert_eq!(requests.load(Ordering::SeqCst), 4);
         assert_eq!(upstream.connections(), 3);
     }
@@ -92,7 +92,7 @@ async fn a_streamed_body_is_sent_again_as_it_was() {
 
 #[tokio::test]
 async fn what_may_have_been_answered_or_is_too_long_is_not_sent_again() {
-    // A byte came.
+    // One byte of the answer arrived.
     let (partly, requests) = ending(0, b"H", false).await;
     let bench = Bench::allowing(&[&partly.origin]);
     let mut tool = bench.tool(&[&partly.origin]);
@@ -101,7 +101,7 @@ async fn what_may_have_been_answered_or_is_too_long_is_not_sent_again() {
     assert!(matches!(outcome, Err(WasiError::HttpResponseIncomplete)));
     assert_eq!(requests.load(Ordering::SeqCst), 2);
 
-    // The body is longer than what is kept.
+    // The body is longer than the part that is kept.
     let (upstream, requests) = ending(4, b"", false).await;
     let bench = Bench::new(settings_with(
         &[&upstream.origin],
@@ -113,7 +113,7 @@ async fn what_may_have_been_answered_or_is_too_long_is_not_sent_again() {
     assert!(ask(&mut tool, post()).await.is_err());
     assert_eq!(requests.load(Ordering::SeqCst), 2);
 
-    // The connection was new: the upstream had the request.
+    // The connection was new, so the upstream did receive the request.
     let closing = Upstream::writing("").await;
     let bench = Bench::allowing(&[&closing.origin]);
     let mut tool = bench.tool(&[&closing.origin]);

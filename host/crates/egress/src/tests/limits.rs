@@ -1,4 +1,4 @@
-//! Each limit of outbound traffic, and what a tool is told when it is hit.
+//! Tests of each limit of outbound traffic, and of the error that the tool gets.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::upstream::Upstream;
 use super::*;
 
-/// Far above what a test waits for.
+/// Far longer than any test waits.
 const LONG: Duration = Duration::from_secs(30);
 
 /// Holds a connection open until the test ends.
@@ -33,7 +33,7 @@ async fn connecting_takes_no_longer_than_its_limit() {
     let outcome = send(&mut bench.tool(&[&target]), get(target.to_string())).await;
     assert!(matches!(outcome, Err(WasiError::ConnectionTimeout)));
 
-    // The TLS handshake counts too.
+    // The TLS handshake counts against the limit too.
     let mute = Upstream::serving("127.0.0.1:0", |stream| async move {
         let _stream = stream;
         silence().await;
@@ -201,7 +201,7 @@ async fn a_response_body_has_a_limit_declared_or_streamed() {
         outcome,
         Err(WasiError::HttpResponseBodySize(Some(11)))
     ));
-    // What is only told about, and not sent, has no limit.
+    // A declared length without a body (as for HEAD) has no limit.
     assert!(
         send(&mut tool, request("HEAD", declared.url("/"), ""))
             .await
@@ -316,7 +316,7 @@ async fn empty_chunks_without_end_go_to_nobody_and_leave_others_their_turn() {
     let mut tool = bench.tool(&[&upstream.origin]);
     let endless =
         request("POST", upstream.url("/"), "").map(|_| streamed(std::iter::repeat(Bytes::new())));
-    // The timer gets its turn on this one thread.
+    // On this single thread, the timer still gets its turn.
     let outcome = send(&mut tool, endless).await;
     assert!(matches!(outcome, Err(WasiError::HttpResponseTimeout)));
 

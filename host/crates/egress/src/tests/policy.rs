@@ -1,4 +1,4 @@
-//! Where a request may go, and what of it the host decides.
+//! Tests of the destinations that a request may have, and of the parts that the host controls.
 
 use std::sync::atomic::Ordering;
 
@@ -189,8 +189,7 @@ async fn what_is_allowed_by_name_is_allowed_only_under_that_name() {
     assert_eq!(upstream.connections(), 1);
 }
 
-/// A name that changes its answer between the check and the connection would
-/// lead anywhere.
+/// If the name were resolved again after the check, it could lead anywhere.
 #[tokio::test]
 async fn the_address_that_was_checked_is_the_one_that_is_connected_to() {
     let first = Upstream::answering(|_| Response::new(Full::from("first"))).await;
@@ -312,7 +311,7 @@ async fn headers_for_the_connection_stay_with_the_host() {
     assert_eq!(text(response).await.expect("a body"), "ok");
 }
 
-/// Runs the test below in a process that has proxies in its environment.
+/// Runs the next test in a process with proxy variables in its environment.
 #[tokio::test]
 async fn proxies_of_the_environment_are_ignored() {
     let proxy = Upstream::answering(|_| Response::new(Full::from("proxied"))).await;

@@ -1,4 +1,4 @@
-//! Who shares a connection with whom.
+//! Tests of which requests share a connection.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn fetch(tool: &mut Egress, upstream: &Upstream) {
     assert_eq!(text(response).await.expect("a body"), "ok");
 }
 
-/// Lets the client take back a connection that it is done with.
+/// Lets the client return a finished connection to its pool.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(200)).await;
 }
@@ -96,6 +96,6 @@ async fn only_so_many_unused_connections_are_kept() {
         futures::future::join_all(together).await;
         settle().await;
     }
-    // Three, of which one was kept, and two more.
+    // Three connections, of which one was kept, and two more.
     assert_eq!(upstream.connections(), 5);
 }

@@ -1,4 +1,4 @@
-//! Secrets that are bound to origins.
+//! Tests of secrets that are bound to origins.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ struct Two {
     tool: Egress,
 }
 
-/// A tool with two origins; one of its secrets is bound to the first.
+/// Returns a tool with two origins. One of its secrets is bound to the first.
 async fn two() -> Two {
     let (home, other) = (Upstream::fine().await, Upstream::fine().await);
     let bench = Bench::allowing(&[&home.origin, &other.origin]);
@@ -132,7 +132,7 @@ async fn a_bound_secret_leaves_in_no_body_however_it_is_split() {
     }
 }
 
-/// A body that a test feeds while it is sent.
+/// Returns a body that the test feeds while it is sent.
 fn fed() -> (mpsc::UnboundedSender<&'static [u8]>, WasiBody) {
     let (feed, mut fed) = mpsc::unbounded_channel();
     let chunks = futures::stream::poll_fn(move |context| fed.poll_recv(context));
@@ -165,7 +165,7 @@ async fn not_one_byte_of_a_bound_secret_is_sent_before_it_is_found() {
     let sending = tokio::spawn(Box::into_pin(sending));
     feed.send(b"begin;").expect("taken");
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    // It was released only after the request had begun.
+    // The secret is released only after the request has begun.
     bench.released.add("bound", BOUND, Some(&[]));
     let (first, rest) = BOUND.as_bytes().split_at(BOUND.len() - 1);
     feed.send(first).expect("taken");

@@ -1,4 +1,4 @@
-//! Upstreams behind TLS.
+//! Tests of upstreams behind TLS.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::upstream::Upstream;
 use super::*;
 
-/// A certificate authority of this test alone.
+/// A certificate authority for this test only.
 pub(super) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -29,7 +29,7 @@ impl Authority {
         }
     }
 
-    /// Proves to be `name`, and offers these protocols.
+    /// Returns an acceptor with a certificate for `name` that offers these protocols.
     pub(super) fn acceptor(&self, name: &str, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("parameters");
@@ -48,7 +48,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Serves `name` with HTTP/2 or HTTP/1.1, and says which.
+    /// Serves `name` over HTTP/2 or HTTP/1.1. The answer says which one was used.
     async fn serve(&self, name: &str, alpn: &[&str]) -> Upstream {
         let acceptor = self.acceptor(name, alpn);
         Upstream::serving("127.0.0.1:0", move |stream| {

@@ -1,4 +1,4 @@
-//! Upstreams: real servers on loopback that remember what reached them.
+//! Upstreams for tests: real servers on loopback that record the requests they get.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Origin, origin};
 
-/// What an upstream got.
+/// A request that an upstream received.
 #[derive(Clone)]
 pub(super) struct Received {
     pub(super) path: String,
@@ -32,7 +32,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Answers every request in the same way, with HTTP/1.1.
+    /// Answers every request in the same way, over HTTP/1.1.
     pub(super) async fn answering(
         answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
@@ -69,12 +69,12 @@ impl Upstream {
         upstream
     }
 
-    /// Says `200 ok`.
+    /// Answers `200 ok`.
     pub(super) async fn fine() -> Self {
         Self::answering(|_| Response::new(Full::from("ok"))).await
     }
 
-    /// Reads the head of a request, then writes these bytes and closes.
+    /// Reads the head of a request, writes these bytes and closes.
     pub(super) async fn writing(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::scripted(move |mut stream| {
@@ -86,7 +86,7 @@ impl Upstream {
         .await
     }
 
-    /// Reads the head of a request, then says nothing.
+    /// Reads the head of a request and answers nothing.
     pub(super) async fn silent() -> Self {
         Self::scripted(|stream| async move {
             let _stream = stream;
@@ -95,7 +95,7 @@ impl Upstream {
         .await
     }
 
-    /// Reads the head of a request, then does as told.
+    /// Reads the head of a request, then runs `script`.
     pub(super) async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -116,7 +116,7 @@ impl Upstream {
         .await
     }
 
-    /// Does as told with every connection.
+    /// Handles every connection with a function.
     pub(super) async fn serving<F>(
         address: &str,
         serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
@@ -159,7 +159,7 @@ impl Upstream {
     }
 }
 
-/// A request with its whole body; none when it broke off.
+/// Receives a request with its whole body, or nothing if the request broke off.
 async fn receive(request: Request<Incoming>) -> Option<Received> {
     let (parts, body) = request.into_parts();
     Some(Received {

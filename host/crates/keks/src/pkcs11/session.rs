@@ -1,8 +1,8 @@
-//! Sessions with one key of a token: opened when they are needed, kept while they work.
+//! Sessions with one key of a token, opened on demand and kept while they work.
 //!
-//! A session that failed is closed and not used again, and what went wrong because the token was
-//! away is tried once on a new one. A PIN that the token refused is not shown to it again: a few
-//! more, and it would lock itself.
+//! A failed session is closed and not reused. If it failed because the token was gone, the call is
+//! repeated once on a new session. A PIN that the token refused is not sent again, because a few
+//! more attempts would lock the token.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ use crate::config::Pkcs11Config;
 
 const TAG_BITS: u64 = 128;
 
-/// The libraries that this process has loaded: each may be initialised once.
+/// The libraries that this process has loaded. Each may be initialised only once.
 static LIBRARIES: LazyLock<Mutex<BTreeMap<PathBuf, Pkcs11>>> = LazyLock::new(Mutex::default);
 
-/// Why the token did not do its work.
+/// Why the token failed.
 pub(super) enum Failed {
-    /// The ciphertext, the associated data or the key differ from when it was wrapped.
+    /// The ciphertext, the associated data or the key differs from those of the wrap.
     NotAuthentic,
-    /// Anything else.
+    /// Any other failure.
     Trouble(KekTrouble, Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Sessions {
     refused_pin: Mutex<Option<Zeroizing<String>>>,
 }
 
-/// A session that is logged in, and where the key is in it.
+/// A logged-in session, with the handle of the key.
 struct OpenKey {
     session: Session,
     key: ObjectHandle,
@@ -67,7 +67,7 @@ impl Sessions {
         }
     }
 
-    /// Encrypts with AES-GCM; the nonce is the one that was used then.
+    /// Encrypts with AES-GCM. Afterwards `nonce` holds the nonce that the token used.
     pub(super) fn seal(
         &self,
         nonce: &mut [u8],
@@ -105,7 +105,7 @@ impl Sessions {
         };
         let mut done = work(&open);
         if is_kept && done.as_ref().is_err_and(is_of_the_session) {
-            // All that were kept are of the same time.
+            // The other kept sessions are as old as this one.
             lock(&self.idle).clear();
             drop(open);
             open = self.login()?;
@@ -127,7 +127,7 @@ impl Sessions {
         let library = library(&self.config.module)?;
         let mut found = None;
         for slot in library.get_slots_with_token()? {
-            // A token that is being taken out must not hide the others.
+            // A token that is being removed must not hide the others.
             let label = library
                 .get_token_info(slot)
                 .map(|info| info.label().to_owned());
@@ -210,7 +210,7 @@ impl Sessions {
     }
 }
 
-/// The library, loaded and initialised once in a process.
+/// Returns the library, loaded and initialised once per process.
 fn library(path: &Path) -> Result<Pkcs11, Failed> {
     let mut libraries = lock(&LIBRARIES);
     if let Some(library) = libraries.get(path) {
@@ -218,7 +218,7 @@ fn library(path: &Path) -> Result<Pkcs11, Failed> {
     }
     let library = Pkcs11::new(path)?;
     match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        // The same library under another path.
+        // Another path leads to the same library, which is already initialised.
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -230,7 +230,7 @@ fn problem(trouble: KekTrouble, what: &'static str) -> Failed {
     Failed::Trouble(trouble, Some(what.into()))
 }
 
-/// Whether a new session may work where this one did not.
+/// Whether a new session may work after this error.
 fn is_of_the_session(error: &Error) -> bool {
     use RvError::*;
     matches!(
@@ -254,7 +254,7 @@ fn is_of_the_session(error: &Error) -> bool {
     )
 }
 
-/// What tokens say of a tag that does not fit; some have no word of their own for it.
+/// Whether an error means that the tag does not match. Some tokens have no specific code for it.
 fn is_not_authentic(error: RvError) -> bool {
     use RvError::*;
     matches!(
@@ -269,7 +269,7 @@ fn is_not_authentic(error: RvError) -> bool {
     )
 }
 
-/// What an error of the library means to an operator.
+/// Maps a library's error to its meaning for the operator.
 fn trouble(error: &Error) -> KekTrouble {
     use RvError::*;
     match error {

@@ -1,7 +1,7 @@
-//! The token of an AppRole: the login, and a task that renews the token while nobody asks.
+//! Gets the token of an AppRole: logs in, and renews the token in a background task.
 //!
-//! The task renews at two thirds of the token's life. A secret id may log in once only, so a
-//! renewal comes before a login. Where the server refuses to renew, the task logs in again.
+//! The task renews at two thirds of the token's life. A secret id may allow a single login, so the
+//! task tries a renewal before a login. If the server refuses the renewal, the task logs in again.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -19,20 +19,21 @@ use tavora_trust::credential::CredentialSource;
 
 pub(super) type Token = Arc<Zeroizing<String>>;
 
-/// Bounds of the pause before a renewal is tried again. It is a quarter of the time that is left.
+/// Limits of the pause before a renewal is retried. The pause is a quarter of the remaining time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// An AppRole on one server. Its task ends with it.
+/// An AppRole on one server. Dropping it ends its task.
 pub(super) struct AppRole {
     role: Arc<Role>,
-    /// Started at the first use: a client may be made outside of the asynchronous runtime.
+    /// Started at the first use, because a client may be created outside of the asynchronous
+    /// runtime.
     keeper: OnceLock<Keeper>,
 }
 
-/// The names of an AppRole in `tavora.toml`.
+/// The settings of an AppRole in `tavora.toml`.
 pub(super) struct Names {
-    /// Where AppRole is mounted.
+    /// The path at which AppRole is mounted.
     pub(super) mount: String,
     pub(super) role_id: String,
     pub(super) secret_id: CredentialSource,
@@ -52,7 +53,7 @@ struct Role {
     patience: Duration,
 }
 
-/// The running task.
+/// Aborts the task when dropped.
 struct Keeper(AbortHandle);
 
 impl Drop for Keeper {
@@ -64,14 +65,15 @@ impl Drop for Keeper {
 struct Session {
     token: Token,
     began: Instant,
-    /// `None` for a token that never ends.
+    /// `None` for a token that does not expire.
     ends: Option<Instant>,
-    /// When the task acts next. `None` where it has nothing more to try.
+    /// When the task acts next. `None` if nothing is left to try.
     due: Option<Instant>,
-    /// What the login gave; a renewal that gives much less has come to the longest that there is.
+    /// The lease of the login. A renewal that gives less than half of it has reached the maximum
+    /// life.
     first: Duration,
     is_renewable: bool,
-    /// How often it may still be used, where the role has a limit of that.
+    /// How many uses are left, if the role limits them.
     uses_left: Option<u64>,
 }
 
@@ -100,24 +102,24 @@ impl Session {
         self.due = now.checked_add(lease / 3 * 2);
     }
 
-    /// Whether the server takes it still, as far as is known here.
+    /// Whether the server still accepts the token, as far as this process knows.
     fn is_alive(&self) -> bool {
         self.uses_left != Some(0) && self.ends.is_none_or(|end| Instant::now() < end)
     }
 
-    /// Whether it may be renewed, and may be used afterwards: a renewal is a use.
+    /// Whether a renewal is possible and leaves a use for a request: a renewal is a use.
     fn may_renew(&self) -> bool {
         self.is_renewable && self.uses_left.is_none_or(|left| left > 1)
     }
 
-    /// The token, for one request.
+    /// Returns the token for one request, and counts the use.
     fn take(&mut self) -> Token {
         self.uses_left = self.uses_left.map(|left| left.saturating_sub(1));
         Arc::clone(&self.token)
     }
 
-    /// Takes what a renewal gave. A lease of zero is no token without an end here: it is the rest
-    /// of the longest life, rounded.
+    /// Applies the answer to a renewal. Here a lease of zero does not mean that the token never
+    /// expires: it is the rest of the maximum life, rounded down.
     fn renewed(&mut self, auth: &Auth) {
         let lease = Duration::from_secs(auth.lease_duration);
         self.is_renewable = auth.renewable && lease * 2 >= self.first;
@@ -127,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Lets the task try again before the token ends.
+    /// Schedules another attempt before the token expires.
     fn postpone(&mut self) {
         let now = Instant::now();
         let left = self.ends.map(|end| end.saturating_duration_since(now) / 4);
@@ -156,12 +158,12 @@ struct Auth {
     lease_duration: u64,
     #[serde(default)]
     renewable: bool,
-    /// Zero for a token without a limit.
+    /// Zero for a token with unlimited uses.
     #[serde(default)]
     num_uses: u64,
 }
 
-/// Why an AppRole has no token, for the log.
+/// Why the AppRole has no token, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("the server refused the AppRole's login")]
 struct LoginRefused;
@@ -184,7 +186,7 @@ impl AppRole {
         }
     }
 
-    /// A token; not the `refused` one, unless that is all there is.
+    /// Returns a token. It differs from the `refused` one, unless there is no other.
     pub(super) async fn token(&self, refused: Option<&Token>) -> Result<Token, Failed> {
         self.keeper.get_or_init(|| {
             let changed = Arc::clone(&self.role.changed);
@@ -195,13 +197,13 @@ impl AppRole {
     }
 }
 
-/// Renews the token whenever it is due, as long as there is a client.
+/// Renews the token when it is due, as long as the client exists.
 async fn keep(role: Weak<Role>, changed: Arc<Notify>) {
     while let Some(known) = role.upgrade() {
         let due = known.tend().await;
         drop(known);
         match due {
-            // Either one leads to another look.
+            // Look again when the time is up, or when a request has logged in.
             Some(due) => drop(timeout_at(due.into(), changed.notified()).await),
             None => changed.notified().await,
         }
@@ -214,7 +216,8 @@ impl Role {
         let mut is_refused = false;
         if let Some(known) = &mut *session {
             is_refused = refused.is_some_and(|refused| Arc::ptr_eq(refused, &known.token));
-            // A role whose policy lacks something would log in with each request.
+            // Without this pause, a role whose policy lacks a permission would log in at each
+            // request.
             if is_refused && known.is_alive() && known.began.elapsed() < self.pause {
                 return Ok(Arc::clone(&known.token));
             }
@@ -228,7 +231,8 @@ impl Role {
                 self.changed.notify_one();
                 Ok(token)
             }
-            // A token that renews itself is not lost: its policy does not allow the request.
+            // The refused token is still renewable, so it is valid, and its policy does not allow
+            // the request.
             (Err(failed), Some(known)) if is_refused && known.is_alive() && known.may_renew() => {
                 match self.renew(known).await {
                     Ok(()) => Ok(Arc::clone(&known.token)),
@@ -239,7 +243,7 @@ impl Role {
         }
     }
 
-    /// Renews the token if it is due, or logs in again. Returns when it is due next.
+    /// Renews the token if it is due, or logs in again. Returns the next due time.
     async fn tend(&self) -> Option<Instant> {
         let mut session = self.session.lock().await;
         let known = session.as_mut()?;
@@ -247,7 +251,7 @@ impl Role {
         if Instant::now() < due {
             return Some(due);
         }
-        // The next request logs in.
+        // The token is gone, and the next request logs in.
         if !known.is_alive() {
             known.due = None;
             return None;
@@ -255,7 +259,7 @@ impl Role {
         if known.may_renew() {
             match self.renew(known).await {
                 Ok(()) if known.is_renewable => return known.due,
-                // Near its longest life: a login takes its place below.
+                // The token is near its maximum life: the login below replaces it.
                 Ok(()) => {}
                 Err(failed) if may_pass(&failed) => {
                     known.postpone();
@@ -293,7 +297,7 @@ impl Role {
         };
         match self.server.send(&self.path, None, &login).await {
             Ok(LoggedIn { auth }) => Ok(Session::of(auth)),
-            // A login that is wrong is answered 400.
+            // A server answers a wrong login with 400.
             Err(Failed::Trouble(KekTrouble::Refused | KekTrouble::Denied, _)) => {
                 Err(odd(&secret_id).unwrap_or_else(|| {
                     Failed::Trouble(KekTrouble::LoginRefused, Some(LoginRefused.into()))
@@ -303,7 +307,7 @@ impl Role {
         }
     }
 
-    /// Lengthens a session's life, where the server lets it.
+    /// Extends the life of a session, if the server allows it.
     async fn renew(&self, session: &mut Session) -> Result<(), Failed> {
         let token = session.take();
         let renewal = self
@@ -316,7 +320,7 @@ impl Role {
     }
 }
 
-/// Whether the same may work before the token ends. A refusal stays one.
+/// Whether the same attempt may succeed later, before the token expires. A refusal is final.
 fn may_pass(failed: &Failed) -> bool {
     use KekTrouble::{Compressed, Garbled, NoCredential};
     match failed {

@@ -1,4 +1,4 @@
-//! A session with a Vault or OpenBao server: with a token from a file, or with that of an AppRole.
+//! A session with a Vault or OpenBao server, with a token from a file or from an AppRole.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ impl Client {
         Ok(Self { server, login })
     }
 
-    /// Posts a request with the token of the moment; if that is refused, once more with a new one.
+    /// Posts a request with the current token. If the token is refused, repeats once with a new
+    /// one.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,

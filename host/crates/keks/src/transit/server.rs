@@ -1,7 +1,7 @@
-//! Requests to a Vault or OpenBao server, and what its answers mean.
+//! Sends requests to a Vault or OpenBao server, and interprets its answers.
 //!
-//! What a server writes into a refusal is only ever compared with known sentences and never shown:
-//! it may repeat the request, and with that the DEK. No redirect is followed: it would take the
+//! The text of a refusal is only compared with known sentences and never shown, because it may
+//! repeat the request, and with it the DEK. Redirects are not followed, because they would send the
 //! token elsewhere.
 
 use bytes::Bytes;
@@ -21,20 +21,20 @@ use zeroize::Zeroizing;
 
 use crate::config::{KekLimits, TransitConfig};
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is accepted, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Some servers and proxies write it before JSON.
+/// The byte order mark that some servers and proxies write before JSON.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The first bytes of what gzip packed.
+/// The first bytes of gzip data.
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 
-/// Why a request did not work.
+/// Why a request failed.
 pub(super) enum Failed {
-    /// The ciphertext, the associated data or the key differ from when it was wrapped.
+    /// The ciphertext, the associated data or the key differs from those of the wrap.
     NotAuthentic,
-    /// Anything else.
+    /// Any other failure.
     Trouble(KekTrouble, Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
@@ -95,7 +95,7 @@ impl Server {
             .uri(format!("{}{path}", self.base))
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT_ENCODING, "identity")
-            // Firewalls refuse requests without one.
+            // Some firewalls refuse requests without one.
             .header(USER_AGENT, tavora_trust::USER_AGENT)
             .header("x-vault-request", "true")
             .body(Full::new(Bytes::from_owner(body)))
@@ -121,7 +121,7 @@ impl Server {
             StatusCode::OK => {
                 serde_json::from_slice(body).map_err(|_| unreadable(&head.headers, body))
             }
-            // What this one means is in its body alone.
+            // Only the body tells what a 400 means.
             StatusCode::BAD_REQUEST if !body.is_empty() && refusal_in(body).is_none() => {
                 match unreadable(&head.headers, body) {
                     Failed::Trouble(KekTrouble::Garbled, _) => Err(KekTrouble::Refused.into()),
@@ -139,12 +139,13 @@ pub(super) fn read(source: &CredentialSource) -> Result<Zeroizing<String>, Faile
         .map_err(|error| Failed::Trouble(KekTrouble::NoCredential, Some(error.into())))
 }
 
-/// The oddity of a credential that the server refused. A good one may be as odd.
+/// Returns a hint about an odd credential that the server refused. A valid one may look as odd.
 pub(super) fn odd(credential: &str) -> Option<Failed> {
     token_oddity(credential).map(|oddity| KekTrouble::OddCredential(oddity).into())
 }
 
-/// What an answer is that is no JSON. Headers that name a coding of a readable body do no harm.
+/// Returns the error for an answer that is not JSON. A coding that the headers name does no harm if
+/// the body is readable.
 fn unreadable(headers: &HeaderMap, body: &[u8]) -> Failed {
     let is_coding = |value: &HeaderValue| !matches!(value.as_bytes(), b"" | b"identity");
     let is_coded = headers.get_all(CONTENT_ENCODING).iter().any(is_coding);
@@ -154,15 +155,15 @@ fn unreadable(headers: &HeaderMap, body: &[u8]) -> Failed {
     }
 }
 
-/// The request as JSON, in one buffer that is cleared when it was sent.
+/// Returns the request as JSON, in one buffer that is cleared after sending.
 fn json(body: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // More than any request here needs: a buffer that grew would leave a copy behind.
+    // More than any request here needs: growing would leave a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_ANSWER_BYTES));
     serde_json::to_writer(&mut *bytes, body).expect("texts and numbers are JSON");
     bytes
 }
 
-/// The whole answer, in one buffer that is cleared when it was read.
+/// Reads the whole answer into one buffer that is cleared after reading.
 async fn collect(mut body: hyper::body::Incoming) -> Result<Zeroizing<Vec<u8>>, Failed> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_BYTES));
     while let Some(frame) = body.frame().await {
@@ -182,8 +183,8 @@ fn refusal_in(body: &[u8]) -> Option<Refusal> {
     serde_json::from_slice(body).ok()
 }
 
-/// What a refusal means. The server's sentences are known from its sources; a new one is a refusal
-/// like others.
+/// Maps a refusal. The server's sentences are known from its source code. An unknown sentence
+/// counts as a plain refusal.
 fn refusal(status: StatusCode, body: &[u8]) -> Failed {
     let errors = refusal_in(body)
         .map(|it| it.errors)
@@ -212,9 +213,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failed {
             KekTrouble::Missing.into()
         }
         StatusCode::TOO_MANY_REQUESTS => KekTrouble::Busy.into(),
-        // A standby that does not forward says where to go.
+        // A standby server that does not forward requests sends a redirect.
         status if status.is_server_error() || status.is_redirection() => KekTrouble::Busy.into(),
-        // Standby and recovering servers have statuses of their own.
+        // Standby and recovering servers have special statuses.
         status if [472, 473].contains(&status.as_u16()) => KekTrouble::Busy.into(),
         _ => KekTrouble::Refused.into(),
     }

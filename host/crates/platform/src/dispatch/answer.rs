@@ -1,11 +1,12 @@
-//! A tool's answer without the secrets in it, and still JSON. Its texts are scrubbed, and its keys
-//! and numbers of what is too long to be there by accident.
+//! Removes secrets from a tool's JSON answer, and keeps it JSON. In keys and numbers, only values
+//! that are too long to be there by accident are removed.
 
 use std::collections::HashMap;
 
 use tavora_scrub::{Scrubbed, Scrubber};
 
-/// `json` without the secrets, and their names; none where nothing was in it. It must be JSON.
+/// Returns the JSON without the secrets, and the names of those secrets. Returns nothing if there
+/// were none. The input must be JSON.
 pub(super) fn scrub(scrubber: &Scrubber, json: &str) -> Option<(String, Vec<String>)> {
     if scrubber.scrub(json).blocked.is_empty() {
         return None;
@@ -48,7 +49,7 @@ pub(super) fn scrub(scrubber: &Scrubber, json: &str) -> Option<(String, Vec<Stri
     }
     let across = scrubber.scrub_name(&answer.json);
     if !across.blocked.is_empty() {
-        // It is spread over several texts. What is left of all of them is one text.
+        // The secret is spread over several texts, so the whole answer becomes one scrubbed text.
         let text = serde_json::Value::String(across.text.into_owned()).to_string();
         answer.blocked.extend(across.blocked);
         answer.json = text;
@@ -58,18 +59,18 @@ pub(super) fn scrub(scrubber: &Scrubber, json: &str) -> Option<(String, Vec<Stri
     (!answer.blocked.is_empty()).then_some((answer.json, answer.blocked))
 }
 
-/// What is known of a key.
+/// The state of a key in an object.
 struct Key {
-    /// Whether something was taken out of it.
+    /// Whether a secret was removed from the key.
     has_changed: bool,
-    /// The number of the next key that is the same now.
+    /// The suffix for the next key that has become equal to this one.
     next_number: u32,
 }
 
 struct Answer {
     json: String,
     blocked: Vec<String>,
-    /// The keys of each object that is open.
+    /// The keys of each open object.
     keys: Vec<HashMap<String, Key>>,
 }
 
@@ -85,7 +86,8 @@ impl Answer {
         self.json.push('"');
     }
 
-    /// Writes a key. Two that are the same now keep apart, so that neither hides the other's value.
+    /// Writes a key. Keys that became equal get different suffixes, so that neither hides the
+    /// other's value.
     fn key(&mut self, name: String, before: &str) {
         let has_changed = name != before;
         let mut key = name.clone();
@@ -111,7 +113,7 @@ impl Answer {
     }
 }
 
-/// The length of the string, the number, or the other character that JSON goes on with.
+/// Returns the length of the next string, number or other character.
 fn token_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     let number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);

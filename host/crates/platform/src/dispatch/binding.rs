@@ -1,8 +1,8 @@
-//! The words for a request that was refused because of a secret that is bound to other origins.
+//! Explains a request that was refused because its secret is bound to other origins.
 //!
-//! A tool learns only that the policy refused its request. It cannot know that the origin is
-//! granted. Nothing here names the origins that the secret is bound to: they are its owner's
-//! business.
+//! A tool learns only that the policy refused its request, and cannot know that the origin itself
+//! is granted. The message does not name the origins that the secret is bound to: they belong to
+//! its owner.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,10 +11,11 @@ use tavora_egress::{DenialReason, EgressDenied, EgressLog, Origin};
 use tavora_wasm::bindings::ToolError;
 use tavora_wasm::tool::ToolComponent;
 
-/// The refusals of one instance, which answers one call at a time. They go on to the trail.
+/// Records the refusals of one instance and passes them on to the trail. An instance answers one
+/// call at a time.
 pub(super) struct Refusals {
     trail: Arc<Trail>,
-    /// Of the call that goes on.
+    /// The last such refusal in the current call.
     last_bound: Mutex<Option<Bound>>,
 }
 
@@ -31,12 +32,12 @@ impl Refusals {
         }
     }
 
-    /// Forgets what was refused to the call before.
+    /// Forgets the refusals of the previous call.
     pub(super) fn begin(&self) {
         *self.last_bound() = None;
     }
 
-    /// The error of a call, with the words of the refusal in the place of the tool's guess.
+    /// Returns the call's error, with the explanation in place of the tool's own message.
     pub(super) fn explain(&self, tool: &ToolComponent, error: ToolError) -> ToolError {
         if error.code != "egress_denied" {
             return error;
@@ -47,7 +48,7 @@ impl Refusals {
         }
     }
 
-    /// Why a request was refused, if it was for a bound secret.
+    /// Explains the refusal, if a bound secret was its cause.
     pub(super) fn words(&self, tool: &ToolComponent) -> Option<String> {
         let bound = self.last_bound().take()?;
         Some(bound.message(tool))

@@ -1,8 +1,8 @@
-//! A request that a tool answers over HTTP: the answer streams to the client as it comes, without
-//! the secrets that were released for it, and its end is recorded however it ends.
+//! Serves requests that a tool answers over HTTP. The answer streams to the client without the
+//! secrets that were released for it, and every end is recorded.
 //!
-//! Only a tail that could still become a secret is held back; nothing is collected. What the
-//! request is and who may make it is the caller's business.
+//! Only a tail that could still become a secret is held back; nothing is collected. The caller
+//! decides what the request is and who may send it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use tavora_telemetry::activity::CANCELLED;
 use tavora_wasm::tool::{Running, ToolComponent, ToolFailure};
 
 impl Dispatch {
-    /// Lets a tool answer a request. The turn is given back when the answer ends.
+    /// Lets a tool answer a request. The turn is freed when the answer ends.
     pub(crate) async fn serve(
         self,
         tool: Arc<ToolComponent>,
@@ -106,20 +106,20 @@ impl Dispatch {
     }
 }
 
-/// The body of an answer. Dropped before its end, it ends the tool's instance and what that waits
-/// for.
+/// The body of an answer. Dropping it early ends the tool's instance and everything that the
+/// instance waits for.
 pub struct AnswerBody {
     phase: Phase,
-    /// What takes the place of the tool's words, once those have ended.
+    /// The text that replaces the tool's answer, sent after the tool has ended.
     instead: Option<Bytes>,
     scrubber: StreamScrubber,
-    /// Of the released secrets that the scrubber knows.
+    /// The revision of the released secrets that the scrubber has.
     revision: u64,
     idle: Duration,
-    /// Runs only while the tool is waited for.
+    /// The timer of silence. It runs only while the tool is waited for.
     silence: Pin<Box<Sleep>>,
     is_waiting: bool,
-    /// What the caller holds on to as long as there is the body.
+    /// A guard of the caller's, kept as long as the body.
     kept: Option<Box<dyn Send>>,
 }
 
@@ -128,11 +128,11 @@ enum Phase {
         inner: WasiBody,
         running: Running,
         call: ServedCall,
-        /// How it ends if it comes to its end.
+        /// The outcome to record if the answer is complete.
         outcome: &'static str,
     },
-    /// Nothing more comes of the tool. How the instance ended is waited for and recorded: one that
-    /// was stopped leaves a body that looks whole.
+    /// The tool sends nothing more. The end of its instance is awaited and recorded, because an
+    /// instance that was stopped leaves a body that looks complete.
     Ending(Pin<Box<dyn Future<Output = Wholeness> + Send>>),
     Ended,
 }
@@ -142,30 +142,30 @@ enum Phase {
 #[error("the answer broke off")]
 pub struct BrokenOff;
 
-/// Whether all of an answer came.
+/// Whether an answer is complete.
 enum Wholeness {
     Whole,
     Broken,
 }
 
-/// What there is to do next with a body.
+/// The next step of a body.
 enum Step {
     Pass(Bytes),
     Whole,
     Broken,
     Silent,
-    /// The caller wants no more.
+    /// The caller ended the answer.
     Cut,
 }
 
 impl AnswerBody {
-    /// Keeps something until the body goes.
+    /// Keeps a guard until the body is dropped.
     pub fn keep(&mut self, guard: impl Send + 'static) {
         self.kept = Some(Box::new(guard));
     }
 
-    /// Ends the answer where it is, if it is not whole yet; what is left of it is to be polled to
-    /// the end, which records how it ended.
+    /// Ends an answer that is not complete. The body must still be polled to its end, which records
+    /// the outcome. Returns whether the answer was cut.
     pub fn cut(&mut self) -> bool {
         let is_streaming = matches!(self.phase, Phase::Streaming { .. });
         self.end(&Step::Cut);
@@ -178,8 +178,7 @@ impl AnswerBody {
         };
         for passed_over in 0.. {
             if passed_over == MAX_EMPTY_CHUNKS {
-                // A tool that writes nothing without end is let wait, as one that writes nothing at
-                // all.
+                // A tool that writes endless empty chunks counts as silent.
                 context.waker().wake_by_ref();
                 break;
             }
@@ -191,7 +190,7 @@ impl AnswerBody {
                 Some(Err(_)) => return Poll::Ready(Some(Step::Broken)),
                 Some(Ok(frame)) => frame.into_data(),
             };
-            // Trailers of an upstream are not passed on.
+            // Trailers of the tool's answer are not passed on.
             let Ok(data) = data else { continue };
             if self.instead.is_some() {
                 continue;
@@ -318,7 +317,7 @@ impl Drop for AnswerBody {
     }
 }
 
-/// The refusal of the egress policy, as clients of OpenAI's and others read it.
+/// Returns the policy's refusal in the form that clients of OpenAI and others read.
 fn refusal(words: &str) -> Bytes {
     let code = "egress_denied";
     let error = json!({ "message": words, "type": "server_error", "param": null, "code": code });
@@ -327,21 +326,21 @@ fn refusal(words: &str) -> Bytes {
         .into()
 }
 
-/// What is known of a request that is being answered, until that is recorded.
+/// The state of a request that is being answered, until it is recorded.
 struct ServedCall {
     dispatch: Dispatch,
     tool: Arc<ToolComponent>,
     span: Span,
     started: Instant,
     outcome: &'static str,
-    /// The names of secrets that were taken out.
+    /// The names of secrets that were removed.
     leaked: Vec<String>,
     is_recorded: bool,
     _turn: OwnedSemaphorePermit,
 }
 
 impl ServedCall {
-    /// Takes the secrets out of the head.
+    /// Removes secrets from the head.
     fn scrub(&mut self, headers: &mut HeaderMap) {
         let released = &self.dispatch.0.released;
         let names: Vec<HeaderName> = headers
@@ -350,7 +349,7 @@ impl ServedCall {
             .cloned()
             .collect();
         for name in names {
-            // Names are in lower case, whatever the value was in.
+            // Header names are in lower case, so the secret is compared without case.
             if let Some(secret) = released
                 .scrubber_of_names()
                 .contains(name.as_str().as_bytes())
@@ -379,7 +378,7 @@ impl ServedCall {
         record.await;
     }
 
-    /// Writes to the audit what is to be written.
+    /// Writes the audit entries of the request.
     fn record(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let mut leaked = std::mem::take(&mut self.leaked);
         leaked.sort();
@@ -407,13 +406,13 @@ impl Drop for ServedCall {
         let metrics = &self.dispatch.0.metrics;
         metrics.tool_call_ended(tool, self.outcome, self.started.elapsed());
         if !self.is_recorded {
-            // The client has left.
+            // The client disconnected.
             spawn(self.record());
         }
     }
 }
 
-/// Whether a body is JSON, or events, which carry it.
+/// Whether the body is JSON, or events that carry JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
@@ -426,8 +425,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
-/// A name that most answers have. To look for secrets in the others takes longer than to compare
-/// these.
+/// Whether this is a common header name. Comparing names is faster than looking for secrets in
+/// them.
 fn is_ordinary(name: &HeaderName) -> bool {
     const RATES: [&str; 6] = [
         "x-ratelimit-limit-requests",
@@ -440,7 +439,8 @@ fn is_ordinary(name: &HeaderName) -> bool {
     [CONTENT_TYPE, CONTENT_LENGTH, RETRY_AFTER].contains(name) || RATES.contains(&name.as_str())
 }
 
-/// Goes on with work whose caller has gone; where there is no runtime any more, the process ends.
+/// Runs work whose caller is gone. Without a runtime the process is ending, and the work is
+/// dropped.
 fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);

@@ -1,6 +1,6 @@
-//! What this host found out about MCP servers, for as long as it runs: which era of the protocol
-//! each speaks, so that the next run need not find out again. It holds two words, and nothing that
-//! a server says.
+//! Remembers which era of the protocol each MCP server speaks, as long as the host runs, so that
+//! later runs need not find out again. Only these two words are kept, and nothing else that a
+//! server says.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use serde::Deserialize;
 
 use tavora_wasm::tool::ToolGrants;
 
-/// The setting of the client that says where its server is.
+/// The client's setting for the URL of its server.
 pub(crate) const URL: &str = "url";
 
-/// How many servers are remembered.
+/// The most servers that are remembered.
 const MAX_SERVERS: usize = 10_000;
 
 /// The eras of servers, by their URL.
 #[derive(Default)]
 pub(crate) struct KnownServers(Mutex<HashMap<String, Era>>);
 
-/// What a server speaks, in the words of the client.
+/// The protocol era of a server, in the client's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Era {
@@ -27,15 +27,15 @@ enum Era {
     Legacy,
 }
 
-/// What a client found out.
+/// The findings of a client.
 #[derive(Deserialize)]
 struct Found {
-    /// None where the server does not speak what it spoke before.
+    /// `None` if the server no longer speaks the era that it spoke before.
     era: Option<Era>,
 }
 
 impl KnownServers {
-    /// The client's word for what this server speaks, when it is known.
+    /// Returns the client's word for the server's era, if it is known.
     pub(crate) fn era(&self, url: &str) -> Option<&'static str> {
         self.eras().get(url).map(|era| match era {
             Era::Modern => "modern",
@@ -43,7 +43,7 @@ impl KnownServers {
         })
     }
 
-    /// Remembers what a client found out about the server of these grants.
+    /// Remembers a client's findings about the server in these grants.
     pub(super) fn remember(&self, grants: &ToolGrants, found: &str) {
         let url = grants.config.iter().find(|(key, _)| key == URL);
         let found = serde_json::from_str::<Option<Found>>(found);

@@ -1,4 +1,4 @@
-//! One place of a text, in every way in which it can be read.
+//! Examines one place of a text in every way in which it can be read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,36 +7,36 @@ use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Run, Symbol};
 use super::super::spelling::{MAX_SPELLING_BYTES, Spelled, begins_escape, spellings};
 use super::shelf::{Found, Patterns, Place, Shelf};
 
-/// How many steps are made from one place. A text reaches it only against a credential that itself
-/// has many characters in a row with which escapes begin.
+/// The most steps made from one place. A text reaches this limit only if a credential itself has
+/// many characters in a row that begin escapes.
 const MAX_STEPS: u32 = 4_096;
 
-/// A look for runs that begin at one place.
+/// Looks for runs that begin at one place.
 pub(super) struct Look<'p> {
     patterns: &'p Patterns,
     text: &'p [u8],
     shelf: &'p Shelf,
     steps: u32,
-    /// Where steps of more than one way to read met already: the place, the runs and what was read
-    /// of them.
+    /// States already visited, because different readings can meet: the place, the first run, and
+    /// the number of symbols read.
     seen: Vec<(usize, usize, usize)>,
     is_cut: bool,
     end: usize,
-    /// The runs that are here, shelf by shelf.
+    /// The runs found at this place, across all shelves.
     found: Vec<Run>,
 }
 
-/// How far a run is read.
+/// The state of one reading.
 #[derive(Clone)]
 struct Step {
     at: usize,
-    /// The runs that begin with what is read.
+    /// The runs that begin with the symbols read so far.
     runs: Range<usize>,
-    /// How many symbols are read.
+    /// The number of symbols read.
     read: usize,
-    /// How many characters were read since the last symbol.
+    /// The number of characters since the last symbol.
     gap: usize,
-    /// A line break is among them. There is one at most: an empty line ends an event, and a text.
+    /// The gap has a line break. At most one is allowed: an empty line ends an event, and a text.
     has_break: bool,
 }
 
@@ -111,7 +111,7 @@ impl<'p> Look<'p> {
         }
     }
 
-    /// Goes on with one meaning of what stands at a place.
+    /// Continues with one meaning of the characters at a place.
     fn take(&mut self, step: &Step, spelled: &Spelled) {
         let mut next = Step {
             at: spelled.end,
@@ -142,14 +142,14 @@ impl<'p> Look<'p> {
         }
     }
 
-    /// Goes on behind something between two symbols.
+    /// Continues behind a gap between two symbols.
     fn skip(&mut self, next: &Step) {
         if next.read > 0 && next.gap <= MAX_GAP_CHARS {
             self.follow(next.clone());
         }
     }
 
-    /// `0x` before each byte of hex.
+    /// Skips a `0x` before a byte in hex: `zero` may be the beginning of one.
     fn after_a_prefix(&mut self, zero: u8, next: &Step) {
         if self.shelf.notation != Notation::Hex || zero != b'0' || next.read == 0 {
             return;
@@ -167,7 +167,7 @@ impl<'p> Look<'p> {
         }
     }
 
-    /// Keeps of the runs those that go on with `symbol`.
+    /// Keeps only the runs whose next symbol is `symbol`.
     fn narrow(&self, step: &mut Step, symbol: u8) {
         if step.runs.is_empty() {
             return;
@@ -186,7 +186,7 @@ impl<'p> Look<'p> {
         step.read += 1;
     }
 
-    /// Takes out of the runs those that are read to their ends.
+    /// Records the runs that are read to their end, and removes them from the step.
     fn complete(&mut self, step: &mut Step) {
         while !step.runs.is_empty() && self.shelf.runs[step.runs.start].len() == step.read {
             let run = self.shelf.runs[step.runs.start];
@@ -198,7 +198,7 @@ impl<'p> Look<'p> {
             }
             if end > self.end {
                 self.end = end;
-                // A longer reading is the right one, and says more of whose it is.
+                // The longest reading wins, because it tells best which secret it is.
                 self.found.clear();
             }
             if end == self.end {
@@ -207,7 +207,7 @@ impl<'p> Look<'p> {
         }
     }
 
-    /// Where what belongs to the end of a value ends.
+    /// Returns the end of the characters that may follow a value and belong to it.
     fn tail(&mut self, tail: &[u8], mut at: usize) -> usize {
         let shelf = self.shelf;
         for &expected in tail {
@@ -251,7 +251,7 @@ impl<'p> Look<'p> {
     }
 }
 
-/// A short value that stands alone at `at`: not next to a letter, a digit, `_` or `-`.
+/// Looks at `at` for a short value that stands alone: not next to a letter, a digit, `_` or `-`.
 pub(super) fn token(
     patterns: &Patterns,
     text: &[u8],
@@ -290,8 +290,8 @@ pub(super) fn token(
     place
 }
 
-/// Where the needle's symbols from the one numbered `read` on end, without a gap. Whether the text
-/// ends in them.
+/// Pushes onto `ends` each offset where the needle can end, reading on from its symbol number
+/// `read` without gaps. Returns whether the text ends first.
 fn follow_token(
     text: &[u8],
     at: usize,
@@ -331,7 +331,7 @@ fn follow_token(
     is_cut
 }
 
-/// Whether what stands before `at`, as it is or as an escape, can stand before a token.
+/// Whether a token can begin at `at`, judged by the character before it, plain or escaped.
 fn begins_token(text: &[u8], at: usize, before: &[u8]) -> bool {
     let from = at.saturating_sub(MAX_SPELLING_BYTES);
     let near: Vec<u8> = match from {

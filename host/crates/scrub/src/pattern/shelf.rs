@@ -1,4 +1,4 @@
-//! What is looked for, and what is found of it.
+//! The patterns to look for, and the result of a look.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -10,42 +10,43 @@ use super::super::bounds::MAX_NUMBER_BYTES;
 use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Run};
 use super::super::spelling::MAX_SPELLING_BYTES;
 
-/// Something found at a place of a text.
+/// A find at one place of a text.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Where it ends.
+    /// The offset where the find ends.
     pub(crate) end: usize,
-    /// The secrets that it can be of.
+    /// The secrets that the find can belong to.
     pub(crate) names: Vec<Arc<str>>,
-    /// Of these, the first whose value ends here.
+    /// The first of `names` whose value ends at `end`.
     pub(crate) ended: Option<Arc<str>>,
 }
 
-/// What is at one place of a text.
+/// The result of a look at one place of a text.
 pub(crate) enum Place {
     Found(Found),
-    /// Nothing yet: more text could make it something, or something longer.
+    /// Undecided: more text could complete a find, or make it longer.
     Unfinished,
     Nothing,
 }
 
-/// Runs of one notation, in order.
+/// The sorted runs of one notation.
 pub(super) struct Shelf {
     pub(super) notation: Notation,
     pub(super) runs: Zeroizing<Vec<Run>>,
-    /// Where the runs begin that begin with each byte, and where the last ones end.
+    /// An index by first byte: where the runs with that byte begin. The last entry is the number of
+    /// runs.
     pub(super) first: Zeroizing<Vec<u32>>,
 }
 
-/// What is looked for.
+/// Everything that a scrubber looks for.
 pub(crate) struct Patterns {
     pub(super) names: Vec<Arc<str>>,
     pub(super) needles: Vec<Needle>,
     pub(super) shelves: Vec<Shelf>,
-    /// Needles that are found only as a whole token.
+    /// Needles of short values, found only as a whole token.
     pub(super) tokens: Vec<Needle>,
     pub(super) sieve: Zeroizing<Vec<u64>>,
-    /// What the sieve knows of each byte.
+    /// Classes of each byte, as bit flags that the sieve defines.
     pub(super) classes: [u8; 256],
 }
 
@@ -62,14 +63,14 @@ impl Patterns {
         self.classes[usize::from(byte)]
     }
 
-    /// The most bytes that a place can be unfinished for: the longest run, each character of it in
-    /// its longest spelling and with the longest gap before it.
+    /// The most bytes that a place can stay unfinished for: the longest run, with each character in
+    /// its longest spelling and after the longest gap.
     pub(crate) fn max_held_bytes(&self) -> usize {
         let runs = self.shelves.iter().flat_map(|shelf| shelf.runs.iter());
         let tokens = self.tokens.iter().map(|it| it.symbols.len());
         let symbols = runs.map(Run::len).chain(tokens).max();
         symbols.map_or(0, |symbols| {
-            // The padding of base64, and what follows a token.
+            // Four more for the padding of base64 and for the character after a token.
             (symbols + 4) * (1 + MAX_GAP_CHARS) * MAX_SPELLING_BYTES + 2 * MAX_NUMBER_BYTES
         })
     }
@@ -86,7 +87,7 @@ impl Shelf {
                 .filter(|(needle, _)| needles[*needle as usize].notation == notation)
         };
         let count = own().map(|(_, runs)| runs.len()).sum();
-        // No copy is left behind by growing.
+        // The capacity is exact: growing would leave copies of the runs behind.
         let mut runs = Zeroizing::new(Vec::with_capacity(count));
         for (needle, spans) in own() {
             runs.extend(

@@ -1,9 +1,9 @@
-//! The sieve: from the first four symbols alone, whether a run can begin at a place. It lets
-//! through too much and never too little.
+//! The sieve decides from the first four symbols alone whether a run can begin at a place. It may
+//! let too many places through, never too few.
 //!
-//! It is two sieves. One takes each byte as itself or as an escape, and knows the line breaks of
-//! base64. The other one knows hex with separators, which stands in a row of bytes that hardly any
-//! other text has.
+//! There are two sieves. One reads each byte as itself or as an escape, and knows the line breaks
+//! of base64. The other one finds hex with separators: long rows of bytes of the class `HEX`, which
+//! are rare in other text.
 
 mod hex;
 
@@ -12,23 +12,23 @@ use super::super::needle::{MAX_GAP_CHARS, Needle, Notation, Symbol, is_hex_gap};
 use super::super::spelling::{Glance, begins_escape, can_mean, glance};
 use super::shelf::Patterns;
 
-/// How many symbols are looked at.
+/// The number of symbols that the sieve compares.
 const SIEVED: usize = 4;
-/// No run has fewer symbols.
+/// The minimum number of symbols in a run.
 const RUN: usize = RUN_CHARS;
 
-/// An escape can begin here, or base64 can have a line break.
+/// An escape can begin with this byte, or it can be a line break in base64.
 pub(super) const ESCAPE: u8 = 1;
-/// Hex can have it: as a digit, a separator, or a part of an escape that is one of these.
+/// The byte can occur in hex: as a digit, as a separator, or in an escape of one.
 const HEX: u8 = 2;
-/// A digit of hex.
+/// The byte is a hex digit.
 const HEX_DIGIT: u8 = 4;
-/// A short value can begin with it.
+/// A short value can begin with this byte.
 pub(super) const TOKEN: u8 = 8;
-/// It is in a run.
+/// The byte occurs in a run.
 const MATTERS: u8 = 16;
 
-/// The classes that do not depend on what is looked for.
+/// The classes that do not depend on the secrets.
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0;
@@ -50,7 +50,7 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// The class of each byte.
+/// Returns the classes of each byte for these secrets.
 pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
     let mut classes = CLASSES;
     let mut add = |byte: u8, class| classes[usize::from(byte)] |= class;
@@ -76,8 +76,8 @@ pub(super) fn classes(needles: &[Needle], tokens: &[Needle]) -> [u8; 256] {
     classes
 }
 
-/// Puts any four symbols of the needle in a row into the sieve. In base64 the other alphabet goes
-/// with them.
+/// Adds every four consecutive symbols of the needle to the sieve. Base64 is added in both
+/// alphabets.
 pub(super) fn put(sieve: &mut [u64], needle: &Needle) {
     let mut put = |four: &[u8; SIEVED]| {
         let (word, bit) = bit(gram(four), sieve.len());
@@ -95,14 +95,14 @@ pub(super) fn put(sieve: &mut [u64], needle: &Needle) {
     }
 }
 
-/// Both sieves on their way through a text.
+/// The state of both sieves in one text.
 pub(super) struct Sieve<'p> {
     patterns: &'p Patterns,
     text: &'p [u8],
-    /// The first place that each one lets through, from the place on that was asked for last.
+    /// The next place that each sieve lets through, cached from the last call.
     spelled: Option<usize>,
     spaced: Option<usize>,
-    /// The first byte from there on that can be spelled in another way, and be part of a run.
+    /// The next byte that begins an escape or a gap which can be part of a run, cached likewise.
     special: Option<usize>,
 }
 
@@ -117,8 +117,8 @@ impl<'p> Sieve<'p> {
         }
     }
 
-    /// The first place from `at` on that is let through; the end of the text where none is. Places
-    /// are asked for in their order.
+    /// Returns the first place from `at` on that a sieve lets through, or the end of the text. `at`
+    /// must not decrease from call to call.
     pub(super) fn next(&mut self, at: usize) -> usize {
         let is_at = |place: &usize| *place >= at;
         let spelled = self.spelled.filter(is_at);
@@ -133,8 +133,8 @@ impl<'p> Sieve<'p> {
         self.patterns.class(byte) & MATTERS != 0
     }
 
-    /// Where eight bytes in a row are themselves, one look at four of them tells of five places at
-    /// once. The places before a special byte are sieved one by one.
+    /// Where eight consecutive bytes have no escape, one lookup of four of them rules out five
+    /// places at once. The places right before a special byte are sieved one by one.
     fn next_spelled(&mut self, mut at: usize) -> usize {
         let end = self.text.len();
         while at < end {
@@ -163,8 +163,8 @@ impl<'p> Sieve<'p> {
         end
     }
 
-    /// The first place of `at..end` that is let through, where the eight bytes from each place on
-    /// are themselves.
+    /// Returns the first place of `at..end` that is let through. The eight bytes from each of these
+    /// places must be free of escapes.
     fn in_plain(&self, mut at: usize, end: usize) -> Result<usize, usize> {
         while at < end {
             let last = (at + RUN - SIEVED).min(end - 1);
@@ -178,7 +178,7 @@ impl<'p> Sieve<'p> {
         Err(at)
     }
 
-    /// Whether the four bytes from `at` on are in a run as they are, or are not all there yet.
+    /// Whether the four bytes from `at` on occur in a run, or are not all there yet.
     #[inline(always)]
     fn has_gram(&self, at: usize) -> bool {
         let four = self.text.get(at..).and_then(|rest| rest.first_chunk());
@@ -215,10 +215,10 @@ impl<'p> Sieve<'p> {
         }
     }
 
-    /// Whether the line break from `at` to `end` can stand between two digits of base64.
+    /// Whether the line break from `at` to `end` can stand between two base64 digits.
     fn parts_base64(&self, at: usize, end: usize) -> bool {
         let is_digit = |byte: u8| matches!(Notation::Base64.symbol(byte, true), Symbol::Digit(_));
-        // Where a digit before it is spelled by an escape, that is special.
+        // A digit before it that is spelled by an escape counts as special on its own.
         let before = at > 0 && is_digit(self.text[at - 1]);
         let ends = |&byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         before
@@ -228,8 +228,9 @@ impl<'p> Sieve<'p> {
             }
     }
 
-    /// Whether this is a line break of base64 behind which stands something else. A run that begins
-    /// in the four bytes before it would have seven digits there.
+    /// Whether this is a base64 line break after which no run goes on. A run that begins in the
+    /// four bytes before the break has at most three symbols before it, so the next four bytes
+    /// would be in the sieve.
     fn is_passed_break(&self, at: usize) -> bool {
         if self.matters(b'\n') || self.matters(b'\\') {
             return false;
@@ -249,7 +250,7 @@ impl<'p> Sieve<'p> {
         })
     }
 
-    /// Whether the first four symbols can be in a run: those that are begun, and what goes on at
+    /// Whether a run can have these first four symbols: those in `begun`, and those that follow at
     /// `at`.
     fn begins_run(&self, mut at: usize, mut begun: Begun) -> bool {
         let byte = loop {
@@ -260,7 +261,7 @@ impl<'p> Sieve<'p> {
                 return true;
             };
             if byte == b'+' && begun.gap > 0 && self.goes_on(at + 1, begun) {
-                // A space of a URL, and not a digit of base64.
+                // This `+` is a space in a URL, not a base64 digit.
                 return true;
             }
             match self.patterns.class(byte) {
@@ -298,19 +299,19 @@ impl<'p> Sieve<'p> {
         }
     }
 
-    /// The same behind a character of a gap.
+    /// Like `begins_run`, after one more character of a gap.
     fn goes_on(&self, at: usize, mut begun: Begun) -> bool {
         begun.gap += 1;
         begun.count > 0 && begun.gap <= MAX_GAP_CHARS && self.begins_run(at, begun)
     }
 }
 
-/// The first symbols of what may be a run.
+/// The first symbols of a possible run.
 #[derive(Clone, Copy, Default)]
 struct Begun {
     symbols: [u8; SIEVED],
     count: usize,
-    /// How many characters stand behind the last of them.
+    /// The number of gap characters after the last symbol.
     gap: usize,
 }
 
@@ -325,13 +326,13 @@ impl Begun {
     }
 }
 
-/// Four bytes as the sieve compares them: upper and lower case are one.
+/// Four bytes in the form that the sieve compares, ignoring letter case.
 #[inline(always)]
 fn gram(bytes: &[u8; SIEVED]) -> u32 {
     u32::from_le_bytes(*bytes) | 0x2020_2020
 }
 
-/// Which bit of a sieve of `words` words stands for a gram: the number of words is a power of two.
+/// Returns the word and the bit for a gram in a sieve of `words` words. `words` is a power of two.
 #[inline(always)]
 fn bit(gram: u32, words: usize) -> (usize, u32) {
     const SPREAD: u32 = 0x9e37_79b1;

@@ -1,19 +1,19 @@
-//! A quick look at what may be an escape: most of them have one meaning, or none.
+//! A fast path for escapes: most of them have one meaning, or none.
 
 use super::{MAX_DEPTH, Spelled, begins_escape, can_begin};
 
-/// What can be told of a place at a glance.
+/// The result of a glance at one place.
 pub(in super::super) enum Glance {
     /// No escape begins here.
     Plain,
-    /// The one meaning that an escape here has. Two backslashes and more can mean a backslash as
-    /// well.
+    /// The only meaning of an escape here. Two or more backslashes can also mean a backslash.
     One(Spelled),
-    /// It takes reading.
+    /// Only a full reading can tell.
     Unknown,
 }
 
-/// What an escape at `at` means. It never says less than [`spellings`] does, and says it sooner.
+/// Returns the meaning of an escape at `at`, faster than [`spellings`] and never with fewer
+/// meanings.
 pub(in super::super) fn glance(text: &[u8], at: usize) -> Glance {
     match text[at] {
         b'+' => Glance::One(Spelled::byte(b' ', at + 1)),
@@ -37,7 +37,7 @@ pub(in super::super) fn glance(text: &[u8], at: usize) -> Glance {
 }
 
 fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
-    /// So many mean nothing but backslashes.
+    /// A row of this many backslashes can only mean backslashes.
     const DEEP: [u8; 1 << MAX_DEPTH] = [b'\\'; 1 << MAX_DEPTH];
     if text[at..].starts_with(&DEEP) {
         return Glance::Plain;
@@ -57,7 +57,7 @@ fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
         Some(kind @ (b'x' | b'u')) if text.get(at + 1) != Some(&b'{') => {
             let digits = if *kind == b'x' { 2 } else { 4 };
             match glance_at_digits(text, at + 1, digits) {
-                // Behind a backslash it can be the kind of an escape.
+                // After another backslash, this character can be the kind of a further escape.
                 Glance::One(spelled) if at - first > 1 && spelled.ascii().is_some() => {
                     Glance::Unknown
                 }
@@ -70,7 +70,7 @@ fn glance_at_backslashes(text: &[u8], mut at: usize) -> Glance {
     }
 }
 
-/// The character or the byte that these digits are the number of.
+/// Reads the character or the byte that these hex digits stand for.
 fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
     let mut code = 0;
     for at in at..at + digits {
@@ -91,7 +91,7 @@ fn glance_at_digits(text: &[u8], at: usize, digits: usize) -> Glance {
     }
 }
 
-/// Whether this begins with a percent-encoded character that goes on no escape: `=%20` is a
+/// Whether the text begins with a percent-encoded character that continues no escape: `=%20` is a
 /// parameter and a space.
 fn is_other_percent(text: &[u8]) -> bool {
     let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
@@ -104,8 +104,7 @@ fn is_other_percent(text: &[u8]) -> bool {
     }
 }
 
-/// Whether what stands at `at` can be a character of an escape that is spelled by another one, or
-/// still to come.
+/// Whether the text at `at` can be an escaped character of an outer escape, or is still to come.
 fn can_go_on(text: &[u8], at: usize) -> bool {
     match text.get(at..) {
         None | Some([]) => true,

@@ -1,5 +1,5 @@
-//! Random credentials in random spellings, split at random: what comes out is decoded by a decoder
-//! that has nothing in common with the scrubber, and must have nothing of a credential.
+//! Random credentials in random spellings, split at random. An independent decoder decodes the
+//! output, which must hold no part of a credential.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ const ALPHABETS: [&str; 7] = [
     "aZ9 éßж中😀𝄞\u{2028}-_",
 ];
 
-/// xorshift64*: the same numbers each time.
+/// xorshift64*: the same numbers in each run.
 struct Random(u64);
 
 impl Random {
@@ -70,7 +70,7 @@ impl Random {
     }
 }
 
-/// The spellings of one character in which encoders differ; a text is in one or in several of them.
+/// Spellings of one character in which encoders differ. A text uses one or several of them.
 #[derive(Clone, Copy, PartialEq)]
 enum Style {
     Plain,
@@ -125,8 +125,7 @@ fn spell(random: &mut Random, text: &str, styles: &[Style]) -> String {
     out
 }
 
-/// `value` in one notation, its characters in some spelling, all of it perhaps inside another text
-/// or two.
+/// Writes `value` in one notation and a random spelling, perhaps nested inside another text or two.
 fn echo(random: &mut Random, value: &str) -> String {
     const STYLES: [Style; 6] = [
         Style::Plain,
@@ -185,7 +184,8 @@ fn base64(random: &mut Random, value: &str) -> String {
     lines.join(random.pick(&["\n", "\r\n", "\n  "]))
 }
 
-/// All that a text can mean, each decoder over all of it, in any order, some levels deep.
+/// Returns all meanings of a text: each decoder over the whole text, in any order, some levels
+/// deep.
 fn meanings(text: &str) -> BTreeSet<Vec<u8>> {
     const LEVELS: usize = 3;
     type Decoder = fn(&[u8]) -> Vec<u8>;
@@ -208,7 +208,7 @@ fn number(text: &[u8], radix: u32) -> Option<u32> {
     u32::from_str_radix(text, radix).ok().filter(|_| is_plain)
 }
 
-/// Replaces what `at` tells the meaning and the length of.
+/// Replaces each place for which `at` returns a meaning and a length.
 fn replaced(text: &[u8], at: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), text);
     while let Some(&first) = rest.first() {
@@ -285,7 +285,7 @@ fn unhtml(text: &[u8]) -> Vec<u8> {
     })
 }
 
-/// The notations of a text that are not plain, decoded wherever they may begin.
+/// Decodes the notations other than plain, wherever in the text they may begin.
 fn notations(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text).replace("0x", "");
     let hex: Vec<u8> = text
@@ -318,13 +318,13 @@ fn notations(text: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// A part of the value that is in the text, in whatever way.
+/// Returns a part of the value that the text still holds, in any form.
 fn leaked(text: &str, value: &str) -> Option<String> {
     let chars: Vec<char> = value.chars().collect();
     let parts: Vec<String> = chars
         .windows(RUN_CHARS)
         .map(|part| part.iter().collect())
-        // A line break at the beginning of a part does not count.
+        // A part that begins with a line break does not count.
         .filter(|part: &String| !part.starts_with('\n'))
         .collect();
     let has = |text: &[u8]| {
@@ -363,7 +363,7 @@ fn no_eight_characters_of_a_credential_come_through_in_any_spelling() {
         let chars: Vec<char> = value.chars().collect();
         let (mut from, mut to) = (0, chars.len());
         if random.one_in(2) {
-            // Cut on one side or both.
+            // Cut the value on one side or on both.
             from = random.below(chars.len() - RUN_CHARS + 1);
             to = from + RUN_CHARS + random.below(chars.len() - from - RUN_CHARS + 1);
         }
@@ -401,7 +401,7 @@ fn a_text_with_less_than_eight_characters_of_a_credential_passes_byte_for_byte()
         for _ in 0..6 {
             let from = random.below(chars.len() - RUN_CHARS + 1);
             let part: String = chars[from..from + RUN_CHARS - 1].iter().collect();
-            // What stands between is in no alphabet above, in no notation and in no escape.
+            // The separator occurs in no alphabet above, no notation and no escape.
             text.push_str(&part);
             text.push('§');
         }

@@ -14,14 +14,14 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthFailureLimits {
-    /// How many failures one peer has at once.
+    /// How many failures one peer may have in a row.
     pub burst: NonZeroU32,
-    /// How many of them it gets back in a minute.
+    /// How many failures are forgiven per minute.
     pub per_minute: NonZeroU32,
-    /// How many peers are remembered.
+    /// The most peers in the table.
     pub max_peers: NonZeroUsize,
-    /// How many refused sign-ins have an audit entry each in a minute, of all peers. Those beyond
-    /// are counted in one.
+    /// How many refused sign-ins of all peers get their own audit entry in a minute. The rest share
+    /// one entry with a count.
     pub max_audited_per_minute: u32,
 }
 
@@ -40,11 +40,11 @@ impl Default for AuthFailureLimits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestRateLimits {
-    /// How many requests one API key may make in a second, over time. Without it there is no limit.
+    /// How many requests per second one API key may make on average. Without it there is no limit.
     pub requests_per_second: Option<NonZeroU32>,
-    /// How many of them at once.
+    /// How many requests one API key may make at once.
     pub burst: NonZeroU32,
-    /// How many API keys are remembered.
+    /// The most API keys in the table.
     pub max_keys: NonZeroUsize,
 }
 

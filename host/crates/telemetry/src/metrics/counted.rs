@@ -1,19 +1,19 @@
-//! A figure that is dear to find out, kept for a while: whoever asks gets the last one at once, and
-//! at most one search goes on.
+//! Caches a figure that is expensive to compute. Callers get the last figure at once, and at most
+//! one search runs at a time.
 //!
-//! What is counted is up to its user.
+//! The user of the cache decides what is counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// A tenth of the time at the most is spent on searching.
+/// A pause of nine times the last search limits searching to a tenth of the time.
 const REST_FOR_EACH_SEARCH: u32 = 9;
-/// How long the first one to ask waits for the first figure.
+/// How long the first caller waits for the first figure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// The figure.
+/// A figure that is searched for again when it is old.
 #[derive(Debug)]
 pub struct Counted<T> {
     max_age: Duration,
@@ -23,7 +23,8 @@ pub struct Counted<T> {
 #[derive(Debug)]
 struct State<T> {
     latest: Option<Latest<T>>,
-    /// Dropped when the search that goes on has ended.
+    /// The search that is running. Dropping the sender tells those who wait that the search has
+    /// ended.
     search: Option<watch::Sender<()>>,
     /// When the next search may begin.
     next: Option<Instant>,
@@ -32,7 +33,6 @@ struct State<T> {
 /// What the last search found.
 #[derive(Debug)]
 pub struct Latest<T> {
-    /// The figure.
     pub figure: Arc<T>,
     /// When it was found.
     pub found: Instant,
@@ -48,8 +48,8 @@ impl<T> Clone for Latest<T> {
 }
 
 impl<T: Send + Sync + 'static> Counted<T> {
-    /// Nothing is found yet. A figure is searched for anew when it is asked for and older than
-    /// `max_age`.
+    /// Returns a cache without a figure. A search begins when the figure is requested and older
+    /// than `max_age`.
     pub fn new(max_age: Duration) -> Self {
         let state = State {
             latest: None,
@@ -62,9 +62,9 @@ impl<T: Send + Sync + 'static> Counted<T> {
         }
     }
 
-    /// The last figure that was found. Where it is too old, `search` begins beside the caller; one
-    /// that finds nothing leaves the last figure as it is. Only the first figure is waited for, and
-    /// not for long.
+    /// Returns the last figure. If it is too old, `search` starts in the background; a search
+    /// without a result leaves the last figure in place. Only the first figure is waited for, for a
+    /// second at most.
     pub async fn get<S>(&self, search: impl FnOnce() -> S) -> Option<Latest<T>>
     where
         S: Future<Output = Option<T>> + Send + 'static,
@@ -74,7 +74,7 @@ impl<T: Send + Sync + 'static> Counted<T> {
             return latest;
         }
         if let Some(mut searching) = searching {
-            // It ends with an error, because nothing is ever sent.
+            // Nothing is ever sent, so the wait ends with an error.
             let _ = tokio::time::timeout(FIRST_WAIT, searching.changed()).await;
         }
         self.state().latest.clone()
@@ -112,7 +112,7 @@ impl<T: Send + Sync + 'static> Counted<T> {
     }
 }
 
-/// However a search ends, the next one may begin after a while.
+/// Lets the next search begin after a pause, also when a search panics.
 struct Ended<T>(Arc<Mutex<State<T>>>, Instant, Duration);
 
 impl<T> Drop for Ended<T> {
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts its searches, each of which ends when it is let.
+    /// Searches for a figure. They are counted as they begin, and each ends when a permit is added.
     #[derive(Clone)]
     struct Searches(Arc<AtomicU32>, Arc<Semaphore>);
 

@@ -1,13 +1,13 @@
-//! What tells the series of one figure apart.
+//! The labels that distinguish the series of one metric.
 
 use std::borrow::Cow;
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
-/// Names with their values.
+/// Names of labels with their values.
 pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-/// Of a figure that is not told apart.
+/// For a metric with a single series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NoLabels;
 

@@ -1,6 +1,6 @@
-//! What the vaults count themselves, read for each scrape, and the KEKs as they were last counted:
-//! a KEK that is gone leaves no series behind. Counting looks at every secret, so no scrape waits
-//! for it, and many do not make it happen more often.
+//! Metrics that each scrape reads: the vaults' own counters, and the last figures about the KEKs. A
+//! KEK that is gone leaves no series behind. Counting secrets by KEK reads every secret, so no
+//! scrape waits for it, and frequent scrapes do not trigger it more often.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::counted::{Counted, Latest};
 use super::labels::Labels;
 use crate::walk::{WalkState, WalkView};
 
-/// Adds all of it to `to`; the KEKs' counts are left out until there are some.
+/// Adds all of these metrics to `to`. The KEKs' figures are left out until there are some.
 pub(super) async fn register(to: &mut Registry, vaults: &SecretVaults, keks: &Counted<KekStatus>) {
     register_envelope(to, vaults.envelope_stats());
     register_store(to, vaults.store_stats());
@@ -38,7 +38,7 @@ async fn count(vaults: SecretVaults) -> Option<KekStatus> {
         .ok()
 }
 
-/// How far the walk over all secrets is that goes on, or how the last one ended.
+/// Registers the progress of the current walk over all secrets, or the result of the last one.
 pub(super) fn register_walk(to: &mut Registry, walk: &WalkView) {
     let is_running = i64::from(walk.state == WalkState::Running);
     to.register(
@@ -67,7 +67,7 @@ pub(super) fn register_walk(to: &mut Registry, walk: &WalkView) {
     );
 }
 
-/// What sealing and opening took.
+/// Registers the times for sealing and opening secrets.
 fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
     let seconds = |time: Duration| ConstCounter::new(time.as_secs_f64());
     to.register(
@@ -94,8 +94,8 @@ fn register_envelope(to: &mut Registry, stats: EnvelopeStats) {
     );
 }
 
-/// How the store keeps up. Nothing is released or changed before its audit entry is committed, so
-/// the time that writes take is how far the audit lags.
+/// Registers the times of the store. Nothing is released or changed before its audit entry is
+/// committed, so the time of writes is also the delay of the audit.
 fn register_store(to: &mut Registry, stats: StoreStats) {
     let seconds = |time: Duration| time.as_secs_f64();
     to.register(
@@ -127,7 +127,7 @@ fn register_store(to: &mut Registry, stats: StoreStats) {
     );
 }
 
-/// Whether the keyring fits the data, as last seen.
+/// Registers whether the keyring fits the data, as of the last check.
 fn register_kek_state(to: &mut Registry, seen: KekState) {
     let state = Family::<Labels<1>, Gauge>::default();
     let is = match seen {
@@ -144,7 +144,7 @@ fn register_kek_state(to: &mut Registry, seen: KekState) {
     to.register("kek_state", "1 for the state that the keyring is in", state);
 }
 
-/// What the store knows of KEKs.
+/// Registers what the store knows about KEKs.
 fn register_keks(to: &mut Registry, status: &KekStatus) {
     let (rows, wraps) = (Family::default(), Family::default());
     for kek in &status.keks {

@@ -1,4 +1,4 @@
-//! A collector behind TLS. The rest is tested from outside, by what a real receiver is sent.
+//! Tests a collector behind TLS. The other tests are outside, against a real receiver.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// Serves TLS as 127.0.0.1; gives its URL, its certificate as PEM, and how many requests came to
+/// Serves TLS on 127.0.0.1. Returns the URL, the certificate as PEM, and the counter of requests to
 /// `/v1/traces`.
 async fn collector() -> (String, String, Arc<AtomicUsize>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
@@ -44,7 +44,7 @@ async fn collector() -> (String, String, Arc<AtomicUsize>) {
                 async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))) }
             });
             let builder = hyper::server::conn::http1::Builder::new();
-            // The client may close as it likes.
+            // The client may close the connection in any way.
             let _ = builder
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

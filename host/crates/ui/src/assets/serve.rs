@@ -1,4 +1,4 @@
-//! Gives browsers the files that pages load.
+//! Serves the assets to browsers.
 
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

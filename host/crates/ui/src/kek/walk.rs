@@ -1,6 +1,6 @@
-//! The rewrap or verification that goes on, and the forms that begin one.
+//! The current rewrap or verification, and the forms that start one.
 //!
-//! While one goes on the page comes again by itself, with a header that needs no script.
+//! During a walk the page reloads itself by a header, without a script.
 
 use axum::http::header::REFRESH;
 use axum::http::{HeaderValue, StatusCode};
@@ -18,7 +18,7 @@ use crate::visit::{Change, Visit};
 use tavora_api::ApiError;
 use tavora_platform::rotation::{NotStarted, WalkState, WalkView, Work};
 
-/// After how many seconds the page comes again.
+/// Seconds until the page reloads.
 const REFRESH_SECS: &str = "2";
 
 pub(crate) async fn rewrap(Change { visit, fields, .. }: Change) -> Result<Response, Problem> {
@@ -53,7 +53,7 @@ fn target(fields: &Fields) -> Result<Option<KekId>, Problem> {
     to.map_err(|error| Problem::from(ApiError::invalid_field("to", error)))
 }
 
-/// The same page again after a while, as long as the walk goes on.
+/// Makes the page reload while the walk is running.
 pub(super) fn refreshing(walk: &WalkView, mut page: Response) -> Response {
     if walk.state == WalkState::Running {
         let again = HeaderValue::from_static(REFRESH_SECS);
@@ -62,7 +62,7 @@ pub(super) fn refreshing(walk: &WalkView, mut page: Response) -> Response {
     page
 }
 
-/// How the last walk stands; nothing when there was none.
+/// Renders the state of the last walk, or nothing if there was none.
 pub(super) async fn section(visit: &Visit, walk: &WalkView) -> Result<Markup, Problem> {
     let what = match walk.work {
         Some("rewrap") => "Rewrap",
@@ -114,7 +114,7 @@ fn word(state: WalkState) -> &'static str {
     }
 }
 
-/// What does not open, by the names and with links where there are any.
+/// Renders the secrets that do not open, with names and links as far as they exist.
 async fn unreadable(visit: &Visit, secrets: &[UnreadableSecret]) -> Result<Markup, Problem> {
     if secrets.is_empty() {
         return Ok(html! {});
@@ -141,7 +141,7 @@ async fn unreadable(visit: &Visit, secrets: &[UnreadableSecret]) -> Result<Marku
     })
 }
 
-/// What begins a walk. While one goes on there is nothing to begin.
+/// Renders the forms that start a walk. There are none while a walk is running.
 pub(super) fn forms(visit: &Visit, status: &KekStatus, walk: &WalkView) -> Markup {
     let Some(primary) = status.primary else {
         return html! {};

@@ -1,7 +1,7 @@
-//! `tavora:platform/tools`: all that an agent has. Calls go to trusted tools on behalf of the one
-//! app that the run was started for; what comes back has been scrubbed.
+//! `tavora:platform/tools`: the only interface of an agent. Calls go to trusted tools for the app
+//! that the run was started for. Answers are already scrubbed.
 //!
-//! Nothing here resolves a secret or opens a connection: that happens in the tools' own stores.
+//! No secret is resolved and no connection is opened here: both happen in the tools' own instances.
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -10,7 +10,7 @@ use crate::bindings::ToolError;
 use crate::bindings::tools::{Host, Json, ToolCall, ToolInfo};
 use crate::limits::{AgentLimits, LimitHit};
 
-/// Receives the lines that a run logs, as they come.
+/// Receives each line that a run logs, as it is written.
 pub type LogSink = Box<dyn FnMut(&str) + Send>;
 
 /// The calls of one run.
@@ -19,11 +19,11 @@ pub trait ToolCalls: Send + Sync {
     /// The tools that the run may call.
     fn granted(&self) -> Vec<ToolInfo>;
 
-    /// Calls one operation of one tool; the outcome is scrubbed.
+    /// Calls one operation of one tool. The outcome is scrubbed.
     async fn call(&self, tool: &str, operation: &str, input: &str) -> Result<Json, ToolError>;
 }
 
-/// What one run of an agent may do.
+/// The tools interface of one run.
 pub struct ToolsCapability {
     run: Box<dyn ToolCalls>,
     limits: AgentLimits,
@@ -43,8 +43,8 @@ impl ToolsCapability {
         }
     }
 
-    /// Counts `calls` more, and ends the run when they are too many: an agent that ignored an error
-    /// here would only try again.
+    /// Adds to the count of calls, and ends the run if there are too many. An error alone would not
+    /// stop an agent that ignores it.
     fn count(&mut self, calls: usize) -> wasmtime::Result<()> {
         self.calls = self
             .calls

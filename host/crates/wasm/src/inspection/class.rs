@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// What an agent supplies: it can call tools and nothing else.
+    /// Supplied by an agent: it can call tools and nothing else.
     Agent,
-    /// What the operator lists: it can ask for credentials.
+    /// Listed by the operator: it can ask for credentials.
     Tool,
 }

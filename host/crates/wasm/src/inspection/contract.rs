@@ -1,8 +1,8 @@
-//! What each class may import, what it must export, and what those interfaces hold: `wit/` as
-//! tables.
+//! The contract of `wit/` as tables: what each class may import, what it must export, and the
+//! functions of those interfaces.
 //!
-//! A test compiles the worlds of `wit/` and checks that they agree with what stands here. This file
-//! does not know where in a component an import stands, and links nothing.
+//! A test compiles the worlds of `wit/` and checks that these tables agree. The place of an import
+//! in a component does not matter here, and nothing is linked.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct Allowed {
     package: &'static str,
     interfaces: &'static [&'static str],
     versions: Versions,
-    /// What a component that imports one of them could do; empty when nothing.
+    /// The authority that such an import gives a component, or empty if it gives none.
     authority: &'static str,
 }
 
@@ -125,12 +125,13 @@ const TOOL_IMPORTS: &[Allowed] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Allowed,
-    /// The interface would do, but not in this version; these would.
+    /// The interface is allowed, but only in these versions.
     OtherVersion(&'static str),
     Unknown,
 }
 
-/// Whether `class` may import `interface`. Core modules may leave the patch out of a version.
+/// Decides whether `class` may import `interface`. Core modules may omit the patch number of a
+/// version.
 pub(super) fn verdict(class: Class, interface: Interface<'_>, patch_left_out: bool) -> Verdict {
     let mut verdict = Verdict::Unknown;
     for allowed in imports_of(class).iter().filter(|allowed| {
@@ -146,7 +147,7 @@ pub(super) fn verdict(class: Class, interface: Interface<'_>, patch_left_out: bo
     verdict
 }
 
-/// What a trusted tool with these imports could do, in the order of the table.
+/// Returns what a trusted tool with these imports could do, in the order of the table.
 pub(super) fn authority(imports: &[ImportFound]) -> Vec<String> {
     let top: Vec<Interface<'_>> = imports
         .iter()
@@ -166,7 +167,7 @@ pub(super) fn authority(imports: &[ImportFound]) -> Vec<String> {
         .collect()
 }
 
-/// What `class` may import, for a message.
+/// Describes what `class` may import, for a message.
 pub(super) fn import_words(class: Class) -> &'static str {
     match class {
         Class::Agent => "tavora:platform/tools@0.1.x (with its tavora:platform/types)",
@@ -195,8 +196,8 @@ pub(super) fn is_export_of(class: Class, name: &str) -> bool {
     })
 }
 
-/// What is wrong with the export by which a trusted tool answers HTTP requests; the host serves it
-/// for some tools.
+/// Returns the fault of the export by which a trusted tool answers HTTP requests. The host calls
+/// this export of some tools.
 pub(super) fn serving_fault(exports: &BTreeMap<String, Option<String>>) -> Option<String> {
     exports.iter().find_map(|(name, fault)| {
         let interface = Interface::parse(name)?;
@@ -216,7 +217,7 @@ pub(super) fn serving_fault(exports: &BTreeMap<String, Option<String>>) -> Optio
     })
 }
 
-/// What is wrong with the type under which `name` is imported.
+/// Returns the fault in the type under which `name` is imported.
 pub(super) fn import_fault(
     name: &str,
     ty: &ComponentEntityType,
@@ -257,7 +258,7 @@ pub(super) fn import_fault(
     None
 }
 
-/// What is wrong with the type of an exported interface that the host calls.
+/// Returns the fault in the type of an exported interface that the host calls.
 pub(super) fn export_fault(
     name: &str,
     ty: &ComponentEntityType,
@@ -282,11 +283,11 @@ pub(super) fn export_fault(
 
 const PLATFORM: &str = "tavora:platform";
 
-/// The interface of WASI by which a tool answers HTTP requests.
+/// The WASI interface by which a tool answers HTTP requests.
 const SERVING: (&str, &str) = ("wasi:http", "incoming-handler");
 
-/// The functions of an interface of the platform, and of the one by which a tool answers HTTP
-/// requests, each with its shape; `None` for any other interface.
+/// Returns the functions of an interface with their shapes, for the platform's interfaces and for
+/// the one that answers HTTP requests. Returns `None` for any other interface.
 fn functions(interface: Interface<'_>) -> Option<&'static [(&'static str, &'static str)]> {
     if (interface.package, interface.name) == SERVING {
         return Some(&[(

@@ -1,5 +1,4 @@
-//! The digest by which a manifest pins a component. It hashes bytes and does not know what they
-//! are.
+//! The digest that pins a component in a manifest. It hashes bytes of any kind.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,14 +15,13 @@ const PREFIX: &str = "sha256:";
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 }
 
-/// A text that is not a digest.
+/// The text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is not a digest: write `sha256:` and 64 hexadecimal digits, as `tavora-host tool inspect` prints it"
@@ -70,7 +68,7 @@ impl<'de> Deserialize<'de> for Digest {
 mod tests {
     use super::*;
 
-    /// The example of FIPS 180-4 for the message `abc`.
+    /// The FIPS 180-4 example for the message `abc`.
     const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]

@@ -1,9 +1,9 @@
-//! How many types and instances a component comes to when each is counted wherever it is used.
+//! Counts the types and instances of a component, each one wherever it is used.
 //!
-//! Types and instances can stand in one another so that every level doubles those below: a few
-//! hundred bytes describe millions, and the validator and the compiler make each of them. The count
-//! follows the index spaces of the binary and ends at its limits, before the validator sees what it
-//! counts. It judges no type.
+//! Types and instances can be nested so that every level doubles the one below: a few hundred bytes
+//! describe millions, and the validator and the compiler create each of them. The count follows the
+//! index spaces of the binary and stops at its limits, before the validator processes the same
+//! part. It does not validate.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
@@ -13,13 +13,12 @@ use wasmparser::{
 
 use super::{InspectionLimits, NotAComponent};
 
-/// The count so far.
 pub(super) struct Expansion {
     max_types: u64,
     max_instances: u64,
     types: u64,
     instances: u64,
-    /// The components and types that the count is inside of, the outermost first.
+    /// The components and types around the current position, the outermost first.
     scopes: Vec<Scope>,
     is_in_module: bool,
 }
@@ -33,10 +32,10 @@ struct Scope {
     own: Inside,
 }
 
-/// What is inside a component: what one instance of it adds.
+/// The content of a component, which one instance of it adds.
 #[derive(Clone, Copy, Default)]
 struct Inside {
-    /// Its imports and exports, in types.
+    /// The imports and exports, counted in types.
     surface: u64,
     instances: u64,
 }
@@ -129,7 +128,7 @@ impl Expansion {
         }
     }
 
-    /// What an instantiation adds counts for every instance of what it stands in.
+    /// Adds instances. They also count for every instance of the component that contains them.
     fn add_instances(&mut self, instances: u64) -> Counted {
         self.instances = self.instances.saturating_add(instances);
         let own = &mut self.scope().own;
@@ -162,8 +161,8 @@ impl Expansion {
         }
     }
 
-    /// Counts a declared type, which gets the next index. Validation bounds how deep the recursion
-    /// goes.
+    /// Counts a declared type and gives it the next index. Validation limits the depth of the
+    /// recursion.
     fn component_type(&mut self, ty: &ComponentType<'_>) -> Counted {
         self.add_types(1)?;
         let size = match ty {
@@ -200,8 +199,7 @@ impl Expansion {
         Ok(())
     }
 
-    /// Counts something of type `ty` that is imported, or that a type declares as imported or
-    /// exported.
+    /// Counts an import of type `ty`, or an import or export that a type declares.
     fn item(&mut self, ty: ComponentTypeRef) -> Counted {
         match ty {
             ComponentTypeRef::Instance(index) => {
@@ -231,7 +229,7 @@ impl Expansion {
         }
     }
 
-    /// Counts an export, which gets an index of its own.
+    /// Counts an export, which gets its own index.
     fn export(&mut self, kind: ComponentExternalKind, index: u32) -> Counted {
         let scope = self.scope();
         match kind {
@@ -256,7 +254,8 @@ impl Expansion {
         }
     }
 
-    /// Follows an alias. Of what an instance holds, no more is known than the size of the instance.
+    /// Follows an alias. The parts of an instance are not known, so the size of the whole instance
+    /// counts.
     fn alias(&mut self, alias: &ComponentAlias<'_>) {
         match alias {
             ComponentAlias::InstanceExport {
@@ -321,7 +320,7 @@ impl Expansion {
     }
 }
 
-/// An index that is out of range is for the validator to refuse.
+/// Returns the size at an index. The validator refuses an index that is out of range.
 fn size(sizes: &[u64], index: u32) -> u64 {
     sizes.get(index as usize).copied().unwrap_or(1)
 }

@@ -1,7 +1,6 @@
-//! Why a file is not a component that the host can look at, and the checks of its outer form that
-//! tell so.
+//! Why a file is not a component that can be inspected, and the checks of its outer form.
 //!
-//! It does not read past the first eight bytes: what is inside is for the walk.
+//! Only the first eight bytes are read here. `walk` reads the rest.
 
 use std::fmt;
 
@@ -14,24 +13,24 @@ use tavora_scrub::shown;
 const MAGIC: &[u8] = b"\0asm";
 const HEADER_BYTES: usize = 8;
 
-/// A file that is not a valid component, or goes beyond a limit of the inspection.
+/// The file is not a valid component, or exceeds a limit of the inspection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum NotAComponent {
-    /// There are no bytes.
+    /// The file is empty.
     #[error("the file is empty: give the path of a WebAssembly component")]
     Empty,
-    /// It does not start as WebAssembly does.
+    /// The file does not begin like WebAssembly.
     #[error("this is not a WebAssembly component but {looks_like}: {}", looks_like.advice())]
     NotWasm {
-        /// What it seems to be instead.
+        /// The format that the file seems to have.
         looks_like: LooksLike,
     },
-    /// A core module, which has no interfaces.
+    /// The file is a core module, which has no interfaces.
     #[error(
         "this is a core WebAssembly module, not a component: encode it as a component, for example with `wasm-tools component new`"
     )]
     CoreModule,
-    /// A binary format that is neither of the two in use.
+    /// The format is neither a module nor a component.
     #[error(
         "this is WebAssembly of an unknown format (version {version}, layer {layer}): build the component with a current toolchain"
     )]
@@ -41,100 +40,100 @@ pub enum NotAComponent {
         /// The layer in the header: 0 is a module, 1 a component.
         layer: u16,
     },
-    /// It ends before it should.
+    /// The file ends too early.
     #[error("the component is cut off at byte {size_bytes}: copy or build it again")]
     Truncated {
-        /// How much there is.
+        /// The size of the file.
         size_bytes: usize,
     },
-    /// It breaks a rule of WebAssembly.
+    /// The file breaks a rule of WebAssembly.
     #[error("the component is not valid at byte {offset} ({message}): build it again")]
     Invalid {
-        /// Where, counted from the start of the file.
+        /// The position, counted from the start of the file.
         offset: usize,
-        /// What the validator says.
+        /// The validator's message.
         message: String,
     },
-    /// It uses a feature that is switched off.
+    /// The file uses a feature that is switched off.
     #[error(
         "the component uses a WebAssembly feature that this host does not run, at byte {offset} ({message}): build it without"
     )]
     FeatureOff {
-        /// Where, counted from the start of the file.
+        /// The position, counted from the start of the file.
         offset: usize,
-        /// What the validator says.
+        /// The validator's message.
         message: String,
     },
-    /// The file is larger than a component may be.
+    /// The file is too large.
     #[error(
         "the component has {size_bytes} bytes and limits.component.max_bytes is {max_bytes}: make it smaller or raise the limit"
     )]
     TooLarge {
-        /// How much there is.
+        /// The size of the file.
         size_bytes: usize,
-        /// How much there may be.
+        /// The limit.
         max_bytes: usize,
     },
-    /// A function is larger than one may be.
+    /// A function is too large.
     #[error(
         "the function at byte {offset} has {size_bytes} bytes and limits.component.max_function_bytes is {max_function_bytes}: split it or raise the limit"
     )]
     FunctionTooLarge {
-        /// Where it starts.
+        /// The position of the function.
         offset: usize,
-        /// How much there is.
+        /// The size of the function.
         size_bytes: usize,
-        /// How much there may be.
+        /// The limit.
         max_function_bytes: usize,
     },
-    /// Components stand too deep in one another.
+    /// Components are nested too deeply.
     #[error(
         "components are nested deeper than limits.component.max_depth, which is {max_depth}: compose them flatter or raise the limit"
     )]
     TooDeep {
-        /// How deep they may be.
+        /// The limit.
         max_depth: usize,
     },
-    /// Types stand too deep in one another.
+    /// Types are nested too deeply.
     #[error(
         "the types at byte {offset} may be nested deeper than {max_type_depth}: declare them one beside the other"
     )]
     TypesTooDeep {
-        /// Where the section with the types starts.
+        /// The position of the section with the types.
         offset: usize,
-        /// How deep they may be.
+        /// The limit.
         max_type_depth: usize,
     },
-    /// Too many components and modules.
+    /// There are too many components and modules.
     #[error(
         "the component holds more parts than limits.component.max_parts, which is {max_parts}: compose it of fewer or raise the limit"
     )]
     TooManyParts {
-        /// How many there may be.
+        /// The limit.
         max_parts: usize,
     },
-    /// Too many imports.
+    /// There are too many imports.
     #[error(
         "the component has more imports than limits.component.max_imports, which is {max_imports}: import less or raise the limit"
     )]
     TooManyImports {
-        /// How many there may be.
+        /// The limit.
         max_imports: usize,
     },
-    /// Types that multiply.
+    /// Nested types multiply beyond the limit.
     #[error(
         "the component has more types, each counted where it is used, than limits.component.max_expanded_types, which is {max_expanded_types}: declare them flatter or raise the limit"
     )]
     TooManyTypes {
-        /// How many there may be.
+        /// The limit.
         max_expanded_types: u64,
     },
-    /// Instances that multiply.
+    /// Nested instances multiply beyond the limit.
     #[error(
         "the component makes more instances, each counted every time, than limits.component.max_expanded_instances, which is {max_expanded_instances}: compose it flatter or raise the limit"
     )]
     TooManyInstances {
-        /// How many there may be.
+        /// The limit.
         max_expanded_instances: u64,
     },
 }
@@ -149,22 +148,22 @@ impl From<wasmparser::Error> for NotAComponent {
     }
 }
 
-/// What a file that is not WebAssembly seems to be.
+/// The likely format of a file that is not WebAssembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LooksLike {
-    /// WebAssembly in its text form.
+    /// WebAssembly in its text format.
     WasmText,
     /// A web page or other markup.
     Markup,
-    /// The stand-in that Git LFS leaves when the real file was not fetched.
+    /// The placeholder that Git LFS leaves if the real file was not fetched.
     GitLfsPointer,
     /// A zip, gzip, xz or zstd archive.
     Archive,
     /// A program for a machine and an operating system.
     NativeProgram,
-    /// Some text.
+    /// Text of another kind.
     Text,
-    /// Anything else.
+    /// Any other binary format.
     OtherBinary,
 }
 

@@ -1,4 +1,4 @@
-//! The WebAssembly that the host takes.
+//! The WebAssembly features that the host accepts.
 
 use wasmparser::WasmFeatures;
 

@@ -1,10 +1,11 @@
-//! An inspection on its way from the worker to the host, with what its JSON for people leaves out.
+//! An inspection in the form in which the worker sends it to the host. It includes fields that the
+//! JSON for people leaves out.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, ImportFound, ImportKind, Inspection, Place, Refusal, fit, place};
 
-/// An inspection that can be written and read again.
+/// An inspection that can be serialised and read again.
 #[derive(Serialize, Deserialize)]
 pub(in super::super) struct HandedInspection {
     digest: Digest,

@@ -1,25 +1,24 @@
-//! What the inspection finds that a component imports.
+//! The imports that inspection finds.
 
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 
-/// Something that a component takes from outside, or a name by which it passes an interface around
-/// inside.
+/// An import, or a mention of an interface that passes between a component's own parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportFound {
-    /// The name as it stands in the binary.
+    /// The name in the binary.
     pub name: String,
-    /// What is imported under that name.
+    /// The kind of the import.
     pub kind: ImportKind,
-    /// Where in the component it stands.
+    /// The place in the component.
     pub place: Place,
-    /// What is wrong with its type, whatever the class.
+    /// The fault in the import's type, for any class.
     #[serde(skip)]
     pub(super) type_fault: Option<String>,
 }
 
-/// What an import brings in.
+/// The kind of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
@@ -35,7 +34,7 @@ pub enum ImportKind {
     CoreModule,
     /// A value.
     Value,
-    /// The module name of imports of a core module.
+    /// The module name in an import of a core module.
     CoreImport,
     /// The name of an interface in an alias, an instance or the arguments of an instantiation.
     Mention,

@@ -1,8 +1,8 @@
-//! The name of an interface taken apart, and which versions of one are compatible.
+//! Parses interface names, and compares versions.
 //!
-//! It knows no interface by name: which ones there are is the contract's.
+//! The interfaces themselves are listed in `contract`.
 
-/// An interface name taken apart: `package/interface@version`.
+/// A parsed interface name: `package/interface@version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interface<'a> {
     pub(super) package: &'a str,
@@ -11,7 +11,8 @@ pub(super) struct Interface<'a> {
 }
 
 impl<'a> Interface<'a> {
-    /// `None` when `text` is not of that form: two parts before the slash, one after it.
+    /// Parses `text`. Returns `None` if it does not have two parts before the slash and one after
+    /// it.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (path, version) = match text.split_once('@') {
             Some((path, version)) => (path, Some(version)),
@@ -32,19 +33,20 @@ impl<'a> Interface<'a> {
             })
     }
 
-    /// Whether the platform or WASI defines what this name means.
+    /// Whether the platform or WASI defines this interface.
     pub(super) fn is_reserved(&self) -> bool {
         self.package.starts_with("tavora:") || self.package.starts_with("wasi:")
     }
 }
 
-/// The versions of an interface that fit.
+/// The accepted versions of an interface.
 #[derive(Clone, Copy)]
 pub(super) enum Versions {
-    /// `0.1.N`, and `0.1` in the names of core modules that leave the patch out.
+    /// `0.1.N`, and `0.1` in names of core modules that omit the patch number.
     Platform,
-    /// `0.2.N`, and `0.2` in the names of core modules that leave the patch out. Patches only add:
-    /// what a component uses of a newer one, the linker knows or refuses by its name.
+    /// `0.2.N`, and `0.2` in names of core modules that omit the patch number. Patches only add
+    /// items. If a component uses an item of a newer patch, the linker knows it or refuses it by
+    /// name.
     Wasi,
     /// A pre-release, which is compatible with itself only.
     Exactly(&'static str),

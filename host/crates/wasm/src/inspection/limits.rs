@@ -4,33 +4,32 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-/// How much of a file the inspection is willing to look at, and what the worker may use that
-/// inspects and compiles it.
+/// Limits of the inspection, and of the worker that inspects and compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
-    /// The size of the file, in bytes.
+    /// The largest file, in bytes.
     pub max_bytes: usize,
-    /// The size of one function, in bytes. The largest of the built-in components has 51,117; of
-    /// tools written in Python, whose interpreter is part of them, 426,843.
+    /// The largest function, in bytes. The largest one in the built-in components has 51,117. Tools
+    /// in Python contain the interpreter, whose largest has 426,843.
     pub max_function_bytes: usize,
-    /// How deep components may stand in one another; the outermost is at depth 0.
+    /// The deepest nesting of components. The outermost component has depth 0.
     pub max_depth: usize,
-    /// Nested components and core modules together.
+    /// The most nested components and core modules together.
     pub max_parts: usize,
-    /// Imports, at every place together.
+    /// The most imports, at all places together.
     pub max_imports: usize,
-    /// Types, with those inside instances counted each time that an instance of them is made.
+    /// The most types. Types inside instances count again for each instance.
     pub max_expanded_types: u64,
-    /// Instances, with those inside components counted each time that a component is instantiated.
+    /// The most instances. Instances inside components count again for each instantiation.
     pub max_expanded_instances: u64,
-    /// Processor time of one worker, in milliseconds, in grains of a second.
+    /// CPU time of one worker, in milliseconds, rounded up to seconds.
     pub worker_cpu_ms: NonZeroU64,
-    /// From start to end of one worker, in milliseconds.
+    /// Wall-clock time of one worker, in milliseconds.
     pub worker_wall_clock_ms: NonZeroU64,
     /// Memory of one worker, in bytes.
     pub worker_memory_bytes: NonZeroU64,
-    /// The code that a component may compile to, in bytes.
+    /// The largest compiled code of a component, in bytes.
     pub max_compiled_bytes: NonZeroU64,
 }
 

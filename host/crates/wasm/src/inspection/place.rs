@@ -1,17 +1,17 @@
-//! Where in a component something stands. It names places and does not look anything up there.
+//! The place of an item in a component.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A path from the outermost component inwards. Parts of a kind are counted from 0 in each
+/// A path from the outermost component inwards. Each kind of part is counted from 0 in its
 /// component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     path: Vec<Part>,
 }
 
-/// One step inwards.
+/// One step of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Part {
     Component(usize),
@@ -31,7 +31,7 @@ impl Place {
         Self { path }
     }
 
-    /// Whether this is the outermost component itself.
+    /// Whether the path is the outermost component itself.
     #[must_use]
     pub fn is_top(&self) -> bool {
         self.path.is_empty()
@@ -62,7 +62,7 @@ impl Serialize for Place {
     }
 }
 
-/// A place as its path, for a reader that is a program.
+/// Serialises a place as its path, for programs.
 pub(super) mod path {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,6 +1,6 @@
-//! Whether a component fits a class, and the sentence that says why not.
+//! Decides whether a component fits a class, and says why not.
 //!
-//! It judges what the walk found by the tables of the contract. It does not read the binary.
+//! It compares the findings of `walk` with the tables of `contract`, and does not read the binary.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::walk::Findings;
 use super::{Class, ImportFound, ImportKind, Place, place};
 use tavora_scrub::shown;
 
-/// How many imports a sentence names before it says how many more there are.
+/// The most imports that a message names. The rest is only counted.
 const MAX_NAMED: usize = 20;
 
 /// Why a component may not be loaded as a class.
@@ -21,7 +21,7 @@ pub struct Refusal {
     class: Class,
     objections: Vec<Objection>,
     export_fault: Option<String>,
-    /// Why the engine does not take what the contract allows.
+    /// The engine's reason against a component that the contract allows.
     engine_fault: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl Refusal {
         self.class
     }
 
-    /// The imports that it may not have, each at its place.
+    /// The imports that the class may not have, with their places.
     #[must_use]
     pub fn objections(&self) -> &[Objection] {
         &self.objections
@@ -48,19 +48,18 @@ impl Refusal {
     }
 }
 
-/// One import that a class may not have.
+/// An import that a class may not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objection {
-    /// The name as it stands in the binary.
+    /// The name in the binary.
     pub name: String,
-    /// Where it stands.
     #[serde(with = "place::path")]
     pub place: Place,
-    /// What is wrong with it beyond its name.
+    /// The fault, if it is not only the name.
     pub reason: Option<String>,
 }
 
-/// Why `findings` do not fit `class`; `None` when they do.
+/// Returns why `findings` do not fit `class`, or `None` if they do.
 pub(super) fn refusal(class: Class, findings: &Findings) -> Option<Refusal> {
     let objections: Vec<Objection> = findings
         .imports
@@ -85,7 +84,8 @@ pub(super) fn refusal(class: Class, findings: &Findings) -> Option<Refusal> {
     })
 }
 
-/// `Err` when the class may not have the import, with what is wrong beyond its name.
+/// Returns an error if the class may not have the import. The error holds the fault, if it is not
+/// only the name.
 fn judge(class: Class, import: &ImportFound, findings: &Findings) -> Result<(), Option<String>> {
     match import.kind {
         ImportKind::CoreImport => judge_core(class, &import.name, findings),
@@ -103,8 +103,8 @@ fn judge(class: Class, import: &ImportFound, findings: &Findings) -> Result<(), 
     }
 }
 
-/// A name of a core module's import. The module itself can reach only what its component hands to
-/// it; it is judged all the same, so that a name that a class may not have stands nowhere in the
+/// Judges the name of a core module's import. A core module can reach only what its component
+/// passes to it. Its names are judged all the same, so that a forbidden name occurs nowhere in the
 /// binary.
 fn judge_core(class: Class, name: &str, findings: &Findings) -> Result<(), Option<String>> {
     const PREVIEW1: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
@@ -115,7 +115,7 @@ fn judge_core(class: Class, name: &str, findings: &Findings) -> Result<(), Optio
             Class::Tool => Ok(()),
         };
     }
-    // The intrinsics of the resources that the component itself exports.
+    // Intrinsics of resources that the component itself exports.
     if let Some(exported) = name.strip_prefix("[export]") {
         return if !exported.contains([':', '/']) || findings.exports.contains_key(exported) {
             Ok(())
@@ -148,9 +148,9 @@ fn judge_interface(
     match contract::verdict(class, interface, patch_left_out) {
         Verdict::Allowed => Ok(()),
         Verdict::OtherVersion(versions) => Err(Some(format!("the version has to be {versions}"))),
-        // What the parts of a trusted tool call one another is the tool's own business: only the
-        // outermost component is given anything, and only names of the platform and of WASI mean
-        // something to the host.
+        // A trusted tool may use any names between its own parts. Only the outermost component gets
+        // imports from the host, and only names of the platform and of WASI have a meaning to the
+        // host.
         Verdict::Unknown if class == Class::Tool && !place.is_top() && !interface.is_reserved() => {
             Ok(())
         }
@@ -158,7 +158,8 @@ fn judge_interface(
     }
 }
 
-/// A name that is no interface: toolchains use such names between the parts of one component.
+/// Judges a name that is no interface. Toolchains use such names between the parts of one
+/// component.
 fn judge_plain(class: Class, import: &ImportFound) -> Result<(), Option<String>> {
     let is_label = import
         .name

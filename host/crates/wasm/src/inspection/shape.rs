@@ -1,15 +1,15 @@
-//! The structure of a type as one line of WIT-like text, so that it can be compared and shown.
+//! Describes the structure of a type in one line of WIT-like text, to compare and show it.
 //!
-//! Names of types do not count, what they are made of does. It does not compare or judge.
+//! The names of types are left out; only their structure counts. Nothing is compared here.
 
 use std::fmt::Write as _;
 
 use wasmparser::component_types::{ComponentDefinedType, ComponentFuncTypeId, ComponentValType};
 use wasmparser::types::TypesRef;
 
-/// Longer than every type of the contract: what does not fit cannot be equal to one of them. It
-/// also bounds the work, because a small binary can describe a type whose text is exponentially
-/// long.
+/// The longest text. It is longer than every type of the contract, so a type that exceeds it cannot
+/// match. The limit also bounds the work, because a small binary can describe a type whose text is
+/// exponentially long.
 const MAX_BYTES: usize = 1_024;
 
 /// The text of a function type.
@@ -139,7 +139,7 @@ impl Text<'_> {
             }
             ComponentDefinedType::Own(_) => self.push("own<resource>"),
             ComponentDefinedType::Borrow(_) => self.push("borrow<resource>"),
-            // Types of features that are switched off: validation has refused them before.
+            // Validation refuses these types first, because their features are switched off.
             ComponentDefinedType::Map { .. } => self.push("map"),
             ComponentDefinedType::FixedLengthList { .. } => self.push("fixed-length list"),
             ComponentDefinedType::Future { .. } => self.push("future"),
@@ -171,7 +171,7 @@ mod tests {
     use super::super::accepted_features;
     use super::*;
 
-    /// The shape of the function that the component of this text imports as `f`.
+    /// Returns the shape of the function that this component imports as `f`.
     fn shape_of(text: &str) -> String {
         let bytes = wat::parse_str(text).expect("the text is WebAssembly");
         let types = Validator::new_with_features(accepted_features())

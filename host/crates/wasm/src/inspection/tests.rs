@@ -1,13 +1,11 @@
 //! Tests of the inspection on small components: what fits, what is refused and by which name, and
-//! that no bytes at all make it panic or run long. The enumerated hostile guests are in
-//! `tests/guests/`.
+//! that no input makes it panic or run long. The hostile guests are in `tests/guests/`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// The contract.
 const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit");
 
 fn limits() -> InspectionLimits {
@@ -35,7 +33,7 @@ fn fault_of(bytes: &[u8]) -> String {
         .to_string()
 }
 
-/// A component of a world in `wit/`, as the toolchain that guests are built with encodes it.
+/// Encodes a component of a world in `wit/`, with the toolchain that builds the guests.
 fn component_of(world: &str) -> Vec<u8> {
     component_of_world_in(world, WIT.as_ref())
 }
@@ -140,7 +138,7 @@ fn a_tool_answers_http_as_wasi_says_or_not_at_all() {
     }
 }
 
-/// Copies a folder with its texts changed; whether any of them differs.
+/// Copies a folder and changes its texts. Returns whether any text differs.
 fn copy_with(from: &Path, to: &Path, change: &dyn Fn(&str) -> String) -> bool {
     let mut differs = false;
     for entry in std::fs::read_dir(from).expect("readable") {
@@ -471,7 +469,7 @@ fn every_limit_is_kept_and_named() {
     assert!(types(10).is_ok());
     let error = types(11).expect_err("too many").to_string();
     assert!(error.contains("max_expanded_types, which is 10"), "{error}");
-    // What is inside counts each time.
+    // The inner instances count each time.
     let instances = |n: usize| {
         let inside = "(component $c (core module $m) (core instance (instantiate $m)))";
         let text = format!(
@@ -559,7 +557,7 @@ fn no_mutation_panics_or_makes_an_agent_of_a_tool_that_imports_secrets() {
 #[test]
 fn deep_nesting_costs_neither_stack_nor_time() {
     let start = Instant::now();
-    // Component in component, 20,000 deep, built from the inside out.
+    // Components nested 20,000 deep, built from the inside out.
     let header = b"\0asm\x0d\0\x01\0";
     let mut sizes = vec![header.len()];
     for _ in 0..20_000 {
@@ -578,7 +576,7 @@ fn deep_nesting_costs_neither_stack_nor_time() {
         Err(NotAComponent::TooDeep { .. })
     ));
 
-    // Instance type in instance type, a million deep: a parser that recurses dies of this.
+    // Instance types nested a million deep, on which a recursive parser overflows its stack.
     let mut types = vec![1];
     types.extend([0x42, 0x01, 0x01].repeat(1_000_000));
     let mut bytes = header.to_vec();
@@ -590,7 +588,7 @@ fn deep_nesting_costs_neither_stack_nor_time() {
         Err(NotAComponent::TypesTooDeep { .. })
     ));
 
-    // What the bound lets through has to fit on the stack of a test thread.
+    // Types at the limit must fit on the stack of a test thread.
     let mut types = vec![1];
     types.extend([0x42, 0x01, 0x01].repeat(199));
     types.extend([0x42, 0x00]);
@@ -600,7 +598,7 @@ fn deep_nesting_costs_neither_stack_nor_time() {
     bytes.extend(types);
     inspect(&bytes, &limits()).expect("as deep as types may be");
 
-    // A type whose text would be of 3^60 words.
+    // A type whose text would have 3^60 words.
     let mut text = String::from("(component (type $t0 (tuple string string string))");
     for n in 1..60 {
         let m = n - 1;

@@ -1,7 +1,6 @@
-//! The pass over the binary: validates it whole and notes every import, wherever it stands.
+//! Walks through the binary: validates all of it, and records every import at any depth.
 //!
-//! It notes and does not judge. It never recurses deeper than its limits allow, whatever the bytes
-//! say.
+//! Nothing is judged here. The recursion is bounded by the limits, whatever the bytes are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +18,14 @@ use super::{
     ImportFound, ImportKind, InspectionLimits, NotAComponent, Place, accepted_features, contract,
 };
 
-/// How deep types may be declared inside one another. The parser reads them by recursion, so this
-/// bounds the stack that it takes; validation itself allows 100.
+/// The deepest nesting of types. The parser recurses into them, so this bounds its stack.
+/// Validation itself allows only 100.
 const MAX_TYPE_DEPTH: usize = 200;
 
-/// What the walk noted.
+/// The findings of the walk.
 pub(super) struct Findings {
     pub(super) imports: Vec<ImportFound>,
-    /// What the outermost component exports, with what is wrong with its type.
+    /// The exports of the outermost component, with the faults in their types.
     pub(super) exports: BTreeMap<String, Option<String>>,
 }
 
@@ -51,7 +50,7 @@ pub(super) fn walk(bytes: &[u8], limits: &InspectionLimits) -> Result<Findings, 
     Ok(walk.findings)
 }
 
-/// One component or core module that the walk is inside of.
+/// One of the components or core modules around the current position.
 struct Level {
     parser: Parser,
     place: Place,
@@ -63,7 +62,7 @@ struct Walk<'l> {
     limits: &'l InspectionLimits,
     levels: Vec<Level>,
     parts: usize,
-    /// What has been noted as a mention or a core import, so that each stands once.
+    /// Mentions and core imports found so far, so that each is recorded once.
     mentions: BTreeSet<(Place, ImportKind, String)>,
     findings: Findings,
 }
@@ -75,8 +74,8 @@ impl Walk<'_> {
         let mut expansion = Expansion::new(self.limits);
         let mut rest = bytes;
         loop {
-            // What is nested is known to be there in full, so only the outermost component can be
-            // cut off.
+            // Nested parts are known to be complete, so only the outermost component can be
+            // truncated.
             let is_all = rest.is_empty() || self.levels.len() > 1;
             let payload = match self.level().parser.parse(rest, is_all)? {
                 Chunk::NeedMoreData(_) => return Err(truncated(bytes)),
@@ -127,7 +126,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Refuses a function that is too large, before anything reads it.
+    /// Refuses a function that is too large, before its body is parsed.
     fn check_function(&self, body: &std::ops::Range<usize>) -> Result<(), NotAComponent> {
         let max_function_bytes = self.limits.max_function_bytes;
         if body.len() > max_function_bytes {
@@ -242,7 +241,7 @@ impl Walk<'_> {
             .clone()
     }
 
-    /// Notes the imports that a type declares. [`check_type_depth`] has bounded the recursion.
+    /// Records the imports that a type declares. [`check_type_depth`] has bounded the recursion.
     fn component_type(
         &mut self,
         ty: &ComponentType<'_>,
@@ -298,7 +297,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes a name by which something is passed around, when it is more than a plain label.
+    /// Records a name that is passed between parts, if it is more than a plain label.
     fn mention(&mut self, name: &str, here: &Place) -> Result<(), NotAComponent> {
         let is_label = ComponentName::new(name, 0).is_ok_and(|name| {
             matches!(
@@ -383,9 +382,9 @@ fn truncated(bytes: &[u8]) -> NotAComponent {
 
 /// Refuses a section whose types could be nested deeper than [`MAX_TYPE_DEPTH`].
 ///
-/// A type inside another is introduced by the bytes `01 41` or `01 42`, so their number is an upper
-/// bound of the depth that needs no parsing. Compilers emit one section for each import, so theirs
-/// stay far below.
+/// The bytes `01 41` or `01 42` introduce a nested type, so their count is an upper bound of the
+/// depth that needs no parsing. Compilers emit one section per import, so real components stay far
+/// below.
 fn check_type_depth(bytes: &[u8], section: std::ops::Range<usize>) -> Result<(), NotAComponent> {
     let nested_types = bytes[section.clone()]
         .windows(2)

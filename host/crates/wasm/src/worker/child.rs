@@ -1,4 +1,4 @@
-//! What a worker does: it confines itself, reads one task, answers, and ends.
+//! The worker's side: it confines itself, reads one task, answers and exits.
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
@@ -16,11 +16,11 @@ use crate::limits::Limits;
 use crate::load_error::unfit_words;
 use crate::{agent, engine, tool};
 
-/// Threads that compile at once, on machines with more processors too: each needs memory of the
-/// worker's.
+/// The most compiling threads, even on machines with more processors: each thread needs some of the
+/// worker's memory.
 const MAX_THREADS: usize = 4;
 
-/// Does the work; the status to end with.
+/// Does the work. Returns the exit status.
 pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
     match serve(arguments) {
         Ok(()) => 0,
@@ -78,14 +78,15 @@ fn answer(task: &Task, bytes: &[u8], stdout: &mut impl Write) -> io::Result<()> 
             compile(class, bytes, limits, Some(&std::env::current_dir()?))
         }
         (Work::Inspect, Some(Class::Agent)) => compile(Class::Agent, bytes, limits, None),
-        // A tool takes long to compile, and whoever lists it hears what the compiler says.
+        // A tool takes long to compile, and the operator who lists it gets the compiler's error
+        // then.
         (Work::Inspect, Some(Class::Tool)) => link_imports(&imports::alone(bytes), limits),
         _ => Ok(()),
     };
     message::write(stdout, &Answer::Compiled(compiled))
 }
 
-/// Asks the tools' linker for what a component imports.
+/// Checks whether the tools' linker provides a component's imports.
 fn link_imports(imports: &[u8], limits: &Limits) -> Result<(), Unfit> {
     let link = || {
         let engine = engine::for_one(Compiles::of(Class::Tool), limits, None)?;
@@ -95,7 +96,7 @@ fn link_imports(imports: &[u8], limits: &Limits) -> Result<(), Unfit> {
     link().map_err(|error| Unfit::DoesNotFit(unfit_words(&error, limits)))
 }
 
-/// Compiles and links, so that everything that the host will do with it has been done once.
+/// Compiles and links, as a rehearsal of everything that the host will do with the component.
 fn compile(class: Class, bytes: &[u8], limits: &Limits, cache: Option<&Path>) -> Result<(), Unfit> {
     let unfit = |error: wasmtime::Error| {
         let words = unfit_words(&error, limits);

@@ -1,25 +1,25 @@
-//! What a worker gives up before it reads its task: files, privileges, and more of the machine than
-//! its limits allow.
+//! Confinement of a worker before it reads its task: it gives up files and privileges, and limits
+//! its use of the machine.
 //!
-//! A child could be confined before it starts only by code that Rust cannot check, so it confines
-//! itself. What it was started with is this program's own code; what is hostile comes afterwards.
+//! Confining a child before it starts would need unsafe code, so the worker confines itself. Until
+//! then it runs only this program's own code; hostile bytes are read afterwards.
 
 use nix::sys::resource::{Resource, setrlimit};
 
-/// What a worker may use.
+/// The resources that a worker may use.
 #[derive(Clone, Copy)]
 pub(super) struct Confines {
     pub cpu_seconds: u64,
     pub memory_bytes: u64,
-    /// The largest file that it may write.
+    /// The largest file that the worker may write.
     pub file_bytes: u64,
 }
 
-/// Open files: its pipes, and those of the cache that it fills.
+/// The most open files: the pipes, and the files of the cache that the worker fills.
 const MAX_FILES: u64 = 64;
 
 impl Confines {
-    /// Confines this process, for good.
+    /// Confines this process. This cannot be undone.
     pub(super) fn enter(self) -> nix::Result<()> {
         #[cfg(target_os = "linux")]
         {
@@ -35,13 +35,14 @@ impl Confines {
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         setrlimit(Resource::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
         setrlimit(Resource::RLIMIT_FSIZE, self.file_bytes, self.file_bytes)?;
-        // Memory that can be written. The engine reserves far more addresses than it ever uses.
+        // Limits writable memory. A limit on addresses would not work: the engine reserves far more
+        // than it uses.
         setrlimit(Resource::RLIMIT_DATA, self.memory_bytes, self.memory_bytes)?;
         setrlimit(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))
     }
 }
 
-/// Closes what a library of the parent may have left open to its children.
+/// Closes files that a library of the parent may have left open to its children.
 #[cfg(target_os = "linux")]
 fn close_inherited() {
     let Ok(open) = std::fs::read_dir("/proc/self/fd") else {
@@ -52,7 +53,7 @@ fn close_inherited() {
         .filter(|number| *number > 2)
         .collect();
     for number in numbers {
-        // The one that listed them is closed already.
+        // The handle that listed the files is already closed, so this may fail.
         let _ = nix::unistd::close(number);
     }
 }

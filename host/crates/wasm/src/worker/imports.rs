@@ -1,13 +1,12 @@
-//! A component's imports without the component: what it asks of a linker can be checked before
-//! anything is compiled.
+//! Reduces a component to its imports, so that a linker can check them before anything is compiled.
 
 use wasmparser::{Parser, Payload};
 
-/// The start of a component of the binary format in use.
+/// The header of a component.
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A component that imports what that of `bytes` imports before its first part, and does nothing.
-/// Toolchains put all imports there; what comes later is checked when the component is loaded.
+/// Returns a component with the same imports as `bytes` before its first nested part, and nothing
+/// else. Toolchains put all imports there. Later imports are checked when the component is loaded.
 pub(super) fn alone(bytes: &[u8]) -> Vec<u8> {
     let mut alone = HEADER.to_vec();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -29,7 +28,7 @@ pub(super) fn alone(bytes: &[u8]) -> Vec<u8> {
     alone
 }
 
-/// In LEB128.
+/// Writes a length in LEB128.
 fn write_length(to: &mut Vec<u8>, mut length: usize) {
     loop {
         let low = (length & 0x7f) as u8;

@@ -1,5 +1,5 @@
-//! What a host and its worker tell each other: JSON and the component's bytes, each with its length
-//! before it.
+//! Messages between a host and its worker: JSON and the component's bytes, each preceded by its
+//! length.
 
 use std::io::{self, Read, Write};
 
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::inspection::{Class, HandedInspection, NotAComponent};
 use crate::limits::Limits;
 
-/// Host and worker have to agree on what is inspected and how it is compiled.
+/// The version that must be equal on both sides, because they must inspect and compile in the same
+/// way.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a worker is to do.
+/// The task of a worker.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Task {
     pub version: String,
@@ -22,17 +23,16 @@ pub(super) struct Task {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Work {
-    /// Inspect; compile and link what fits an agent, link the imports of what needs trust, and keep
-    /// nothing.
+    /// Inspect. Also compile and link a component that fits an agent, or link the imports of one
+    /// that needs trust. Keep no code.
     Inspect,
-    /// Inspect alone: it is compiled already.
+    /// Only inspect: the component is already compiled.
     Check,
-    /// Inspect, and compile and link what fits the class, into the folder in which the worker was
-    /// started.
+    /// Inspect. Compile and link a component that fits the class, into the worker's current folder.
     Compile(Class),
 }
 
-/// What a worker says, one after the other.
+/// The messages of a worker, in sequence.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Answer {
     OtherVersion(String),
@@ -40,14 +40,14 @@ pub(super) enum Answer {
     Compiled(Result<(), Unfit>),
 }
 
-/// Why a component of the right interfaces cannot be loaded.
+/// Why a component with the right interfaces cannot be loaded.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Unfit {
     DoesNotFit(String),
     Limit(WorkerLimit, u64),
 }
 
-/// The limits of a worker that the worker itself reports.
+/// The limits that a worker itself reports.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum WorkerLimit {
     Memory,
@@ -89,7 +89,7 @@ pub(super) fn read_bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The whole messages in `bytes`, whatever stands after them.
+/// Reads the complete messages in `bytes`, and ignores the rest.
 pub(super) fn read_all<M: DeserializeOwned>(mut bytes: &[u8]) -> Vec<M> {
     std::iter::from_fn(|| read(&mut bytes).ok()).collect()
 }

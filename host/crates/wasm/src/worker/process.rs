@@ -1,5 +1,5 @@
-//! A worker as its parent sees it: started with nothing of the parent's, fed, waited for, and
-//! killed when it takes too long.
+//! The parent's side of a worker: start it without inheriting anything, send the task, wait, and
+//! kill it if it takes too long.
 
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -14,22 +14,22 @@ use crate::inspection::InspectionLimits;
 use crate::load_error::WorkerError;
 use tavora_scrub::shown;
 
-/// The argument that makes a program a worker.
+/// The argument that turns a program into a worker.
 pub(super) const ARGUMENT: &str = "component-worker";
 
-/// What is kept of a worker's last words, in bytes.
+/// The most bytes that are kept of a worker's stderr.
 const MAX_WORDS_BYTES: u64 = 4_096;
 
-/// What is read of a worker's answers, in bytes: the names in a component can be long.
+/// The most bytes that are read of a worker's answers. Names in a component can be long.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
 
-/// The longest pause between two looks at whether a worker has ended.
+/// The longest pause between two checks whether a worker has ended.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// A worker that is to be started.
+/// A worker to be started.
 pub(super) struct Process<'a> {
     pub program: &'a Path,
-    /// Where it works.
+    /// The worker's current folder.
     pub folder: &'a Path,
     pub limits: &'a InspectionLimits,
 }
@@ -41,7 +41,7 @@ enum Killed {
 }
 
 impl Process<'_> {
-    /// What a worker answers to `task`, and how it ended.
+    /// Sends `task` to a worker. Returns its answers, and how it ended.
     pub(super) fn ask(
         &self,
         task: &Task,
@@ -54,7 +54,7 @@ impl Process<'_> {
         let mut stdout = child.stdout.take().expect(piped);
         let mut stderr = child.stderr.take().expect(piped);
         std::thread::scope(|scope| {
-            // A worker that ends early does not read on; how it ended says why.
+            // A worker that ends early stops reading. Its exit status tells why.
             scope.spawn(move || {
                 let _ = message::write(&mut stdin, task)
                     .and_then(|()| message::write_bytes(&mut stdin, bytes));
@@ -94,7 +94,7 @@ impl Process<'_> {
             .arg(file_bytes.to_string())
             .env_clear()
             .current_dir(self.folder)
-            // A terminal's Ctrl-C is for the host, which may finish what it does.
+            // A terminal's Ctrl-C must reach only the host, which may finish its work.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -106,7 +106,7 @@ impl Process<'_> {
             })
     }
 
-    /// Waits for the worker, and kills it when its time is up or nobody wants its answer.
+    /// Waits for the worker, and kills it when its time is up or its answer is no longer wanted.
     fn wait(
         &self,
         child: &mut Child,

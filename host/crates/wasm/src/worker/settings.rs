@@ -8,14 +8,14 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// The program that is started as worker, relative to this file; without it, the host's own. It
-    /// has to be a `tavora-host`, or another program that calls
+    /// The program to start as a worker, relative to this file. By default it is the host's own. It
+    /// must be a `tavora-host`, or another program that calls
     /// [`run_if_asked`](super::run_if_asked), of the host's version.
     pub program: Option<PathBuf>,
 }
 
 impl WorkerConfig {
-    /// Resolves relative paths from the folder of the configuration.
+    /// Resolves relative paths against the folder of the configuration.
     pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.program {
             *file = folder.join(&file);

@@ -1,4 +1,4 @@
-//! What the upstreams have in common.
+//! Parts that the upstreams share.
 
-/// What an agent says to have the credential given back.
+/// The text that makes an upstream return the credential.
 pub(super) const ECHO: &str = "echo please";

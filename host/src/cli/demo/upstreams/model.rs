@@ -1,4 +1,5 @@
-//! Plays a provider of models: it speaks OpenAI's chat completions, and its answer is no model's.
+//! An upstream in the role of a provider of models. It speaks OpenAI's chat completions, with fixed
+//! answers.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::echo::ECHO;
 
-/// What it answers to every other prompt.
+/// The answer to every other prompt.
 const ANSWER: &str = "Europe by night train";
 
 pub(super) fn api(credential: &str) -> Router {

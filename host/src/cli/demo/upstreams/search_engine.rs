@@ -1,4 +1,4 @@
-//! Plays Brave's search API, with results that are made up of the query.
+//! An upstream in the role of Brave's search API. Its results are made from the query.
 
 use std::sync::Arc;
 

@@ -186,7 +186,7 @@ fn nested_resources() -> Vec<u8> {
     wat::parse_str(text).expect("it is a component")
 }
 
-/// A section with so many types that each takes one byte.
+/// Sections of as many types as are allowed, each type in one byte.
 fn file_of_types() -> Vec<u8> {
     let mut section = Vec::new();
     for _ in 0..60 {

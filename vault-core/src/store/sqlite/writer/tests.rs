@@ -9,7 +9,7 @@ use super::{super::schema, *};
 
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What a job does after its change.
+/// The end of a job, after its change.
 type Ending = fn() -> Result<(), StoreError>;
 
 /// A writer on a database with a table for these tests.

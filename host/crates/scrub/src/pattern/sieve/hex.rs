@@ -4,10 +4,10 @@ use super::super::super::needle::is_hex_gap;
 use super::super::super::spelling::{Glance, Spelled, begins_escape, can_mean, glance};
 use super::{Begun, HEX, HEX_DIGIT, RUN, SIEVED, Sieve, gram, has};
 
-/// No run of hex has fewer digits.
+/// The minimum number of digits in a run of hex.
 const HEX_RUN: usize = 2 * RUN;
 
-/// What is at a place, or until which place nothing is.
+/// Whether a run can begin at a place, or the next place where one can.
 enum Row {
     Here,
     NotBefore(usize),
@@ -29,8 +29,8 @@ impl Sieve<'_> {
         self.text.len()
     }
 
-    /// Whether a run of hex begins at `at`, or else where the next one can. One look at the last
-    /// four of sixteen digits tells of thirteen places at once.
+    /// Checks whether a run of hex can begin at `at`. One lookup of the last four of sixteen digits
+    /// rules out thirteen places at once.
     fn row(&self, at: usize) -> Row {
         const LAST: usize = HEX_RUN - SIEVED;
         let mut digits = [0; HEX_RUN];
@@ -69,7 +69,7 @@ impl Sieve<'_> {
         }
     }
 
-    /// The same where escapes are in the way, or `0x` before each byte, or the end of the text.
+    /// Like `row`, for escapes, `0x` before each byte, and the end of the text.
     fn spelled_row(&self, at: usize) -> Row {
         let mut begun = Begun::default();
         let mut next = at;
