@@ -142,6 +142,9 @@ pub struct ServerLimits {
     /// Requests that a client may have reset before they are looked at, and resets that it may
     /// provoke, on one HTTP/2 connection.
     pub http2_max_resets: usize,
+    /// Frames between two requests that ask for nothing (pings, settings, windows, priorities,
+    /// resets, data without a byte), on one HTTP/2 connection that has shown no right credential.
+    pub http2_max_control_frames: usize,
     /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to
     /// say so, in milliseconds.
     pub http2_ping_ms: u64,
@@ -178,6 +181,7 @@ impl Default for ServerLimits {
             http2_window_bytes: NonZeroU32::new(65_535).expect("a default is not zero"),
             http2_max_discards: 256,
             http2_max_resets: 50,
+            http2_max_control_frames: 1_000,
             http2_ping_ms: 20_000,
             kek_counts_max_age_ms: 15_000,
         }

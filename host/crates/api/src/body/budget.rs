@@ -1,20 +1,20 @@
 //! How many bytes of bodies the host collects at once.
 
-use tavora_server::{ByteBudget, PeerBudgets, ServerLimits};
+use tavora_server::{ByteBudget, ServerLimits, StrangersBudget};
 
 /// What bodies that are being collected may take in the whole process.
 pub(crate) struct BodyBudgets {
-    pub(super) strangers: ByteBudget,
-    /// Each peer's part of the strangers' budget, so that one of them cannot use it up.
-    pub(super) peers: PeerBudgets,
+    pub(super) strangers: StrangersBudget,
     pub(super) admitted: ByteBudget,
 }
 
 impl BodyBudgets {
     pub(crate) fn new(limits: &ServerLimits) -> Self {
         Self {
-            strangers: ByteBudget::new(limits.max_stranger_body_bytes),
-            peers: PeerBudgets::new(limits.max_stranger_body_bytes_per_peer),
+            strangers: StrangersBudget::new(
+                limits.max_stranger_body_bytes,
+                limits.max_stranger_body_bytes_per_peer,
+            ),
             admitted: ByteBudget::new(limits.max_collected_bytes),
         }
     }
