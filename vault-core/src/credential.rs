@@ -20,6 +20,7 @@ use nix::{
 use zeroize::Zeroizing;
 
 use crate::{
+    folders::{ExposedFolder, check_folders},
     oddity::{Oddity, oddities, without_surroundings},
     rights::Rights,
 };
@@ -70,6 +71,9 @@ pub enum CredentialError {
         /// The path of the file.
         path: PathBuf,
     },
+    /// Others can put another file in its place.
+    #[error(transparent)]
+    Exposed(#[from] ExposedFolder),
     /// The bytes of the file are no text.
     #[error(
         "what is in {} is no text (byte {byte}); write the credential as text, raw bytes for example as base64", path.display()
@@ -232,6 +236,7 @@ fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
             },
         });
     }
+    check_folders(path)?;
     check_rights(path, Rights::of(&found))?;
     if is_pipe(&kind) {
         wait_for(&file).map_err(unreadable)?;

@@ -40,6 +40,7 @@ pub mod audit;
 mod blob;
 mod credential;
 pub mod envelope;
+mod folders;
 mod id;
 mod key;
 mod metadata;
@@ -71,6 +72,7 @@ pub use self::{
         CREDENTIAL_MAX_BYTES, Credential, CredentialError, Place, file_of, looks_like_a_place,
     },
     envelope::{OpenError, SealedSecret, SecretBinding, WRAPPED_MAX_BYTES},
+    folders::{ExposedFolder, check_folders},
     id::{ApiKeyId, AppId, AuditEntryId, InvalidId, TeamId, VaultId},
     key::{
         Dek, InvalidKek, InvalidKekId, KekError, KekId, KekProvider, KekTrouble, Keyring,

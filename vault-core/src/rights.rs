@@ -39,6 +39,17 @@ impl Rights {
         self.owner
     }
 
+    /// The same rights with another owner, because only root can make such a file.
+    #[cfg(test)]
+    pub(crate) fn with_owner(self, owner: u32) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// The id of its group.
+    pub fn group(self) -> u32 {
+        self.group
+    }
+
     /// Whether this user or root owns it.
     pub fn is_ours(self) -> bool {
         self.owner == 0 || self.owner == geteuid().as_raw()

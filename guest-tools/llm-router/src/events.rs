@@ -119,11 +119,14 @@ impl<'l> Field<'l> {
 }
 
 /// Replaces errors in a stream that have no `error` object: `event: error` with other data, and
-/// data that begin as such an error does. Everything else passes at once and unchanged.
+/// data that begin as such an error does. Everything else passes at once and unchanged; an error in
+/// one of its choices, which clients do not look at, is told again in an event of its own.
 #[derive(Default)]
 pub struct Errors {
     /// The bytes of an event that could be an error.
     held: Vec<u8>,
+    /// What went out of the current event, up to one byte more than [`MAX_EVENT_BYTES`].
+    passed: Vec<u8>,
     /// The start of the current line in `held`, or its length so far if nothing is held.
     line: usize,
     state: State,
@@ -158,7 +161,11 @@ impl Errors {
                 continue;
             }
             match self.state {
-                State::Passes | State::Comment => out.push(byte),
+                State::Passes => {
+                    out.push(byte);
+                    self.note_passed(&[byte]);
+                }
+                State::Comment => out.push(byte),
                 State::Undecided | State::Held => self.held.push(byte),
             }
             if is_rest_of_end {
@@ -175,8 +182,29 @@ impl Errors {
     /// The rest that is passed on at the end of the stream.
     pub fn finish(&mut self, replaced: impl Fn(&[u8]) -> String) -> Vec<u8> {
         let mut out = Vec::new();
+        if let Some(data) = self.error_of_passed(&replaced) {
+            // The last event may lack its end.
+            out.extend_from_slice(format!("\n\ndata: {data}\n\n").as_bytes());
+        }
         self.release(&mut out, &replaced);
         out
+    }
+
+    fn note_passed(&mut self, bytes: &[u8]) {
+        let room = (MAX_EVENT_BYTES + 1).saturating_sub(self.passed.len());
+        self.passed.extend(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The event's data of the error in a choice of the event that went out.
+    fn error_of_passed(&mut self, replaced: impl Fn(&[u8]) -> String) -> Option<String> {
+        let passed = std::mem::take(&mut self.passed);
+        if passed.len() > MAX_EVENT_BYTES {
+            return None;
+        }
+        let event = plain_lines(&passed);
+        let is_named = event.contains("\"error\"");
+        let error = is_named.then(|| error_in_choice(&event)).flatten()?;
+        Some(replaced(error.to_string().as_bytes()))
     }
 
     fn go_on(&mut self, out: &mut Vec<u8>) {
@@ -199,7 +227,12 @@ impl Errors {
     fn end_line(&mut self, out: &mut Vec<u8>, replaced: impl Fn(&[u8]) -> String) {
         match self.state {
             State::Comment => self.begin(),
-            State::Passes if self.line == 0 => self.begin(),
+            State::Passes if self.line == 0 => {
+                if let Some(data) = self.error_of_passed(&replaced) {
+                    out.extend_from_slice(format!("data: {data}\n\n").as_bytes());
+                }
+                self.begin();
+            }
             State::Passes => self.line = 0,
             State::Undecided | State::Held => {
                 let line = self.held[self.line..].trim_ascii_end();
@@ -226,6 +259,11 @@ impl Errors {
 
     fn pass(&mut self, out: &mut Vec<u8>, state: State) {
         self.line = self.held.len() - self.line;
+        if state == State::Passes {
+            let held = std::mem::take(&mut self.held);
+            self.note_passed(&held);
+            out.extend(held);
+        }
         out.append(&mut self.held);
         self.state = state;
     }
@@ -252,11 +290,18 @@ fn nameless_error(event: &str) -> Option<Value> {
     let data = data_of(event);
     let json = words::parsed(data.trim()).filter(Value::is_object);
     match json {
-        Some(json) if json.get("error").is_some() || json.get("choices").is_some() => None,
+        Some(json) if json.get("error").is_some() => None,
+        Some(json) if json.get("choices").is_some() => named(&json),
         Some(json) if is_error || words::told(&json).is_some() => Some(in_error_event(&data)),
         Some(_) => None,
         None => is_error.then(|| in_error_event(&data)),
     }
+}
+
+/// The error in a choice of an event whose data name no error beside the choices.
+fn error_in_choice(event: &str) -> Option<Value> {
+    let json = words::parsed(data_of(event).trim()).filter(|json| json["choices"].is_array())?;
+    named(&json).filter(|error| *error != json)
 }
 
 /// The meaning of a line of an event.
@@ -469,6 +514,53 @@ mod tests {
             relayed(&["event: error\ndata: no room\n\n"]),
             "data: <{\"error\":{\"message\":\"no room\"}}>\n\n"
         );
+    }
+
+    #[test]
+    fn a_later_error_in_a_choice_is_told_as_the_streams_however_it_is_split() {
+        let chunk = |error: &str| {
+            format!(r#"{{"id":"gen-1","choices":[{{"delta":{{"content":""}},{error}}}]}}"#)
+        };
+        const ERROR: &str = r#""finish_reason":"error","error":{"message":"why","code":502}"#;
+        let told = r#"data: <{"error":{"message":"why","code":502}}>"#;
+        let first = "data: {\"id\":1}\n\n";
+        for (event, ends) in [
+            (format!("data: {}\n\n", chunk(ERROR)), true),
+            (format!("id: 7\r\ndata: {}\r\n\r\n", chunk(ERROR)), true),
+            (format!("event: error\ndata: {}\n\n", chunk(ERROR)), true),
+            (format!("data: {}", chunk(ERROR)), false),
+        ] {
+            let rest = if ends { "data: [DONE]\n\n" } else { "" };
+            let stream = format!("{first}{event}{rest}");
+            let whole = relayed(&[&stream]);
+            assert_eq!(whole.matches(told).count(), 1, "{whole}");
+            assert!(
+                whole.starts_with(first) && whole.ends_with("\n\n"),
+                "{whole}"
+            );
+            let pieces: Vec<_> = stream.split_inclusive("").collect();
+            assert_eq!(relayed(&pieces), whole);
+        }
+        for error in [
+            "\"error\":null",
+            "\"error\":{\"message\":\"\"}",
+            "\"finish_reason\":null",
+        ] {
+            let event = format!("data: {}\n\n", chunk(error));
+            assert_eq!(relayed(&[first, &event]), format!("{first}{event}"));
+        }
+        // What clients find by themselves is not told twice, and a very long event is no error.
+        let beside =
+            format!("data: {{\"error\":{{\"message\":\"why\"}},\"choices\":[{{{ERROR}}}]}}\n\n");
+        assert_eq!(relayed(&[&beside]), beside);
+        let long = format!(
+            "data: {}\n\n",
+            chunk(&format!(
+                "{ERROR},\"x\":\"{}\"",
+                "x".repeat(MAX_EVENT_BYTES)
+            ))
+        );
+        assert_eq!(relayed(&[&long]), long);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::{ToolError, setting};
 /// The wait before the first retry after a failed connection. It doubles with each retry.
 const FIRST_CONNECT_WAIT_MS: u64 = 100;
 
+/// The highest value of the setting `max_retries`.
+const MAX_RETRIES: u64 = 60;
+
 /// The retries and waits that are left for one request. The settings `max_retries` and
 /// `max_retry_wait_ms` (all waits together) set them.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ impl Retries {
     /// `tool_failed` naming the setting that is no number or out of range.
     pub fn from_settings(max_retries: u64, max_wait_ms: u64) -> Result<Self, ToolError> {
         Ok(Self {
-            left: setting::number("max_retries", max_retries, 0..=10)?,
+            left: setting::number("max_retries", max_retries, 0..=MAX_RETRIES)?,
             wait_left_ms: setting::number("max_retry_wait_ms", max_wait_ms, 0..=60_000)?,
             connect_wait_ms: FIRST_CONNECT_WAIT_MS,
         })

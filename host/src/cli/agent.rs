@@ -185,7 +185,7 @@ fn errors(error: AgentFileError) -> Vec<Problem> {
             vec![problem(&path, None, "it is not a file".to_owned())]
         }
         AgentFileError::Exposed(exposed) => {
-            vec![problem(&exposed.path, None, exposed.to_string())]
+            vec![problem(exposed.path(), None, exposed.to_string())]
         }
         AgentFileError::NoId { path, message } => vec![problem(&path, None, message)],
         AgentFileError::TooLong { path, allowed } => {

@@ -128,7 +128,7 @@ fn check_config(file: &Path, named: bool) -> Outcome {
     if !named {
         check_owner(file, &found)?;
     }
-    guard::check(file, &found).map_err(usage)
+    guard::check_with_folders(file, &found).map_err(usage)
 }
 
 /// Refuses a file that another user owns.

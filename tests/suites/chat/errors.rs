@@ -72,6 +72,10 @@ fn answer(seen: &Seen) -> Response<Body> {
             "{}event: error\ndata: {{\"message\":\"overloaded\",\"type\":\"overloaded_error\"}}\n\n",
             event("so far")
         ))),
+        "later choice" => events(Body::from(format!(
+            "{}data: {{\"id\":\"gen-1\",\"choices\":[{{\"delta\":{{\"content\":\"\"}},\"finish_reason\":\"error\",\"error\":{{\"message\":\"Provider disconnected\",\"code\":502}}}}]}}\n\ndata: [DONE]\n\n",
+            event("so far")
+        ))),
         "null" => {
             let mut fine = completion("fine");
             fine["error"] = Value::Null;
@@ -201,6 +205,15 @@ async fn what_is_a_completion_passes_whatever_stands_beside_it() {
         "{later}"
     );
     assert_eq!(last["error"]["type"], "overloaded_error");
+    let (later, is_whole) = chat.stream(&hello_streamed("openai/later choice")).rest();
+    let told = later
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+        .find(|data| data["error"].is_object())
+        .unwrap_or_else(|| panic!("{later}"));
+    assert_eq!(told["error"]["message"], "Provider disconnected");
+    assert_eq!(told["error"]["code"], "502");
+    assert!(is_whole && later.ends_with("data: [DONE]\n\n"), "{later}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,6 +152,15 @@ impl Bare {
         put(&self.serving, &self.app, &self.vault, name, value);
     }
 
+    /// Replaces the metadata of the vault.
+    pub fn set_metadata(&self, metadata: &Value) {
+        let path = format!("/api/sdk/secret-vaults/{}", self.vault);
+        let body = json!({ "metadata": metadata });
+        let request = request(&self.app, "PATCH", &path).json(&body);
+        let answer = self.serving.send(&request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     pub fn ask(&self, body: &Value) -> Answer {
         let request = request(&self.app, "POST", "/v1/chat/completions").json(body);
         self.serving.send(&request)

@@ -200,6 +200,35 @@ async fn a_secret_that_its_vault_binds_to_other_origins_is_told_as_that() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_its_vault_binds_to_other_origins_is_told_as_that() {
+    let ollama = Upstream::start(|_| json_answer(200, &completion("hi").to_string())).await;
+    let bare = Chat::at("http://127.0.0.1:9", "", "", ollama.url());
+    bare.put("ollama_base_url", ollama.url());
+    let bind = |origin: &str| {
+        let metadata = json!({ "origins": { "ollama_base_url": [origin] } });
+        bare.set_metadata(&metadata);
+    };
+    bind("https://elsewhere.example");
+    for asked in [hello("ollama/m"), hello_streamed("ollama/m")] {
+        let message = assert_refused(&bare.ask(&asked), 502, "egress_denied");
+        for part in [
+            "\"ollama_base_url\"",
+            "bound to other origins",
+            "its vault's metadata",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("elsewhere.example"), "{message}");
+    }
+    assert!(ollama.seen().is_empty());
+    let entries = bare.serving.run(&["audit", "tail", "--json"]).stdout;
+    assert!(entries.contains("secret_bound_elsewhere"), "{entries}");
+    assert!(!entries.contains("origin_not_granted"), "{entries}");
+    bind(ollama.url());
+    assert_eq!(bare.ask(&hello("ollama/m")).status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_origin_inside_and_a_default_model_out_of_reach_are_told_with_what_to_change() {
     let chat = Chat::at("http://127.0.0.1:9", "", "", "http://127.0.0.1:10");
     chat.put("openai_api_key", CANARY);

@@ -399,6 +399,68 @@ fn a_folder_or_configuration_that_others_can_write_is_refused() {
 }
 
 #[test]
+fn a_folder_above_in_which_others_can_write_is_refused_and_a_groups_is_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder();
+    let shared = folder.path().canonicalize().expect("it is there");
+    let shared = shared.join("shared");
+    let below = shared.join("below");
+    std::fs::create_dir_all(below.join("agents")).expect("new");
+    let component = wat::parse_str("(component)").expect("valid");
+    std::fs::write(below.join("mine.wasm"), component).expect("writable");
+    std::fs::write(below.join("token"), "0123456789abcdef0123456789abcdef").expect("writable");
+    let set_mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&shared, mode).expect("our own");
+    };
+    let below = below.display();
+    let words = format!(
+        "the folder {} can be written by every user",
+        shared.display()
+    );
+    let config = folder.path().join("other.toml");
+    let with = |toml: &str, command: &[&str]| {
+        std::fs::write(&config, toml).expect("writable");
+        let config = config.display().to_string();
+        let command = [command, &["--config", &config]].concat();
+        [0o777, 0o1777, 0o775].map(|mode| {
+            set_mode(mode);
+            run(folder.path(), &command)
+        })
+    };
+    let tool = format!("[tools.mine]\ncomponent = \"{below}/mine.wasm\"\n");
+    let [open, sticky, _] = with(&tool, &["tool", "list"]);
+    refused(&open, 2, &["[tools.mine]", &words, "chmod go-w"]);
+    // The component is read and has another fault.
+    refused(&sticky, 2, &["[tools.mine]", "tavora:platform/tool"]);
+    let agents = format!("[agents]\ndir = \"{below}/agents\"\n");
+    let [open, sticky, group] = with(&agents, &["tool", "list"]);
+    refused(&open, 2, &["[agents] dir", &words]);
+    assert_eq!(
+        (sticky.status, group.status),
+        (0, 0),
+        "{sticky:?} {group:?}"
+    );
+    let told = group.stderr.matches("its group can write to this folder");
+    assert_eq!(told.count(), 1, "{group:?}");
+    assert_eq!(sticky.stderr, "");
+
+    let toml = format!("{below}/tavora.toml");
+    std::fs::write(&toml, "").expect("writable");
+    set_mode(0o777);
+    let ended = run(folder.path(), &["app", "list", "--config", &toml]);
+    refused(&ended, 2, &[&words]);
+    let mut command = host(folder.path());
+    command.args(["kek", "status"]);
+    command.env("TAVORA_SECRET_KEK", format!("file://{below}/token"));
+    refused(&end(command), 2, &["TAVORA_SECRET_KEK", &words]);
+    set_mode(0o755);
+    let ended = run(folder.path(), &["app", "list", "--config", &toml]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+}
+
+#[test]
 fn a_listed_component_that_others_can_write_is_refused_and_the_folder_of_agents_too() {
     use std::os::unix::fs::PermissionsExt;
 

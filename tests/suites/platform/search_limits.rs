@@ -38,8 +38,9 @@ async fn searches_at_once_wait_for_the_plan_with_one_in_a_second() {
     })
     .await;
     let fixture = Fixture::searching(upstream.url()).await;
-    let code = "return tools.all([1, 2, 3].map(i => ({tool: 'brave-search', operation: 'search', input: {query: 'x'}}))).map(o => o.ok)";
-    assert_eq!(fixture.result(code).await, "[true,true,true]");
+    // As many as one run may have under way at once.
+    let code = "return tools.all([1, 2, 3, 4, 5, 6, 7, 8].map(i => ({tool: 'brave-search', operation: 'search', input: {query: 'x'}}))).filter(o => !o.ok)";
+    assert_eq!(fixture.result(code).await, "[]");
 }
 
 #[tokio::test(flavor = "multi_thread")]

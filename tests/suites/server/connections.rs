@@ -249,6 +249,62 @@ async fn a_flood_of_resets_ends_its_connection() {
     assert!(served.get("/").await.ends_with("hello"));
 }
 
+/// Frames that ask for nothing cost a client nothing, and cost the server processor time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_frames_without_a_request_ends_its_connection_and_keeps_nobody_out() {
+    let settings = "[server.limits]\nhttp2_max_control_frames = 300";
+    let served = Served::start(settings, hello()).await;
+    let ping = || frame(0x6, 0, 0, b"are you?");
+    let kinds: [(&str, Vec<u8>); 4] = [
+        ("pings", ping()),
+        ("settings", frame(0x4, 0, 0, &[])),
+        ("windows", frame(0x8, 0, 0, &1_u32.to_be_bytes())),
+        ("priorities", frame(0x2, 0, 1, &[0, 0, 0, 0, 1])),
+    ];
+    for (kind, one) in &kinds {
+        for (count, is_cut) in [(250, false), (1_000, true)] {
+            let mut stream = served.connect().await;
+            let flood = [PREFACE.to_vec(), one.repeat(count)].concat();
+            // The connection may be cut before everything is written.
+            let _ = stream.write_all(&flood).await;
+            // A request is answered, unless the connection ended before it.
+            let _ = stream.write_all(&head(1)).await;
+            let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x1).await;
+            assert_eq!(seen.is_err(), is_cut, "{count} {kind}");
+        }
+        assert!(served.get("/").await.ends_with("hello"));
+    }
+    // They are counted anew after each request.
+    let mut stream = served.connect().await;
+    stream.write_all(PREFACE).await.expect("it reads");
+    for number in 0..4 {
+        let frames = [ping().repeat(200), head(2 * number + 1)].concat();
+        stream.write_all(&frames).await.expect("it reads");
+        let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x1).await;
+        assert!(seen.is_ok(), "{number}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_a_client_with_a_credential_are_not_counted() {
+    let known = async |Extension(claim): Extension<Claim>| {
+        claim.prove();
+        "known"
+    };
+    let settings = "[server.limits]\nhttp2_max_control_frames = 300";
+    let served = Served::start(settings, Router::new().route("/", get(known))).await;
+    let mut stream = served.connect().await;
+    let frames = [PREFACE.to_vec(), head(1)].concat();
+    stream.write_all(&frames).await.expect("it reads");
+    let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x1).await;
+    assert!(seen.is_ok(), "{seen:?}");
+    let windows = frame(0x8, 0, 0, &1_u32.to_be_bytes()).repeat(1_000);
+    let frames = [windows, frame(0x6, 0, 0, b"are you?")].concat();
+    stream.write_all(&frames).await.expect("it reads");
+    let seen = frames_until(&mut stream, |(kind, _)| *kind == 0x6).await;
+    assert!(seen.is_ok(), "{seen:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_of_http2_leaves_its_seat_to_the_next() {
     let answered = async |client: &mut Http2Client| {

@@ -14,7 +14,7 @@ use tavora_tests::eventually::{PATIENCE, report};
 use tavora_tests::flood::{Flood, Head};
 use tavora_tests::load::memory::{Sampler, resident_bytes};
 use tavora_tests::serving::Serving;
-use tavora_tests::wire::{Answer, Request, connect, read_answer};
+use tavora_tests::wire::{Answer, Request, connect_from, read_answer};
 
 use super::bodies::try_http2;
 
@@ -158,7 +158,18 @@ fn head_alone(serving: &Serving, method: &str, path: &str, headers: &[(&str, &st
 
 /// Sends only the head of a request.
 fn begun(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
-    let mut stream = connect(serving.address).expect("it listens");
+    begun_from(loopback(1), serving, method, path, headers)
+}
+
+/// The same from another address.
+fn begun_from(
+    from: IpAddr,
+    serving: &Serving,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> TcpStream {
+    let mut stream = connect_from(from, serving.address).expect("it listens");
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -268,16 +279,25 @@ fn a_form_to_sign_in_with_is_refused_by_its_head_and_read_to_a_limit_of_its_own(
     assert_eq!(answer.status, 429, "{answer:?}");
 }
 
-/// Begins to send forms until one is answered, and gives the answer. The forms before it go in
-/// `held`.
-fn first_answer(serving: &Serving, headers: &[(&str, &str)], held: &mut Vec<TcpStream>) -> Answer {
+/// Begins to send forms from this address until one of them is answered, and gives the answer. The
+/// others go in `held`.
+fn first_answer(
+    serving: &Serving,
+    from: IpAddr,
+    headers: &[(&str, &str)],
+    held: &mut Vec<TcpStream>,
+) -> Answer {
     loop {
-        let mut stream = begun(serving, "POST", "/admin/sign-in", headers);
-        let waits = Some(Duration::from_millis(200));
+        let stream = begun_from(from, serving, "POST", "/admin/sign-in", headers);
+        let waits = Some(Duration::from_millis(100));
         stream.set_read_timeout(waits).expect("not zero");
-        match read_answer(&mut BufReader::new(&mut stream), false) {
-            Ok(answer) => return answer,
-            Err(_) => held.push(stream),
+        held.push(stream);
+        let mut byte = [0];
+        let answered = |stream: &TcpStream| stream.peek(&mut byte).is_ok();
+        if let Some(index) = held.iter().position(answered) {
+            let stream = held.remove(index);
+            let answer = read_answer(&mut BufReader::new(stream), false);
+            return answer.expect("it is there");
         }
         // The budgets of these tests hold a few of them.
         assert!(held.len() < 200, "no form is refused");
@@ -293,8 +313,8 @@ fn guess(headers: &[(&str, &str)]) -> Request {
 }
 
 #[test]
-fn bodies_of_strangers_share_one_budget() {
-    let serving = Serving::start("[server.limits]\nmax_stranger_body_bytes = 10_000\n");
+fn bodies_of_strangers_share_one_budget_in_which_the_oldest_gives_way() {
+    let serving = Serving::start("[server.limits]\nmax_stranger_body_bytes = 20_000\n");
     let cookie = sign_in_cookie(&serving);
     let headers = [
         FORM,
@@ -303,30 +323,38 @@ fn bodies_of_strangers_share_one_budget() {
         ("Content-Length", "4000"),
     ];
     let mut held = Vec::new();
-    let answer = first_answer(&serving, &headers, &mut held);
+    let answer = first_answer(&serving, loopback(2), &headers, &mut held);
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("1"));
     let text = answer.text();
     assert!(
-        text.contains("server.limits.max_stranger_body_bytes (10000)"),
+        text.contains("server.limits.max_stranger_body_bytes (20000)"),
         "{text}"
     );
+    // It is full all the time, and a form that is there is answered at once, whoever sends it.
+    for number in [1, 2, 3, 3] {
+        let answer = guess(&headers[..3]).send_from(loopback(number), serving.address);
+        assert_eq!(answer.expect("it answers").status, 403);
+        first_answer(&serving, loopback(2), &headers, &mut held);
+    }
+    // Another peer's unfinished form stays, because the first has more of them.
+    let mut slow = begun_from(loopback(3), &serving, "POST", "/admin/sign-in", &headers);
+    for _ in 0..5 {
+        first_answer(&serving, loopback(2), &headers, &mut held);
+    }
+    write!(slow, "admin_token=x{}", "&".repeat(4_000 - 13)).expect("it reads");
+    let answer = read_answer(&mut BufReader::new(slow), false).expect("it answers");
+    assert_ne!(answer.status, 503, "{answer:?}");
     // A caller with a credential is not affected.
     serving.make_app("shop");
     let metrics = serving.send(&Request::new("GET", "/metrics")).text();
     let hit = r#"tavora_limits_hit_total{limit="server.limits.max_stranger_body_bytes"} "#;
     assert!(metrics.contains(hit), "{metrics}");
-
-    drop(held);
-    let again = guess(&headers[..3]);
-    while serving.send(&again).status == 503 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
-fn one_peer_has_a_part_of_the_strangers_budget() {
-    let serving = Serving::start("[server.limits]\nmax_stranger_body_bytes_per_peer = 10_000\n");
+fn one_peer_has_a_part_of_the_strangers_budget_in_which_its_oldest_gives_way() {
+    let serving = Serving::start("[server.limits]\nmax_stranger_body_bytes_per_peer = 20_000\n");
     let cookie = sign_in_cookie(&serving);
     let headers = [
         FORM,
@@ -335,12 +363,15 @@ fn one_peer_has_a_part_of_the_strangers_budget() {
         ("Content-Length", "4000"),
     ];
     let mut held = Vec::new();
-    let text = first_answer(&serving, &headers, &mut held).text();
-    let limit = "server.limits.max_stranger_body_bytes_per_peer (10000)";
+    let text = first_answer(&serving, loopback(1), &headers, &mut held).text();
+    let limit = "server.limits.max_stranger_body_bytes_per_peer (20000)";
     assert!(text.contains(limit), "{text}");
-    // Another peer is not affected.
-    let other = guess(&headers[..3]).send_from(loopback(2), serving.address);
-    assert_eq!(other.expect("it answers").status, 403);
+    // Whoever sends a whole form is answered, of this peer and of another.
+    for number in [1, 2] {
+        let other = guess(&headers[..3]).send_from(loopback(number), serving.address);
+        assert_eq!(other.expect("it answers").status, 403);
+        first_answer(&serving, loopback(1), &headers, &mut held);
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use self::declaration::AgentRules;
 pub use self::document::Fault;
 pub use self::settings::AgentsConfig;
 use tavora_trust::guard;
-pub use tavora_trust::guard::WritableByAll;
+pub use tavora_trust::guard::Exposed;
 
 /// The name of the file that declares an agent.
 pub const FILE: &str = "agent.jsonc";
@@ -66,7 +66,7 @@ pub enum AgentFileError {
     },
     /// Every user can change what the agent may do.
     #[error(transparent)]
-    Exposed(#[from] WritableByAll),
+    Exposed(#[from] Exposed),
     /// The file is too long.
     #[error("{} has more bytes than agents.max_file_bytes ({allowed}) allows", path.display())]
     TooLong {
@@ -106,7 +106,7 @@ pub enum AgentsError {
     },
     /// Every user can add agents to the folder.
     #[error("[agents] dir: {0}")]
-    Exposed(#[from] WritableByAll),
+    Exposed(#[from] Exposed),
     /// There are too many folders.
     #[error("[agents] dir: {} has more agents than agents.max_agents ({allowed}) allows", path.display())]
     TooMany {
@@ -182,7 +182,7 @@ impl Agents {
                 path: folder.clone(),
                 source,
             })?;
-            guard::check(folder, &found)?;
+            guard::check_with_folders(folder, &found)?;
         }
         Ok(Self {
             config,
@@ -314,10 +314,7 @@ impl Agents {
         if !found.is_file() {
             return Err(AgentFileError::NotAFile { path });
         }
-        if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-            guard::check(folder, &folder.metadata().map_err(unreadable)?)?;
-        }
-        guard::check(&path, &found)?;
+        guard::check_with_folders(&path, &found)?;
         let mut bytes = Vec::new();
         file.take(allowed + 1)
             .read_to_end(&mut bytes)

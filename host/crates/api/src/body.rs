@@ -22,7 +22,7 @@ use super::{Api, auth, json};
 pub(crate) use budget::BodyBudgets;
 pub use streamed::StreamedBody;
 use tavora_server::peer::Peer;
-use tavora_server::{BodyError, ByteShare, ServerLimits, UsedUp};
+use tavora_server::{BodyError, ByteShare, NoRoom, ServerLimits, StrangersShare};
 
 /// Extractor for a JSON body.
 pub struct JsonBody<T>(pub T);
@@ -102,7 +102,7 @@ fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Reads the whole body. The server discards the rest of a refused body.
 ///
 /// The bytes count against the budget of all bodies. A stranger's head counts too, because it is
-/// kept for as long as the body.
+/// kept for as long as the body. A stranger's body that is still on its way gives way to others.
 pub async fn collect(
     parts: &Parts,
     mut body: Body,
@@ -115,7 +115,16 @@ pub async fn collect(
     let mut text = Zeroizing::new(Vec::new());
     share.enlarge(&mut text, declared.min(FIRST_BYTES))?;
     let most = if declared > 0 { declared } else { limit.bytes };
-    while let Some(frame) = body.frame().await {
+    loop {
+        // What is there is taken before the body gives way to others.
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            no_room = share.given_up() => return Err(no_room),
+        };
+        let Some(frame) = frame else {
+            break;
+        };
         let frame = frame.map_err(|error| incomplete(&error))?;
         let Ok(data) = frame.into_data() else {
             continue;
@@ -135,41 +144,29 @@ pub async fn collect(
 /// The most bytes that are allocated before a body arrives, whatever length it declares.
 const FIRST_BYTES: usize = 16 << 10;
 
-/// One body's share of the budgets that it counts against.
+/// One body's share of the budget that it counts against.
 struct Share<'a> {
-    parts: Vec<(&'static str, ByteShare)>,
+    part: Part,
     api: &'a Api,
+}
+
+enum Part {
+    Admitted(ByteShare),
+    Stranger(StrangersShare),
 }
 
 impl<'a> Share<'a> {
     fn take(parts: &Parts, api: &'a Api) -> Result<Self, ApiError> {
         let budgets = api.bodies();
-        let taken = match auth::is_admitted(parts) {
-            true => vec![(
-                "server.limits.max_collected_bytes",
-                budgets.admitted.take(0),
-            )],
-            false => {
-                let head = head_bytes(parts);
-                let peer = Peer::from(auth::client(parts));
-                vec![
-                    (
-                        "server.limits.max_stranger_body_bytes_per_peer",
-                        budgets.peers.take(peer, head),
-                    ),
-                    (
-                        "server.limits.max_stranger_body_bytes",
-                        budgets.strangers.take(head),
-                    ),
-                ]
-            }
+        let part = if auth::is_admitted(parts) {
+            let share = budgets.admitted.take(0);
+            Part::Admitted(share.map_err(|_| busy(api, Budget::Admitted))?)
+        } else {
+            let peer = Peer::from(auth::client(parts));
+            let share = budgets.strangers.take(peer, head_bytes(parts));
+            Part::Stranger(share.map_err(|why| busy(api, Budget::Strangers(why)))?)
         };
-        let parts = taken.into_iter().map(|(key, share)| match share {
-            Ok(share) => Ok((key, share)),
-            Err(used_up) => Err(busy(api, key, used_up)),
-        });
-        let parts = parts.collect::<Result<_, _>>()?;
-        Ok(Self { parts, api })
+        Ok(Self { part, api })
     }
 
     /// Enlarges the buffer. The old buffer is cleared, so that no copy stays behind.
@@ -182,20 +179,47 @@ impl<'a> Share<'a> {
     }
 
     fn grow(&mut self, more: usize) -> Result<(), ApiError> {
-        for (key, share) in &mut self.parts {
-            share
-                .grow(more)
-                .map_err(|used_up| busy(self.api, key, used_up))?;
+        let grown = match &mut self.part {
+            Part::Admitted(share) => share.grow(more).map_err(|_| Budget::Admitted),
+            Part::Stranger(share) => share.grow(more).map_err(Budget::Strangers),
+        };
+        grown.map_err(|budget| busy(self.api, budget))
+    }
+
+    /// Ends when the body has to give way to others; that of a known client never has to.
+    async fn given_up(&mut self) -> ApiError {
+        match &mut self.part {
+            Part::Admitted(_) => std::future::pending().await,
+            Part::Stranger(share) => busy(self.api, Budget::Strangers(share.given_up().await)),
         }
-        Ok(())
     }
 }
 
-fn busy(api: &Api, key: &'static str, used_up: UsedUp) -> ApiError {
+/// The budget that has no room.
+enum Budget {
+    Admitted,
+    Strangers(NoRoom),
+}
+
+fn busy(api: &Api, budget: Budget) -> ApiError {
+    let limits = api.limits();
+    let (key, bytes) = match budget {
+        Budget::Admitted => (
+            "server.limits.max_collected_bytes",
+            limits.max_collected_bytes,
+        ),
+        Budget::Strangers(NoRoom::InAll) => (
+            "server.limits.max_stranger_body_bytes",
+            limits.max_stranger_body_bytes,
+        ),
+        Budget::Strangers(NoRoom::OfPeer) => (
+            "server.limits.max_stranger_body_bytes_per_peer",
+            limits.max_stranger_body_bytes_per_peer,
+        ),
+    };
     api.platform().metrics().limit_hit(key);
     let message = format!(
-        "the host is collecting as many bodies as {key} ({}) allows; try again in a second",
-        used_up.bytes
+        "the host is collecting as many bodies as {key} ({bytes}) allows; try again in a second"
     );
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
 }

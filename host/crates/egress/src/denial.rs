@@ -27,11 +27,14 @@ pub enum DenialReason {
         /// The kind of the address.
         range: &'static str,
     },
-    /// The request carries a secret that is bound to other origins.
+    /// The request carries a secret that is bound to other origins, or goes to the origin that such
+    /// a secret names.
     #[error("the request carries the secret \"{name}\", which is bound to other origins")]
     SecretBoundElsewhere {
         /// The secret's name.
         name: String,
+        /// Whether the origin is the one that the secret's value names.
+        is_its_own: bool,
     },
     /// The method asks for a tunnel, or for an echo of the request's headers.
     #[error("the method {method} is not allowed; use another method")]

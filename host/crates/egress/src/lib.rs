@@ -111,7 +111,14 @@ impl Egress {
         let origin = reporter.origin.as_ref();
         let origin = origin.ok_or(DenialReason::TargetInvalid)?;
         if !self.granted.contains(origin) && !self.opened.contains(origin) {
-            return Err(DenialReason::OriginNotGranted.into());
+            let reason = match self.opened.withheld_by(origin) {
+                Some(name) => DenialReason::SecretBoundElsewhere {
+                    name,
+                    is_its_own: true,
+                },
+                None => DenialReason::OriginNotGranted,
+            };
+            return Err(reason.into());
         }
         Exchange::new(
             request,

@@ -108,5 +108,8 @@ impl SecretWatch {
 }
 
 fn elsewhere(name: String) -> DenialReason {
-    DenialReason::SecretBoundElsewhere { name }
+    DenialReason::SecretBoundElsewhere {
+        name,
+        is_its_own: false,
+    }
 }

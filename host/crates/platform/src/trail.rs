@@ -122,7 +122,7 @@ impl Trail {
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
-            if let DenialReason::SecretBoundElsewhere { name } = denied.reason {
+            if let DenialReason::SecretBoundElsewhere { name, .. } = denied.reason {
                 entry = entry.detail("secret", name);
             }
             record(&self.vaults, entry).await;

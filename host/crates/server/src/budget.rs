@@ -1,12 +1,9 @@
 //! A budget of bytes that many share: who takes more than is left is refused at once and waits for
 //! nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::peer::Peer;
 
 /// Bytes that may be held at once, in the whole process. A clone is of the same budget.
 #[derive(Clone, Debug)]
@@ -45,39 +42,6 @@ impl ByteBudget {
         share.grow(bytes)?;
         Ok(share)
     }
-
-    fn is_whole(&self) -> bool {
-        self.left.available_permits() == self.bytes
-    }
-}
-
-/// One budget for each peer, all of the same size.
-#[derive(Debug)]
-pub struct PeerBudgets {
-    bytes: usize,
-    /// Budgets of which something is taken.
-    used: Mutex<HashMap<Peer, ByteBudget>>,
-}
-
-impl PeerBudgets {
-    /// A budget of `bytes` for each peer.
-    pub fn new(bytes: usize) -> Self {
-        Self {
-            bytes,
-            used: Mutex::default(),
-        }
-    }
-
-    /// Takes `bytes` of a peer's budget until the share is dropped.
-    ///
-    /// # Errors
-    /// Less than that is left of it.
-    pub fn take(&self, peer: Peer, bytes: usize) -> Result<ByteShare, UsedUp> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.retain(|_, budget| !budget.is_whole());
-        let new = || ByteBudget::new(self.bytes);
-        used.entry(peer).or_insert_with(new).take(bytes)
-    }
 }
 
 /// What one of them has of the budget.
@@ -109,8 +73,6 @@ impl ByteShare {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
 
     #[test]
@@ -126,20 +88,5 @@ mod tests {
         budget.take(6).expect_err("the first has five");
         drop(first);
         budget.take(10).expect("all of it was given back");
-    }
-
-    #[test]
-    fn each_peer_has_a_budget_that_is_forgotten_when_it_is_whole_again() {
-        let budgets = PeerBudgets::new(10);
-        let peer = |number| Peer::from(IpAddr::from([192, 0, 2, number]));
-        let mut first = budgets.take(peer(1), 6).expect("there is room");
-        budgets.take(peer(1), 5).expect_err("four are left");
-        let second = budgets.take(peer(2), 10).expect("it is another's");
-        assert_eq!(first.grow(5), Err(UsedUp { bytes: 10 }));
-        drop((first, second));
-        let third = budgets.take(peer(3), 1).expect("there is room");
-        assert_eq!(budgets.used.lock().expect("no panic").len(), 1);
-        drop(third);
-        budgets.take(peer(1), 10).expect("all of it was given back");
     }
 }

@@ -25,7 +25,7 @@ use super::claim::Claim;
 use super::gate::Turn;
 use super::pace::{InFlight, Late, Pace, at};
 use super::seats::Seat;
-use super::shared::{Shared, head_bytes};
+use super::shared::Shared;
 use super::socket::{Socket, Stream, close_gently};
 use super::stopping::{Stage, Stopping};
 use crate::peer::Peer;
@@ -83,8 +83,7 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mut 
         }
     };
     let seat = Seat::new(&shared.seats, Peer::from(peer.ip()));
-    let (socket, returned) =
-        Socket::new(stream, &wire.pace, &shared.gate, seat, head_bytes(limits));
+    let (socket, returned) = Socket::new(stream, &wire.pace, &shared.gate, seat, limits);
     let may_have_more = speak(&shared, socket, peer, &mut wire).await;
     if may_have_more && let Ok(stream) = returned.await {
         close_gently(stream, limits).await;

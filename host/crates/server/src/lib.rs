@@ -8,6 +8,7 @@ mod body;
 mod budget;
 mod claim;
 mod connection;
+mod frames;
 mod framing;
 mod gate;
 mod host_names;
@@ -23,6 +24,7 @@ mod socket;
 mod stopping;
 pub mod throttle;
 mod tls;
+mod unfinished;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -38,7 +40,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, sleep_until, timeout};
 
 pub use self::body::BodyError;
-pub use self::budget::{ByteBudget, ByteShare, PeerBudgets, UsedUp};
+pub use self::budget::{ByteBudget, ByteShare, UsedUp};
 pub use self::claim::Claim;
 pub use self::connection::IsTls;
 use self::connection::Wire;
@@ -54,6 +56,7 @@ use self::shared::Shared;
 use self::stopping::Stage;
 pub use self::stopping::Stopping;
 pub use self::tls::{Tls, TlsError};
+pub use self::unfinished::{NoRoom, StrangersBudget, StrangersShare};
 
 /// The pause after the system refused to accept a connection. Without it the loop would spin on the
 /// same error.

@@ -142,6 +142,9 @@ pub struct ServerLimits {
     /// Per HTTP/2 connection: the most requests that a client may reset before they are handled,
     /// and the most resets that it may provoke.
     pub http2_max_resets: usize,
+    /// The most frames without a request (pings, settings, windows, priorities, resets, data without
+    /// a byte) between two requests on one HTTP/2 connection of a stranger.
+    pub http2_max_control_frames: usize,
     /// The interval of pings to an HTTP/2 client, and the time that it has to answer one, in
     /// milliseconds.
     pub http2_ping_ms: u64,
@@ -177,6 +180,7 @@ impl Default for ServerLimits {
             http2_window_bytes: NonZeroU32::new(65_535).expect("a default is not zero"),
             http2_max_discards: 256,
             http2_max_resets: 50,
+            http2_max_control_frames: 1_000,
             http2_ping_ms: 20_000,
             kek_counts_max_age_ms: 15_000,
         }

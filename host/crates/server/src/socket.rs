@@ -13,11 +13,13 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::frames::ControlFrames;
 use super::framing::{Framing, Malformed};
 use super::gate::{Gate, Pass};
 use super::pace::Pace;
 use super::seats::Seat;
 use super::settings::ServerLimits;
+use super::shared::head_bytes;
 
 /// A plain or encrypted byte stream.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,6 +38,7 @@ pub(super) struct Socket {
     first_left: usize,
     /// The seat that a stranger needs for HTTP/2.
     seat: Seat,
+    control_frames: ControlFrames,
     intake: Intake,
     back: Option<oneshot::Sender<Box<dyn Stream>>>,
 }
@@ -49,7 +52,7 @@ impl Socket {
         pace: &Arc<Pace>,
         gate: &Arc<Gate>,
         seat: Seat,
-        max_head_bytes: usize,
+        limits: &ServerLimits,
     ) -> (Self, Returned) {
         let (back, returned) = oneshot::channel();
         let socket = Self {
@@ -59,7 +62,8 @@ impl Socket {
             ticket: None,
             first_left: FIRST_BYTES,
             seat,
-            intake: Intake::new(max_head_bytes),
+            control_frames: ControlFrames::new(limits.http2_max_control_frames),
+            intake: Intake::new(head_bytes(limits)),
             back: Some(back),
         };
         (socket, returned)
@@ -166,6 +170,9 @@ impl AsyncRead for Socket {
                 return Poll::Ready(Ok(()));
             }
             socket.pace.received(Instant::now());
+            if !socket.pace.is_known() {
+                socket.control_frames.take(came)?;
+            }
             let was_http2 = socket.intake.framing.is_http2();
             if socket.intake.take(came, &socket.pace)? {
                 if was_http2 == socket.intake.framing.is_http2() {

@@ -20,8 +20,8 @@ pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a file that the configuration lists: it gets credentials, so every user may not
-/// write to it.
+/// The same of a file that the configuration lists: it gets credentials, so other users may neither
+/// write to it nor replace it.
 pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     // Without waiting: a pipe would be waited for.
     let file = OpenOptions::new()
@@ -32,6 +32,6 @@ pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     if !found.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    guard::check(path, &found).map_err(io::Error::other)?;
+    guard::check_with_folders(path, &found).map_err(io::Error::other)?;
     read(file, max_bytes)
 }

@@ -4,24 +4,49 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use vault_core::Rights;
+use vault_core::{ExposedFolder, Rights, check_folders};
 
-/// Every user can change what should be the operator's.
+/// Other users can change what should be the operator's.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} can be written by every user; `chmod go-w {0}` ends that", path.display())]
-pub struct WritableByAll {
-    /// The file or folder.
-    pub path: PathBuf,
+pub enum Exposed {
+    /// Every user can write to it.
+    #[error("{0} can be written by every user; `chmod go-w {0}` ends that", path.display())]
+    WritableByAll {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Others can put something else in its place.
+    #[error(transparent)]
+    ByFolder(#[from] ExposedFolder),
+}
+
+impl Exposed {
+    /// The file or folder that others can write to.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::WritableByAll { path } => path,
+            Self::ByFolder(exposed) => exposed.folder(),
+        }
+    }
+}
+
+/// The same as [`check`], and of every folder on the way to `path`.
+///
+/// # Errors
+/// Others can write to it or replace it.
+pub fn check_with_folders(path: &Path, found: &Metadata) -> Result<(), Exposed> {
+    check_folders(path)?;
+    check(path, found)
 }
 
 /// Refuses what every user can write to, and tells once of what its group can.
 ///
 /// # Errors
 /// Every user can write to it.
-pub fn check(path: &Path, found: &Metadata) -> Result<(), WritableByAll> {
+pub fn check(path: &Path, found: &Metadata) -> Result<(), Exposed> {
     let rights = Rights::of(found);
     if rights.others_write(path) {
-        return Err(WritableByAll { path: path.into() });
+        return Err(Exposed::WritableByAll { path: path.into() });
     }
     if rights.group_writes() && rights.is_news(path) {
         tracing::warn!(path = %path.display(), mode = rights.octal(), "its group can write to this, to a folder with all that is in it, and so decides what runs with credentials");

@@ -38,6 +38,7 @@ async fn two() -> Two {
 fn bound_elsewhere() -> [DenialReason; 1] {
     [DenialReason::SecretBoundElsewhere {
         name: "bound".to_owned(),
+        is_its_own: false,
     }]
 }
 

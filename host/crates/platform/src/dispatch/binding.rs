@@ -22,6 +22,8 @@ pub(super) struct Refusals {
 struct Bound {
     secret: String,
     to: Option<Origin>,
+    /// The secret's value names the origin, so its value is not what binds it.
+    is_its_own: bool,
 }
 
 impl Refusals {
@@ -63,10 +65,11 @@ impl Refusals {
 
 impl EgressLog for Refusals {
     fn denied(&self, denied: &EgressDenied) {
-        if let DenialReason::SecretBoundElsewhere { name } = &denied.reason {
+        if let DenialReason::SecretBoundElsewhere { name, is_its_own } = &denied.reason {
             *self.last_bound() = Some(Bound {
                 secret: name.clone(),
                 to: denied.origin.clone(),
+                is_its_own: *is_its_own,
             });
         }
         self.trail.denied(denied);
@@ -75,7 +78,11 @@ impl EgressLog for Refusals {
 
 impl Bound {
     fn message(&self, tool: &ToolComponent) -> String {
-        let Self { secret, to } = self;
+        let Self {
+            secret,
+            to,
+            is_its_own,
+        } = self;
         let secrets = &tool.grants.secrets;
         let mut bind = secrets
             .bind
@@ -83,7 +90,7 @@ impl Bound {
             .filter(|(name, _)| name.as_str() == secret);
         let by_manifest =
             bind.any(|(_, origins)| to.as_ref().is_none_or(|to| !origins.contains(to)));
-        let by_itself = secrets.opens.iter().any(|name| name.as_str() == secret);
+        let by_itself = !is_its_own && secrets.opens.iter().any(|name| name.as_str() == secret);
         let whose = if by_manifest {
             format!(
                 "by `bind` of the tool {:?}, which the operator can change",

@@ -184,6 +184,7 @@ impl SecretsCapability {
             self.released.add(name.as_str(), &form, None);
         }
         if bound_to.is_some_and(|origins| !origins.contains(&origin)) {
+            self.opened.withhold(origin, name.as_str());
             return Vec::new();
         }
         self.opened.open(origin.clone());
