@@ -4,38 +4,37 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The limits of outbound traffic. A guest can ask for a shorter time, never for
-/// a longer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// `[egress.limits]`: a guest can ask for a shorter time, never for a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressLimits {
-    /// Until a connection stands: name, TCP and TLS together. Default 10 s.
+    /// The time until a connection stands: name, TCP and TLS together.
     pub connect_timeout_ms: NonZeroU64,
-    /// From the connection to the head of the response, the sending of the
-    /// request included. Default 60 s.
+    /// The time from the connection to the head of the response, the sending of the request
+    /// included.
     pub first_byte_timeout_ms: NonZeroU64,
-    /// Between two pieces of a response's body. Default 60 s.
+    /// The time between two pieces of a response's body.
     pub idle_timeout_ms: NonZeroU64,
-    /// The body of one request. Default 16 MiB.
+    /// The body of one request.
     pub max_request_body_bytes: NonZeroU64,
-    /// What is kept of a request's body until the answer begins, so that it can be sent again
-    /// when a connection of the pool turns out to be dead. Default 1 MiB.
+    /// The part of a request's body that is kept until the answer begins, to send it again when a
+    /// connection of the pool turns out to be dead.
     pub max_resent_body_bytes: NonZeroU64,
-    /// The body of one response, unpacked where it is compressed. Default 16 MiB.
+    /// The body of one response, unpacked where it is compressed.
     pub max_response_body_bytes: NonZeroU64,
-    /// Names and values of one response's headers. Default 64 KiB.
+    /// Names and values of one response's headers together.
     pub max_response_header_bytes: NonZeroU64,
-    /// Requests of one tool instance at a time, until their bodies are read or
-    /// dropped. Default 32.
+    /// Requests of one tool instance at a time, until their bodies are read or dropped.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unused connection stays open. Default 30 s.
+    /// The time that an unused connection stays open.
     pub pool_idle_timeout_ms: NonZeroU64,
-    /// Unused connections of one app's tool to one origin. Default 16.
+    /// Unused connections of one app's tool to one origin.
     pub max_idle_connections_per_origin: NonZeroUsize,
-    /// Pools, one for each pair of app and tool; the one that was not used for
-    /// the longest time goes first. Default 256.
+    /// Connection pools, one for each pair of app and tool; the one that was unused for longest
+    /// goes first.
     pub max_pools: NonZeroUsize,
 }
 

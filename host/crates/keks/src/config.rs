@@ -9,25 +9,62 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use tavora_trust::credential::CredentialSource;
 use tavora_trust::origin::{Origin, Scheme};
 
 /// `[kek]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekConfig {
-    /// The key that new DEKs are wrapped with: `local` (the environment's), `KIND.NAME`, or `KIND`
-    /// where there is one table of that kind. Every other key here opens what it wrapped.
+    /// The key that wraps new DEKs: `local` is the key of `TAVORA_SECRET_KEK`, any other is one of
+    /// the tables below by kind and name, as `transit.main`. The kind alone is enough where it has
+    /// one table. Every other key, those of the environment too, opens what it has wrapped.
     pub provider: ProviderName,
-    /// Keys of AWS KMS, by name.
+    /// A key of AWS KMS, found with the credential that AWS's own tools would find.
+    #[schemars(example = json!({
+        "main": {
+            "key": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "endpoint": "https://vpce-0123.kms.eu-central-1.vpce.amazonaws.com",
+        },
+    }))]
     pub aws_kms: BTreeMap<String, AwsKmsConfig>,
-    /// Keys of Vault's or OpenBao's Transit engine, by name.
+    /// One version of a key in the Transit engine of Vault or OpenBao. The credential is a token,
+    /// or an AppRole, as in the example for the same key's second version.
+    #[schemars(example = json!({
+        "main": {
+            "address": "https://bao.example.com:8200",
+            "namespace": "team",
+            "mount": "transit",
+            "key": "tavora-production",
+            "key_version": 1,
+            "token": "file:///run/secrets/bao-token",
+        },
+        "next": {
+            "address": "https://bao.example.com:8200",
+            "key": "tavora-production",
+            "key_version": 2,
+            "role_id": "0f6a7a7c-0000-0000-0000-000000000000",
+            "secret_id": "file:///run/secrets/bao-secret-id",
+            "approle_mount": "approle",
+        },
+    }))]
     pub transit: BTreeMap<String, TransitConfig>,
-    /// Keys in PKCS#11 tokens, by name.
+    /// An AES-256 key in a PKCS#11 token.
+    #[schemars(example = json!({
+        "main": {
+            "module": "/usr/lib/softhsm/libsofthsm2.so",
+            "token_label": "tavora",
+            "key_id": "8f14e45fceea167a5a36dedd4bea2543",
+            "pin": "file:///run/secrets/hsm-pin",
+            "max_sessions": 4,
+        },
+    }))]
     pub pkcs11: BTreeMap<String, Pkcs11Config>,
-    /// How long to wait for providers, and how long to remember what they said.
+    /// How long to wait for providers other than `local`, and how long to remember what they said.
     pub limits: KekLimits,
 }
 
@@ -67,8 +104,9 @@ impl ProviderKind {
 }
 
 /// A table of `[kek]`, or all of one kind: `transit.main`, `transit`, `local`.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct ProviderName {
     /// What holds the key.
     pub kind: ProviderKind,
@@ -108,6 +146,12 @@ impl TryFrom<String> for ProviderName {
     }
 }
 
+impl Serialize for ProviderName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.as_str())?;
@@ -124,20 +168,21 @@ impl fmt::Debug for ProviderName {
     }
 }
 
-/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS. The credential is the one that AWS's own tools
-/// would use.
-#[derive(Clone, Debug, Deserialize)]
+/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AwsKmsConfig {
-    /// The key's ARN; it says the region too. No alias: that may lead to another key tomorrow.
+    /// The key's ARN, which also says the region. An alias is refused: it may lead to another key
+    /// tomorrow.
     pub key: KeyArn,
-    /// Where to ask instead of AWS's own address for the region.
+    /// The origin to ask instead of AWS's own address for the region.
     pub endpoint: Option<Origin>,
 }
 
 /// The ARN of a KMS key.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct KeyArn(String);
 
 impl KeyArn {
@@ -199,28 +244,30 @@ impl fmt::Debug for KeyArn {
 
 /// `[kek.transit.NAME]`: one version of a key of the Transit engine. Its credential is a token, or
 /// an AppRole.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransitConfig {
-    /// Where the server is: https, or http on this machine.
+    /// The origin of the server: `https://`, or `http://` on this machine only. Its certificate's
+    /// authority may be in `extra_ca_file` of `[egress]`.
     pub address: TransitAddress,
     /// The namespace, where the server has any.
     pub namespace: Option<PathName>,
-    /// Where the engine is mounted.
+    /// The path where the engine is mounted.
     #[serde(default = "PathName::transit")]
     pub mount: PathName,
-    /// The key's name.
+    /// The key's name. No other server may give it to another key.
     pub key: PathName,
-    /// The key's version that wraps; a later one is a KEK of its own.
+    /// The version that wraps. A later version is another KEK, with a table of its own.
     #[serde(default = "first_version")]
     pub key_version: NonZeroU32,
-    /// Where the token is.
+    /// The place of the token: `file:///path` or `env:VARIABLE`. It is read each time that it is
+    /// used.
     pub token: Option<CredentialSource>,
-    /// The AppRole, instead of a token.
+    /// The id of the AppRole, instead of a token.
     pub role_id: Option<String>,
-    /// Where the AppRole's secret id is.
+    /// The place of the AppRole's secret id: `file:///path` or `env:VARIABLE`.
     pub secret_id: Option<CredentialSource>,
-    /// Where AppRole is mounted.
+    /// The path where AppRole is mounted.
     #[serde(default = "PathName::approle")]
     pub approle_mount: PathName,
 }
@@ -230,8 +277,9 @@ fn first_version() -> NonZeroU32 {
 }
 
 /// Where a Transit server is.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Origin")]
+#[schemars(with = "String")]
 pub struct TransitAddress(Origin);
 
 impl TransitAddress {
@@ -266,8 +314,9 @@ impl fmt::Debug for TransitAddress {
 
 /// A part of a path on a Transit server: letters, digits, `-`, `_` and `.`, in segments between
 /// slashes.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct PathName(String);
 
 impl PathName {
@@ -282,6 +331,12 @@ impl PathName {
 
     fn approle() -> Self {
         Self("approle".to_owned())
+    }
+}
+
+impl From<PathName> for String {
+    fn from(name: PathName) -> Self {
+        name.0
     }
 }
 
@@ -308,16 +363,16 @@ impl fmt::Debug for PathName {
 }
 
 /// `[kek.pkcs11.NAME]`: an AES-256 key in a PKCS#11 token.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pkcs11Config {
-    /// The library of the token's maker, relative to this file.
+    /// The library of the token's maker, relative to `tavora.toml`.
     pub module: PathBuf,
     /// The token's label.
     pub token_label: String,
-    /// The key's id in the token (`CKA_ID`), in hex.
+    /// The key's id in the token (`CKA_ID`), in hex. A random id is this key's alone.
     pub key_id: HexId,
-    /// Where the PIN is.
+    /// The place of the PIN: `file:///path` or `env:VARIABLE`.
     pub pin: CredentialSource,
     /// Sessions with the token at once.
     #[serde(default = "default_sessions")]
@@ -329,8 +384,9 @@ fn default_sessions() -> NonZeroUsize {
 }
 
 /// Bytes that are written in hex.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct HexId(Vec<u8>);
 
 impl HexId {
@@ -366,27 +422,26 @@ impl fmt::Debug for HexId {
 }
 
 /// `[kek.limits]`: of every provider that is not local.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekLimits {
-    /// How long connecting may take, in milliseconds.
+    /// The time that connecting to a provider may take.
     pub connect_timeout_ms: NonZeroU64,
-    /// How long one attempt may take, connecting included, in milliseconds.
+    /// The time that one attempt may take, connecting included.
     pub request_timeout_ms: NonZeroU64,
-    /// How often an attempt is repeated that failed for a reason that may pass.
+    /// Repetitions of an attempt that failed for a reason that may pass.
     pub max_retries: u32,
-    /// The longest wait before the first repetition, in milliseconds; each further one may wait
-    /// twice as long.
+    /// The longest wait before the first repetition; each further one may wait twice as long.
     pub retry_backoff_ms: u64,
-    /// How long a provider is left alone after its last attempt failed, in milliseconds. Meanwhile,
-    /// what needs it fails at once.
+    /// The time that a provider is left alone after its last attempt failed. Meanwhile, what needs
+    /// it fails at once.
     pub pause_after_failure_ms: u64,
     /// Requests to one provider at once.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unwrapped DEK is remembered, in milliseconds: for so long its secret can be used
-    /// without the provider. Zero to ask each time.
+    /// The time that an unwrapped DEK is remembered: for so long its secret can be used without the
+    /// provider. 0 asks each time.
     pub dek_lifetime_ms: u64,
-    /// How many DEKs of one key are remembered.
+    /// DEKs of one key that are remembered.
     pub max_deks: NonZeroUsize,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use vault_core::SecretName;
 
@@ -29,20 +30,23 @@ pub struct PlatformConfig<'a> {
 }
 
 /// `[tools.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolConfig {
-    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
+    /// The component's file, relative to `tavora.toml`. A built-in tool has none.
     pub component: Option<PathBuf>,
-    /// `sha256:…` of the file; another one is refused.
+    /// `sha256:…` of the file; another file is refused.
+    #[schemars(with = "Option<String>")]
     pub digest: Option<Digest>,
-    /// The secrets that it may resolve.
+    /// The names of the secrets that it may resolve.
+    #[schemars(with = "Vec<String>")]
     pub secrets: Vec<SecretName>,
     /// The origins that it may reach. Those of `base_url` and `…_base_url` in `config` join them.
     pub origins: Vec<Origin>,
-    /// Secrets that may be sent to these of its origins only.
+    /// The only origins that a secret may be sent to, by the secret's name.
+    #[schemars(with = "BTreeMap<String, Vec<Origin>>")]
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// What the component reads through `wasi:config/store`.
+    /// The settings that the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
 }
 

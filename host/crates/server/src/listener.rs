@@ -10,15 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use nix::libc;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How often another free port is looked for, where the first one is free at one address alone.
 const PORT_ATTEMPTS: usize = 16;
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT` or `localhost:PORT`.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct ListenAddress {
     first: SocketAddr,
     is_localhost: bool,
@@ -87,6 +89,12 @@ impl TryFrom<String> for ListenAddress {
 
     fn try_from(text: String) -> Result<Self, InvalidListenAddress> {
         text.parse()
+    }
+}
+
+impl Serialize for ListenAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

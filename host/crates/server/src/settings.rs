@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::host_names::HostName;
@@ -16,32 +17,43 @@ use crate::throttle::{AuthFailureLimits, RequestRateLimits};
 use tavora_trust::origin::Origin;
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// An IP address and a port, or `localhost` and a port.
+    /// The address where `tavora-host serve` and `dev` listen: an IP address and a port, or
+    /// `localhost` and a port. The option `--listen` comes first.
     pub listen: ListenAddress,
-    /// The names that it answers to; without any, on loopback those of loopback, else every name.
+    /// The names that the host answers to, for example `["vault.example.com",
+    /// "vault.example.com:8443", "*.example.com"]`. A name has a port where browsers find `/admin`
+    /// at another port than the usual one. Addresses and `localhost` are always answered; any other
+    /// name is refused with 421. Without a list, a host on loopback answers to nothing else, and a
+    /// host on the network answers to every name. `"*"` is every name.
     pub hosts: Vec<HostName>,
-    /// How long requests are still taken after the host was told to stop, while `/readyz` sends
-    /// them elsewhere, in milliseconds.
+    /// The time in which the host still takes requests after it was told to stop. Meanwhile
+    /// `/readyz` answers 503, so that load balancers send requests elsewhere.
     pub drain_delay_ms: u64,
-    /// How long requests may go on after that, in milliseconds. Streams that do not end by then say
-    /// that they were cut.
+    /// The time that requests have to end after `drain_delay_ms`. A stream that does not end by
+    /// then says that it was cut.
     pub shutdown_grace_ms: u64,
-    /// A PEM file of the host's certificate and those above it. With it and the key, the host talks
-    /// TLS only.
+    /// The PEM file of the host's certificate and of those above it, relative to `tavora.toml`.
+    /// With this file and `tls_key_file`, the host speaks TLS only. SIGHUP makes it read both
+    /// again.
+    #[schemars(example = &"/etc/tavora/cert.pem")]
     pub tls_cert_file: Option<PathBuf>,
-    /// A PEM file of the certificate's private key.
+    /// The PEM file of the certificate's private key, relative to `tavora.toml`.
+    #[schemars(example = &"/etc/tavora/key.pem")]
     pub tls_key_file: Option<PathBuf>,
-    /// Origins whose pages may use `/api/sdk` from a browser. None, unless listed.
+    /// The origins whose web pages may use `/api/sdk` from a browser, for example
+    /// `["https://app.example.com"]`. The operator's routes are never open to them.
     pub cors_allowed_origins: Vec<Origin>,
-    /// Proxies that are believed whom they ask for, in `Forwarded` and `X-Forwarded-For`: addresses
-    /// and networks.
+    /// The proxies in front of the host, as addresses and networks, for example `["10.0.0.0/8"]`.
+    /// The client that a proxy names in `Forwarded` or `X-Forwarded-For` is the one that is
+    /// throttled, and that the audit and the log name. A proxy must replace or remove the one of
+    /// the two headers that it does not write itself.
     pub trusted_proxies: TrustedProxies,
     /// What connections and requests may use.
     pub limits: ServerLimits,
-    /// How often a peer may fail to sign in.
+    /// How often a peer may fail to sign in. A peer is an IPv4 address, or a /64 of IPv6.
     pub auth_failures: AuthFailureLimits,
     /// How often an API key may ask.
     pub rate_limit: RequestRateLimits,
@@ -82,71 +94,73 @@ impl ServerConfig {
 }
 
 /// `[server.limits]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// Connections at once. Beyond them, one that waits for its client is closed for each that
-    /// comes; where all are busy, those that come wait.
+    /// Connections at once. Beyond them, each new connection closes one that waits for its client;
+    /// where all are busy, new connections wait.
     pub max_connections: NonZeroUsize,
-    /// Connections of one peer at once, an IPv4 address or an IPv6 /64. Trusted proxies, 127.0.0.1
-    /// and ::1 have no such limit.
+    /// Connections of one peer at once: an IPv4 address, or a /64 of IPv6. Trusted proxies,
+    /// 127.0.0.1 and ::1 have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
-    /// Requests at once on connections that have shown no right credential. Where there are more,
-    /// nothing more is read from such connections.
+    /// Requests at once on connections that have shown no right credential. Beyond them, the host
+    /// reads nothing more from such connections, except the first bytes of one that has not asked
+    /// yet.
     pub max_stranger_requests: NonZeroUsize,
-    /// How long a connection must have waited for its client before it is closed for a new one, in
-    /// milliseconds. One that was answered without a right credential has to wait no longer.
+    /// The time that a connection must have waited for its client before a new one may displace it.
+    /// A connection that was answered without a right credential can be displaced at once.
     pub displace_after_ms: u64,
-    /// From the accepted connection to the end of the TLS handshake, in milliseconds.
+    /// The time from the accepted connection to the end of the TLS handshake.
     pub tls_handshake_timeout_ms: u64,
-    /// From the first byte of a request's head (of the first request: from the connection on) to
-    /// its last, in milliseconds.
+    /// The time from the first byte of a request's head to its last. For the first request it
+    /// counts from the start of the connection.
     pub header_read_timeout_ms: u64,
-    /// How long a connection may wait for its next request, in milliseconds.
+    /// The time that a connection may wait for its next request.
     pub idle_timeout_ms: u64,
-    /// From a request's head to the end of its body, in milliseconds.
+    /// The time from a request's head to the end of its body.
     pub request_body_timeout_ms: u64,
-    /// How long a client may leave a piece of a response's body unread, in milliseconds.
+    /// The time that a client may leave a piece of a response's body unread.
     pub response_stall_timeout_ms: u64,
-    /// The request line's target, in bytes.
+    /// The target in the request line; a longer one is refused with 414.
     pub max_uri_bytes: usize,
-    /// How many headers a request may have.
+    /// Headers of one request; more are refused with 431.
     pub max_headers: usize,
-    /// Names and values of a request's headers together, in bytes.
+    /// Names and values of one request's headers together; more are refused with 431.
     pub max_header_bytes: u32,
-    /// A request's body, in bytes.
+    /// The body of one request; a longer one is refused with 413.
     pub max_body_bytes: usize,
-    /// Bodies that are being collected for those who have shown no right credential, in the whole
-    /// process, in bytes.
+    /// Bodies in the whole process that are being collected for clients that have shown no right
+    /// credential.
     pub max_stranger_body_bytes: usize,
-    /// The part of them that one peer may have, an IPv4 address or an IPv6 /64, in bytes.
+    /// The part of `max_stranger_body_bytes` that one peer may have: an IPv4 address, or a /64 of
+    /// IPv6.
     pub max_stranger_body_bytes_per_peer: usize,
-    /// Bodies that are being collected for those who have, in the whole process, in bytes.
+    /// Bodies in the whole process that are being collected for clients that have shown a right
+    /// credential.
     pub max_collected_bytes: usize,
-    /// What is read and dropped of a body that nobody wants, so that the client reads the answer
-    /// and not a reset, in bytes.
+    /// The part of an unwanted body that is read and dropped, so that its client reads the answer
+    /// and not a reset.
     pub max_discarded_bytes: usize,
-    /// How long that may take, in milliseconds.
+    /// The time that reading and dropping an unwanted body may take.
     pub discard_timeout_ms: u64,
     /// HTTP/2 connections at once that have shown no right credential. Others wait before they are
-    /// parsed, and one that waits for its client is closed for each.
+    /// parsed, and each of them closes one that waits for its client.
     pub http2_max_strangers: NonZeroUsize,
     /// Requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
-    /// What an HTTP/2 client may send of a body that nobody has read yet, on one connection, in
-    /// bytes.
+    /// The bytes of bodies that an HTTP/2 client may send on one connection before anybody reads
+    /// them.
     pub http2_window_bytes: NonZeroU32,
-    /// Bodies of HTTP/2 that are read and dropped at once, in the whole process. Where there are
-    /// more, their streams are reset.
+    /// HTTP/2 bodies in the whole process that are read and dropped at once. Beyond them, their
+    /// streams are reset.
     pub http2_max_discards: usize,
-    /// Requests that a client may have reset before they are looked at, and resets that it may
-    /// provoke, on one HTTP/2 connection.
+    /// Requests that a client may reset before they are looked at, and resets that it may provoke,
+    /// on one HTTP/2 connection.
     pub http2_max_resets: usize,
-    /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to
-    /// say so, in milliseconds.
+    /// The time between two questions to an HTTP/2 client whether it is still there, and the time
+    /// that it has to answer one.
     pub http2_ping_ms: u64,
-    /// How old the counts of secrets in `/metrics` may be before they are counted again, in
-    /// milliseconds.
+    /// The age at which the counts of secrets in `/metrics` are counted again.
     pub kek_counts_max_age_ms: u64,
 }
 

@@ -8,6 +8,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
@@ -18,32 +19,33 @@ use super::inspection::InspectionLimits;
 pub const TICK_MS: u64 = 10;
 
 /// The limits of one host process.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How many components' instances may exist at once; what comes on top is refused and may be
-    /// tried again. Runs in components that agents supplied are counted on their own, up to the
-    /// same number.
+    /// Component instances at once, of agents and tools together; one more is refused and may be
+    /// tried again. Runs in components that agents supplied have as many of their own.
     pub max_instances: u32,
-    /// How many core instances one component may be composed of.
+    /// Core instances that one component may be composed of.
     pub max_core_instances: u32,
-    /// How many linear memories one component may have.
+    /// Linear memories that one component may have.
     pub max_memories: u32,
-    /// How many tables one component may have.
+    /// Tables that one component may have.
     pub max_tables: u32,
-    /// How much native stack a guest may use, in bytes: what bounds its recursion.
+    /// Native stack of a guest, which bounds its recursion.
     pub max_stack_bytes: usize,
-    /// How many workers inspect and compile components at once; further components wait.
+    /// Workers that inspect and compile components at once; further components wait.
     pub max_concurrent_compilations: NonZeroUsize,
-    /// How large and how deep a component may be.
+    /// How large and how deep a component may be, and what its worker may use.
     pub component: InspectionLimits,
-    /// Limits of agents' runs.
+    /// What one run of an agent may use.
     pub agent: AgentLimits,
-    /// Limits of calls to trusted tools.
+    /// What one call to a trusted tool may use.
     pub tool: ToolLimits,
-    /// Limits of requests that trusted tools answer over HTTP.
+    /// What one request may use that a trusted tool answers over HTTP, such as a chat completion.
+    /// `[limits.tool]` holds as well, except its wall clock and the size of its answer.
     pub stream: StreamLimits,
-    /// Limits of calls to MCP servers.
+    /// What one call to an MCP server may use. `[limits.tool]` holds as well, except its wall
+    /// clock.
     pub mcp: McpLimits,
 }
 
@@ -66,34 +68,34 @@ impl Default for Limits {
 }
 
 /// The limits of one run of an agent.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
-    /// Runs that one app may have at once over the HTTP API.
+    /// Runs that one app may have at once over the HTTP API; one more is answered 429.
     pub max_runs_per_app: u32,
-    /// From start to end, host calls included, in milliseconds.
+    /// The time of one run from start to end, calls of tools included.
     pub wall_clock_ms: u64,
-    /// Time in the guest's own code, in milliseconds, counted in ticks of 10.
+    /// Time in the agent's own code, counted in ticks of 10 ms.
     pub cpu_ms: u64,
-    /// All linear memories of the run together, in bytes.
+    /// All linear memories of the run together.
     pub max_memory_bytes: usize,
-    /// All tables of the run together, in elements.
+    /// Elements in all tables of the run together.
     pub max_table_elements: usize,
-    /// What one host call may copy out of the guest, in bytes.
+    /// The bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
-    /// The agent's program, in bytes.
+    /// The agent's program.
     pub max_code_bytes: usize,
-    /// The run's input, and the input of one tool call, in bytes.
+    /// The run's input, and the input of one tool call.
     pub max_input_bytes: usize,
-    /// The run's result, in bytes.
+    /// The run's result.
     pub max_output_bytes: usize,
-    /// All lines of the run's log together, in bytes.
+    /// All lines of the run's log together.
     pub max_log_bytes: usize,
     /// Calls of tools in one run.
     pub max_tool_calls: u32,
-    /// Calls of tools that are under way at the same time in one run.
+    /// Calls of tools under way at the same time in one run.
     pub max_concurrent_calls: usize,
-    /// The answers to one list of calls together, in bytes.
+    /// The answers to one list of calls together.
     pub max_answer_bytes: usize,
 }
 
@@ -118,24 +120,24 @@ impl Default for AgentLimits {
 }
 
 /// The limits of one call of a trusted tool.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolLimits {
-    /// From start to end, upstream included, in milliseconds.
+    /// The time of one call from start to end, upstream included.
     pub wall_clock_ms: u64,
-    /// Time in the tool's own code, in milliseconds, counted in ticks of 10.
+    /// Time in the tool's own code, counted in ticks of 10 ms.
     pub cpu_ms: u64,
-    /// All linear memories of the tool's instance together, in bytes.
+    /// All linear memories of the instance together.
     pub max_memory_bytes: usize,
-    /// All tables of the tool's instance together, in elements.
+    /// Elements in all tables of the instance together.
     pub max_table_elements: usize,
-    /// What one host call may copy out of the guest, in bytes.
+    /// The bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
     /// Host resources (streams, requests, …) that the instance may hold at once.
     pub max_resources: usize,
-    /// The answer to one call, in bytes.
+    /// The answer to one call.
     pub max_output_bytes: usize,
-    /// What one instance may write to its log, in bytes; the rest is dropped.
+    /// The text that one instance may write to its log; the rest is dropped.
     pub max_log_bytes: usize,
     /// Refused requests of one call that are audited one by one; the rest is counted in one entry.
     pub max_recorded_denials: usize,
@@ -159,17 +161,17 @@ impl Default for ToolLimits {
 
 /// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as
 /// well, but for the wall clock and the size of the answer, which streams.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
-    /// Requests that are being answered at once; what comes on top is refused and may be tried
-    /// again.
+    /// Requests that tools answer over HTTP at once; one more is refused and may be tried again.
+    /// They count as instances, too.
     pub max_concurrent: usize,
-    /// Those among them of one app.
+    /// Requests of one app among them; one more is answered 429.
     pub max_per_app: u32,
-    /// The longest time without the head or another piece of the answer, in milliseconds.
+    /// The longest time without the head or another piece of the answer.
     pub idle_ms: u64,
-    /// From start to end, in milliseconds.
+    /// The time of one request from start to end.
     pub wall_clock_ms: u64,
 }
 
@@ -186,15 +188,16 @@ impl Default for StreamLimits {
 
 /// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall
 /// clock.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpLimits {
-    /// The longest time without a byte of the server's, in milliseconds. It takes the place of the
-    /// egress policy's `first_byte_timeout_ms` and `idle_timeout_ms`.
+    /// The longest silence of a server; as long as anything comes, the call goes on. It takes the
+    /// place of `first_byte_timeout_ms` and `idle_timeout_ms` of `[egress.limits]`.
     pub idle_ms: NonZeroU64,
-    /// From start to end, in milliseconds.
+    /// The time of one call from start to end. The run's own `limits.agent.wall_clock_ms` holds as
+    /// well.
     pub wall_clock_ms: u64,
-    /// For the word to a server that a session has ended, in milliseconds; no run waits for it.
+    /// The time to tell a server that a session has ended; no run waits for it.
     pub end_ms: u64,
 }
 
