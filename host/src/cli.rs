@@ -33,7 +33,7 @@ mod vault;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use global::{Early, Global};
 use input_file::InputFile;
@@ -106,6 +106,11 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Print a shell's completion script.
     Completions(completions::Completions),
+}
+
+/// All commands, with what each takes.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Where a command's data is.
