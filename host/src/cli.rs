@@ -34,7 +34,7 @@ mod vault;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use global::{Early, Global};
 use input_file::InputFile;
@@ -109,7 +109,12 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// The place of a command's data.
+/// All commands, with what each takes.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Where a command's data is.
 struct DataPlace {
     folder: PathBuf,
     database: Option<PathBuf>,

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 pub use crate::storage::config::{PostgresConfig, StorageConfig, StorageUrl};
 pub use tavora_agents::AgentsConfig;
@@ -24,11 +26,11 @@ use tavora_wasm::limits::Limits;
 pub use tavora_wasm::tool::ToolName;
 use tavora_wasm::worker::WorkerConfig;
 
-/// The whole configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The HTTP server.
+    /// Where the host listens, and what its clients may use.
     pub server: ServerConfig,
     /// The page at `/admin`.
     pub admin: AdminConfig,
@@ -46,7 +48,22 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Traces.
     pub telemetry: TelemetryConfig,
-    /// Trusted tools by name, including changes to built-in ones.
+    /// A tool of your own, or a built-in one. Every grant of your own tool is empty by default: it
+    /// resolves nothing and reaches nothing. What is said here of a built-in tool adds to its own
+    /// grants; docs/configuration.md has the settings of each.
+    #[schemars(example = json!({
+        "weather": {
+            "component": "weather.wasm",
+            "digest": format!("sha256:{}", "0".repeat(64)),
+            "secrets": ["weather_api_key"],
+            "origins": ["https://api.example.com"],
+            "bind": { "weather_api_key": ["https://api.example.com"] },
+            "config": { "units": "metric" },
+        },
+        "llm-router": {
+            "config": { "default_model": "gpt-4o", "openai_models": "gpt-4o,gpt-4o-mini" },
+        },
+    }))]
     pub tools: BTreeMap<ToolName, ToolConfig>,
 }
 

@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod reference;
 pub mod storage;
 
 pub use tavora_agents as agents;

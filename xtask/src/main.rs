@@ -10,6 +10,7 @@ mod floors;
 mod guests;
 mod lint;
 mod project;
+mod reference;
 mod setup;
 mod step;
 mod test;
@@ -33,6 +34,8 @@ usage: cargo xtask TASK [ARGUMENTS]
   test     build everything, run every test and every lint (--long kills longer; with other arguments,
            run what `cargo test` runs with them)
   floors   tell which files need each other in a circle, and which crates depend upward
+  reference
+           write the example configuration and the references anew, from the code
   test-tools
            install what some suites need besides Rust; without it they are skipped
   bench    build everything and measure it (--quick for a look, --long for the large database)
@@ -61,6 +64,7 @@ fn run() -> Result<ExitCode> {
         "dev" => dev::run(&project, &rest),
         "test" => test::run(&project, &rest),
         "floors" => floors::run(&project),
+        "reference" => reference::run(&project).map(|()| ExitCode::SUCCESS),
         "test-tools" => test_tools::run(&project).map(|complete| match complete {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(2),

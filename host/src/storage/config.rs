@@ -8,6 +8,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use vault_core::{ChainName, InvalidPostgresUrl, PostgresUrl};
 
@@ -15,11 +16,19 @@ use vault_core::{ChainName, InvalidPostgresUrl, PostgresUrl};
 const SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 
 /// `[storage]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// `sqlite://PATH`, relative to this file, or `postgres://USER@HOST:PORT/DATABASE`. The default
-    /// is `tavora.db` in the data folder.
+    /// The database: `sqlite://PATH` for a SQLite file, relative to `tavora.toml`, or
+    /// `postgres://USER@HOST:PORT/DATABASE` for more than one host. Without it, `tavora.db` in the
+    /// data folder. PostgreSQL's password is in `TAVORA_STORAGE_PASSWORD` (itself, or
+    /// `file:///path`). To another machine there is TLS, with the platform's authorities and
+    /// `extra_ca_file` of `[egress]`, or with those of `?sslrootcert=/path` alone;
+    /// `sslmode=disable` turns it off.
+    #[schemars(
+        with = "Option<String>",
+        example = "sqlite:///var/lib/tavora/tavora.db"
+    )]
     pub url: Option<StorageUrl>,
     /// Settings for PostgreSQL.
     pub postgres: PostgresConfig,
@@ -123,31 +132,33 @@ impl fmt::Debug for StorageUrl {
 }
 
 /// `[storage.postgres]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
-    /// This host's name in the audit, and the name of its chain of entries. The default is the
-    /// machine's name.
+    /// The name of this host in the audit, whose entries are a chain of this name. Without it, the
+    /// machine's name. Hosts of one name wait for each other with every write; a name that is new
+    /// at each start makes a new chain each time.
     #[serde(deserialize_with = "host_name")]
+    #[schemars(with = "Option<String>", example = &"host-1")]
     pub host_name: Option<ChainName>,
-    /// Time to connect and sign in, in milliseconds.
+    /// The time that connecting and signing in may take.
     pub connect_timeout_ms: NonZeroU64,
-    /// Time for one statement, including its wait for locks, in milliseconds.
+    /// The time that the server may work on one statement, and let it wait for locks.
     pub statement_timeout_ms: NonZeroU64,
-    /// The time after which the server ends an idle transaction, in milliseconds. It frees the
-    /// locks of a host that was cut off.
+    /// The time that a transaction may be silent before the server ends it: others wait for what a
+    /// host holds that was cut off.
     pub idle_transaction_timeout_ms: NonZeroU64,
-    /// Time for a read or a write, including waits and retries, in milliseconds.
+    /// The time that a read or a write may take in all, waiting and further attempts included.
     pub operation_timeout_ms: NonZeroU64,
-    /// Time for a check of the whole audit, in milliseconds.
+    /// The time that a check of the whole audit may take.
     pub verify_timeout_ms: NonZeroU64,
-    /// The most connections at once.
+    /// Connections of this host at once.
     pub max_connections: NonZeroUsize,
-    /// The most attempts of a read or a write that a lost connection or a conflict interrupted.
+    /// Attempts at a read or a write that a lost connection, or what others did, has ended.
     pub max_attempts: NonZeroU32,
-    /// The most writes in one commit.
+    /// Writes that one commit takes.
     pub max_writes_per_commit: NonZeroUsize,
-    /// The most writes that may wait. Further ones are refused.
+    /// Writes that may wait; more are refused.
     pub max_waiting_writes: NonZeroUsize,
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tavora_host::config::{Config, ToolConfig};
-use tavora_tests::binary::run;
+use tavora_host::reference;
 
 use super::workspace::root;
 
@@ -30,6 +30,22 @@ const KEK_TABLES: &str = r#"
 /// A section and key, with the default as `tavora.toml` would write it. `None` where there is no
 /// default.
 type Defaults = BTreeMap<String, String>;
+
+#[test]
+fn generated_files_are_what_the_code_says() {
+    for reference::File { path, text } in reference::files() {
+        let found = read(path);
+        let differs = found
+            .lines()
+            .zip(text.lines())
+            .find(|(old, new)| old != new);
+        assert!(
+            found == text,
+            "{path} is not what the code says; `{}` writes it anew. The first lines that differ: {differs:#?}",
+            reference::COMMAND
+        );
+    }
+}
 
 #[test]
 fn the_example_configuration_is_the_defaults() {
@@ -126,41 +142,6 @@ fn tests_that_security_md_names_are_there() {
         );
     }
     assert!(named >= 50, "only {named} tests are named");
-}
-
-#[test]
-fn the_commands_of_the_documents_are_there() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let help = |arguments: &[&str]| run(folder.path(), &[arguments, &["--help"]].concat()).stdout;
-    let listed: BTreeSet<String> = help(&[])
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
-        .map(str::to_owned)
-        .collect();
-    let mut named = BTreeSet::new();
-    for row in table(&read("docs/operate.md"), "| command | what it does |") {
-        let commands = code_spans(&row[0]);
-        let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
-        named.extend(commands);
-        // Code in the second column is a subcommand, or a value of the command. Options are not
-        // checked.
-        for span in code_spans(&row[1])
-            .iter()
-            .filter(|span| !span.starts_with('-'))
-        {
-            let word = span.split(' ').next().expect("a split has a first part");
-            let known = |help: &String| {
-                help.split(|c: char| !c.is_alphanumeric())
-                    .any(|it| it == word)
-            };
-            assert!(helps.iter().any(known), "{named:?} have no {word}");
-        }
-    }
-    assert_eq!(named, listed);
 }
 
 #[test]
@@ -274,15 +255,6 @@ fn table(text: &str, start: &str) -> Vec<[String; 2]> {
         .collect();
     assert!(!rows.is_empty(), "the table {start:?} is empty");
     rows
-}
-
-/// The texts between backticks.
-fn code_spans(text: &str) -> Vec<String> {
-    text.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
 }
 
 /// The relative targets of a Markdown text's links, outside code blocks.

@@ -3,15 +3,18 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[agents]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentsConfig {
-    /// The folder of agents, relative to this file. Without it there are no agents.
+    /// The folder that holds a folder for each agent, with its `agent.jsonc`. It is relative to
+    /// `tavora.toml`. Without it there are no agents.
+    #[schemars(example = &"agents")]
     pub dir: Option<PathBuf>,
-    /// The most agents in the folder.
+    /// Agents that the folder may hold.
     pub max_agents: NonZeroUsize,
     /// The most bytes in an `agent.jsonc`.
     pub max_file_bytes: NonZeroU64,

@@ -4,37 +4,37 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The limits of outbound traffic. A tool can ask for shorter times, never for longer ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// `[egress.limits]`: a guest can ask for a shorter time, never for a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressLimits {
-    /// Time to connect: name resolution, TCP and TLS together. Default 10 s.
+    /// The time until a connection stands: name, TCP and TLS together.
     pub connect_timeout_ms: NonZeroU64,
-    /// Time from the connection to the head of the response, including sending the request. Default
-    /// 60 s.
+    /// The time from the connection to the head of the response, the sending of the request
+    /// included.
     pub first_byte_timeout_ms: NonZeroU64,
-    /// Time between two pieces of a response's body. Default 60 s.
+    /// The time between two pieces of a response's body.
     pub idle_timeout_ms: NonZeroU64,
-    /// The longest body of a request. Default 16 MiB.
+    /// The body of one request.
     pub max_request_body_bytes: NonZeroU64,
-    /// How much of a request's body is kept until the answer begins, so that the request can be
-    /// sent again after a pooled connection turns out to be dead. Default 1 MiB.
+    /// The part of a request's body that is kept until the answer begins, to send it again when a
+    /// connection of the pool turns out to be dead.
     pub max_resent_body_bytes: NonZeroU64,
-    /// The longest body of a response, after decompression. Default 16 MiB.
+    /// The body of one response, unpacked where it is compressed.
     pub max_response_body_bytes: NonZeroU64,
-    /// The largest total of a response's header names and values. Default 64 KiB.
+    /// Names and values of one response's headers together.
     pub max_response_header_bytes: NonZeroU64,
-    /// The most requests of one tool instance at a time, until their bodies are read or dropped.
-    /// Default 32.
+    /// Requests of one tool instance at a time, until their bodies are read or dropped.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unused connection stays open. Default 30 s.
+    /// The time that an unused connection stays open.
     pub pool_idle_timeout_ms: NonZeroU64,
-    /// The most unused connections of one app's tool to one origin. Default 16.
+    /// Unused connections of one app's tool to one origin.
     pub max_idle_connections_per_origin: NonZeroUsize,
-    /// The most pools, one for each pair of app and tool. The least recently used pool is dropped
-    /// first. Default 256.
+    /// Connection pools, one for each pair of app and tool; the one that was unused for longest
+    /// goes first.
     pub max_pools: NonZeroUsize,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::limit::EgressLimits;
@@ -10,15 +11,18 @@ use tavora_trust::origin::Origin;
 use tavora_trust::{ConfigError, extra_ca_pem};
 
 /// `[egress]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressConfig {
-    /// Origins that may resolve to private, loopback or other internal addresses.
+    /// The origins that may have private, loopback or otherwise internal addresses. Each is scheme,
+    /// host and port, for example `["http://127.0.0.1:11434"]`.
     pub allow_private_origins: Vec<Origin>,
-    /// A PEM file of certificate authorities to trust besides the platform's, relative to this
-    /// file.
+    /// The PEM file of certificate authorities to trust besides the platform's: for tools, the
+    /// trace collector and KEK providers. It is relative to `tavora.toml`.
+    #[schemars(example = &"/etc/tavora/ca.pem")]
     pub extra_ca_file: Option<PathBuf>,
-    /// Limits of outbound requests: times and sizes.
+    /// Timeouts and sizes of tools' outbound requests. A tool can ask for a shorter time, never for
+    /// a longer one.
     pub limits: EgressLimits,
 }
 

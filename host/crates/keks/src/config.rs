@@ -10,25 +10,62 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use tavora_trust::credential::CredentialSource;
 use tavora_trust::origin::{Origin, Scheme};
 
 /// `[kek]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekConfig {
-    /// The key that wraps new DEKs: `local` (from the environment), `KIND.NAME`, or `KIND` if there
-    /// is only one table of that kind. Every other key only unwraps.
+    /// The key that wraps new DEKs: `local` is the key of `TAVORA_SECRET_KEK`, any other is one of
+    /// the tables below by kind and name, as `transit.main`. The kind alone is enough where it has
+    /// one table. Every other key, those of the environment too, opens what it has wrapped.
     pub provider: ProviderName,
-    /// Keys of AWS KMS, by name.
+    /// A key of AWS KMS, found with the credential that AWS's own tools would find.
+    #[schemars(example = json!({
+        "main": {
+            "key": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "endpoint": "https://vpce-0123.kms.eu-central-1.vpce.amazonaws.com",
+        },
+    }))]
     pub aws_kms: BTreeMap<String, AwsKmsConfig>,
-    /// Keys of Vault's or OpenBao's Transit engine, by name.
+    /// One version of a key in the Transit engine of Vault or OpenBao. The credential is a token,
+    /// or an AppRole, as in the example for the same key's second version.
+    #[schemars(example = json!({
+        "main": {
+            "address": "https://bao.example.com:8200",
+            "namespace": "team",
+            "mount": "transit",
+            "key": "tavora-production",
+            "key_version": 1,
+            "token": "file:///run/secrets/bao-token",
+        },
+        "next": {
+            "address": "https://bao.example.com:8200",
+            "key": "tavora-production",
+            "key_version": 2,
+            "role_id": "0f6a7a7c-0000-0000-0000-000000000000",
+            "secret_id": "file:///run/secrets/bao-secret-id",
+            "approle_mount": "approle",
+        },
+    }))]
     pub transit: BTreeMap<String, TransitConfig>,
-    /// Keys in PKCS#11 tokens, by name.
+    /// An AES-256 key in a PKCS#11 token.
+    #[schemars(example = json!({
+        "main": {
+            "module": "/usr/lib/softhsm/libsofthsm2.so",
+            "token_label": "tavora",
+            "key_id": "8f14e45fceea167a5a36dedd4bea2543",
+            "pin": "file:///run/secrets/hsm-pin",
+            "max_sessions": 4,
+        },
+    }))]
     pub pkcs11: BTreeMap<String, Pkcs11Config>,
-    /// How long to wait for providers, and how long to cache unwrapped DEKs.
+    /// How long to wait for providers other than `local`, and how long to remember what they said.
     pub limits: KekLimits,
 }
 
@@ -67,9 +104,10 @@ impl ProviderKind {
     }
 }
 
-/// A table of `[kek]`, or all tables of one kind: `transit.main`, `transit`, `local`.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+/// A table of `[kek]`, or all of one kind: `transit.main`, `transit`, `local`.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct ProviderName {
     pub kind: ProviderKind,
     /// The table's name. Without one, all tables of the kind are meant.
@@ -108,6 +146,12 @@ impl TryFrom<String> for ProviderName {
     }
 }
 
+impl Serialize for ProviderName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.as_str())?;
@@ -124,21 +168,21 @@ impl fmt::Debug for ProviderName {
     }
 }
 
-/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS. The credential is the one that AWS's own tools
-/// would use.
-#[derive(Clone, Debug, Deserialize)]
+/// `[kek.aws_kms.NAME]`: a symmetric key of AWS KMS.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AwsKmsConfig {
-    /// The key's ARN, which includes the region. Aliases are refused, because an alias may be moved
-    /// to another key.
+    /// The key's ARN, which also says the region. An alias is refused: it may lead to another key
+    /// tomorrow.
     pub key: KeyArn,
-    /// The address to use instead of AWS's own for the region.
+    /// The origin to ask instead of AWS's own address for the region.
     pub endpoint: Option<Origin>,
 }
 
 /// The ARN of a KMS key.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct KeyArn(String);
 
 impl KeyArn {
@@ -199,28 +243,30 @@ impl fmt::Debug for KeyArn {
 
 /// `[kek.transit.NAME]`: one version of a key of the Transit engine. The credential is a token, or
 /// an AppRole.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransitConfig {
-    /// The server's address: https, or http on this machine.
+    /// The origin of the server: `https://`, or `http://` on this machine only. Its certificate's
+    /// authority may be in `extra_ca_file` of `[egress]`.
     pub address: TransitAddress,
     /// The namespace, if the server has namespaces.
     pub namespace: Option<PathName>,
-    /// The path at which the engine is mounted.
+    /// The path where the engine is mounted.
     #[serde(default = "PathName::transit")]
     pub mount: PathName,
-    /// The key's name.
+    /// The key's name. No other server may give it to another key.
     pub key: PathName,
-    /// The version of the key that wraps. A later version is a KEK of its own.
+    /// The version that wraps. A later version is another KEK, with a table of its own.
     #[serde(default = "first_version")]
     pub key_version: NonZeroU32,
-    /// The place of the token.
+    /// The place of the token: `file:///path` or `env:VARIABLE`. It is read each time that it is
+    /// used.
     pub token: Option<CredentialSource>,
-    /// The role id of an AppRole, used instead of a token.
+    /// The id of the AppRole, instead of a token.
     pub role_id: Option<String>,
-    /// The place of the AppRole's secret id.
+    /// The place of the AppRole's secret id: `file:///path` or `env:VARIABLE`.
     pub secret_id: Option<CredentialSource>,
-    /// The path at which AppRole is mounted.
+    /// The path where AppRole is mounted.
     #[serde(default = "PathName::approle")]
     pub approle_mount: PathName,
 }
@@ -229,9 +275,10 @@ fn first_version() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 
-/// The address of a Transit server.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// Where a Transit server is.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Origin")]
+#[schemars(with = "String")]
 pub struct TransitAddress(Origin);
 
 impl TransitAddress {
@@ -264,9 +311,11 @@ impl fmt::Debug for TransitAddress {
     }
 }
 
-/// A path on a Transit server: segments of letters, digits, `-`, `_` and `.`, separated by slashes.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+/// A part of a path on a Transit server: letters, digits, `-`, `_` and `.`, in segments between
+/// slashes.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct PathName(String);
 
 impl PathName {
@@ -280,6 +329,12 @@ impl PathName {
 
     fn approle() -> Self {
         Self("approle".to_owned())
+    }
+}
+
+impl From<PathName> for String {
+    fn from(name: PathName) -> Self {
+        name.0
     }
 }
 
@@ -306,16 +361,16 @@ impl fmt::Debug for PathName {
 }
 
 /// `[kek.pkcs11.NAME]`: an AES-256 key in a PKCS#11 token.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pkcs11Config {
-    /// The library of the token's vendor, relative to this file.
+    /// The library of the token's maker, relative to `tavora.toml`.
     pub module: PathBuf,
     /// The token's label.
     pub token_label: String,
-    /// The key's id in the token (`CKA_ID`), in hex.
+    /// The key's id in the token (`CKA_ID`), in hex. A random id is this key's alone.
     pub key_id: HexId,
-    /// The place of the PIN.
+    /// The place of the PIN: `file:///path` or `env:VARIABLE`.
     pub pin: CredentialSource,
     /// The most sessions with the token at once.
     #[serde(default = "default_sessions")]
@@ -326,9 +381,10 @@ fn default_sessions() -> NonZeroUsize {
     NonZeroUsize::new(4).expect("it is above zero")
 }
 
-/// Bytes that the configuration writes in hex.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// Bytes that are written in hex.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct HexId(Vec<u8>);
 
 impl HexId {
@@ -362,28 +418,27 @@ impl fmt::Debug for HexId {
     }
 }
 
-/// `[kek.limits]`: limits of every provider that is not local.
-#[derive(Clone, Debug, Deserialize)]
+/// `[kek.limits]`: of every provider that is not local.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KekLimits {
-    /// Time to connect, in milliseconds.
+    /// The time that connecting to a provider may take.
     pub connect_timeout_ms: NonZeroU64,
-    /// Time for one attempt, including the connection, in milliseconds.
+    /// The time that one attempt may take, connecting included.
     pub request_timeout_ms: NonZeroU64,
-    /// How many times an attempt is repeated after a failure that may pass.
+    /// Repetitions of an attempt that failed for a reason that may pass.
     pub max_retries: u32,
-    /// The longest wait before the first retry, in milliseconds. It doubles with each further
-    /// retry.
+    /// The longest wait before the first repetition; each further one may wait twice as long.
     pub retry_backoff_ms: u64,
-    /// How long a provider is paused after the last failed attempt, in milliseconds. Meanwhile,
-    /// calls that need it fail at once.
+    /// The time that a provider is left alone after its last attempt failed. Meanwhile, what needs
+    /// it fails at once.
     pub pause_after_failure_ms: u64,
     /// The most requests to one provider at once.
     pub max_concurrent_requests: NonZeroUsize,
-    /// How long an unwrapped DEK is cached, in milliseconds. During this time its secret can be
-    /// used without the provider. Zero disables the cache.
+    /// The time that an unwrapped DEK is remembered: for so long its secret can be used without the
+    /// provider. 0 asks each time.
     pub dek_lifetime_ms: u64,
-    /// The most cached DEKs of one key.
+    /// DEKs of one key that are remembered.
     pub max_deks: NonZeroUsize,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use vault_core::SecretName;
 
@@ -29,21 +30,24 @@ pub struct PlatformConfig<'a> {
 }
 
 /// `[tools.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolConfig {
-    /// The component's file, relative to `tavora.toml`. Absent for a built-in tool.
+    /// The component's file, relative to `tavora.toml`. A built-in tool has none.
     pub component: Option<PathBuf>,
-    /// `sha256:…` of the file. A file with another digest is refused.
+    /// `sha256:…` of the file; another file is refused.
+    #[schemars(with = "Option<String>")]
     pub digest: Option<Digest>,
-    /// The secrets that the tool may resolve.
+    /// The names of the secrets that it may resolve.
+    #[schemars(with = "Vec<String>")]
     pub secrets: Vec<SecretName>,
     /// The origins that the tool may reach, in addition to those of `base_url` and `…_base_url` in
     /// `config`.
     pub origins: Vec<Origin>,
-    /// The origins to which single secrets are bound, each one of `origins`.
+    /// The only origins that a secret may be sent to, by the secret's name.
+    #[schemars(with = "BTreeMap<String, Vec<Origin>>")]
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
-    /// Settings that the component reads through `wasi:config/store`.
+    /// The settings that the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
 }
 

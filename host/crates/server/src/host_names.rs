@@ -10,14 +10,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::http::uri::Authority;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::listener::ListenAddress;
 
 /// An entry of `[server] hosts`: `vault.example.com`, `vault.example.com:8443`, `*.example.com`, or
 /// `*` for every name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct HostName {
     /// In lower case. For a wildcard this is the part after the star: nothing, or a dot and a name.
     name: String,

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use nix::libc;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How many ports are tried for `localhost:0`, where a port may be free at only one of the
@@ -18,8 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 const PORT_ATTEMPTS: usize = 16;
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT` or `localhost:PORT`.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct ListenAddress {
     first: SocketAddr,
     is_localhost: bool,
@@ -88,6 +90,12 @@ impl TryFrom<String> for ListenAddress {
 
     fn try_from(text: String) -> Result<Self, InvalidListenAddress> {
         text.parse()
+    }
+}
+
+impl Serialize for ListenAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

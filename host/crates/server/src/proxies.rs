@@ -12,13 +12,15 @@ use axum::extract::ConnectInfo;
 use axum::http::header::FORWARDED;
 use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// `[server] trusted_proxies`: addresses and networks.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
+#[schemars(with = "Vec<String>")]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl fmt::Debug for TrustedProxies {

@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::host_names::HostName;
@@ -16,34 +17,43 @@ use crate::throttle::{AuthFailureLimits, RequestRateLimits};
 use tavora_trust::origin::Origin;
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// An IP address and a port, or `localhost` and a port.
+    /// The address where `tavora-host serve` and `dev` listen: an IP address and a port, or
+    /// `localhost` and a port. The option `--listen` comes first.
     pub listen: ListenAddress,
-    /// The names that the host answers to. If empty, a host on loopback answers to loopback names,
-    /// and any other host to every name.
+    /// The names that the host answers to, for example `["vault.example.com",
+    /// "vault.example.com:8443", "*.example.com"]`. A name has a port where browsers find `/admin`
+    /// at another port than the usual one. Addresses and `localhost` are always answered; any other
+    /// name is refused with 421. Without a list, a host on loopback answers to nothing else, and a
+    /// host on the network answers to every name. `"*"` is every name.
     pub hosts: Vec<HostName>,
-    /// How long requests are still taken after the host was told to stop, in milliseconds.
-    /// Meanwhile `/readyz` reports that it is not ready, so that load balancers send requests
-    /// elsewhere.
+    /// The time in which the host still takes requests after it was told to stop. Meanwhile
+    /// `/readyz` answers 503, so that load balancers send requests elsewhere.
     pub drain_delay_ms: u64,
-    /// How long requests may go on after that, in milliseconds. Streams that do not end by then
-    /// report that they were cut.
+    /// The time that requests have to end after `drain_delay_ms`. A stream that does not end by
+    /// then says that it was cut.
     pub shutdown_grace_ms: u64,
-    /// A PEM file of the host's certificate and its chain. With the certificate and the key, the
-    /// host speaks TLS only.
+    /// The PEM file of the host's certificate and of those above it, relative to `tavora.toml`.
+    /// With this file and `tls_key_file`, the host speaks TLS only. SIGHUP makes it read both
+    /// again.
+    #[schemars(example = &"/etc/tavora/cert.pem")]
     pub tls_cert_file: Option<PathBuf>,
-    /// A PEM file of the certificate's private key.
+    /// The PEM file of the certificate's private key, relative to `tavora.toml`.
+    #[schemars(example = &"/etc/tavora/key.pem")]
     pub tls_key_file: Option<PathBuf>,
-    /// Origins whose pages may use `/api/sdk` from a browser. Empty by default.
+    /// The origins whose web pages may use `/api/sdk` from a browser, for example
+    /// `["https://app.example.com"]`. The operator's routes are never open to them.
     pub cors_allowed_origins: Vec<Origin>,
-    /// Proxies that are trusted to name the client in `Forwarded` and `X-Forwarded-For`: addresses
-    /// and networks.
+    /// The proxies in front of the host, as addresses and networks, for example `["10.0.0.0/8"]`.
+    /// The client that a proxy names in `Forwarded` or `X-Forwarded-For` is the one that is
+    /// throttled, and that the audit and the log name. A proxy must replace or remove the one of
+    /// the two headers that it does not write itself.
     pub trusted_proxies: TrustedProxies,
     /// Limits of connections and requests.
     pub limits: ServerLimits,
-    /// Limits of failed sign-ins.
+    /// How often a peer may fail to sign in. A peer is an IPv4 address, or a /64 of IPv6.
     pub auth_failures: AuthFailureLimits,
     /// Limits of requests by API key.
     pub rate_limit: RequestRateLimits,
@@ -84,71 +94,73 @@ impl ServerConfig {
 }
 
 /// `[server.limits]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// The most connections at once. Beyond that, each new one displaces one that waits for its
-    /// client. If all are busy, new ones wait.
+    /// Connections at once. Beyond them, each new connection closes one that waits for its client;
+    /// where all are busy, new connections wait.
     pub max_connections: NonZeroUsize,
-    /// The most connections of one peer at once (an IPv4 address or an IPv6 /64). Trusted proxies,
+    /// Connections of one peer at once: an IPv4 address, or a /64 of IPv6. Trusted proxies,
     /// 127.0.0.1 and ::1 have no such limit.
     pub max_connections_per_peer: NonZeroUsize,
-    /// The most requests of strangers at once. Beyond that, nothing more is read from their
-    /// connections.
+    /// Requests at once on connections that have shown no right credential. Beyond them, the host
+    /// reads nothing more from such connections, except the first bytes of one that has not asked
+    /// yet.
     pub max_stranger_requests: NonZeroUsize,
-    /// How long a connection must have waited for its client before a new one may displace it, in
-    /// milliseconds. A stranger's connection that was answered may be displaced at once.
+    /// The time that a connection must have waited for its client before a new one may displace it.
+    /// A connection that was answered without a right credential can be displaced at once.
     pub displace_after_ms: u64,
-    /// Time limit from the accepted connection to the end of the TLS handshake, in milliseconds.
+    /// The time from the accepted connection to the end of the TLS handshake.
     pub tls_handshake_timeout_ms: u64,
-    /// Time limit from the first byte of a request's head to its last, in milliseconds. For the
-    /// first request it begins with the connection.
+    /// The time from the first byte of a request's head to its last. For the first request it
+    /// counts from the start of the connection.
     pub header_read_timeout_ms: u64,
-    /// How long a connection may wait for its next request, in milliseconds.
+    /// The time that a connection may wait for its next request.
     pub idle_timeout_ms: u64,
-    /// Time limit from a request's head to the end of its body, in milliseconds.
+    /// The time from a request's head to the end of its body.
     pub request_body_timeout_ms: u64,
-    /// How long a client may leave a piece of a response's body unread, in milliseconds.
+    /// The time that a client may leave a piece of a response's body unread.
     pub response_stall_timeout_ms: u64,
-    /// The longest target of a request line, in bytes.
+    /// The target in the request line; a longer one is refused with 414.
     pub max_uri_bytes: usize,
-    /// The most headers in a request.
+    /// Headers of one request; more are refused with 431.
     pub max_headers: usize,
-    /// The largest total of a request's header names and values, in bytes.
+    /// Names and values of one request's headers together; more are refused with 431.
     pub max_header_bytes: u32,
-    /// The largest body of a request, in bytes.
+    /// The body of one request; a longer one is refused with 413.
     pub max_body_bytes: usize,
-    /// The most bytes of strangers' bodies that are collected at once, in the whole process.
+    /// Bodies in the whole process that are being collected for clients that have shown no right
+    /// credential.
     pub max_stranger_body_bytes: usize,
-    /// The most of those bytes for one peer (an IPv4 address or an IPv6 /64).
+    /// The part of `max_stranger_body_bytes` that one peer may have: an IPv4 address, or a /64 of
+    /// IPv6.
     pub max_stranger_body_bytes_per_peer: usize,
-    /// The most bytes of bodies that are collected at once for known clients, in the whole process.
+    /// Bodies in the whole process that are being collected for clients that have shown a right
+    /// credential.
     pub max_collected_bytes: usize,
-    /// The most bytes that are read and dropped of an unwanted body, so that the client reads the
-    /// answer and not a reset.
+    /// The part of an unwanted body that is read and dropped, so that its client reads the answer
+    /// and not a reset.
     pub max_discarded_bytes: usize,
-    /// The longest time to read and drop such a body, in milliseconds.
+    /// The time that reading and dropping an unwanted body may take.
     pub discard_timeout_ms: u64,
-    /// The most HTTP/2 connections of strangers at once. Others wait unparsed, and each displaces
-    /// one that waits for its client.
+    /// HTTP/2 connections at once that have shown no right credential. Others wait before they are
+    /// parsed, and each of them closes one that waits for its client.
     pub http2_max_strangers: NonZeroUsize,
     /// The most requests at once on one HTTP/2 connection.
     pub http2_max_streams: NonZeroU32,
-    /// How many unread bytes of bodies an HTTP/2 client may send on one connection.
+    /// The bytes of bodies that an HTTP/2 client may send on one connection before anybody reads
+    /// them.
     pub http2_window_bytes: NonZeroU32,
-    /// The most HTTP/2 bodies that are read and dropped at once, in the whole process. Beyond that,
+    /// HTTP/2 bodies in the whole process that are read and dropped at once. Beyond them, their
     /// streams are reset.
     pub http2_max_discards: usize,
-    /// Per HTTP/2 connection: the most requests that a client may reset before they are handled,
-    /// and the most resets that it may provoke.
+    /// Requests that a client may reset before they are looked at, and resets that it may provoke,
+    /// on one HTTP/2 connection.
     pub http2_max_resets: usize,
-    /// The most frames without a request (pings, settings, windows, priorities, resets, data without
-    /// a byte) between two requests on one HTTP/2 connection of a stranger.
-    pub http2_max_control_frames: usize,
-    /// The interval of pings to an HTTP/2 client, and the time that it has to answer one, in
-    /// milliseconds.
+    /// The time between two questions to an HTTP/2 client whether it is still there, and the time
+    /// that it has to answer one.
     pub http2_ping_ms: u64,
-    /// The age at which the counts of secrets in `/metrics` are counted again, in milliseconds.
+    /// The age at which the counts of secrets in `/metrics` are counted again.
     pub kek_counts_max_age_ms: u64,
 }
 

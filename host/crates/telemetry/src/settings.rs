@@ -2,17 +2,19 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
 /// `[telemetry]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// The collector's URL. `OTEL_EXPORTER_OTLP_ENDPOINT` takes precedence.
+    /// The collector that traces are sent to, by OTLP over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT`
+    /// comes first. A header with a credential goes into `OTEL_EXPORTER_OTLP_HEADERS`.
+    #[schemars(with = "Option<String>", example = &"http://127.0.0.1:4318")]
     pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// Time limit of one attempt to send spans, and of the last one when the host ends, in
-    /// milliseconds.
+    /// The time that one attempt to send spans may take, and the last one when the host ends.
     pub export_timeout_ms: NonZeroU64,
     /// The most spans in the queue. Further ones are dropped.
     pub max_queued_spans: NonZeroUsize,

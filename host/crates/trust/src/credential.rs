@@ -5,13 +5,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use vault_core::{Credential, CredentialError, file_of};
 use zeroize::Zeroizing;
 
 /// `file:///absolute/path`, or `env:VARIABLE`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub enum CredentialSource {
     /// A file with nothing but the credential.
     File(PathBuf),

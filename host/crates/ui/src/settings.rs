@@ -2,22 +2,23 @@
 
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[admin]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
-    /// How long a session lasts without a request, in milliseconds.
+    /// The time that a session lasts without a request.
     pub session_idle_timeout_ms: u64,
-    /// How long a session lasts at most, in milliseconds.
+    /// The time that a session lasts in all.
     pub session_lifetime_ms: u64,
-    /// The most sessions at once. A further one ends the least recently used session.
+    /// Sessions at once; one more ends the one that was unused for longest.
     pub max_sessions: NonZeroUsize,
-    /// The longest sign-in form, in bytes. It is collected before the sender is known.
+    /// The form to sign in with. It is read for somebody who is not known yet.
     pub max_sign_in_bytes: usize,
-    /// Whether browsers reach this host by HTTPS through a proxy. If the host has its own
-    /// certificate, it knows this without the setting.
+    /// Whether browsers come by HTTPS through a proxy in front of this host, so that cookies never
+    /// travel without it. A host with a certificate of its own knows that by itself.
     pub https_in_front: bool,
 }
 

@@ -7,6 +7,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
@@ -17,31 +18,33 @@ use super::inspection::InspectionLimits;
 pub const TICK_MS: u64 = 10;
 
 /// The limits of one host process.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The most component instances at once. Further ones are refused and may be tried again. Runs
-    /// in components that agents supplied are counted separately, with the same limit.
+    /// Component instances at once, of agents and tools together; one more is refused and may be
+    /// tried again. Runs in components that agents supplied have as many of their own.
     pub max_instances: u32,
-    /// The most core instances in one component.
+    /// Core instances that one component may be composed of.
     pub max_core_instances: u32,
-    /// The most linear memories in one component.
+    /// Linear memories that one component may have.
     pub max_memories: u32,
-    /// The most tables in one component.
+    /// Tables that one component may have.
     pub max_tables: u32,
-    /// The largest native stack of a guest, in bytes. It bounds the guest's recursion.
+    /// Native stack of a guest, which bounds its recursion.
     pub max_stack_bytes: usize,
-    /// The most workers at once. Further components wait.
+    /// Workers that inspect and compile components at once; further components wait.
     pub max_concurrent_compilations: NonZeroUsize,
-    /// Limits of a component's size and depth.
+    /// How large and how deep a component may be, and what its worker may use.
     pub component: InspectionLimits,
-    /// Limits of agents' runs.
+    /// What one run of an agent may use.
     pub agent: AgentLimits,
-    /// Limits of calls to trusted tools.
+    /// What one call to a trusted tool may use.
     pub tool: ToolLimits,
-    /// Limits of requests that trusted tools answer over HTTP.
+    /// What one request may use that a trusted tool answers over HTTP, such as a chat completion.
+    /// `[limits.tool]` holds as well, except its wall clock and the size of its answer.
     pub stream: StreamLimits,
-    /// Limits of calls to MCP servers.
+    /// What one call to an MCP server may use. `[limits.tool]` holds as well, except its wall
+    /// clock.
     pub mcp: McpLimits,
 }
 
@@ -64,34 +67,34 @@ impl Default for Limits {
 }
 
 /// The limits of one run of an agent.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
-    /// The most runs of one app at once over the HTTP API.
+    /// Runs that one app may have at once over the HTTP API; one more is answered 429.
     pub max_runs_per_app: u32,
-    /// Wall-clock time of a run, in milliseconds, including host calls.
+    /// The time of one run from start to end, calls of tools included.
     pub wall_clock_ms: u64,
-    /// CPU time of the guest's own code, in milliseconds, counted in ticks of 10.
+    /// Time in the agent's own code, counted in ticks of 10 ms.
     pub cpu_ms: u64,
-    /// The total of all linear memories of a run, in bytes.
+    /// All linear memories of the run together.
     pub max_memory_bytes: usize,
-    /// The total of all tables of a run, in elements.
+    /// Elements in all tables of the run together.
     pub max_table_elements: usize,
-    /// The most bytes that one host call may copy out of the guest.
+    /// The bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
-    /// The longest program, in bytes.
+    /// The agent's program.
     pub max_code_bytes: usize,
-    /// The longest input of a run, or of one tool call, in bytes.
+    /// The run's input, and the input of one tool call.
     pub max_input_bytes: usize,
-    /// The longest result of a run, in bytes.
+    /// The run's result.
     pub max_output_bytes: usize,
-    /// The total of all log lines of a run, in bytes.
+    /// All lines of the run's log together.
     pub max_log_bytes: usize,
     /// The most tool calls in one run.
     pub max_tool_calls: u32,
-    /// The most tool calls of one run at the same time.
+    /// Calls of tools under way at the same time in one run.
     pub max_concurrent_calls: usize,
-    /// The total of the answers to one list of calls, in bytes.
+    /// The answers to one list of calls together.
     pub max_answer_bytes: usize,
 }
 
@@ -116,24 +119,24 @@ impl Default for AgentLimits {
 }
 
 /// The limits of one call of a trusted tool.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolLimits {
-    /// Wall-clock time of a call, in milliseconds, including its upstream.
+    /// The time of one call from start to end, upstream included.
     pub wall_clock_ms: u64,
-    /// CPU time of the tool's own code, in milliseconds, counted in ticks of 10.
+    /// Time in the tool's own code, counted in ticks of 10 ms.
     pub cpu_ms: u64,
-    /// The total of all linear memories of a tool's instance, in bytes.
+    /// All linear memories of the instance together.
     pub max_memory_bytes: usize,
-    /// The total of all tables of a tool's instance, in elements.
+    /// Elements in all tables of the instance together.
     pub max_table_elements: usize,
-    /// The most bytes that one host call may copy out of the guest.
+    /// The bytes that one host call may copy out of the guest.
     pub hostcall_fuel_bytes: usize,
     /// The most host resources (streams, requests, …) that an instance may hold at once.
     pub max_resources: usize,
-    /// The longest answer to one call, in bytes.
+    /// The answer to one call.
     pub max_output_bytes: usize,
-    /// The most bytes that one instance may write to its log. The rest is dropped.
+    /// The text that one instance may write to its log; the rest is dropped.
     pub max_log_bytes: usize,
     /// The most refused requests of one call with an audit entry each. The rest share one entry.
     pub max_recorded_denials: usize,
@@ -155,18 +158,19 @@ impl Default for ToolLimits {
     }
 }
 
-/// The limits of a request that a trusted tool answers over HTTP. The limits of [`ToolLimits`] also
-/// apply, except for the wall clock and the size of the answer, which is streamed.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+/// The limits of a request that a trusted tool answers over HTTP. Those of [`ToolLimits`] hold as
+/// well, but for the wall clock and the size of the answer, which streams.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
-    /// The most such requests at once. Further ones are refused and may be tried again.
+    /// Requests that tools answer over HTTP at once; one more is refused and may be tried again.
+    /// They count as instances, too.
     pub max_concurrent: usize,
-    /// The most such requests of one app at once.
+    /// Requests of one app among them; one more is answered 429.
     pub max_per_app: u32,
-    /// The longest time without the head or another piece of the answer, in milliseconds.
+    /// The longest time without the head or another piece of the answer.
     pub idle_ms: u64,
-    /// Wall-clock time, in milliseconds.
+    /// The time of one request from start to end.
     pub wall_clock_ms: u64,
 }
 
@@ -181,17 +185,18 @@ impl Default for StreamLimits {
     }
 }
 
-/// The limits of a call to an MCP server. The limits of [`ToolLimits`] also apply, except for the
-/// wall clock.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+/// The limits of a call to an MCP server. Those of [`ToolLimits`] hold as well, but for the wall
+/// clock.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpLimits {
-    /// The longest time without a byte from the server, in milliseconds. It replaces the egress
-    /// policy's `first_byte_timeout_ms` and `idle_timeout_ms`.
+    /// The longest silence of a server; as long as anything comes, the call goes on. It takes the
+    /// place of `first_byte_timeout_ms` and `idle_timeout_ms` of `[egress.limits]`.
     pub idle_ms: NonZeroU64,
-    /// Wall-clock time, in milliseconds.
+    /// The time of one call from start to end. The run's own `limits.agent.wall_clock_ms` holds as
+    /// well.
     pub wall_clock_ms: u64,
-    /// Time to tell a server that a session has ended, in milliseconds. No run waits for it.
+    /// The time to tell a server that a session has ended; no run waits for it.
     pub end_ms: u64,
 }
 

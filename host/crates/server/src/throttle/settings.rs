@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const TABLE_ENTRIES: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
@@ -11,17 +12,17 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
 }
 
 /// `[server.auth_failures]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthFailureLimits {
-    /// How many failures one peer may have in a row.
+    /// Failures that one peer may have at once; beyond them it is answered 429.
     pub burst: NonZeroU32,
-    /// How many failures are forgiven per minute.
+    /// Failures that a peer gets back in a minute.
     pub per_minute: NonZeroU32,
-    /// The most peers in the table.
+    /// Peers that are remembered.
     pub max_peers: NonZeroUsize,
-    /// How many refused sign-ins of all peers get their own audit entry in a minute. The rest share
-    /// one entry with a count.
+    /// Refused sign-ins in a minute, of all peers together, that have an audit entry each. Those
+    /// beyond are counted in one entry.
     pub max_audited_per_minute: u32,
 }
 
@@ -37,14 +38,16 @@ impl Default for AuthFailureLimits {
 }
 
 /// `[server.rate_limit]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestRateLimits {
-    /// How many requests per second one API key may make on average. Without it there is no limit.
+    /// Requests of one API key in a second, over time; beyond them it is answered 429. Without this
+    /// key there is no limit.
+    #[schemars(example = 50)]
     pub requests_per_second: Option<NonZeroU32>,
-    /// How many requests one API key may make at once.
+    /// Requests of one API key at once, where `requests_per_second` is set.
     pub burst: NonZeroU32,
-    /// The most API keys in the table.
+    /// API keys that are remembered.
     pub max_keys: NonZeroUsize,
 }
 

@@ -2,34 +2,38 @@
 
 use std::num::NonZeroU64;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Limits of the inspection, and of the worker that inspects and compiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How much of a file the inspection is willing to look at, and what the worker may use that
+/// inspects and compiles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InspectionLimits {
-    /// The largest file, in bytes.
+    /// The size of a component's file.
     pub max_bytes: usize,
-    /// The largest function, in bytes. The largest one in the built-in components has 51,117. Tools
-    /// in Python contain the interpreter, whose largest has 426,843.
+    // The largest function of the built-in components has 51,117 bytes; of tools written in Python,
+    // whose interpreter is part of them, 426,843.
+    /// The size of one function.
     pub max_function_bytes: usize,
-    /// The deepest nesting of components. The outermost component has depth 0.
+    /// The depth of components in one another; the outermost is at depth 0.
     pub max_depth: usize,
     /// The most nested components and core modules together.
     pub max_parts: usize,
     /// The most imports, at all places together.
     pub max_imports: usize,
-    /// The most types. Types inside instances count again for each instance.
+    /// Types. Those inside instances are counted each time that an instance of them is made.
     pub max_expanded_types: u64,
-    /// The most instances. Instances inside components count again for each instantiation.
+    /// Instances. Those inside components are counted each time that a component is instantiated.
     pub max_expanded_instances: u64,
-    /// CPU time of one worker, in milliseconds, rounded up to seconds.
+    /// Processor time of one worker, which inspects and compiles a component that others supply. It
+    /// is counted in whole seconds.
     pub worker_cpu_ms: NonZeroU64,
-    /// Wall-clock time of one worker, in milliseconds.
+    /// The time of one worker from start to end.
     pub worker_wall_clock_ms: NonZeroU64,
-    /// Memory of one worker, in bytes.
+    /// Memory of one worker.
     pub worker_memory_bytes: NonZeroU64,
-    /// The largest compiled code of a component, in bytes.
+    /// The code that a component may compile to.
     pub max_compiled_bytes: NonZeroU64,
 }
 

@@ -1,10 +1,12 @@
 //! What a tool may be called.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct ToolName(String);
 
 impl ToolName {

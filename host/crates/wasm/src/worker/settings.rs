@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[worker]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// The program to start as a worker, relative to this file. By default it is the host's own. It
-    /// must be a `tavora-host`, or another program that calls
-    /// [`run_if_asked`](super::run_if_asked), of the host's version.
+    /// The program that is started as worker, to inspect and compile what others supply. It is a
+    /// `tavora-host` of the same version, or another program that calls
+    /// `tavora_host::runtime::worker::run_if_asked`, relative to `tavora.toml`. Without it, the
+    /// host starts its own program; the key is for programs that embed the host.
+    #[schemars(example = &"/usr/local/bin/tavora-host")]
     pub program: Option<PathBuf>,
 }
 
