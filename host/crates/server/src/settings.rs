@@ -130,10 +130,10 @@ pub struct ServerLimits {
     /// The body of one request; a longer one is refused with 413.
     pub max_body_bytes: usize,
     /// Bodies in the whole process that are being collected for clients that have shown no right
-    /// credential.
+    /// credential. Beyond them, the oldest unfinished body of the peer that holds most gives way.
     pub max_stranger_body_bytes: usize,
     /// The part of `max_stranger_body_bytes` that one peer may have: an IPv4 address, or a /64 of
-    /// IPv6.
+    /// IPv6. Beyond it, the peer's oldest unfinished body gives way.
     pub max_stranger_body_bytes_per_peer: usize,
     /// Bodies in the whole process that are being collected for clients that have shown a right
     /// credential.
@@ -157,6 +157,10 @@ pub struct ServerLimits {
     /// Requests that a client may reset before they are looked at, and resets that it may provoke,
     /// on one HTTP/2 connection.
     pub http2_max_resets: usize,
+    /// Frames without a request (pings, settings, windows, priorities, resets, data without a byte)
+    /// between two requests, on one HTTP/2 connection that has shown no right credential. One more
+    /// ends the connection.
+    pub http2_max_control_frames: usize,
     /// The time between two questions to an HTTP/2 client whether it is still there, and the time
     /// that it has to answer one.
     pub http2_ping_ms: u64,
