@@ -5,82 +5,31 @@ use crate::project::Project;
 use crate::wasm_toolchain::TARGET;
 use crate::{setup, step};
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// A guest and the imports of its component. The encoder refuses any others.
+/// The file in which a guest says what it is.
+const MANIFEST: &str = "tool.toml";
+
+/// A guest, and how its component is encoded.
 struct Guest {
-    name: &'static str,
-    /// Whether the component is pre-initialised.
-    is_initialised: bool,
-    imports: &'static [&'static str],
+    name: String,
+    file: PathBuf,
+    manifest: Manifest,
 }
 
-/// The imports of a trusted tool that asks an upstream.
-const OF_A_TOOL: &[&str] = &[
-    "tavora:platform/types@0.1.0",
-    "tavora:platform/secrets@0.1.0",
-    "wasi:config/store@0.2.0-rc.1",
-    "wasi:clocks/monotonic-clock@0.2.12",
-    "wasi:http/outgoing-handler@0.2.12",
-    "wasi:http/types@0.2.12",
-    "wasi:io/error@0.2.12",
-    "wasi:io/poll@0.2.12",
-    "wasi:io/streams@0.2.12",
-];
-
-const GUESTS: [Guest; 7] = [
-    Guest {
-        name: "brave-search",
-        is_initialised: false,
-        imports: OF_A_TOOL,
-    },
-    Guest {
-        name: "mcp-client",
-        is_initialised: false,
-        imports: OF_A_TOOL,
-    },
-    Guest {
-        name: "llm-router",
-        is_initialised: false,
-        imports: OF_A_TOOL,
-    },
-    Guest {
-        name: "js-sandbox",
-        is_initialised: true,
-        imports: &["tavora:platform/types@0.1.0", "tavora:platform/tools@0.1.0"],
-    },
-    Guest {
-        name: "dev-secrets",
-        is_initialised: false,
-        imports: &["wasi:config/store@0.2.0-rc.1"],
-    },
-    // Built for the benches; the host does not embed it.
-    Guest {
-        name: "bench-probe",
-        is_initialised: false,
-        imports: &[
-            "tavora:platform/types@0.1.0",
-            "tavora:platform/secrets@0.1.0",
-        ],
-    },
-    // Built for the tests; the host does not embed it.
-    Guest {
-        name: "smuggler",
-        is_initialised: false,
-        imports: &[
-            "tavora:platform/types@0.1.0",
-            "tavora:platform/secrets@0.1.0",
-            "wasi:http/outgoing-handler@0.2.12",
-            "wasi:http/types@0.2.12",
-            "wasi:io/error@0.2.12",
-            "wasi:io/poll@0.2.12",
-            "wasi:io/streams@0.2.12",
-        ],
-    },
-];
+/// The part of a guest's manifest that its encoding needs; the host's build reads the rest.
+#[derive(Deserialize)]
+struct Manifest {
+    /// The imports of the component. The encoder refuses any others.
+    imports: Vec<String>,
+    /// Whether the component is pre-initialised.
+    #[serde(default)]
+    is_initialised: bool,
+}
 
 /// Builds every guest and encodes it as a component.
 pub fn run(project: &Project) -> Result<()> {
@@ -102,7 +51,7 @@ pub fn run(project: &Project) -> Result<()> {
     let components = project.components();
     fs::create_dir_all(&components)
         .with_context(|| format!("{} cannot be made", components.display()))?;
-    for guest in &GUESTS {
+    for guest in all(project)? {
         let module_name = guest.name.replace('-', "_");
         let module = target.join(TARGET).join("release").join(module_name);
         guest.encode(&encoder, &module.with_extension("wasm"), &components)?;
@@ -111,13 +60,35 @@ pub fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
+/// The guests that have a manifest, by name.
+fn all(project: &Project) -> Result<Vec<Guest>> {
+    let folder = project.guest_tools();
+    let mut guests = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        let file = entry.path().join(MANIFEST);
+        if file.is_file() {
+            let text = fs::read_to_string(&file)?;
+            let manifest =
+                toml::from_str(&text).with_context(|| format!("{} is wrong", file.display()))?;
+            guests.push(Guest {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                file,
+                manifest,
+            });
+        }
+    }
+    guests.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(guests)
+}
+
 impl Guest {
     /// Encodes the guest, unless that was done since the last change of what it depends on.
     fn encode(&self, encoder: &Path, module: &Path, components: &Path) -> Result<()> {
-        let component = components.join(self.name).with_extension("wasm");
-        let stamp = components.join(self.name).with_extension("stamp");
+        let component = components.join(&self.name).with_extension("wasm");
+        let stamp = components.join(&self.name).with_extension("stamp");
         let own_program = std::env::current_exe().context("this program has no file")?;
-        let inputs = [encoder, module, &own_program].map(modified);
+        let inputs = [encoder, module, &own_program, &self.file].map(modified);
         let done = modified(&stamp).filter(|_| component.is_file());
         if done.is_some_and(|done| inputs.iter().all(|input| input.is_some_and(|at| at < done))) {
             return Ok(());
@@ -125,10 +96,10 @@ impl Guest {
         step::say(&format!("Encoding {}", self.name));
         let mut command = Command::new(encoder);
         command.arg(module).arg(&component);
-        if self.is_initialised {
+        if self.manifest.is_initialised {
             command.arg("--init");
         }
-        for import in self.imports {
+        for import in &self.manifest.imports {
             command.args(["--import", import]);
         }
         step::run(&mut command)?;
@@ -145,20 +116,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_guests_that_are_there_are_encoded() {
-        for guest in &GUESTS {
-            let folder = Project::here().guest_tools().join(guest.name);
-            assert!(folder.join("Cargo.toml").is_file(), "{}", guest.name);
+    fn every_component_of_the_workspace_has_a_manifest() {
+        let project = Project::here();
+        let named: Vec<String> = all(&project)
+            .expect("the manifests are right")
+            .into_iter()
+            .map(|guest| guest.name)
+            .collect();
+        let mut members = Vec::new();
+        for entry in fs::read_dir(project.guest_tools()).expect("readable") {
+            let folder = entry.expect("readable").path();
+            let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+            if text.contains("cdylib") {
+                let name = folder.file_name().expect("a folder has a name");
+                members.push(name.to_string_lossy().into_owned());
+            }
         }
+        members.sort();
+        assert_eq!(named, members);
     }
 
     #[test]
     fn the_sandbox_may_import_nothing_but_tools() {
-        let sandbox = GUESTS.iter().find(|guest| guest.name == "js-sandbox");
-        let imports = sandbox.expect("it is a guest").imports;
+        let guests = all(&Project::here()).expect("the manifests are right");
+        let sandbox = guests.iter().find(|guest| guest.name == "js-sandbox");
+        let imports = &sandbox.expect("it is a guest").manifest.imports;
         assert!(imports.iter().all(|import| {
             // `types` holds no function, only the records of `tools`.
-            ["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"].contains(import)
+            ["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"]
+                .contains(&import.as_str())
         }));
     }
 }

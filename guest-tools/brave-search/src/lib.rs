@@ -6,8 +6,7 @@
 //!
 //! The tool waits and asks again where Brave limits the rate of requests.
 //!
-//! Settings, all optional: `base_url` (default `https://api.search.brave.com`), `max_retries`,
-//! `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].
+//! `tool.toml` has its settings, all optional.
 
 mod query;
 mod quota;
@@ -91,7 +90,33 @@ mod component {
 
 #[cfg(test)]
 mod tests {
+    use trusted_tool::manifest::{Manifest, of_bounds};
+
     use super::*;
+
+    #[test]
+    fn secret_and_defaults_are_those_of_tool_toml() {
+        let manifest = Manifest::parse(include_str!("../tool.toml"));
+        let base_url = upstream::DEFAULT_BASE_URL;
+        assert_eq!(manifest.upstreams(), [(SECRET, base_url, "base_url")]);
+        let numbers = of_bounds(&Bounds::default());
+        let retries = [
+            ("max_retries", MAX_RETRIES),
+            ("max_retry_wait_ms", MAX_RETRY_WAIT_MS),
+        ];
+        let numbers = numbers.into_iter().chain(retries);
+        let mut expected: Vec<(&str, String)> = numbers
+            .map(|(key, number)| (key, number.to_string()))
+            .collect();
+        expected.push(("base_url", base_url.to_owned()));
+        expected.sort();
+        let found: Vec<(&str, String)> = manifest
+            .settings()
+            .into_iter()
+            .map(|(key, default)| (key, default.expect("each has one").to_owned()))
+            .collect();
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn an_operation_that_is_not_there_is_named() {

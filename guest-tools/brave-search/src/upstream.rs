@@ -6,7 +6,8 @@ use trusted_tool::{ToolError, setting};
 /// The name of the upstream in errors.
 pub const UPSTREAM: &str = "Brave Search";
 
-const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";
+/// The base URL without a setting.
+pub const DEFAULT_BASE_URL: &str = "https://api.search.brave.com";
 
 /// The setting `base_url`, or Brave's own address.
 ///

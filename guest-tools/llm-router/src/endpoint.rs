@@ -16,7 +16,7 @@ use trusted_tool::request::Bounds;
 /// The number of bytes of a body that one read asks for.
 const READ_BYTES: u64 = 256 * 1024;
 /// The waits are as long as the host allows, because a model can think for minutes.
-const BOUNDS: Bounds = Bounds {
+pub const BOUNDS: Bounds = Bounds {
     connect_timeout_ms: 5_000,
     first_byte_timeout_ms: 600_000,
     between_bytes_timeout_ms: 600_000,

@@ -14,8 +14,8 @@ use trusted_tool::{ToolError, tool_error, words};
 
 const PATH: &str = "/chat/completions";
 /// The bounds of [`Retries`] without settings.
-const MAX_RETRIES: u64 = 2;
-const MAX_RETRY_WAIT_MS: u64 = 5_000;
+pub const MAX_RETRIES: u64 = 2;
+pub const MAX_RETRY_WAIT_MS: u64 = 5_000;
 
 /// A provider's answer with a status of success.
 pub struct Exchange {

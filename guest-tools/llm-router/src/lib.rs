@@ -6,8 +6,7 @@
 //! nobody and knows no app, because the host does both. It does not look into a model's answers and
 //! keeps nothing between requests.
 //!
-//! Settings, all optional: `default_model`, `<provider>_base_url` and `<provider>_models`,
-//! `max_retries`, `max_retry_wait_ms`, and the bounds of [`trusted_tool::request::Bounds`].
+//! `tool.toml` has its settings, all optional.
 
 mod chat_request;
 mod completion;
@@ -88,5 +87,70 @@ impl bindings::exports::tavora::platform::tool::Guest for LlmRouter {
 
     fn call(operation: String, input: String) -> Result<String, ToolError> {
         <Self as Guest>::call(operation, input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use trusted_tool::manifest::{Manifest, of_bounds};
+    use trusted_tool::request::BaseUrl;
+
+    use super::*;
+    use provider::PROVIDERS;
+
+    const MANIFEST: &str = include_str!("../tool.toml");
+
+    #[test]
+    fn providers_are_the_upstreams_of_tool_toml() {
+        let manifest = Manifest::parse(MANIFEST);
+        let mut upstreams = Vec::new();
+        let mut opens = Vec::new();
+        for provider in &PROVIDERS {
+            match provider.default_base_url.map(BaseUrl::parse) {
+                Some(base) => upstreams.push((
+                    provider.secret.to_owned(),
+                    base.expect("valid").origin(),
+                    format!("{}_base_url", provider.name),
+                )),
+                None => opens.push(provider.secret),
+            }
+        }
+        let found: Vec<_> = manifest
+            .upstreams()
+            .into_iter()
+            .map(|(secret, origin, key)| (secret.to_owned(), origin.to_owned(), key.to_owned()))
+            .collect();
+        assert_eq!(found, upstreams);
+        assert_eq!(manifest.opens(), opens);
+    }
+
+    #[test]
+    fn defaults_are_those_of_tool_toml() {
+        let manifest = Manifest::parse(MANIFEST);
+        let retries = [
+            ("max_retries", exchange::MAX_RETRIES),
+            ("max_retry_wait_ms", exchange::MAX_RETRY_WAIT_MS),
+        ];
+        let mut expected: BTreeMap<String, Option<String>> = of_bounds(&endpoint::BOUNDS)
+            .into_iter()
+            .chain(retries)
+            .map(|(key, number)| (key.to_owned(), Some(number.to_string())))
+            .collect();
+        let model = models::DEFAULT_MODEL.to_owned();
+        expected.insert("default_model".to_owned(), Some(model));
+        for provider in &PROVIDERS {
+            expected.insert(format!("{}_models", provider.name), None);
+            if let Some(url) = provider.default_base_url {
+                expected.insert(format!("{}_base_url", provider.name), Some(url.to_owned()));
+            }
+        }
+        let found: BTreeMap<String, Option<String>> = manifest
+            .settings()
+            .into_iter()
+            .map(|(key, default)| (key.to_owned(), default.map(str::to_owned)))
+            .collect();
+        assert_eq!(found, expected);
     }
 }

@@ -9,7 +9,8 @@ use trusted_tool::{ToolError, setting, tool_error};
 /// The setting with what the host knows of the vault without a release: the names that this tool is
 /// granted and that the app's vault holds, separated by commas.
 const HELD_SECRETS: &str = "tavora:held-secrets";
-const DEFAULT_MODEL: &str = "gemini-2.5-flash";
+/// The model of a request that names none, without a setting.
+pub const DEFAULT_MODEL: &str = "gemini-2.5-flash";
 
 /// The model of a request that names none.
 ///

@@ -18,7 +18,7 @@ pub struct Provider {
     pub secret: &'static str,
     /// The base URL without a setting: everything before `/chat/completions`. `None` where the
     /// secret is the base URL and no key.
-    default_base_url: Option<&'static str>,
+    pub default_base_url: Option<&'static str>,
     /// The starts of model names that mean this provider without a prefix.
     bare: &'static [&'static str],
     /// Whether the names of the provider's own models begin with the provider's name, as those of

@@ -10,6 +10,20 @@ use trusted_tool::{ToolError, setting, tool_error};
 
 use crate::refusal::Refusal;
 
+/// The bounds without settings. The host sets the waits for an answer to `limits.mcp.idle_ms`.
+const BOUNDS: Bounds = Bounds {
+    connect_timeout_ms: 5_000,
+    first_byte_timeout_ms: 60_000,
+    between_bytes_timeout_ms: 60_000,
+    max_response_bytes: 4 * 1024 * 1024,
+};
+/// The time until the answer to a probe, and to messages that have no reply.
+const PROBE_TIMEOUT_MS: u64 = 5_000;
+const MAX_TOOLS: u64 = 1_000;
+const MAX_RESUMPTIONS: u64 = 5;
+const MAX_REDIRECTS: u64 = 3;
+const MAX_INPUT_ROUNDS: u64 = 8;
+
 /// The transport of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -107,15 +121,8 @@ impl Server {
                 },
             }),
         };
-        // The host sets these two to limits.mcp.idle_ms.
-        let bounds = Bounds {
-            first_byte_timeout_ms: 60_000,
-            between_bytes_timeout_ms: 60_000,
-            max_response_bytes: 4 * 1024 * 1024,
-            ..Bounds::default()
-        };
-        let bounds = bounds.overridden()?;
-        let probe_timeout_ms = setting::number("probe_timeout_ms", 5_000, 1..=600_000)?;
+        let bounds = BOUNDS.overridden()?;
+        let probe_timeout_ms = setting::number("probe_timeout_ms", PROBE_TIMEOUT_MS, 1..=600_000)?;
         let era = setting::text("era")?;
         Ok(Self {
             called: format!("the MCP server \"{name}\""),
@@ -130,10 +137,10 @@ impl Server {
             },
             bounds,
             era: era.and_then(|era| Era::ALL.into_iter().find(|known| known.word() == era)),
-            max_tools: setting::number("max_tools", 1_000, 1..=100_000)?,
-            max_resumptions: setting::number("max_resumptions", 5, 0..=100)?,
-            max_redirects: setting::number("max_redirects", 3, 0..=20)?,
-            max_input_rounds: setting::number("max_input_rounds", 8, 0..=100)?,
+            max_tools: setting::number("max_tools", MAX_TOOLS, 1..=100_000)?,
+            max_resumptions: setting::number("max_resumptions", MAX_RESUMPTIONS, 0..=100)?,
+            max_redirects: setting::number("max_redirects", MAX_REDIRECTS, 0..=20)?,
+            max_input_rounds: setting::number("max_input_rounds", MAX_INPUT_ROUNDS, 0..=100)?,
             auth,
             oddity: RefCell::default(),
         })
@@ -272,7 +279,29 @@ fn resolve(origin: &str, path: &str, reference: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use trusted_tool::manifest::{Manifest, of_bounds};
+
     use super::*;
+
+    #[test]
+    fn defaults_are_those_of_tool_toml() {
+        let manifest = Manifest::parse(include_str!("../tool.toml"));
+        let own = [
+            ("probe_timeout_ms", PROBE_TIMEOUT_MS),
+            ("max_tools", MAX_TOOLS),
+            ("max_resumptions", MAX_RESUMPTIONS),
+            ("max_redirects", MAX_REDIRECTS),
+            ("max_input_rounds", MAX_INPUT_ROUNDS),
+        ];
+        let mut expected: Vec<(&str, u64)> = of_bounds(&BOUNDS).into_iter().chain(own).collect();
+        expected.sort();
+        let found: Vec<(&str, u64)> = manifest
+            .settings()
+            .into_iter()
+            .map(|(key, default)| (key, default.expect(key).parse().expect(key)))
+            .collect();
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn an_endpoint_is_of_the_servers_origin() {

@@ -36,6 +36,8 @@ pub mod answer;
 pub mod credential;
 mod failure;
 pub mod json;
+#[cfg(feature = "testing")]
+pub mod manifest;
 pub mod page;
 pub mod request;
 pub mod retry;

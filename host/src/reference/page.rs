@@ -1,5 +1,7 @@
 //! `docs/configuration-reference.md`: a table of each section.
 
+use tavora_wasm::builtin::{self, Setting};
+
 use super::settings::{Key, Section};
 use super::text::{COMMAND, cell, in_larger_unit, toml};
 
@@ -7,6 +9,11 @@ const INTRODUCTION: &str = "\
 Every key of `tavora.toml`, with its default. [Configuration](configuration.md) says where the file
 is, and what people change first. [tavora.example.toml](../tavora.example.toml) has the same as a
 file to copy. An unknown key is refused. A path is relative to the file that it stands in.";
+
+/// What holds for the settings of each guest.
+const OF_A_GUEST: &str = "\
+Every value is a text in quotes, a number too. [Configuration]\
+(configuration.md#settings-of-the-built-in-tools) says how they go together.";
 
 pub(super) fn text(sections: &[Section]) -> String {
     let mut text = format!(
@@ -21,6 +28,12 @@ pub(super) fn text(sections: &[Section]) -> String {
             cell(first_sentence(&section.text))
         );
     }
+    for (guest, _) in guests() {
+        let anchor = format!("tools{guest}config");
+        text += &format!(
+            "| [`[tools.{guest}.config]`](#{anchor}) | The settings of a built-in tool. |\n"
+        );
+    }
     for section in sections {
         text += &format!("\n## [{}]\n\n{}\n\n", section.path, section.text);
         text += "| key | type | default | meaning |\n| --- | --- | --- | --- |\n";
@@ -30,7 +43,22 @@ pub(super) fn text(sections: &[Section]) -> String {
             text += &format!("| `{name}` | {kind} | {default} | {meaning} |\n");
         }
     }
+    for (guest, settings) in guests() {
+        text += &format!("\n## [tools.{guest}.config]\n\n{OF_A_GUEST}\n\n");
+        text += "| key | default | meaning |\n| --- | --- | --- |\n";
+        for setting in settings {
+            let default = setting.follows.as_ref().or(setting.default.as_ref());
+            let default = default.map_or("none".to_owned(), |text| format!("`{text}`"));
+            let (key, meaning) = (&setting.key, cell(&setting.meaning));
+            text += &format!("| `{key}` | {default} | {meaning} |\n");
+        }
+    }
     text
+}
+
+/// The guests that have settings.
+fn guests() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
+    builtin::settings().filter(|(_, settings)| !settings.is_empty())
 }
 
 fn first_sentence(text: &str) -> &str {

@@ -26,7 +26,7 @@ type Listed = BTreeMap<ToolName, ToolConfig>;
 impl Platform {
     /// Loads every tool, built-in tools first.
     pub(super) async fn load_tools(&mut self, listed: &Listed) -> Result<(), StartError> {
-        for builtin in builtin::TOOLS {
+        for builtin in builtin::TOOLS.iter() {
             match builtin::component(builtin.name) {
                 Ok(bytes) => self.load_builtin(builtin, bytes, listed).await?,
                 Err(missing) => tracing::warn!("{missing}"),
@@ -76,9 +76,9 @@ impl Platform {
         let mut tool = listed;
         let opens: Vec<SecretName> = builtin.opens.iter().map(|name| secret(name)).collect();
         let mut secrets = Vec::new();
-        for upstream in builtin.upstreams {
+        for upstream in &builtin.upstreams {
             let origin = origin(builtin.name, upstream, &tool)?;
-            let name = secret(upstream.secret);
+            let name = secret(&upstream.secret);
             secrets.push(name.clone());
             if !tool.origins.contains(&origin) {
                 tool.origins.push(origin.clone());
@@ -202,8 +202,8 @@ fn secret(name: &str) -> SecretName {
 
 /// Returns the origin of a built-in tool's upstream: from the tool's configuration, or the default.
 fn origin(tool: &str, upstream: &Upstream, config: &ToolConfig) -> Result<Origin, StartError> {
-    match config.config.get(upstream.base_url_key) {
-        Some(url) => origin_of(tool, upstream.base_url_key, url),
+    match config.config.get(&upstream.base_url_key) {
+        Some(url) => origin_of(tool, &upstream.base_url_key, url),
         None => Ok(upstream
             .origin
             .parse()

@@ -1,68 +1,108 @@
 //! The components that live inside the binary, and the grants that the built-in tools come with.
 //!
-//! Their sources are in `guest-tools/`; `cargo xtask guests` builds them and `build.rs` embeds
-//! them.
+//! Their sources are in `guest-tools/`, each with a `tool.toml` that says what is here;
+//! `cargo xtask guests` builds them and `build.rs` embeds them.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 
 /// A component that ships with the host.
-type Guest = (&'static str, Option<&'static [u8]>);
+struct Guest {
+    name: &'static str,
+    /// The text of its `tool.toml`.
+    manifest: &'static str,
+    /// `None` where it was not built.
+    bytes: Option<&'static [u8]>,
+}
 
 const GUESTS: &[Guest] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// What a guest says of itself in its `tool.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    role: Role,
+    #[expect(dead_code, reason = "xtask encodes the component by it")]
+    imports: Vec<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "xtask encodes the component by it")]
+    is_initialised: bool,
+    #[serde(default)]
+    upstreams: Vec<Upstream>,
+    #[serde(default)]
+    opens: Vec<String>,
+    #[serde(default)]
+    settings: Vec<Setting>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    /// A built-in tool, with its own grants.
+    Tool,
+    /// A part of the host.
+    Host,
+    /// Built for tests or benches, and not embedded.
+    Test,
+}
 
 /// What a built-in tool is granted before `tavora.toml` adds to it.
 pub struct BuiltinTool {
     pub name: &'static str,
     /// Where its secrets go, and nowhere else.
-    pub upstreams: &'static [Upstream],
+    pub upstreams: Vec<Upstream>,
     /// Secrets whose values are URLs, each of which opens its own origin to the tool.
-    pub opens: &'static [&'static str],
+    pub opens: Vec<String>,
 }
 
 /// An upstream with the secret that it is asked with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Upstream {
-    pub secret: &'static str,
-    pub origin: &'static str,
+    pub secret: String,
+    pub origin: String,
     /// The key of the tool's configuration that puts a URL in the origin's place.
-    pub base_url_key: &'static str,
+    pub base_url_key: String,
+}
+
+/// A key of `[tools.NAME.config]` that a guest reads.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    pub key: String,
+    /// The value without the key. `None` where that is no value at all.
+    pub default: Option<String>,
+    /// The key of `tavora.toml` whose value takes the place of the default.
+    pub follows: Option<String>,
+    pub meaning: String,
 }
 
 /// The built-in tools, by name.
-pub const TOOLS: &[BuiltinTool] = &[
-    BuiltinTool {
-        name: "brave-search",
-        upstreams: &[Upstream {
-            secret: "brave_api_key",
-            origin: "https://api.search.brave.com",
-            base_url_key: "base_url",
-        }],
-        opens: &[],
-    },
-    BuiltinTool {
-        name: ROUTER,
-        upstreams: &[
-            Upstream {
-                secret: "gemini_api_key",
-                origin: "https://generativelanguage.googleapis.com",
-                base_url_key: "gemini_base_url",
-            },
-            Upstream {
-                secret: "openai_api_key",
-                origin: "https://api.openai.com",
-                base_url_key: "openai_base_url",
-            },
-            Upstream {
-                secret: "openrouter_api_key",
-                origin: "https://openrouter.ai",
-                base_url_key: "openrouter_base_url",
-            },
-            Upstream {
-                secret: "edenai_api_key",
-                origin: "https://api.edenai.run",
-                base_url_key: "edenai_base_url",
-            },
-        ],
-        opens: &["ollama_base_url"],
-    },
-];
+pub static TOOLS: LazyLock<Vec<BuiltinTool>> = LazyLock::new(|| {
+    let tools = manifests().filter(|(_, manifest)| manifest.role == Role::Tool);
+    tools
+        .map(|(name, manifest)| BuiltinTool {
+            name,
+            upstreams: manifest.upstreams,
+            opens: manifest.opens,
+        })
+        .collect()
+});
+
+/// The settings of each embedded guest, by the guest's name.
+pub fn settings() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
+    manifests().map(|(name, manifest)| (name, manifest.settings))
+}
+
+fn manifests() -> impl Iterator<Item = (&'static str, Manifest)> {
+    GUESTS.iter().map(|guest| {
+        let manifest: Manifest = toml::from_str(guest.manifest)
+            .unwrap_or_else(|error| panic!("tool.toml of {} is wrong: {error}", guest.name));
+        assert!(manifest.role != Role::Test, "{} is embedded", guest.name);
+        (guest.name, manifest)
+    })
+}
 
 /// The client of the MCP servers that agents declare. What it may have comes from their files.
 pub const MCP_CLIENT: &str = "mcp-client";
@@ -84,7 +124,7 @@ pub struct MissingGuest(pub &'static str);
 pub fn component(name: &'static str) -> Result<&'static [u8], MissingGuest> {
     GUESTS
         .iter()
-        .find(|(known, _)| *known == name)
-        .and_then(|(_, bytes)| *bytes)
+        .find(|guest| guest.name == name)
+        .and_then(|guest| guest.bytes)
         .ok_or(MissingGuest(name))
 }
