@@ -1,0 +1,38 @@
+//! `[limits.openapi]`: what one OpenAPI document may cost. The defaults let the large documents of
+//! well-known APIs through, in less than 2 s and 200 MiB.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of one document.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DocumentLimits {
+    /// The size of the file, in bytes.
+    pub max_document_bytes: usize,
+    /// The values in it, with those behind a YAML alias counted at each of its places.
+    pub max_nodes: usize,
+    /// How deep values may stand in one another; 127 at most.
+    pub max_depth: usize,
+    /// The operations that `allow` may admit.
+    pub max_operations: usize,
+    /// How many `$ref`s are followed from one to the next.
+    pub max_ref_depth: usize,
+    /// The JSON Schema of one operation's input, in bytes.
+    pub max_schema_bytes: usize,
+    /// The schemas of all operations together, in bytes.
+    pub max_table_bytes: usize,
+}
+
+impl Default for DocumentLimits {
+    fn default() -> Self {
+        Self {
+            max_document_bytes: 16 * 1024 * 1024,
+            max_nodes: 2_000_000,
+            max_depth: 127,
+            max_operations: 500,
+            max_ref_depth: 16,
+            max_schema_bytes: 32 * 1024,
+            max_table_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
