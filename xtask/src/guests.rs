@@ -31,9 +31,14 @@ const OF_A_TOOL: &[&str] = &[
     "wasi:io/streams@0.2.12",
 ];
 
-const GUESTS: [Guest; 7] = [
+const GUESTS: [Guest; 8] = [
     Guest {
         name: "brave-search",
+        is_initialised: false,
+        imports: OF_A_TOOL,
+    },
+    Guest {
+        name: "http-api",
         is_initialised: false,
         imports: OF_A_TOOL,
     },

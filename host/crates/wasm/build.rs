@@ -5,9 +5,10 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The built-in components, by name.
-const GUESTS: [&str; 5] = [
+const GUESTS: [&str; 6] = [
     "brave-search",
     "dev-secrets",
+    "http-api",
     "js-sandbox",
     "llm-router",
     "mcp-client",
