@@ -9,6 +9,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tavora_openapi::DocumentLimits;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
@@ -45,6 +46,8 @@ pub struct Limits {
     pub stream: StreamLimits,
     /// Limits of calls to MCP servers.
     pub mcp: McpLimits,
+    /// Limits of the OpenAPI documents of HTTP APIs.
+    pub openapi: DocumentLimits,
 }
 
 impl Default for Limits {
@@ -61,6 +64,7 @@ impl Default for Limits {
             tool: ToolLimits::default(),
             stream: StreamLimits::default(),
             mcp: McpLimits::default(),
+            openapi: DocumentLimits::default(),
         }
     }
 }
