@@ -112,7 +112,10 @@ async fn the_operator_grants_the_client_nothing_for_all_servers() {
     ] {
         let config = Config::parse(&format!("[tools.mcp-client]\n{grant}")).expect("it is read");
         let started = Platform::start(fixture.vaults().clone(), &config, None).await;
-        assert!(matches!(started, Err(StartError::ClientGrants)), "{grant}");
+        assert!(
+            matches!(started, Err(StartError::ClientGrants(_))),
+            "{grant}"
+        );
     }
     let config = Config::parse("[agents]\ndir = \"/nowhere\"").expect("it is read");
     let started = Platform::start(fixture.vaults().clone(), &config, None).await;
