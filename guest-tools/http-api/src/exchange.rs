@@ -66,15 +66,21 @@ pub fn send(entry: &Entry, plan: &Plan) -> Result<String, ToolError> {
 fn headers<'a>(entry: &'a Entry, plan: &'a Plan, carried: Option<&'a Carried>) -> Vec<Header<'a>> {
     let plain = |text: &str| Zeroizing::new(text.as_bytes().to_vec());
     let mut headers: Vec<Header<'_>> = vec![("accept-encoding", plain("identity"))];
-    let has = |name: &str| entry.headers.keys().any(|it| it.eq_ignore_ascii_case(name));
+    let declared = entry.headers.iter();
+    let declared = declared.chain(plan.headers.iter().map(|(name, value)| (name, value)));
+    let has = |name: &str| {
+        declared
+            .clone()
+            .any(|(it, _)| it.eq_ignore_ascii_case(name))
+    };
     if !has("accept") {
         headers.push(("accept", plain(ACCEPT)));
     }
-    let fixed = entry
-        .headers
-        .iter()
-        .chain(plan.headers.iter().map(|(a, b)| (a, b)));
-    headers.extend(fixed.map(|(name, value)| (name.as_str(), plain(value))));
+    headers.extend(
+        declared
+            .clone()
+            .map(|(name, value)| (name.as_str(), plain(value))),
+    );
     if let Some(body) = &plan.body
         && !has("content-type")
     {
@@ -84,4 +90,59 @@ fn headers<'a>(entry: &'a Entry, plan: &'a Plan, carried: Option<&'a Carried>) -
         headers.push((name.as_str(), value.clone()));
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+    use crate::entry::tests::entry;
+    use crate::path::Path;
+    use crate::query::Query;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_declared_stands_in_place_of_what_is_usual() {
+        let mut plan = Plan {
+            method: "POST".to_owned(),
+            path: Path::parse("/").expect("valid"),
+            query: Query::new(None),
+            headers: Vec::new(),
+            body: Some(Body::json("application/json", &json!({}))),
+            wants_meta: false,
+        };
+        let entry = entry();
+        let sent = |plan: &Plan| -> Vec<(String, String)> {
+            let carried = Carried::Header("x-key".to_owned(), Zeroizing::new(b"k".to_vec()));
+            let headers = headers(&entry, plan, Some(&carried));
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            let headers = headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), text(value)));
+            headers.collect()
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            sent(&plan),
+            [
+                pair("accept-encoding", "identity"),
+                pair("accept", ACCEPT),
+                pair("content-type", "application/json"),
+                pair("x-key", "k"),
+            ]
+        );
+        plan.headers = vec![
+            pair("Accept", "text/csv"),
+            pair("content-type", "application/merge-patch+json"),
+        ];
+        assert_eq!(
+            sent(&plan),
+            [
+                pair("accept-encoding", "identity"),
+                pair("Accept", "text/csv"),
+                pair("content-type", "application/merge-patch+json"),
+                pair("x-key", "k"),
+            ]
+        );
+    }
 }
