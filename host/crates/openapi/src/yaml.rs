@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_with_its_line() {
         for (text, message) in [
-            ("a: 1\nb: [", "line 2"),
+            ("a: 1\nb: [", "line 3"),
             ("a: 1\na: 2", "the key \"a\" is here twice"),
             ("a: &x [*x]", "an alias stands for what has not ended yet"),
             ("[a]: 1", "a key is a list or a map"),
