@@ -13,6 +13,7 @@ mod completions;
 mod demo;
 mod dev;
 mod global;
+mod http_check;
 mod input_file;
 mod kek;
 mod key;

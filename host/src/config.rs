@@ -60,6 +60,16 @@ pub struct Config {
             "bind": { "weather_api_key": ["https://api.example.com"] },
             "config": { "units": "metric" },
         },
+        "github": {
+            "http": {
+                "base_url": "https://api.github.com",
+                "credential": { "secret": "github_token", "slot": "bearer" },
+                "openapi": "github.json",
+                "allow": ["GET /repos/*/*/issues", "POST /repos/*/*/issues"],
+                "headers": { "accept": "application/vnd.github+json" },
+                "agent_headers": ["if-none-match"],
+            },
+        },
         "llm-router": {
             "config": { "default_model": "gpt-4o", "openai_models": "gpt-4o,gpt-4o-mini" },
         },

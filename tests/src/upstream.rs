@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
 /// A request to the upstream.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The method.
+    pub method: Method,
     /// The target of the request.
     pub uri: Uri,
     /// All headers.
@@ -67,6 +69,7 @@ async fn reply(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let request = Seen {
+        method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
         body: to_bytes(body, usize::MAX).await.unwrap_or_default(),

@@ -134,6 +134,41 @@ pub enum Ask<'a> {
     Post(&'a [u8]),
     /// `DELETE`
     Delete,
+    /// Another method, or one of these with a body that they seldom have.
+    Other {
+        /// The method, in capitals.
+        method: &'a str,
+        /// The body.
+        body: Option<&'a [u8]>,
+    },
+}
+
+impl<'a> Ask<'a> {
+    fn body(&self) -> Option<&'a [u8]> {
+        match *self {
+            Self::Get | Self::Delete => None,
+            Self::Post(body) => Some(body),
+            Self::Other { body, .. } => body,
+        }
+    }
+
+    fn method(&self) -> Method {
+        match *self {
+            Self::Get => Method::Get,
+            Self::Post(_) => Method::Post,
+            Self::Delete => Method::Delete,
+            Self::Other { method, .. } => match method {
+                "GET" => Method::Get,
+                "HEAD" => Method::Head,
+                "POST" => Method::Post,
+                "PUT" => Method::Put,
+                "DELETE" => Method::Delete,
+                "OPTIONS" => Method::Options,
+                "PATCH" => Method::Patch,
+                other => Method::Other(other.to_owned()),
+            },
+        }
+    }
 }
 
 /// `GET <base><path_and_query>`, and the whole answer.
@@ -179,7 +214,7 @@ pub fn open(
     let pending =
         outgoing_handler::handle(request, Some(options)).map_err(|cause| target.failure(&cause))?;
     let answered = pending.subscribe();
-    if let (Some(body), Ask::Post(bytes)) = (body, &ask) {
+    if let (Some(body), Some(bytes)) = (body, ask.body()) {
         write(body, bytes, &answered);
     }
     answered.block();
@@ -207,17 +242,12 @@ fn request(
             )
         })?;
     }
-    let method = match ask {
-        Ask::Get => Method::Get,
-        Ask::Delete => Method::Delete,
-        Ask::Post(body) => {
-            let length = body.len().to_string();
-            fields
-                .append("content-length", length.as_bytes())
-                .expect("a number is a valid value of this header");
-            Method::Post
-        }
-    };
+    if let Some(body) = ask.body() {
+        let length = body.len().to_string();
+        fields
+            .append("content-length", length.as_bytes())
+            .expect("a number is a valid value of this header");
+    }
     let request = OutgoingRequest::new(fields);
     let scheme = if base.is_https {
         Scheme::Https
@@ -226,13 +256,13 @@ fn request(
     };
     let path = format!("{}{path_and_query}", base.path);
     let addressed = request
-        .set_method(&method)
+        .set_method(&ask.method())
         .and_then(|()| request.set_scheme(Some(&scheme)))
         .and_then(|()| request.set_authority(Some(&base.authority)))
         .and_then(|()| request.set_path_with_query(Some(&path)));
-    let body = addressed.and_then(|()| match ask {
-        Ask::Get | Ask::Delete => Ok(None),
-        Ask::Post(_) => request.body().map(Some),
+    let body = addressed.and_then(|()| match ask.body() {
+        None => Ok(None),
+        Some(_) => request.body().map(Some),
     });
     let body = body.map_err(|()| {
         let upstream = &target.upstream;

@@ -16,7 +16,8 @@ use super::output::{Output, visible};
 use super::session::Session;
 use crate::config::StorageUrl;
 use tavora_agents as agents;
-use tavora_agents::{Agent, AgentFileError, AgentRules, Agents};
+use tavora_agents::{Agent, AgentFileError, Agents};
+use tavora_platform::PlatformConfig;
 
 #[derive(Subcommand)]
 pub(crate) enum AgentCommand {
@@ -78,10 +79,7 @@ async fn check(
     app: Option<&str>,
 ) -> Result<Report, Failure> {
     let config = global.config()?;
-    let rules = AgentRules::new(
-        config.tools.keys(),
-        config.egress.allow_private_origins.clone(),
-    );
+    let rules = PlatformConfig::from(&config).agent_rules();
     let mut folder = config.agents;
     folder.dir = dir.or(folder.dir);
     let dir = folder.dir.clone().ok_or_else(|| {

@@ -26,10 +26,11 @@ use upstreams::Credential;
 const PROGRAM: &str = r#"const pages = search('europe by train', {count: 2});
 const name = ai('Name a trip after these pages: ' + pages.map(page => page.title).join(', '));
 const tasks = require('tasklist').create_task_list({name});
-return [pages.length, name, tasks.id, tasks.note];"#;
+const issue = require('tracker').request({method: 'POST', path: '/issues', body: {title: name}});
+return [pages.length, name, tasks.id, tasks.note, issue.number];"#;
 
 /// The program's result.
-const RESULT: &str = r#"[2,"Europe by night train",1,"made"]"#;
+const RESULT: &str = r#"[2,"Europe by night train",1,"made",1]"#;
 
 /// A component of the agent class that has one import too many.
 const AGENT_THAT_WANTS_SECRETS: &str = include_str!("demo/agent-that-wants-secrets.wat");
@@ -57,8 +58,8 @@ async fn play(folder: &Path, transcript: &mut Transcript) -> Outcome {
         .scene("No vault designated, then no secrets: clear errors, never an empty credential");
     refuse_without_credentials(&stage, transcript).await?;
 
-    transcript.scene("The secrets are stored; one program of the agent uses three tools");
-    use_three_tools(&stage, transcript).await?;
+    transcript.scene("The secrets are stored; one program of the agent uses four tools");
+    use_four_tools(&stage, transcript).await?;
 
     transcript.scene("The same agent tries to get at the secrets");
     attempts::all(&stage, transcript).await?;
@@ -85,7 +86,12 @@ async fn refuse_without_credentials(stage: &Stage, transcript: &mut Transcript) 
     vaults
         .designate(&operator(), stage.app.id, Some(stage.vault.id))
         .await?;
-    let calls = ["search('rust')", "ai('hello')", "require('tasklist')"];
+    let calls = [
+        "search('rust')",
+        "ai('hello')",
+        "require('tasklist')",
+        "require('tracker').request({method: 'GET', path: '/issues/1'})",
+    ];
     for (call, Credential { name, .. }) in calls.into_iter().zip(&stage.credentials) {
         let report = stage.run(&format!("return {call}")).await;
         let message = format!("secret \"{name}\" is not in the app's vault");
@@ -104,7 +110,7 @@ async fn refuse_without_credentials(stage: &Stage, transcript: &mut Transcript) 
     Ok(())
 }
 
-async fn use_three_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome {
+async fn use_four_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     stage.store_credentials(transcript).await?;
     transcript.say("the program:");
     transcript.quote(PROGRAM);
@@ -123,12 +129,12 @@ async fn use_three_tools(stage: &Stage, transcript: &mut Transcript) -> Outcome 
         !requests.is_empty() && requests.iter().all(|request| request.authorised)
     });
     transcript.check(
-        "the search engine, the model and the MCP server each got their credential",
-        is_authorised == [true; 3],
+        "the search engine, the model, the MCP server and the HTTP API each got their credential",
+        is_authorised == [true; 4],
         &format!("they did: {is_authorised:?}"),
     );
     let released = released(&entries(stage).await?);
-    let expected = ["brave-search", "llm-router", "mcp:tasklist"];
+    let expected = ["brave-search", "llm-router", "mcp:tasklist", "tracker"];
     let expected = expected.into_iter().zip(&stage.credentials);
     transcript.check(
         "the audit has who used which of them",
@@ -213,7 +219,7 @@ async fn look_behind(stage: &Stage, folder: &Path, transcript: &mut Transcript) 
 }
 
 /// Returns how many requests each upstream received.
-fn requests(stage: &Stage) -> [usize; 3] {
+fn requests(stage: &Stage) -> [usize; 4] {
     stage.upstreams.all().map(|it| it.requests().len())
 }
 

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::chosen_app::AppOption;
 use super::global::Global;
+use super::http_check::HttpCheck;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::Session;
@@ -27,6 +28,18 @@ limit of the worker was hit."
     Inspect {
         /// The component's file.
         file: PathBuf,
+    },
+    /// Show what an OpenAPI document becomes: its operations, and what is left out and why.
+    #[command(
+        after_help = "Exit status: 0 something can be called, 2 the document cannot be used or has no operation that is
+allowed. Without --allow, everything is."
+    )]
+    HttpCheck {
+        /// The document: OpenAPI 3.0 or 3.1, JSON or YAML.
+        file: PathBuf,
+        /// A pattern of `allow`, as in "GET /repos/*/issues". May be given several times.
+        #[arg(long, value_name = "PATTERN")]
+        allow: Vec<String>,
     },
     /// Call one operation of a tool, as an agent would. The answer is scrubbed, as it is for an
     /// agent.
@@ -69,6 +82,11 @@ impl ToolCommand {
                     Fit::NoClass { .. } => Err(Failure::Status(4)),
                 }
             }
+            Self::HttpCheck { file, allow } => {
+                let config = global.config()?;
+                let check = HttpCheck::of(&file, allow, &config.limits.openapi)?;
+                Ok(output.show(&check, HttpCheck::text)?)
+            }
             Self::Call {
                 tool,
                 operation,
@@ -100,11 +118,20 @@ impl ToolCommand {
     }
 }
 
+/// How many operations of a tool the list names.
+const MAX_LISTED: usize = 8;
+
 fn list(tools: &[ToolView]) -> String {
     let rows: Vec<_> = tools
         .iter()
         .map(|tool| {
-            let operations: Vec<&str> = tool.operations.iter().map(|it| it.name.as_str()).collect();
+            let names = tool.operations.iter().map(|it| it.name.clone());
+            let mut operations: Vec<String> = names.collect();
+            let more = operations.len().saturating_sub(MAX_LISTED);
+            if more > 0 {
+                operations.truncate(MAX_LISTED);
+                operations.push(format!("and {more} more"));
+            }
             let origins: Vec<String> = tool.origins.iter().map(ToString::to_string).collect();
             [
                 tool.name.clone(),

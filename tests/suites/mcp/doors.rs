@@ -88,11 +88,17 @@ fn the_operator_sees_the_client_of_mcp_servers_and_who_grants_it_what_it_has() {
     let tools = tools["tools"].as_array().expect("a list").clone();
     let shown =
         |field: &str| -> Vec<Value> { tools.iter().map(|tool| tool[field].clone()).collect() };
-    assert_eq!(shown("name"), ["brave-search", "llm-router", "mcp-client"]);
-    assert_eq!(shown("granted_by"), ["manifest", "manifest", "agent_file"]);
-    let imports = tools[2]["imports"].to_string();
+    assert_eq!(
+        shown("name"),
+        ["brave-search", "http-api", "llm-router", "mcp-client"]
+    );
+    assert_eq!(
+        shown("granted_by"),
+        ["manifest", "agent_file", "manifest", "agent_file"]
+    );
+    let imports = tools[3]["imports"].to_string();
     assert!(imports.contains("tavora:platform/secrets"), "{imports}");
-    assert_eq!(tools[2]["secrets"], json!([]));
+    assert_eq!(tools[3]["secrets"], json!([]));
 
     let listed = serving.run(&["tool", "list"]).stdout;
     let line = listed.lines().find(|line| line.starts_with("mcp-client"));

@@ -28,7 +28,7 @@ async fn an_agent_sees_only_what_its_file_grants() {
     assert_eq!(listed.get(), r#"["brave-search"]"#);
     let outcome = agents.run_as("two", "require('tasks')").await.outcome;
     assert!(
-        matches!(&outcome, Err(RunError::Threw { message, .. }) if message.contains("are: none")),
+        matches!(&outcome, Err(RunError::Threw { message, .. }) if message.ends_with("are: brave-search")),
         "{outcome:?}"
     );
 
@@ -112,7 +112,10 @@ async fn the_operator_grants_the_client_nothing_for_all_servers() {
     ] {
         let config = Config::parse(&format!("[tools.mcp-client]\n{grant}")).expect("it is read");
         let started = Platform::start(fixture.vaults().clone(), &config, None).await;
-        assert!(matches!(started, Err(StartError::ClientGrants)), "{grant}");
+        assert!(
+            matches!(started, Err(StartError::ClientGrants(_))),
+            "{grant}"
+        );
     }
     let config = Config::parse("[agents]\ndir = \"/nowhere\"").expect("it is read");
     let started = Platform::start(fixture.vaults().clone(), &config, None).await;

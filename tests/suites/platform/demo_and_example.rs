@@ -19,12 +19,15 @@ fn the_demo_passes_every_check() {
         .next()
         .and_then(|n| n.parse().ok())
         .expect("a number");
-    assert!(passed >= 33, "only {passed} checks ran");
+    assert!(passed >= 40, "only {passed} checks ran");
     for shown in [
         "search('europe by train'",
         "ai('Name a trip",
         "require('tasklist')",
+        "require('tracker')",
+        "[tools.tracker.http]",
         "secret.released  TASKLIST_BEARER  to mcp:tasklist",
+        "secret.released  tracker_token    to tracker",
     ] {
         assert!(demo.stdout.contains(shown), "{shown}: {}", demo.stdout);
     }

@@ -13,6 +13,9 @@ use super::workspace::root;
 /// The tool in the example configuration that shows every key of a tool.
 const EXAMPLE_TOOL: &str = "tools.weather";
 
+/// The HTTP API in it that shows every key of an API.
+const EXAMPLE_API: &str = "tools.github.http";
+
 /// The tables of `[kek]`, of which there are none by default, each with its required keys.
 const KEK_TABLES: &str = r#"
     [kek.aws_kms.NAME]
@@ -57,7 +60,7 @@ fn the_example_configuration_is_the_defaults() {
     assert_eq!(format!("{shown:#?}"), defaults);
 
     let all = Config::parse(&uncommented(&text, true)).expect("the examples are valid");
-    assert_eq!(all.tools.len(), 2, "{:?}", all.tools);
+    assert_eq!(all.tools.len(), 3, "{:?}", all.tools);
     assert!(all.storage.url.is_some() && all.egress.extra_ca_file.is_some());
     let kek = &all.kek;
     assert_eq!(
@@ -71,6 +74,8 @@ fn every_key_is_in_the_example_configuration() {
     let expected: BTreeSet<String> = defaults()
         .into_keys()
         .chain(tool_keys(EXAMPLE_TOOL).into_keys())
+        .filter(|key| *key != format!("{EXAMPLE_TOOL}.http"))
+        .chain(api_keys(EXAMPLE_API))
         .chain(kek_keys("main").into_keys())
         .collect();
     let mut section = String::new();
@@ -85,7 +90,8 @@ fn every_key_is_in_the_example_configuration() {
             found.insert(format!("{section}.{key}"));
         }
     }
-    found.retain(|key| !key.starts_with("tools.") || key.starts_with(EXAMPLE_TOOL));
+    let is_example = |key: &str| key.starts_with(EXAMPLE_TOOL) || key.starts_with(EXAMPLE_API);
+    found.retain(|key| !key.starts_with("tools.") || is_example(key));
     // A second table of a kind shows the other half of its keys.
     let found: BTreeSet<String> = found
         .into_iter()
@@ -145,6 +151,41 @@ fn tests_that_security_md_names_are_there() {
 }
 
 #[test]
+fn the_commands_of_the_documents_are_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let help = |arguments: &[&str]| run(folder.path(), &[arguments, &["--help"]].concat()).stdout;
+    let listed: BTreeSet<String> = help(&[])
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect();
+    let mut named = BTreeSet::new();
+    for row in table(&read("docs/operate.md"), "| command | what it does |") {
+        let commands = code_spans(&row[0]);
+        let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
+        named.extend(commands);
+        // Code in the second column is a subcommand, or a value of the command. Options are not
+        // checked.
+        for span in code_spans(&row[1])
+            .iter()
+            .filter(|span| !span.starts_with('-'))
+        {
+            let word = span.split(' ').next().expect("a split has a first part");
+            let known = |help: &String| {
+                help.split(|c: char| !c.is_alphanumeric() && c != '-')
+                    .any(|it| it == word)
+            };
+            assert!(helps.iter().any(known), "{named:?} have no {word}");
+        }
+    }
+    assert_eq!(named, listed);
+}
+
+#[test]
 fn the_tasks_of_the_documents_are_there() {
     let tasks = read("xtask/src/main.rs");
     let rows = table(
@@ -200,6 +241,13 @@ fn defaults() -> Defaults {
 /// Every key of a tool.
 fn tool_keys(section: &str) -> Defaults {
     keys(&format!("{:#?}", ToolConfig::default()), section)
+}
+
+/// Every key of an HTTP API, as the parser of the configuration names them.
+fn api_keys(section: &str) -> BTreeSet<String> {
+    let error = Config::parse(&format!("[{section}]\nnonsense = 1")).expect_err("unknown");
+    let keys = code_spans(&error).into_iter().skip(1);
+    keys.map(|key| format!("{section}.{key}")).collect()
 }
 
 /// Every key of each kind of KEK table, under this name.

@@ -10,6 +10,8 @@ mod documentation;
 mod egress;
 mod host_credentials;
 mod hostile_guests;
+mod http_api_bad_input;
+mod http_apis;
 mod kek_commands;
 mod limits;
 mod other_users;

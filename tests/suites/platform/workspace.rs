@@ -129,12 +129,13 @@ fn built_in_components_import_what_their_class_may_and_no_more() {
         "wasi:io/streams@0.2.12",
         "wasi:clocks/monotonic-clock@0.2.12",
     ];
-    let expected: [(&str, &[&str]); 4] = [
+    let expected: [(&str, &[&str]); 5] = [
         (
             "js-sandbox",
             &["tavora:platform/tools@0.1.0", "tavora:platform/types@0.1.0"],
         ),
         ("brave-search", OF_A_TOOL),
+        ("http-api", OF_A_TOOL),
         ("llm-router", OF_A_TOOL),
         ("mcp-client", OF_A_TOOL),
     ];

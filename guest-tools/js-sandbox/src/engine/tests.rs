@@ -459,7 +459,7 @@ fn there_is_no_door_that_is_not_named() {
     let error = throws("require('secrets')");
     assert_eq!(
         error.message,
-        r#"there is no module "secrets": the MCP servers of this run are: maps, odd, task-list"#
+        r#"there is no module "secrets": the modules of this run are: maps, odd, task-list, echo, idle"#
     );
     assert!(run("return await import('secrets')").is_err());
     assert!(run("import 'secrets'").is_err());
@@ -488,13 +488,29 @@ fn an_mcp_server_is_a_module_with_a_method_for_each_tool() {
     let error = throws("require('map')");
     assert_eq!(
         error.message,
-        r#"there is no module "map" (did you mean maps?): the MCP servers of this run are: maps, odd, task-list"#
+        r#"there is no module "map" (did you mean maps?): the modules of this run are: maps, odd, task-list, echo, idle"#
     );
-    for name in ["'map'", "'mcp:maps'", "'__proto__'", "'echo'", "''"] {
+    for name in ["'map'", "'mcp:maps'", "'__proto__'", "'idle'", "''"] {
         let error = throws(&format!("require({name})"));
         assert!(error.message.contains("there is no module"), "{error:?}");
     }
     assert_eq!(throws("require(7)").name, "TypeError");
+}
+
+#[test]
+fn another_tool_is_a_module_with_a_method_for_each_operation() {
+    gives(
+        "const echo = require('echo');
+         return [echo.one({a: 1}).a, Object.keys(echo), `${echo}`, require('echo') === echo]",
+        r#"[1,["one","two"],"[module echo]",true]"#,
+    );
+    let error = throws("require('echo').three()");
+    assert!(
+        error.message.contains("the tool \"echo\" has no operation"),
+        "{error:?}"
+    );
+    let error = throws("require('echo').one(7)");
+    assert_eq!(error.message, "the input of a tool call must be an object");
 }
 
 #[test]

@@ -1,14 +1,16 @@
-// MCP servers as modules. require() returns an object with a method for each tool that the server
-// listed when it was first required, whatever the tools are called. The language itself reads some
-// methods of objects (`then` for await, `toJSON`, `toString`). Reading those calls no tool.
+// MCP servers, HTTP APIs and other tools as modules. require() returns an object with a method for
+// each tool that the MCP server listed when it was first required, whatever the tools are called, or
+// for each operation of the API or tool. The language itself reads some methods of objects (`then`
+// for await, `toJSON`, `toString`). Reading those calls no tool.
 (function (host, language, { call, nameOf, inputOf }) {
   const { apply, wellFormed, property, define, append } = language;
   const { Error: PlainError, Proxy, Symbol } = globalThis;
   const { startsWith, slice } = String.prototype;
   const { join } = Array.prototype;
 
-  // The prefix before a server's name in the host.
+  // The prefixes before a server's and an API's name in the host. A name without one comes last.
   const SERVER = 'mcp:';
+  const PREFIXES = [SERVER, 'http:', ''];
   const modules = { __proto__: null };
   // The words for each method that a program read from an object of the platform and that does not
   // exist.
@@ -16,35 +18,39 @@
   let last;
 
   function require(name) {
-    const server = nameOf(name, 'server');
-    if (server in modules) return modules[server];
-    const tool = `${SERVER}${server}`;
-    const known = servers();
-    let isKnown = false;
-    for (let at = 0; at < known.length; at += 1) if (known[at] === server) isKnown = true;
-    if (!isKnown) {
-      throw new PlainError(
-        `there is no module "${server}"${host.proposed(server, known)}: the MCP servers of this run are: ${host.listed(known)}`,
-      );
-    }
-    const { tools: listed, notes = [] } = call(tool, 'list_tools');
-    for (let at = 0; at < notes.length; at += 1) host.log(wellFormed(notes[at]));
-    modules[server] = moduleOf(server, tool, listed);
-    return modules[server];
-  }
-
-  function servers() {
+    const module = nameOf(name, 'module');
+    if (module in modules) return modules[module];
     const rows = host.list();
     const known = [];
-    for (let at = 0; at < rows.length; at += 1) {
-      const row = rows[at][0];
-      const isFirst = at === 0 || rows[at - 1][0] !== row;
-      if (isFirst && apply(startsWith, row, [SERVER])) append(known, apply(slice, row, [SERVER.length]));
+    for (let kind = 0; kind < PREFIXES.length; kind += 1) {
+      const prefix = PREFIXES[kind];
+      const tool = `${prefix}${module}`;
+      const operations = [];
+      for (let at = 0; at < rows.length; at += 1) {
+        const row = rows[at];
+        if (kindOf(row[0]) !== kind) continue;
+        const isFirst = at === 0 || rows[at - 1][0] !== row[0];
+        if (isFirst) append(known, apply(slice, row[0], [prefix.length]));
+        if (row[0] === tool && row.length > 1) append(operations, row[1]);
+      }
+      if (operations.length > 0) {
+        modules[module] = prefix === SERVER ? server(module, tool) : ofOperations(module, tool, operations);
+        return modules[module];
+      }
     }
-    return known;
+    throw new PlainError(
+      `there is no module "${module}"${host.proposed(module, known)}: the modules of this run are: ${host.listed(known)}`,
+    );
   }
 
-  function moduleOf(server, tool, listed) {
+  function kindOf(tool) {
+    for (let kind = 0; kind < PREFIXES.length; kind += 1) if (apply(startsWith, tool, [PREFIXES[kind]])) return kind;
+    return PREFIXES.length;
+  }
+
+  function server(module, tool) {
+    const { tools: listed, notes = [] } = call(tool, 'list_tools');
+    for (let at = 0; at < notes.length; at += 1) host.log(wellFormed(notes[at]));
     const methods = { __proto__: null };
     const names = [];
     for (let at = 0; at < listed.length; at += 1) {
@@ -57,7 +63,25 @@
       property(methods, method, asks[method], true);
       append(names, method);
     }
-    define(methods, Symbol.toPrimitive, () => `[module ${server}]`);
+    return moduleOf(module, methods, names, `the MCP server "${module}"`, 'tool');
+  }
+
+  function ofOperations(module, tool, operations) {
+    const methods = { __proto__: null };
+    for (let at = 0; at < operations.length; at += 1) {
+      const method = operations[at];
+      const asks = {
+        [method](input = {}) {
+          return call(tool, method, checked(input));
+        },
+      };
+      property(methods, method, asks[method], true);
+    }
+    return moduleOf(module, methods, operations, `the tool "${module}"`, 'operation');
+  }
+
+  function moduleOf(name, methods, names, owner, what) {
+    define(methods, Symbol.toPrimitive, () => `[module ${name}]`);
 
     let isSettling = false;
     const module = watched(methods, (name) => {
@@ -66,7 +90,7 @@
       if (name !== 'then' || !isSettling) return methods[name];
       isSettling = false;
       return undefined;
-    }, (name) => host.unknown(`the MCP server "${server}"`, 'tool', name, names));
+    }, (missing) => host.unknown(owner, what, missing, names));
     reserve(methods, 'then', (input) => typeof input === 'function', (settle) => {
       isSettling = true;
       try {

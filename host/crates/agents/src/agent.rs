@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::HeaderName;
 use serde::Serialize;
@@ -13,6 +15,7 @@ use url::Url;
 use vault_core::SecretName;
 
 use tavora_egress::Origin;
+use tavora_openapi::HttpApi;
 use tavora_wasm::tool::ToolName;
 
 /// The name of an agent and of its folder: 1 to 64 characters of `a-z 0-9 - _`, beginning with a
@@ -77,7 +80,38 @@ impl TryFrom<String> for ServerName {
     }
 }
 
-/// The transport between the MCP client and a server.
+/// What an agent calls an HTTP API: 1 to 64 characters of `A-Z a-z 0-9 - _`, a letter first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ApiName(String);
+
+impl ApiName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the API is called among the tools of a run. The colon keeps it apart from every tool of
+    /// the operator.
+    pub fn tool_name(&self) -> String {
+        format!("http:{}", self.0)
+    }
+}
+
+impl TryFrom<String> for ApiName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match is_name(&name, |c| c.is_ascii_alphabetic()) {
+            true => Ok(Self(name)),
+            false => Err(format!(
+                "{:?} is not an API's name: 1 to 64 characters of A-Z, a-z, 0-9, - and _, a letter first",
+                shortened(&name)
+            )),
+        }
+    }
+}
+
+/// How messages travel to a server and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -147,6 +181,20 @@ pub struct McpServer {
     pub auth: Option<ServerAuth>,
 }
 
+/// An HTTP API that an agent may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredApi {
+    /// What the agent calls it.
+    pub name: ApiName,
+    /// Its credential, if it wants one.
+    pub secret: Option<SecretRef>,
+    /// The file of its OpenAPI document beside `agent.jsonc`, if it has one.
+    pub document: Option<PathBuf>,
+    /// What it can be asked.
+    pub api: Arc<HttpApi>,
+}
+
+/// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// The name of its folder.
@@ -158,13 +206,16 @@ pub struct Agent {
     /// The tools that the agent may call, besides the router of models and the MCP servers.
     pub tools: BTreeSet<ToolName>,
     pub servers: Vec<McpServer>,
+    /// Its HTTP APIs.
+    pub apis: Vec<DeclaredApi>,
 }
 
 impl Agent {
     /// The secrets of the agent's servers, in the order of the file.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let auths = self.servers.iter().filter_map(|it| it.auth.as_ref());
-        auths.map(ServerAuth::secret)
+        let of_apis = self.apis.iter().filter_map(|it| it.secret.as_ref());
+        auths.map(ServerAuth::secret).chain(of_apis)
     }
 }
 

@@ -1,60 +1,33 @@
 //! What `agent.jsonc` may say, and the agent that it declares.
 //!
-//! It resolves no name and asks no server: what can be told from the text alone is told here, with
-//! its place.
+//! It resolves no name and asks no server: what can be told from the text, and from the documents
+//! beside it, is told here, with its place. What `http` may say is in `api`.
 
 use std::collections::BTreeSet;
 
 use http::HeaderName;
-use url::Url;
-use vault_core::SecretName;
 
-use super::agent::{
-    Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport, shortened,
-};
-use super::document::{Document, Fault, Fields, Node, invisible_in};
-use tavora_egress::{Origin, is_forbidden_header, refused_range};
-use tavora_wasm::builtin;
+use super::agent::{Agent, AgentId, McpServer, ServerAuth, ServerName, Transport, shortened};
+use super::api;
+use super::document::{Document, Fault, Fields, Node};
+use super::rules::{AgentRules, ReadDocument, endpoint, secret};
+use tavora_egress::is_forbidden_header;
 use tavora_wasm::tool::ToolName;
 
 /// The longest `name` and `model`, in characters.
 const MAX_TEXT_CHARS: usize = 128;
-
-/// What an agent's file may name.
-#[derive(Clone, Debug, Default)]
-pub struct AgentRules {
-    /// The origins that may have addresses which are not public.
-    pub allow_private_origins: Vec<Origin>,
-    /// The tools of this host.
-    pub tools: BTreeSet<String>,
-}
-
-impl AgentRules {
-    /// The rules of a host that lists these tools.
-    pub fn new<'a>(
-        listed: impl Iterator<Item = &'a ToolName>,
-        allow_private_origins: Vec<Origin>,
-    ) -> Self {
-        let listed = listed.map(ToolName::as_str);
-        let built_in = builtin::TOOLS.iter().map(|tool| tool.name);
-        Self {
-            allow_private_origins,
-            // The client of MCP servers is granted by naming a server.
-            tools: listed
-                .filter(|name| *name != builtin::MCP_CLIENT)
-                .chain(built_in)
-                .map(str::to_owned)
-                .collect(),
-        }
-    }
-}
 
 impl Agent {
     /// Reads the text of the `agent.jsonc` in the folder of the agent `id`.
     ///
     /// # Errors
     /// Everything that is wrong in it, in the order of the text; a syntax error alone.
-    pub fn parse(id: &AgentId, text: &str, rules: &AgentRules) -> Result<Self, Vec<Fault>> {
+    pub(super) fn parse(
+        id: &AgentId,
+        text: &str,
+        rules: &AgentRules,
+        read: ReadDocument<'_>,
+    ) -> Result<Self, Vec<Fault>> {
         Document::read(text, |document, node| {
             let mut fields = document.fields(node, "an agent")?;
             let known = document.required(&mut fields, "id");
@@ -73,13 +46,17 @@ impl Agent {
             let tools = tools.map(|node| granted(document, node, rules));
             let servers = document.optional(&mut fields, "mcp");
             let servers = servers.map(|node| self::servers(document, node, rules));
+            let servers = servers.unwrap_or_default();
+            let apis = document.optional(&mut fields, "http");
+            let apis = apis.map(|node| api::all(document, node, rules, &servers, read));
             document.end(fields);
             Some(Self {
                 id: id.clone(),
                 name: name?,
                 model,
                 tools: tools.unwrap_or_default(),
-                servers: servers.unwrap_or_default(),
+                servers,
+                apis: apis.unwrap_or_default(),
             })
         })
     }
@@ -193,17 +170,6 @@ fn auth(document: &mut Document<'_>, node: Node<'_>) -> Option<ServerAuth> {
     auth
 }
 
-fn secret(
-    document: &mut Document<'_>,
-    fields: &mut Fields<'_>,
-    key: &'static str,
-) -> Option<SecretRef> {
-    let node = document.required(fields, key)?;
-    let name = document.parsed(node, key, |name| name.parse::<SecretName>())?;
-    let (line, column) = document.place(node);
-    Some(SecretRef { name, line, column })
-}
-
 /// A header that can carry a credential: not one that belongs to the host or to the protocol.
 fn header(name: String) -> Result<HeaderName, String> {
     let header: HeaderName = name
@@ -228,38 +194,12 @@ fn header(name: String) -> Result<HeaderName, String> {
     Ok(header)
 }
 
-/// A URL that the egress policy lets the client reach, as far as can be told without asking for
-/// addresses.
-fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
-    // The URL parser would quietly drop or encode it.
-    if invisible_in(text).is_some() {
-        return Err("this URL cannot be right".to_owned());
-    }
-    // It also refuses what the URL parser would quietly take for something else.
-    let origin = Origin::of_url(text)
-        .map_err(|error| format!("the egress policy refuses this URL: {error}"))?;
-    let url = Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;
-    if url.fragment().is_some() {
-        return Err("a server's URL has no fragment (#…); leave it out".to_owned());
-    }
-    let is_allowed = rules.allow_private_origins.contains(&origin);
-    let is_local = origin.host() == "localhost" || origin.host().ends_with(".localhost");
-    let refused = match origin.address() {
-        Some(address) => refused_range(address),
-        None => is_local.then_some("loopback"),
-    };
-    match refused {
-        Some(range) if !is_allowed => Err(format!(
-            "the egress policy refuses {origin}: its address is {range}; \
-             the operator can add it to [egress] allow_private_origins"
-        )),
-        _ => Ok((url, origin)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::rules::HttpRules;
 
     const WHOLE: &str = r#"{
   // An agent with all there is.
@@ -278,7 +218,13 @@ mod tests {
         AgentRules {
             allow_private_origins: vec!["http://127.0.0.1:3000".parse().expect("valid")],
             tools: BTreeSet::from(["brave-search".to_owned()]),
+            http: HttpRules::default(),
         }
+    }
+
+    fn parse(text: &str) -> Result<Agent, Vec<Fault>> {
+        let read = |path: &Path| Err(format!("{} is not there", path.display()));
+        Agent::parse(&id(), text, &rules(), &read)
     }
 
     fn id() -> AgentId {
@@ -286,13 +232,13 @@ mod tests {
     }
 
     fn faults(text: &str) -> Vec<String> {
-        let faults = Agent::parse(&id(), text, &rules()).expect_err(text);
+        let faults = parse(text).expect_err(text);
         faults.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_whole_file_is_read() {
-        let agent = Agent::parse(&id(), WHOLE, &rules()).expect("valid");
+        let agent = parse(WHOLE).expect("valid");
         assert_eq!(agent.model.as_deref(), Some("gemini-2.5-flash"));
         assert_eq!(agent.tools.len(), 1);
         let [tasklist, maps, open] = &agent.servers[..] else {
@@ -315,7 +261,7 @@ mod tests {
     #[test]
     fn what_a_file_does_not_name_is_not_granted() {
         let text = r#"{"id": "trip-planner", "name": "Trip planner"}"#;
-        let agent = Agent::parse(&id(), text, &rules()).expect("valid");
+        let agent = parse(text).expect("valid");
         assert!(agent.tools.is_empty() && agent.servers.is_empty() && agent.model.is_none());
     }
 

@@ -198,7 +198,19 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the elements of an array.
+    /// The keys of an object that may have any, each with its value.
+    pub(super) fn entries<'v>(&mut self, node: Node<'v>, what: &str) -> Vec<(String, Node<'v>)> {
+        let Value::Object(object) = node.value else {
+            self.expected(node, &format!("{what} must be an object"));
+            return Vec::new();
+        };
+        let fields = self.distinct(object).into_iter();
+        fields
+            .map(|field| (field.name, Node { value: field.value }))
+            .collect()
+    }
+
+    /// The elements of an array.
     pub(super) fn elements<'v>(&mut self, node: Node<'v>, what: &str) -> Vec<Node<'v>> {
         match node.value {
             Value::Array(array) => array.elements.iter().map(|value| Node { value }).collect(),

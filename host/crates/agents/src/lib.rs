@@ -7,8 +7,10 @@
 //! decided by `platform`.
 
 mod agent;
+mod api;
 mod declaration;
 mod document;
+mod rules;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -21,12 +23,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::libc;
 
-pub use self::agent::{Agent, AgentId, McpServer, SecretRef, ServerAuth, ServerName, Transport};
-pub use self::declaration::AgentRules;
+pub use self::agent::{
+    Agent, AgentId, ApiName, DeclaredApi, McpServer, SecretRef, ServerAuth, ServerName, Transport,
+};
 pub use self::document::Fault;
+pub use self::rules::{AgentRules, HttpRules};
 pub use self::settings::AgentsConfig;
-use tavora_trust::guard;
 pub use tavora_trust::guard::Exposed;
+use tavora_trust::{component_file, guard};
 
 /// The name of the file that declares an agent.
 pub const FILE: &str = "agent.jsonc";
@@ -138,17 +142,29 @@ pub struct Agents {
 }
 
 /// The result of reading a file in the state that `stamp` describes.
+#[derive(Clone)]
 struct Reading {
     stamp: Stamp,
+    /// The states of the documents of its APIs.
+    documents: Vec<Option<Stamp>>,
     /// The agent from the last valid version of the file.
     good: Option<Arc<Agent>>,
 }
 
 impl Reading {
-    /// Returns the agent, if its file has not changed.
-    fn unchanged(&self, stamp: Stamp) -> Option<Arc<Agent>> {
-        self.good.clone().filter(|_| self.stamp == stamp)
+    /// Returns the agent, if neither its file nor the documents in its folder have changed.
+    fn unchanged(&self, stamp: Stamp, folder: &Path) -> Option<Arc<Agent>> {
+        let good = self.good.as_ref().filter(|_| self.stamp == stamp)?;
+        let documents = documents_of(good, folder);
+        (documents == self.documents).then(|| Arc::clone(good))
     }
+}
+
+/// Returns the states of the documents of an agent's APIs.
+fn documents_of(agent: &Agent, folder: &Path) -> Vec<Option<Stamp>> {
+    let documents = agent.apis.iter().filter_map(|api| api.document.as_ref());
+    let found = documents.map(|document| fs::metadata(folder.join(document)).ok());
+    found.map(|found| found.as_ref().map(Stamp::of)).collect()
 }
 
 /// The state of a file, to detect changes. It uses the inode's change time, which no program can
@@ -225,7 +241,9 @@ impl Agents {
                 return Err(AgentError::Broken(id, error));
             }
         };
-        let known = self.readings().get(&id).and_then(|it| it.unchanged(found));
+        let agents_folder = folder.join(id.as_str());
+        let known = self.readings().get(&id).cloned();
+        let known = known.and_then(|it| it.unchanged(found, &agents_folder));
         if let Some(agent) = known {
             return Ok(agent);
         }
@@ -233,7 +251,8 @@ impl Agents {
         let parsed = self.parse(&id, path);
         let mut read = self.readings();
         let before = read.get(&id);
-        let is_new = before.is_none_or(|reading| reading.stamp != found);
+        // What was good before is only read again when something has changed.
+        let is_new = before.is_none_or(|it| it.stamp != found || it.good.is_some());
         let last_good = before.and_then(|reading| reading.good.clone());
         let (good, error) = match parsed {
             Ok(agent) => (Some(Arc::new(agent)), None),
@@ -246,8 +265,12 @@ impl Agents {
             };
             tracing::warn!(agent = %id, %error, kept, "an agent's file is broken");
         }
+        let documents = good
+            .as_ref()
+            .map(|agent| documents_of(agent, &agents_folder));
         let reading = Reading {
             stamp: found,
+            documents: documents.unwrap_or_default(),
             good: good.clone(),
         };
         read.insert(id.clone(), reading);
@@ -330,8 +353,16 @@ impl Agents {
         })?;
         // Some editors put a byte order mark first.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        Agent::parse(id, text, &self.rules)
-            .map_err(|faults| AgentFileError::Faults { path, faults })
+        let max_bytes = self.rules.http.limits.max_document_bytes;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = |document: &Path| {
+            let document = folder.join(document);
+            component_file::read_listed(&document, max_bytes).map_err(|error| error.to_string())
+        };
+        Agent::parse(id, text, &self.rules, &read).map_err(|faults| AgentFileError::Faults {
+            path: path.clone(),
+            faults,
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Platform;
+use super::{Platform, toolbox};
 use crate::dispatch::{KnownServers, Tools, URL};
 use tavora_agents::{Agent, McpServer, ServerAuth};
 use tavora_wasm::builtin;
@@ -48,6 +48,13 @@ impl Platform {
         if let Some(client) = &self.mcp_client {
             granted.extend(agent.servers.iter().map(|server| {
                 let tool = Arc::new(for_server(client, server, &self.servers));
+                (Arc::clone(&tool.name), tool)
+            }));
+        }
+        if let Some(component) = &self.http_api {
+            granted.extend(agent.apis.iter().map(|declared| {
+                let (name, api) = (declared.name.tool_name(), Arc::clone(&declared.api));
+                let tool = toolbox::serving(component, &name, api, GrantedBy::AgentFile);
                 (Arc::clone(&tool.name), tool)
             }));
         }
@@ -99,6 +106,7 @@ fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) 
         .collect();
     let grants = ToolGrants {
         by: GrantedBy::AgentFile,
+        keeps_session: true,
         secrets: SecretGrants {
             names: secret.into_iter().collect(),
             bind: Arc::new(bind),

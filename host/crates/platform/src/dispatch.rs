@@ -32,7 +32,7 @@ pub use tavora_wasm::agent::tools::ToolCalls;
 use tavora_wasm::bindings::ToolError;
 pub use tavora_wasm::bindings::tools::ToolInfo;
 use tavora_wasm::limits::ToolLimits;
-use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolFailure, ToolInstance};
+use tavora_wasm::tool::{ToolBinding, ToolComponent, ToolFailure, ToolInstance};
 
 /// The most characters that are repeated of a name that an agent made up. No real name is longer.
 const MAX_SHOWN_CHARS: usize = 64;
@@ -214,7 +214,7 @@ impl ToolCalls for Dispatch {
     fn granted(&self) -> Vec<ToolInfo> {
         let granted = self.0.granted.values().map(|tool| ToolInfo {
             name: tool.name.to_string(),
-            operations: tool.operations.clone(),
+            operations: tool.operations.to_vec(),
         });
         granted.collect()
     }
@@ -276,7 +276,7 @@ impl Run {
     /// Whether the tool with this name is the client of an MCP server.
     fn is_client(&self, name: &str) -> bool {
         let tool = self.granted.get(name);
-        tool.is_some_and(|tool| tool.grants.by == GrantedBy::AgentFile)
+        tool.is_some_and(|tool| tool.grants.keeps_session)
     }
 
     /// Keeps the findings of MCP clients for later runs.
@@ -334,9 +334,9 @@ impl Run {
         ToolBinding {
             vaults: self.vaults.clone(),
             context: self.context(tool),
-            egress: match tool.grants.by {
-                GrantedBy::Manifest => egress,
-                GrantedBy::AgentFile => egress.waiting(tool.limits().mcp.idle_ms),
+            egress: match tool.grants.keeps_session {
+                false => egress,
+                true => egress.waiting(tool.limits().mcp.idle_ms),
             },
             released: Arc::clone(&self.released),
             log: self.trail.clone(),

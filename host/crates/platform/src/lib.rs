@@ -27,7 +27,7 @@ pub use self::chat::ServeError;
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
 pub use settings::{PlatformConfig, ToolConfig};
-use tavora_agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
+use tavora_agents::{Agent, AgentError, AgentId, Agents, AgentsError};
 use tavora_egress::EgressPool;
 use tavora_telemetry::{Metrics, activity};
 use tavora_trust::{ConfigError, TrustError};
@@ -40,7 +40,7 @@ use tavora_wasm::builtin::{self, MissingGuest};
 use tavora_wasm::limits::{LimitHit, Limits};
 use tavora_wasm::tool::ToolComponent;
 use tavora_wasm::{LoadError, Runtime};
-pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
+pub use view::{ComponentView, GrantedBy, HttpApiView, OperationView, ToolView};
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,17 +76,35 @@ pub enum StartError {
         tool: String,
         reason: String,
     },
-    /// The tool is not built in and has no `component`.
-    #[error("[tools.{0}]: there is no built-in tool of that name, and no `component` is given")]
+    /// Neither built in nor with a component of its own.
+    #[error(
+        "[tools.{0}]: there is no built-in tool of that name, and neither `component` nor `http` is given"
+    )]
     NoComponent(String),
     /// A built-in tool's entry has a `component`.
     #[error("[tools.{0}]: this tool is built in; give your component another name")]
     BuiltinName(String),
     /// The client of MCP servers has grants that would apply to all servers.
     #[error(
-        "[tools.mcp-client]: its secrets and origins come from the agents' files; leave out secrets, origins and bind"
+        "[tools.{0}]: its secrets and origins come from the files that declare each server or API; leave out secrets, origins and bind"
     )]
-    ClientGrants,
+    ClientGrants(&'static str),
+    /// The entry of an HTTP API says too much.
+    #[error("[tools.{tool}.http]: {reason}")]
+    HttpEntry {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The entry of an HTTP API is no tool.
+    #[error("[tools.{tool}.http]: {source}")]
+    HttpApi {
+        /// The tool.
+        tool: String,
+        /// Why.
+        source: tavora_openapi::ApiError,
+    },
     /// The folder of agents cannot be used.
     #[error(transparent)]
     Agents(#[from] AgentsError),
@@ -218,6 +236,8 @@ pub struct Platform {
     egress: Arc<EgressPool>,
     tools: Tools,
     mcp_client: Option<Arc<ToolComponent>>,
+    /// The component of HTTP APIs, which is granted nothing by itself.
+    http_api: Option<Arc<ToolComponent>>,
     servers: Arc<KnownServers>,
     agents: Arc<Agents>,
     sandbox: Result<AgentComponent, &'static str>,
@@ -263,6 +283,7 @@ impl Platform {
             metrics,
             tools: Tools::new(),
             mcp_client: None,
+            http_api: None,
             servers: Arc::default(),
             agents: Arc::new(Agents::none()),
             vaults,
@@ -270,9 +291,7 @@ impl Platform {
             sandbox,
         };
         platform.load_tools(config.tools).await?;
-        let private = config.egress.allow_private_origins.clone();
-        let rules = AgentRules::new(config.tools.keys(), private);
-        platform.agents = Arc::new(Agents::open(config.agents.clone(), rules)?);
+        platform.agents = Arc::new(Agents::open(config.agents.clone(), config.agent_rules())?);
         Ok(platform)
     }
 
@@ -299,9 +318,9 @@ impl Platform {
     /// Every loaded trusted tool, by name. This includes the client of MCP servers, which runs call
     /// under the names of the servers in their agents' files.
     pub fn trusted_tools(&self) -> Vec<ToolView> {
-        let client = self.mcp_client.iter();
-        let client = client.map(|client| ToolView::from(&**client));
-        let mut tools: Vec<ToolView> = self.tools().chain(client).collect();
+        let others = self.mcp_client.iter().chain(&self.http_api);
+        let others = others.map(|tool| ToolView::from(&**tool));
+        let mut tools: Vec<ToolView> = self.tools().chain(others).collect();
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         tools
     }

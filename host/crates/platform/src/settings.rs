@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use vault_core::SecretName;
 
-use tavora_agents::AgentsConfig;
+use tavora_agents::{AgentRules, AgentsConfig, HttpRules};
 use tavora_egress::{EgressConfig, Origin};
+use tavora_openapi::HttpConfig;
+use tavora_wasm::builtin;
 use tavora_wasm::inspection::Digest;
 use tavora_wasm::limits::Limits;
 use tavora_wasm::tool::ToolName;
@@ -27,6 +29,23 @@ pub struct PlatformConfig<'a> {
     pub worker: &'a WorkerConfig,
     /// `[tools]`
     pub tools: &'a BTreeMap<ToolName, ToolConfig>,
+}
+
+impl PlatformConfig<'_> {
+    /// What agents' files may name on this platform.
+    pub fn agent_rules(&self) -> AgentRules {
+        let operators = self.tools.iter();
+        let mut operators = operators.filter(|(name, _)| name.as_str() == builtin::HTTP_API);
+        let settings = operators.next().map(|(_, tool)| tool.config.clone());
+        AgentRules::new(
+            self.tools.keys(),
+            self.egress.allow_private_origins.clone(),
+            HttpRules {
+                limits: self.limits.openapi.clone(),
+                settings: settings.unwrap_or_default(),
+            },
+        )
+    }
 }
 
 /// `[tools.NAME]`
@@ -49,6 +68,8 @@ pub struct ToolConfig {
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     /// The settings that the component reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
+    /// An HTTP API in place of a component of one's own. The entry says what is granted.
+    pub http: Option<HttpConfig>,
 }
 
 impl ToolConfig {
@@ -56,6 +77,9 @@ impl ToolConfig {
     pub fn relative_to(&mut self, folder: &Path) {
         if let Some(file) = &mut self.component {
             *file = folder.join(&file);
+        }
+        if let Some(document) = self.http.as_mut().and_then(|http| http.openapi.as_mut()) {
+            *document = folder.join(&document);
         }
     }
 }

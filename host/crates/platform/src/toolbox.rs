@@ -11,11 +11,12 @@ use vault_core::SecretName;
 
 use crate::trail::Trail;
 use tavora_egress::{Origin, ReleasedSecrets};
+use tavora_openapi::{HttpApi, HttpConfig};
 use tavora_telemetry::Metrics;
 use tavora_trust::component_file;
 use tavora_wasm::LoadError;
 pub use tavora_wasm::bindings::TrustedToolPre;
-use tavora_wasm::builtin::{self, BuiltinTool, Upstream};
+use tavora_wasm::builtin::{self, BuiltinTool, MissingGuest, Upstream};
 use tavora_wasm::inspection::{Digest, Inspection};
 use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState};
@@ -33,34 +34,112 @@ impl Platform {
             }
         }
         match builtin::component(builtin::MCP_CLIENT) {
-            Ok(bytes) => self.load_mcp_client(bytes, listed).await?,
+            Ok(bytes) => {
+                let client = self.load_client(builtin::MCP_CLIENT, bytes, listed, true);
+                self.mcp_client = Some(client.await?);
+            }
+            Err(missing) => tracing::warn!("{missing}"),
+        }
+        match builtin::component(builtin::HTTP_API) {
+            Ok(bytes) => {
+                let component = self.load_client(builtin::HTTP_API, bytes, listed, false);
+                self.http_api = Some(component.await?);
+            }
             Err(missing) => tracing::warn!("{missing}"),
         }
         for (name, tool) in listed {
             let is_builtin = |builtin: &BuiltinTool| builtin.name == name.as_str();
-            let is_client = name.as_str() == builtin::MCP_CLIENT;
+            let is_client = [builtin::MCP_CLIENT, builtin::HTTP_API].contains(&name.as_str());
             if !is_client && !builtin::TOOLS.iter().any(is_builtin) {
-                let tool = self.load_listed(name, tool).await?;
+                let tool = match &tool.http {
+                    Some(http) => self.load_api(name, tool, http)?,
+                    None => self.load_listed(name, tool).await?,
+                };
                 self.tools.insert(Arc::clone(&tool.name), tool);
             }
         }
         Ok(())
     }
 
-    /// Loads the client of MCP servers. No run may call it under its own name: each server in an
-    /// agent's file becomes a tool of its own.
-    async fn load_mcp_client(&mut self, bytes: &[u8], all: &Listed) -> Result<(), StartError> {
-        let name = builtin::MCP_CLIENT;
+    /// Loads a component that no run may call as it is: the client of MCP servers, or that of HTTP
+    /// APIs. Files name servers and APIs, and each of those is a tool of its own.
+    async fn load_client(
+        &self,
+        name: &'static str,
+        bytes: &[u8],
+        all: &Listed,
+        keeps_session: bool,
+    ) -> Result<Arc<ToolComponent>, StartError> {
         let listed = listed(all, name);
-        if listed.component.is_some() {
+        if listed.component.is_some() || listed.http.is_some() {
             return Err(StartError::BuiltinName(name.to_owned()));
         }
-        if !(listed.secrets.is_empty() && listed.origins.is_empty() && listed.bind.is_empty()) {
-            return Err(StartError::ClientGrants);
+        if !grants_nothing(&listed) {
+            return Err(StartError::ClientGrants(name));
         }
         let by = GrantedBy::AgentFile;
-        self.mcp_client = Some(self.load(name, bytes, &listed, Vec::new(), by).await?);
-        Ok(())
+        let client = self.load(name, bytes, &listed, Vec::new(), by).await?;
+        let grants = ToolGrants {
+            keeps_session,
+            ..client.grants.clone()
+        };
+        Ok(Arc::new(client.granted(Arc::from(name), grants)))
+    }
+
+    /// Makes a tool of an HTTP API's entry.
+    fn load_api(
+        &self,
+        name: &ToolName,
+        tool: &ToolConfig,
+        http: &HttpConfig,
+    ) -> Result<Arc<ToolComponent>, StartError> {
+        let name = name.as_str();
+        let wrong = |reason: String| StartError::HttpEntry {
+            tool: name.to_owned(),
+            reason,
+        };
+        if !grants_nothing(tool) || tool.component.is_some() || tool.digest.is_some() {
+            return Err(wrong(
+                "the entry says what is granted; leave out component, digest, secrets, origins and bind"
+                    .to_owned(),
+            ));
+        }
+        let mut keys = tool.config.keys();
+        if let Some(key) = keys.find(|key| HttpApi::is_own_setting(key)) {
+            return Err(wrong(format!(
+                "`config` cannot set {key:?}; the entry itself says it"
+            )));
+        }
+        let Some(component) = &self.http_api else {
+            return Err(wrong(MissingGuest(builtin::HTTP_API).to_string()));
+        };
+        let limits = &self.limits.openapi;
+        let document = match &http.openapi {
+            None => None,
+            Some(path) => Some(
+                component_file::read_listed(path, limits.max_document_bytes).map_err(|source| {
+                    StartError::Unreadable {
+                        tool: name.to_owned(),
+                        path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+                        source,
+                    }
+                })?,
+            ),
+        };
+        let settings = component.grants.config.iter().cloned();
+        let settings = settings.collect::<BTreeMap<_, _>>().into_iter();
+        let settings = settings.chain(tool.config.clone()).collect();
+        let api = HttpApi::new(name, http, document.as_deref(), limits).map_err(|source| {
+            StartError::HttpApi {
+                tool: name.to_owned(),
+                source,
+            }
+        })?;
+        for left_out in api.left_out() {
+            tracing::warn!(tool = name, operation = %left_out, "an operation of the document is left out");
+        }
+        let api = Arc::new(api.with_settings(settings));
+        Ok(serving(component, name, api, GrantedBy::Manifest))
     }
 
     async fn load_builtin(
@@ -70,7 +149,7 @@ impl Platform {
         all: &Listed,
     ) -> Result<(), StartError> {
         let listed = listed(all, builtin.name);
-        if listed.component.is_some() {
+        if listed.component.is_some() || listed.http.is_some() {
             return Err(StartError::BuiltinName(builtin.name.to_owned()));
         }
         let mut tool = listed;
@@ -155,6 +234,7 @@ impl Platform {
         }
         let grants = ToolGrants {
             by,
+            keeps_session: false,
             secrets: SecretGrants {
                 names: tool.secrets.clone().into(),
                 bind: Arc::new(tool.bind.clone()),
@@ -193,6 +273,37 @@ impl Platform {
         let (vaults, trail) = (self.vaults.clone(), Arc::new(trail));
         ToolBinding::to_nothing(tool, digest, vaults, released, trail, &self.egress)
     }
+}
+
+/// The component of HTTP APIs as the tool of one. Its secret is bound to the API's origin, so that
+/// it could go nowhere else even if another origin were granted.
+pub(super) fn serving(
+    component: &ToolComponent,
+    name: &str,
+    api: Arc<HttpApi>,
+    by: GrantedBy,
+) -> Arc<ToolComponent> {
+    let origin = api.origin().clone();
+    let secret = api.credential().map(|it| it.secret().clone());
+    let bind = secret
+        .iter()
+        .map(|name| (name.clone(), vec![origin.clone()]));
+    let grants = ToolGrants {
+        by,
+        keeps_session: false,
+        secrets: SecretGrants {
+            bind: Arc::new(bind.collect()),
+            names: secret.into_iter().collect(),
+            opens: Arc::new([]),
+        },
+        origins: Arc::new([origin]),
+        config: Arc::clone(api.settings()),
+    };
+    Arc::new(component.serving(Arc::from(name), grants, api))
+}
+
+fn grants_nothing(tool: &ToolConfig) -> bool {
+    tool.secrets.is_empty() && tool.origins.is_empty() && tool.bind.is_empty()
 }
 
 fn secret(name: &str) -> SecretName {

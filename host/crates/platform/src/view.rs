@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 use vault_core::SecretName;
 
 use tavora_egress::Origin;
+use tavora_openapi::{HttpApi, LeftOut};
+use tavora_trust::slot::Slot;
 use tavora_wasm::inspection::{Digest, Fit, Inspection};
 pub use tavora_wasm::tool::GrantedBy;
 use tavora_wasm::tool::ToolComponent;
@@ -42,6 +44,22 @@ pub struct ToolView {
     /// The origins to which single secrets are bound.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     pub operations: Vec<OperationView>,
+    /// The HTTP API that it stands for, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpApiView>,
+}
+
+/// An HTTP API that is a tool.
+#[derive(Clone, Debug, Serialize)]
+pub struct HttpApiView {
+    /// Where it is.
+    pub base_url: String,
+    /// Where its credential stands in a request, if it wants one.
+    pub slot: Option<Slot>,
+    /// What may be asked.
+    pub allow: Vec<String>,
+    /// What its document has and the tool has not, and why.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// One operation of a tool.
@@ -70,6 +88,17 @@ impl From<&Inspection> for ComponentView {
     }
 }
 
+impl From<&HttpApi> for HttpApiView {
+    fn from(api: &HttpApi) -> Self {
+        Self {
+            base_url: api.base_url().to_string(),
+            slot: api.credential().map(|it| it.slot().clone()),
+            allow: api.allow().iter().map(ToString::to_string).collect(),
+            left_out: api.left_out().to_vec(),
+        }
+    }
+}
+
 impl From<&ToolComponent> for ToolView {
     fn from(tool: &ToolComponent) -> Self {
         let grants = &tool.grants;
@@ -85,6 +114,7 @@ impl From<&ToolComponent> for ToolView {
                 .collect(),
             origins: grants.origins.to_vec(),
             bind: (*grants.secrets.bind).clone(),
+            http: tool.api.as_deref().map(Into::into),
             operations: tool
                 .operations
                 .iter()

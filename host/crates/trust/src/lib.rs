@@ -11,6 +11,7 @@ pub mod guard;
 pub mod nearest;
 pub mod origin;
 mod roots;
+pub mod slot;
 
 /// The `User-Agent` of the host's own requests. Some firewalls refuse requests without one.
 pub const USER_AGENT: &str = concat!("tavora-host/", env!("CARGO_PKG_VERSION"));

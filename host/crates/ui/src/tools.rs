@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::layout::{Section, code, named};
 use super::table::facts;
 use super::visit::Visit;
-use tavora_platform::{ComponentView, GrantedBy, OperationView, ToolView};
+use tavora_platform::{ComponentView, GrantedBy, HttpApiView, OperationView, ToolView};
 use tavora_wasm::inspection::Fit;
 
 /// The only interface through which a component can ask for a secret.
@@ -67,10 +67,12 @@ fn tool_panel(tool: &ToolView) -> Markup {
             (imports(&tool.component, &[]))
             h3 { "Granted to it" }
             @match tool.granted_by {
-                GrantedBy::AgentFile => { p { "By each agent's file: for each MCP server that it declares, that server's secret, which may be sent to that server's origin and nowhere else." } }
+                GrantedBy::AgentFile => { p { "By each agent's file: for each MCP server and HTTP API that it declares, that one's secret, which may be sent to that one's origin and nowhere else." } }
                 GrantedBy::Manifest => { (granted(tool)) }
             }
+            @if let Some(api) = &tool.http { (http_api(api)) }
             h3 { "Operations" }
+            @if tool.operations.is_empty() { p { "Those of each entry that names it" } }
             @for operation in &tool.operations { (operation_details(operation)) }
             (component_facts(&tool.component))
         }
@@ -98,7 +100,25 @@ fn granted(tool: &ToolView) -> Markup {
     ])
 }
 
-/// Renders whether the component can ask for a secret at all.
+/// What the entry of an HTTP API says.
+fn http_api(api: &HttpApiView) -> Markup {
+    let slot = match &api.slot {
+        Some(slot) => slot.to_string(),
+        None => "it wants none".to_owned(),
+    };
+    let left_out = api.left_out.iter().map(|it| code(it));
+    html! {
+        h3 { "HTTP API" }
+        (facts([
+            ("Base URL", code(&api.base_url)),
+            ("Slot of its credential", code(&slot)),
+            ("Requests that it allows", list(api.allow.iter().map(code))),
+            ("Left out of its document", list(left_out)),
+        ]))
+    }
+}
+
+/// Whether the component can ask for a secret at all.
 fn verdict(component: &ComponentView) -> Markup {
     html! {
         @if component.imports.iter().any(|name| is_secrets(name)) {

@@ -107,6 +107,10 @@ fn manifests() -> impl Iterator<Item = (&'static str, Manifest)> {
 /// The client of the MCP servers that agents declare. What it may have comes from their files.
 pub const MCP_CLIENT: &str = "mcp-client";
 
+/// The component of the HTTP APIs that `tavora.toml` and agents' files declare. What it may have
+/// comes from their entries.
+pub const HTTP_API: &str = "http-api";
+
 /// The tool that answers chat completions; it is granted to an agent with a `model`.
 pub const ROUTER: &str = "llm-router";
 

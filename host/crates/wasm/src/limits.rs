@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tavora_openapi::DocumentLimits;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{ResourceLimiter, Trap, UpdateDeadline};
 
@@ -46,6 +47,8 @@ pub struct Limits {
     /// What one call to an MCP server may use. `[limits.tool]` holds as well, except its wall
     /// clock.
     pub mcp: McpLimits,
+    /// Limits of the OpenAPI documents of HTTP APIs.
+    pub openapi: DocumentLimits,
 }
 
 impl Default for Limits {
@@ -62,6 +65,7 @@ impl Default for Limits {
             tool: ToolLimits::default(),
             stream: StreamLimits::default(),
             mcp: McpLimits::default(),
+            openapi: DocumentLimits::default(),
         }
     }
 }

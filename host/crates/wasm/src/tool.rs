@@ -31,6 +31,7 @@ use super::bindings::{Operation, ToolError, TrustedTool, TrustedToolPre, config_
 use super::inspection::{Digest, Inspection};
 use super::limits::{LimitHit, Limits, Meter, Section, within};
 use tavora_egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, ReleasedSecrets};
+use tavora_openapi::HttpApi;
 use tavora_telemetry::Metrics;
 
 /// Two operations of the client of MCP servers, which are not described, so that no agent can call
@@ -53,6 +54,9 @@ pub enum GrantedBy {
 pub struct ToolGrants {
     /// By whom.
     pub by: GrantedBy,
+    /// Whether it is the client of an MCP server: a call may be silent for long, and its session is
+    /// ended when the run ends.
+    pub keeps_session: bool,
     /// What it may resolve.
     pub secrets: SecretGrants,
     /// The origins that it may reach.
@@ -66,7 +70,9 @@ pub struct ToolComponent {
     pub name: Arc<str>,
     pub inspection: Inspection,
     pub grants: ToolGrants,
-    pub operations: Vec<Operation>,
+    pub operations: Arc<[Operation]>,
+    /// The HTTP API that it stands for, if it is one.
+    pub api: Option<Arc<HttpApi>>,
     pre: TrustedToolPre<ToolState>,
     /// Of a tool that answers HTTP requests.
     http: Option<ProxyPre<ToolState>>,
@@ -212,18 +218,20 @@ impl ToolComponent {
             inspection,
             grants: ToolGrants {
                 by: GrantedBy::Manifest,
+                keeps_session: false,
                 secrets: SecretGrants::none(),
                 origins: Arc::new([]),
                 config: Arc::clone(&grants.config),
             },
             // A tool without the export is one for agents alone.
             http: ProxyPre::new(pre.instance_pre().clone()).ok(),
-            operations: Vec::new(),
+            operations: Arc::new([]),
+            api: None,
             pre,
             limits,
         };
         let mut instance = tool.instantiate(for_nothing).await?;
-        tool.operations = instance.describe().await?;
+        tool.operations = instance.describe().await?.into();
         check(&tool.operations)?;
         tool.grants = grants;
         Ok(tool)
@@ -240,10 +248,25 @@ impl ToolComponent {
             name,
             grants,
             inspection: self.inspection.clone(),
-            operations: self.operations.clone(),
+            operations: Arc::clone(&self.operations),
+            api: None,
             pre: self.pre.clone(),
             http: self.http.clone(),
             limits: Arc::clone(&self.limits),
+        }
+    }
+
+    /// The same component as the tool of one HTTP API, with the operations of its entry.
+    pub fn serving(&self, name: Arc<str>, grants: ToolGrants, api: Arc<HttpApi>) -> Self {
+        let operations = api.operations().iter().map(|operation| Operation {
+            name: operation.name.clone(),
+            description: operation.description.clone(),
+            input_schema: operation.input_schema.clone(),
+        });
+        Self {
+            operations: operations.collect(),
+            api: Some(api),
+            ..self.granted(name, grants)
         }
     }
 
@@ -274,9 +297,9 @@ impl ToolComponent {
 
     /// What a call may take from start to end, and the name of that limit.
     fn wall_clock(&self) -> (u64, &'static str) {
-        match self.grants.by {
-            GrantedBy::Manifest => (self.limits.tool.wall_clock_ms, Section::Tool.wall_clock()),
-            GrantedBy::AgentFile => (self.limits.mcp.wall_clock_ms, "limits.mcp.wall_clock_ms"),
+        match self.grants.keeps_session {
+            false => (self.limits.tool.wall_clock_ms, Section::Tool.wall_clock()),
+            true => (self.limits.mcp.wall_clock_ms, "limits.mcp.wall_clock_ms"),
         }
     }
 

@@ -95,6 +95,31 @@ const ATTEMPTS: &[Attempt] = &[
         expect: "unknown_tool",
     },
     Attempt {
+        what: "makes the HTTP API repeat its token",
+        code: "return require('tracker').request({method: 'POST', path: '/issues', body: {title: 'echo please'}}).note",
+        expect: "your key is [redacted:tracker_token]",
+    },
+    Attempt {
+        what: "leaves the HTTP API's path, to a page beside it",
+        code: "const out = []; for (const path of ['/../admin', '/issues/../../admin', '/issues/%2e%2e', '/issues/..%2f..%2fadmin', '/issues/..\\\\..\\\\admin', '//attacker.test/admin', '/issues//1']) { try { out.push(tools.call('tracker', 'request', {method: 'GET', path})) } catch (e) { out.push(e.code) } } return [...new Set(out)]",
+        expect: r#"["invalid_input"]"#,
+    },
+    Attempt {
+        what: "asks the HTTP API for what its entry does not allow",
+        code: "const out = []; for (const [method, path] of [['DELETE', '/issues/1'], ['GET', '/issues'], ['GET', '/users/1']]) { try { out.push(tools.call('tracker', 'request', {method, path})) } catch (e) { out.push(e.code) } } return [...new Set(out)]",
+        expect: r#"["egress_denied"]"#,
+    },
+    Attempt {
+        what: "gives the HTTP API another host, secret and slot",
+        code: "const out = []; for (const extra of [{base_url: 'http://attacker.test'}, {host: 'attacker.test'}, {secret: 'brave_api_key'}, {slot: 'bearer'}]) { try { out.push(tools.call('tracker', 'request', {method: 'GET', path: '/issues/1', ...extra})) } catch (e) { out.push(e.code) } } return [...new Set(out)]",
+        expect: r#"["invalid_input"]"#,
+    },
+    Attempt {
+        what: "sets headers of the HTTP API, the credential's own among them",
+        code: "const out = []; for (const name of ['X-Tracker-Token', 'Authorization', 'Host', 'Cookie', 'X-Forwarded-Host', 'X-A\\r\\nX-Smuggled']) { try { out.push(tools.call('tracker', 'request', {method: 'GET', path: '/issues/1', headers: {[name]: 'x'}})) } catch (e) { out.push(e.code) } } return [...new Set(out)]",
+        expect: r#"["invalid_input"]"#,
+    },
+    Attempt {
         what: "gives the search tool another base URL, host and header",
         code: "const out = []; for (const extra of [{base_url: 'http://attacker.test'}, {headers: {a: 'b'}}, {host: 'attacker.test'}]) { try { out.push(search('x', extra)) } catch (e) { out.push(e.code) } } return out",
         expect: r#"["invalid_input","invalid_input","invalid_input"]"#,
@@ -164,6 +189,7 @@ pub(crate) async fn all(stage: &Stage, transcript: &mut Transcript) -> Outcome {
         );
     }
     smuggled_nothing(stage, transcript);
+    stayed_in_its_path(stage, transcript);
     other_app(stage, transcript).await
 }
 
@@ -182,7 +208,17 @@ fn smuggled_nothing(stage: &Stage, transcript: &mut Transcript) {
     );
 }
 
-/// Another app cannot reach the first app's vault, and cannot even name it.
+fn stayed_in_its_path(stage: &Stage, transcript: &mut Transcript) {
+    let requests = stage.upstreams.tracker.requests();
+    let paths: Vec<&str> = requests.iter().map(|it| it.path.as_str()).collect();
+    transcript.check(
+        "the HTTP API was asked for what its entry allows and for nothing else",
+        !paths.is_empty() && paths.iter().all(|path| path.starts_with("/api/issues")),
+        &format!("{paths:?}"),
+    );
+}
+
+/// Another app has no way to the first one's vault: it cannot even name it.
 async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     let vaults = stage.platform.vaults();
     let other = vaults

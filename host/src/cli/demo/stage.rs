@@ -19,9 +19,14 @@ use tavora_platform::{AgentRun, Platform, RunReport, RunTools};
 
 const AGENT: &str = "trip-planner";
 
-/// The secrets that the tools resolve: for the search tool, the router of models, and the MCP
-/// server.
-const SECRETS: [&str; 3] = ["brave_api_key", "gemini_api_key", "TASKLIST_BEARER"];
+/// The secrets that the tools resolve: of the search tool, of the router of models, of the MCP
+/// server, and of the HTTP API.
+const SECRETS: [&str; 4] = [
+    "brave_api_key",
+    "gemini_api_key",
+    "TASKLIST_BEARER",
+    "tracker_token",
+];
 
 /// State that the scenes share.
 pub(crate) struct Stage {
@@ -29,7 +34,7 @@ pub(crate) struct Stage {
     pub upstreams: Upstreams,
     pub app: App,
     pub vault: VaultView,
-    pub credentials: [Credential; 3],
+    pub credentials: [Credential; 4],
     pub agent: Arc<Agent>,
 }
 
@@ -42,11 +47,12 @@ impl Stage {
         let upstreams = Upstreams::start(&credentials).await?;
         let agents = folder.join("agents");
         let declaration = declare_agent(&agents, upstreams.task_list.url())?;
+        let entry = tracker_entry(upstreams.tracker.url());
         let config = Config::parse(&format!(
             "[agents]\ndir = {agents:?}\n\
              [egress]\nallow_private_origins = {:?}\n\
              [tools.brave-search.config]\nbase_url = {:?}\n\
-             [tools.llm-router.config]\ngemini_base_url = {:?}\n",
+             [tools.llm-router.config]\ngemini_base_url = {:?}\n{entry}",
             upstreams.all().map(|upstream| upstream.url()),
             upstreams.search_engine.url(),
             upstreams.model.url(),
@@ -61,6 +67,8 @@ impl Stage {
         transcript.say("an app `demo` with a vault `main`, which is empty");
         transcript.say(&format!("an agent, declared in {AGENT}/{FILE}:"));
         transcript.quote(&declaration);
+        transcript.say("an HTTP API, declared as the tool `tracker` in tavora.toml:");
+        transcript.quote(entry.trim_end());
         let agent = platform
             .agent(AGENT)
             .await
@@ -133,8 +141,8 @@ impl Stage {
     }
 }
 
-fn make_credentials() -> Result<[Credential; 3], Failure> {
-    let mut bytes = [0_u8; 48];
+fn make_credentials() -> Result<[Credential; 4], Failure> {
+    let mut bytes = [0_u8; 64];
     getrandom::fill(&mut bytes)?;
     let mut random = bytes.chunks(bytes.len() / SECRETS.len());
     Ok(SECRETS.map(|name| Credential {
@@ -146,14 +154,25 @@ fn make_credentials() -> Result<[Credential; 3], Failure> {
     }))
 }
 
-/// Writes the agent's file. Returns its text.
+/// The entry of the HTTP API: the whole of what makes it a tool.
+fn tracker_entry(url: &str) -> String {
+    format!(
+        r#"[tools.tracker.http]
+base_url = "{url}/api"
+credential = {{ secret = "tracker_token", slot = {{ header = "X-Tracker-Token" }} }}
+allow = ["GET /issues/*", "POST /issues"]
+"#
+    )
+}
+
+/// Writes the agent's file; its text.
 fn declare_agent(agents: &Path, task_list_url: &str) -> Result<String, Failure> {
     let folder = agents.join(AGENT);
     std::fs::create_dir_all(&folder)?;
     let declaration = format!(
         r#"{{
   "id": "{AGENT}", "name": "Trip planner",
-  "tools": ["brave-search"],           // search()
+  "tools": ["brave-search", "tracker"], // search(), require('tracker')
   "model": "gemini-2.5-flash",         // ai()
   "mcp": [                             // require('tasklist')
     {{ "name": "tasklist", "url": "{task_list_url}/mcp",

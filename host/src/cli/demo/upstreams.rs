@@ -5,6 +5,7 @@ mod echo;
 mod model;
 mod search_engine;
 mod task_list;
+mod tracker;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +28,13 @@ pub(crate) struct Upstreams {
     pub search_engine: Upstream,
     pub model: Upstream,
     pub task_list: Upstream,
+    pub tracker: Upstream,
 }
 
 impl Upstreams {
-    pub(crate) async fn start([search, model, tasks]: &[Credential; 3]) -> io::Result<Self> {
+    pub(crate) async fn start(
+        [search, model, tasks, tracker]: &[Credential; 4],
+    ) -> io::Result<Self> {
         let bearer = |credential: &Credential| format!("Bearer {}", credential.value);
         Ok(Self {
             search_engine: Upstream::start(
@@ -47,11 +51,22 @@ impl Upstreams {
                 task_list::api(&tasks.value),
             )
             .await?,
+            tracker: Upstream::start(
+                "x-tracker-token",
+                tracker.value.clone(),
+                tracker::api(&tracker.value),
+            )
+            .await?,
         })
     }
 
-    pub(crate) fn all(&self) -> [&Upstream; 3] {
-        [&self.search_engine, &self.model, &self.task_list]
+    pub(crate) fn all(&self) -> [&Upstream; 4] {
+        [
+            &self.search_engine,
+            &self.model,
+            &self.task_list,
+            &self.tracker,
+        ]
     }
 }
 
@@ -59,6 +74,7 @@ impl Upstreams {
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub authorised: bool,
+    pub path: String,
     pub query: String,
     pub header_names: Vec<String>,
 }
@@ -111,6 +127,7 @@ async fn note(State(guard): State<Guard>, request: Request, next: Next) -> Respo
     let authorised = credential.is_some_and(|sent| sent.as_bytes() == guard.expected.as_bytes());
     let seen = Seen {
         authorised,
+        path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         header_names: request.headers().keys().map(ToString::to_string).collect(),
     };
