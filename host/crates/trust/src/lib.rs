@@ -1,5 +1,7 @@
 //! Which certificates the host trusts as a client, and what it says of a file that it cannot use.
 //!
+//! It also names what the configuration and egress share: origins, and the slots of credentials.
+//!
 //! It knows no connection: upstreams, providers of keys, the database and the collector make their
 //! own.
 
@@ -10,6 +12,7 @@ pub mod guard;
 pub mod nearest;
 pub mod origin;
 mod roots;
+pub mod slot;
 
 /// The `User-Agent` of requests that the host itself makes. Firewalls refuse what nobody seems to
 /// ask.
