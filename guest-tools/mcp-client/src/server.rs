@@ -1,10 +1,8 @@
 //! The server that this instance talks to, as the host set it: its address, its transport, and the
 //! name of its credential. Nothing here comes from an agent.
 
-use std::cell::RefCell;
-
 use http::Uri;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, oddity};
 use trusted_tool::request::{BaseUrl, Bounds, Header};
 use trusted_tool::{ToolError, setting, tool_error};
 
@@ -66,8 +64,6 @@ pub struct Server {
     /// Limits how often the server may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
-    /// What was odd about the credential when it was resolved. A refusal mentions it.
-    oddity: RefCell<String>,
 }
 
 /// The header that carries the credential.
@@ -135,7 +131,6 @@ impl Server {
             max_redirects: setting::number("max_redirects", 3, 0..=20)?,
             max_input_rounds: setting::number("max_input_rounds", 8, 0..=100)?,
             auth,
-            oddity: RefCell::default(),
         })
     }
 
@@ -148,7 +143,6 @@ impl Server {
             return Ok(None);
         };
         let credential = Credential::resolve(&auth.secret)?;
-        self.oddity.replace(credential.oddity());
         let value = credential.header_value(auth.prefix)?;
         Ok(Some((&auth.header, value)))
     }
@@ -172,7 +166,7 @@ impl Server {
                     "{called} refused the credential in secret \"{}\" (HTTP 401); \
                      the app's owner must store a valid one{}",
                     auth.secret,
-                    self.oddity.borrow()
+                    oddity(refusal.oddity.as_deref())
                 ),
             ),
             (401, None) => (

@@ -1,9 +1,11 @@
 //! A refusal: what was refused, to whom, and why. It never holds a path, a query,
 //! a header's value or a secret's value, so that it can go to the audit as it is.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderName;
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::Origin;
@@ -34,6 +36,49 @@ pub enum DenialReason {
         /// The name of the secret.
         name: String,
     },
+    /// A stand-in is somewhere else than in the slot of its secret.
+    #[error(
+        "the request carries the stand-in of the secret \"{name}\" in {place}, which is not its slot"
+    )]
+    StandInMisplaced {
+        /// The name of the secret.
+        name: String,
+        /// Where it was.
+        place: StandInPlace,
+    },
+    /// The slot holds more than the stand-in.
+    #[error("the slot of the secret \"{name}\" holds something beside the stand-in")]
+    StandInNotAlone {
+        /// The name of the secret.
+        name: String,
+    },
+    /// The slot holds two stand-ins.
+    #[error("the slot of the secret \"{name}\" holds two stand-ins")]
+    StandInTwice {
+        /// The name of the secret.
+        name: String,
+    },
+    /// The stand-in was made for an earlier call.
+    #[error(
+        "the request carries a stand-in of the secret \"{name}\" that was made for an earlier call; resolve the secret at each call"
+    )]
+    StandInExpired {
+        /// The name of the secret.
+        name: String,
+    },
+    /// Nobody gave this stand-in to this instance.
+    #[error("the request carries a stand-in that was not made for this tool in this run")]
+    StandInUnknown,
+    /// The value of the secret cannot stand where it should.
+    #[error(
+        "secret \"{name}\" cannot be sent in an HTTP request: it {what}; store it again without"
+    )]
+    SecretUnfit {
+        /// The name of the secret.
+        name: String,
+        /// What is wrong with the value.
+        what: &'static str,
+    },
     /// A method that asks for a tunnel or for an echo of the request's headers.
     #[error("the method {method} is not allowed; use another method")]
     MethodRefused {
@@ -48,12 +93,55 @@ pub enum DenialReason {
     },
 }
 
+/// A part of a request in which a stand-in was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandInPlace {
+    /// The value of this header.
+    Header(HeaderName),
+    /// The name of a header.
+    HeaderName,
+    /// This parameter of the query.
+    Parameter(String),
+    /// The method, the path or the query.
+    Target,
+    /// The body.
+    Body,
+    /// The trailers.
+    Trailers,
+}
+
+impl fmt::Display for StandInPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "the header {name}"),
+            Self::HeaderName => f.write_str("the name of a header"),
+            Self::Parameter(name) => write!(f, "the parameter {name} of the query"),
+            Self::Target => f.write_str("the method, the path or the query"),
+            Self::Body => f.write_str("the body"),
+            Self::Trailers => f.write_str("the trailers"),
+        }
+    }
+}
+
 impl DenialReason {
     /// What the tool is told.
     pub(super) fn error(&self) -> WasiError {
         match self {
             Self::AddressRefused { .. } => WasiError::DestinationIpProhibited,
             _ => WasiError::HttpRequestDenied,
+        }
+    }
+
+    /// The secret that it is about, if it is about one.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::SecretBoundElsewhere { name }
+            | Self::StandInMisplaced { name, .. }
+            | Self::StandInNotAlone { name }
+            | Self::StandInTwice { name }
+            | Self::StandInExpired { name }
+            | Self::SecretUnfit { name, .. } => Some(name),
+            _ => None,
         }
     }
 
@@ -64,6 +152,12 @@ impl DenialReason {
             Self::TargetInvalid => "target_invalid",
             Self::AddressRefused { .. } => "address_refused",
             Self::SecretBoundElsewhere { .. } => "secret_bound_elsewhere",
+            Self::StandInMisplaced { .. } => "stand_in_misplaced",
+            Self::StandInNotAlone { .. } => "stand_in_not_alone",
+            Self::StandInTwice { .. } => "stand_in_twice",
+            Self::StandInExpired { .. } => "stand_in_expired",
+            Self::StandInUnknown => "stand_in_unknown",
+            Self::SecretUnfit { .. } => "secret_unfit",
             Self::MethodRefused { .. } => "method_refused",
             Self::HeaderRefused { .. } => "header_refused",
         }
@@ -96,6 +190,10 @@ pub struct EgressDenied {
 pub trait EgressLog: Send + Sync {
     /// A request was refused. It is called on a thread that must not block.
     fn denied(&self, denied: &EgressDenied);
+
+    /// An upstream's answer to this tool held a secret that the tool never saw, and it was taken
+    /// out. It is called on a thread that must not block.
+    fn echoed(&self, _tool: &str, _secret: &str) {}
 }
 
 impl<F: Fn(&EgressDenied) + Send + Sync> EgressLog for F {
@@ -113,6 +211,10 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
+    pub(super) fn echoed(&self, secret: &str) {
+        self.log.echoed(&self.scope.tool, secret);
+    }
+
     pub(super) fn report(&self, reason: DenialReason) {
         self.log.denied(&EgressDenied {
             app: self.scope.app.clone(),

@@ -1,15 +1,33 @@
 //! Headers that belong to one connection and so to the host, in both directions.
 //! What a header means to an upstream is not its concern.
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, TE, TRAILER,
+};
 use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::DenialReason;
 
 /// Who asks, where the tool does not say it: firewalls refuse what nobody seems to ask.
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(tavora_trust::USER_AGENT);
+
+/// By which a tool learns what is odd about a credential that was refused.
+const ODDITY: HeaderName = HeaderName::from_static("tavora-credential-oddity");
+
+/// Tells the tool what is odd about the credential of a request that the upstream refused, in words
+/// that hold nothing of it. No upstream speaks in the host's name.
+pub(super) fn tell_oddity(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    oddity: Option<&'static str>,
+) {
+    headers.remove(ODDITY);
+    if let Some(oddity) = oddity.filter(|_| status.is_client_error()) {
+        headers.insert(ODDITY, HeaderValue::from_static(oddity));
+    }
+}
 
 /// Whether a tool can neither send nor receive this header: it names the host,
 /// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
@@ -27,6 +45,19 @@ pub fn is_forbidden(name: &HeaderName) -> bool {
     .contains(name)
         || matches!(text, "keep-alive" | "http2-settings")
         || text.starts_with("proxy-")
+}
+
+/// Whether a body is JSON, or events, which carry it.
+pub fn carries_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
 /// Refuses headers or trailers of a tool with a forbidden one among them, rather

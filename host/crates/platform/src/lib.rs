@@ -7,6 +7,7 @@
 
 mod agent_tools;
 mod chat;
+mod credentials;
 mod dispatch;
 pub mod rotation;
 mod settings;
@@ -27,7 +28,7 @@ use vault_core::{AppId, SecretVaults};
 pub use self::chat::ServeError;
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
-pub use settings::{PlatformConfig, ToolConfig};
+pub use settings::{CredentialConfig, PlatformConfig, ToolConfig};
 use tavora_agents::{Agent, AgentError, AgentId, AgentRules, Agents, AgentsError};
 use tavora_egress::EgressPool;
 use tavora_telemetry::{Metrics, activity};
@@ -41,7 +42,7 @@ use tavora_wasm::builtin::{self, MissingGuest};
 use tavora_wasm::limits::{LimitHit, Limits};
 use tavora_wasm::tool::ToolComponent;
 use tavora_wasm::{LoadError, Runtime};
-pub use view::{ComponentView, GrantedBy, OperationView, ToolView};
+pub use view::{ComponentView, CredentialView, GrantedBy, OperationView, ToolView};
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +90,19 @@ pub enum StartError {
     BuiltinName(String),
     /// The client of MCP servers is granted something for all of them.
     #[error(
-        "[tools.mcp-client]: its secrets and origins come from the agents' files; leave out secrets, origins and bind"
+        "[tools.mcp-client]: its secrets and origins come from the agents' files; leave out secrets, reveal, credentials, origins and bind"
     )]
     ClientGrants,
+    /// What is said of a secret cannot be.
+    #[error("[tools.{tool}.credentials.{secret}]: {reason}")]
+    Credential {
+        /// The tool.
+        tool: String,
+        /// The secret.
+        secret: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The folder of agents cannot be used.
     #[error(transparent)]
     Agents(#[from] AgentsError),

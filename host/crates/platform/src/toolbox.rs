@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Platform, StartError, ToolConfig};
+use super::{CredentialConfig, Platform, StartError, ToolConfig, credentials};
 use vault_core::SecretName;
 
 use crate::trail::Trail;
@@ -17,7 +17,6 @@ use tavora_wasm::LoadError;
 pub use tavora_wasm::bindings::TrustedToolPre;
 use tavora_wasm::builtin::{self, BuiltinTool, Upstream};
 use tavora_wasm::inspection::{Digest, Inspection};
-use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState};
 
 /// What `tavora.toml` says of tools.
@@ -55,7 +54,10 @@ impl Platform {
         if listed.component.is_some() {
             return Err(StartError::BuiltinName(name.to_owned()));
         }
-        if !(listed.secrets.is_empty() && listed.origins.is_empty() && listed.bind.is_empty()) {
+        let has_secrets = !(listed.secrets.is_empty()
+            && listed.reveal.is_empty()
+            && listed.credentials.is_empty());
+        if has_secrets || !(listed.origins.is_empty() && listed.bind.is_empty()) {
             return Err(StartError::ClientGrants);
         }
         let by = GrantedBy::AgentFile;
@@ -84,6 +86,14 @@ impl Platform {
                 tool.origins.push(origin.clone());
             }
             // The operator's own word about the secret stands.
+            if !tool.reveal.contains(&name) {
+                let slot = upstream.slot.slot();
+                let usual = CredentialConfig {
+                    slot,
+                    origins: None,
+                };
+                tool.credentials.entry(name.clone()).or_insert(usual);
+            }
             tool.bind.entry(name).or_insert_with(|| vec![origin]);
         }
         tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
@@ -155,11 +165,7 @@ impl Platform {
         }
         let grants = ToolGrants {
             by,
-            secrets: SecretGrants {
-                names: tool.secrets.clone().into(),
-                bind: Arc::new(tool.bind.clone()),
-                opens: opens.into(),
-            },
+            secrets: credentials::grants(name, tool, &origins, opens)?,
             origins: origins.into(),
             config: tool.config.clone().into_iter().collect(),
         };

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use vault_core::SecretName;
 
 use tavora_egress::Origin;
+use tavora_trust::slot::Slot;
 use tavora_wasm::inspection::{Digest, Fit, Inspection};
 pub use tavora_wasm::tool::GrantedBy;
 use tavora_wasm::tool::ToolComponent;
@@ -42,12 +43,25 @@ pub struct ToolView {
     pub granted_by: GrantedBy,
     /// The secrets that it may resolve.
     pub secrets: Vec<String>,
+    /// Those of them that are lent: it uses them and does not see them.
+    pub lent: Vec<CredentialView>,
+    /// Those of them whose values it gets to see.
+    pub revealed: Vec<String>,
     /// The origins that it may reach.
     pub origins: Vec<Origin>,
     /// Secrets that may be sent to these of its origins only.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     /// What it can do.
     pub operations: Vec<OperationView>,
+}
+
+/// A secret that a tool uses and does not see.
+#[derive(Clone, Debug, Serialize)]
+pub struct CredentialView {
+    /// Its name.
+    pub secret: String,
+    /// The places of a request in which it may stand.
+    pub slots: Vec<Slot>,
 }
 
 /// One operation of a tool.
@@ -80,6 +94,13 @@ impl From<&Inspection> for ComponentView {
 impl From<&ToolComponent> for ToolView {
     fn from(tool: &ToolComponent) -> Self {
         let grants = &tool.grants;
+        let names = grants.secrets.names.iter();
+        let (revealed, lent): (Vec<_>, Vec<_>) =
+            names.partition(|name| grants.secrets.is_revealed(name));
+        let lent = lent.into_iter().map(|name| CredentialView {
+            secret: name.to_string(),
+            slots: grants.secrets.slots_of(name),
+        });
         Self {
             name: tool.name.to_string(),
             component: (&tool.inspection).into(),
@@ -90,6 +111,8 @@ impl From<&ToolComponent> for ToolView {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            lent: lent.collect(),
+            revealed: revealed.into_iter().map(ToString::to_string).collect(),
             origins: grants.origins.to_vec(),
             bind: (*grants.secrets.bind).clone(),
             operations: tool

@@ -3,6 +3,9 @@
 //! Their sources are in `guest-tools/`; `cargo xtask guests` builds them and `build.rs` embeds
 //! them.
 
+use http::HeaderName;
+use tavora_trust::slot::Slot;
+
 /// A component that ships with the host.
 type Guest = (&'static str, Option<&'static [u8]>);
 
@@ -21,8 +24,32 @@ pub struct BuiltinTool {
 pub struct Upstream {
     pub secret: &'static str,
     pub origin: &'static str,
+    /// Where it stands in a request.
+    pub slot: BuiltinSlot,
     /// The key of the tool's configuration that puts a URL in the origin's place.
     pub base_url_key: &'static str,
+}
+
+/// The slot of a built-in tool's secret.
+#[derive(Clone, Copy)]
+pub enum BuiltinSlot {
+    /// `Authorization: Bearer X`
+    Bearer,
+    /// The whole value of this header.
+    Header(&'static str),
+}
+
+impl BuiltinSlot {
+    /// The same as a grant has it.
+    pub fn slot(self) -> Slot {
+        match self {
+            Self::Bearer => Slot::Bearer,
+            Self::Header(name) => Slot::Header {
+                name: HeaderName::from_static(name),
+                prefix: None,
+            },
+        }
+    }
 }
 
 /// The built-in tools, by name.
@@ -32,6 +59,7 @@ pub const TOOLS: &[BuiltinTool] = &[
         upstreams: &[Upstream {
             secret: "brave_api_key",
             origin: "https://api.search.brave.com",
+            slot: BuiltinSlot::Header("x-subscription-token"),
             base_url_key: "base_url",
         }],
         opens: &[],
@@ -42,21 +70,25 @@ pub const TOOLS: &[BuiltinTool] = &[
             Upstream {
                 secret: "gemini_api_key",
                 origin: "https://generativelanguage.googleapis.com",
+                slot: BuiltinSlot::Bearer,
                 base_url_key: "gemini_base_url",
             },
             Upstream {
                 secret: "openai_api_key",
                 origin: "https://api.openai.com",
+                slot: BuiltinSlot::Bearer,
                 base_url_key: "openai_base_url",
             },
             Upstream {
                 secret: "openrouter_api_key",
                 origin: "https://openrouter.ai",
+                slot: BuiltinSlot::Bearer,
                 base_url_key: "openrouter_base_url",
             },
             Upstream {
                 secret: "edenai_api_key",
                 origin: "https://api.edenai.run",
+                slot: BuiltinSlot::Bearer,
                 base_url_key: "edenai_base_url",
             },
         ],
