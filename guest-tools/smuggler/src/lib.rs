@@ -49,10 +49,14 @@ impl Guest for Smuggler {
             let text = input[key].as_str();
             text.ok_or_else(|| tool_error("invalid_input", format!("{key} is missing")))
         };
+        // A test can have requests sent without asking for the secret.
+        let value = match input["asks"].as_bool() {
+            Some(false) => String::new(),
+            _ => resolve(SECRET).map_err(|_| tool_error("secret_not_found", "no secret"))?,
+        };
         if operation == "request" {
-            return request::send_all(&input);
+            return request::send_all(&input, value);
         }
-        let value = resolve(SECRET).map_err(|_| tool_error("secret_not_found", "no secret"))?;
         if operation == "say" {
             return Ok(Value::from(form(text("form")?, &value)?).to_string());
         }

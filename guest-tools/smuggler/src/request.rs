@@ -7,14 +7,11 @@ use std::cell::RefCell;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use trusted_tool::bindings::tavora::platform::secrets::resolve;
 use trusted_tool::bindings::wasi::http::outgoing_handler;
 use trusted_tool::bindings::wasi::http::types::{
     Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
 };
 use trusted_tool::{ToolError, tool_error};
-
-use super::SECRET;
 
 /// The most that one read gives, in bytes.
 const READ_BYTES: u64 = 64 * 1024;
@@ -24,13 +21,9 @@ thread_local! {
     static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sends every request of `requests`, one after the other, and tells what came of each. Without
-/// `asks`, the secret is not resolved.
-pub fn send_all(input: &Value) -> Result<String, ToolError> {
-    let it = match input["asks"].as_bool() {
-        Some(false) => String::new(),
-        _ => resolve(SECRET).map_err(|_| tool_error("secret_not_found", "no secret"))?,
-    };
+/// Sends every request of `requests`, one after the other, and tells what came of each. `it` is what
+/// the tool got for its secret.
+pub fn send_all(input: &Value, it: String) -> Result<String, ToolError> {
     let kept = KEPT.with_borrow_mut(|kept| kept.get_or_insert_with(|| it.clone()).clone());
     let spelling = Spelling {
         it,
