@@ -282,7 +282,7 @@ impl Bench {
     fn host(&self) -> Result<Host> {
         let folder = tempfile::tempdir()?;
         let config = format!(
-            "[tools.bench-probe]\ncomponent = {:?}\nsecrets = [\"probe\"]\n",
+            "[tools.bench-probe]\ncomponent = {:?}\nreveal = [\"probe\"]\n",
             guest("bench-probe")
         );
         let config = Config::parse(&config).map_err(anyhow::Error::msg)?;

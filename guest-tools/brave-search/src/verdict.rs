@@ -5,7 +5,7 @@ use crate::quota::Quota;
 use crate::upstream::UPSTREAM;
 use serde_json::Value;
 use trusted_tool::answer::Answer;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, ODDITY_HEADER, oddity};
 use trusted_tool::{ToolError, json, tool_error, wait, words};
 
 const MAX_CODE_CHARS: usize = 48;
@@ -25,6 +25,8 @@ pub struct Verdict {
     code: Option<String>,
     /// The words for people.
     said: Option<String>,
+    /// What the host tells of the credential.
+    oddity: Option<String>,
     is_json: bool,
     is_error: bool,
 }
@@ -52,6 +54,7 @@ impl Verdict {
                 }),
                 false => None,
             },
+            oddity: answer.header(ODDITY_HEADER).map(str::to_owned),
             is_json: json.is_some(),
             is_error,
         }
@@ -67,7 +70,7 @@ impl Verdict {
         }
         let mut error = self.refusal(credential.name(), |said| credential.hidden_in(said));
         if error.code == "upstream_auth" {
-            error.message.push_str(&credential.oddity());
+            error.message.push_str(&oddity(self.oddity.as_deref()));
         }
         Err(error)
     }

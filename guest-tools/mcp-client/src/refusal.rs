@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use trusted_tool::answer::Incoming;
+use trusted_tool::credential::ODDITY_HEADER;
 
 use crate::body;
 use crate::message::{Message, Reply, RpcError};
@@ -32,6 +33,8 @@ pub struct Refusal {
     pub retry_after: Option<String>,
     /// The header `Location`.
     pub location: Option<String>,
+    /// What the host tells of the credential.
+    pub oddity: Option<String>,
 }
 
 impl Refusal {
@@ -44,6 +47,7 @@ impl Refusal {
             challenge: header("www-authenticate"),
             retry_after: header("retry-after"),
             location: header("location"),
+            oddity: header(ODDITY_HEADER),
             ..Self::default()
         };
         let mut body = Vec::new();

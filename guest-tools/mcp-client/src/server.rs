@@ -1,10 +1,8 @@
 //! The server that this instance talks to, as the host set it: its address, its transport, and the
 //! name of its credential. Nothing here comes from an agent.
 
-use std::cell::RefCell;
-
 use http::Uri;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, oddity};
 use trusted_tool::request::{BaseUrl, Bounds, Header};
 use trusted_tool::{ToolError, setting, tool_error};
 
@@ -80,8 +78,6 @@ pub struct Server {
     /// Limits how often the server may ask for more input before it gives a result.
     pub max_input_rounds: u64,
     auth: Option<Auth>,
-    /// The oddity of the credential when it was resolved. A refusal mentions it.
-    oddity: RefCell<String>,
 }
 
 /// The header that carries the credential.
@@ -142,7 +138,6 @@ impl Server {
             max_redirects: setting::number("max_redirects", MAX_REDIRECTS, 0..=20)?,
             max_input_rounds: setting::number("max_input_rounds", MAX_INPUT_ROUNDS, 0..=100)?,
             auth,
-            oddity: RefCell::default(),
         })
     }
 
@@ -155,7 +150,6 @@ impl Server {
             return Ok(None);
         };
         let credential = Credential::resolve(&auth.secret)?;
-        self.oddity.replace(credential.oddity());
         let value = credential.header_value(auth.prefix)?;
         Ok(Some((&auth.header, value)))
     }
@@ -179,7 +173,7 @@ impl Server {
                     "{called} refused the credential in secret \"{}\" (HTTP 401); \
                      the app's owner must store a valid one{}",
                     auth.secret,
-                    self.oddity.borrow()
+                    oddity(refusal.oddity.as_deref())
                 ),
             ),
             (401, None) => (

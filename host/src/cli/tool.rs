@@ -1,8 +1,9 @@
 //! `tavora-host tool …`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::chosen_app::AppOption;
 use super::global::Global;
@@ -10,10 +11,11 @@ use super::http_check::HttpCheck;
 use super::outcome::{Failure, Outcome, usage};
 use super::output::{Output, print_error_line, print_json, table, visible};
 use super::session::Session;
-use tavora_platform::{AgentRun, GrantedBy, ToolView};
+use tavora_platform::{AgentRun, CredentialView, GrantedBy, ToolConfig, ToolView};
 use tavora_scrub::shown;
 use tavora_trust::component_file;
 use tavora_wasm::inspection::{Fit, Inspection};
+use tavora_wasm::tool::ToolName;
 use tavora_wasm::worker::Worker;
 
 #[derive(Subcommand)]
@@ -75,7 +77,11 @@ impl ToolCommand {
                     .inspect(bytes)
                     .await
                     .map_err(|error| usage(format!("{}: {error}", file.display())))?;
-                output.show(&inspection, describe)?;
+                let listed = config.tools.iter().filter(|(_, tool)| is_of(tool, &file));
+                let listed: Vec<Listed> = listed.map(Listed::of).collect();
+                let inspected = Inspected { inspection, listed };
+                output.show(&inspected, describe)?;
+                let inspection = inspected.inspection;
                 match inspection.class {
                     Fit::Agent => Ok(()),
                     Fit::NeedsTrust { .. } => Err(Failure::Status(3)),
@@ -137,7 +143,7 @@ fn list(tools: &[ToolView]) -> String {
                 tool.name.clone(),
                 operations.join(" "),
                 match tool.granted_by {
-                    GrantedBy::Manifest => tool.secrets.join(" "),
+                    GrantedBy::Manifest => secrets(tool),
                     GrantedBy::AgentFile => "by each agent's file".to_owned(),
                 },
                 origins.join(" "),
@@ -151,7 +157,56 @@ fn list(tools: &[ToolView]) -> String {
     )
 }
 
-fn describe(inspection: &Inspection) -> String {
+/// Each secret with where it stands in a request, or that the tool sees it.
+fn secrets(tool: &ToolView) -> String {
+    let lent = tool.lent.iter().map(|lent| {
+        let slots: Vec<String> = lent.slots.iter().map(ToString::to_string).collect();
+        format!("{} ({})", lent.secret, slots.join(" or "))
+    });
+    let revealed = tool
+        .revealed
+        .iter()
+        .map(|name| format!("{name} (revealed)"));
+    lent.chain(revealed).collect::<Vec<_>>().join(", ")
+}
+
+/// A component, and what the configuration grants to it.
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    inspection: Inspection,
+    /// The tools of the configuration whose component is this file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    listed: Vec<Listed>,
+}
+
+/// What the configuration says of a tool's secrets.
+#[derive(Serialize)]
+struct Listed {
+    tool: String,
+    lent: Vec<CredentialView>,
+    revealed: Vec<String>,
+}
+
+impl Listed {
+    fn of((name, tool): (&ToolName, &ToolConfig)) -> Self {
+        Self {
+            tool: name.as_str().to_owned(),
+            lent: tool.lent(),
+            revealed: tool.reveal.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Whether the tool's component is this file.
+fn is_of(tool: &ToolConfig, file: &Path) -> bool {
+    let found = |path: &Path| path.canonicalize().ok();
+    let component = tool.component.as_deref().and_then(found);
+    component.is_some() && component == found(file)
+}
+
+fn describe(inspected: &Inspected) -> String {
+    let Inspected { inspection, listed } = inspected;
     let mut lines = vec![format!("digest   {}", inspection.digest)];
     // Names that are no interface only connect the component's own parts. `--json` lists them too.
     let interfaces = inspection
@@ -182,6 +237,25 @@ fn describe(inspection: &Inspection) -> String {
         Fit::NoClass { reasons } => {
             lines.push("class    none: the host refuses it".to_owned());
             lines.extend(reasons.iter().map(|reason| format!("because  {reason}")));
+        }
+    }
+    for Listed {
+        tool,
+        lent,
+        revealed,
+    } in listed
+    {
+        lines.push(format!("listed   as {tool:?}"));
+        for lent in lent {
+            let slots: Vec<String> = lent.slots.iter().map(ToString::to_string).collect();
+            lines.push(format!(
+                "uses     {} in {}",
+                lent.secret,
+                slots.join(" or ")
+            ));
+        }
+        for name in revealed {
+            lines.push(format!("sees     {name} (revealed)"));
         }
     }
     lines.join("\n")

@@ -107,6 +107,8 @@ async fn the_operator_grants_the_client_nothing_for_all_servers() {
     let fixture = Fixture::without_secret("").await;
     for grant in [
         "secrets = [\"a\"]",
+        "reveal = [\"a\"]",
+        "[tools.mcp-client.credentials.a]\nslot = \"bearer\"",
         "origins = [\"https://a.example\"]",
         "bind = { a = [\"https://a.example\"] }",
     ] {

@@ -1,6 +1,6 @@
-//! A hostile trusted tool that sends its credential to another origin that it may reach. Bound
-//! secrets do not leave, however they are hidden. The host's own tests cover the forms that are
-//! looked for.
+//! A hostile trusted tool that sees its credential and sends it to another origin that it may
+//! reach. Bound secrets do not leave, however they are hidden. The host's own tests cover the forms
+//! that are looked for.
 
 use serde_json::json;
 use tavora_tests::fixture::{CANARY, Fixture, operator};
@@ -47,7 +47,7 @@ impl Origins {
         let origins = [self.home.url(), self.other.url()];
         let host = Fixture::without_secret(&format!(
             "[egress]\nallow_private_origins = {origins:?}\n[tools.smuggler]\ncomponent = {component:?}\n\
-             secrets = [{SECRET:?}]\norigins = {origins:?}\n{manifest}"
+             reveal = [{SECRET:?}]\norigins = {origins:?}\n{manifest}"
         ))
         .await;
         host.put(SECRET, CANARY).await;

@@ -96,6 +96,11 @@ fn every_key_is_in_the_example_configuration() {
     let found: BTreeSet<String> = found
         .into_iter()
         .map(|key| key.replace("kek.transit.next.", "kek.transit.main."))
+        // Each secret has a table of its own.
+        .map(|key| match key.split_once(".credentials.") {
+            Some((tool, _)) => format!("{tool}.credentials"),
+            None => key,
+        })
         .collect();
     assert_eq!(found, expected);
 }

@@ -15,7 +15,7 @@ fn log_of_a_tool_that_prints(secret: &str, limits: &str) -> String {
         .into_owned();
     std::fs::write(path.join("printer.wasm"), component).expect("writable");
     let config = format!(
-        "{limits}[tools.printer]\ncomponent = \"printer.wasm\"\nsecrets = [\"hostile_key\"]\n"
+        "{limits}[tools.printer]\ncomponent = \"printer.wasm\"\nreveal = [\"hostile_key\"]\n"
     );
     std::fs::write(path.join("tavora.toml"), config).expect("writable");
     std::fs::create_dir(path.join(".tavora")).expect("new");

@@ -69,7 +69,7 @@ async fn empty_chunks_without_end_take_no_memory_and_end_at_a_limit() {
     let serving = Serving::start(&format!(
         "[egress]\nallow_private_origins = [{origin:?}]\nextra_ca_file = {authority:?}\n\
          [limits.tool]\ncpu_ms = 10_000\n[tools.smuggler]\ncomponent = {component:?}\n\
-         secrets = [\"hostile_key\"]\norigins = [{origin:?}]\n"
+         reveal = [\"hostile_key\"]\norigins = [{origin:?}]\n"
     ));
     let app = serving.make_app("shop");
     let ask = |method: &str, path: &str, body| {

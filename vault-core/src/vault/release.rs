@@ -112,14 +112,24 @@ pub enum Unavailability {
     /// The release could not be read or recorded.
     #[error("the store failed")]
     Store(#[source] StoreError),
+    /// The operating system gives no random bytes for a stand-in.
+    #[error("the operating system gives no random bytes")]
+    Random(#[source] getrandom::Error),
     /// The row does not open.
     #[error("the secret does not open")]
     Open(#[source] OpenError),
 }
 
+/// How the tool got the secret, in the detail of the audit entry.
+const HOW: &str = "how";
+/// The tool got the value.
+const REVEALED: &str = "revealed";
+/// The tool got a stand-in, and the host sends the value.
+const LENT: &str = "lent";
+
 impl SecretVaults {
-    /// Releases a secret of the app's designated vault to a tool. The record is durable before the
-    /// value is opened.
+    /// Releases a secret of the app's designated vault to a tool that sees its value. The record is
+    /// durable before the value is opened.
     ///
     /// # Errors
     /// See [`ReleaseError`]. Refusals for lack of a designation or a secret are recorded too.
@@ -128,7 +138,28 @@ impl SecretVaults {
         context: &ReleaseContext,
         name: &SecretName,
     ) -> Result<Released, ReleaseError> {
-        let released = self.try_release(context, name).await;
+        self.hand_out(context, name, REVEALED).await
+    }
+
+    /// The same for a tool that uses the secret and does not see it: the host keeps the value.
+    ///
+    /// # Errors
+    /// Those of [`Self::release`].
+    pub async fn lend(
+        &self,
+        context: &ReleaseContext,
+        name: &SecretName,
+    ) -> Result<Released, ReleaseError> {
+        self.hand_out(context, name, LENT).await
+    }
+
+    async fn hand_out(
+        &self,
+        context: &ReleaseContext,
+        name: &SecretName,
+        how: &'static str,
+    ) -> Result<Released, ReleaseError> {
+        let released = self.try_release(context, name, how).await;
         if let Err(ReleaseError::Unavailable { cause }) = &released {
             let cause = cause as &dyn std::error::Error;
             tracing::error!(app_id = %context.app_id, tool = context.tool, %name, cause, "a secret could not be released");
@@ -158,12 +189,14 @@ impl SecretVaults {
         &self,
         context: &ReleaseContext,
         name: &SecretName,
+        how: &'static str,
     ) -> Result<Released, ReleaseError> {
+        let draft = context.draft(action::SECRET_RELEASED).detail(HOW, how);
         let keyring = self.reading_keyring().await.map_err(Unavailability::Kek)?;
         let row = self
             .0
             .store
-            .release(context.app_id, name, context.draft(action::SECRET_RELEASED))
+            .release(context.app_id, name, draft)
             .await
             .map_err(Unavailability::Store)?;
         match row {

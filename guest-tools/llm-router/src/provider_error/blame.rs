@@ -3,7 +3,7 @@
 use super::answer::ProviderError;
 use crate::provider::Provider;
 use serde_json::Value;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, oddity};
 use trusted_tool::{ToolError, tool_error};
 
 impl ProviderError {
@@ -71,7 +71,7 @@ impl ProviderError {
             format!(
                 "{shown} refused the credential in secret \"{secret}\" (HTTP {status}{said}); \
                  the app's owner must store a valid one{}",
-                credential.oddity()
+                oddity(self.oddity.as_deref())
             ),
         )
     }

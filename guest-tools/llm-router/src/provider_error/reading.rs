@@ -5,7 +5,7 @@ use super::client::passes;
 use super::success::status_inside;
 use crate::provider::Provider;
 use trusted_tool::answer::Incoming;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, ODDITY_HEADER};
 use trusted_tool::words;
 
 /// The number of bytes of an error's body that are looked at.
@@ -58,7 +58,7 @@ impl ProviderError {
         headers: &[(String, Vec<u8>)],
         body: &[u8],
     ) -> Self {
-        let content_type = content_type(headers);
+        let content_type = text_of(headers, "content-type").unwrap_or_default();
         let words = words::read(&content_type, body);
         let status = match status {
             200..=299 => status_inside(&words.json),
@@ -75,6 +75,7 @@ impl ProviderError {
                 .filter(|(name, _)| passes(name))
                 .cloned()
                 .collect(),
+            oddity: text_of(headers, ODDITY_HEADER),
             auth: None,
             words,
         };
@@ -83,11 +84,10 @@ impl ProviderError {
     }
 }
 
-fn content_type(headers: &[(String, Vec<u8>)]) -> String {
-    let found = headers.iter().find(|(name, _)| name == "content-type");
-    found.map_or(String::new(), |(_, value)| {
-        String::from_utf8_lossy(value).into_owned()
-    })
+fn text_of(headers: &[(String, Vec<u8>)], wanted: &str) -> Option<String> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(name, _)| name == wanted)?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// The error of a JSON answer of OpenAI, for tests.

@@ -163,7 +163,7 @@ impl Body for RequestBody {
                     Err(frame) => {
                         let trailers = frame.into_trailers().unwrap_or_default();
                         let checked = refuse_forbidden(&trailers)
-                            .and_then(|()| this.watch.check_headers(&trailers));
+                            .and_then(|()| this.watch.check_trailers(&trailers));
                         this.trailers = Some(trailers);
                         checked.map_err(BodyFault::Denied).and_then(|()| this.end())
                     }

@@ -22,8 +22,10 @@ use super::connect::Connector;
 use super::denial::Reporter;
 use super::failure::{Failure, is_closed, was_refused_unread};
 use super::resend::{Resend, SentBody};
+use super::slots::Filling;
+use super::stand_in::StandIns;
 use super::watch::SecretWatch;
-use super::{DenialReason, EgressLimits, Origin, ReleasedSecrets, coding, counted, header};
+use super::{DenialReason, EgressLimits, Origin, ReleasedSecrets, coding, counted, echo, header};
 
 /// A request that passed the checks, ready to be sent.
 pub(super) struct Exchange {
@@ -32,6 +34,14 @@ pub(super) struct Exchange {
     limits: EgressLimits,
     options: RequestOptions,
     permit: OwnedSemaphorePermit,
+    origin: Origin,
+    target: Option<PathAndQuery>,
+    /// The credentials that are written in at the last moment.
+    filling: Filling,
+    released: Arc<ReleasedSecrets>,
+    /// Whether secrets can be lent to the instance.
+    can_lend: bool,
+    reporter: Reporter,
 }
 
 impl Exchange {
@@ -42,7 +52,7 @@ impl Exchange {
         options: RequestOptions,
         origin: &Origin,
         limits: EgressLimits,
-        released: Arc<ReleasedSecrets>,
+        (released, stand_ins): (Arc<ReleasedSecrets>, StandIns),
         in_flight: Arc<Semaphore>,
         reporter: Reporter,
     ) -> Result<Self, Failure> {
@@ -57,18 +67,19 @@ impl Exchange {
             return Err(DenialReason::MethodRefused { method }.into());
         }
         header::prepare_request(&mut parts.headers)?;
-        let watch = SecretWatch::new(released, origin.clone());
-        watch.check_target(&parts.method, &parts.uri)?;
+        let mut target = parts.uri.path_and_query().cloned();
+        let filling = Filling::take(&stand_ins, origin, &mut parts.headers, &mut target)?;
+        let watch = SecretWatch::new(released.clone(), stand_ins.clone(), origin.clone());
+        watch.check_target(&parts.method, target.as_ref())?;
         watch.check_headers(&parts.headers)?;
         let declared = header::content_length(&parts.headers)?;
-        let (body, verdict) = RequestBody::new(body, declared, watch, &limits, reporter)?;
+        let (body, verdict) = RequestBody::new(body, declared, watch, &limits, reporter.clone())?;
         let permit = in_flight
             .try_acquire_owned()
             .map_err(|_| WasiError::ConnectionLimitReached)?;
 
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;
-        *request.uri_mut() = canonical_uri(origin, parts.uri.path_and_query())?;
         *request.headers_mut() = parts.headers;
         Ok(Self {
             request,
@@ -76,6 +87,12 @@ impl Exchange {
             limits,
             options,
             permit,
+            origin: origin.clone(),
+            target,
+            filling,
+            released,
+            can_lend: stand_ins.can_lend(),
+            reporter,
         })
     }
 
@@ -87,13 +104,21 @@ impl Exchange {
             limits,
             options,
             permit,
+            origin,
+            mut target,
+            filling,
+            released,
+            can_lend,
+            reporter,
         } = self;
         let waits = Waits {
             connect: shorter(options.connect_timeout, limits.connect_timeout()),
             first_byte: shorter(options.first_byte_timeout, limits.first_byte_timeout()),
         };
         let idle_timeout = shorter(options.between_bytes_timeout, limits.idle_timeout());
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        filling.fill(&mut head.headers, &mut target)?;
+        head.uri = canonical_uri(&origin, target)?;
         let method = head.method.clone();
         let body = Resend::new(body, limits.max_resent_body_bytes.get());
         let request = || Some(Request::from_parts(head.clone(), body.next()?));
@@ -113,9 +138,19 @@ impl Exchange {
         check_response(&method, parts.status, &parts.headers, &limits)?;
         header::strip_hop_by_hop(&mut parts.headers);
         header::date(&mut parts.headers);
+        header::tell_oddity(&mut parts.headers, parts.status, filling.oddity());
+        echo::scrub_headers(&released, &mut parts.headers, &reporter);
         let body = ResponseBody::new(body, idle_timeout, &limits, permit);
         let max_bytes = limits.max_response_body_bytes.get();
         let body = coding::decoded(&mut parts.headers, body, max_bytes).await?;
+        let body = echo::scrubbed(
+            released,
+            can_lend,
+            &method,
+            &mut parts.headers,
+            body,
+            reporter,
+        );
         Ok(Response::from_parts(parts, body))
     }
 }
@@ -171,13 +206,15 @@ impl Waits {
 }
 
 /// The URI with the origin that was checked, whatever notation the tool used.
-fn canonical_uri(origin: &Origin, path: Option<&PathAndQuery>) -> Result<Uri, Failure> {
+fn canonical_uri(origin: &Origin, target: Option<PathAndQuery>) -> Result<Uri, WasiError> {
+    // Not by its text: a copy of that would not be wiped.
+    let target = target.unwrap_or(PathAndQuery::from_static("/"));
     Uri::builder()
         .scheme(origin.scheme().as_str())
         .authority(origin.authority())
-        .path_and_query(path.map_or("/", PathAndQuery::as_str))
+        .path_and_query(target)
         .build()
-        .map_err(|_| WasiError::HttpRequestUriInvalid.into())
+        .map_err(|_| WasiError::HttpRequestUriInvalid)
 }
 
 fn check_response(

@@ -1,9 +1,11 @@
 //! Headers that belong to one connection, and so to the host, in both directions. Their meaning to
 //! an upstream does not matter here.
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE, TRAILER};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, TE, TRAILER,
+};
 use http::header::{TRANSFER_ENCODING, UPGRADE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime_wasi_http::Error as WasiError;
 
 use super::DenialReason;
@@ -11,8 +13,24 @@ use super::DenialReason;
 /// The `User-Agent` for requests without one. Some firewalls refuse requests without it.
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(tavora_trust::USER_AGENT);
 
-/// Whether a tool can neither send nor receive this header: it names the host, frames the message,
-/// or is for the next hop (RFC 9110 section 7.6.1).
+/// By which a tool learns what is odd about a credential that was refused.
+const ODDITY: HeaderName = HeaderName::from_static("tavora-credential-oddity");
+
+/// Tells the tool what is odd about the credential of a request that the upstream refused, in words
+/// that hold nothing of it. No upstream speaks in the host's name.
+pub(super) fn tell_oddity(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    oddity: Option<&'static str>,
+) {
+    headers.remove(ODDITY);
+    if let Some(oddity) = oddity.filter(|_| status.is_client_error()) {
+        headers.insert(ODDITY, HeaderValue::from_static(oddity));
+    }
+}
+
+/// Whether a tool can neither send nor receive this header: it names the host,
+/// frames the message, or speaks to the next hop (RFC 9110 section 7.6.1).
 pub fn is_forbidden(name: &HeaderName) -> bool {
     let text = name.as_str();
     [
@@ -29,8 +47,22 @@ pub fn is_forbidden(name: &HeaderName) -> bool {
         || text.starts_with("proxy-")
 }
 
-/// Refuses a tool's headers or trailers that include a forbidden one. Removing it would hide an
-/// attack: no tool can set such a header through its interface.
+/// Whether a body is JSON, or events, which carry it.
+pub fn carries_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
+}
+
+/// Refuses headers or trailers of a tool with a forbidden one among them, rather
+/// than take it out: no tool can set it through its interface, so someone tries
+/// to get around it.
 pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
     match headers.keys().find(|name| is_forbidden(name)) {
         None => Ok(()),

@@ -9,9 +9,11 @@
 //!
 //! A request is sent again only where a connection of the pool turns out to be dead.
 //!
-//! It does not decide which origins a tool is granted, does not add credentials
-//! to requests, and does not scrub: what an upstream answers is
-//! the tool's to read, and is scrubbed when the tool passes it on.
+//! A secret that is lent to a tool is a stand-in there. Egress writes the secret in its place, in
+//! the slot that was granted and nowhere else, and takes it out of what the upstream answers.
+//!
+//! It does not decide which origins and slots a tool is granted. What an upstream answers is
+//! otherwise the tool's to read, and is scrubbed when the tool passes it on.
 //!
 //! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
 //! [`Egress`] of one tool instance, which is the `wasi:http` hooks of its store.
@@ -21,8 +23,10 @@ mod body;
 mod client;
 mod coding;
 mod connect;
+pub mod copied;
 mod counted;
 mod denial;
+mod echo;
 mod exchange;
 mod failure;
 mod header;
@@ -33,6 +37,8 @@ mod released;
 mod resend;
 mod resolve;
 mod settings;
+mod slots;
+mod stand_in;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -51,16 +57,17 @@ pub use self::address::refused_range;
 pub use self::body::MAX_EMPTY_CHUNKS;
 use self::client::HttpClient;
 use self::denial::Reporter;
-pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope};
+pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope, StandInPlace};
 use self::exchange::Exchange;
 use self::failure::Failure;
-pub use self::header::is_forbidden as is_forbidden_header;
+pub use self::header::{carries_json, is_forbidden as is_forbidden_header};
 pub use self::limit::EgressLimits;
 pub use self::opened::OpenedOrigins;
 pub use self::pool::EgressPool;
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::settings::{EgressConfig, EgressSettings};
+pub use self::stand_in::{Lending, STAND_IN_CHARS, StandIns};
 use tavora_telemetry::http::{known_method, status_class};
 use tavora_telemetry::{Metrics, activity};
 pub use tavora_trust::origin::{Origin, OriginError, Scheme};
@@ -70,6 +77,7 @@ pub struct Egress {
     scope: EgressScope,
     granted: BTreeSet<Origin>,
     opened: OpenedOrigins,
+    stand_ins: StandIns,
     limits: EgressLimits,
     client: HttpClient,
     released: Arc<ReleasedSecrets>,
@@ -100,6 +108,11 @@ impl Egress {
         self.opened.clone()
     }
 
+    /// What the instance has in the place of secrets.
+    pub fn stand_ins(&self) -> StandIns {
+        self.stand_ins.clone()
+    }
+
     /// The checks that need no network, in the order in which they give the most
     /// useful reason.
     fn exchange(
@@ -125,7 +138,7 @@ impl Egress {
             options.unwrap_or_default(),
             origin,
             self.limits,
-            self.released.clone(),
+            (self.released.clone(), self.stand_ins.clone()),
             self.in_flight.clone(),
             reporter.clone(),
         )

@@ -15,7 +15,7 @@ use super::client::HttpClient;
 use super::connect::Connector;
 use super::{
     Egress, EgressLimits, EgressLog, EgressScope, EgressSettings, OpenedOrigins, Origin,
-    ReleasedSecrets, Resolve, SystemResolver,
+    ReleasedSecrets, Resolve, StandIns, SystemResolver,
 };
 use tavora_telemetry::Metrics;
 use tavora_trust::{TrustError, client_config};
@@ -85,6 +85,7 @@ impl EgressPool {
             scope,
             granted: origins.into_iter().collect(),
             opened: OpenedOrigins::default(),
+            stand_ins: StandIns::default(),
             limits: self.limits,
             released,
             in_flight: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),

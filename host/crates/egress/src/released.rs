@@ -2,6 +2,7 @@
 //! scrubbed of, and what its requests must not carry elsewhere. It releases
 //! nothing and records no audit entry; that is done before a secret comes here.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,17 +21,33 @@ pub struct ReleasedSecrets {
     revision: AtomicU64,
 }
 
+/// The last stand-ins that answers are scrubbed of; an older one says nothing to anybody.
+const MAX_STAND_INS: usize = 16;
+
 #[derive(Default)]
 struct State {
     secrets: Vec<Released>,
+    /// By the names of their secrets, the oldest first.
+    stand_ins: VecDeque<(String, String)>,
     scrubber: Option<Arc<Scrubber>>,
     scrubber_of_names: Option<Arc<Scrubber>>,
+    of_lent: Option<LentScrubbers>,
 }
 
 struct Released {
     name: String,
     value: Zeroizing<String>,
     bound_to: Option<Vec<Origin>>,
+    /// Some tool uses it and does not see it.
+    is_lent: bool,
+}
+
+/// What finds lent values in what an upstream answers.
+#[derive(Clone)]
+pub(super) struct LentScrubbers {
+    pub(super) texts: Arc<Scrubber>,
+    /// For names of headers, in which upper and lower case are one.
+    pub(super) names: Arc<Scrubber>,
 }
 
 impl ReleasedSecrets {
@@ -42,22 +59,48 @@ impl ReleasedSecrets {
     /// Adds a secret that is about to be released. `bound_to` are the only
     /// origins that it may be sent to; without it, every granted one.
     pub fn add(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
+        self.put(name, value, bound_to, false);
+    }
+
+    /// Adds a secret that is about to be lent. No tool of the run reads it in an answer either.
+    pub fn add_lent(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
+        self.put(name, value, bound_to, true);
+    }
+
+    fn put(&self, name: &str, value: &str, bound_to: Option<&[Origin]>, is_lent: bool) {
         let mut state = self.state();
         let known = state.secrets.iter().any(|secret| {
             secret.name == name
+                && secret.is_lent == is_lent
                 && secret.bound_to.as_deref() == bound_to
                 && bool::from(secret.value.as_bytes().ct_eq(value.as_bytes()))
         });
         if known {
             return;
         }
+        if is_lent {
+            state.of_lent = None;
+        }
         state.secrets.push(Released {
             name: name.to_owned(),
             value: Zeroizing::new(value.to_owned()),
             bound_to: bound_to.map(<[Origin]>::to_vec),
+            is_lent,
         });
         state.scrubber = None;
         state.scrubber_of_names = None;
+        self.revision.fetch_add(1, Ordering::Release);
+    }
+
+    /// Adds what a tool got in a secret's place. Answers are scrubbed of it too.
+    pub fn add_stand_in(&self, name: &str, stand_in: &str) {
+        let mut state = self.state();
+        if state.stand_ins.len() == MAX_STAND_INS {
+            state.stand_ins.pop_front();
+        }
+        let stand_in = (name.to_owned(), stand_in.to_owned());
+        state.stand_ins.push_back(stand_in);
+        state.scrubber = None;
         self.revision.fetch_add(1, Ordering::Release);
     }
 
@@ -66,9 +109,11 @@ impl ReleasedSecrets {
         let mut state = self.state();
         let state = &mut *state;
         let pairs = pairs(&state.secrets);
+        let stand_ins = state.stand_ins.iter();
+        let stand_ins = stand_ins.map(|(name, stand_in)| (&**name, &**stand_in));
         state
             .scrubber
-            .get_or_insert_with(|| Arc::new(Scrubber::new(pairs)))
+            .get_or_insert_with(|| Arc::new(Scrubber::with_whole(pairs, stand_ins)))
             .clone()
     }
 
@@ -81,6 +126,23 @@ impl ReleasedSecrets {
             .scrubber_of_names
             .get_or_insert_with(|| Arc::new(Scrubber::ignoring_case(pairs)))
             .clone()
+    }
+
+    /// Finds the values that were lent; none before there are any.
+    pub(super) fn of_lent(&self) -> Option<LentScrubbers> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut lent = state.secrets.iter().filter(|secret| secret.is_lent);
+        lent.clone().next()?;
+        let pairs = lent
+            .by_ref()
+            .map(|it| (it.name.as_str(), it.value.as_str()));
+        let pairs: Vec<(&str, &str)> = pairs.collect();
+        let made = || LentScrubbers {
+            texts: Arc::new(Scrubber::new(pairs.iter().copied())),
+            names: Arc::new(Scrubber::ignoring_case(pairs.iter().copied())),
+        };
+        Some(state.of_lent.get_or_insert_with(made).clone())
     }
 
     /// Grows with each secret that is added.

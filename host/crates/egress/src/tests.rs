@@ -3,6 +3,7 @@
 
 mod codings;
 mod dead;
+mod lent;
 mod limits;
 mod policy;
 mod pools;
@@ -27,6 +28,26 @@ struct Bench {
     pool: EgressPool,
     released: Arc<ReleasedSecrets>,
     log: Arc<Mutex<Vec<EgressDenied>>>,
+    /// The secrets that were taken out of answers.
+    echoed: Arc<Mutex<Vec<String>>>,
+}
+
+/// Remembers what it is told.
+struct Log {
+    denied: Arc<Mutex<Vec<EgressDenied>>>,
+    echoed: Arc<Mutex<Vec<String>>>,
+}
+
+impl EgressLog for Log {
+    fn denied(&self, denied: &EgressDenied) {
+        let mut log = self.denied.lock().expect("not poisoned");
+        log.push(denied.clone());
+    }
+
+    fn echoed(&self, _tool: &str, secret: &str) {
+        let mut echoed = self.echoed.lock().expect("not poisoned");
+        echoed.push(secret.to_owned());
+    }
 }
 
 impl Bench {
@@ -39,6 +60,7 @@ impl Bench {
             pool: EgressPool::with_resolver(settings, Arc::new(names)).expect("valid settings"),
             released: Arc::default(),
             log: Arc::default(),
+            echoed: Arc::default(),
         }
     }
 
@@ -56,14 +78,15 @@ impl Bench {
             app: app.to_owned(),
             tool: "brave-search".to_owned(),
         };
-        let log = self.log.clone();
+        let log = Log {
+            denied: self.log.clone(),
+            echoed: self.echoed.clone(),
+        };
         self.pool.open(
             scope,
             granted.iter().map(|&origin| origin.clone()),
             self.released.clone(),
-            Arc::new(move |denied: &EgressDenied| {
-                log.lock().expect("not poisoned").push(denied.clone());
-            }),
+            Arc::new(log),
         )
     }
 

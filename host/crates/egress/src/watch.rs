@@ -4,106 +4,185 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::denial::StandInPlace;
+use super::stand_in::StandIns;
 use super::{DenialReason, Origin, ReleasedSecrets};
 use tavora_scrub::{Scrubber, SecretDetector};
 
 /// Examines one request to one origin.
 pub(super) struct SecretWatch {
     released: Arc<ReleasedSecrets>,
+    stand_ins: StandIns,
     origin: Origin,
-    revision: u64,
-    elsewhere: Option<Arc<Scrubber>>,
-    /// The scanner of the body, once there is a secret to look for.
+    /// The revisions of the released secrets and of the stand-ins that the two below know.
+    revisions: (u64, u64),
+    elsewhere: Sought,
+    misplaced: Sought,
+}
+
+/// What must not be in the request.
+#[derive(Default)]
+struct Sought {
+    scrubber: Option<Arc<Scrubber>>,
+    /// The scanner of the body, once there is something to look for.
     detector: Option<SecretDetector>,
 }
 
 impl SecretWatch {
-    pub(super) fn new(released: Arc<ReleasedSecrets>, origin: Origin) -> Self {
-        let revision = released.revision();
-        let elsewhere = released.bound_elsewhere(&origin).map(Arc::new);
-        Self {
-            detector: elsewhere.clone().map(SecretDetector::new),
+    pub(super) fn new(released: Arc<ReleasedSecrets>, stand_ins: StandIns, origin: Origin) -> Self {
+        let mut watch = Self {
+            revisions: (released.revision(), stand_ins.revision()),
             released,
+            stand_ins,
             origin,
-            revision,
-            elsewhere,
-        }
+            elsewhere: Sought::default(),
+            misplaced: Sought::default(),
+        };
+        watch.look_anew();
+        watch
     }
 
     /// Checks the method, and the part of the URL after the origin.
-    pub(super) fn check_target(&self, method: &Method, uri: &Uri) -> Result<(), DenialReason> {
-        if self.elsewhere.is_none() {
+    pub(super) fn check_target(
+        &self,
+        method: &Method,
+        target: Option<&PathAndQuery>,
+    ) -> Result<(), DenialReason> {
+        if self.is_idle() {
             return Ok(());
         }
-        self.check(method.as_str().as_bytes())?;
-        let path = uri.path_and_query().map_or("", |path| path.as_str());
-        self.check(path.as_bytes())?;
+        let place = || StandInPlace::Target;
+        self.check(method.as_str().as_bytes(), place)?;
+        let path = target.map_or("", PathAndQuery::as_str);
+        self.check(path.as_bytes(), place)?;
         let decoded: Zeroizing<Vec<u8>> = Zeroizing::new(percent_decode_str(path).collect());
-        self.check(&decoded)
+        self.check(&decoded, place)
     }
 
     /// Checks headers or trailers.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), DenialReason> {
-        if self.elsewhere.is_none() {
+        if self.is_idle() {
             return Ok(());
         }
         headers.iter().try_for_each(|(name, value)| {
-            self.check(name.as_str().as_bytes())?;
-            self.check(value.as_bytes())
+            let place = || StandInPlace::HeaderName;
+            self.check(name.as_str().as_bytes(), place)?;
+            if let Some(name) = self.stand_ins.in_name(name.as_str()) {
+                let place = place();
+                return Err(DenialReason::StandInMisplaced { name, place });
+            }
+            self.check(value.as_bytes(), || StandInPlace::Header(name.clone()))
         })
     }
 
-    /// Checks a piece of the body. Returns the bytes that can be sent now.
+    /// Trailers.
+    pub(super) fn check_trailers(&self, trailers: &HeaderMap) -> Result<(), DenialReason> {
+        match self.check_headers(trailers) {
+            Err(DenialReason::StandInMisplaced { name, .. }) => {
+                let place = StandInPlace::Trailers;
+                Err(DenialReason::StandInMisplaced { name, place })
+            }
+            checked => checked,
+        }
+    }
+
+    /// A piece of the body; gives what can be sent now.
     pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, DenialReason> {
         self.refresh();
-        match &mut self.detector {
-            None => Ok(chunk),
-            Some(detector) => detector.push(chunk).map_err(|leak| elsewhere(leak.name)),
-        }
+        let chunk = self.elsewhere.pass(chunk).map_err(elsewhere)?;
+        self.misplaced.pass(chunk).map_err(in_body)
     }
 
     /// Checks the end of the body. Returns the bytes that were held back.
     pub(super) fn finish(&mut self) -> Result<Bytes, DenialReason> {
         self.refresh();
-        match &mut self.detector {
-            None => Ok(Bytes::new()),
-            Some(detector) => detector.finish().map_err(|leak| elsewhere(leak.name)),
-        }
+        let last = self.elsewhere.finish().map_err(elsewhere)?;
+        let passed = self.misplaced.pass(last).map_err(in_body)?;
+        let rest = self.misplaced.finish().map_err(in_body)?;
+        Ok(match (passed.is_empty(), rest.is_empty()) {
+            (true, _) => rest,
+            (_, true) => passed,
+            _ => [passed, rest].concat().into(),
+        })
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.detector.as_ref().map_or(0, SecretDetector::held_bytes)
+        self.elsewhere.held_bytes() + self.misplaced.held_bytes()
     }
 
-    /// Updates the secrets: one can be released after the request has begun.
+    fn is_idle(&self) -> bool {
+        self.elsewhere.scrubber.is_none() && self.misplaced.scrubber.is_none()
+    }
+
+    /// A secret can be released, or lent, after the request was begun.
     fn refresh(&mut self) {
-        let revision = self.released.revision();
-        if revision == self.revision {
-            return;
+        let revisions = (self.released.revision(), self.stand_ins.revision());
+        if revisions != self.revisions {
+            self.revisions = revisions;
+            self.look_anew();
         }
-        self.revision = revision;
-        self.elsewhere = self.released.bound_elsewhere(&self.origin).map(Arc::new);
-        if let Some(scrubber) = self.elsewhere.clone() {
+    }
+
+    fn look_anew(&mut self) {
+        let bound = self.released.bound_elsewhere(&self.origin);
+        self.elsewhere.set(bound.map(Arc::new));
+        self.misplaced.set(self.stand_ins.of_stand_ins());
+    }
+
+    fn check(
+        &self,
+        bytes: &[u8],
+        place: impl FnOnce() -> StandInPlace,
+    ) -> Result<(), DenialReason> {
+        if let Some(name) = self.elsewhere.contains(bytes) {
+            return Err(elsewhere(name.to_owned()));
+        }
+        match self.misplaced.contains(bytes) {
+            Some(name) => Err(DenialReason::StandInMisplaced {
+                name: name.to_owned(),
+                place: place(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sought {
+    fn set(&mut self, scrubber: Option<Arc<Scrubber>>) {
+        if let Some(scrubber) = scrubber.clone() {
             match &mut self.detector {
                 Some(detector) => detector.set_scrubber(scrubber),
                 None => self.detector = Some(SecretDetector::new(scrubber)),
             }
         }
+        self.scrubber = scrubber;
     }
 
-    fn check(&self, bytes: &[u8]) -> Result<(), DenialReason> {
-        match self
-            .elsewhere
-            .as_ref()
-            .and_then(|scrubber| scrubber.contains(bytes))
-        {
-            Some(name) => Err(elsewhere(name.to_owned())),
-            None => Ok(()),
+    fn contains(&self, bytes: &[u8]) -> Option<&str> {
+        self.scrubber.as_ref()?.contains(bytes)
+    }
+
+    fn pass(&mut self, chunk: Bytes) -> Result<Bytes, String> {
+        match &mut self.detector {
+            None => Ok(chunk),
+            Some(detector) => detector.push(chunk).map_err(|leak| leak.name),
         }
+    }
+
+    fn finish(&mut self) -> Result<Bytes, String> {
+        match &mut self.detector {
+            None => Ok(Bytes::new()),
+            Some(detector) => detector.finish().map_err(|leak| leak.name),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.detector.as_ref().map_or(0, SecretDetector::held_bytes)
     }
 }
 
@@ -112,4 +191,9 @@ fn elsewhere(name: String) -> DenialReason {
         name,
         is_its_own: false,
     }
+}
+
+fn in_body(name: String) -> DenialReason {
+    let place = StandInPlace::Body;
+    DenialReason::StandInMisplaced { name, place }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{Platform, toolbox};
 use crate::dispatch::{KnownServers, Tools, URL};
 use tavora_agents::{Agent, McpServer, ServerAuth};
+use tavora_trust::slot::Slot;
 use tavora_wasm::builtin;
 use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolComponent, ToolGrants};
@@ -100,6 +101,16 @@ fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) 
         set("auth_header", name.as_str());
     }
     let secret = server.auth.as_ref().map(|auth| auth.secret().name.clone());
+    let slots = server.auth.as_ref().map(|auth| {
+        let slot = match auth {
+            ServerAuth::Bearer { .. } => Slot::Bearer,
+            ServerAuth::Header { name, .. } => Slot::Header {
+                name: name.clone(),
+                prefix: None,
+            },
+        };
+        (auth.secret().name.clone(), slot)
+    });
     let bind = secret.iter().cloned();
     let bind = bind
         .map(|name| (name, vec![server.origin.clone()]))
@@ -111,6 +122,8 @@ fn for_server(client: &ToolComponent, server: &McpServer, known: &KnownServers) 
             names: secret.into_iter().collect(),
             bind: Arc::new(bind),
             opens: Arc::new([]),
+            reveal: Arc::new([]),
+            slots: Arc::new(slots.into_iter().collect()),
         },
         origins: Arc::new([server.origin.clone()]),
         config: config.into(),

@@ -6,6 +6,7 @@
 
 mod agent_tools;
 mod chat;
+mod credentials;
 mod dispatch;
 pub mod rotation;
 mod settings;
@@ -26,7 +27,7 @@ use vault_core::{AppId, SecretVaults};
 pub use self::chat::ServeError;
 pub use crate::dispatch::{AnswerBody, BrokenOff, CallRecord, RunIdentity};
 use crate::dispatch::{Dispatch, KnownServers, Outside, Tools};
-pub use settings::{PlatformConfig, ToolConfig};
+pub use settings::{CredentialConfig, PlatformConfig, ToolConfig};
 use tavora_agents::{Agent, AgentError, AgentId, Agents, AgentsError};
 use tavora_egress::EgressPool;
 use tavora_telemetry::{Metrics, activity};
@@ -40,7 +41,7 @@ use tavora_wasm::builtin::{self, MissingGuest};
 use tavora_wasm::limits::{LimitHit, Limits};
 use tavora_wasm::tool::ToolComponent;
 use tavora_wasm::{LoadError, Runtime};
-pub use view::{ComponentView, GrantedBy, HttpApiView, OperationView, ToolView};
+pub use view::{ComponentView, CredentialView, GrantedBy, HttpApiView, OperationView, ToolView};
 
 /// Why a platform did not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,7 @@ pub enum StartError {
     BuiltinName(String),
     /// The client of MCP servers has grants that would apply to all servers.
     #[error(
-        "[tools.{0}]: its secrets and origins come from the files that declare each server or API; leave out secrets, origins and bind"
+        "[tools.{0}]: its secrets and origins come from the files that declare each server or API; leave out secrets, reveal, credentials, origins and bind"
     )]
     ClientGrants(&'static str),
     /// The entry of an HTTP API says too much.
@@ -104,6 +105,16 @@ pub enum StartError {
         tool: String,
         /// Why.
         source: tavora_openapi::ApiError,
+    },
+    /// What is said of a secret cannot be.
+    #[error("[tools.{tool}.credentials.{secret}]: {reason}")]
+    Credential {
+        /// The tool.
+        tool: String,
+        /// The secret.
+        secret: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The folder of agents cannot be used.
     #[error(transparent)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Platform, StartError, ToolConfig};
+use super::{CredentialConfig, Platform, StartError, ToolConfig, credentials};
 use vault_core::SecretName;
 
 use crate::trail::Trail;
@@ -18,7 +18,6 @@ use tavora_wasm::LoadError;
 pub use tavora_wasm::bindings::TrustedToolPre;
 use tavora_wasm::builtin::{self, BuiltinTool, MissingGuest, Upstream};
 use tavora_wasm::inspection::{Digest, Inspection};
-use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState};
 
 /// The entries of `[tools]` in `tavora.toml`.
@@ -100,7 +99,7 @@ impl Platform {
         };
         if !grants_nothing(tool) || tool.component.is_some() || tool.digest.is_some() {
             return Err(wrong(
-                "the entry says what is granted; leave out component, digest, secrets, origins and bind"
+                "the entry says what is granted; leave out component, digest, secrets, reveal, credentials, origins and bind"
                     .to_owned(),
             ));
         }
@@ -162,7 +161,15 @@ impl Platform {
             if !tool.origins.contains(&origin) {
                 tool.origins.push(origin.clone());
             }
-            // The operator's own `bind` of the secret takes precedence.
+            // The operator's own word about the secret stands.
+            if !tool.reveal.contains(&name) {
+                let slot = upstream.slot.clone();
+                let usual = CredentialConfig {
+                    slot,
+                    origins: None,
+                };
+                tool.credentials.entry(name.clone()).or_insert(usual);
+            }
             tool.bind.entry(name).or_insert_with(|| vec![origin]);
         }
         tool.secrets = [secrets, opens.clone(), tool.secrets].concat();
@@ -235,11 +242,7 @@ impl Platform {
         let grants = ToolGrants {
             by,
             keeps_session: false,
-            secrets: SecretGrants {
-                names: tool.secrets.clone().into(),
-                bind: Arc::new(tool.bind.clone()),
-                opens: opens.into(),
-            },
+            secrets: credentials::grants(name, tool, &origins, opens)?,
             origins: origins.into(),
             config: tool.config.clone().into_iter().collect(),
         };
@@ -284,7 +287,9 @@ pub(super) fn serving(
     by: GrantedBy,
 ) -> Arc<ToolComponent> {
     let origin = api.origin().clone();
-    let secret = api.credential().map(|it| it.secret().clone());
+    let credential = api.credential();
+    let secret = credential.map(|it| it.secret().clone());
+    let slots = credential.map(|it| (it.secret().clone(), it.slot().clone()));
     let bind = secret
         .iter()
         .map(|name| (name.clone(), vec![origin.clone()]));
@@ -295,6 +300,8 @@ pub(super) fn serving(
             bind: Arc::new(bind.collect()),
             names: secret.into_iter().collect(),
             opens: Arc::new([]),
+            reveal: Arc::new([]),
+            slots: Arc::new(slots.into_iter().collect()),
         },
         origins: Arc::new([origin]),
         config: Arc::clone(api.settings()),
@@ -303,7 +310,10 @@ pub(super) fn serving(
 }
 
 fn grants_nothing(tool: &ToolConfig) -> bool {
-    tool.secrets.is_empty() && tool.origins.is_empty() && tool.bind.is_empty()
+    let secrets = tool.secrets.iter().chain(&tool.reveal);
+    secrets.chain(tool.credentials.keys()).next().is_none()
+        && tool.origins.is_empty()
+        && tool.bind.is_empty()
 }
 
 fn secret(name: &str) -> SecretName {

@@ -6,7 +6,7 @@
 
 mod refusals;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ use vault_core::audit::outcome;
 use vault_core::{AuditDraft, Caller, ReleaseContext, SecretVaults, Subject, VerifyReport};
 
 pub use refusals::Refusals;
-use tavora_egress::{DenialReason, EgressDenied, EgressLog, ReleasedSecrets};
+use tavora_egress::{EgressDenied, EgressLog, ReleasedSecrets};
 use tavora_telemetry::Metrics;
 pub use tavora_wasm::tool::secrets::ReleaseLog;
 
@@ -60,6 +60,8 @@ pub(crate) struct Trail {
     max_denials: usize,
     /// By the name of the tool that asked.
     denials: Mutex<HashMap<String, Denials>>,
+    /// The tools and secrets that upstreams' answers held.
+    echoes: Mutex<BTreeSet<(String, String)>>,
     metrics: Metrics,
 }
 
@@ -83,6 +85,7 @@ impl Trail {
             released,
             max_denials,
             denials: Mutex::default(),
+            echoes: Mutex::default(),
             metrics,
         }
     }
@@ -96,8 +99,18 @@ impl Trail {
         record(&self.vaults, entry).await;
     }
 
-    /// Writes down what the egress policy refused to the context's tool since the last time.
+    /// Writes down what the egress policy refused to the context's tool since the last time, and
+    /// what it took out of upstreams' answers.
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
+        let echoed: Vec<_> = {
+            let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
+            echoes
+                .extract_if(.., |(tool, _)| *tool == context.tool)
+                .collect()
+        };
+        for (_, secret) in echoed {
+            self.leak_blocked(context, &secret).await;
+        }
         let denials = self.denials().remove(&context.tool);
         let Denials { kept, more } = denials.unwrap_or_default();
         for denied in kept {
@@ -122,7 +135,7 @@ impl Trail {
                 .about(Subject::new("origin", origin))
                 .outcome("denied")
                 .detail("reason", denied.reason.code());
-            if let DenialReason::SecretBoundElsewhere { name, .. } = denied.reason {
+            if let Some(name) = denied.reason.secret() {
                 entry = entry.detail("secret", name);
             }
             record(&self.vaults, entry).await;
@@ -152,6 +165,11 @@ impl EgressLog for Trail {
         } else {
             denials.more += 1;
         }
+    }
+
+    fn echoed(&self, tool: &str, secret: &str) {
+        let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
+        echoes.insert((tool.to_owned(), secret.to_owned()));
     }
 }
 
@@ -244,6 +262,7 @@ async fn record(vaults: &SecretVaults, entry: AuditDraft) {
 
 #[cfg(test)]
 mod tests {
+    use tavora_egress::DenialReason;
     use vault_core::{AuditEntry, AuditQuery, SqliteOptions, SqliteStore};
 
     use super::*;

@@ -39,7 +39,11 @@ pub struct ToolView {
     pub granted_by: GrantedBy,
     /// The secrets that the tool may resolve.
     pub secrets: Vec<String>,
-    /// The origins that the tool may reach.
+    /// Those of them that are lent: it uses them and does not see them.
+    pub lent: Vec<CredentialView>,
+    /// Those of them whose values it gets to see.
+    pub revealed: Vec<String>,
+    /// The origins that it may reach.
     pub origins: Vec<Origin>,
     /// The origins to which single secrets are bound.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
@@ -60,6 +64,15 @@ pub struct HttpApiView {
     pub allow: Vec<String>,
     /// What its document has and the tool has not, and why.
     pub left_out: Vec<LeftOut>,
+}
+
+/// A secret that a tool uses and does not see.
+#[derive(Clone, Debug, Serialize)]
+pub struct CredentialView {
+    /// Its name.
+    pub secret: String,
+    /// The places of a request in which it may stand.
+    pub slots: Vec<Slot>,
 }
 
 /// One operation of a tool.
@@ -102,6 +115,13 @@ impl From<&HttpApi> for HttpApiView {
 impl From<&ToolComponent> for ToolView {
     fn from(tool: &ToolComponent) -> Self {
         let grants = &tool.grants;
+        let names = grants.secrets.names.iter();
+        let (revealed, lent): (Vec<_>, Vec<_>) =
+            names.partition(|name| grants.secrets.is_revealed(name));
+        let lent = lent.into_iter().map(|name| CredentialView {
+            secret: name.to_string(),
+            slots: grants.secrets.slots_of(name),
+        });
         Self {
             name: tool.name.to_string(),
             component: (&tool.inspection).into(),
@@ -112,6 +132,8 @@ impl From<&ToolComponent> for ToolView {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            lent: lent.collect(),
+            revealed: revealed.into_iter().map(ToString::to_string).collect(),
             origins: grants.origins.to_vec(),
             bind: (*grants.secrets.bind).clone(),
             http: tool.api.as_deref().map(Into::into),

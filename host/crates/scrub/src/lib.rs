@@ -99,7 +99,17 @@ impl Scrubber {
         }
     }
 
-    /// Whether there is no secret to look for.
+    /// The same as [`Scrubber::new`], with more values that must be there as a whole to be found.
+    pub fn with_whole<'s>(
+        secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
+        whole: impl IntoIterator<Item = (&'s str, &'s str)>,
+    ) -> Self {
+        Self {
+            patterns: Patterns::with_whole(secrets, whole, Sought::Runs),
+        }
+    }
+
+    /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }

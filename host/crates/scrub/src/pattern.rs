@@ -44,11 +44,22 @@ impl Patterns {
         secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
         sought: Sought,
     ) -> Self {
+        Self::with_whole(secrets, [], sought)
+    }
+
+    /// The same with values that must be there as a whole, whatever is sought of the others.
+    pub(super) fn with_whole<'s>(
+        secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
+        whole: impl IntoIterator<Item = (&'s str, &'s str)>,
+        sought: Sought,
+    ) -> Self {
         let ignores_case = sought == Sought::RunsInAnyCase;
         let mut names = Vec::new();
         let (mut needles, mut tokens) = (Vec::new(), Vec::new());
         let mut all_runs = Vec::new();
-        for (secret, (name, value)) in secrets.into_iter().enumerate() {
+        let secrets = secrets.into_iter().map(|secret| (secret, sought));
+        let whole = whole.into_iter().map(|secret| (secret, Sought::Values));
+        for (secret, ((name, value), sought)) in secrets.chain(whole).enumerate() {
             names.push(Arc::from(name));
             for value in aliases(value) {
                 if value.len() < WHOLE_TOKEN_BELOW_BYTES {

@@ -82,8 +82,17 @@ fn tool_panel(tool: &ToolView) -> Markup {
 fn granted(tool: &ToolView) -> Markup {
     facts([
         (
-            "Secrets that it may resolve",
-            list(tool.secrets.iter().map(code)),
+            "Secrets that it uses and does not see",
+            list(tool.lent.iter().map(|lent| {
+                let slots: Vec<String> = lent.slots.iter().map(ToString::to_string).collect();
+                html! { (code(&lent.secret)) " in " (slots.join(" or ")) }
+            })),
+        ),
+        (
+            "Secrets that it sees",
+            list(tool.revealed.iter().map(|name| {
+                html! { (code(name)) " " span.tag.warn { "revealed" } }
+            })),
         ),
         (
             "Origins that it may reach",

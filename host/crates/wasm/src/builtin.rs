@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use tavora_trust::slot::Slot;
 
 /// A component that ships with the host.
 struct Guest {
@@ -62,6 +63,8 @@ pub struct BuiltinTool {
 pub struct Upstream {
     pub secret: String,
     pub origin: String,
+    /// The place of a request in which the secret stands.
+    pub slot: Slot,
     /// The key of the tool's configuration that puts a URL in the origin's place.
     pub base_url_key: String,
 }

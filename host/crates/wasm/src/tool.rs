@@ -5,7 +5,6 @@
 //! answers HTTP requests is in `serve`.
 
 mod config;
-mod copied;
 mod log;
 mod name;
 pub mod secrets;
@@ -325,7 +324,7 @@ impl ToolComponent {
                 binding.context,
                 self.grants.secrets.clone(),
                 binding.released,
-                binding.egress.opened(),
+                (binding.egress.opened(), binding.egress.stand_ins()),
                 Denials::new(binding.log, self.limits.tool.max_recorded_denials),
                 binding.metrics,
             ),

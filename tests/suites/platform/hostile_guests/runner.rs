@@ -101,7 +101,7 @@ async fn start_with_tool(fixture: &Fixture, case: &Case) -> Result<Platform, Sta
     let component = fixture.folder.path().join("guest.wasm");
     std::fs::write(&component, &case.bytes).expect("the folder is writable");
     let config = format!(
-        "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nsecrets = {:?}\n",
+        "{LIMITS}[tools.{TOOL}]\ncomponent = {component:?}\nreveal = {:?}\n",
         case.grants
     );
     let mut config = Config::parse(&config).expect("the configuration is valid");

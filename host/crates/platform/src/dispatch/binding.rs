@@ -7,103 +7,161 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::trail::Trail;
-use tavora_egress::{DenialReason, EgressDenied, EgressLog, Origin};
+use tavora_egress::{DenialReason, EgressDenied, EgressLog, Origin, StandInPlace};
 use tavora_wasm::bindings::ToolError;
 use tavora_wasm::tool::ToolComponent;
+
+/// The code of a request that the policy refused.
+pub(super) const DENIED: &str = "egress_denied";
+/// The code of a request that cannot carry its credential.
+pub(super) const UNUSABLE: &str = "unusable_secret";
 
 /// Records the refusals of one instance and passes them on to the trail. An instance answers one
 /// call at a time.
 pub(super) struct Refusals {
     trail: Arc<Trail>,
-    /// The last such refusal in the current call.
-    last_bound: Mutex<Option<Bound>>,
-}
-
-struct Bound {
-    secret: String,
-    to: Option<Origin>,
-    /// The secret's value names the origin, so its value is not what binds it.
-    is_its_own: bool,
+    /// The last refusal in the current call that a secret caused.
+    last: Mutex<Option<EgressDenied>>,
 }
 
 impl Refusals {
     pub(super) fn new(trail: Arc<Trail>) -> Self {
         Self {
             trail,
-            last_bound: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
     /// Forgets the refusals of the previous call.
     pub(super) fn begin(&self) {
-        *self.last_bound() = None;
+        *self.last() = None;
     }
 
     /// Returns the call's error, with the explanation in place of the tool's own message.
     pub(super) fn explain(&self, tool: &ToolComponent, error: ToolError) -> ToolError {
-        if error.code != "egress_denied" {
+        if error.code != DENIED {
             return error;
         }
-        match self.words(tool) {
-            Some(message) => ToolError { message, ..error },
-            None => error,
-        }
+        self.words(tool).unwrap_or(error)
     }
 
-    /// Explains the refusal, if a bound secret was its cause.
-    pub(super) fn words(&self, tool: &ToolComponent) -> Option<String> {
-        let bound = self.last_bound().take()?;
-        Some(bound.message(tool))
+    /// Explains the refusal, if a secret was its cause.
+    pub(super) fn words(&self, tool: &ToolComponent) -> Option<ToolError> {
+        let denied = self.last().take()?;
+        let code = match denied.reason {
+            DenialReason::SecretUnfit { .. } => UNUSABLE,
+            _ => DENIED,
+        };
+        Some(ToolError {
+            code: code.to_owned(),
+            message: message(tool, &denied),
+        })
     }
 
-    fn last_bound(&self) -> MutexGuard<'_, Option<Bound>> {
-        self.last_bound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Option<EgressDenied>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EgressLog for Refusals {
     fn denied(&self, denied: &EgressDenied) {
-        if let DenialReason::SecretBoundElsewhere { name, is_its_own } = &denied.reason {
-            *self.last_bound() = Some(Bound {
-                secret: name.clone(),
-                to: denied.origin.clone(),
-                is_its_own: *is_its_own,
-            });
+        let is_of_secret =
+            denied.reason.secret().is_some() || denied.reason == DenialReason::StandInUnknown;
+        if is_of_secret {
+            *self.last() = Some(denied.clone());
         }
         self.trail.denied(denied);
     }
+
+    fn echoed(&self, tool: &str, secret: &str) {
+        self.trail.echoed(tool, secret);
+    }
 }
 
-impl Bound {
-    fn message(&self, tool: &ToolComponent) -> String {
-        let Self {
-            secret,
-            to,
-            is_its_own,
-        } = self;
-        let secrets = &tool.grants.secrets;
-        let mut bind = secrets
-            .bind
-            .iter()
-            .filter(|(name, _)| name.as_str() == secret);
-        let by_manifest =
-            bind.any(|(_, origins)| to.as_ref().is_none_or(|to| !origins.contains(to)));
-        let by_itself = !is_its_own && secrets.opens.iter().any(|name| name.as_str() == secret);
-        let whose = if by_manifest {
+fn message(tool: &ToolComponent, denied: &EgressDenied) -> String {
+    let name = &tool.name;
+    match &denied.reason {
+        DenialReason::SecretBoundElsewhere { name, is_its_own } => {
+            bound_elsewhere(tool, name, denied.origin.as_ref(), *is_its_own)
+        }
+        DenialReason::StandInMisplaced {
+            name: secret,
+            place,
+        } => {
             format!(
-                "by `bind` of the tool {:?}, which the operator can change",
-                tool.name
+                "the egress policy does not let the tool {name:?} send the secret {secret:?} in {place}: \
+                 its slot is {}; the operator can {}",
+                slots(tool, secret),
+                line_to_add(name, secret, place)
             )
-        } else if by_itself {
-            "by its value, which is a URL and goes to that URL alone".to_owned()
-        } else {
-            "by `origins` in its vault's metadata, which the app's owner can change".to_owned()
-        };
+        }
+        DenialReason::SecretUnfit { .. } => denied.reason.to_string(),
+        reason => {
+            format!(
+                "the egress policy does not let this request of the tool {name:?} out: {reason}"
+            )
+        }
+    }
+}
+
+/// The slots of a secret, in words.
+fn slots(tool: &ToolComponent, secret: &str) -> String {
+    let secrets = &tool.grants.secrets;
+    let mut names = secrets.names.iter();
+    let Some(name) = names.find(|name| name.as_str() == secret) else {
+        return "none".to_owned();
+    };
+    let slots: Vec<String> = secrets
+        .slots_of(name)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    slots.join(" or ")
+}
+
+/// What would let the secret stand there.
+fn line_to_add(tool: &str, secret: &str, place: &StandInPlace) -> String {
+    let slot = match place {
+        StandInPlace::Header(header) => format!("header = \"{header}\""),
+        StandInPlace::Parameter(parameter) => format!("query = \"{parameter}\""),
+        StandInPlace::HeaderName
+        | StandInPlace::Target
+        | StandInPlace::Body
+        | StandInPlace::Trailers => {
+            return format!(
+                "add `reveal = [\"{secret}\"]` to [tools.{tool}] of tavora.toml, which lets the tool see the secret"
+            );
+        }
+    };
+    format!("add `[tools.{tool}.credentials.{secret}]` with `slot = {{ {slot} }}` to tavora.toml")
+}
+
+/// `is_its_own`: the secret's value names the origin, so its value is not what binds it.
+fn bound_elsewhere(
+    tool: &ToolComponent,
+    secret: &str,
+    to: Option<&Origin>,
+    is_its_own: bool,
+) -> String {
+    let secrets = &tool.grants.secrets;
+    let mut bind = secrets
+        .bind
+        .iter()
+        .filter(|(name, _)| name.as_str() == secret);
+    let by_manifest = bind.any(|(_, origins)| to.is_none_or(|to| !origins.contains(to)));
+    let by_itself = !is_its_own && secrets.opens.iter().any(|name| name.as_str() == secret);
+    let whose = if by_manifest {
         format!(
-            "the egress policy does not let the tool {:?} send the secret {secret:?} there: it is bound to other origins {whose}",
+            "by `bind` of the tool {:?}, which the operator can change",
             tool.name
         )
-    }
+    } else if by_itself {
+        "by its value, which is a URL and goes to that URL alone".to_owned()
+    } else {
+        "by `origins` in its vault's metadata, which the app's owner can change".to_owned()
+    };
+    format!(
+        "the egress policy does not let the tool {:?} send the secret {secret:?} there: it is bound to other origins {whose}",
+        tool.name
+    )
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,10 +20,12 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::WasiBody;
 
+use super::binding::UNUSABLE;
 use super::{Dispatch, Refusals};
-use tavora_egress::MAX_EMPTY_CHUNKS;
+use tavora_egress::{MAX_EMPTY_CHUNKS, carries_json};
 use tavora_scrub::StreamScrubber;
 use tavora_telemetry::activity::CANCELLED;
+use tavora_wasm::bindings::ToolError;
 use tavora_wasm::tool::{Running, ToolComponent, ToolFailure};
 
 impl Dispatch {
@@ -80,12 +82,15 @@ impl Dispatch {
             let json = HeaderValue::from_static("application/json");
             parts.headers.insert(CONTENT_TYPE, json);
             parts.headers.remove(CONTENT_LENGTH);
+            if words.code == UNUSABLE {
+                parts.status = StatusCode::BAD_REQUEST;
+            }
             refusal(&words)
         });
         let scrubber = call.dispatch.0.released.scrubber();
         let body = AnswerBody {
             instead,
-            scrubber: if is_json(&parts.headers) {
+            scrubber: if carries_json(&parts.headers) {
                 StreamScrubber::of_json(scrubber)
             } else {
                 StreamScrubber::new(scrubber)
@@ -318,10 +323,14 @@ impl Drop for AnswerBody {
 }
 
 /// Returns the policy's refusal in the form that clients of OpenAI and others read.
-fn refusal(words: &str) -> Bytes {
-    let code = "egress_denied";
-    let error = json!({ "message": words, "type": "server_error", "param": null, "code": code });
-    json!({ "code": code, "message": words, "error": error })
+fn refusal(words: &ToolError) -> Bytes {
+    let ToolError { code, message } = words;
+    let kind = match code.as_str() {
+        UNUSABLE => "invalid_request_error",
+        _ => "server_error",
+    };
+    let error = json!({ "message": message, "type": kind, "param": null, "code": code });
+    json!({ "code": code, "message": message, "error": error })
         .to_string()
         .into()
 }
@@ -410,19 +419,6 @@ impl Drop for ServedCall {
             spawn(self.record());
         }
     }
-}
-
-/// Whether the body is JSON, or events that carry JSON.
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = content_type
-        .split(|&byte| byte == b';')
-        .next()
-        .unwrap_or_default();
-    let essence = essence.trim_ascii().to_ascii_lowercase();
-    essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
 /// Whether this is a common header name. Comparing names is faster than looking for secrets in

@@ -2,8 +2,8 @@
 //! agent supplies.
 //!
 //! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was
-//! made for; the guest names a secret and nothing more. What a released value may be sent to is the
-//! egress policy's business.
+//! made for; the guest names a secret and nothing more. It gets a stand-in, or the value of a
+//! secret that the grants reveal. Where a value may be sent is the egress policy's business.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::field::Empty;
 use vault_core::{
-    ReleaseContext, ReleaseError, Released, SealedSecret, SecretName, SecretValue, SecretVaults,
+    ReleaseContext, ReleaseError, Released, SealedSecret, SecretName, SecretVaults, Unavailability,
 };
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 use zeroize::Zeroize;
 
-use super::copied;
 use crate::bindings::ResolveError;
-use tavora_egress::{OpenedOrigins, Origin, ReleasedSecrets};
+use tavora_egress::{Lending, OpenedOrigins, Origin, ReleasedSecrets, StandIns, copied};
 use tavora_telemetry::{Metrics, activity};
+use tavora_trust::slot::Slot;
 
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
@@ -35,7 +35,14 @@ pub struct SecretGrants {
     /// Those among the names whose value is a URL: it opens its origin to the tool for the call,
     /// and goes nowhere else.
     pub opens: Arc<[SecretName]>,
+    /// Those among the names whose value the tool gets to see. The others are lent.
+    pub reveal: Arc<[SecretName]>,
+    /// Where a lent secret stands in a request, if the grants say it.
+    pub slots: Arc<BTreeMap<SecretName, Slot>>,
 }
+
+/// Where a secret may stand whose grant names no slot.
+pub const USUAL_SLOTS: [Slot; 2] = [Slot::Bearer, Slot::Basic];
 
 impl SecretGrants {
     /// Nothing at all.
@@ -44,6 +51,21 @@ impl SecretGrants {
             names: Arc::new([]),
             bind: Arc::default(),
             opens: Arc::new([]),
+            reveal: Arc::new([]),
+            slots: Arc::default(),
+        }
+    }
+
+    /// Whether the tool gets to see the value: it must compute with it, or read where something is.
+    pub fn is_revealed(&self, name: &SecretName) -> bool {
+        self.reveal.contains(name) || self.opens.contains(name)
+    }
+
+    /// Where a lent secret may stand in a request.
+    pub fn slots_of(&self, name: &SecretName) -> Vec<Slot> {
+        match self.slots.get(name) {
+            Some(slot) => vec![slot.clone()],
+            None => USUAL_SLOTS.to_vec(),
         }
     }
 }
@@ -82,13 +104,14 @@ pub(crate) struct SecretsCapability {
     grants: SecretGrants,
     released: Arc<ReleasedSecrets>,
     opened: OpenedOrigins,
+    stand_ins: StandIns,
     /// What this call has released so far, sealed: its later resolves are opened again and not
     /// audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
     denials: Denials,
     /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the
     /// instance goes.
-    lent: Vec<Arc<str>>,
+    passed: Vec<Arc<str>>,
     metrics: Metrics,
 }
 
@@ -98,19 +121,24 @@ impl SecretsCapability {
         context: ReleaseContext,
         grants: SecretGrants,
         released: Arc<ReleasedSecrets>,
-        opened: OpenedOrigins,
+        (opened, stand_ins): (OpenedOrigins, StandIns),
         denials: Denials,
         metrics: Metrics,
     ) -> Self {
+        let lent = grants.names.iter().filter(|name| !grants.is_revealed(name));
+        for name in lent {
+            stand_ins.declare(name.as_str(), grants.slots_of(name).into());
+        }
         Self {
             vaults,
             context,
             grants,
             released,
             opened,
+            stand_ins,
             in_this_call: HashMap::new(),
             denials,
-            lent: Vec::new(),
+            passed: Vec::new(),
             metrics,
         }
     }
@@ -120,28 +148,27 @@ impl SecretsCapability {
         self.in_this_call.clear();
         self.denials.in_this_call = 0;
         self.opened.close();
-        self.wipe_lent();
+        self.stand_ins.start_call();
+        self.wipe_passed();
     }
 
     async fn resolve(&mut self, name: &str) -> Result<Arc<str>, ResolveError> {
-        self.wipe_lent();
+        self.wipe_passed();
         let mut granted = self.grants.names.iter();
         let Some(name) = granted.find(|granted| granted.as_str() == name) else {
             self.note_denied(name).await;
             return Err(ResolveError::NotGranted);
         };
         let name = name.clone();
-        let value = match self.in_this_call.get(&name) {
-            Some(sealed) => self.vaults.reopen(sealed).await,
-            None => self.release(&name).await,
+        let handed = match self.grants.is_revealed(&name) {
+            true => self.reveal(&name).await,
+            false => self.lend(&name).await,
         };
-        value
-            .map(|value| self.lend(&value))
-            .map_err(|error| match error {
-                ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
-                ReleaseError::NotFound { .. } => ResolveError::NotFound,
-                ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
-            })
+        handed.map_err(|error| match error {
+            ReleaseError::NoVaultDesignated => ResolveError::NoVaultDesignated,
+            ReleaseError::NotFound { .. } => ResolveError::NotFound,
+            ReleaseError::Unavailable { .. } => ResolveError::Unavailable,
+        })
     }
 
     async fn note_denied(&mut self, name: &str) {
@@ -152,14 +179,15 @@ impl SecretsCapability {
         }
     }
 
-    async fn release(&mut self, name: &SecretName) -> Result<SecretValue, ReleaseError> {
-        let tool = &*self.context.tool;
-        let span = tracing::info_span!("secret_release", tool, outcome = Empty);
-        let work = self.vaults.release(&self.context, name);
-        let released = activity::observe(span, work, outcome_word, |outcome, took| {
-            self.metrics.release_ended(tool, outcome, took);
-        })
-        .await?;
+    /// The value, which is opened again where this call has it already.
+    async fn reveal(&mut self, name: &SecretName) -> Result<Arc<str>, ReleaseError> {
+        if let Some(sealed) = self.in_this_call.get(name) {
+            let value = self.vaults.reopen(sealed).await?;
+            return Ok(self.pass(copied::plain(value.expose())));
+        }
+        let released = self
+            .observed(self.vaults.release(&self.context, name))
+            .await?;
         let mut bound_to = bound_to(self.grants.bind.get(name), released.origins.as_deref());
         if self.grants.opens.contains(name) {
             bound_to = Some(self.open(name, released.value.expose(), bound_to));
@@ -168,7 +196,43 @@ impl SecretsCapability {
             self.released.add(name.as_str(), form, bound_to.as_deref());
         }
         self.in_this_call.insert(name.clone(), released.sealed);
-        Ok(released.value)
+        Ok(self.pass(copied::plain(released.value.expose())))
+    }
+
+    /// A stand-in, the same one for all of a call. The value goes to egress and not to the guest.
+    async fn lend(&mut self, name: &SecretName) -> Result<Arc<str>, ReleaseError> {
+        if let Some(stand_in) = self.stand_ins.of_this_call(name.as_str()) {
+            return Ok(stand_in.into());
+        }
+        let released = self.observed(self.vaults.lend(&self.context, name)).await?;
+        let bound_to = bound_to(self.grants.bind.get(name), released.origins.as_deref());
+        let value = released.value.expose();
+        for form in copied::sent_as(value) {
+            self.released
+                .add_lent(name.as_str(), form, bound_to.as_deref());
+        }
+        let stand_in = self.stand_ins.lend(Lending {
+            name: name.as_str(),
+            value,
+            bound_to,
+        });
+        let stand_in = stand_in.map_err(|error| ReleaseError::Unavailable {
+            cause: Unavailability::Random(error),
+        })?;
+        self.released.add_stand_in(name.as_str(), &stand_in);
+        Ok(stand_in.into())
+    }
+
+    async fn observed(
+        &self,
+        work: impl Future<Output = Result<Released, ReleaseError>>,
+    ) -> Result<Released, ReleaseError> {
+        let tool = &*self.context.tool;
+        let span = tracing::info_span!("secret_release", tool, outcome = Empty);
+        activity::observe(span, work, outcome_word, |outcome, took| {
+            self.metrics.release_ended(tool, outcome, took);
+        })
+        .await
     }
 
     /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives
@@ -192,14 +256,14 @@ impl SecretsCapability {
     }
 
     /// A copy that the runtime may read while it writes the value into the guest's memory.
-    fn lend(&mut self, value: &SecretValue) -> Arc<str> {
-        let lent: Arc<str> = Arc::from(copied::plain(value.expose()));
-        self.lent.push(Arc::clone(&lent));
-        lent
+    fn pass(&mut self, value: &str) -> Arc<str> {
+        let passed: Arc<str> = Arc::from(value);
+        self.passed.push(Arc::clone(&passed));
+        passed
     }
 
-    fn wipe_lent(&mut self) {
-        self.lent.retain_mut(|lent| match Arc::get_mut(lent) {
+    fn wipe_passed(&mut self) {
+        self.passed.retain_mut(|passed| match Arc::get_mut(passed) {
             Some(text) => {
                 text.zeroize();
                 false
@@ -211,7 +275,7 @@ impl SecretsCapability {
 
 impl Drop for SecretsCapability {
     fn drop(&mut self) {
-        self.wipe_lent();
+        self.wipe_passed();
     }
 }
 
