@@ -18,6 +18,7 @@ use tavora_wasm::LoadError;
 pub use tavora_wasm::bindings::TrustedToolPre;
 use tavora_wasm::builtin::{self, BuiltinTool, MissingGuest, Upstream};
 use tavora_wasm::inspection::{Digest, Inspection};
+use tavora_wasm::tool::secrets::SecretGrants;
 use tavora_wasm::tool::{GrantedBy, ToolBinding, ToolComponent, ToolGrants, ToolName, ToolState};
 
 /// The entries of `[tools]` in `tavora.toml`.
