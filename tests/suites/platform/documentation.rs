@@ -156,41 +156,6 @@ fn tests_that_security_md_names_are_there() {
 }
 
 #[test]
-fn the_commands_of_the_documents_are_there() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let help = |arguments: &[&str]| run(folder.path(), &[arguments, &["--help"]].concat()).stdout;
-    let listed: BTreeSet<String> = help(&[])
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
-        .map(str::to_owned)
-        .collect();
-    let mut named = BTreeSet::new();
-    for row in table(&read("docs/operate.md"), "| command | what it does |") {
-        let commands = code_spans(&row[0]);
-        let helps: Vec<String> = commands.iter().map(|command| help(&[command])).collect();
-        named.extend(commands);
-        // Code in the second column is a subcommand, or a value of the command. Options are not
-        // checked.
-        for span in code_spans(&row[1])
-            .iter()
-            .filter(|span| !span.starts_with('-'))
-        {
-            let word = span.split(' ').next().expect("a split has a first part");
-            let known = |help: &String| {
-                help.split(|c: char| !c.is_alphanumeric() && c != '-')
-                    .any(|it| it == word)
-            };
-            assert!(helps.iter().any(known), "{named:?} have no {word}");
-        }
-    }
-    assert_eq!(named, listed);
-}
-
-#[test]
 fn the_tasks_of_the_documents_are_there() {
     let tasks = read("xtask/src/main.rs");
     let rows = table(
@@ -246,6 +211,15 @@ fn defaults() -> Defaults {
 /// Every key of a tool.
 fn tool_keys(section: &str) -> Defaults {
     keys(&format!("{:#?}", ToolConfig::default()), section)
+}
+
+/// The texts between backticks.
+fn code_spans(text: &str) -> Vec<String> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Every key of an HTTP API, as the parser of the configuration names them.
