@@ -56,6 +56,10 @@ pub struct Config {
             "component": "weather.wasm",
             "digest": format!("sha256:{}", "0".repeat(64)),
             "secrets": ["weather_api_key"],
+            "reveal": ["webhook_secret"],
+            "credentials": {
+                "weather_api_key": { "slot": { "header": "X-Api-Key" } },
+            },
             "origins": ["https://api.example.com"],
             "bind": { "weather_api_key": ["https://api.example.com"] },
             "config": { "units": "metric" },

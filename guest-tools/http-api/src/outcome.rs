@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use trusted_tool::answer::Answer;
-use trusted_tool::credential::Credential;
+use trusted_tool::credential::{Credential, ODDITY_HEADER, oddity};
 use trusted_tool::{ToolError, json as lenient, tool_error, wait, words};
 
 use crate::entry::Entry;
@@ -120,10 +120,9 @@ fn refusal(entry: &Entry, answer: &Answer, credential: Option<&Credential>) -> T
         None => said,
     });
     let mut error = refused(entry, answer, said.as_deref());
-    if answer.status == 401
-        && let Some(credential) = credential
-    {
-        error.message.push_str(&credential.oddity());
+    if answer.status == 401 && credential.is_some() {
+        let told = answer.header(ODDITY_HEADER);
+        error.message.push_str(&oddity(told));
     }
     error
 }

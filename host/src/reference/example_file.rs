@@ -76,6 +76,9 @@ fn named(section: &Section, paragraphs: &mut Vec<String>) {
     for (name, table) in &section.examples {
         let path = section.path.replace("NAME", name);
         let table = table.as_object().expect("an example of a table is a table");
+        if !section.keys.iter().any(|key| table.contains_key(&key.name)) {
+            continue;
+        }
         let introduction = match explained.is_empty() {
             true => format!("{} {EXAMPLE}", section.text),
             false => format!("Another table of this kind. {EXAMPLE}"),

@@ -113,10 +113,11 @@ fn collect(schema: &Value, path: String, sections: &mut Vec<Section>) {
     }
     let required = schema.get("required").and_then(Value::as_array);
     let mut inner = Vec::new();
+    let examples = section.examples.clone();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let is_section = elements(property).unwrap_or(property).get("properties");
         if is_section.is_some() {
-            inner.push((within(name), property));
+            inner.push((name.as_str(), within(name), property));
             continue;
         }
         section.keys.push(Key {
@@ -131,8 +132,16 @@ fn collect(schema: &Value, path: String, sections: &mut Vec<Section>) {
     if !section.keys.is_empty() {
         sections.push(section);
     }
-    for (path, property) in inner {
-        collect(property, path, sections);
+    for (name, path, property) in inner {
+        let mut property = property.clone();
+        // A table within tables that somebody names: theirs are its examples.
+        let within =
+            |(outer, table): (&String, &Value)| Some((outer.clone(), table.get(name)?.clone()));
+        let within: Map<String, Value> = examples.iter().filter_map(within).collect();
+        if !within.is_empty() {
+            property["examples"] = vec![within].into();
+        }
+        collect(&property, path, sections);
     }
 }
 
