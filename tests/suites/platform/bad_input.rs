@@ -117,7 +117,7 @@ fn a_wrong_configuration_is_refused_with_its_place() {
         ),
         (
             "[tools.mine]\nsecrets = []\n",
-            &["[tools.mine]", "no `component`"],
+            &["[tools.mine]", "neither `component` nor `http`"],
         ),
         (
             "[tools.mine]\ncomponent = \"absent.wasm\"\n",
