@@ -16,6 +16,7 @@ mod http_apis;
 mod kek_commands;
 mod lent_secrets;
 mod limits;
+mod openapi_documents;
 mod other_users;
 mod sandbox;
 mod scrubbing;
