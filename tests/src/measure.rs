@@ -36,24 +36,12 @@ pub fn report(name: &str, value: f64, unit: &str) {
 
 /// Prints a figure that should not exceed `budget`.
 pub fn at_most(name: &str, value: f64, budget: f64, unit: &str) {
-    budgeted(
-        name,
-        value,
-        &format!("≤ {budget:.0}"),
-        value <= budget,
-        unit,
-    );
+    budgeted(name, value, &format!("≤ {budget}"), value <= budget, unit);
 }
 
 /// Prints a figure that should not be below `budget`.
 pub fn at_least(name: &str, value: f64, budget: f64, unit: &str) {
-    budgeted(
-        name,
-        value,
-        &format!("≥ {budget:.0}"),
-        value >= budget,
-        unit,
-    );
+    budgeted(name, value, &format!("≥ {budget}"), value >= budget, unit);
 }
 
 fn budgeted(name: &str, value: f64, budget: &str, is_met: bool, unit: &str) {

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::{guests, step, test_tools};
 
 /// The benches. Each prints one JSON object a line.
-const BENCHES: [&str; 5] = ["vault", "fleet", "runtime", "http", "chat"];
+const BENCHES: [&str; 6] = ["vault", "fleet", "runtime", "http", "tools", "chat"];
 
 /// Passes `arguments` on to the benches: `--quick` measures for a shorter time, `--long` fills the
 /// large database.
