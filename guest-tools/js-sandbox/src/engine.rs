@@ -70,8 +70,8 @@ impl Engine {
     /// Runs a program until its promise and every job that it started are done.
     ///
     /// # Errors
-    /// The program threw, or has a syntax error. It ended while it awaited something. Or this engine
-    /// has run a program before, whose globals the next one must not see.
+    /// The program threw, or has a syntax error. It ended while it awaited something. Or this
+    /// engine has run a program before, whose globals the next one must not see.
     pub fn run(&self, input: &RunInput) -> Result<String, RunError> {
         if self.is_used.replace(true) {
             return Err(run_error::second_run());

@@ -1,6 +1,6 @@
 //! Requests as the test spells them out, with what stands for the credential in it: `{it}` as it
-//! is, `{kept}` as the first call of this instance had it, `{given}` as the test gives it backwards,
-//! and others for its spellings.
+//! is, `{kept}` as the first call of this instance had it, `{given}` as the test gives it
+//! backwards, and others for its spellings.
 
 use std::cell::RefCell;
 
@@ -21,8 +21,8 @@ thread_local! {
     static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sends every request of `requests`, one after the other, and tells what came of each. `it` is what
-/// the tool got for its secret.
+/// Sends every request of `requests`, one after the other, and tells what came of each. `it` is
+/// what the tool got for its secret.
 pub fn send_all(input: &Value, it: String) -> Result<String, ToolError> {
     let kept = KEPT.with_borrow_mut(|kept| kept.get_or_insert_with(|| it.clone()).clone());
     let spelling = Spelling {

@@ -1,5 +1,5 @@
-//! What `http` in an `agent.jsonc` may say: HTTP APIs, each with the name of its credential and what
-//! may be asked of it.
+//! What `http` in an `agent.jsonc` may say: HTTP APIs, each with the name of its credential and
+//! what may be asked of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};

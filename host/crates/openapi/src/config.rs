@@ -23,8 +23,8 @@ pub struct HttpConfig {
     #[schemars(with = "String", example = &"https://api.github.com")]
     pub base_url: BaseUrl,
     /// The secret that the API wants, and its slot: the place of a request in which it stands. A
-    /// slot is `"bearer"`, `"basic"` with `user` or `password`, `{ header = "NAME" }`, with `prefix`
-    /// if need be, or `{ query = "NAME" }`. A public API has no credential.
+    /// slot is `"bearer"`, `"basic"` with `user` or `password`, `{ header = "NAME" }`, with
+    /// `prefix` if need be, or `{ query = "NAME" }`. A public API has no credential.
     #[schemars(
         with = "Option<BTreeMap<String, serde_json::Value>>",
         example = serde_json::json!({ "secret": "github_token", "slot": "bearer" })

@@ -1,5 +1,5 @@
-//! An HTTP API that can be called: with its document, if it has one, an entry becomes the operations
-//! of a tool and the settings of the component `http-api`.
+//! An HTTP API that can be called: with its document, if it has one, an entry becomes the
+//! operations of a tool and the settings of the component `http-api`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 use tavora_trust::slot::Slot;
 
 /// Headers that say who asks, whom, for whom, or in which frame. A credential in one of the first
-/// would not be in a vault; the others would let an agent choose the server, the method or the path.
+/// would not be in a vault; the others would let an agent choose the server, the method or the
+/// path.
 const OF_OTHERS: [&str; 26] = [
     "accept-encoding",
     "authorization",

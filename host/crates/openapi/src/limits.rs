@@ -18,8 +18,8 @@ pub struct DocumentLimits {
     pub max_operations: usize,
     /// How many `$ref`s are followed from one to the next.
     pub max_ref_depth: usize,
-    /// The JSON Schema of one operation's input. A longer one is shortened, and the operation is left
-    /// out where that does not do.
+    /// The JSON Schema of one operation's input. A longer one is shortened, and the operation is
+    /// left out where that does not do.
     pub max_schema_bytes: usize,
     /// The schemas of all operations together.
     pub max_table_bytes: usize,

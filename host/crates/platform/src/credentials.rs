@@ -1,5 +1,5 @@
-//! What a manifest says of a tool's secrets: which are lent and which revealed, where each stands in
-//! a request, and where it may go.
+//! What a manifest says of a tool's secrets: which are lent and which revealed, where each stands
+//! in a request, and where it may go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
