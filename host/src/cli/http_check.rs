@@ -52,7 +52,7 @@ impl HttpCheck {
             let first = table.left_out.first().map(ToString::to_string);
             let first = first.map_or(String::new(), |first| format!("; left out: {first}"));
             return Err(usage(format!(
-                "{}: the document has no operation that the patterns admit{}",
+                "{}: the document has no operation that can be called{}",
                 file.display(),
                 visible(&first)
             )));
@@ -91,7 +91,10 @@ impl HttpCheck {
             }
         }
         if self.not_allowed > 0 {
-            text.push_str(&format!("\n\nnot admitted: {}", self.not_allowed));
+            text.push_str(&format!(
+                "\n\nnot allowed by the patterns: {}",
+                self.not_allowed
+            ));
         }
         text
     }

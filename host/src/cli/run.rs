@@ -18,8 +18,8 @@ use tavora_trust::component_file;
 The program is the body of an async function: `return` gives the result,
 printed as JSON on stdout. What it logs goes to stderr, each line after a
 bar. It has search(), tools.list(), tools.call(), tools.all(), input and
-console, and require() for the MCP servers of its agent; no network, no
-files, no credentials.
+console, and require() for every tool, HTTP API and MCP server of the run;
+no network, no files, no credentials.
 
 Examples:
   tavora-host run agent.js --input '{\"city\": \"Turin\"}'
@@ -38,7 +38,8 @@ pub(crate) struct Run {
     code: Option<String>,
     #[command(flatten)]
     app: AppOption,
-    /// The agent whose tools it gets [default: every tool of the platform, and no MCP server].
+    /// The agent whose tools it gets [default: every tool of the platform, and
+    /// nothing that an agent's file declares].
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
     /// A shorter time limit than the host's.

@@ -71,7 +71,9 @@ fn as_toml(schema: &mut Schema) {
     }
     // A list that nobody must write is empty, also where its elements cannot be shown.
     let is_list = schema.get("type").is_some_and(|name| name == "array");
-    if is_list && schema.get("description").is_some() && schema.get("default").is_none() {
+    // One with an example must be written.
+    let is_free = schema.get("default").is_none() && schema.get("examples").is_none();
+    if is_list && is_free && schema.get("description").is_some() {
         schema.insert("default".to_owned(), Value::Array(Vec::new()));
     }
 }

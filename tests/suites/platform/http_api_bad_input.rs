@@ -193,7 +193,7 @@ fn http_check_says_what_a_document_becomes() {
         ),
         (
             &["api.json", "--allow", "GET /other"],
-            "has no operation that the patterns admit",
+            "has no operation that can be called",
         ),
     ] {
         let ended = run(path, &[&["tool", "http-check"], arguments].concat());

@@ -34,8 +34,8 @@ struct Execute {
     /// The body of an async function in JavaScript.
     #[schema(value_type = String)]
     code: MendedText,
-    /// The agent whose tools it gets. Without one it gets every tool of the platform, and no MCP
-    /// server.
+    /// The agent whose tools it gets. Without one it gets every tool of the platform, and
+    /// nothing that an agent's file declares.
     agent: Option<String>,
     /// What the program sees as `input`: any JSON value, null without it.
     #[schema(value_type = Value, required = false)]

@@ -34,8 +34,8 @@ pub struct HttpConfig {
     /// `request`.
     #[schemars(example = &"github.json")]
     pub openapi: Option<PathBuf>,
-    /// The requests that may be made: a method and a path below `base_url`. `*` is one segment, a
-    /// last `**` any number of them.
+    /// The requests that may be made: a method and a path below `base_url`. `*` is one segment
+    /// or a part of one, and a last `**` any number of segments.
     #[schemars(with = "Vec<String>", example = ["GET /repos/*/*/issues"])]
     pub allow: Vec<Pattern>,
     /// Headers of every request.

@@ -21,7 +21,7 @@ use crate::{DocumentLimits, plain_request};
 pub enum ApiError {
     /// It allows nothing.
     #[error(
-        "allow is empty, so no request could be made; name what may be asked, as in allow = [\"GET /repos/*\"]"
+        "allow is empty, so no request could be made; name what may be asked, as \"GET /repos/*\""
     )]
     NothingAllowed,
     /// A header that cannot be declared.

@@ -27,6 +27,12 @@ pub(super) fn grants(
             names.push(name.clone());
         }
     }
+    if let Some(name) = config.bind.keys().find(|name| !names.contains(name)) {
+        return Err(StartError::Bind {
+            tool: tool.to_owned(),
+            secret: name.to_string(),
+        });
+    }
     let mut bind = config.bind.clone();
     let mut slots = BTreeMap::new();
     for (name, credential) in &config.credentials {
@@ -108,6 +114,10 @@ mod tests {
             (
                 "[credentials.a]\nslot = \"bearer\"",
                 "add \"a\" to `secrets` in [tools.mine]",
+            ),
+            (
+                "bind = { a = [] }",
+                "[tools.mine] bind: the tool may not use \"a\"; add it to `secrets`",
             ),
             (
                 "reveal = [\"a\"]\n[credentials.a]\nslot = \"bearer\"",

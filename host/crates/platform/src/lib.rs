@@ -106,6 +106,14 @@ pub enum StartError {
         /// Why.
         source: tavora_openapi::ApiError,
     },
+    /// `bind` names a secret that the tool may not use.
+    #[error("[tools.{tool}] bind: the tool may not use \"{secret}\"; add it to `secrets`")]
+    Bind {
+        /// The tool.
+        tool: String,
+        /// The secret.
+        secret: String,
+    },
     /// What is said of a secret cannot be.
     #[error("[tools.{tool}.credentials.{secret}]: {reason}")]
     Credential {

@@ -72,7 +72,7 @@ fn tool_panel(tool: &ToolView) -> Markup {
             }
             @if let Some(api) = &tool.http { (http_api(api)) }
             h3 { "Operations" }
-            @if tool.operations.is_empty() { p { "Those of each entry that names it" } }
+            @if tool.operations.is_empty() { p { "Those of each API that an entry declares" } }
             @for operation in &tool.operations { (operation_details(operation)) }
             (component_facts(&tool.component))
         }
