@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use trusted_tool::ToolError;
 
 use crate::input::{invalid, scalar};
-use crate::query::{METHOD_OVERRIDE, OVERRIDES_THE_METHOD};
+use crate::query::{METHOD_OVERRIDE, OVERRIDES_THE_METHOD, plain};
 
 /// A body with its content type.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,11 +17,18 @@ pub struct Body {
 
 impl Body {
     /// A JSON body.
-    pub fn json(content_type: &str, value: &Value) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// `invalid_input`: a field of it would change the method.
+    pub fn json(content_type: &str, value: &Value) -> Result<Self, ToolError> {
+        let mut names = value.as_object().into_iter().flat_map(Map::keys);
+        if names.any(|name| plain(name) == METHOD_OVERRIDE) {
+            return Err(invalid(OVERRIDES_THE_METHOD));
+        }
+        Ok(Self {
             content_type: content_type.to_owned(),
             bytes: value.to_string().into_bytes(),
-        }
+        })
     }
 
     /// A body of plain text.
@@ -39,7 +46,7 @@ impl Body {
     pub fn form(fields: &Map<String, Value>) -> Result<Self, ToolError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         for (name, value) in fields {
-            if name.eq_ignore_ascii_case(METHOD_OVERRIDE) {
+            if plain(name) == METHOD_OVERRIDE {
                 return Err(invalid(OVERRIDES_THE_METHOD));
             }
             append(&mut form, name, value, 0)?;
@@ -95,6 +102,29 @@ mod tests {
     }
 
     #[test]
+    fn no_field_changes_the_method_however_it_is_spelled() {
+        for name in [
+            "_method",
+            "_METHOD",
+            ".method",
+            " _method",
+            "[method",
+            "_method[]",
+        ] {
+            let fields = json!({ name: "DELETE" });
+            let refused = form(fields.clone()).expect_err(name);
+            assert_eq!(refused.code, "invalid_input", "{name}");
+            let refused = Body::json("application/json", &fields).expect_err(name);
+            assert_eq!(refused.code, "invalid_input", "{name}");
+        }
+        Body::json(
+            "application/json",
+            &json!({"method": 1, "a": {"_method": 1}}),
+        )
+        .expect("plain");
+    }
+
+    #[test]
     fn a_form_has_brackets_for_what_is_nested() {
         let fields = json!({"amount": 5, "a b": "x&y=z", "metadata": {"id": "7"}, "items": [{"n": 1}, true]});
         assert_eq!(
@@ -105,12 +135,6 @@ mod tests {
         for _ in 0..20 {
             deep = json!({ "a": deep });
         }
-        assert_eq!(
-            form(json!({"_method": "DELETE"}))
-                .expect_err("overrides")
-                .code,
-            "invalid_input"
-        );
         assert_eq!(form(deep).expect_err("too deep").code, "invalid_input");
     }
 }

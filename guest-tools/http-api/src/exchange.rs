@@ -108,7 +108,7 @@ mod tests {
             path: Path::parse("/").expect("valid"),
             query: Query::new(None),
             headers: Vec::new(),
-            body: Some(Body::json("application/json", &json!({}))),
+            body: Some(Body::json("application/json", &json!({})).expect("valid")),
             wants_meta: false,
         };
         let entry = entry();

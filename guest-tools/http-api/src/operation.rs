@@ -235,7 +235,7 @@ impl BodyShape {
         };
         let content_type = &self.content_type;
         match (self.kind, value) {
-            (BodyKind::Json, value) => Ok(Some(Body::json(content_type, &value))),
+            (BodyKind::Json, value) => Ok(Some(Body::json(content_type, &value)?)),
             (BodyKind::Form, Value::Object(form)) => Ok(Some(Body::form(&form)?)),
             (BodyKind::Text, Value::String(text)) => Ok(Some(Body::text(content_type, text))),
             (kind, _) => Err(fields.misfit(

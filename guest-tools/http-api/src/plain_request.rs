@@ -46,7 +46,7 @@ pub fn plan(entry: &Entry, input: &str) -> Result<Plan, ToolError> {
                 "request has either \"body\", which is sent as JSON, or \"form\"",
             ));
         }
-        (Some(value), None) => Some(Body::json("application/json", &value)),
+        (Some(value), None) => Some(Body::json("application/json", &value)?),
         (None, Some(form)) => Some(Body::form(&form)?),
         (None, None) => None,
     };

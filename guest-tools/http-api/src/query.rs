@@ -153,7 +153,12 @@ impl Query {
 
 /// A name as the loosest servers compare it: without case, blanks and what stands in brackets, and
 /// with one sign for all that some frameworks put `_` in place of.
-fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
+    // PHP takes a bracket that nothing stands before as such a sign.
+    let name = match name.trim_start().strip_prefix('[') {
+        Some(rest) => &format!("_{rest}"),
+        None => name,
+    };
     let end = name.find(['[', '\0']).unwrap_or(name.len());
     let name = name[..end].trim_matches(|it: char| it.is_whitespace() || it.is_control());
     let signs = name.chars().map(|it| match it {

@@ -31,6 +31,27 @@ fn list(folder: &Path, manifest: &str) -> Ended {
 }
 
 #[test]
+fn a_document_that_is_a_link_out_of_the_agents_folder_is_not_read() {
+    let folder = folder();
+    let agent = folder.path().join("agents/mine");
+    std::fs::create_dir_all(&agent).expect("new");
+    let text = r#"{"id": "mine", "name": "Mine", "http": [{"name": "api", "base_url": "https://api.example.com",
+        "allow": ["GET /items/*"], "openapi": "api.json"}]}"#;
+    std::fs::write(agent.join("agent.jsonc"), text).expect("writable");
+    std::fs::write(agent.join("real.json"), DOCUMENT).expect("writable");
+    std::fs::write(folder.path().join("outside.json"), DOCUMENT).expect("writable");
+    for (target, status) in [("real.json", 0), ("../../outside.json", 2)] {
+        let link = agent.join("api.json");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(target, &link).expect("new");
+        let ended = run(folder.path(), &["agent", "check", "agents"]);
+        assert_eq!(ended.status, status, "{target}: {ended:?}");
+        let is_told = ended.stdout.contains("leads out") || ended.stderr.contains("leads out");
+        assert_eq!(is_told, status == 2, "{target}: {ended:?}");
+    }
+}
+
+#[test]
 fn an_entry_that_is_wrong_is_told_what_is() {
     const ENTRY: &str = "[tools.api.http]\nbase_url = \"https://api.example.com\"\ncredential = { secret = \"token\", slot = \"bearer\" }\nallow = [\"GET /items/*\"]\n";
     let folder = folder();

@@ -99,6 +99,28 @@ async fn an_api_without_a_document_is_asked_by_tools_call_and_by_require() {
     assert_eq!(header(post, "if-match"), "v1");
 }
 
+/// An upstream that shows the credential would give it away in pieces that are too short to be
+/// found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_credential_asks_for_no_part_of_an_answer() {
+    let upstream = Upstream::start(|_| json_answer(200, "{}")).await;
+    let entry = "allow = [\"GET /items\"]\nagent_headers = [\"range\", \"if-range\"]";
+    let code = "return tools.call('api', 'request', {method: 'GET', path: '/items', headers: {range: 'bytes=0-6', 'if-range': 'x'}})";
+    host(upstream.url(), &format!("{BEARER}{entry}"))
+        .await
+        .result(code)
+        .await;
+    host(upstream.url(), entry).await.result(code).await;
+    let [with, without] = &upstream.seen()[..] else {
+        panic!("{:?}", upstream.seen())
+    };
+    assert_eq!(
+        (header(with, "range"), header(with, "if-range")),
+        Default::default()
+    );
+    assert_eq!(header(without, "range"), "bytes=0-6");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_input_of_an_agent_leaves_what_is_allowed() {
     let upstream = Upstream::start(|_| json_answer(200, "{}")).await;

@@ -357,6 +357,12 @@ impl Agents {
         let folder = path.parent().unwrap_or(Path::new(""));
         let read = |document: &Path| {
             let document = folder.join(document);
+            let (real, home) = (document.canonicalize(), folder.canonicalize());
+            if let (Ok(real), Ok(home)) = (real, home)
+                && !real.starts_with(&home)
+            {
+                return Err("it is a link that leads out of the agent's folder".to_owned());
+            }
             component_file::read_listed(&document, max_bytes).map_err(|error| error.to_string())
         };
         Agent::parse(id, text, &self.rules, &read).map_err(|faults| AgentFileError::Faults {

@@ -18,16 +18,18 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use super::body::MAX_EMPTY_CHUNKS;
 use super::denial::Reporter;
+use super::stand_in::{Holder, StandIns};
 use super::{ReleasedSecrets, header};
 use tavora_scrub::StreamScrubber;
 
 /// Takes the credentials out of the head of a response, or out of trailers.
 pub(super) fn scrub_headers(
     released: &ReleasedSecrets,
+    holder: Holder,
     headers: &mut HeaderMap,
     reporter: &Reporter,
 ) {
-    let Some(scrubbers) = released.of_lent() else {
+    let Some(scrubbers) = released.of_lent(holder) else {
         return;
     };
     let mut found = BTreeSet::new();
@@ -54,13 +56,13 @@ pub(super) fn scrub_headers(
 /// The body of a response.
 pub(super) fn scrubbed(
     released: Arc<ReleasedSecrets>,
-    can_lend: bool,
+    stand_ins: &StandIns,
     method: &Method,
     headers: &mut HeaderMap,
     body: WasiBody,
     reporter: Reporter,
 ) -> WasiBody {
-    if (can_lend || released.of_lent().is_some()) && *method != Method::HEAD {
+    if stand_ins.can_lend() && *method != Method::HEAD {
         // What is taken out has another length than what stands in its place.
         headers.remove(CONTENT_LENGTH);
     }
@@ -71,6 +73,7 @@ pub(super) fn scrubbed(
         reported: 0,
         is_json: header::carries_json(headers),
         released,
+        holder: stand_ins.holder(),
         reporter,
         trailers: None,
         has_ended: false,
@@ -89,6 +92,7 @@ struct EchoBody {
     /// In JSON, a short value is taken out of texts alone.
     is_json: bool,
     released: Arc<ReleasedSecrets>,
+    holder: Holder,
     reporter: Reporter,
     trailers: Option<HeaderMap>,
     has_ended: bool,
@@ -102,7 +106,7 @@ impl EchoBody {
             return;
         }
         self.revision = revision;
-        if let Some(scrubbers) = self.released.of_lent() {
+        if let Some(scrubbers) = self.released.of_lent(self.holder) {
             match &mut self.scrubber {
                 Some(scrubber) => scrubber.set_scrubber(scrubbers.texts),
                 None if self.is_json => {
@@ -173,7 +177,7 @@ impl Body for EchoBody {
                     Ok(data) => this.pass(data),
                     Err(frame) => {
                         let mut trailers = frame.into_trailers().unwrap_or_default();
-                        scrub_headers(&this.released, &mut trailers, &this.reporter);
+                        scrub_headers(&this.released, this.holder, &mut trailers, &this.reporter);
                         this.trailers = Some(trailers);
                         this.end()
                     }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, IF_RANGE, RANGE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -39,8 +39,8 @@ pub(super) struct Exchange {
     /// The credentials that are written in at the last moment.
     filling: Filling,
     released: Arc<ReleasedSecrets>,
-    /// Whether secrets can be lent to the instance.
-    can_lend: bool,
+    /// Of the instance that asks.
+    stand_ins: StandIns,
     reporter: Reporter,
 }
 
@@ -69,6 +69,11 @@ impl Exchange {
         header::prepare_request(&mut parts.headers)?;
         let mut target = parts.uri.path_and_query().cloned();
         let filling = Filling::take(&stand_ins, origin, &mut parts.headers, &mut target)?;
+        if !filling.is_empty() {
+            // Who echoes a credential in pieces of few characters would show all of it.
+            parts.headers.remove(RANGE);
+            parts.headers.remove(IF_RANGE);
+        }
         let watch = SecretWatch::new(released.clone(), stand_ins.clone(), origin.clone());
         watch.check_target(&parts.method, target.as_ref())?;
         watch.check_headers(&parts.headers)?;
@@ -91,7 +96,7 @@ impl Exchange {
             target,
             filling,
             released,
-            can_lend: stand_ins.can_lend(),
+            stand_ins,
             reporter,
         })
     }
@@ -108,7 +113,7 @@ impl Exchange {
             mut target,
             filling,
             released,
-            can_lend,
+            stand_ins,
             reporter,
         } = self;
         let waits = Waits {
@@ -139,13 +144,13 @@ impl Exchange {
         header::strip_hop_by_hop(&mut parts.headers);
         header::date(&mut parts.headers);
         header::tell_oddity(&mut parts.headers, parts.status, filling.oddity());
-        echo::scrub_headers(&released, &mut parts.headers, &reporter);
+        echo::scrub_headers(&released, stand_ins.holder(), &mut parts.headers, &reporter);
         let body = ResponseBody::new(body, idle_timeout, &limits, permit);
         let max_bytes = limits.max_response_body_bytes.get();
         let body = coding::decoded(&mut parts.headers, body, max_bytes).await?;
         let body = echo::scrubbed(
             released,
-            can_lend,
+            &stand_ins,
             &method,
             &mut parts.headers,
             body,

@@ -2,7 +2,7 @@
 //! scrubbed of, and what its requests must not carry elsewhere. It releases
 //! nothing and records no audit entry; that is done before a secret comes here.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Origin;
+use super::stand_in::{Holder, StandIns};
 use tavora_scrub::Scrubber;
 
 /// The secrets released during one call, shared between who releases them, the
@@ -31,15 +32,16 @@ struct State {
     stand_ins: VecDeque<(String, String)>,
     scrubber: Option<Arc<Scrubber>>,
     scrubber_of_names: Option<Arc<Scrubber>>,
-    of_lent: Option<LentScrubbers>,
+    /// By the instance that they were lent to.
+    of_lent: HashMap<Holder, LentScrubbers>,
 }
 
 struct Released {
     name: String,
     value: Zeroizing<String>,
     bound_to: Option<Vec<Origin>>,
-    /// Some tool uses it and does not see it.
-    is_lent: bool,
+    /// The instance that uses it and does not see it.
+    lent_to: Option<Holder>,
 }
 
 /// What finds lent values in what an upstream answers.
@@ -59,33 +61,39 @@ impl ReleasedSecrets {
     /// Adds a secret that is about to be released. `bound_to` are the only
     /// origins that it may be sent to; without it, every granted one.
     pub fn add(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
-        self.put(name, value, bound_to, false);
+        self.put(name, value, bound_to, None);
     }
 
-    /// Adds a secret that is about to be lent. No tool of the run reads it in an answer either.
-    pub fn add_lent(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
-        self.put(name, value, bound_to, true);
+    /// Adds a secret that is about to be lent to an instance, which reads it in no answer either.
+    pub fn add_lent(
+        &self,
+        name: &str,
+        value: &str,
+        bound_to: Option<&[Origin]>,
+        holder: &StandIns,
+    ) {
+        self.put(name, value, bound_to, Some(holder.holder()));
     }
 
-    fn put(&self, name: &str, value: &str, bound_to: Option<&[Origin]>, is_lent: bool) {
+    fn put(&self, name: &str, value: &str, bound_to: Option<&[Origin]>, lent_to: Option<Holder>) {
         let mut state = self.state();
         let known = state.secrets.iter().any(|secret| {
             secret.name == name
-                && secret.is_lent == is_lent
+                && secret.lent_to == lent_to
                 && secret.bound_to.as_deref() == bound_to
                 && bool::from(secret.value.as_bytes().ct_eq(value.as_bytes()))
         });
         if known {
             return;
         }
-        if is_lent {
-            state.of_lent = None;
+        if let Some(holder) = lent_to {
+            state.of_lent.remove(&holder);
         }
         state.secrets.push(Released {
             name: name.to_owned(),
             value: Zeroizing::new(value.to_owned()),
             bound_to: bound_to.map(<[Origin]>::to_vec),
-            is_lent,
+            lent_to,
         });
         state.scrubber = None;
         state.scrubber_of_names = None;
@@ -128,11 +136,13 @@ impl ReleasedSecrets {
             .clone()
     }
 
-    /// Finds the values that were lent; none before there are any.
-    pub(super) fn of_lent(&self) -> Option<LentScrubbers> {
+    /// Finds the values that were lent to one instance; none before there are any. Those of others
+    /// are not looked for: a find would tell this instance that a guess was right.
+    pub(super) fn of_lent(&self, holder: Holder) -> Option<LentScrubbers> {
         let mut state = self.state();
         let state = &mut *state;
-        let mut lent = state.secrets.iter().filter(|secret| secret.is_lent);
+        let is_its = |secret: &&Released| secret.lent_to == Some(holder);
+        let mut lent = state.secrets.iter().filter(is_its);
         lent.clone().next()?;
         let pairs = lent
             .by_ref()
@@ -142,7 +152,7 @@ impl ReleasedSecrets {
             texts: Arc::new(Scrubber::new(pairs.iter().copied())),
             names: Arc::new(Scrubber::ignoring_case(pairs.iter().copied())),
         };
-        Some(state.of_lent.get_or_insert_with(made).clone())
+        Some(state.of_lent.entry(holder).or_insert_with(made).clone())
     }
 
     /// Grows with each secret that is added.
@@ -198,6 +208,15 @@ mod tests {
                 .text,
             "[redacted:a]; [redacted:a]!"
         );
+    }
+
+    #[test]
+    fn what_is_lent_to_one_instance_is_looked_for_in_its_answers_alone() {
+        let released = ReleasedSecrets::new();
+        let (mine, other) = (StandIns::default(), StandIns::default());
+        released.add_lent("a", "value-of-a", None, &mine);
+        assert!(released.of_lent(mine.holder()).is_some());
+        assert!(released.of_lent(other.holder()).is_none());
     }
 
     #[test]

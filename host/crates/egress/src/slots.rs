@@ -43,6 +43,11 @@ pub(super) struct Filling {
 }
 
 impl Filling {
+    /// Whether no credential goes into the request.
+    pub(super) fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty()
+    }
+
     /// Takes the stand-ins out of the slots of a request to `origin`, so that the rest can be
     /// looked over for others.
     ///

@@ -15,6 +15,11 @@ pub enum DocumentError {
         "the document has more values, aliases written out, than limits.openapi.max_nodes ({0}) allows"
     )]
     TooManyNodes(usize),
+    /// Its aliases stand for too much text.
+    #[error(
+        "the document has more text, aliases written out, than limits.openapi.max_document_bytes ({0}) allows"
+    )]
+    TooMuchText(usize),
     /// It is nested too deeply.
     #[error("the document is nested deeper than limits.openapi.max_depth ({0}) allows")]
     TooDeep(usize),
@@ -58,6 +63,9 @@ pub enum DocumentError {
 /// What one document may still have.
 pub(crate) struct Budget {
     nodes_left: Cell<usize>,
+    /// What aliases and anchors may copy, in bytes.
+    text_left: Cell<usize>,
+    max_text: usize,
     /// Why reading was stopped, for readers whose errors are texts.
     pub(crate) fault: Cell<Option<DocumentError>>,
     max_nodes: usize,
@@ -68,10 +76,20 @@ impl Budget {
     pub(crate) fn new(limits: &DocumentLimits) -> Self {
         Self {
             nodes_left: Cell::new(limits.max_nodes),
+            text_left: Cell::new(limits.max_document_bytes),
+            max_text: limits.max_document_bytes,
             fault: Cell::new(None),
             max_nodes: limits.max_nodes,
             max_depth: limits.max_depth,
         }
+    }
+
+    /// Counts text that is copied.
+    pub(crate) fn take_text(&self, bytes: usize) -> Result<(), DocumentError> {
+        let left = self.text_left.get().checked_sub(bytes);
+        let left = left.ok_or(DocumentError::TooMuchText(self.max_text))?;
+        self.text_left.set(left);
+        Ok(())
     }
 
     /// Counts one value at this depth.

@@ -32,6 +32,9 @@ impl Parameter<'_> {
     }
 }
 
+/// The most parameters of an operation. Each is compared with those before it.
+const MAX_PARAMETERS: usize = 256;
+
 /// The parameters of an operation and of its path.
 ///
 /// # Errors
@@ -55,6 +58,9 @@ pub(crate) fn all<'d>(
             };
             if !found.iter().any(|it| (it.0, it.1) == (name, place)) {
                 found.push((name, place, parameter));
+            }
+            if found.len() > MAX_PARAMETERS {
+                return Err(format!("it has more than {MAX_PARAMETERS} parameters"));
             }
         }
     }
@@ -186,6 +192,15 @@ mod tests {
                 "header_b header comma",
             ]
         );
+    }
+
+    #[test]
+    fn more_parameters_than_are_compared_leave_the_operation_out() {
+        let named =
+            |count: usize| (0..count).map(|n| json!({"name": n.to_string(), "in": "query"}));
+        fields(named(256).collect(), "").expect("as many as there may be");
+        let refusal = fields(named(257).collect(), "").expect_err("one more");
+        assert_eq!(refusal, "it has more than 256 parameters");
     }
 
     #[test]

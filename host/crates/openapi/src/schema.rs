@@ -125,6 +125,8 @@ impl<'d> Writer<'d> {
         }
         let mut written = Map::new();
         for (key, value) in fields {
+            // A key that is left out costs time, too.
+            self.take(1)?;
             if let Some(value) = self.keyword(key, value, fields, depth)? {
                 self.take(key.len() + 4)?;
                 written.insert(key.clone(), value);
@@ -153,6 +155,10 @@ impl<'d> Writer<'d> {
         depth: usize,
     ) -> Result<Option<Value>, SchemaFault> {
         if PLAIN.contains(&key) {
+            // Text that is too long is not written out to be measured.
+            if least_bytes(value, self.bytes_left) > self.bytes_left {
+                return Err(SchemaFault::TooLong);
+            }
             self.take(value.to_string().len())?;
             return Ok(Some(value.clone()));
         }
@@ -171,6 +177,7 @@ impl<'d> Writer<'d> {
             ("properties" | "patternProperties", Value::Object(properties)) => {
                 let mut written = Map::new();
                 for (name, property) in properties {
+                    self.take(1)?;
                     if is_read_only(property) {
                         continue;
                     }
@@ -219,6 +226,26 @@ fn without_read_only(schema: &Map<String, Value>, written: &mut Map<String, Valu
             let property = name.as_str().and_then(|name| properties.get(name));
             !property.is_some_and(is_read_only)
         });
+    }
+}
+
+/// Counts the bytes of the texts and the values within, and stops beyond `enough`.
+fn least_bytes(value: &Value, enough: usize) -> usize {
+    let sum = |values: &mut dyn Iterator<Item = (usize, &Value)>| {
+        let mut bytes = 0;
+        for (key, value) in values {
+            bytes += key + least_bytes(value, enough);
+            if bytes > enough {
+                break;
+            }
+        }
+        bytes
+    };
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => sum(&mut list.iter().map(|it| (1, it))),
+        Value::Object(fields) => sum(&mut fields.iter().map(|(key, it)| (key.len(), it))),
+        _ => 1,
     }
 }
 

@@ -182,12 +182,14 @@ impl Kind {
 fn count_all(value: &Value, budget: &Budget, depth: usize) -> Result<(), Fault> {
     budget.take(depth).map_err(Fault::Limit)?;
     match value {
+        Value::String(text) => budget.take_text(text.len()).map_err(Fault::Limit),
         Value::Array(list) => list
             .iter()
             .try_for_each(|value| count_all(value, budget, depth + 1)),
-        Value::Object(fields) => fields
-            .values()
-            .try_for_each(|value| count_all(value, budget, depth + 1)),
+        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            budget.take_text(key.len()).map_err(Fault::Limit)?;
+            count_all(value, budget, depth + 1)
+        }),
         _ => Ok(()),
     }
 }
@@ -302,6 +304,21 @@ mod tests {
         }
         let refusal = read(&text, &DocumentLimits::default()).expect_err("a bomb");
         assert_eq!(refusal, DocumentError::TooManyNodes(2_000_000));
+    }
+
+    #[test]
+    fn aliases_of_long_text_end_at_the_limit() {
+        let limits = DocumentLimits {
+            max_document_bytes: 10_000,
+            ..DocumentLimits::default()
+        };
+        let text = |aliases: usize| {
+            let list = vec!["*a"; aliases].join(", ");
+            format!("a: &a {}\nb: [{list}]\n", "x".repeat(1_000))
+        };
+        read(&text(8), &limits).expect("it is within the limit");
+        let refusal = read(&text(100), &limits).expect_err("a bomb");
+        assert_eq!(refusal, DocumentError::TooMuchText(10_000));
     }
 
     #[test]

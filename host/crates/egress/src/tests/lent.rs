@@ -43,7 +43,9 @@ fn lend(
 ) -> String {
     let stand_ins = tool.stand_ins();
     stand_ins.declare(name, Arc::from([slot]));
-    bench.released.add_lent(name, value, bound_to.as_deref());
+    bench
+        .released
+        .add_lent(name, value, bound_to.as_deref(), &stand_ins);
     let lending = Lending {
         name,
         value,
