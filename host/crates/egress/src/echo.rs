@@ -18,18 +18,18 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use super::body::MAX_EMPTY_CHUNKS;
 use super::denial::Reporter;
-use super::stand_in::{Holder, StandIns};
-use super::{ReleasedSecrets, header};
+use super::stand_in::Holder;
+use super::{Origin, ReleasedSecrets, header};
 use tavora_scrub::StreamScrubber;
 
 /// Takes the credentials out of the head of a response, or out of trailers.
 pub(super) fn scrub_headers(
     released: &ReleasedSecrets,
-    holder: Holder,
+    to: &(Holder, Origin),
     headers: &mut HeaderMap,
     reporter: &Reporter,
 ) {
-    let Some(scrubbers) = released.of_lent(holder) else {
+    let Some(scrubbers) = released.of_lent(to) else {
         return;
     };
     let mut found = BTreeSet::new();
@@ -56,13 +56,14 @@ pub(super) fn scrub_headers(
 /// The body of a response.
 pub(super) fn scrubbed(
     released: Arc<ReleasedSecrets>,
-    stand_ins: &StandIns,
+    to: (Holder, Origin),
+    can_lend: bool,
     method: &Method,
     headers: &mut HeaderMap,
     body: WasiBody,
     reporter: Reporter,
 ) -> WasiBody {
-    if stand_ins.can_lend() && *method != Method::HEAD {
+    if (can_lend || released.of_lent(&to).is_some()) && *method != Method::HEAD {
         // What is taken out has another length than what stands in its place.
         headers.remove(CONTENT_LENGTH);
     }
@@ -73,7 +74,7 @@ pub(super) fn scrubbed(
         reported: 0,
         is_json: header::carries_json(headers),
         released,
-        holder: stand_ins.holder(),
+        to,
         reporter,
         trailers: None,
         has_ended: false,
@@ -92,7 +93,8 @@ struct EchoBody {
     /// In JSON, a short value is taken out of texts alone.
     is_json: bool,
     released: Arc<ReleasedSecrets>,
-    holder: Holder,
+    /// The instance that reads it, and the origin that it comes from.
+    to: (Holder, Origin),
     reporter: Reporter,
     trailers: Option<HeaderMap>,
     has_ended: bool,
@@ -106,7 +108,7 @@ impl EchoBody {
             return;
         }
         self.revision = revision;
-        if let Some(scrubbers) = self.released.of_lent(self.holder) {
+        if let Some(scrubbers) = self.released.of_lent(&self.to) {
             match &mut self.scrubber {
                 Some(scrubber) => scrubber.set_scrubber(scrubbers.texts),
                 None if self.is_json => {
@@ -177,7 +179,7 @@ impl Body for EchoBody {
                     Ok(data) => this.pass(data),
                     Err(frame) => {
                         let mut trailers = frame.into_trailers().unwrap_or_default();
-                        scrub_headers(&this.released, this.holder, &mut trailers, &this.reporter);
+                        scrub_headers(&this.released, &this.to, &mut trailers, &this.reporter);
                         this.trailers = Some(trailers);
                         this.end()
                     }

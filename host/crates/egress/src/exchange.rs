@@ -69,7 +69,8 @@ impl Exchange {
         header::prepare_request(&mut parts.headers)?;
         let mut target = parts.uri.path_and_query().cloned();
         let filling = Filling::take(&stand_ins, origin, &mut parts.headers, &mut target)?;
-        if !filling.is_empty() {
+        released.sent(filling.names(), origin);
+        if !filling.names().is_empty() {
             // Who echoes a credential in pieces of few characters would show all of it.
             parts.headers.remove(RANGE);
             parts.headers.remove(IF_RANGE);
@@ -144,13 +145,15 @@ impl Exchange {
         header::strip_hop_by_hop(&mut parts.headers);
         header::date(&mut parts.headers);
         header::tell_oddity(&mut parts.headers, parts.status, filling.oddity());
-        echo::scrub_headers(&released, stand_ins.holder(), &mut parts.headers, &reporter);
+        let to = (stand_ins.holder(), origin.clone());
+        echo::scrub_headers(&released, &to, &mut parts.headers, &reporter);
         let body = ResponseBody::new(body, idle_timeout, &limits, permit);
         let max_bytes = limits.max_response_body_bytes.get();
         let body = coding::decoded(&mut parts.headers, body, max_bytes).await?;
         let body = echo::scrubbed(
             released,
-            &stand_ins,
+            to,
+            stand_ins.can_lend(),
             &method,
             &mut parts.headers,
             body,

@@ -32,8 +32,8 @@ struct State {
     stand_ins: VecDeque<(String, String)>,
     scrubber: Option<Arc<Scrubber>>,
     scrubber_of_names: Option<Arc<Scrubber>>,
-    /// By the instance that they were lent to.
-    of_lent: HashMap<Holder, LentScrubbers>,
+    /// By the instance that reads an answer, and the origin that it comes from.
+    of_lent: HashMap<(Holder, Origin), LentScrubbers>,
 }
 
 struct Released {
@@ -42,6 +42,8 @@ struct Released {
     bound_to: Option<Vec<Origin>>,
     /// The instance that uses it and does not see it.
     lent_to: Option<Holder>,
+    /// The origins that had it in a request of this run.
+    sent_to: Vec<Origin>,
 }
 
 /// What finds lent values in what an upstream answers.
@@ -86,14 +88,15 @@ impl ReleasedSecrets {
         if known {
             return;
         }
-        if let Some(holder) = lent_to {
-            state.of_lent.remove(&holder);
+        if lent_to.is_some() {
+            state.of_lent.clear();
         }
         state.secrets.push(Released {
             name: name.to_owned(),
             value: Zeroizing::new(value.to_owned()),
             bound_to: bound_to.map(<[Origin]>::to_vec),
             lent_to,
+            sent_to: Vec::new(),
         });
         state.scrubber = None;
         state.scrubber_of_names = None;
@@ -136,12 +139,39 @@ impl ReleasedSecrets {
             .clone()
     }
 
-    /// Finds the values that were lent to one instance; none before there are any. Those of others
-    /// are not looked for: a find would tell this instance that a guess was right.
-    pub(super) fn of_lent(&self, holder: Holder) -> Option<LentScrubbers> {
+    /// Notes that lent secrets are about to be sent to an origin.
+    pub(super) fn sent(&self, names: &[String], origin: &Origin) {
+        if names.is_empty() {
+            return;
+        }
         let mut state = self.state();
         let state = &mut *state;
-        let is_its = |secret: &&Released| secret.lent_to == Some(holder);
+        for secret in &mut state.secrets {
+            let is_new = secret.lent_to.is_some()
+                && names.contains(&secret.name)
+                && !secret.sent_to.contains(origin);
+            if is_new {
+                secret.sent_to.push(origin.clone());
+                state.of_lent.clear();
+                self.revision.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// Finds, in what an origin answers to an instance, the values that the instance may send there,
+    /// and those that others sent there; none before there are any. Others are not looked for: a
+    /// find would tell the instance, whose upstream can guess, that a guess was right.
+    pub(super) fn of_lent(&self, to: &(Holder, Origin)) -> Option<LentScrubbers> {
+        let (holder, origin) = to;
+        let mut state = self.state();
+        let state = &mut *state;
+        let is_its = |secret: &&Released| {
+            let may_go = || {
+                let bound_to = secret.bound_to.as_ref();
+                bound_to.is_none_or(|origins| origins.contains(origin))
+            };
+            secret.lent_to == Some(*holder) && may_go() || secret.sent_to.contains(origin)
+        };
         let mut lent = state.secrets.iter().filter(is_its);
         lent.clone().next()?;
         let pairs = lent
@@ -152,7 +182,7 @@ impl ReleasedSecrets {
             texts: Arc::new(Scrubber::new(pairs.iter().copied())),
             names: Arc::new(Scrubber::ignoring_case(pairs.iter().copied())),
         };
-        Some(state.of_lent.entry(holder).or_insert_with(made).clone())
+        Some(state.of_lent.entry(to.clone()).or_insert_with(made).clone())
     }
 
     /// Grows with each secret that is added.
@@ -211,12 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lent_to_one_instance_is_looked_for_in_its_answers_alone() {
+    fn what_is_lent_is_looked_for_where_it_can_come_back() {
         let released = ReleasedSecrets::new();
         let (mine, other) = (StandIns::default(), StandIns::default());
+        let [home, elsewhere]: [Origin; 2] =
+            ["https://home.example", "https://other.example"].map(|it| it.parse().expect("valid"));
+        let finds = |it: &StandIns, origin: &Origin| {
+            let to = (it.holder(), origin.clone());
+            released.of_lent(&to).is_some()
+        };
         released.add_lent("a", "value-of-a", None, &mine);
-        assert!(released.of_lent(mine.holder()).is_some());
-        assert!(released.of_lent(other.holder()).is_none());
+        assert!(finds(&mine, &home) && finds(&mine, &elsewhere));
+        assert!(!finds(&other, &home));
+        released.sent(&["a".to_owned()], &home);
+        assert!(finds(&other, &home) && !finds(&other, &elsewhere));
     }
 
     #[test]

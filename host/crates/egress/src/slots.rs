@@ -40,12 +40,14 @@ pub(super) struct Filling {
     query: Vec<(usize, Zeroizing<Vec<u8>>)>,
     /// What is odd about one of the credentials.
     oddity: Option<&'static str>,
+    /// The secrets that go into the request.
+    names: Vec<String>,
 }
 
 impl Filling {
-    /// Whether no credential goes into the request.
-    pub(super) fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.query.is_empty()
+    /// The secrets that go into the request.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Takes the stand-ins out of the slots of a request to `origin`, so that the rest can be
@@ -151,6 +153,7 @@ impl Filling {
     }
 
     fn note(&mut self, lent: &Lent) {
+        self.names.push(lent.name.clone());
         self.oddity = self.oddity.or(copied::oddity(&lent.value));
     }
 

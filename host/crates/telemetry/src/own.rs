@@ -9,6 +9,7 @@ const OWN_TARGETS: [&str; 13] = [
     "tavora_egress",
     "tavora_host",
     "tavora_keks",
+    "tavora_openapi",
     "tavora_platform",
     "tavora_scrub",
     "tavora_server",

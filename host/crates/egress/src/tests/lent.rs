@@ -384,8 +384,11 @@ async fn a_credential_that_one_instance_sent_is_shown_to_no_other() {
     let bench = Bench::allowing(&[&home.origin]);
     let mut other = bench.tool(&[&home.origin]);
     let early = send(&mut other, get(home.url("/"))).await.expect("let out");
-    let tool = bench.tool(&[&home.origin]);
-    lend(&bench, &tool, "key", Slot::Bearer, VALUE, None);
+    let mut tool = bench.tool(&[&home.origin]);
+    let stand_in = lend(&bench, &tool, "key", Slot::Bearer, VALUE, None);
+    let bearer = format!("Bearer {stand_in}");
+    let request = with(home.url("/"), &[("authorization", &bearer)]);
+    send(&mut tool, request).await.expect("it is let out");
     assert_eq!(text(early).await.expect("whole"), "[redacted:key]");
     let late = send(&mut other, get(home.url("/"))).await.expect("let out");
     assert_eq!(text(late).await.expect("whole"), "[redacted:key]");
