@@ -3,7 +3,7 @@
 use tracing::Metadata;
 
 /// Targets that may log at any level: the names of this project's crates.
-const OWN_TARGETS: [&str; 13] = [
+const OWN_TARGETS: [&str; 14] = [
     "tavora_agents",
     "tavora_api",
     "tavora_egress",
