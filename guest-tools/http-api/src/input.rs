@@ -49,18 +49,6 @@ impl Fields {
             .ok_or_else(|| invalid(format!("the field {name:?} of {operation} is missing")))
     }
 
-    /// The text of a field.
-    ///
-    /// # Errors
-    /// `invalid_input` naming the field: it is no text.
-    pub fn text(&mut self, name: &str) -> Result<Option<String>, ToolError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.misfit(name, "a text")),
-        }
-    }
-
     /// A field that says yes or no.
     ///
     /// # Errors
@@ -176,7 +164,6 @@ mod tests {
     fn a_field_of_another_kind_is_named() {
         let fields = || Fields::parse("x", r#"{"a":7}"#).expect("an object");
         for error in [
-            fields().text("a").map(drop),
             fields().flag("a").map(drop),
             fields().object("a").map(drop),
             fields().required("b").map(drop),

@@ -71,11 +71,11 @@ impl Link {
         let extra = Extra::new();
         let answer = exchange::post(server, &self.path, message, &extra, &server.bounds)?;
         if !(200..=299).contains(&answer.status) {
-            return Ok(Outcome::Refused(Refusal::read(
+            return Ok(Outcome::Refused(Box::new(Refusal::read(
                 answer,
                 id,
                 server.brief.between_bytes_timeout_ms,
-            )));
+            ))));
         }
         let path = &self.path;
         let answer = |answer: Value| exchange::notify(server, path, &answer, &Extra::new());

@@ -22,7 +22,7 @@ pub enum Outcome {
     /// The server's reply, and the session id that it gave, if any.
     Reply(Reply, Option<String>),
     /// The status is no success, whatever the body holds.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// Posts a request and waits for its reply.
@@ -70,11 +70,11 @@ fn post_within(
     let mut incoming = exchange::post(server, &server.path, message, extra, bounds)?;
     let status = incoming.status;
     if !(200..=299).contains(&status) {
-        return Ok(Outcome::Refused(Refusal::read(
+        return Ok(Outcome::Refused(Box::new(Refusal::read(
             incoming,
             id,
             server.brief.between_bytes_timeout_ms,
-        )));
+        ))));
     }
     if let Some(count) = body_within_ms {
         incoming.end_within(count);

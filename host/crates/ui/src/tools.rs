@@ -115,7 +115,7 @@ fn http_api(api: &HttpApiView) -> Markup {
         Some(slot) => slot.to_string(),
         None => "it wants none".to_owned(),
     };
-    let left_out = api.left_out.iter().map(|it| code(it));
+    let left_out = api.left_out.iter().map(code);
     html! {
         h3 { "HTTP API" }
         (facts([
