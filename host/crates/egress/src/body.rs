@@ -18,11 +18,9 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 use super::denial::Reporter;
 use super::failure::of_hyper;
 use super::header::refuse_forbidden;
+use super::sieve::{Sieve, Sieved};
 use super::watch::SecretWatch;
 use super::{DenialReason, EgressLimits};
-
-/// Empty chunks that are passed over before others get their turn.
-pub const MAX_EMPTY_CHUNKS: usize = 64;
 
 /// What stopped a request's body. It is kept beside the body, because a library
 /// stands between the body and the one who waits for the response.
@@ -54,9 +52,8 @@ impl BodyVerdict {
     }
 }
 
-/// A body that goes out.
-pub(super) struct RequestBody {
-    inner: WasiBody,
+/// The sieve of a body that goes out: counts its bytes and looks for secrets that may not leave.
+pub(super) struct Outgoing {
     watch: SecretWatch,
     verdict: BodyVerdict,
     reporter: Reporter,
@@ -64,20 +61,21 @@ pub(super) struct RequestBody {
     /// The limit, or the length that the request declares.
     max_bytes: u64,
     declared_bytes: Option<u64>,
-    trailers: Option<HeaderMap>,
-    ended: bool,
 }
 
-impl RequestBody {
+/// A body that goes out.
+pub(super) type RequestBody = Sieved<Outgoing>;
+
+impl Outgoing {
     /// # Errors
     /// What the body declares is too long, or is not what the body has.
-    pub(super) fn new(
+    pub(super) fn body(
         inner: WasiBody,
         declared_bytes: Option<u64>,
         watch: SecretWatch,
         limits: &EgressLimits,
         reporter: Reporter,
-    ) -> Result<(Self, BodyVerdict), WasiError> {
+    ) -> Result<(RequestBody, BodyVerdict), WasiError> {
         let known = inner.size_hint().exact();
         if let (Some(declared), Some(known)) = (declared_bytes, known)
             && declared != known
@@ -90,105 +88,68 @@ impl RequestBody {
             return Err(WasiError::HttpRequestBodySize(Some(too_long)));
         }
         let verdict = BodyVerdict::default();
-        let body = Self {
-            inner,
+        let outgoing = Self {
             watch,
             verdict: verdict.clone(),
             reporter,
             sent_bytes: 0,
             max_bytes: declared_bytes.unwrap_or(max_bytes),
             declared_bytes,
-            trailers: None,
-            ended: false,
         };
-        Ok((body, verdict))
+        Ok((Sieved::new(inner, outgoing), verdict))
     }
 
-    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
-        self.ended = true;
-        self.trailers = None;
+    fn fault(&self, fault: BodyFault) -> WasiError {
         if let BodyFault::Denied(reason) = &fault {
-            // Here, because the response can already be on its way.
+            // Report at once: the response can already be on its way.
             self.reporter.report(reason.clone());
         }
         let error = fault.error();
         // A body that failed has ended, so this is the only fault.
         let _ = self.verdict.0.set(fault);
-        Poll::Ready(Some(Err(error)))
+        error
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), BodyFault> {
-        self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
-        if self.sent_bytes > self.max_bytes {
-            return Err(BodyFault::Size(self.sent_bytes));
-        }
-        Ok(())
-    }
-
-    /// What comes before the end: nothing else may be missing or held back.
-    fn end(&mut self) -> Result<Bytes, BodyFault> {
-        self.ended = true;
-        if self
-            .declared_bytes
-            .is_some_and(|declared| declared != self.sent_bytes)
-        {
-            return Err(BodyFault::Size(self.sent_bytes));
-        }
-        self.watch.finish().map_err(BodyFault::Denied)
+    fn denied(&self, reason: DenialReason) -> WasiError {
+        self.fault(BodyFault::Denied(reason))
     }
 }
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = WasiError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
-        let this = &mut *self;
-        // An empty chunk goes to nobody: a connection would keep each until its peer reads.
-        for _ in 0..MAX_EMPTY_CHUNKS {
-            if this.ended {
-                let trailers = this.trailers.take();
-                return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-            }
-            let outcome = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
-                None => this.end(),
-                Some(Err(_)) => Err(BodyFault::Abandoned),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) => this
-                        .count(chunk.len())
-                        .and_then(|()| this.watch.pass(chunk).map_err(BodyFault::Denied)),
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        let checked = refuse_forbidden(&trailers)
-                            .and_then(|()| this.watch.check_trailers(&trailers));
-                        this.trailers = Some(trailers);
-                        checked.map_err(BodyFault::Denied).and_then(|()| this.end())
-                    }
-                },
-            };
-            match outcome {
-                Err(fault) => return this.fail(fault),
-                Ok(chunk) if chunk.is_empty() => {}
-                Ok(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
-            }
+impl Sieve for Outgoing {
+    fn pass(&mut self, data: Bytes) -> Result<Bytes, WasiError> {
+        self.sent_bytes = self.sent_bytes.saturating_add(data.len() as u64);
+        if self.sent_bytes > self.max_bytes {
+            return Err(self.fault(BodyFault::Size(self.sent_bytes)));
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        let passed = self.watch.pass(data);
+        passed.map_err(|reason| self.denied(reason))
     }
 
-    fn is_end_stream(&self) -> bool {
-        let inner_ended = self.ended || self.inner.is_end_stream();
-        inner_ended && self.trailers.is_none() && self.watch.held_bytes() == 0
+    fn trailers(&mut self, trailers: &mut HeaderMap) -> Result<(), WasiError> {
+        let checked = refuse_forbidden(trailers);
+        let checked = checked.and_then(|()| self.watch.check_trailers(trailers));
+        checked.map_err(|reason| self.denied(reason))
     }
 
-    fn size_hint(&self) -> SizeHint {
-        if self.ended || self.watch.held_bytes() > 0 {
-            return SizeHint::default();
+    fn finish(&mut self) -> Result<Bytes, WasiError> {
+        let declared = self.declared_bytes;
+        if declared.is_some_and(|declared| declared != self.sent_bytes) {
+            return Err(self.fault(BodyFault::Size(self.sent_bytes)));
         }
-        self.inner.size_hint()
+        let rest = self.watch.finish();
+        rest.map_err(|reason| self.denied(reason))
+    }
+
+    fn broken(&mut self, _: WasiError) -> WasiError {
+        self.fault(BodyFault::Abandoned)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.watch.held_bytes()
+    }
+
+    fn keeps_the_length(&self) -> bool {
+        true
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody};
 
-use super::body::{BodyVerdict, RequestBody, ResponseBody};
+use super::body::{BodyVerdict, Outgoing, RequestBody, ResponseBody};
 use super::client::HttpClient;
 use super::connect::Connector;
 use super::denial::Reporter;
@@ -39,8 +39,8 @@ pub(super) struct Exchange {
     /// The credentials that are written in at the last moment.
     filling: Filling,
     released: Arc<ReleasedSecrets>,
-    /// Of the instance that asks.
-    stand_ins: StandIns,
+    /// Whether secrets can be lent to the instance.
+    can_lend: bool,
     reporter: Reporter,
 }
 
@@ -71,7 +71,7 @@ impl Exchange {
         let filling = Filling::take(&stand_ins, origin, &mut parts.headers, &mut target)?;
         released.sent(filling.names(), origin);
         if !filling.names().is_empty() {
-            // Who echoes a credential in pieces of few characters would show all of it.
+            // An upstream that echoes shows a credential in pieces that are too short to be found.
             parts.headers.remove(RANGE);
             parts.headers.remove(IF_RANGE);
         }
@@ -79,7 +79,7 @@ impl Exchange {
         watch.check_target(&parts.method, target.as_ref())?;
         watch.check_headers(&parts.headers)?;
         let declared = header::content_length(&parts.headers)?;
-        let (body, verdict) = RequestBody::new(body, declared, watch, &limits, reporter.clone())?;
+        let (body, verdict) = Outgoing::body(body, declared, watch, &limits, reporter.clone())?;
         let permit = in_flight
             .try_acquire_owned()
             .map_err(|_| WasiError::ConnectionLimitReached)?;
@@ -97,7 +97,7 @@ impl Exchange {
             target,
             filling,
             released,
-            stand_ins,
+            can_lend: stand_ins.can_lend(),
             reporter,
         })
     }
@@ -114,7 +114,7 @@ impl Exchange {
             mut target,
             filling,
             released,
-            stand_ins,
+            can_lend,
             reporter,
         } = self;
         let waits = Waits {
@@ -145,15 +145,14 @@ impl Exchange {
         header::strip_hop_by_hop(&mut parts.headers);
         header::date(&mut parts.headers);
         header::tell_oddity(&mut parts.headers, parts.status, filling.oddity());
-        let to = (stand_ins.holder(), origin.clone());
-        echo::scrub_headers(&released, &to, &mut parts.headers, &reporter);
+        echo::scrub_headers(&released, &origin, &mut parts.headers, &reporter);
         let body = ResponseBody::new(body, idle_timeout, &limits, permit);
         let max_bytes = limits.max_response_body_bytes.get();
         let body = coding::decoded(&mut parts.headers, body, max_bytes).await?;
         let body = echo::scrubbed(
             released,
-            to,
-            stand_ins.can_lend(),
+            origin,
+            can_lend,
             &method,
             &mut parts.headers,
             body,

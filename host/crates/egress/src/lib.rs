@@ -37,6 +37,7 @@ mod released;
 mod resend;
 mod resolve;
 mod settings;
+mod sieve;
 mod slots;
 mod stand_in;
 mod watch;
@@ -54,7 +55,6 @@ use wasmtime_wasi_http::{
 };
 
 pub use self::address::refused_range;
-pub use self::body::MAX_EMPTY_CHUNKS;
 use self::client::HttpClient;
 use self::denial::Reporter;
 pub use self::denial::{DenialReason, EgressDenied, EgressLog, EgressScope, StandInPlace};
@@ -67,6 +67,7 @@ pub use self::pool::EgressPool;
 pub use self::released::ReleasedSecrets;
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::settings::{EgressConfig, EgressSettings};
+pub use self::sieve::MAX_EMPTY_CHUNKS;
 pub use self::stand_in::{Lending, STAND_IN_CHARS, StandIns};
 use tavora_telemetry::http::{known_method, status_class};
 use tavora_telemetry::{Metrics, activity};

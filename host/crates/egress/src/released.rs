@@ -10,7 +10,6 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Origin;
-use super::stand_in::{Holder, StandIns};
 use tavora_scrub::Scrubber;
 
 /// The secrets released during one call, shared between who releases them, the
@@ -32,17 +31,17 @@ struct State {
     stand_ins: VecDeque<(String, String)>,
     scrubber: Option<Arc<Scrubber>>,
     scrubber_of_names: Option<Arc<Scrubber>>,
-    /// By the instance that reads an answer, and the origin that it comes from.
-    of_lent: HashMap<(Holder, Origin), LentScrubbers>,
+    /// By the origin of an answer.
+    of_lent: HashMap<Origin, LentScrubbers>,
 }
 
 struct Released {
     name: String,
     value: Zeroizing<String>,
     bound_to: Option<Vec<Origin>>,
-    /// The instance that uses it and does not see it.
-    lent_to: Option<Holder>,
-    /// The origins that had it in a request of this run.
+    /// Whether tools use it and do not see it.
+    is_lent: bool,
+    /// The origins to which this run sent it, while it was lent.
     sent_to: Vec<Origin>,
 }
 
@@ -63,39 +62,30 @@ impl ReleasedSecrets {
     /// Adds a secret that is about to be released. `bound_to` are the only
     /// origins that it may be sent to; without it, every granted one.
     pub fn add(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
-        self.put(name, value, bound_to, None);
+        self.put(name, value, bound_to, false);
     }
 
-    /// Adds a secret that is about to be lent to an instance, which reads it in no answer either.
-    pub fn add_lent(
-        &self,
-        name: &str,
-        value: &str,
-        bound_to: Option<&[Origin]>,
-        holder: &StandIns,
-    ) {
-        self.put(name, value, bound_to, Some(holder.holder()));
+    /// Adds a secret that is about to be lent.
+    pub fn add_lent(&self, name: &str, value: &str, bound_to: Option<&[Origin]>) {
+        self.put(name, value, bound_to, true);
     }
 
-    fn put(&self, name: &str, value: &str, bound_to: Option<&[Origin]>, lent_to: Option<Holder>) {
+    fn put(&self, name: &str, value: &str, bound_to: Option<&[Origin]>, is_lent: bool) {
         let mut state = self.state();
         let known = state.secrets.iter().any(|secret| {
             secret.name == name
-                && secret.lent_to == lent_to
+                && secret.is_lent == is_lent
                 && secret.bound_to.as_deref() == bound_to
                 && bool::from(secret.value.as_bytes().ct_eq(value.as_bytes()))
         });
         if known {
             return;
         }
-        if lent_to.is_some() {
-            state.of_lent.clear();
-        }
         state.secrets.push(Released {
             name: name.to_owned(),
             value: Zeroizing::new(value.to_owned()),
             bound_to: bound_to.map(<[Origin]>::to_vec),
-            lent_to,
+            is_lent,
             sent_to: Vec::new(),
         });
         state.scrubber = None;
@@ -147,31 +137,23 @@ impl ReleasedSecrets {
         let mut state = self.state();
         let state = &mut *state;
         for secret in &mut state.secrets {
-            let is_new = secret.lent_to.is_some()
-                && names.contains(&secret.name)
-                && !secret.sent_to.contains(origin);
+            let is_new =
+                secret.is_lent && names.contains(&secret.name) && !secret.sent_to.contains(origin);
             if is_new {
                 secret.sent_to.push(origin.clone());
-                state.of_lent.clear();
+                state.of_lent.remove(origin);
                 self.revision.fetch_add(1, Ordering::Release);
             }
         }
     }
 
-    /// Finds, in what an origin answers to an instance, the values that the instance may send there,
-    /// and those that others sent there; none before there are any. Others are not looked for: a
-    /// find would tell the instance, whose upstream can guess, that a guess was right.
-    pub(super) fn of_lent(&self, to: &(Holder, Origin)) -> Option<LentScrubbers> {
-        let (holder, origin) = to;
+    /// Finds the lent values that this run sent to an origin; `None` before there are any. Others
+    /// are not looked for in its answers: a find would tell a tool, whose own upstream can guess,
+    /// that a guess was right.
+    pub(super) fn of_lent(&self, origin: &Origin) -> Option<LentScrubbers> {
         let mut state = self.state();
         let state = &mut *state;
-        let is_its = |secret: &&Released| {
-            let may_go = || {
-                let bound_to = secret.bound_to.as_ref();
-                bound_to.is_none_or(|origins| origins.contains(origin))
-            };
-            secret.lent_to == Some(*holder) && may_go() || secret.sent_to.contains(origin)
-        };
+        let is_its = |secret: &&Released| secret.sent_to.contains(origin);
         let mut lent = state.secrets.iter().filter(is_its);
         lent.clone().next()?;
         let pairs = lent
@@ -182,7 +164,13 @@ impl ReleasedSecrets {
             texts: Arc::new(Scrubber::new(pairs.iter().copied())),
             names: Arc::new(Scrubber::ignoring_case(pairs.iter().copied())),
         };
-        Some(state.of_lent.entry(to.clone()).or_insert_with(made).clone())
+        Some(
+            state
+                .of_lent
+                .entry(origin.clone())
+                .or_insert_with(made)
+                .clone(),
+        )
     }
 
     /// Grows with each secret that is added.
@@ -243,18 +231,13 @@ mod tests {
     #[test]
     fn what_is_lent_is_looked_for_where_it_can_come_back() {
         let released = ReleasedSecrets::new();
-        let (mine, other) = (StandIns::default(), StandIns::default());
         let [home, elsewhere]: [Origin; 2] =
             ["https://home.example", "https://other.example"].map(|it| it.parse().expect("valid"));
-        let finds = |it: &StandIns, origin: &Origin| {
-            let to = (it.holder(), origin.clone());
-            released.of_lent(&to).is_some()
-        };
-        released.add_lent("a", "value-of-a", None, &mine);
-        assert!(finds(&mine, &home) && finds(&mine, &elsewhere));
-        assert!(!finds(&other, &home));
+        released.add_lent("a", "value-of-a", None);
+        assert!(released.of_lent(&home).is_none());
         released.sent(&["a".to_owned()], &home);
-        assert!(finds(&other, &home) && !finds(&other, &elsewhere));
+        assert!(released.of_lent(&home).is_some());
+        assert!(released.of_lent(&elsewhere).is_none());
     }
 
     #[test]

@@ -61,10 +61,6 @@ pub(super) enum Known {
     Unknown,
 }
 
-/// One instance among those of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Holder(usize);
-
 /// The stand-ins of one instance. A clone is the same set.
 #[derive(Clone, Default)]
 pub struct StandIns(Arc<Shared>);
@@ -140,11 +136,6 @@ impl StandIns {
             }
             state.past.push_back((lent.name.clone(), stand_in));
         }
-    }
-
-    /// Tells this instance from the others of its run.
-    pub(super) fn holder(&self) -> Holder {
-        Holder(Arc::as_ptr(&self.0).addr())
     }
 
     /// Whether the instance has secrets that can be lent.

@@ -43,9 +43,7 @@ fn lend(
 ) -> String {
     let stand_ins = tool.stand_ins();
     stand_ins.declare(name, Arc::from([slot]));
-    bench
-        .released
-        .add_lent(name, value, bound_to.as_deref(), &stand_ins);
+    bench.released.add_lent(name, value, bound_to.as_deref());
     let lending = Lending {
         name,
         value,

@@ -208,9 +208,8 @@ impl SecretsCapability {
         let bound_to = bound_to(self.grants.bind.get(name), released.origins.as_deref());
         let value = released.value.expose();
         for form in copied::sent_as(value) {
-            let bound_to = bound_to.as_deref();
             self.released
-                .add_lent(name.as_str(), form, bound_to, &self.stand_ins);
+                .add_lent(name.as_str(), form, bound_to.as_deref());
         }
         let stand_in = self.stand_ins.lend(Lending {
             name: name.as_str(),
