@@ -120,6 +120,27 @@ async fn a_parameter_of_the_query_is_encoded() {
     assert_eq!(received.path, "/p?q=1&key=a%20b%26c%3Dd%2F%C3%A9&z=%20");
 }
 
+/// Sends the request that `made` makes of the upstream and a stand-in. Returns why it was refused.
+async fn refused(
+    slot: Slot,
+    value: &str,
+    made: impl FnOnce(&Upstream, &str) -> Request<WasiBody>,
+) -> DenialReason {
+    let Lender {
+        home,
+        bench,
+        mut tool,
+        stand_in,
+    } = lender(slot, value).await;
+    assert_denied(send(&mut tool, made(&home, &stand_in)).await);
+    assert!(home.received().is_empty());
+    let refusals = bench.refusals();
+    let [refusal] = &refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    refusal.clone()
+}
+
 #[tokio::test]
 async fn a_stand_in_that_is_not_alone_in_its_slot_refuses_the_request() {
     let name = || "key".to_owned();
@@ -138,21 +159,74 @@ async fn a_stand_in_that_is_not_alone_in_its_slot_refuses_the_request() {
         (vec!["Bearer {}", "Bearer {}"], twice()),
         (vec!["Bearer UNKNOWN"], DenialReason::StandInUnknown),
     ] {
+        let refusal = refused(Slot::Bearer, VALUE, |home, stand_in| {
+            let value = |it: &&str| it.replace("{}", stand_in).replace("UNKNOWN", &unknown);
+            let values: Vec<String> = values.iter().map(value).collect();
+            let headers: Vec<_> = values.iter().map(|it| ("authorization", &**it)).collect();
+            with(home.url("/"), &headers)
+        });
+        assert_eq!(refusal.await, reason, "{values:?}");
+    }
+    let token = || header("authorization", Some("Token "));
+    for (slot, name, value) in [
+        (token(), "authorization", "Bearer {}"),
+        (token(), "authorization", "{}"),
+        (header("x-key", None), "x-key", "Token {}"),
+        (header("x-key", None), "x-key", "{},"),
+    ] {
+        let refusal = refused(slot, VALUE, |home, stand_in| {
+            with(home.url("/"), &[(name, &value.replace("{}", stand_in))])
+        });
+        assert_eq!(refusal.await, not_alone(), "{name}: {value}");
+    }
+    for (query, reason) in [
+        ("key={}&key=other", not_alone()),
+        ("key=other&key={}", not_alone()),
+        ("key={}x", not_alone()),
+        ("key={}&key={}", twice()),
+        ("key={}{}", twice()),
+    ] {
+        let slot = Slot::query("key").expect("valid");
+        let refusal = refused(slot, VALUE, |home, stand_in| {
+            get(home.url(&format!("/?{}", query.replace("{}", stand_in))))
+        });
+        assert_eq!(refusal.await, reason, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_stand_in_in_the_slot_of_another_secret_refuses_the_request() {
+    for (slot, name, value) in [
+        (Slot::Bearer, "authorization", "basic"),
+        (Slot::Bearer, "x-other", "{}"),
+        (Slot::Bearer, "query", "other={}"),
+    ] {
         let Lender {
             home,
             bench,
             mut tool,
             stand_in,
-        } = lender(Slot::Bearer, VALUE).await;
-        let values: Vec<String> = values
-            .iter()
-            .map(|value| value.replace("{}", &stand_in).replace("UNKNOWN", &unknown))
-            .collect();
-        let headers: Vec<_> = values.iter().map(|it| ("authorization", &**it)).collect();
-        let outcome = send(&mut tool, with(home.url("/"), &headers)).await;
-        assert_denied(outcome);
-        let refusals = bench.refusals();
-        assert_eq!(refusals, [reason], "{values:?}");
+        } = lender(slot, VALUE).await;
+        let others = [
+            Slot::Basic,
+            header("x-other", None),
+            Slot::query("other").expect("valid"),
+        ];
+        tool.stand_ins().declare("other", Arc::from(others));
+        let request = match (name, value) {
+            ("query", _) => get(home.url(&format!("/?{}", value.replace("{}", &stand_in)))),
+            (_, "basic") => {
+                let basic = format!("Basic {}", STANDARD.encode(format!("me:{stand_in}")));
+                with(home.url("/"), &[(name, &basic)])
+            }
+            _ => with(home.url("/"), &[(name, &value.replace("{}", &stand_in))]),
+        };
+        assert_denied(send(&mut tool, request).await);
+        assert!(
+            matches!(&bench.refusals()[..], [DenialReason::StandInMisplaced { name, .. }] if name == "key"),
+            "{name} {value}: {:?}",
+            bench.refusals()
+        );
         assert!(home.received().is_empty());
     }
 }
@@ -207,33 +281,29 @@ async fn a_stand_in_anywhere_else_refuses_the_request() {
         ("x-load", "{base64}"),
         ("x-load", "{hex}"),
         ("cookie", "a={}"),
+        ("header name", ""),
         ("path", "/{}"),
         ("path", "/?key={}"),
         ("path", "/?key={percent}"),
     ] {
-        let Lender {
-            home,
-            bench,
-            mut tool,
-            stand_in,
-        } = lender(Slot::Bearer, VALUE).await;
-        let percent: String = stand_in.bytes().map(|it| format!("%{it:02x}")).collect();
-        let form = form
-            .replace("{}", &stand_in)
-            .replace("{base64}", &STANDARD.encode(&stand_in))
-            .replace("{hex}", &hex::encode(&stand_in))
-            .replace("{percent}", &percent);
-        let request = match part {
-            "path" => get(home.url(&form)),
-            name => with(home.url("/"), &[(name, &form)]),
-        };
-        assert_denied(send(&mut tool, request).await);
-        let refusals = bench.refusals();
+        let refusal = refused(Slot::Bearer, VALUE, |home, stand_in| {
+            let percent: String = stand_in.bytes().map(|it| format!("%{it:02x}")).collect();
+            let form = form
+                .replace("{}", stand_in)
+                .replace("{base64}", &STANDARD.encode(stand_in))
+                .replace("{hex}", &hex::encode(stand_in))
+                .replace("{percent}", &percent);
+            match part {
+                "path" => get(home.url(&form)),
+                "header name" => with(home.url("/"), &[(&*format!("x-{stand_in}"), "a")]),
+                name => with(home.url("/"), &[(name, &form)]),
+            }
+        })
+        .await;
         assert!(
-            matches!(&refusals[..], [DenialReason::StandInMisplaced { .. }]),
-            "{part} {form}: {refusals:?}"
+            matches!(refusal, DenialReason::StandInMisplaced { .. }),
+            "{part} {form}: {refusal:?}"
         );
-        assert!(home.received().is_empty());
     }
     for step in [1, 7, 47, 1000] {
         let Lender {
@@ -274,23 +344,20 @@ async fn a_value_that_cannot_stand_in_its_slot_is_said() {
         } else {
             "authorization"
         };
-        let Lender {
-            home,
-            bench,
-            mut tool,
-            stand_in,
-        } = lender(slot, value).await;
-        let sent = match (is_basic, name) {
-            (true, _) => format!("Basic {}", STANDARD.encode(format!("{stand_in}:"))),
-            (_, "x-key") => stand_in,
-            _ => format!("Bearer {stand_in}"),
-        };
-        assert_denied(send(&mut tool, with(home.url("/"), &[(name, &sent)])).await);
-        let refusals = bench.refusals();
-        let [DenialReason::SecretUnfit { .. }] = &refusals[..] else {
-            panic!("{value:?}: {refusals:?}");
-        };
-        let said = refusals[0].to_string();
+        let refusal = refused(slot, value, |home, stand_in| {
+            let sent = match (is_basic, name) {
+                (true, _) => format!("Basic {}", STANDARD.encode(format!("{stand_in}:"))),
+                (_, "x-key") => stand_in.to_owned(),
+                _ => format!("Bearer {stand_in}"),
+            };
+            with(home.url("/"), &[(name, &sent)])
+        })
+        .await;
+        assert!(
+            matches!(refusal, DenialReason::SecretUnfit { .. }),
+            "{value:?}: {refusal:?}"
+        );
+        let said = refusal.to_string();
         assert!(said.contains(says) && !said.contains("ary"), "{said}");
     }
 }
