@@ -25,7 +25,7 @@ pub struct Verdict {
     code: Option<String>,
     /// The words for people.
     said: Option<String>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     oddity: Option<String>,
     is_json: bool,
     is_error: bool,

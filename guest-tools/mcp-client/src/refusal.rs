@@ -33,7 +33,7 @@ pub struct Refusal {
     pub retry_after: Option<String>,
     /// The header `Location`.
     pub location: Option<String>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     pub oddity: Option<String>,
 }
 

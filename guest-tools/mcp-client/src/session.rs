@@ -509,7 +509,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether this can be the answer of a server of the other era.
+/// Whether a server of the other era could have given this answer.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

@@ -17,7 +17,7 @@ pub struct ProviderError {
     pub(super) wait_ms: Option<u64>,
     /// The headers that a client may see.
     pub(super) passed: Vec<(String, Vec<u8>)>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     pub(super) oddity: Option<String>,
     /// Set when the credential is refused.
     pub(super) auth: Option<ToolError>,

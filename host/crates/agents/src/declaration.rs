@@ -1,7 +1,7 @@
-//! What `agent.jsonc` may say, and the agent that it declares.
+//! Reads `agent.jsonc` into the agent that it declares. The module `api` reads the part `http`.
 //!
-//! It resolves no name and asks no server: what can be told from the text, and from the documents
-//! beside it, is told here, with its place. What `http` may say is in `api`.
+//! No name is resolved and no server is asked. Every fault that the text and the documents beside
+//! it show is reported here, with its position.
 
 use std::collections::BTreeSet;
 

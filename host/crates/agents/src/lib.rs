@@ -145,7 +145,7 @@ pub struct Agents {
 #[derive(Clone)]
 struct Reading {
     stamp: Stamp,
-    /// The states of the documents of its APIs.
+    /// The states of the documents of the agent's APIs.
     documents: Vec<Option<Stamp>>,
     /// The agent from the last valid version of the file.
     good: Option<Arc<Agent>>,
@@ -251,7 +251,7 @@ impl Agents {
         let parsed = self.parse(&id, path);
         let mut read = self.readings();
         let before = read.get(&id);
-        // What was good before is only read again when something has changed.
+        // The last valid version is read again only after something has changed.
         let is_new = before.is_none_or(|it| it.stamp != found || it.good.is_some());
         let last_good = before.and_then(|reading| reading.good.clone());
         let (good, error) = match parsed {

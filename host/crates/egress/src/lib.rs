@@ -9,8 +9,9 @@
 //!
 //! A request is sent again only where a connection of the pool turns out to be dead.
 //!
-//! A secret that is lent to a tool is a stand-in there. Egress writes the secret in its place, in
-//! the slot that was granted and nowhere else, and takes it out of what the upstream answers.
+//! A tool holds a stand-in for each secret that is lent to it. Egress replaces the stand-in with
+//! the secret in the granted slot and nowhere else, and removes the secret from what the upstream
+//! answers.
 //!
 //! It does not decide which origins and slots a tool is granted. What an upstream answers is
 //! otherwise the tool's to read, and is scrubbed when the tool passes it on.
@@ -108,7 +109,7 @@ impl Egress {
         self.opened.clone()
     }
 
-    /// What the instance has in the place of secrets.
+    /// Returns the stand-ins of this instance.
     pub fn stand_ins(&self) -> StandIns {
         self.stand_ins.clone()
     }
@@ -170,8 +171,8 @@ impl WasiHttpHooks for Egress {
             origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
-        // An origin that is not granted is a text that someone made up, or one that a secret
-        // opened.
+        // An origin that is not granted is not recorded: a tool may have made it up, or the value
+        // of a secret may have opened it.
         let origin = reporter.origin.as_ref();
         let span = tracing::info_span!(
             "egress_request",
