@@ -432,7 +432,7 @@ fn a_folder_above_in_which_others_can_write_is_refused_and_a_groups_is_told_of()
     let tool = format!("[tools.mine]\ncomponent = \"{below}/mine.wasm\"\n");
     let [open, sticky, _] = with(&tool, &["tool", "list"]);
     refused(&open, 2, &["[tools.mine]", &words, "chmod go-w"]);
-    // The component is read and has another fault.
+    // The component itself can be read and has another fault.
     refused(&sticky, 2, &["[tools.mine]", "tavora:platform/tool"]);
     let agents = format!("[agents]\ndir = \"{below}/agents\"\n");
     let [open, sticky, group] = with(&agents, &["tool", "list"]);

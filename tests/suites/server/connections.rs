@@ -249,7 +249,7 @@ async fn a_flood_of_resets_ends_its_connection() {
     assert!(served.get("/").await.ends_with("hello"));
 }
 
-/// Frames that ask for nothing cost a client nothing, and cost the server processor time.
+/// Frames that request nothing cost the client nothing, but cost the server processor time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_frames_without_a_request_ends_its_connection_and_keeps_nobody_out() {
     let settings = "[server.limits]\nhttp2_max_control_frames = 300";
@@ -274,7 +274,7 @@ async fn a_flood_of_frames_without_a_request_ends_its_connection_and_keeps_nobod
         }
         assert!(served.get("/").await.ends_with("hello"));
     }
-    // They are counted anew after each request.
+    // The count begins again after each request.
     let mut stream = served.connect().await;
     stream.write_all(PREFACE).await.expect("it reads");
     for number in 0..4 {

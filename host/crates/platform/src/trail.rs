@@ -1,6 +1,6 @@
-//! The audit entries that the host writes on its own: what it refused to release, what it refused
-//! to send, and what it took out of a tool's answer, who came to the page at `/admin`, and that the
-//! database was backed up or restored. Changes and releases are recorded by the vault itself.
+//! The audit entries that the host itself writes. They record refused releases, refused requests,
+//! secrets removed from upstreams' answers, visits to the page at `/admin`, and backups and
+//! restores of the database. The vault itself records changes and releases.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
@@ -34,8 +34,8 @@ const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 const SIGNED_OUT: &str = "admin.signed_out";
 /// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
 const DATABASE_COPIED: &str = "database.backed_up";
-/// The database is a backup that was restored: everything before this entry was, everything after
-/// it is new.
+/// The database is a restored backup. Entries before this one are from the backup, and those after
+/// it are new.
 const DATABASE_RESTORED: &str = "database.restored";
 /// Everything was moved here from another store: what is before this entry was recorded there.
 const PLATFORM_MOVED: &str = "platform.moved";
@@ -60,7 +60,7 @@ pub(crate) struct Trail {
     max_denials: usize,
     /// By the name of the tool that asked.
     denials: Mutex<HashMap<String, Denials>>,
-    /// The tools and secrets that upstreams' answers held.
+    /// Each tool with a secret that an upstream's answer held.
     echoes: Mutex<BTreeSet<(String, String)>>,
     metrics: Metrics,
 }
@@ -72,8 +72,7 @@ struct Denials {
 }
 
 impl Trail {
-    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is
-    /// counted.
+    /// Records up to `max_denials` refusals to a tool in one call one by one, and counts the rest.
     pub(crate) fn new(
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
@@ -99,8 +98,8 @@ impl Trail {
         record(&self.vaults, entry).await;
     }
 
-    /// Writes down what the egress policy refused to the context's tool since the last time, and
-    /// what it took out of upstreams' answers.
+    /// Records the egress policy's refusals to the context's tool since the last time, and the
+    /// secrets that were removed from upstreams' answers.
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
         let echoed: Vec<_> = {
             let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,8 +194,8 @@ pub enum PageVisit {
     SignedOut,
 }
 
-/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the
-/// operator sees why. Who was refused is recorded by [`Refusals`].
+/// Records a visit to the page. The visit goes on even if the audit cannot be written, because the
+/// page shows the operator why. [`Refusals`] records refused visitors.
 pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr, request_id: &str) {
     let action = match visit {
         PageVisit::SignedIn => SIGNED_IN,
@@ -252,8 +251,8 @@ fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
 }
 
-/// These entries tell what did not happen, so nothing waits on them but the log line if they cannot
-/// be written.
+/// These entries record refusals. If they cannot be written, nothing fails, and only the log tells
+/// of it.
 async fn record(vaults: &SecretVaults, entry: AuditDraft) {
     if let Err(error) = vaults.record(entry).await {
         tracing::error!(%error, "an audit entry could not be written");

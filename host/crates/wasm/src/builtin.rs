@@ -1,7 +1,7 @@
-//! The components that live inside the binary, and the grants that the built-in tools come with.
+//! The components inside the binary, and the grants of the built-in tools.
 //!
-//! Their sources are in `guest-tools/`, each with a `tool.toml` that says what is here;
-//! `cargo xtask guests` builds them and `build.rs` embeds them.
+//! Their sources are in `guest-tools/`, each with a `tool.toml` from which these facts come. `cargo
+//! xtask guests` builds the components and `build.rs` embeds them.
 
 use std::sync::LazyLock;
 
@@ -11,15 +11,15 @@ use tavora_trust::slot::Slot;
 /// A component that ships with the host.
 struct Guest {
     name: &'static str,
-    /// The text of its `tool.toml`.
+    /// The text of the guest's `tool.toml`.
     manifest: &'static str,
-    /// `None` where it was not built.
+    /// The component, or `None` if it was not built.
     bytes: Option<&'static [u8]>,
 }
 
 const GUESTS: &[Guest] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
-/// What a guest says of itself in its `tool.toml`.
+/// The content of a guest's `tool.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -40,11 +40,11 @@ struct Manifest {
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Role {
-    /// A built-in tool, with its own grants.
+    /// A built-in tool that comes with grants.
     Tool,
     /// A part of the host.
     Host,
-    /// Built for tests or benches, and not embedded.
+    /// A guest for tests or benches. It is not embedded.
     Test,
 }
 
@@ -74,9 +74,9 @@ pub struct Upstream {
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     pub key: String,
-    /// The value without the key. `None` where that is no value at all.
+    /// The value without the key, or `None` if there is no value without it.
     pub default: Option<String>,
-    /// The key of `tavora.toml` whose value takes the place of the default.
+    /// The key of `tavora.toml` whose value replaces the default.
     pub follows: Option<String>,
     pub meaning: String,
 }
@@ -93,7 +93,7 @@ pub static TOOLS: LazyLock<Vec<BuiltinTool>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The settings of each embedded guest, by the guest's name.
+/// Returns the settings of each embedded guest, with the guest's name.
 pub fn settings() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
     manifests().map(|(name, manifest)| (name, manifest.settings))
 }
@@ -110,8 +110,8 @@ fn manifests() -> impl Iterator<Item = (&'static str, Manifest)> {
 /// The client of the MCP servers that agents declare. What it may have comes from their files.
 pub const MCP_CLIENT: &str = "mcp-client";
 
-/// The component of the HTTP APIs that `tavora.toml` and agents' files declare. What it may have
-/// comes from their entries.
+/// The component of the HTTP APIs that `tavora.toml` and agents' files declare. Each API's entry
+/// says what the component is granted.
 pub const HTTP_API: &str = "http-api";
 
 /// The tool that answers chat completions; it is granted to an agent with a `model`.

@@ -1,8 +1,8 @@
-//! Trusted tool components: loading one, and calling one for one app.
+//! Trusted tool components: loads one, and calls one for one app.
 //!
-//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything
-//! that an agent supplied; that is `agent`'s business, with a linker that has neither. How a tool
-//! answers HTTP requests is in `serve`.
+//! Only the linker in this module has `secrets` and outbound HTTP. It never runs a component that
+//! an agent supplied: those run in `agent`, whose linker has neither. The module `serve` answers
+//! HTTP requests with a tool.
 
 mod config;
 mod log;
@@ -33,8 +33,8 @@ use tavora_egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, Relea
 use tavora_openapi::HttpApi;
 use tavora_telemetry::Metrics;
 
-/// Two operations of the client of MCP servers, which are not described, so that no agent can call
-/// them: what it found out about its server, and the end of its session.
+/// Two operations of the client of MCP servers: its findings about the server, and the end of the
+/// session. They are not described, so that no agent can call them.
 const FOUND: &str = "found";
 const END: &str = "end";
 
@@ -53,8 +53,8 @@ pub enum GrantedBy {
 pub struct ToolGrants {
     /// By whom.
     pub by: GrantedBy,
-    /// Whether it is the client of an MCP server: a call may be silent for long, and its session is
-    /// ended when the run ends.
+    /// Whether the tool is the client of an MCP server. Its calls may be silent for long, and its
+    /// session is ended when the run ends.
     pub keeps_session: bool,
     /// What it may resolve.
     pub secrets: SecretGrants,
@@ -70,7 +70,7 @@ pub struct ToolComponent {
     pub inspection: Inspection,
     pub grants: ToolGrants,
     pub operations: Arc<[Operation]>,
-    /// The HTTP API that it stands for, if it is one.
+    /// The HTTP API behind the tool, if there is one.
     pub api: Option<Arc<HttpApi>>,
     pre: TrustedToolPre<ToolState>,
     /// Of a tool that answers HTTP requests.
@@ -130,7 +130,8 @@ pub enum ToolFailure {
 }
 
 impl ToolFailure {
-    /// Names the cause of an error that came out of the guest, whose meter knows what it was last
+    /// Names the cause of an error from the guest. The guest's meter knows what the guest was last
+    /// denied.
     /// denied.
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
         match meter.limit_behind(&error) {
@@ -178,8 +179,8 @@ impl WasiHttpView for ToolState {
     }
 }
 
-/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a
-/// mute WASI.
+/// Returns the linker of the trusted class: `secrets`, HTTP through the egress policy,
+/// configuration, and a mute WASI.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     let mut linker = Linker::new(engine);
     secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
@@ -202,8 +203,8 @@ pub(crate) fn prepare(
 }
 
 impl ToolComponent {
-    /// Asks the component once for its operations, in an instance for nothing, which can resolve
-    /// nothing and reach nothing.
+    /// Asks the component once for its operations. The instance for this can resolve no secret and
+    /// reach no origin.
     pub async fn load(
         name: Arc<str>,
         inspection: Inspection,
@@ -255,7 +256,8 @@ impl ToolComponent {
         }
     }
 
-    /// The same component as the tool of one HTTP API, with the operations of its entry.
+    /// Returns the same component as the tool of one HTTP API, with the operations of the API's
+    /// entry.
     pub fn serving(&self, name: Arc<str>, grants: ToolGrants, api: Arc<HttpApi>) -> Self {
         let operations = api.operations().iter().map(|operation| Operation {
             name: operation.name.clone(),
@@ -442,8 +444,8 @@ fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     Ok(())
 }
 
-/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no
-/// standard input.
+/// Returns a WASI context for toolchains that expect one. It has no environment, no arguments, no
+/// files, no sockets and no standard input.
 fn mute_wasi(log: ToolLog) -> WasiCtx {
     WasiCtx::builder()
         .stdout(log.clone())

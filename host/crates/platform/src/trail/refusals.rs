@@ -1,8 +1,8 @@
-//! What strangers could fill the audit with: refused sign-ins. So many in a minute have an entry
-//! each, whoever was refused; those beyond are counted, and the count is written as one entry when
-//! the minute is over.
+//! Limits the audit entries of refused sign-ins, with which strangers could fill the audit. A fixed
+//! number a minute, for all clients together, has an entry each. The rest is counted, and one entry
+//! with the count is written at the end of the minute.
 //!
-//! Nothing else that somebody without a credential does is in the audit.
+//! The audit holds nothing else that strangers cause.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,10 +72,10 @@ impl Refusals {
         record(&self.0.vaults, entry).await;
     }
 
-    /// Writes how many were counted since the window began, and ends the window. To be called as
-    /// well when the host ends.
+    /// Writes the count since the window began, and ends the window. Must also be called when the
+    /// host stops.
     pub async fn write_count(&self) {
-        // The host may end while the window does: the second of them waits until the first has
+        // The host may stop just when the window ends. The second caller waits until the first has
         // written.
         let _writing = self.0.writing.lock().await;
         let State { end, counted, .. } = std::mem::take(&mut *self.state());

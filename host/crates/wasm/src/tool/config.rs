@@ -1,9 +1,9 @@
-//! `wasi:config/store` for trusted tools: what the operator wrote for the tool, and one thing that
-//! the host knows.
+//! `wasi:config/store` for trusted tools: the operator's settings for the tool, and one fact from
+//! the host.
 //!
-//! That thing is which of the secrets that the tool is granted the app's vault holds: names, no
-//! value, no release, and no more than `resolve` would tell by `not-found`. It is looked up only
-//! when it is asked for.
+//! The fact is which of the tool's granted secrets the app's vault holds. It consists of names,
+//! without a value or a release, and tells no more than `resolve` does by `not-found`. The vault is
+//! asked only when the tool asks.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Where a trusted tool's stdout and stderr go: to the host's log, a line at a time, scrubbed and
-//! bounded.
+//! Writes a trusted tool's stdout and stderr to the host's log, line by line, scrubbed and within
+//! limits.
 //!
-//! An agent has no such stream; its `console.log` is a function of `tavora:platform/tools`.
+//! An agent has no such streams. Its `console.log` is a function of `tavora:platform/tools`.
 
 use std::io;
 use std::pin::Pin;
@@ -153,8 +153,8 @@ mod tests {
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
 
-    /// What is in the host's log after `parts` were written to a tool's; `released` is known from
-    /// the start, or only once the first part is written.
+    /// Returns the host's log after `parts` were written to a tool's stream. The secrets in
+    /// `released` are known from the start, or only after the first part was written.
     fn logged(parts: &[&str], max_bytes: usize, released_first: bool) -> String {
         let written = Written::default();
         let subscriber = tracing_subscriber::fmt()
@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_rest_is_dropped_when_the_limit_is_hit() {
-        // A line that ends in a letter may be held back: the next one can go on with a credential.
+        // A line that ends in a letter may be held back, because the next line could continue a
+        // credential.
         let text = logged(&["one.\ntwo.\n", "three.\nfour.\n", "five.\n"], 17, true);
         assert!(text.contains("two") && text.contains("three"), "{text}");
         assert!(text.contains("limits.tool.max_log_bytes"), "{text}");
