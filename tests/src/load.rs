@@ -43,7 +43,7 @@ const WARM_UP_PERCENT: u32 = 50;
 pub struct LoadPlan {
     /// The number of connections, each with an app of its own.
     pub connections: usize,
-    /// How long requests are made.
+    /// The time for which requests are sent.
     pub duration: Duration,
 }
 

@@ -39,7 +39,7 @@ impl Rights {
         self.owner
     }
 
-    /// The same rights with another owner, because only root can make such a file.
+    /// Returns the same rights with another owner, because only root can make such a file.
     #[cfg(test)]
     pub(crate) fn with_owner(self, owner: u32) -> Self {
         Self { owner, ..self }

@@ -47,8 +47,8 @@ impl Quota {
         }
     }
 
-    /// The same limits when the body says that the plan's quota is used up. The wait of a short
-    /// window does not help then.
+    /// Returns the limits for a body that says that the plan's quota is used up. The wait of a
+    /// short window does not help then.
     fn spent(self) -> Self {
         let is_long = self.is_long();
         Self {

@@ -1,5 +1,6 @@
 //! The path of a request below `base_url`. Each segment is checked in every form in which a server
 //! may read it, and is sent in one form.
+//!
 //! No segment is empty, `.` or `..`, and none holds a slash or a backslash, whether it is written
 //! plainly, percent-encoded, or percent-encoded more than once.
 

@@ -125,7 +125,7 @@ impl<'l> Field<'l> {
 pub struct Errors {
     /// The bytes of an event that could be an error.
     held: Vec<u8>,
-    /// What went out of the current event, up to one byte more than [`MAX_EVENT_BYTES`].
+    /// The sent part of the current event, up to one byte more than [`MAX_EVENT_BYTES`].
     passed: Vec<u8>,
     /// The start of the current line in `held`, or its length so far if nothing is held.
     line: usize,
@@ -549,7 +549,8 @@ mod tests {
             let event = format!("data: {}\n\n", chunk(error));
             assert_eq!(relayed(&[first, &event]), format!("{first}{event}"));
         }
-        // What clients find by themselves is not told twice, and a very long event is no error.
+        // Errors that clients find by themselves are not repeated, and a very long event is no
+        // error.
         let beside =
             format!("data: {{\"error\":{{\"message\":\"why\"}},\"choices\":[{{{ERROR}}}]}}\n\n");
         assert_eq!(relayed(&[&beside]), beside);

@@ -9,8 +9,8 @@ const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
 /// milliseconds.
 const EPOCH_SECS: f64 = 1e9;
 const EPOCH_MS: f64 = 1e12;
-/// How far a moment may lie before the answer's date. An earlier one is a mistake, and no reason to
-/// ask again at once.
+/// Limits how far a moment may lie before the answer's date. An earlier one is a mistake, and no
+/// reason to ask again at once.
 const MAX_PAST: Duration = Duration::from_hours(24);
 
 /// The wait in the headers of an answer, whose names are in lower case.

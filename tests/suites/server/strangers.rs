@@ -1,5 +1,5 @@
-//! How much of the host's resources strangers without a credential can use, with the binary as an
-//! operator runs it.
+//! Tests of how much of the host's resources strangers without a credential can use. They run the
+//! binary as an operator does.
 
 use std::io::{BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{ChainHash, ChainName};
 
-/// How many findings a report names. The rest are only counted.
+/// Limits the findings that a report names. The rest are only counted.
 pub const FINDINGS_MAX: usize = 1000;
 
 /// A contradiction between the audit and what is stored.

@@ -67,7 +67,7 @@ pub enum TransferError {
     Stopped,
 }
 
-/// How many rows a table has.
+/// The number of rows in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TableCount {
     /// The table.
@@ -76,7 +76,7 @@ pub struct TableCount {
     pub rows: u64,
 }
 
-/// How a source is opened.
+/// The way in which a source is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Others may work on the source.

@@ -64,7 +64,7 @@ pub enum VaultError {
         kek_id: KekId,
         /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do about it.
+        /// The fault, and how to correct it.
         trouble: KekTrouble,
     },
     /// The KEK did not wrap.

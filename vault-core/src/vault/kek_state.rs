@@ -33,7 +33,7 @@ pub enum KekState {
         kek_id: KekId,
         /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do about it.
+        /// The fault, and how to correct it.
         trouble: KekTrouble,
     },
 }

@@ -120,7 +120,7 @@ pub enum Unavailability {
     Open(#[source] OpenError),
 }
 
-/// How the tool got the secret, in the detail of the audit entry.
+/// The key in the audit entry's detail that tells how the tool got the secret.
 const HOW: &str = "how";
 /// The tool got the value.
 const REVEALED: &str = "revealed";

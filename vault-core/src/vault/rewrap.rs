@@ -32,7 +32,7 @@ use crate::{
     key::{KekId, Keyring},
 };
 
-/// How many times a rewrap looks again for secrets that others stored with another KEK meanwhile.
+/// Limits how often a rewrap looks again for secrets that others stored with another KEK meanwhile.
 const STRAGGLER_WALKS: usize = 3;
 
 impl SecretVaults {

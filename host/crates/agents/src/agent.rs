@@ -110,7 +110,7 @@ impl TryFrom<String> for ApiName {
     }
 }
 
-/// How messages travel to a server and back.
+/// The way in which messages travel to a server and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {

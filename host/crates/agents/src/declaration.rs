@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn every_fault_has_its_place() {
         const URL: &str = "\"https://example.com/mcp\"";
-        // What is replaced, by what, where the fault is then, and what it says.
+        // Each case: the replaced text, its replacement, the position of the fault, and its
+        // message.
         for (from, to, place, message) in [
             (
                 "\"id\": \"trip-planner\"",

@@ -19,7 +19,7 @@ use tavora_trust::nearest::nearest;
 pub struct Fault {
     pub line: usize,
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// The fault, and the correction.
     pub message: String,
 }
 

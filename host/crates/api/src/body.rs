@@ -116,7 +116,7 @@ pub async fn collect(
     share.enlarge(&mut text, declared.min(FIRST_BYTES))?;
     let most = if declared > 0 { declared } else { limit.bytes };
     loop {
-        // What is there is taken before the body gives way to others.
+        // Bytes that have arrived are read before the body is given up for others.
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,

@@ -24,8 +24,8 @@ use super::{DenialReason, EgressLimits};
 /// Empty chunks that are passed over before others get their turn.
 pub const MAX_EMPTY_CHUNKS: usize = 64;
 
-/// What stopped a request's body. It is kept beside the body, because a library
-/// stands between the body and the one who waits for the response.
+/// The fault that stopped a request's body. It is kept beside the body, because a library stands
+/// between the body and the code that waits for the response.
 #[derive(Clone, Default)]
 pub(super) struct BodyVerdict(Arc<OnceLock<BodyFault>>);
 
@@ -48,7 +48,7 @@ impl BodyFault {
 }
 
 impl BodyVerdict {
-    /// What to tell the one who waits, when it was the body that went wrong.
+    /// Returns the error for the code that waits for the response, if the body failed.
     pub(super) fn error(&self) -> Option<WasiError> {
         self.0.get().map(BodyFault::error)
     }
@@ -108,7 +108,7 @@ impl RequestBody {
         self.ended = true;
         self.trailers = None;
         if let BodyFault::Denied(reason) = &fault {
-            // Here, because the response can already be on its way.
+            // The refusal is reported here, because the response can already be on its way.
             self.reporter.report(reason.clone());
         }
         let error = fault.error();
@@ -125,7 +125,8 @@ impl RequestBody {
         Ok(())
     }
 
-    /// What comes before the end: nothing else may be missing or held back.
+    /// Ends the body, if its length is the declared one and no secret is found in the bytes that
+    /// were held back. Returns those bytes.
     fn end(&mut self) -> Result<Bytes, BodyFault> {
         self.ended = true;
         if self

@@ -104,7 +104,7 @@ impl Egress {
         self
     }
 
-    /// What secrets open besides, call by call.
+    /// Returns the origins that secrets open for one call, in addition to the granted ones.
     pub fn opened(&self) -> OpenedOrigins {
         self.opened.clone()
     }
@@ -216,7 +216,7 @@ impl WasiHttpHooks for Egress {
     }
 }
 
-/// How a request ended, for metrics and traces.
+/// Returns the word for the request's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<Response<WasiBody>, Failure>) -> &'static str {
     match outcome {
         Ok(response) => status_class(response.status()),

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::Error as WasiError;
 
 use super::body::RequestBody;
 
-/// Gives the body to one try after the other.
+/// Hands the body to one attempt after the other.
 pub(super) struct Resend(Arc<Mutex<Shared>>);
 
 struct Shared {
@@ -35,7 +35,7 @@ enum Kept {
 pub(super) struct SentBody {
     shared: Arc<Mutex<Shared>>,
     number: usize,
-    /// How many of the kept frames it has sent.
+    /// The number of kept frames that this attempt has sent.
     passed: usize,
 }
 

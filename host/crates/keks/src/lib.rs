@@ -55,7 +55,7 @@ pub enum KekSetupError {
     #[error("[kek.{table}]: {problem}")]
     Table {
         table: ProviderName,
-        /// What is wrong, and how to correct it.
+        /// The problem, and its correction.
         problem: String,
     },
     /// The file of certificate authorities cannot be read.

@@ -58,7 +58,7 @@ pub(crate) struct Trail {
     vaults: SecretVaults,
     released: Arc<ReleasedSecrets>,
     max_denials: usize,
-    /// By the name of the tool that asked.
+    /// The refusals by the name of the tool that asked.
     denials: Mutex<HashMap<String, Denials>>,
     /// Each tool with a secret that an upstream's answer held.
     echoes: Mutex<BTreeSet<(String, String)>>,
@@ -187,7 +187,7 @@ impl ReleaseLog for Trail {
     }
 }
 
-/// How the operator came to the page, or left it.
+/// The operator's visit to the page: its beginning or its end.
 #[derive(Clone, Copy)]
 pub enum PageVisit {
     SignedIn,

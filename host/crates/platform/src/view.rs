@@ -35,7 +35,7 @@ pub struct ToolView {
     pub name: String,
     #[serde(flatten)]
     pub component: ComponentView,
-    /// Who decides the grants.
+    /// The file that decides the grants.
     pub granted_by: GrantedBy,
     /// The secrets that the tool may resolve.
     pub secrets: Vec<String>,

@@ -99,7 +99,7 @@ impl Scrubber {
         }
     }
 
-    /// The same as [`Scrubber::new`], with more values that must be there as a whole to be found.
+    /// Like [`Scrubber::new`], with more values, of which only the whole is a find.
     pub fn with_whole<'s>(
         secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
         whole: impl IntoIterator<Item = (&'s str, &'s str)>,

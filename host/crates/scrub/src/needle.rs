@@ -15,7 +15,7 @@ use super::public;
 /// The most characters between two digits of hex or base64.
 pub(super) const MAX_GAP_CHARS: usize = 16;
 
-/// How a value is written, apart from the spelling of single characters.
+/// The notation of a value, apart from the spelling of single characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notation {
     /// The value itself.

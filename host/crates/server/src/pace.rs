@@ -16,11 +16,11 @@ use super::settings::ServerLimits;
 pub(super) struct Pace(Mutex<State>);
 
 struct State {
-    /// What the connection waits for while no request is in flight.
+    /// The event that the connection waits for while no request is in flight.
     waits_for: WaitsFor,
     since: Instant,
     in_flight: usize,
-    /// How many requests in flight wait for more of their body.
+    /// The number of requests in flight that wait for more of their body.
     awaited_bodies: usize,
     /// A valid credential was seen on this connection.
     is_known: bool,
@@ -34,7 +34,7 @@ struct State {
     has_unread_body: bool,
     /// The number, counted from 1, of the request whose head is malformed.
     refused_head: Option<(u64, Malformed)>,
-    /// By response: when the client was given a piece that it has not taken yet.
+    /// The time at which the client was given a piece that it has not taken yet, by response.
     given: HashMap<u64, Instant>,
     next_response: u64,
     /// The reader that waits at the gate until a valid credential is seen.

@@ -23,7 +23,7 @@ pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
 /// Returns the bytes of a file that the configuration lists. Such a component gets credentials, so
 /// other users may neither write to the file nor replace it.
 pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    // Without waiting: a pipe would be waited for.
+    // Opens without blocking: opening a pipe would block otherwise.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

@@ -40,10 +40,10 @@ pub fn check_with_folders(path: &Path, found: &Metadata) -> Result<(), Exposed> 
     check(path, found)
 }
 
-/// Refuses what every user can write to, and tells once of what its group can.
+/// Refuses a file or folder that every user can write to. Logs a warning once if its group can.
 ///
 /// # Errors
-/// Every user can write to it.
+/// Fails if every user can write to the file or folder.
 pub fn check(path: &Path, found: &Metadata) -> Result<(), Exposed> {
     let rights = Rights::of(found);
     if rights.others_write(path) {

@@ -48,16 +48,16 @@ enum Role {
     Test,
 }
 
-/// What a built-in tool is granted before `tavora.toml` adds to it.
+/// The grants of a built-in tool, before `tavora.toml` adds to them.
 pub struct BuiltinTool {
     pub name: &'static str,
-    /// Where its secrets go, and nowhere else.
+    /// The upstreams of the tool. Each secret goes to its upstream and nowhere else.
     pub upstreams: Vec<Upstream>,
     /// Secrets whose values are URLs, each of which opens its own origin to the tool.
     pub opens: Vec<String>,
 }
 
-/// An upstream with the secret that it is asked with.
+/// An upstream, with the secret for its requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
@@ -65,7 +65,7 @@ pub struct Upstream {
     pub origin: String,
     /// The place of a request in which the secret stands.
     pub slot: Slot,
-    /// The key of the tool's configuration that puts a URL in the origin's place.
+    /// The key of the tool's configuration whose URL replaces the origin.
     pub base_url_key: String,
 }
 
@@ -81,7 +81,7 @@ pub struct Setting {
     pub meaning: String,
 }
 
-/// The built-in tools, by name.
+/// Returns the built-in tools, sorted by name.
 pub static TOOLS: LazyLock<Vec<BuiltinTool>> = LazyLock::new(|| {
     let tools = manifests().filter(|(_, manifest)| manifest.role == Role::Tool);
     tools
@@ -107,7 +107,7 @@ fn manifests() -> impl Iterator<Item = (&'static str, Manifest)> {
     })
 }
 
-/// The client of the MCP servers that agents declare. What it may have comes from their files.
+/// The client of the MCP servers that agents declare. The agents' files say what it is granted.
 pub const MCP_CLIENT: &str = "mcp-client";
 
 /// The component of the HTTP APIs that `tavora.toml` and agents' files declare. Each API's entry
@@ -120,14 +120,14 @@ pub const ROUTER: &str = "llm-router";
 /// The component of the agents' JavaScript sandbox.
 pub const SANDBOX: &str = "js-sandbox";
 
-/// A built-in component was not there when this binary was built.
+/// This binary was built without a built-in component.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this binary was built without the component {0}; run `cargo xtask guests` and build the host again"
 )]
 pub struct MissingGuest(pub &'static str);
 
-/// The bytes of a built-in component.
+/// Returns the bytes of a built-in component.
 pub fn component(name: &'static str) -> Result<&'static [u8], MissingGuest> {
     GUESTS
         .iter()

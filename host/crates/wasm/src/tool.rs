@@ -38,33 +38,33 @@ use tavora_telemetry::Metrics;
 const FOUND: &str = "found";
 const END: &str = "end";
 
-/// Who decides which secrets a tool may resolve, and where it may send them.
+/// The file that decides which secrets a tool may resolve, and where it may send them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantedBy {
-    /// What came with it and `tavora.toml`, for every run.
+    /// The tool's own manifest and `tavora.toml`, for every run.
     Manifest,
     /// Each agent's file, for the runs of that agent.
     AgentFile,
 }
 
-/// What is granted to a tool, beside its component.
+/// The grants of a tool.
 #[derive(Clone, Debug)]
 pub struct ToolGrants {
-    /// By whom.
+    /// The file that decides the grants.
     pub by: GrantedBy,
     /// Whether the tool is the client of an MCP server. Its calls may be silent for long, and its
     /// session is ended when the run ends.
     pub keeps_session: bool,
-    /// What it may resolve.
+    /// The secrets that the tool may resolve.
     pub secrets: SecretGrants,
-    /// The origins that it may reach.
+    /// The origins that the tool may reach.
     pub origins: Arc<[Origin]>,
-    /// What it reads through `wasi:config/store`.
+    /// The settings that the tool reads through `wasi:config/store`.
     pub config: Arc<[(String, String)]>,
 }
 
-/// A trusted tool, compiled and linked; instances are made from it for each run.
+/// A trusted tool, compiled and linked. Each run gets instances of it.
 pub struct ToolComponent {
     pub name: Arc<str>,
     pub inspection: Inspection,
@@ -73,12 +73,12 @@ pub struct ToolComponent {
     /// The HTTP API behind the tool, if there is one.
     pub api: Option<Arc<HttpApi>>,
     pre: TrustedToolPre<ToolState>,
-    /// Of a tool that answers HTTP requests.
+    /// The handler of HTTP requests, if the tool has one.
     http: Option<ProxyPre<ToolState>>,
     limits: Arc<Limits>,
 }
 
-/// What an instance of a tool is made for: one app, one run.
+/// The binding of an instance to one app and one run.
 pub struct ToolBinding {
     pub vaults: SecretVaults,
     pub context: ReleaseContext,
@@ -89,7 +89,7 @@ pub struct ToolBinding {
 }
 
 impl ToolBinding {
-    /// For an app that is not there, and with no origin.
+    /// Returns a binding to an app that does not exist, without any origin.
     pub fn to_nothing(
         tool: &str,
         digest: Digest,
@@ -131,7 +131,6 @@ pub enum ToolFailure {
 
 impl ToolFailure {
     /// Names the cause of an error from the guest. The guest's meter knows what the guest was last
-    /// denied.
     /// denied.
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
         match meter.limit_behind(&error) {
@@ -193,7 +192,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     Ok(linker)
 }
 
-/// Links a component that inspection has accepted; an error says which of its types do not fit.
+/// Links a component that inspection has accepted. An error says which of its types do not fit.
 pub(crate) fn prepare(
     linker: &Linker<ToolState>,
     component: &Component,
@@ -223,7 +222,7 @@ impl ToolComponent {
                 origins: Arc::new([]),
                 config: Arc::clone(&grants.config),
             },
-            // A tool without the export is one for agents alone.
+            // A tool without this export cannot answer HTTP requests. Agents can still call it.
             http: ProxyPre::new(pre.instance_pre().clone()).ok(),
             operations: Arc::new([]),
             api: None,
@@ -237,12 +236,12 @@ impl ToolComponent {
         Ok(tool)
     }
 
-    /// What its instances may use.
+    /// Returns the limits of the tool's instances.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The same component under another name, with other grants.
+    /// Returns the same component under another name, with other grants.
     pub fn granted(&self, name: Arc<str>, grants: ToolGrants) -> Self {
         Self {
             name,
@@ -271,12 +270,12 @@ impl ToolComponent {
         }
     }
 
-    /// Its operation of that name.
+    /// Returns the operation of this name.
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.iter().find(|known| known.name == name)
     }
 
-    /// A fresh instance for one app and one run.
+    /// Returns a fresh instance for one app and one run.
     pub async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
         let mut store = self.store(binding);
         let started = within(
@@ -296,7 +295,7 @@ impl ToolComponent {
         }
     }
 
-    /// What a call may take from start to end, and the name of that limit.
+    /// Returns the time limit of a whole call in milliseconds, and the limit's name.
     fn wall_clock(&self) -> (u64, &'static str) {
         match self.grants.keeps_session {
             false => (self.limits.tool.wall_clock_ms, Section::Tool.wall_clock()),
@@ -304,7 +303,7 @@ impl ToolComponent {
         }
     }
 
-    /// The store of a fresh instance.
+    /// Returns the store of a fresh instance.
     fn store(&self, binding: ToolBinding) -> Store<ToolState> {
         let log = ToolLog::new(
             Arc::clone(&self.name),
@@ -355,7 +354,7 @@ pub struct ToolInstance {
 }
 
 impl ToolInstance {
-    /// Does one operation. After an error the instance must not be used again.
+    /// Calls one operation. After an error the instance must not be used again.
     pub async fn call(
         &mut self,
         operation: &str,
@@ -388,14 +387,14 @@ impl ToolInstance {
         Ok(answer)
     }
 
-    /// What the client of an MCP server found out about it; it asks nobody for that.
+    /// Returns the findings of an MCP client about its server. This sends no request.
     pub async fn found(&mut self) -> Result<String, ToolFailure> {
         self.call(FOUND, "{}")
             .await?
             .map_err(|_| ToolFailure::Unanswered)
     }
 
-    /// Has the client of an MCP server end its session.
+    /// Lets the client of an MCP server end its session.
     pub async fn end(&mut self) -> Result<(), ToolFailure> {
         self.wall_clock = (self.limits.mcp.end_ms, "limits.mcp.end_ms");
         let ended = self.call(END, "{}").await?;
@@ -414,7 +413,7 @@ impl ToolInstance {
     }
 }
 
-/// Whether what a tool says of itself can be shown to agents.
+/// Checks that the description of a tool can be shown to agents.
 fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     let mut names = BTreeSet::new();
     for Operation {

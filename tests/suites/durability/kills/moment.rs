@@ -90,7 +90,7 @@ pub struct Deadly {
 }
 
 impl Deadly {
-    /// The same command, ended at this moment.
+    /// Returns the same command, ended at this moment.
     pub fn under(self, command: &Command) -> Command {
         let (call, file, _) = self.moment.call();
         let fault = format!("signal=SIGKILL:when={}", self.time);

@@ -42,7 +42,7 @@ pub(super) struct Case {
     pub(super) calls: Vec<(String, String)>,
 }
 
-/// What must happen to a guest.
+/// The expected end of a guest.
 #[derive(Debug, PartialEq)]
 pub(super) enum Expectation {
     /// Inspection refuses it, with these words.

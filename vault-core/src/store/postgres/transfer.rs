@@ -32,7 +32,7 @@ use crate::{
 /// The number of rows in one fetch. Rows can be large, and the sizes of the next ones are unknown.
 const FETCH_ROWS: u32 = 100;
 
-/// How long to wait for hosts that are just ending.
+/// Limits the wait for hosts that are just ending.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// The interval between looks for such hosts.

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How long to wait for others who use the database.
+/// Limits the wait for others who use the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A SQLite database to move from.

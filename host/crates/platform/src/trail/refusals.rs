@@ -66,7 +66,7 @@ impl Refusals {
             let limit = "server.auth_failures.max_audited_per_minute";
             return self.0.metrics.limit_hit(limit);
         }
-        // Who was refused is nobody that is known, so the host tells of it.
+        // The refused client has no known identity, so the host is the caller of the entry.
         let caller = Caller::host().in_request(request_id);
         let entry = entry(&caller).detail("peer", client.to_string());
         record(&self.0.vaults, entry).await;

@@ -11,7 +11,7 @@ use vault_core::{AppId, SecretName, SecretVaults, VaultError};
 
 use crate::bindings::config_store::{self, Error};
 
-/// The key of what the host knows; the operator's own keys cannot take its place.
+/// The key of the fact from the host. The operator's own keys cannot replace it.
 const HELD_SECRETS: &str = "tavora:held-secrets";
 
 /// The configuration that one instance of a tool reads.
@@ -37,7 +37,7 @@ impl ConfigCapability {
         }
     }
 
-    /// The names that are granted and held, with commas between them.
+    /// Returns the names of the granted secrets that the vault holds, with commas between them.
     async fn held_secrets(&self) -> Result<String, VaultError> {
         let Some(vault) = self.vaults.designated(self.app).await? else {
             return Ok(String::new());

@@ -16,7 +16,7 @@ use tavora_egress::ReleasedSecrets;
 use tavora_scrub::StreamScrubber;
 use tavora_telemetry::Metrics;
 
-/// One tool instance's log.
+/// The log of one tool instance. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ToolLog {
     tool: Arc<str>,
@@ -27,9 +27,9 @@ pub(crate) struct ToolLog {
 
 struct Pending {
     scrubber: StreamScrubber,
-    /// Of `released`, when `scrubber` was last made to know them.
+    /// The revision of `released` that `scrubber` knows.
     revision: u64,
-    /// What is scrubbed already and has no line ending yet.
+    /// The scrubbed beginning of a line that has no end yet.
     line: Vec<u8>,
     bytes_left: usize,
 }
@@ -73,7 +73,8 @@ impl ToolLog {
             .push(Bytes::copy_from_slice(&bytes[..taken]));
         self.write(&mut pending.line, &scrubbed);
         if pending.bytes_left == 0 {
-            // What is held back may be the first half of a credential: it is not written.
+            // The rest that was held back may be the first half of a credential, so it is not
+            // written.
             pending.line.clear();
             self.metrics.limit_hit("limits.tool.max_log_bytes");
             tracing::warn!(
@@ -83,7 +84,7 @@ impl ToolLog {
         }
     }
 
-    /// Writes what is left when the instance is gone.
+    /// Writes the rest when the instance has ended.
     pub(crate) fn end(&self) {
         let mut pending = self.pending();
         if pending.bytes_left > 0 {

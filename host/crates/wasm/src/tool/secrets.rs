@@ -25,17 +25,17 @@ use tavora_trust::slot::Slot;
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
 
-/// What a tool may resolve, and what comes with it.
+/// The secrets that a tool may resolve, and the rules for each.
 #[derive(Clone, Debug)]
 pub struct SecretGrants {
-    /// The names.
+    /// The names of all granted secrets.
     pub names: Arc<[SecretName]>,
-    /// Secrets that may be sent to these origins only.
+    /// The origins that a secret may be sent to, for secrets that are bound.
     pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
-    /// Those of the secrets whose value is a URL. The secret opens the URL's origin to the tool for
-    /// the call, and may be sent nowhere else.
+    /// The secrets whose values are URLs. Such a secret opens the URL's origin to the tool for the
+    /// call, and may be sent nowhere else.
     pub opens: Arc<[SecretName]>,
-    /// Those of the secrets whose values the tool sees. The others are lent.
+    /// The secrets whose values the tool sees. The others are lent.
     pub reveal: Arc<[SecretName]>,
     /// The slot of a lent secret, if the grants name one.
     pub slots: Arc<BTreeMap<SecretName, Slot>>,
@@ -45,7 +45,7 @@ pub struct SecretGrants {
 pub const USUAL_SLOTS: [Slot; 2] = [Slot::Bearer, Slot::Basic];
 
 impl SecretGrants {
-    /// Nothing at all.
+    /// Returns grants without any secret.
     pub(crate) fn none() -> Self {
         Self {
             names: Arc::new([]),
@@ -70,7 +70,8 @@ impl SecretGrants {
     }
 }
 
-/// Who is told of each secret that a tool asks for and is not granted, before the tool is.
+/// Receives each request of a tool for a secret that it is not granted, before the tool gets the
+/// error.
 #[async_trait]
 pub trait ReleaseLog: Send + Sync {
     /// Records that a tool asked for a secret that it is not granted. The tool may have made up the
@@ -78,16 +79,16 @@ pub trait ReleaseLog: Send + Sync {
     async fn release_denied(&self, context: &ReleaseContext, secret: &str);
 }
 
-/// What becomes of the requests of one instance for what it is not granted.
+/// Records one instance's requests for secrets that it is not granted.
 pub(crate) struct Denials {
     log: Arc<dyn ReleaseLog>,
-    /// How often this call asked for it.
+    /// The number of such requests in this call.
     in_this_call: usize,
     max_recorded: usize,
 }
 
 impl Denials {
-    /// Of one call, `max_recorded` are told to the log.
+    /// Returns a record that passes on the first `max_recorded` requests of each call.
     pub(crate) fn new(log: Arc<dyn ReleaseLog>, max_recorded: usize) -> Self {
         Self {
             log,
@@ -97,7 +98,7 @@ impl Denials {
     }
 }
 
-/// What one trusted tool may resolve, for the one app that its store was made for.
+/// Resolves secrets for one trusted tool and the one app that its store was made for.
 pub(crate) struct SecretsCapability {
     vaults: SecretVaults,
     context: ReleaseContext,
@@ -143,7 +144,7 @@ impl SecretsCapability {
         }
     }
 
-    /// Forgets what the last call released: the next one is authorised and audited afresh.
+    /// Forgets the releases of the last call, so that the next call is authorised and audited anew.
     pub(crate) fn start_call(&mut self) {
         self.in_this_call.clear();
         self.denials.in_this_call = 0;
@@ -257,7 +258,7 @@ impl SecretsCapability {
         vec![origin]
     }
 
-    /// A copy that the runtime may read while it writes the value into the guest's memory.
+    /// Returns a copy that the runtime may read while it writes the value into the guest's memory.
     fn pass(&mut self, value: &str) -> Arc<str> {
         let passed: Arc<str> = Arc::from(value);
         self.passed.push(Arc::clone(&passed));
@@ -281,7 +282,7 @@ impl Drop for SecretsCapability {
     }
 }
 
-/// How a release ended, for metrics and traces.
+/// Returns the word for the release's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",

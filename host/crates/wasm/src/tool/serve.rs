@@ -29,7 +29,7 @@ pub struct Serving {
 pub struct Running(AbortOnDropJoinHandle<Option<ToolFailure>>);
 
 impl ToolComponent {
-    /// Starts an instance on a request; `Unanswered` when the tool answers none.
+    /// Starts an instance on a request. Returns `Unanswered` if the tool answers no HTTP requests.
     pub fn serve(
         &self,
         binding: ToolBinding,
@@ -87,7 +87,7 @@ impl Serving {
         match within(idle_ms, "limits.stream.idle_ms", head).await? {
             Ok(Ok(response)) => Ok((response, running)),
             Ok(Err(_)) => Err(ToolFailure::Unanswered),
-            // The instance has gone without a word.
+            // The instance ended without an answer.
             Err(_) => Err(running.0.await.unwrap_or(ToolFailure::Unanswered)),
         }
     }
