@@ -147,7 +147,7 @@ pub struct KekRow {
     /// A wrapped DEK that protects nothing, to try the KEK on. `None` when secrets name a KEK that
     /// was never registered.
     pub canary: Option<Vec<u8>>,
-    /// The number of DEKs that it has wrapped.
+    /// The number of DEKs that the KEK has wrapped.
     pub wraps: u64,
     /// The number of secrets that it wraps now.
     pub rows: u64,

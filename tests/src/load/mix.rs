@@ -22,7 +22,7 @@ pub enum Step {
     UpdateVault,
     /// Lists a vault's secrets.
     ListSecrets,
-    /// Puts a secret, new or over an old one.
+    /// Stores a secret under a new name or an existing one.
     PutSecret,
     /// Puts a secret over the current version.
     PutSecretInTurn,

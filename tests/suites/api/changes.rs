@@ -10,7 +10,7 @@ use tavora_tests::wire::{Answer, Request, connect};
 
 use crate::fixture::{Platform, is_refusal};
 
-/// The number of clients that do the same at once.
+/// The number of clients that send the same request at once.
 const CLIENTS: usize = 16;
 
 /// Sends requests at the same time and returns all answers.

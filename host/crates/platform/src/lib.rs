@@ -65,12 +65,14 @@ pub enum StartError {
     /// A tool's component could not be loaded.
     #[error("[tools.{tool}]: {source}")]
     Load {
+        /// The tool\'s name.
         tool: String,
         source: LoadError,
     },
     /// A tool did not describe its operations.
     #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
     Describe {
+        /// The tool\'s name.
         tool: String,
         reason: String,
     },
@@ -103,6 +105,7 @@ pub enum StartError {
     /// `bind` names a secret that the tool may not use.
     #[error("[tools.{tool}] bind: the tool may not use \"{secret}\"; add it to `secrets`")]
     Bind {
+        /// The tool\'s name.
         tool: String,
         secret: String,
     },

@@ -1,6 +1,6 @@
-//! Limits the audit entries of refused sign-ins, with which strangers could fill the audit. A fixed
-//! number a minute, for all clients together, has an entry each. The rest is counted, and one entry
-//! with the count is written at the end of the minute.
+//! Limits the audit entries of refused sign-ins, with which strangers could fill the audit. In each
+//! minute a fixed number of them, for all clients together, get an entry each. The rest is counted,
+//! and one entry with the count is written at the end of the minute.
 //!
 //! The audit holds nothing else that strangers cause.
 
