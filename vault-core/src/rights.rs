@@ -45,12 +45,12 @@ impl Rights {
         Self { owner, ..self }
     }
 
-    /// The id of its group.
+    /// The id of the group.
     pub fn group(self) -> u32 {
         self.group
     }
 
-    /// Whether this user or root owns it.
+    /// Whether this user or root owns the file or folder.
     pub fn is_ours(self) -> bool {
         self.owner == 0 || self.owner == geteuid().as_raw()
     }
@@ -62,7 +62,7 @@ impl Rights {
         getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
     }
 
-    /// Whether its group has any right.
+    /// Whether the group has any right.
     pub fn has_group(self) -> bool {
         self.mode & 0o070 != 0
     }
@@ -72,7 +72,7 @@ impl Rights {
         self.mode & 0o007 != 0
     }
 
-    /// Whether its group may write.
+    /// Whether the group may write.
     pub fn group_writes(self) -> bool {
         self.mode & 0o020 != 0
     }

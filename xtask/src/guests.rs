@@ -1,5 +1,5 @@
-//! `cargo xtask guests`: builds the components that the host embeds, after doing the set-up itself.
-//! What is already built stays as it is.
+//! `cargo xtask guests`: sets up the toolchain and builds the components that the host embeds.
+//! Components that are up to date are not built again.
 
 use crate::project::Project;
 use crate::wasm_toolchain::TARGET;
@@ -83,7 +83,7 @@ fn all(project: &Project) -> Result<Vec<Guest>> {
 }
 
 impl Guest {
-    /// Encodes the guest, unless that was done since the last change of what it depends on.
+    /// Encodes the guest, unless its component is newer than all its inputs.
     fn encode(&self, encoder: &Path, module: &Path, components: &Path) -> Result<()> {
         let component = components.join(&self.name).with_extension("wasm");
         let stamp = components.join(&self.name).with_extension("stamp");

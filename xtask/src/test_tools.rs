@@ -148,7 +148,7 @@ fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder for everything that is installed here, apart from system packages and what is in
+/// Returns the folder for everything that this task installs, except system packages and files in
 /// folders of `tests/`.
 fn test_tools(project: &Project) -> Result<PathBuf> {
     Ok(project.target()?.join("test-tools"))

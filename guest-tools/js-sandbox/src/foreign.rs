@@ -44,8 +44,8 @@ const LOOKALIKES: [(char, &str); 22] = [
     ('\u{ff1d}', "="),
 ];
 
-/// Names what a text that is not JavaScript seems to be. `line` is where the engine gave up, if
-/// that is known.
+/// Names the probable language of a text that is not JavaScript. `line` is the line at which the
+/// engine gave up, if that is known.
 pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
     if let Some(at) = program::line_of_fence(code) {
         return Some(fence_in(at));

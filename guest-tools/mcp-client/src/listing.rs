@@ -128,7 +128,7 @@ impl Listing {
         self.notes.push(note);
     }
 
-    /// The tools, what calls need of them, and the notes.
+    /// Returns the tools, the properties that calls need, and the notes.
     pub fn end(mut self) -> (Vec<Value>, HashMap<String, Listed>, Vec<String>) {
         let more = self.notes.len().saturating_sub(MAX_NOTES);
         if more > 0 {

@@ -67,7 +67,7 @@ impl Refusal {
         refusal
     }
 
-    /// Takes what the body says of the request `awaited`.
+    /// Reads the body's words about the request `awaited`.
     pub fn take_body(&mut self, body: &[u8], awaited: u64) {
         let (messages, events) = body::messages_of(body, awaited);
         let mut result = None;

@@ -135,7 +135,7 @@ fn send(to: &str, part: &str, load: &str) -> Result<String, ToolError> {
         }
     }
     drop(stream);
-    // The answer tells what became of the body.
+    // An error here is ignored, because the answer shows what became of the body.
     let _ = OutgoingBody::finish(body, trailers);
     pending.subscribe().block();
     let response = pending

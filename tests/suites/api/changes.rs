@@ -149,8 +149,8 @@ fn a_stale_or_malformed_condition_is_refused() {
             .status,
         204
     );
-    // A secret that is stored anew under the same name is another one, so an old tag never matches
-    // again.
+    // A secret that is deleted and stored again under the same name is another one, so an old tag
+    // never matches again.
     assert_eq!(platform.send(&put(&first)).status, 200);
     platform.refused(
         "an older life",

@@ -35,7 +35,7 @@ fn post(path: &str, headers: &[(&'static str, &str)]) -> Head {
         .collect()
 }
 
-/// Posts of an attacker who knows what is checked before a body is read.
+/// The posts of an attacker who knows the checks before a body is read.
 fn posts() -> Vec<Head> {
     let json = ("content-type", "application/json");
     let form = ("content-type", "application/x-www-form-urlencoded");

@@ -78,7 +78,7 @@ async fn nothing_acknowledged_is_lost_by_a_kill() {
                 found == before || found == after,
                 "round {round}, {secret}: {before:?} or {after:?}, not {found:?}"
             );
-            // From here on, what is there counts as acknowledged.
+            // From here on, the found state counts as acknowledged.
             known.acknowledged = if found == after {
                 known.begun
             } else {

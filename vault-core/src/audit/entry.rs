@@ -49,7 +49,7 @@ pub struct AuditEntry {
     pub secret_version: Option<u64>,
     /// The further details of the action.
     pub detail: Map<String, Value>,
-    /// When it was recorded.
+    /// The time at which the entry was recorded.
     pub created_at: Timestamp,
 }
 

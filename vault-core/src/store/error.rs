@@ -24,7 +24,7 @@ pub enum StoreError {
     KekMismatch {
         /// The KEK that most rows need.
         wanted: KekId,
-        /// The number of rows that need it.
+        /// The number of rows that need this KEK.
         rows: u64,
     },
     /// The store does not know the KEK: it never wrapped anything, or it was retired.
@@ -41,7 +41,7 @@ pub enum StoreError {
         /// The number of those secrets.
         rows: u64,
     },
-    /// A row does not hold what it must.
+    /// The content of a row is not valid.
     #[error("{what} is damaged; restore it from a backup")]
     Damaged {
         /// The content that the row should have.

@@ -15,8 +15,8 @@ use crate::{
     store::{ReleaseRow, StoreError},
 };
 
-/// The app that a tool asks for, and what the call is part of. The host makes it when it creates
-/// the tool's instance.
+/// The app that a tool resolves secrets for, and the run that the call belongs to. The host makes
+/// this context when it creates the tool's instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseContext {
     /// The app whose designated vault is asked.

@@ -1,4 +1,4 @@
-//! An error as it was read, and what it tells.
+//! An error as it was read, and its content.
 
 use crate::provider::Provider;
 use serde_json::{Map, Value};

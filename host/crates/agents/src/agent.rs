@@ -196,7 +196,7 @@ pub struct DeclaredApi {
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// The name of its folder.
+    /// The name of the agent's folder.
     pub id: AgentId,
     /// The name shown to people.
     pub name: String,

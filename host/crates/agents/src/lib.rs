@@ -68,7 +68,7 @@ pub enum AgentFileError {
         /// The path.
         path: PathBuf,
     },
-    /// Every user can change what the agent may do.
+    /// Every user can write to the file, and so decide what the agent may do.
     #[error(transparent)]
     Exposed(#[from] Exposed),
     /// The file is too long.

@@ -31,7 +31,7 @@ pub(super) struct BodyVerdict(Arc<OnceLock<BodyFault>>);
 
 enum BodyFault {
     Denied(DenialReason),
-    /// Longer than it may be, or not as long as was declared.
+    /// The body is longer than allowed, or its length is not the declared one.
     Size(u64),
     /// The tool itself gave the body up.
     Abandoned,
@@ -70,7 +70,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// # Errors
-    /// What the body declares is too long, or is not what the body has.
+    /// Fails if the body is too long, or if its declared length is not its known length.
     pub(super) fn new(
         inner: WasiBody,
         declared_bytes: Option<u64>,

@@ -73,7 +73,7 @@ use tavora_telemetry::http::{known_method, status_class};
 use tavora_telemetry::{Metrics, activity};
 pub use tavora_trust::origin::{Origin, OriginError, Scheme};
 
-/// The way out for one tool instance.
+/// The egress of one tool instance.
 pub struct Egress {
     scope: EgressScope,
     granted: BTreeSet<Origin>,
@@ -91,8 +91,8 @@ type Finishing = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Finishing), WasiError>> + Send>;
 
 impl Egress {
-    /// Grants one more origin, until this instance ends: what the app's own
-    /// configuration opens for one call.
+    /// Grants one more origin until this instance ends. The app's own configuration opens such
+    /// origins for one call.
     pub fn grant(&mut self, origin: Origin) {
         self.granted.insert(origin);
     }

@@ -1,5 +1,5 @@
-//! A request's body that can be sent a second time: what has gone out is kept, up to a
-//! limit, until the answer begins. It decides nothing about when that is done.
+//! A request's body that can be sent a second time. The sent part is kept, up to a limit, until the
+//! answer begins. The caller decides when to send the body again.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ enum Kept {
     Trailers(HeaderMap),
 }
 
-/// The body as one try sends it.
+/// The body as one attempt sends it.
 pub(super) struct SentBody {
     shared: Arc<Mutex<Shared>>,
     number: usize,
@@ -52,7 +52,7 @@ impl Resend {
         })))
     }
 
-    /// The body for the next try; `None` when its beginning is gone.
+    /// Returns the body for the next attempt, or `None` if its beginning was not kept.
     pub(super) fn next(&self) -> Option<SentBody> {
         let mut shared = lock(&self.0);
         shared.current += 1;

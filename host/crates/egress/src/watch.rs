@@ -92,7 +92,7 @@ impl SecretWatch {
         }
     }
 
-    /// A piece of the body; gives what can be sent now.
+    /// Checks a piece of the body. Returns the bytes that can be sent now.
     pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, DenialReason> {
         self.refresh();
         let chunk = self.elsewhere.pass(chunk).map_err(elsewhere)?;

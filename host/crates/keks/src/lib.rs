@@ -51,7 +51,7 @@ pub enum KekSetupError {
         /// The tables of this kind.
         known: String,
     },
-    /// A table lacks a setting, or has one too many.
+    /// The table lacks a setting, or has a superfluous one.
     #[error("[kek.{table}]: {problem}")]
     Table {
         table: ProviderName,

@@ -76,7 +76,7 @@ pub enum StartError {
         tool: String,
         reason: String,
     },
-    /// Neither built in nor with a component of its own.
+    /// The tool is not built in, and its entry has no component.
     #[error(
         "[tools.{0}]: there is no built-in tool of that name, and neither `component` nor `http` is given"
     )]

@@ -1,7 +1,7 @@
 //! Loads a platform's tools, the built-in ones and those that the operator lists, each with its
 //! grants.
 //!
-//! It calls no operation; that is the business of `dispatch`.
+//! No operation is called here. `dispatch` calls them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

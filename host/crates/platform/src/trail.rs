@@ -20,7 +20,7 @@ use tavora_egress::{EgressDenied, EgressLog, ReleasedSecrets};
 use tavora_telemetry::Metrics;
 pub use tavora_wasm::tool::secrets::ReleaseLog;
 
-/// A tool's answer held a secret, and it was taken out.
+/// A tool's answer held a secret, which was removed.
 const LEAK_BLOCKED: &str = "leak.blocked";
 /// A tool wanted to send a request that the egress policy does not let out.
 const EGRESS_DENIED: &str = "egress.denied";
@@ -32,15 +32,16 @@ const SIGNED_IN: &str = "admin.signed_in";
 const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 /// The operator signed out of the page.
 const SIGNED_OUT: &str = "admin.signed_out";
-/// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
+/// The operator took a backup. Anyone who has the backup and the KEKs has every secret of that
+/// moment.
 const DATABASE_COPIED: &str = "database.backed_up";
 /// The database is a restored backup. Entries before this one are from the backup, and those after
 /// it are new.
 const DATABASE_RESTORED: &str = "database.restored";
-/// Everything was moved here from another store: what is before this entry was recorded there.
+/// Everything was moved here from another store. Entries before this one were recorded there.
 const PLATFORM_MOVED: &str = "platform.moved";
 
-/// Every action that the host records beside the vault's own.
+/// The actions that the host records, in addition to the vault's own.
 pub const ACTIONS: [&str; 9] = [
     RELEASE_DENIED,
     EGRESS_DENIED,
@@ -89,7 +90,7 @@ impl Trail {
         }
     }
 
-    /// A tool's answer held a secret, and it was taken out.
+    /// Records that a tool's answer held a secret, which was removed.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
         self.metrics.leak_blocked(&context.tool);
         let entry = context

@@ -21,7 +21,7 @@ use tavora_wasm::tool::ToolComponent;
 pub struct ComponentView {
     pub digest: Digest,
     pub size_bytes: usize,
-    /// The class of the component. For a trusted one, also what it could do.
+    /// The class of the component, and for a trusted one its authority.
     pub class: Fit,
     /// The interfaces that the component imports at any depth, each once.
     pub imports: Vec<String>,
@@ -43,7 +43,7 @@ pub struct ToolView {
     pub lent: Vec<CredentialView>,
     /// The secrets whose values the tool sees.
     pub revealed: Vec<String>,
-    /// The origins that it may reach.
+    /// The origins that the tool may reach.
     pub origins: Vec<Origin>,
     /// The origins to which single secrets are bound.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,

@@ -1,6 +1,5 @@
 //! A needle is a value in one notation: plain, hex or base64. It is cut into runs, the shortest
-//! parts that count as a find. How a text spells the characters of a run is the business of
-//! `spelling`.
+//! parts that count as a find. `spelling` reads the characters of a run as a text spells them.
 
 use std::cmp::Ordering;
 use std::ops::Range;

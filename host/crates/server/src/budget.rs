@@ -1,5 +1,5 @@
-//! A budget of bytes that many share: who takes more than is left is refused at once and waits for
-//! nothing.
+//! A budget of bytes that several holders share. A request for more than is left is refused at once
+//! and never waits.
 
 use std::sync::Arc;
 

@@ -52,7 +52,7 @@ enum WaitsFor {
 /// The state of a connection that waits for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// A valid credential was seen on it.
+    /// Whether a valid credential was seen on the connection.
     pub is_known: bool,
     /// When the connection was last of use to a client with a valid credential. Requests of a
     /// stranger do not change it.
@@ -127,7 +127,7 @@ impl Pace {
         let mut state = self.state();
         state.in_flight += 1;
         state.is_multiplexed |= is_multiplexed;
-        // A new request means that the body of the previous one was dealt with.
+        // A new request shows that the body of the previous one was handled.
         state.has_unread_body = false;
         state.next_response += 1;
         InFlight {

@@ -165,7 +165,7 @@ allow = ["GET /issues/*", "POST /issues"]
     )
 }
 
-/// Writes the agent's file; its text.
+/// Writes the agent's file. Returns its text.
 fn declare_agent(agents: &Path, task_list_url: &str) -> Result<String, Failure> {
     let folder = agents.join(AGENT);
     std::fs::create_dir_all(&folder)?;

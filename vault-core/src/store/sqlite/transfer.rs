@@ -325,7 +325,7 @@ impl rusqlite::ToSql for Cell {
 
 fn add(tx: &Connection, table: Table, rows: Vec<Row>) -> Result<(), StoreError> {
     let sql = match table {
-        // The new database has a team of its own until now.
+        // The new database still has its own team.
         Table::Teams => {
             tx.execute("DELETE FROM teams", [])?;
             insert(table)

@@ -63,7 +63,7 @@ pub enum UnreadableCause {
     Wrap,
     /// The payload does not open.
     Payload,
-    /// The row does not hold what it must.
+    /// The content of the row is not valid.
     Row,
 }
 

@@ -88,7 +88,7 @@ impl Refusals {
         }
     }
 
-    /// Whether the refusal has an entry of its own; it is counted otherwise.
+    /// Whether the refusal gets an entry. Otherwise it is only counted.
     fn is_named(&self) -> bool {
         let mut state = self.state();
         if state.end.is_none() {

@@ -34,7 +34,7 @@ struct State<T> {
 #[derive(Debug)]
 pub struct Latest<T> {
     pub figure: Arc<T>,
-    /// When it was found.
+    /// The time at which the figure was found.
     pub found: Instant,
 }
 
