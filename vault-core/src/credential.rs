@@ -1,9 +1,9 @@
 //! Credentials of the host as an operator writes them: the text itself, or `file:///path` of a file
 //! that holds it.
 //!
-//! What editors and shells add around a credential is removed. What they add inside it is named in
-//! the error. The host reads credentials from variables and files only through this module. No
-//! error holds any of the text, and nothing is kept.
+//! Text that editors and shells add around a credential is removed. Text that they add inside it is
+//! named in the error. The host reads credentials from variables and files only through this
+//! module. No error holds any of the text, and nothing is kept.
 
 use std::{
     fmt,

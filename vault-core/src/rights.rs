@@ -1,7 +1,7 @@
 //! The rights that a file's or folder's mode gives to whom.
 //!
-//! Whoever opens the file decides whether to refuse, report or ignore them. All callers ask here,
-//! so that one mode means the same for every file of a host.
+//! The module that opens the file decides whether to refuse, report or ignore them. All callers ask
+//! here, so that one mode means the same for every file of a host.
 
 use std::{
     collections::BTreeSet,

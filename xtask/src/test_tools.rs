@@ -1,6 +1,6 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is
 //! skipped: Go, Node.js and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and
-//! the servers and the token of KEK providers. What is already there stays.
+//! the servers and the token of KEK providers. Tools that are already installed stay.
 
 use crate::project::Project;
 use crate::{debian, step};

@@ -241,8 +241,8 @@ fn looks_like_typescript(line: &str) -> bool {
     is_declaration || implements || is_cast || has_modifier(line) || has_annotation(line)
 }
 
-/// Whether a word stands before a member of a class, or before a parameter, that only TypeScript
-/// has there: `private x`, `public constructor`, `constructor(readonly x)`.
+/// Whether a line has a modifier that only TypeScript knows, before a member of a class or a
+/// parameter: `private x`, `public constructor`, `constructor(readonly x)`.
 fn has_modifier(line: &str) -> bool {
     const MODIFIERS: [&str; 6] = [
         "private",

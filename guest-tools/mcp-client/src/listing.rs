@@ -1,5 +1,5 @@
-//! The list of a server's tools, put together from its pages. What is left out of it, and why, is
-//! noted. `tools` asks for the pages.
+//! The list of a server's tools, put together from its pages. Notes name the tools that are left
+//! out, and the reasons. `tools` asks for the pages.
 
 use std::collections::{HashMap, HashSet};
 

@@ -38,7 +38,7 @@ impl Credential {
     }
 
     /// A header value: `prefix` (such as `Bearer `, or nothing) and the credential. It is wiped
-    /// when it is dropped. What can never be meant is left out: blanks and invisible characters
+    /// when it is dropped. Parts that are never meant are left out: blanks and invisible characters
     /// around the value, and the prefix where it was stored together with the value.
     ///
     /// # Errors

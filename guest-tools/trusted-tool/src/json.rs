@@ -1,5 +1,5 @@
-//! JSON as upstreams write it. Strict JSON is read as it is. What a strict reader refuses is mended
-//! where the meaning is plain, so that one odd character does not cost the whole answer.
+//! JSON as upstreams write it. Strict JSON is read as it is. Text that a strict reader refuses is
+//! mended where the meaning is plain, so that one odd character does not cost the whole answer.
 
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;

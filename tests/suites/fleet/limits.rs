@@ -52,7 +52,7 @@ impl Platform {
     }
 }
 
-/// Another client of the database.
+/// Connects to the database as another client.
 async fn beside(database: &Database) -> Client {
     let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
         .await

@@ -17,7 +17,7 @@ pub const AUDIT_PAGE_MAX: u32 = 1000;
 
 /// An entry of the audit.
 ///
-/// It serialises to the shape that clients know. What has no field in that shape goes into its
+/// It serialises to the shape that clients know. Facts without a field of their own go into its
 /// `metadata`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {

@@ -37,8 +37,8 @@ const STRAGGLER_WALKS: usize = 3;
 
 impl SecretVaults {
     /// Moves every secret that opens to one KEK, while everything else continues. `progress` hears
-    /// of each batch and can stop the rewrap. What was moved by then stays moved, and the next run
-    /// continues from there.
+    /// of each batch and can stop the rewrap. Secrets that were moved by then stay moved, and the
+    /// next run continues from there.
     ///
     /// # Errors
     /// The KEK is not in the keyring, the keyring does not fit the data, or a KEK provider or the

@@ -1,10 +1,9 @@
 //! The agents of a host: a folder with one folder for each agent, in which `agent.jsonc` declares
 //! it.
 //!
-//! A person who may write to this folder decides where the secrets go that the files name, as with
-//! `tavora.toml`. A file is checked each time its agent is requested, and read again after a
-//! change, so that no watcher and no restart is needed. What an agent does with its tools is
-//! decided by `platform`.
+//! As with `tavora.toml`, a person who may write to this folder decides where the named secrets go.
+//! A file is checked each time its agent is requested, and read again after a change, so that no
+//! watcher and no restart is needed. `platform` decides what an agent can do with its tools.
 
 mod agent;
 mod api;

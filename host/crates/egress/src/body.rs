@@ -148,7 +148,7 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
         let this = &mut *self;
-        // An empty chunk goes to nobody: a connection would keep each until its peer reads.
+        // Empty chunks are dropped: a connection would keep each one until its peer reads.
         for _ in 0..MAX_EMPTY_CHUNKS {
             if this.ended {
                 let trailers = this.trailers.take();

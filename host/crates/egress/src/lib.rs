@@ -1,10 +1,9 @@
 //! The egress policy: the one way out for a trusted tool's HTTP requests.
 //!
-//! A request goes out only to an origin that the tool is granted, only to an
-//! address that was checked, and never with a secret that is bound elsewhere.
-//! Redirects go back to the tool as they are: it can follow one only to an
-//! origin that it is granted. No proxy is used and no environment variable read.
-//! Every refusal is told to an [`EgressLog`] and reaches the tool as
+//! A request goes out only to an origin that the tool is granted, only to an address that was
+//! checked, and never with a secret that is bound elsewhere. Redirects go back to the tool as they
+//! are: it can follow one only to an origin that it is granted. No proxy is used and no environment
+//! variable read. Every refusal goes to an [`EgressLog`] and reaches the tool as
 //! `HTTP-request-denied`.
 //!
 //! A request is sent again only where a connection of the pool turns out to be dead.
@@ -13,8 +12,9 @@
 //! the secret in the granted slot and nowhere else, and removes the secret from what the upstream
 //! answers.
 //!
-//! It does not decide which origins and slots a tool is granted. What an upstream answers is
-//! otherwise the tool's to read, and is scrubbed when the tool passes it on.
+//! This crate does not decide which origins and slots a tool is granted. Apart from secrets, the
+//! tool can read the whole answer of an upstream. The answer is scrubbed when the tool passes it
+//! on.
 //!
 //! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
 //! [`Egress`] of one tool instance, which is the `wasi:http` hooks of its store.

@@ -50,7 +50,7 @@ impl Lent {
     }
 }
 
-/// The origin of a text that has the form of a stand-in.
+/// The source of a text that has the form of a stand-in.
 pub(super) enum Known {
     /// The stand-in was made for this call.
     Current(Arc<Lent>),

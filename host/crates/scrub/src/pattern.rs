@@ -1,5 +1,5 @@
-//! Finds where a run of a set of secrets begins in a text. What happens to a find is decided
-//! elsewhere.
+//! Finds where a run of a set of secrets begins in a text. The callers decide what happens to a
+//! find.
 //!
 //! A text is sieved first: a table tells for every four bytes whether a run can begin with them. A
 //! place is examined only if the sieve lets it through, or if a character there may be spelled as

@@ -133,8 +133,8 @@ impl SqliteFile {
     }
 
     /// Puts this database in the place of `database`, which stays beside it as `kept`. At any
-    /// moment one of the two is whole at that place. Whoever opens it just then gets one or the
-    /// other, never a mixture.
+    /// moment one of the two is whole at that place. A process that opens it just then gets one or
+    /// the other, never a mixture.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when anybody has `database` open. That process would continue with a

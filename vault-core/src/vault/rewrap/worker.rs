@@ -43,7 +43,7 @@ const ROUNDS: usize = 10;
 /// The work on each secret.
 #[derive(Clone)]
 pub(super) enum Task {
-    /// Tries whether the secret opens.
+    /// Checks whether the secret opens.
     Check(Depth),
     /// Wraps the DEK with this KEK.
     Rewrap(KekId, Depth),

@@ -24,7 +24,7 @@ pub struct Refusals(Arc<Inner>);
 struct Inner {
     vaults: SecretVaults,
     metrics: Metrics,
-    /// Entries in one window.
+    /// The largest number of entries in one window.
     max_entries: u32,
     window: Duration,
     state: Mutex<State>,
