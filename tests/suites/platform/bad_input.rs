@@ -1,5 +1,5 @@
-//! Mistakes of a person: one sentence that says what is wrong, with which thing, and what to do; a
-//! defined exit status; and nothing half-written.
+//! Tests of a person's mistakes. Each one gives a sentence that names the thing, the fault and the
+//! correction. The exit status is defined, and nothing is left half-written.
 
 use std::io::Write;
 use std::path::Path;

@@ -260,7 +260,7 @@ fn roots_commands_on_a_services_folder_work_as_the_service_and_leave_no_file_of_
     let listed = end(service(path, &["secret", "list", "--json"]));
     assert!(listed.stdout.contains("\"a\""), "{listed:?}");
 
-    // Where the service may not write, root is told how to do it.
+    // The service may not write there, so the error tells root how to do it.
     let refused = root(path, &["backup", "elsewhere.db"]);
     assert_eq!(refused.status, 2, "{refused:?}");
     assert!(

@@ -1,4 +1,5 @@
-//! Too many connections, too many resets, and what a connection tells a handler.
+//! Tests of too many connections, too many resets, and the facts that a connection gives to a
+//! handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -192,7 +193,7 @@ async fn a_new_connection_waits_where_all_are_busy() {
         let served = Arc::clone(&served);
         tokio::spawn(async move { served.get("/").await })
     });
-    // Time in which they would be answered.
+    // The requests would be answered within this time.
     sleep(Duration::from_millis(200)).await;
     assert!(
         waiting.iter().all(|it| !it.is_finished()),

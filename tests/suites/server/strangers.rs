@@ -95,7 +95,7 @@ async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool
     longest
 }
 
-/// The status of the answer on a new HTTP/2 connection; none where the connection ends before.
+/// The status of the answer on a new HTTP/2 connection; `None` if the connection ends before.
 async fn answer_with_key(address: SocketAddr, key: &str) -> Option<u16> {
     let mut client = try_http2(address).await?;
     let request = axum::http::Request::get("http://localhost/api/sdk/secret-vaults")

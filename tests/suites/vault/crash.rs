@@ -110,7 +110,7 @@ async fn two_processes_extend_one_chain() {
     assert_eq!(report.entries, before + 1 + 20 + 2 * WRITERS * 20);
 }
 
-/// Not a test: the work of the processes that the tests above start.
+/// This is not a test, but the work of the processes that the tests above start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the writing process of the tests in this file"]
 async fn child() {

@@ -76,7 +76,7 @@ async fn deleted_and_overwritten_ciphertext_leaves_the_files() {
     );
 }
 
-/// Under constant writing the log is emptied too, after the configured time.
+/// The log is emptied after the configured time, even under constant writing.
 #[tokio::test(flavor = "multi_thread")]
 async fn constant_writing_does_not_keep_old_ciphertext() {
     let options = SqliteOptions {

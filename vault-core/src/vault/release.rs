@@ -141,10 +141,10 @@ impl SecretVaults {
         self.hand_out(context, name, REVEALED).await
     }
 
-    /// The same for a tool that uses the secret and does not see it: the host keeps the value.
+    /// Releases a secret to the host, for a tool that uses the secret but does not see it.
     ///
     /// # Errors
-    /// Those of [`Self::release`].
+    /// The errors of [`Self::release`].
     pub async fn lend(
         &self,
         context: &ReleaseContext,

@@ -14,14 +14,14 @@ use super::rules::{AgentRules, ReadDocument, endpoint, secret};
 use tavora_egress::is_forbidden_header;
 use tavora_wasm::tool::ToolName;
 
-/// The longest `name` and `model`, in characters.
+/// Limits `name` and `model`, in characters.
 const MAX_TEXT_CHARS: usize = 128;
 
 impl Agent {
     /// Reads the text of the `agent.jsonc` in the folder of the agent `id`.
     ///
     /// # Errors
-    /// Everything that is wrong in it, in the order of the text; a syntax error alone.
+    /// All faults of the file, in the order of the text. A syntax error is reported alone.
     pub(super) fn parse(
         id: &AgentId,
         text: &str,
@@ -170,7 +170,8 @@ fn auth(document: &mut Document<'_>, node: Node<'_>) -> Option<ServerAuth> {
     auth
 }
 
-/// A header that can carry a credential: not one that belongs to the host or to the protocol.
+/// Parses the name of a header that can carry a credential. Headers of the host and of the protocol
+/// are refused.
 fn header(name: String) -> Result<HeaderName, String> {
     let header: HeaderName = name
         .parse()
@@ -202,7 +203,7 @@ mod tests {
     use crate::rules::HttpRules;
 
     const WHOLE: &str = r#"{
-  // An agent with all there is.
+  // An agent with every key.
   "id": "trip-planner", "name": "Trip planner", "model": "gemini-2.5-flash",
   "tools": ["brave-search"],
   "mcp": [

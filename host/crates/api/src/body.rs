@@ -186,7 +186,7 @@ impl<'a> Share<'a> {
         grown.map_err(|budget| busy(self.api, budget))
     }
 
-    /// Ends when the body has to give way to others; that of a known client never has to.
+    /// Waits until the body is given up for others. The body of a known client never is.
     async fn given_up(&mut self) -> ApiError {
         match &mut self.part {
             Part::Admitted(_) => std::future::pending().await,

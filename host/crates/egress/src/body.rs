@@ -1,6 +1,6 @@
-//! The two bodies of an exchange, watched while they stream: the one that goes
-//! out for its length and for secrets, the one that comes in for its length and
-//! for silence. Neither is ever collected.
+//! The two bodies of an exchange, watched while they stream. The outgoing body is watched for its
+//! length and for secrets, the incoming body for its length and for silence. Neither is ever
+//! collected.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use super::header::refuse_forbidden;
 use super::watch::SecretWatch;
 use super::{DenialReason, EgressLimits};
 
-/// Empty chunks that are passed over before others get their turn.
+/// Limits the empty chunks that are skipped before other tasks get their turn.
 pub const MAX_EMPTY_CHUNKS: usize = 64;
 
 /// The fault that stopped a request's body. It is kept beside the body, because a library stands
@@ -54,7 +54,7 @@ impl BodyVerdict {
     }
 }
 
-/// A body that goes out.
+/// The body of an outgoing request.
 pub(super) struct RequestBody {
     inner: WasiBody,
     watch: SecretWatch,
@@ -193,17 +193,17 @@ impl Body for RequestBody {
     }
 }
 
-/// A body that comes in.
+/// The body of an incoming response.
 pub(super) struct ResponseBody {
     inner: Incoming,
     max_bytes: u64,
     received_bytes: u64,
     idle_timeout: Duration,
-    /// Runs only while someone waits for the upstream.
+    /// The timer of silence. It runs only while someone waits for the upstream.
     silence: Pin<Box<Sleep>>,
     waiting: bool,
     ended: bool,
-    /// Counts the exchange among the tool's until the body is done with.
+    /// Counts the exchange as one of the tool's until the body is read or dropped.
     _permit: OwnedSemaphorePermit,
 }
 

@@ -81,7 +81,7 @@ pub enum DenialReason {
         /// The fault of the value, as the end of a sentence.
         what: &'static str,
     },
-    /// A method that asks for a tunnel or for an echo of the request's headers.
+    /// The method requests a tunnel or an echo of the request's headers.
     #[error("the method {method} is not allowed; use another method")]
     MethodRefused {
         /// The method's name.

@@ -61,9 +61,8 @@ pub fn carries_json(headers: &HeaderMap) -> bool {
     essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
-/// Refuses headers or trailers of a tool with a forbidden one among them, rather
-/// than take it out: no tool can set it through its interface, so someone tries
-/// to get around it.
+/// Refuses headers or trailers of a tool if one of them is forbidden. The header is not just
+/// removed: no tool can set it through its interface, so someone tries to get around the interface.
 pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
     match headers.keys().find(|name| is_forbidden(name)) {
         None => Ok(()),

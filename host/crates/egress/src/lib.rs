@@ -97,7 +97,7 @@ impl Egress {
         self.granted.insert(origin);
     }
 
-    /// Waits for an upstream's next byte as long as this, whatever the limits for other tools are.
+    /// Sets the wait for an upstream's next byte, whatever the limits for other tools are.
     pub fn waiting(mut self, idle_ms: NonZeroU64) -> Self {
         self.limits.first_byte_timeout_ms = idle_ms;
         self.limits.idle_timeout_ms = idle_ms;
@@ -114,8 +114,7 @@ impl Egress {
         self.stand_ins.clone()
     }
 
-    /// The checks that need no network, in the order in which they give the most
-    /// useful reason.
+    /// Makes the checks that need no network. Their order gives the most useful reason.
     fn exchange(
         &self,
         request: Request<WasiBody>,
@@ -155,7 +154,7 @@ impl WasiHttpHooks for Egress {
         Arc::new(header::is_forbidden)
     }
 
-    /// The client sets it, from the origin that was checked.
+    /// Returns `false`, because the client sets the header from the checked origin.
     fn set_host_header(&mut self) -> bool {
         false
     }

@@ -20,9 +20,9 @@ struct Shared {
     kept: Vec<Kept>,
     kept_bytes: u64,
     max_kept_bytes: u64,
-    /// Once there was too much, nothing is kept.
+    /// Whether the beginning is kept. It is dropped once it exceeds the limit.
     is_kept: bool,
-    /// The number of the try that may read.
+    /// The number of the attempt that may read.
     current: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct SentBody {
 }
 
 impl Resend {
-    /// Keeps no more than `max_kept_bytes` of the body.
+    /// Returns a body of which no more than `max_kept_bytes` are kept.
     pub(super) fn new(body: RequestBody, max_kept_bytes: u64) -> Self {
         Self(Arc::new(Mutex::new(Shared {
             body,

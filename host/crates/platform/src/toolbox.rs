@@ -162,7 +162,7 @@ impl Platform {
             if !tool.origins.contains(&origin) {
                 tool.origins.push(origin.clone());
             }
-            // The operator's own word about the secret stands.
+            // The operator's own grant of the secret has precedence.
             if !tool.reveal.contains(&name) {
                 let slot = upstream.slot.clone();
                 let usual = CredentialConfig {

@@ -22,13 +22,13 @@ pub use tavora_wasm::tool::secrets::ReleaseLog;
 
 /// A tool's answer held a secret, which was removed.
 const LEAK_BLOCKED: &str = "leak.blocked";
-/// A tool wanted to send a request that the egress policy does not let out.
+/// The egress policy refused a tool's request.
 const EGRESS_DENIED: &str = "egress.denied";
 /// A tool asked for a secret that it is not granted.
 const RELEASE_DENIED: &str = "release.denied";
 /// Somebody signed in to the page with the admin token.
 const SIGNED_IN: &str = "admin.signed_in";
-/// Somebody tried to, with something else.
+/// Somebody tried to sign in to the page with another text.
 const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 /// The operator signed out of the page.
 const SIGNED_OUT: &str = "admin.signed_out";
@@ -116,14 +116,14 @@ impl Trail {
         for denied in kept {
             let full = denied.origin.map(|origin| origin.to_string());
             let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
-                // An origin is in lower case, whatever the value was in.
+                // Origins are in lower case, so this scrubber ignores the case of a secret's value.
                 let names = self.released.scrubber_of_names();
                 names
                     .scrub(&scrubbed(&self.released, origin))
                     .text
                     .into_owned()
             });
-            // The address that a secret leads to is as secret.
+            // An address that a secret leads to is secret, too.
             let reason = if full.is_some_and(|full| full != origin) {
                 denied.reason.code().to_owned()
             } else {
@@ -208,17 +208,19 @@ pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr,
     record(vaults, entry).await;
 }
 
-/// The operator takes a backup. It is written before, so that the backup holds it too.
+/// Returns the entry for a backup. It is written before the backup, so that the backup holds it
+/// too.
 pub fn database_copied(caller: &Caller) -> AuditDraft {
     AuditDraft::new(caller, DATABASE_COPIED)
 }
 
-/// The database was restored from a backup whose audit ended as this report says.
+/// Returns the entry for a restore. The report says how the audit of the backup ended.
 pub fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
     ended_as(AuditDraft::new(caller, DATABASE_RESTORED), backup)
 }
 
-/// Everything was moved here from another kind of store, where the audit ended as this report says.
+/// Returns the entry for a move from another kind of store. The report says how the audit ended
+/// there.
 pub fn platform_moved(
     caller: &Caller,
     source: &VerifyReport,
@@ -247,7 +249,7 @@ fn ended_as(entry: AuditDraft, backup: &VerifyReport) -> AuditDraft {
     }
 }
 
-/// A text that a tool made up, without the secrets that it may have put there.
+/// Returns a text from a tool, without the secrets that the tool may have put there.
 fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
 }

@@ -59,7 +59,7 @@ pub(super) struct Framing {
 enum Place {
     /// The beginning of the connection, which may be HTTP/2.
     Start,
-    /// At a request line, or an empty line before it.
+    /// A request line, or an empty line before it.
     RequestLine,
     Header,
     /// In a body, or in a chunk with its line end, with this many bytes left.

@@ -1,4 +1,4 @@
-//! Reading a component's file, of which no more is read than may be looked at.
+//! Reads a component's file, up to the limit of inspection.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

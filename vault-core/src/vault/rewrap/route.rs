@@ -23,7 +23,7 @@ pub(super) struct Route(VecDeque<Stretch>);
 /// The secrets after one place and up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// From the first secret on when absent.
+    /// The place before the stretch. `None` means from the first secret on.
     pub(super) after: Option<i64>,
     /// To the last secret when absent.
     pub(super) through: Option<i64>,

@@ -17,7 +17,7 @@ use tavora_telemetry::Metrics;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Records refused sign-ins. A clone counts in the same minute.
+/// Records refused sign-ins. Clones share the count.
 #[derive(Clone)]
 pub struct Refusals(Arc<Inner>);
 
@@ -33,7 +33,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Waits for the end of the window; nothing where none has begun.
+    /// The task that waits for the end of the window. `None` if no window has begun.
     end: Option<JoinHandle<()>>,
     entries: u32,
     counted: u64,
