@@ -40,7 +40,7 @@ pub enum Depth {
     Value,
 }
 
-/// Tries whether a secret opens.
+/// Checks whether a secret opens.
 ///
 /// # Errors
 /// The secret does not open.

@@ -203,7 +203,7 @@ mod tests {
     use crate::rules::HttpRules;
 
     const WHOLE: &str = r#"{
-  // An agent with every key.
+  // An agent with all there is.
   "id": "trip-planner", "name": "Trip planner", "model": "gemini-2.5-flash",
   "tools": ["brave-search"],
   "mcp": [

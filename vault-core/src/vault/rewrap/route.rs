@@ -25,7 +25,7 @@ pub(super) struct Route(VecDeque<Stretch>);
 pub(super) struct Stretch {
     /// The place before the stretch. `None` means from the first secret on.
     pub(super) after: Option<i64>,
-    /// To the last secret when absent.
+    /// The last place of the stretch. `None` means up to the last secret.
     pub(super) through: Option<i64>,
     /// Whether this walk has already left the stretch to another walk once.
     was_left: bool,
