@@ -15,13 +15,13 @@ use crate::cli;
 
 /// A generated file.
 pub struct File {
-    /// Its path from the root of the repository.
+    /// The path from the root of the repository.
     pub path: &'static str,
-    /// Its whole text.
+    /// The whole content of the file.
     pub text: String,
 }
 
-/// Every generated file.
+/// Returns every generated file.
 pub fn files() -> Vec<File> {
     let schema = settings::schema();
     let sections = settings::sections(&schema);

@@ -1,8 +1,8 @@
-//! The speed of calls of trusted tools: a secret that is lent against one that is revealed, and an
-//! HTTP API without code against a component that was written for its API.
+//! The speed of calls of trusted tools. Compares a lent secret with a revealed one, and an HTTP API
+//! without code with a component that was written for its API.
 //!
-//! All tools ask one upstream on loopback. The ways take turns in short rounds, and each row is the
-//! median of the ratios of neighbours. `--quick` measures for a shorter time.
+//! All tools use one upstream on loopback. The two variants alternate in short rounds, and each row
+//! is the median of the ratios of neighbouring rounds. `--quick` measures for a shorter time.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 /// The calls in one run of a program.
 const CALLS: u32 = 20;
 
-/// Asks the search tool.
+/// A call of the search tool.
 const SEARCH: &str = "tools.call('brave-search', 'search', {query: 'x'})";
 
-/// Asks the same upstream by its entry.
+/// A call of the same upstream through an HTTP API's entry.
 const REQUEST: &str =
     "tools.call('api', 'request', {method: 'GET', path: '/web/search', query: {q: 'x'}})";
 
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// The mean time of a call within one run.
+/// Returns the mean time of a call within one run.
 async fn one_call(host: &Fixture, call: &str) -> Duration {
     let code = format!("for (let i = 0; i < {CALLS}; i++) {call}; return 1");
     let started = Instant::now();

@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout_at};
 /// A flood of posts.
 #[derive(Clone, Debug)]
 pub struct Flood {
-    /// The address that it hits.
+    /// The address of the attacked server.
     pub to: SocketAddr,
-    /// The addresses that its connections come from, in turn.
+    /// The addresses that the flood's connections come from, in turn.
     pub from: Vec<IpAddr>,
     /// The number of concurrent connections.
     pub connections: usize,

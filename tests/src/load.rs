@@ -43,7 +43,7 @@ const WARM_UP_PERCENT: u32 = 50;
 pub struct LoadPlan {
     /// The number of connections, each with an app of its own.
     pub connections: usize,
-    /// How long requests are made.
+    /// The time for which requests are sent.
     pub duration: Duration,
 }
 
@@ -62,7 +62,7 @@ pub struct LoadReport {
     pub secrets: u64,
     /// The most memory that the host had up to the end of the warm-up, in bytes.
     pub warm_bytes: u64,
-    /// The most memory that it had after that, in bytes.
+    /// The host's largest memory after the warm-up, in bytes.
     pub peak_bytes: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct LoadReport {
 pub struct EndpointReport {
     /// The method and the template of the path.
     pub name: String,
-    /// The number of requests that it answered.
+    /// The number of requests that the endpoint answered.
     pub requests: usize,
     /// The time that half of the requests did not exceed.
     pub p50: Duration,
@@ -153,7 +153,8 @@ impl EndpointReport {
     }
 }
 
-/// The tools' upstream. It finds what was asked for, and records the credential of each question.
+/// Starts the tools' upstream. It returns results for the query, and records the credential of each
+/// question.
 async fn upstream(questions: Questions) -> Upstream {
     Upstream::start(move |request: &Seen| {
         if request.uri.path() == "/chat/completions" {
@@ -184,7 +185,7 @@ fn config(upstream: &str) -> String {
     )
 }
 
-/// The most memory up to the end of the warm-up, and the most after it.
+/// Returns the largest memory up to the end of the warm-up, and the largest after it.
 fn warm_and_peak(samples: &[Sample], took: Duration) -> Result<(u64, u64)> {
     let warm_up = took * WARM_UP_PERCENT / 100;
     let most = |is_warm: bool| {

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(60);
 /// Debian installs it in a folder that is only in root's PATH.
 const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// The directives of people who know what the host needs.
+/// The directives that a host needs from a correctly configured proxy.
 pub const SENSIBLE: &str = "proxy_set_header Host $http_host;
     proxy_set_header Forwarded \"\";
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

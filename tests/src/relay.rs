@@ -71,7 +71,7 @@ impl Relay {
         self.orders.send_modify(|orders| orders.target = target);
     }
 
-    /// Passes everything on again, including what was held back.
+    /// Passes everything on again, including the data that was held back.
     pub fn pass(&self) {
         self.be(Mood::Passing);
     }

@@ -1,4 +1,5 @@
-//! HTTP/1.1 on a plain socket. What a test writes is sent byte by byte, well-formed or not.
+//! HTTP/1.1 on a plain socket. The bytes that a test writes are sent as they are, well-formed or
+//! not.
 //!
 //! It follows no redirect, keeps no cookie, retries nothing and has no TLS.
 

@@ -1,9 +1,9 @@
 //! Credentials of the host as an operator writes them: the text itself, or `file:///path` of a file
 //! that holds it.
 //!
-//! What editors and shells add around a credential is removed. What they add inside it is named in
-//! the error. The host reads credentials from variables and files only through this module. No
-//! error holds any of the text, and nothing is kept.
+//! Text that editors and shells add around a credential is removed. Text that they add inside it is
+//! named in the error. The host reads credentials from variables and files only through this
+//! module. No error holds any of the text, and nothing is kept.
 
 use std::{
     fmt,
@@ -62,16 +62,16 @@ pub enum CredentialError {
     NotAFile {
         /// The path in question.
         path: PathBuf,
-        /// The kind of thing that is there, in words.
+        /// The kind of the file, in words.
         kind: &'static str,
     },
-    /// Everybody may write to the file, and so decide what the credential is.
+    /// Everybody may write to the file, and so decide the credential.
     #[error("every user can write to the credential's file {0}; `chmod go-w {0}` ends that", path.display())]
     WritableByAll {
         /// The path of the file.
         path: PathBuf,
     },
-    /// Others can put another file in its place.
+    /// Other users can replace the file.
     #[error(transparent)]
     Exposed(#[from] ExposedFolder),
     /// The bytes of the file are no text.

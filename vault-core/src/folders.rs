@@ -1,5 +1,5 @@
-//! The folders on the way to a file that decides what the host does. Whoever can write to one of
-//! them can put another file in its place, however private the file itself is.
+//! Checks the folders on the way to a file that decides what the host does. A user who can write to
+//! one of them can replace the file, however private the file itself is.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::rights::Rights;
 
-/// Others can put another file in the place of this one.
+/// The way in which other users can replace a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ExposedFolder {
     /// Every user can write to a folder on the way.
@@ -19,9 +19,9 @@ pub enum ExposedFolder {
         "the folder {0} can be written by every user, who can so replace {1}; `chmod go-w {0}` ends that", folder.display(), path.display()
     )]
     WritableByAll {
-        /// The folder.
+        /// The folder that every user can write to.
         folder: PathBuf,
-        /// What was asked for.
+        /// The path of the file that was checked.
         path: PathBuf,
     },
     /// Somebody else owns a folder on the way.
@@ -29,29 +29,30 @@ pub enum ExposedFolder {
         "the folder {} belongs to another user (id {owner}), who can so replace {}; move it to a folder of this user or of root", folder.display(), path.display()
     )]
     OfAnother {
-        /// The folder.
+        /// The folder of the other user.
         folder: PathBuf,
         /// The user id of its owner.
         owner: u32,
-        /// What was asked for.
+        /// The path of the file that was checked.
         path: PathBuf,
     },
-    /// In a folder that all may use, such as `/tmp`, the next step belongs to somebody else.
+    /// The next entry on the way belongs to another user and lies in a folder for everyone, such as
+    /// `/tmp`.
     #[error(
         "{} belongs to another user (id {owner}) and lies in {}, where every user may put something; move it to a folder of this user or of root", entry.display(), folder.display()
     )]
     InShared {
-        /// What lies there.
+        /// The entry of the other user.
         entry: PathBuf,
-        /// The folder that all may use.
+        /// The folder in which every user may create files.
         folder: PathBuf,
-        /// The user id of the owner.
+        /// The user id of the entry's owner.
         owner: u32,
     },
 }
 
 impl ExposedFolder {
-    /// The folder in which others can write.
+    /// Returns the folder in which others can write.
     pub fn folder(&self) -> &Path {
         match self {
             Self::WritableByAll { folder, .. }
@@ -61,20 +62,22 @@ impl ExposedFolder {
     }
 }
 
-/// Refuses a path on which every user, or one who owns neither the process nor the file, can put
-/// something else in the file's place. Tells once of folders in which a group can, or in which
-/// another user can whose file it is.
+/// Refuses a path if every user, or a user who owns neither the process nor the file, can replace
+/// the file. Logs a warning once for folders that a group can write to, and for folders of another
+/// user who also owns the file.
 ///
-/// What cannot be looked at cannot be read either, and whoever reads it tells of that.
+/// A folder that cannot be examined is skipped: the file cannot be read either, and its reader
+/// reports that.
 ///
 /// # Errors
-/// Others can replace it.
+/// Fails if other users can replace the file.
 pub fn check_folders(path: &Path) -> Result<(), ExposedFolder> {
     let Some(steps) = steps(path) else {
         return Ok(());
     };
     let file_owner = steps.last().map_or(0, |last| last.rights.owner());
-    // Who can write to a folder decides about all below it, so that is told of the topmost alone.
+    // A user who can write to a folder decides about everything below it, so only the topmost one
+    // is reported.
     let mut told = BTreeSet::new();
     for step in &steps {
         step.check(path, file_owner)?;
@@ -94,13 +97,13 @@ pub fn check_folders(path: &Path) -> Result<(), ExposedFolder> {
     Ok(())
 }
 
-/// One folder on the way, and what is looked for in it.
+/// One folder on the way, and the name to look up in it.
 struct Step {
     folder: PathBuf,
     folder_rights: Rights,
     is_sticky: bool,
     entry: PathBuf,
-    /// Of the entry itself, if it is a symbolic link.
+    /// The rights of the entry itself, if the entry is a symbolic link.
     rights: Rights,
 }
 
@@ -133,7 +136,7 @@ impl Step {
         Ok(())
     }
 
-    /// Whether the folder is this user's or root's, as far as that can be told.
+    /// Whether the folder belongs to this user or to root, as far as the user ids can tell.
     fn is_owned(&self) -> bool {
         self.folder_rights.is_ours() || is_unmapped(self.folder_rights.owner())
     }
@@ -143,11 +146,11 @@ impl Step {
     }
 }
 
-/// The most symbolic links that a path may lead through, as Linux has it.
+/// Limits the symbolic links on a path, as Linux does.
 const MAX_LINKS: usize = 40;
 
-/// The steps of a path from the root on, through symbolic links; `None` where one cannot be looked
-/// at.
+/// Returns the steps of a path from the root, through symbolic links. Returns `None` if a step
+/// cannot be examined.
 fn steps(path: &Path) -> Option<Vec<Step>> {
     let mut at = PathBuf::from("/");
     let mut left = names(&std::path::absolute(path).ok()?);
@@ -185,7 +188,7 @@ fn steps(path: &Path) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// The names in a path, the last one first.
+/// Returns the names in a path, the last one first.
 fn names(path: &Path) -> Vec<OsString> {
     let named = path.components().filter_map(|part| match part {
         Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
@@ -196,8 +199,8 @@ fn names(path: &Path) -> Vec<OsString> {
     names
 }
 
-/// Whether the id stands for all users that this process's user namespace does not know, root of
-/// the machine among them. Nobody can tell there who owns a folder.
+/// Whether the id stands for all users that this process's user namespace does not map. Root of the
+/// machine is among them, so such an id cannot tell who owns a folder.
 fn is_unmapped(owner: u32) -> bool {
     let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u32>().ok();
     if number("/proc/sys/fs/overflowuid") != Some(owner) {
@@ -221,7 +224,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A file two folders deep, and the folders.
+    /// Creates a file two folders deep. Returns the temporary folder and the three paths.
     fn nested() -> (tempfile::TempDir, [PathBuf; 3]) {
         let folder = tempfile::tempdir().unwrap();
         let outer = folder.path().join("outer");
@@ -246,7 +249,7 @@ mod tests {
                 (0o2775, true),
                 (0o777, false),
                 (0o702, false),
-                // A file of this user stays where it is in a folder like /tmp.
+                // In a folder like /tmp, only its owner can replace a file.
                 (0o1777, true),
             ] {
                 set(exposed, mode);

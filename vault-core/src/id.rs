@@ -1,6 +1,6 @@
 //! Identifiers of what the vault keeps: UUIDv7 newtypes that cannot be mixed up.
 //!
-//! An id does not tell what it refers to, nor whether that still exists.
+//! An id does not tell which thing it refers to, nor whether the thing still exists.
 
 use std::{fmt, str::FromStr};
 

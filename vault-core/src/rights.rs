@@ -1,7 +1,7 @@
 //! The rights that a file's or folder's mode gives to whom.
 //!
-//! Whoever opens the file decides whether to refuse, report or ignore them. All callers ask here,
-//! so that one mode means the same for every file of a host.
+//! The module that opens the file decides whether to refuse, report or ignore them. All callers ask
+//! here, so that one mode means the same for every file of a host.
 
 use std::{
     collections::BTreeSet,
@@ -39,18 +39,18 @@ impl Rights {
         self.owner
     }
 
-    /// The same rights with another owner, because only root can make such a file.
+    /// Returns the same rights with another owner, because only root can make such a file.
     #[cfg(test)]
     pub(crate) fn with_owner(self, owner: u32) -> Self {
         Self { owner, ..self }
     }
 
-    /// The id of its group.
+    /// The id of the group.
     pub fn group(self) -> u32 {
         self.group
     }
 
-    /// Whether this user or root owns it.
+    /// Whether this user or root owns the file or folder.
     pub fn is_ours(self) -> bool {
         self.owner == 0 || self.owner == geteuid().as_raw()
     }
@@ -62,7 +62,7 @@ impl Rights {
         getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
     }
 
-    /// Whether its group has any right.
+    /// Whether the group has any right.
     pub fn has_group(self) -> bool {
         self.mode & 0o070 != 0
     }
@@ -72,7 +72,7 @@ impl Rights {
         self.mode & 0o007 != 0
     }
 
-    /// Whether its group may write.
+    /// Whether the group may write.
     pub fn group_writes(self) -> bool {
         self.mode & 0o020 != 0
     }

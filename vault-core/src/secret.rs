@@ -189,7 +189,7 @@ pub struct RedactedSecret {
     pub vault_id: VaultId,
     /// The name, unique in the vault.
     pub name: SecretName,
-    /// The KEK that wraps its DEK.
+    /// The KEK that wraps the secret's DEK.
     pub kek_id: KekId,
     /// The number of writes: 1 when created, one more at each overwrite.
     pub version: u64,

@@ -103,7 +103,7 @@ impl SecretHead {
 pub struct PutSecret {
     /// The sealed secret. Its version follows that of the row which it replaces.
     pub sealed: SealedSecret,
-    /// The row that it replaces; `None` for a new secret.
+    /// The row to replace, or `None` for a new secret.
     pub replaces: Option<SecretHead>,
     /// The KEKs that the writer can unwrap. The store refuses a first row under a KEK that does not
     /// belong to the data.
@@ -117,7 +117,7 @@ pub enum PutOutcome {
     Stored {
         /// The secret as clients see it.
         view: RedactedSecret,
-        /// The number of DEKs that its KEK has wrapped so far.
+        /// The number of DEKs that this KEK has wrapped so far.
         wraps: u64,
     },
     /// Another write came first, and nothing was stored. This is the row that is there now.
@@ -134,7 +134,7 @@ pub enum ReleaseRow {
     Authorised {
         /// The secret's row.
         sealed: SealedSecret,
-        /// The metadata of its vault.
+        /// The metadata of the secret's vault.
         metadata: Metadata,
     },
 }
@@ -147,9 +147,9 @@ pub struct KekRow {
     /// A wrapped DEK that protects nothing, to try the KEK on. `None` when secrets name a KEK that
     /// was never registered.
     pub canary: Option<Vec<u8>>,
-    /// The number of DEKs that it has wrapped.
+    /// The number of DEKs that the KEK has wrapped.
     pub wraps: u64,
-    /// The number of secrets that it wraps now.
+    /// The number of secrets that the KEK wraps now.
     pub rows: u64,
 }
 

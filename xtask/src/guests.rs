@@ -1,5 +1,5 @@
-//! `cargo xtask guests`: builds the components that the host embeds, after doing the set-up itself.
-//! What is already built stays as it is.
+//! `cargo xtask guests`: sets up the toolchain and builds the components that the host embeds.
+//! Components that are up to date are not built again.
 
 use crate::project::Project;
 use crate::wasm_toolchain::TARGET;
@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// The file in which a guest says what it is.
+/// The name of a guest's manifest.
 const MANIFEST: &str = "tool.toml";
 
-/// A guest, and how its component is encoded.
+/// A guest and its manifest.
 struct Guest {
     name: String,
     file: PathBuf,
     manifest: Manifest,
 }
 
-/// The part of a guest's manifest that its encoding needs; the host's build reads the rest.
+/// The part of a manifest that the encoding needs. The host's build reads the rest.
 #[derive(Deserialize)]
 struct Manifest {
-    /// The imports of the component. The encoder refuses any others.
+    /// The imports of the component. The encoder refuses all others.
     imports: Vec<String>,
     /// Whether the component is pre-initialised.
     #[serde(default)]
@@ -60,7 +60,7 @@ pub fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// The guests that have a manifest, by name.
+/// Returns the guests that have a manifest, sorted by name.
 fn all(project: &Project) -> Result<Vec<Guest>> {
     let folder = project.guest_tools();
     let mut guests = Vec::new();
@@ -83,7 +83,7 @@ fn all(project: &Project) -> Result<Vec<Guest>> {
 }
 
 impl Guest {
-    /// Encodes the guest, unless that was done since the last change of what it depends on.
+    /// Encodes the guest, unless its component is newer than all its inputs.
     fn encode(&self, encoder: &Path, module: &Path, components: &Path) -> Result<()> {
         let component = components.join(&self.name).with_extension("wasm");
         let stamp = components.join(&self.name).with_extension("stamp");

@@ -1,5 +1,6 @@
-//! `cargo xtask reference`: writes the files that the code says itself: the example configuration,
-//! the reference of its keys, its JSON Schema, and the reference of the commands.
+//! `cargo xtask reference`: writes the files that are generated from the code. These are the
+//! example configuration, the reference of its keys, its JSON Schema, and the reference of the
+//! commands.
 
 use std::env::consts::EXE_SUFFIX;
 use std::process::Command;
@@ -9,10 +10,10 @@ use anyhow::Result;
 use crate::project::Project;
 use crate::{guests, step};
 
-/// The example program of the host that knows the files.
+/// The host's example program that writes the files.
 const WRITER: &str = "reference";
 
-/// Builds the host and lets it write the files.
+/// Builds the host, and runs the example program.
 pub fn run(project: &Project) -> Result<()> {
     guests::run(project)?;
     step::say("Building the host");

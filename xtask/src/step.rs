@@ -11,7 +11,7 @@ pub fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// Runs `command` to its end, with its output where ours goes.
+/// Runs `command` to its end. Its output goes where this program's output goes.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = status(command)?;
     ensure!(status.success(), "{} failed ({status})", shown(command));

@@ -1,6 +1,6 @@
 //! `cargo xtask test-tools`: installs what some suites need besides Rust, so that none of them is
 //! skipped: Go, Node.js and npm packages, Python packages, Chromium, strace, nginx, PostgreSQL, and
-//! the servers and the token of KEK providers. What is already there stays.
+//! the servers and the token of KEK providers. Tools that are already installed stay.
 
 use crate::project::Project;
 use crate::{debian, step};
@@ -148,7 +148,7 @@ fn copy_npm_lock(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder for everything that is installed here, apart from system packages and what is in
+/// Returns the folder for everything that this task installs, except system packages and files in
 /// folders of `tests/`.
 fn test_tools(project: &Project) -> Result<PathBuf> {
     Ok(project.target()?.join("test-tools"))

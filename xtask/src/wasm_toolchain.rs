@@ -32,7 +32,7 @@ pub enum WasmToolchain {
 }
 
 impl WasmToolchain {
-    /// Finds a way, or makes one.
+    /// Finds a toolchain, or installs one.
     pub fn make_ready() -> Result<Self> {
         if has_target_library() {
             return Ok(Self::Installed);

@@ -25,9 +25,9 @@ use verdict::Verdict;
 /// The name of the secret that this tool resolves.
 const SECRET: &str = "brave_api_key";
 const WEB_SEARCH_PATH: &str = "/res/v1/web/search";
-/// The bounds of [`Retries`] without settings. A plan of one request a second lets one of those
-/// that wait through each second, so the last of some twenty searches at once has its turn within
-/// the 30 s that a call may take.
+/// The bounds of [`Retries`] without settings. With a plan of one request a second, one of the
+/// waiting searches gets through each second. So the last of some twenty searches at once gets
+/// through within the 30 s that a call may take.
 const MAX_RETRIES: u64 = 25;
 const MAX_RETRY_WAIT_MS: u64 = 25_000;
 /// The wait beyond what Brave asks for, because Brave's seconds are whole.

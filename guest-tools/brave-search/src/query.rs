@@ -78,7 +78,7 @@ pub fn schema() -> Value {
 }
 
 impl Query {
-    /// Parses what the agent wrote.
+    /// Parses the input that the agent wrote.
     ///
     /// # Errors
     /// `invalid_input`, naming the field.

@@ -47,8 +47,8 @@ impl Quota {
         }
     }
 
-    /// The same limits when the body says that the plan's quota is used up. The wait of a short
-    /// window does not help then.
+    /// Returns the limits for a body that says that the plan's quota is used up. The wait of a
+    /// short window does not help then.
     fn spent(self) -> Self {
         let is_long = self.is_long();
         Self {
@@ -90,8 +90,8 @@ impl Quota {
         };
         let of_windows = of_windows.map(|secs| secs.saturating_mul(1_000));
         let longest = used_up.iter().filter_map(|&index| {
-            // Without a policy, the length of a window is not known. The time until its end is
-            // shorter than it.
+            // Without a policy, the length of a window is not known. It is more than the time that
+            // is left of the window.
             let from_lists = || {
                 let limit = at(&limits, index)?;
                 Some((Window { limit, secs: None }, at(&resets, index)))

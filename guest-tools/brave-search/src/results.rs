@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use trusted_tool::answer::Answer;
 use trusted_tool::{ToolError, json, tool_error, words};
 
-/// The number of characters that an error repeats of an answer that is no JSON.
+/// Limits the part of an answer that an error repeats if the answer is no JSON, in characters.
 const MAX_SAID_CHARS: usize = 300;
 
 /// The result of `search`:

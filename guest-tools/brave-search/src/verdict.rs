@@ -25,7 +25,7 @@ pub struct Verdict {
     code: Option<String>,
     /// The words for people.
     said: Option<String>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     oddity: Option<String>,
     is_json: bool,
     is_error: bool,
@@ -142,7 +142,8 @@ impl Verdict {
     }
 }
 
-/// The error in an answer. Under a success, JSON is an error where it names one.
+/// The error in an answer. An answer with a status of success has an error only if its JSON names
+/// one.
 fn error_in(json: &Value, is_success: bool) -> Option<&Value> {
     let named = json.get("error").filter(|error| match error {
         Value::Object(object) => !object.is_empty(),

@@ -6,20 +6,20 @@ use trusted_tool::ToolError;
 use crate::input::{invalid, scalar};
 use crate::query::{METHOD_OVERRIDE, OVERRIDES_THE_METHOD, plain};
 
-/// A body with its content type.
+/// A body and its content type.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Body {
-    /// The `Content-Type`.
+    /// The value of the header `Content-Type`.
     pub content_type: String,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Body {
-    /// A JSON body.
+    /// Returns a JSON body.
     ///
     /// # Errors
-    /// `invalid_input`: a field of it would change the method.
+    /// `invalid_input`: a field of the body would change the method.
     pub fn json(content_type: &str, value: &Value) -> Result<Self, ToolError> {
         let mut names = value.as_object().into_iter().flat_map(Map::keys);
         if names.any(|name| plain(name) == METHOD_OVERRIDE) {
@@ -31,7 +31,7 @@ impl Body {
         })
     }
 
-    /// A body of plain text.
+    /// Returns a body of plain text.
     pub fn text(content_type: &str, text: String) -> Self {
         Self {
             content_type: content_type.to_owned(),
@@ -39,7 +39,7 @@ impl Body {
         }
     }
 
-    /// A form, with brackets for what is inside of objects and lists: `a[b]=1&c[0]=2`.
+    /// Returns a form. Brackets name what stands inside objects and lists: `a[b]=1&c[0]=2`.
     ///
     /// # Errors
     /// `invalid_input`: the form is nested too deeply.
@@ -58,7 +58,7 @@ impl Body {
     }
 }
 
-/// How deep a form may be nested.
+/// Limits the nesting of a form.
 const MAX_FORM_DEPTH: usize = 16;
 
 fn append(

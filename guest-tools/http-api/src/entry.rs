@@ -1,5 +1,5 @@
-//! The API of this instance, as the host set it: its address, its credential's name and slot, what
-//! is allowed, and the headers. Nothing here comes from an agent.
+//! The API of this instance, from the host's settings: its address, its credential's name and slot,
+//! what is allowed, and the headers. An agent can set nothing of it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::input::invalid;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 
-/// Retries without settings, and the waits before them together.
+/// The defaults of the settings `max_retries` and `max_retry_wait_ms`.
 const MAX_RETRIES: u64 = 2;
 const MAX_RETRY_WAIT_MS: u64 = 5_000;
 
@@ -25,11 +25,11 @@ const MAX_RETRY_WAIT_MS: u64 = 5_000;
 pub struct Entry {
     /// The API's name in errors: `the API "github"`.
     pub called: String,
-    /// Where it is.
+    /// The origin of the API and the start of every path.
     pub base: BaseUrl,
     /// The headers of every request.
     pub headers: BTreeMap<String, String>,
-    /// The bounds of each request.
+    /// The limits of each request.
     pub bounds: Bounds,
     /// Limits the path and the query of a request, in bytes.
     pub max_url_bytes: u64,
@@ -40,7 +40,7 @@ pub struct Entry {
     agent_headers: Vec<String>,
 }
 
-/// The secret and the place where it stands.
+/// A secret's name, and the place where its value stands in a request.
 #[derive(Debug)]
 struct Auth {
     secret: String,
@@ -64,7 +64,7 @@ enum Slot {
     },
 }
 
-/// A slot in the form in which the configuration has it.
+/// A slot in the form of the configuration.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum SlotText {
@@ -138,7 +138,7 @@ impl Entry {
         })
     }
 
-    /// How often a request is tried again.
+    /// Returns the limits of repeating a request.
     ///
     /// # Errors
     /// `tool_failed` naming the setting that is wrong.
@@ -146,10 +146,10 @@ impl Entry {
         Retries::from_settings(MAX_RETRIES, MAX_RETRY_WAIT_MS)
     }
 
-    /// Checks the method and the path that a request has in the end.
+    /// Checks the method and the path of a planned request.
     ///
     /// # Errors
-    /// `egress_denied`, with what is allowed; `invalid_input` for a path that is too long.
+    /// `egress_denied`, with what is allowed. `invalid_input` for a path that is too long.
     pub fn admit(&self, plan: &Plan) -> Result<(), ToolError> {
         let path = plan.path.written();
         let length = path.len() + plan.query.written().len();
@@ -185,10 +185,10 @@ impl Entry {
         ))
     }
 
-    /// The name of a header that an agent may set, as it is declared.
+    /// Returns the declared spelling of a header's name, if an agent may set the header.
     ///
     /// # Errors
-    /// `invalid_input`, with the names that are declared.
+    /// `invalid_input`, with the names of the headers that may be set.
     pub fn agent_header(&self, name: &str) -> Result<&str, ToolError> {
         let mut declared = self.agent_headers.iter();
         let found = declared.find(|known| known.eq_ignore_ascii_case(name));
@@ -205,7 +205,7 @@ impl Entry {
         })
     }
 
-    /// The parameter of the query that carries the credential, if one does.
+    /// Returns the parameter of the query that carries the credential, if it is in the query.
     pub fn query_slot(&self) -> Option<&str> {
         match &self.auth.as_ref()?.slot {
             Slot::Query { name } => Some(name),
@@ -213,15 +213,15 @@ impl Entry {
         }
     }
 
-    /// The name of the secret, if the API wants one.
+    /// Returns the name of the secret, or `None` for a public API.
     pub fn secret(&self) -> Option<&str> {
         Some(&self.auth.as_ref()?.secret)
     }
 
-    /// The credential, resolved now, and the form in which the request carries it.
+    /// Resolves the credential. Returns it together with the form in which the request carries it.
     ///
     /// # Errors
-    /// Why there is no credential.
+    /// The error says why there is no credential.
     pub fn credential(&self) -> Result<Option<(Credential, Carried)>, ToolError> {
         let Some(auth) = &self.auth else {
             return Ok(None);
@@ -244,21 +244,21 @@ impl Entry {
     }
 }
 
-/// How many patterns a message lists.
+/// Limits the lines of `allow` that a message lists.
 const MAX_LISTED: usize = 16;
 
-/// `Basic` and the credential between its fixed neighbours, in base64.
+/// Returns `Basic` and, in base64, the credential between its fixed neighbours.
 fn basic(before: &str, value: &[u8], after: &str) -> Zeroizing<Vec<u8>> {
     let pair = Zeroizing::new([before.as_bytes(), value, after.as_bytes()].concat());
     let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*pair));
     Zeroizing::new([b"Basic ", encoded.as_bytes()].concat())
 }
 
-/// `name=value`, encoded. The host has checked that the name needs no encoding.
+/// Returns `name=value`, encoded. The host has checked that the name needs no encoding.
 fn parameter(name: &str, value: &[u8]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(format!("{name}="));
     for piece in percent_encoding::percent_encode(value, percent_encoding::NON_ALPHANUMERIC) {
-        // A stand-in and most credentials have these, which need no encoding.
+        // A stand-in and most credentials have only these characters, which need no encoding.
         text.push_str(match piece {
             "%2D" => "-",
             "%2E" => ".",
@@ -303,7 +303,7 @@ pub mod tests {
     use crate::path::Path;
     use crate::query::Query;
 
-    /// An API without a credential that allows `GET /a/*` and lets an agent set `If-Match`.
+    /// Returns an API without a credential. It allows `GET /a/*` and lets an agent set `If-Match`.
     pub fn entry() -> Entry {
         Entry {
             called: "the API \"github\"".to_owned(),

@@ -1,4 +1,5 @@
-//! Sends a planned request with the credential in its slot, and tries again where that is safe.
+//! Sends a planned request with the credential in its slot. Repeats a failed request where that is
+//! safe.
 
 use trusted_tool::ToolError;
 use trusted_tool::request::{self, Ask, Header};
@@ -9,13 +10,13 @@ use crate::entry::{Carried, Entry};
 use crate::outcome;
 use crate::plan::Plan;
 
-/// What is asked for where the entry says nothing.
+/// The header `Accept` of a request that sets none.
 const ACCEPT: &str = "application/json, text/*;q=0.5, */*;q=0.1";
 
-/// Sends a request. Gives the result as JSON.
+/// Sends a request and returns the result as JSON.
 ///
 /// # Errors
-/// Why there is none.
+/// The error says why there is no result.
 pub fn send(entry: &Entry, plan: &Plan) -> Result<String, ToolError> {
     let mut retries = entry.retries()?;
     let (credential, carried) = entry.credential()?.unzip();
@@ -34,7 +35,7 @@ pub fn send(entry: &Entry, plan: &Plan) -> Result<String, ToolError> {
     let usually_has_body = ["POST", "PUT", "PATCH"].contains(&plan.method.as_str());
     let ask = Ask::Other {
         method: &plan.method,
-        // Some servers want a length where a body is usual, even if it is 0.
+        // Some servers want a length where a body is usual, even a length of 0.
         body: body.or_else(|| usually_has_body.then_some(&[])),
     };
     let answer = loop {
@@ -53,7 +54,8 @@ pub fn send(entry: &Entry, plan: &Plan) -> Result<String, ToolError> {
             Err(failure) => return Err(failure.error),
         };
         let answer = incoming.whole(entry.bounds.max_response_bytes)?;
-        // A 429 says that nothing was done. Another status says so of a request without effect.
+        // A 429 says that nothing was done, so any request may be repeated. After another status,
+        // only a request without effects may be repeated.
         let is_safe = answer.status == 429 || ["GET", "HEAD"].contains(&plan.method.as_str());
         let wait_ms = wait::from_headers(answer.headers());
         if !(is_safe && retries.after_answer(answer.status, wait_ms)) {

@@ -1,14 +1,14 @@
-//! The headers that an agent may set: those that the entry or the document declares, less those
-//! that say who asks or whom, and with values that end no line.
+//! The headers that an agent may set. The entry or the document declares them. Headers that say who
+//! asks, or whom, are not among them, and no value contains the end of a line.
 
 use trusted_tool::ToolError;
 
 use crate::input::invalid;
 
-/// The longest value of a header, in bytes.
+/// Limits the value of a header, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4_096;
 
-/// A value that can stand in a header.
+/// Returns the value, if it can stand in a header.
 ///
 /// # Errors
 /// `invalid_input` naming the header: the value would end the line, or is too long.

@@ -1,14 +1,15 @@
-//! The input of an operation, field by field. What nobody asked for is refused.
+//! Reads the input of an operation field by field. A field that the operation does not have is
+//! refused.
 
 use serde_json::{Map, Value};
 use trusted_tool::{ToolError, tool_error};
 
-/// How alike two names must be, of 1, for one to be proposed for the other.
+/// The minimum similarity of two names, from 0 to 1, for one to be proposed for the other.
 const LIKENESS_MIN: f64 = 0.75;
-/// How many fields a message lists.
+/// Limits the fields that a message lists.
 const MAX_LISTED: usize = 24;
 
-/// The fields that nobody has asked for yet.
+/// The fields of an input that were not read yet.
 pub struct Fields {
     operation: String,
     left: Map<String, Value>,
@@ -19,7 +20,7 @@ impl Fields {
     /// Parses an input.
     ///
     /// # Errors
-    /// `invalid_input`: it is no JSON object.
+    /// `invalid_input`: the text is no JSON object.
     pub fn parse(operation: &str, input: &str) -> Result<Self, ToolError> {
         match serde_json::from_str(input) {
             Ok(Value::Object(left)) => Ok(Self {
@@ -33,13 +34,13 @@ impl Fields {
         }
     }
 
-    /// The value of a field. `null` is no value.
+    /// Removes and returns the value of a field. `null` counts as no value.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.known.push(name.to_owned());
         self.left.remove(name).filter(|value| !value.is_null())
     }
 
-    /// The value of a field that must be there.
+    /// Removes and returns the value of a required field.
     ///
     /// # Errors
     /// `invalid_input` naming the field.
@@ -49,10 +50,10 @@ impl Fields {
             .ok_or_else(|| invalid(format!("the field {name:?} of {operation} is missing")))
     }
 
-    /// A field that says yes or no.
+    /// Removes and returns a boolean field. A missing field is `false`.
     ///
     /// # Errors
-    /// `invalid_input` naming the field: it is neither.
+    /// `invalid_input` naming the field, if it is no boolean.
     pub fn flag(&mut self, name: &str) -> Result<bool, ToolError> {
         match self.take(name) {
             None => Ok(false),
@@ -61,10 +62,10 @@ impl Fields {
         }
     }
 
-    /// The fields of an object.
+    /// Removes and returns the fields of an object, if there is one.
     ///
     /// # Errors
-    /// `invalid_input` naming the field: it is no object.
+    /// `invalid_input` naming the field, if it is no object.
     pub fn object(&mut self, name: &str) -> Result<Option<Map<String, Value>>, ToolError> {
         match self.take(name) {
             None => Ok(None),
@@ -73,7 +74,7 @@ impl Fields {
         }
     }
 
-    /// The error for a field that does not fit.
+    /// Returns the error for a field of another kind than expected.
     pub fn misfit(&self, name: &str, expected: &str) -> ToolError {
         invalid(format!(
             "the field {name:?} of {} is not {expected}",
@@ -81,10 +82,10 @@ impl Fields {
         ))
     }
 
-    /// Refuses what is left.
+    /// Refuses the fields that were not read.
     ///
     /// # Errors
-    /// `invalid_input` naming the first of the fields, and the known one that it looks like.
+    /// `invalid_input` naming the first of these fields, and the known one that it resembles.
     pub fn end(self) -> Result<(), ToolError> {
         let Some(name) = self.left.keys().next() else {
             return Ok(());
@@ -108,7 +109,7 @@ impl Fields {
     }
 }
 
-/// The known name that looks most like a written one, if one does.
+/// Returns the known name that is most like the written one, if one is like it.
 fn nearest<'a>(written: &str, known: &'a [String]) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace('-', "_");
     let written: String = plain(written).chars().take(64).collect();
@@ -120,7 +121,7 @@ fn nearest<'a>(written: &str, known: &'a [String]) -> Option<&'a str> {
         .map(|(_, known)| known.as_str())
 }
 
-/// A text, a number or a boolean as text.
+/// Returns a text, a number or a boolean as text.
 pub fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -130,7 +131,7 @@ pub fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The error for an input that does not fit.
+/// Returns the error for an input that the operation cannot use.
 pub fn invalid(message: impl Into<String>) -> ToolError {
     tool_error("invalid_input", message)
 }

@@ -1,4 +1,4 @@
-//! Trusted tool `http-api`: one HTTP API, as `[tools.NAME.http]` of `tavora.toml` or `http` of an
+//! Trusted tool `http-api`: one HTTP API, as `[tools.NAME.http]` in `tavora.toml` or `http` in an
 //! `agent.jsonc` declares it.
 //!
 //! The host makes an instance for each declared API. The settings say where the API is, which
@@ -6,7 +6,7 @@
 //! only the fields of an operation. It cannot name a host, leave the path of `base_url`, set a
 //! header that is not declared, or reach the slot of the credential.
 //!
-//! The component puts what `secrets.resolve` gives into the slot, and never looks at it.
+//! The component puts the text that `secrets.resolve` returns into the slot, and never looks at it.
 
 mod body;
 mod entry;
@@ -29,8 +29,8 @@ use trusted_tool::{Guest, Operation, ToolError, tool_error};
 struct HttpApi;
 
 impl Guest for HttpApi {
-    /// The operations in the settings. Without an API in the settings there are none, and a setting
-    /// that cannot be read shows in the first call.
+    /// Returns the operations in the settings. Without an API in the settings there are none. A
+    /// faulty setting is reported by the first call.
     fn describe() -> Vec<Operation> {
         let names = operation::names().unwrap_or_default();
         let described = names.into_iter().filter_map(|name| {

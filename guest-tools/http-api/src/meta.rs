@@ -1,10 +1,11 @@
-//! What an answer says beside its body: links to other pages, and how many calls are left.
+//! The facts beside the body of an answer: links to other pages, and the number of calls that are
+//! left.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use trusted_tool::answer::Answer;
 
-/// Headers about pages and versions.
+/// The shown headers about pages and versions.
 const SHOWN: [&str; 11] = [
     "etag",
     "last-modified",
@@ -18,13 +19,13 @@ const SHOWN: [&str; 11] = [
     "x-total-count",
     "x-total-pages",
 ];
-/// The beginnings of the names of headers about calls that are left.
+/// The beginnings of the names of headers that tell how many calls are left.
 const ABOUT_RATES: [&str; 3] = ["ratelimit", "x-ratelimit", "x-rate-limit"];
-/// How many headers and links are shown, and how many bytes of each.
+/// Limits the headers and the links that are shown, and the bytes of each.
 const MAX_SHOWN: usize = 32;
 const MAX_VALUE_BYTES: usize = 2_048;
 
-/// The links and headers of an answer: `{links: {next: {url, query}}, headers: {…}}`.
+/// Returns the links and headers of an answer: `{links: {next: {url, query}}, headers: {…}}`.
 pub fn of(answer: &Answer) -> Value {
     let is_shown = |name: &str| {
         SHOWN.contains(&name) || ABOUT_RATES.iter().any(|start| name.starts_with(start))
@@ -43,7 +44,7 @@ pub fn of(answer: &Answer) -> Value {
     json!({ "links": answer.header("link").map(links).unwrap_or_default(), "headers": headers })
 }
 
-/// The targets of a `Link` header (RFC 8288) by their relation.
+/// Returns the targets of a `Link` header (RFC 8288) by their relation.
 fn links(header: &str) -> Map<String, Value> {
     let mut links = Map::new();
     let mut rest = header;
@@ -71,7 +72,7 @@ fn links(header: &str) -> Map<String, Value> {
     links
 }
 
-/// The parameters of a URL's query, to be given to the same operation again.
+/// Returns the parameters of a URL's query, so that they can be given to the same operation again.
 fn query_of(url: &str) -> Map<String, Value> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();

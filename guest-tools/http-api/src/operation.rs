@@ -1,5 +1,5 @@
-//! The operations of the settings, which the host compiled out of the API's document: how the
-//! fields of an input become a request.
+//! The operations in the settings, which the host compiled from the API's document. An operation
+//! turns the fields of an input into a request.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,10 +13,10 @@ use crate::path::Path;
 use crate::plan::Plan;
 use crate::query::{Query, Style};
 
-/// The setting with the names of all operations.
+/// The setting that lists the names of all operations.
 const NAMES: &str = "operations";
 
-/// What an operation does.
+/// An operation that an agent can call.
 pub enum Operation {
     /// Any request that `allow` admits.
     Plain,
@@ -28,21 +28,21 @@ pub enum Operation {
 #[derive(Debug, Deserialize)]
 pub struct Declared {
     method: String,
-    /// With the names of parameters in braces.
+    /// The path, with the names of parameters in braces.
     path: String,
     #[serde(default)]
     parameters: Vec<Parameter>,
     body: Option<BodyShape>,
-    /// The field that asks for links and rate limits.
+    /// The name of the field that asks for links and rate limits.
     meta: String,
 }
 
 /// A parameter of the path, the query or the headers.
 #[derive(Debug, Deserialize)]
 struct Parameter {
-    /// The field of the input.
+    /// The name of the parameter's field in the input.
     field: String,
-    /// The name in the request.
+    /// The name of the parameter in the request.
     name: String,
     #[serde(rename = "in")]
     place: Place,
@@ -60,7 +60,7 @@ enum Place {
     Header,
 }
 
-/// How a value with several parts is written.
+/// The form of a value with several parts.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Written {
@@ -91,7 +91,7 @@ struct BodyShape {
     content_type: String,
     #[serde(default)]
     required: bool,
-    /// The field that is the whole body. Without it, `fields` are the body's own fields.
+    /// The field that holds the whole body. Without it, `fields` are the body's own fields.
     field: Option<String>,
     #[serde(default)]
     fields: Vec<BodyField>,
@@ -112,13 +112,13 @@ struct BodyField {
     required: bool,
 }
 
-/// The names of all operations, in their order.
+/// Returns the names of all operations, in the order of the document.
 pub fn names() -> Result<Vec<String>, ToolError> {
     let names = setting::text(NAMES)?.unwrap_or_else(|| "[]".to_owned());
     serde_json::from_str(&names).map_err(|_| setting::invalid(NAMES, "a JSON list of names"))
 }
 
-/// The description of an operation and the JSON Schema of its input.
+/// Returns the description of an operation and the JSON Schema of its input.
 pub fn described(name: &str) -> Result<(String, String), ToolError> {
     let of = |what: &str| {
         let key = format!("{what}:{name}");
@@ -127,7 +127,7 @@ pub fn described(name: &str) -> Result<(String, String), ToolError> {
     Ok((of("description")?, of("schema")?))
 }
 
-/// The operation of that name.
+/// Returns the operation of this name.
 pub fn find(name: &str) -> Result<Option<Operation>, ToolError> {
     let key = format!("operation:{name}");
     let Some(text) = setting::text(&key)? else {
@@ -142,7 +142,7 @@ pub fn find(name: &str) -> Result<Option<Operation>, ToolError> {
 }
 
 impl Declared {
-    /// Makes a request of the fields of an agent.
+    /// Makes a request from the fields that an agent gives.
     ///
     /// # Errors
     /// `invalid_input` naming the field.
@@ -170,7 +170,8 @@ impl Declared {
             }
         }
         for (parameter, value) in &in_path {
-            // The fault of one value is told by the name of its field.
+            // Check each value alone first, so that a fault is reported under the name of its
+            // field.
             Path::fill("/{}", |_| value.clone()).map_err(|fault| {
                 let fault = match value.is_empty() {
                     true => "is empty",
@@ -203,7 +204,7 @@ impl Declared {
 }
 
 impl Parameter {
-    /// A value as one text: the parts of a list have commas between them.
+    /// Returns a value as one text. The parts of a list have commas between them.
     fn joined(&self, fields: &Fields, value: &Value) -> Result<String, ToolError> {
         let parts = match value {
             Value::Array(list) => list.iter().map(scalar).collect(),
@@ -248,7 +249,7 @@ impl BodyShape {
         }
     }
 
-    /// The body whose fields are fields of the input.
+    /// Collects the body from those fields of the input that are its own.
     fn collected(&self, operation: &str, fields: &mut Fields) -> Result<Option<Value>, ToolError> {
         let mut body = Map::new();
         let mut missing = None;

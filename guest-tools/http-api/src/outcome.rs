@@ -1,5 +1,5 @@
-//! What an answer is for the agent: JSON as JSON, text as text, anything else in base64, and an
-//! error with the API's own words.
+//! Turns an answer into the result for the agent: JSON as JSON, text as text, anything else in
+//! base64. An error has the API's own words.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,15 +13,15 @@ use crate::entry::Entry;
 use crate::meta;
 use crate::plan::Plan;
 
-/// The status of an answer that says that the agent's copy is still right.
+/// The status of an answer to an agent whose copy is still valid.
 const NOT_MODIFIED: u16 = 304;
-/// How many characters of an API's words a message has.
+/// Limits the API's words in a message, in characters.
 const MAX_SAID_CHARS: usize = 1_000;
 
-/// The result of a call, as JSON.
+/// Returns the result of a call, as JSON.
 ///
 /// # Errors
-/// `upstream_auth` for 401 and 403, `upstream_error` for every other status that is no success, and
+/// `upstream_auth` for 401 and 403. `upstream_error` for every other status that is no success, and
 /// for a body that cannot be shown.
 pub fn of(
     entry: &Entry,
@@ -44,7 +44,7 @@ pub fn of(
     })
 }
 
-/// The body as JSON.
+/// Returns the body as JSON.
 fn shown(entry: &Entry, answer: &Answer) -> Result<String, ToolError> {
     let body = &answer.body;
     if body.is_empty() {
@@ -111,7 +111,7 @@ fn named(kind: &str) -> String {
     }
 }
 
-/// The error for a status that is no success.
+/// Returns the error for a status that is no success.
 fn refusal(entry: &Entry, answer: &Answer, credential: Option<&Credential>) -> ToolError {
     let content_type = answer.header("content-type").unwrap_or_default();
     let said = words::read(content_type, &answer.body).message;
@@ -135,7 +135,7 @@ fn refused(entry: &Entry, answer: &Answer, said: Option<&str>) -> ToolError {
         let said: String = said.chars().take(MAX_SAID_CHARS).collect();
         shown.push_str(&format!(", {said:?}"));
     }
-    // Some APIs limit their clients with a 403.
+    // Some APIs answer 403 to a client that has made too many calls.
     let is_limit = status == 429 || status == 403 && has_no_calls_left(answer);
     if is_limit {
         let again = match wait::from_headers(answer.headers()) {

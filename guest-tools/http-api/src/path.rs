@@ -1,16 +1,16 @@
-//! The path of a request below `base_url`: segments that are checked in every form in which a
-//! server may read them, and written in one form.
+//! The path of a request below `base_url`. Each segment is checked in every form in which a server
+//! may read it, and is sent in one form.
 //!
 //! No segment is empty, `.` or `..`, and none holds a slash or a backslash, whether it is written
 //! plainly, percent-encoded, or percent-encoded more than once.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// How often a text is decoded in the search for what it may turn into. Text that is encoded more
-/// often is refused.
+/// Limits how often a text is decoded in the search for a hidden slash or dot. Text that is encoded
+/// more often is refused.
 const MAX_DECODINGS: usize = 4;
 
-/// What RFC 3986 calls unreserved stands for itself. Everything else is encoded.
+/// The characters that are encoded: all but those that RFC 3986 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -18,10 +18,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Characters that may stand in a segment as they are, besides the unreserved ones. A semicolon is
-/// not among them: some servers cut a segment there.
+/// not among them, because some servers cut a segment there.
 const PLAIN_IN_SEGMENT: &str = "!$&'()*+,=:@";
 
-/// A path that stays where it is.
+/// A path that cannot leave `base_url`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path {
     segments: Vec<Segment>,
@@ -35,10 +35,10 @@ struct Segment {
 }
 
 impl Path {
-    /// Parses a path as an agent wrote it. Characters that no path can have are encoded.
+    /// Parses a path that an agent wrote. Characters that no path can have are encoded.
     ///
     /// # Errors
-    /// What is wrong, as the end of a sentence that begins with the path's name.
+    /// The fault, as the end of a sentence that begins with the path's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err("does not begin with /".to_owned());
@@ -49,11 +49,11 @@ impl Path {
         Self::of(rest, |segment| Ok((decode(segment)?, rewritten(segment))))
     }
 
-    /// Fills the template of an operation, as in `/repos/{owner}/issues`. `value` gives what stands
-    /// in place of a name.
+    /// Fills the template of an operation, such as `/repos/{owner}/issues`. `value` returns the
+    /// text for a name in braces.
     ///
     /// # Errors
-    /// What is wrong, as the end of a sentence that begins with the path's name.
+    /// The fault, as the end of a sentence that begins with the path's name.
     pub fn fill(template: &str, value: impl Fn(&str) -> String) -> Result<Self, String> {
         let Some(rest) = template.strip_prefix('/') else {
             return Err("does not begin with /".to_owned());
@@ -99,12 +99,12 @@ impl Path {
         })
     }
 
-    /// The segments as a server reads them.
+    /// Returns the segments as a server reads them.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> {
         self.segments.iter().map(|it| it.decoded.as_str())
     }
 
-    /// The path as it stands in a request.
+    /// Returns the path as it stands in a request.
     pub fn written(&self) -> String {
         let mut path = String::new();
         for segment in &self.segments {
@@ -118,7 +118,7 @@ impl Path {
     }
 }
 
-/// Refuses a segment that a server may read as something else than one name.
+/// Refuses a segment that some server may read as something else than one name.
 fn check(decoded: &str) -> Result<(), String> {
     if decoded.is_empty() {
         return Err("has an empty segment (//)".to_owned());
@@ -151,8 +151,8 @@ fn decode(text: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
-/// A segment in the form in which it is sent: what is escaped stays escaped, except for characters
-/// that need no escape.
+/// Returns a segment in the form in which it is sent. Escapes are kept, except for characters that
+/// need none.
 fn rewritten(segment: &str) -> String {
     let mut written = String::with_capacity(segment.len());
     let mut rest = segment;
@@ -278,7 +278,7 @@ mod tests {
         ] {
             assert!(filled("/f/{id}", value).is_err(), "{value}");
         }
-        // Two values make a segment together.
+        // The two values together make the segment `..`.
         assert!(filled("/f/{a}{b}", ".").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What an API's entry allows: a method, and a path by segments.
+//! The lines of `allow`: each has a method and a path, which is compared segment by segment.
 
 use crate::path::Path;
 
@@ -24,11 +24,11 @@ enum Matcher {
 }
 
 impl Pattern {
-    /// Parses a line. The host has refused lines that are wrong.
+    /// Parses a line. The host has already refused lines that are wrong.
     pub fn parse(line: &str) -> Option<Self> {
         let (method, path) = line.split_once(' ')?;
         let mut parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        // A slash at the end makes no difference.
+        // A slash at the end of the path makes no difference.
         if parts.last() == Some(&"") {
             parts.pop();
         }
@@ -51,12 +51,12 @@ impl Pattern {
         })
     }
 
-    /// The line.
+    /// Returns the line as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether a request is allowed by this line.
+    /// Whether this line allows a request.
     pub fn admits(&self, method: &str, path: &Path) -> bool {
         let mut segments = path.segments();
         let fits_in_length = match self.is_open {

@@ -13,7 +13,7 @@ use crate::query::Query;
 
 const OPERATION: &str = "request";
 
-/// Makes a request of the fields of an agent.
+/// Makes a request from the fields that an agent gives.
 ///
 /// # Errors
 /// `invalid_input` naming the field.

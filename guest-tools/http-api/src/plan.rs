@@ -1,10 +1,10 @@
-//! A request that an operation makes, before the credential is in it.
+//! The request that an operation makes, before the credential is in it.
 
 use crate::body::Body;
 use crate::path::Path;
 use crate::query::Query;
 
-/// What is sent.
+/// A request without its credential.
 #[derive(Debug)]
 pub struct Plan {
     /// The method, in capitals.
@@ -13,10 +13,10 @@ pub struct Plan {
     pub path: Path,
     /// The query.
     pub query: Query,
-    /// The headers that the agent set, whose names are declared.
+    /// The headers that the agent set. Their names are declared.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, if there is one.
     pub body: Option<Body>,
-    /// Whether the result has links and rate limits beside the body.
+    /// Whether the result tells links and rate limits beside the body.
     pub wants_meta: bool,
 }

@@ -1,5 +1,5 @@
-//! The query of a request. Names and values are encoded here, and no name of an agent can be read
-//! as the parameter that carries the credential.
+//! The query of a request. Names and values are encoded here. A name from an agent is refused if
+//! any server could read it as the parameter that carries the credential.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -7,39 +7,40 @@ use trusted_tool::ToolError;
 
 use crate::input::{invalid, scalar};
 
-/// What RFC 3986 calls unreserved stands for itself.
+/// The characters that are encoded: all but those that RFC 3986 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A parameter by which some frameworks take another method than the request's.
+/// The parameter by which some frameworks replace the request's method.
 pub const METHOD_OVERRIDE: &str = "_method";
 pub const OVERRIDES_THE_METHOD: &str =
     "the parameter \"_method\" would change the method of the request; leave it out";
 
-/// The query so far.
+/// The query, as far as it is written.
 #[derive(Debug, Default)]
 pub struct Query {
     text: String,
-    /// The parameter of the credential, in the form in which names are compared.
+    /// The name of the credential's parameter, in the form in which names are compared.
     slot: Option<String>,
 }
 
-/// How a value with several parts is written (OpenAPI's `style` and `explode`).
+/// The form of a value with several parts (OpenAPI's `style` and `explode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// `a=1&a=2`; an object's fields are parameters of their own.
+    /// `a=1&a=2`. Each field of an object is a parameter of its own.
     FormExploded,
-    /// Values with this separator between them.
+    /// The parts in one value, with this separator between them.
     Joined(&'static str),
     /// `a[b]=1`.
     DeepObject,
 }
 
 impl Query {
-    /// An empty query next to a credential in the parameter `slot`, if it is in one.
+    /// Returns an empty query. `slot` is the parameter of the credential, if the credential is in
+    /// the query.
     pub fn new(slot: Option<&str>) -> Self {
         Self {
             text: String::new(),
@@ -47,12 +48,12 @@ impl Query {
         }
     }
 
-    /// The query as it stands in a URL, without its question mark.
+    /// Returns the query as it stands in a URL, without its question mark.
     pub fn written(&self) -> &str {
         &self.text
     }
 
-    /// Adds the parameters of a plain object, as the operation `request` has them.
+    /// Adds the parameters of a plain object. The operation `request` has them in this form.
     ///
     /// # Errors
     /// `invalid_input` naming the parameter.
@@ -151,10 +152,10 @@ impl Query {
     }
 }
 
-/// A name as the loosest servers compare it: without case, blanks and what stands in brackets, and
-/// with one sign for all that some frameworks put `_` in place of.
+/// Returns a name as the loosest servers compare it: in lower case, without blanks around it and
+/// without the part in brackets. Characters that some frameworks replace with `_` become `_`.
 pub fn plain(name: &str) -> String {
-    // PHP takes a bracket that nothing stands before as such a sign.
+    // PHP replaces a bracket at the beginning of a name with `_`.
     let name = match name.trim_start().strip_prefix('[') {
         Some(rest) => &format!("_{rest}"),
         None => name,
@@ -177,7 +178,7 @@ fn text_of(name: &str, value: &Value) -> Result<String, ToolError> {
     })
 }
 
-/// As much of a name as a message repeats.
+/// Returns the part of a name that a message repeats.
 fn shown(name: &str) -> String {
     format!("{:?}", name.chars().take(64).collect::<String>())
 }

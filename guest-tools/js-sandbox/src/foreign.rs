@@ -44,8 +44,8 @@ const LOOKALIKES: [(char, &str); 22] = [
     ('\u{ff1d}', "="),
 ];
 
-/// Names what a text that is not JavaScript seems to be. `line` is where the engine gave up, if
-/// that is known.
+/// Names the probable language of a text that is not JavaScript. `line` is the line at which the
+/// engine gave up, if that is known.
 pub fn for_syntax(code: &str, line: Option<usize>) -> Option<String> {
     if let Some(at) = program::line_of_fence(code) {
         return Some(fence_in(at));
@@ -241,8 +241,8 @@ fn looks_like_typescript(line: &str) -> bool {
     is_declaration || implements || is_cast || has_modifier(line) || has_annotation(line)
 }
 
-/// Whether a word stands before a member of a class, or before a parameter, that only TypeScript
-/// has there: `private x`, `public constructor`, `constructor(readonly x)`.
+/// Whether a line has a modifier that only TypeScript knows, before a member of a class or a
+/// parameter: `private x`, `public constructor`, `constructor(readonly x)`.
 fn has_modifier(line: &str) -> bool {
     const MODIFIERS: [&str; 6] = [
         "private",

@@ -222,7 +222,7 @@ fn is_of_a_name(character: char) -> bool {
     character.is_alphanumeric() || "_$#".contains(character)
 }
 
-/// The end of a long expression, which names what was called.
+/// Returns the end of a long expression, which names the called function.
 fn shorter(expression: &str) -> String {
     let count = expression.chars().count();
     if count <= MAX_SHOWN_CHARS {

@@ -1,5 +1,5 @@
-//! `Math.random`, seeded anew for each run. The engine's own generator would repeat the numbers of
-//! the day on which it was pre-initialised. Not for cryptography.
+//! `Math.random`, with a new seed for each run. The engine's own generator would repeat the numbers
+//! of the day on which it was pre-initialised. Not for cryptography.
 
 use std::cell::Cell;
 

@@ -40,7 +40,7 @@ pub fn out_of_memory() -> RunError {
     internal("the program used all the memory of its run; keep less at once")
 }
 
-/// The instance has run a program before.
+/// The error for an instance that has already run a program.
 pub fn second_run() -> RunError {
     internal("this instance has run a program already; each run needs an instance of its own")
 }

@@ -81,8 +81,8 @@ pub fn for_import() -> String {
 
 /// The advice for a call of something that is no function.
 pub fn for_call(expression: &str, code: &str) -> String {
-    // JavaScript reads a fence as a template tagged by a template, which calls something that is no
-    // function.
+    // JavaScript reads the fence of a code block as nested template calls. They call a value that
+    // is no function.
     if let (true, Some(at)) = (expression.is_empty(), program::line_of_fence(code)) {
         return foreign::fence_in(at);
     }

@@ -32,11 +32,11 @@ pub enum First {
     Error(Vec<u8>),
     /// The event is incomplete and could become an error.
     Unknown,
-    /// The event is something else, or too little of it is there to wait for the rest.
+    /// The event is no error, or its beginning gives no reason to wait for the rest.
     Passes,
 }
 
-/// The kind of the first event in what has come of a stream.
+/// Returns the kind of the first event in the part of a stream that has come.
 pub fn first(stream: &[u8], has_ended: bool) -> First {
     let text = plain_lines(stream);
     // Comments keep a connection alive, so a provider that sends one has begun.
@@ -125,7 +125,7 @@ impl<'l> Field<'l> {
 pub struct Errors {
     /// The bytes of an event that could be an error.
     held: Vec<u8>,
-    /// What went out of the current event, up to one byte more than [`MAX_EVENT_BYTES`].
+    /// The sent part of the current event, up to one byte more than [`MAX_EVENT_BYTES`].
     passed: Vec<u8>,
     /// The start of the current line in `held`, or its length so far if nothing is held.
     line: usize,
@@ -135,20 +135,20 @@ pub struct Errors {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// An event has begun, and nothing of it decides.
+    /// An event has begun, but nothing in it decides its kind.
     #[default]
     Undecided,
     /// The event is no such error.
     Passes,
     /// The line is a comment, after which an event can begin.
     Comment,
-    /// The event seems to be one.
+    /// The event seems to be an error.
     Held,
 }
 
 impl Errors {
-    /// Takes the next piece of a stream, and returns what may go out. `replaced` makes the event's
-    /// data of an error.
+    /// Takes the next piece of a stream and returns the bytes that may go out. `replaced` makes the
+    /// event's data from an error.
     pub fn push(&mut self, piece: &[u8], replaced: impl Fn(&[u8]) -> String) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         for &byte in piece {
@@ -298,7 +298,7 @@ fn nameless_error(event: &str) -> Option<Value> {
     }
 }
 
-/// The error in a choice of an event whose data name no error beside the choices.
+/// Returns the error in a choice of an event whose data contain no error outside the choices.
 fn error_in_choice(event: &str) -> Option<Value> {
     let json = words::parsed(data_of(event).trim()).filter(|json| json["choices"].is_array())?;
     named(&json).filter(|error| *error != json)
@@ -307,9 +307,9 @@ fn error_in_choice(event: &str) -> Option<Value> {
 /// The meaning of a line of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Too little of it is there.
+    /// Too little of the line has come.
     Unknown,
-    /// A field that stands beside the data.
+    /// A field other than the data.
     Beside,
     Comment,
     Error,
@@ -359,7 +359,7 @@ fn line_kind(line: &[u8], is_whole: bool) -> Kind {
 pub struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Remembers what went out.
+    /// Remembers the sent bytes.
     pub fn push(&mut self, piece: &[u8]) {
         const KEPT: usize = 4;
         self.0
@@ -549,7 +549,8 @@ mod tests {
             let event = format!("data: {}\n\n", chunk(error));
             assert_eq!(relayed(&[first, &event]), format!("{first}{event}"));
         }
-        // What clients find by themselves is not told twice, and a very long event is no error.
+        // Errors that clients find by themselves are not repeated, and a very long event is no
+        // error.
         let beside =
             format!("data: {{\"error\":{{\"message\":\"why\"}},\"choices\":[{{{ERROR}}}]}}\n\n");
         assert_eq!(relayed(&[&beside]), beside);

@@ -85,8 +85,9 @@ pub fn route(model: &str) -> Option<(&'static Provider, &str)> {
 }
 
 impl Provider {
-    /// Whether a name behind the provider's is one of its own models, as `auto@preset/mine`. What
-    /// follows `@` is a preset, and a slash in it is no maker's. A preset alone is no model.
+    /// Whether a name behind the provider's is one of its own models, as `auto@preset/mine`. The
+    /// part after `@` is a preset, and a slash in it does not belong to a maker's name. A preset
+    /// alone is no model.
     pub fn is_own(&self, name: &str) -> bool {
         let model = name.split('@').next().unwrap_or_default();
         self.has_own_models && !model.is_empty() && !model.contains('/')

@@ -1,5 +1,5 @@
-//! Relays a provider's answer to the client. Some of it passes unchanged. What no client could read
-//! becomes an error.
+//! Relays a provider's answer to the client. Some of it passes unchanged. A part that no client
+//! could read becomes an error.
 //!
 //! A whole answer is looked at before it passes, because it can be an error under a success. A very
 //! long answer is no error. Of a stream, the first event is looked at, if it is there. Later errors

@@ -241,7 +241,7 @@ impl Messages {
         self.told = None;
     }
 
-    /// Whether the stream is still open. What has arrived is kept.
+    /// Whether the stream is still open. The bytes that have arrived are kept.
     pub fn is_open(&mut self) -> bool {
         match self.incoming.ready_piece() {
             Some(piece) => {

@@ -1,4 +1,5 @@
-//! Whether a refusal means that the server has forgotten the session. `session` then begins anew.
+//! Decides whether a refusal means that the server has forgotten the session. `session` then begins
+//! a new one.
 
 use crate::message::INVALID_REQUEST;
 use crate::refusal::Refusal;
@@ -10,7 +11,7 @@ const LACKS: &str = "active closed deleted ended exist exists expired find forgo
                      inactive invalid known lost mismatch missing must need needs removed require \
                      required requires stale terminated unknown unrecognised unrecognized valid wrong";
 /// The words of a status, of its page, or of a server that has not been initialised. They say
-/// nothing of what was asked for.
+/// nothing about the requested thing.
 const PLAIN: &str = "a apache bad be been cannot client code connection could error first found has \
                      http invalid is mcp must nginx no not on openresty page path post request \
                      requested route server status the this url was yet";

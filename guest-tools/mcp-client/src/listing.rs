@@ -1,5 +1,5 @@
-//! The list of a server's tools, put together from its pages. What is left out of it, and why, is
-//! noted. `tools` asks for the pages.
+//! The list of a server's tools, put together from its pages. Notes name the tools that are left
+//! out, and the reasons. `tools` asks for the pages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -128,7 +128,7 @@ impl Listing {
         self.notes.push(note);
     }
 
-    /// The tools, what calls need of them, and the notes.
+    /// Returns the tools, the properties that calls need, and the notes.
     pub fn end(mut self) -> (Vec<Value>, HashMap<String, Listed>, Vec<String>) {
         let more = self.notes.len().saturating_sub(MAX_NOTES);
         if more > 0 {

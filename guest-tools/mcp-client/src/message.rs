@@ -61,7 +61,8 @@ pub fn notification(method: &str) -> Value {
     json!({ "jsonrpc": "2.0", "method": method })
 }
 
-/// The answer to a server's own request: this client is there, and does nothing else.
+/// Returns the answer to a server's own request. The client answers a ping, and refuses everything
+/// else.
 pub fn answer_to(id: &Value, method: &str) -> Value {
     match method {
         "ping" => json!({ "jsonrpc": "2.0", "id": id, "result": {} }),
@@ -184,8 +185,8 @@ impl RpcError {
         }
     }
 
-    /// The server's words: its message, and what its data says beside that. Some servers say in the
-    /// message only that there was an error.
+    /// Returns the server's words: its message, and further words in its data. Some servers say in
+    /// the message only that there was an error.
     pub fn words(&self) -> String {
         let message = words::shown(&self.message);
         if !says_something(&self.data) {

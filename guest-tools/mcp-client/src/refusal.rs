@@ -33,7 +33,7 @@ pub struct Refusal {
     pub retry_after: Option<String>,
     /// The header `Location`.
     pub location: Option<String>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     pub oddity: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Refusal {
         refusal
     }
 
-    /// Takes what the body says of the request `awaited`.
+    /// Reads the body's words about the request `awaited`.
     pub fn take_body(&mut self, body: &[u8], awaited: u64) {
         let (messages, events) = body::messages_of(body, awaited);
         let mut result = None;

@@ -60,7 +60,7 @@ pub struct Server {
     pub base: BaseUrl,
     /// The path and query of the endpoint.
     pub path: String,
-    /// How messages travel.
+    /// The way in which messages travel.
     pub transport: Transport,
     /// The bounds of each request.
     pub bounds: Bounds,

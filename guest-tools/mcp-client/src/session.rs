@@ -427,7 +427,7 @@ fn initialize_params() -> Map<String, Value> {
     }))
 }
 
-/// The error that replies to a request whose status is no success. What the status says of a
+/// Returns the error that replies to a request whose status is no success. A status about a
 /// credential or a redirect comes first. So do the errors that legacy servers use for the
 /// transport: no session, not acceptable.
 fn definite(refusal: &mut Refusal) -> Option<RpcError> {
@@ -460,7 +460,7 @@ fn with_meta(params: &Map<String, Value>, meta: Map<String, Value>) -> Map<Strin
     params
 }
 
-/// Adds what each modern request says of its sender.
+/// Adds the sender's metadata, which each modern request carries.
 fn modern_meta(mut meta: Map<String, Value>) -> Map<String, Value> {
     meta.extend(object(json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -509,7 +509,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether this can be the answer of a server of the other era.
+/// Whether a server of the other era could have given this answer.
 fn is_of_another_era(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Reply(Reply::Result(_), _) => false,

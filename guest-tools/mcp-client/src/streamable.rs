@@ -44,7 +44,7 @@ pub fn post(
     )?)
 }
 
-/// Posts the probe, which has a short time in all.
+/// Posts the probe. The time limit for the whole exchange is short.
 pub fn probe(server: &Server, message: &Value, id: u64, extra: &Extra) -> Result<Outcome, Failure> {
     let within = Some(server.brief.first_byte_timeout_ms);
     post_within(

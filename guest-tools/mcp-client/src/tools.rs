@@ -32,7 +32,7 @@ impl Call {
     /// Parses the input of the operation.
     ///
     /// # Errors
-    /// `invalid_input`, naming what does not fit the schema.
+    /// `invalid_input`, naming the part that does not fit the schema.
     pub fn parse(input: &str) -> Result<Self, ToolError> {
         let wrong = |what: &str| tool_error("invalid_input", format!("call_tool: {what}"));
         let Ok(Value::Object(mut input)) = serde_json::from_str(input) else {

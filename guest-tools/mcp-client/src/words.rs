@@ -57,7 +57,7 @@ pub fn in_body(body: &[u8]) -> String {
     bounded(&words.join(" "), MAX_BODY_CHARS)
 }
 
-/// The words in a JSON value; the whole value where no member is known to keep words.
+/// Returns the words in a JSON value, or the whole value if no member is known to hold words.
 pub fn in_json(json: &Value) -> String {
     let json = json.get(0).unwrap_or(json);
     let found = PLACES.iter().find_map(|place| {

@@ -1,6 +1,6 @@
-//! Requests as the test spells them out, with what stands for the credential in it: `{it}` as it
-//! is, `{kept}` as the first call of this instance had it, `{given}` as the test gives it
-//! backwards, and others for its spellings.
+//! Requests that the test spells out. A name in braces stands for the credential: `{it}` is the
+//! text from `secrets.resolve`, `{kept}` is the text from the first call of this instance, and
+//! `{given}` is a text that the test gives backwards. Other names are spellings of `{it}`.
 
 use std::cell::RefCell;
 
@@ -13,16 +13,16 @@ use trusted_tool::bindings::wasi::http::types::{
 };
 use trusted_tool::{ToolError, tool_error};
 
-/// The most that one read gives, in bytes.
+/// Limits one read, in bytes.
 const READ_BYTES: u64 = 64 * 1024;
 
 thread_local! {
-    /// What the first call had.
+    /// The text that `secrets.resolve` returned in the first call.
     static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sends every request of `requests`, one after the other, and tells what came of each. `it` is
-/// what the tool got for its secret.
+/// Sends all `requests` one after the other and returns the outcome of each. `it` is the text that
+/// `secrets.resolve` returned.
 pub fn send_all(input: &Value, it: String) -> Result<String, ToolError> {
     let kept = KEPT.with_borrow_mut(|kept| kept.get_or_insert_with(|| it.clone()).clone());
     let spelling = Spelling {
@@ -127,7 +127,7 @@ fn send(asked: &Value, spelling: &Spelling) -> Result<Value, String> {
         .map_or(usize::MAX, |bytes| bytes as usize);
     let stream = body.write().map_err(|()| "no body")?;
     for piece in load.as_bytes().chunks(piece) {
-        // One write takes no more than that.
+        // One write accepts at most 4096 bytes.
         for piece in piece.chunks(4096) {
             if stream.blocking_write_and_flush(piece).is_err() {
                 break;
@@ -135,7 +135,7 @@ fn send(asked: &Value, spelling: &Spelling) -> Result<Value, String> {
         }
     }
     drop(stream);
-    // The answer tells what became of the body.
+    // An error here is ignored, because the answer shows what became of the body.
     let _ = OutgoingBody::finish(body, trailers);
     pending.subscribe().block();
     let response = pending
@@ -157,7 +157,8 @@ fn fields(list: &Value, spelling: &Spelling) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// All that a response says, backwards too: nobody scrubs that.
+/// Returns everything in a response, and the same backwards: the scrubber does not find reversed
+/// text.
 fn told(response: IncomingResponse) -> Value {
     let headers = response.headers().entries();
     let headers: Vec<String> = headers

@@ -1,8 +1,8 @@
 //! A credential for the length of one call. It is resolved at each call and wiped when it is
 //! dropped. There is no cache, and nothing here can print it.
 //!
-//! Usually it is a stand-in, which the host replaces in the request that leaves. A secret that the
-//! operator reveals is the value itself. The code is the same for both.
+//! The credential is usually a stand-in, which the host replaces in the outgoing request. For a
+//! secret that the operator reveals, it is the value itself. The code is the same for both.
 
 use crate::ToolError;
 use crate::bindings::tavora::platform::secrets::{ResolveError, resolve};
@@ -38,7 +38,7 @@ impl Credential {
     }
 
     /// A header value: `prefix` (such as `Bearer `, or nothing) and the credential. It is wiped
-    /// when it is dropped. What can never be meant is left out: blanks and invisible characters
+    /// when it is dropped. Parts that are never meant are left out: blanks and invisible characters
     /// around the value, and the prefix where it was stored together with the value.
     ///
     /// # Errors
@@ -67,12 +67,12 @@ impl Credential {
     }
 }
 
-/// The header by which the host tells what is odd about the value of a credential that was refused.
-/// It takes the header out of what upstreams send.
+/// The header by which the host tells a tool what is odd about a credential that was refused. The
+/// host removes this header from the answers of upstreams.
 pub const ODDITY_HEADER: &str = "tavora-credential-oddity";
 
-/// What the host tells of a credential, for the words of a refusal: `; look at the value: …`, or
-/// empty.
+/// Returns the host's hint about a credential for an error message: `; look at the value: …`, or an
+/// empty text.
 pub fn oddity(told: Option<&str>) -> String {
     match told {
         Some(odd) => format!("; look at the value: it {odd}"),
@@ -80,7 +80,7 @@ pub fn oddity(told: Option<&str>) -> String {
     }
 }
 
-/// How every stand-in begins.
+/// The beginning of every stand-in.
 const STAND_IN: &str = "tvs_";
 
 /// Whether a character is invisible and comes along when text is copied: byte order marks,
@@ -175,8 +175,8 @@ fn hidden_in(value: &str, words: &str) -> String {
     clean
 }
 
-/// The words without credentials that were shortened to be shown. Nothing here knows the value, so
-/// every such word goes.
+/// Returns the words without credentials that somebody shortened to show them. The tool does not
+/// know the value here, so every such word is removed.
 fn without_shortened(words: &str) -> String {
     let is_between = |char: char| char.is_whitespace() || "\"'`,;:()<>[]{}".contains(char);
     let mut clean = String::with_capacity(words.len());

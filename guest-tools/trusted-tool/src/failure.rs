@@ -12,7 +12,7 @@ const MAX_CODING_CHARS: usize = 64;
 pub struct Failure {
     /// The error that the user sees.
     pub error: ToolError,
-    /// How far the request came.
+    /// The point that the request reached.
     pub stage: Stage,
 }
 
@@ -22,7 +22,7 @@ impl From<Failure> for ToolError {
     }
 }
 
-/// How far a failed request came.
+/// The point that a failed request reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// There was no connection, so nothing was sent.

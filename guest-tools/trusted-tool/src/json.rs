@@ -1,5 +1,5 @@
-//! JSON as upstreams write it. Strict JSON is read as it is. What a strict reader refuses is mended
-//! where the meaning is plain, so that one odd character does not cost the whole answer.
+//! JSON as upstreams write it. Strict JSON is read as it is. Text that a strict reader refuses is
+//! mended where the meaning is plain, so that one odd character does not cost the whole answer.
 
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -69,7 +69,7 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// Writes a string with its quotes, and returns what follows it.
+/// Writes a string with its quotes, and returns the text after it.
 fn mend_string<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
     out.push('"');
     while let Some(next) = rest.chars().next() {
@@ -87,7 +87,7 @@ fn mend_string<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
     rest
 }
 
-/// Writes the escape whose backslash stands before `rest`, and returns what follows it.
+/// Writes the escape whose backslash stands before `rest`, and returns the text after it.
 fn mend_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
     match rest.chars().next() {
         Some(known @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => {

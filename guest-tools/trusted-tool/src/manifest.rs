@@ -1,4 +1,4 @@
-//! A guest's `tool.toml`, for the guest's own test that its code says the same.
+//! A guest's `tool.toml`, for the guest's own test that its code agrees with the file.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use toml::{Table, Value};
 
 use crate::request::Bounds;
 
-/// The file of one guest.
+/// The content of a `tool.toml`.
 pub struct Manifest(Table);
 
 impl Manifest {
     /// Parses the text of the file.
     ///
     /// # Panics
-    /// The text is no TOML.
+    /// Panics if the text is no TOML.
     pub fn parse(text: &str) -> Self {
         Self(text.parse().expect("tool.toml is TOML"))
     }
 
-    /// The settings by key, with their defaults.
+    /// Returns the settings by key, with their defaults.
     pub fn settings(&self) -> BTreeMap<&str, Option<&str>> {
         let settings = self.tables("settings").map(|setting| {
             let default = setting.get("default").map(text);
@@ -27,7 +27,8 @@ impl Manifest {
         settings.collect()
     }
 
-    /// The secret of each upstream, with its origin and the setting in the origin's place.
+    /// Returns the secret of each upstream, with its origin and the setting that replaces the
+    /// origin.
     pub fn upstreams(&self) -> Vec<(&str, &str, &str)> {
         let upstreams = self.tables("upstreams").map(|upstream| {
             let [secret, origin, key] = ["secret", "origin", "base_url_key"];
@@ -40,7 +41,7 @@ impl Manifest {
         upstreams.collect()
     }
 
-    /// The secrets whose values are URLs.
+    /// Returns the secrets whose values are URLs.
     pub fn opens(&self) -> Vec<&str> {
         let opens = self.0.get("opens").and_then(Value::as_array);
         opens.into_iter().flatten().map(text).collect()
@@ -52,7 +53,7 @@ impl Manifest {
     }
 }
 
-/// The settings of bounds, with these defaults.
+/// Returns the settings for the bounds of a request, with these defaults.
 pub fn of_bounds(bounds: &Bounds) -> [(&'static str, u64); 4] {
     [
         ("connect_timeout_ms", bounds.connect_timeout_ms),

@@ -134,7 +134,7 @@ pub enum Ask<'a> {
     Post(&'a [u8]),
     /// `DELETE`
     Delete,
-    /// Another method, or one of these with a body that they seldom have.
+    /// Another method, or one of the methods above with a body that it seldom has.
     Other {
         /// The method, in capitals.
         method: &'a str,

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 /// The longest wait that is believed. A longer one is a mistake.
 const MAX_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
-/// A number from here on is a Unix time in seconds. From [`EPOCH_MS`] on it is a Unix time in
-/// milliseconds.
+/// The smallest number that counts as a Unix time in seconds. From [`EPOCH_MS`] on, a number counts
+/// as a Unix time in milliseconds.
 const EPOCH_SECS: f64 = 1e9;
 const EPOCH_MS: f64 = 1e12;
-/// How far a moment may lie before the answer's date. An earlier one is a mistake, and no reason to
-/// ask again at once.
+/// Limits how far a moment may lie before the answer's date. An earlier one is a mistake, and no
+/// reason to ask again at once.
 const MAX_PAST: Duration = Duration::from_hours(24);
 
 /// The wait in the headers of an answer, whose names are in lower case.

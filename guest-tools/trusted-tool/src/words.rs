@@ -90,7 +90,7 @@ pub fn parsed(text: &str) -> Option<Value> {
     json::read(text.as_bytes()).ok()
 }
 
-/// The first words for people in a JSON value.
+/// Returns the first text for people in a JSON value.
 pub fn told(json: &Value) -> Option<String> {
     told_at(json, 0).or_else(|| structured(json))
 }

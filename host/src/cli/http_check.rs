@@ -1,4 +1,5 @@
-//! `tavora-host tool http-check`: what an OpenAPI document becomes, before it is listed.
+//! `tavora-host tool http-check`: shows the operations that an OpenAPI document compiles to, before
+//! the operator lists it.
 
 use std::path::Path;
 
@@ -12,12 +13,12 @@ use tavora_openapi::{
 };
 use tavora_trust::component_file;
 
-/// What a document becomes.
+/// The result of compiling a document.
 #[derive(Serialize)]
 pub(crate) struct HttpCheck {
     operations: Vec<Operation>,
     left_out: Vec<LeftOut>,
-    /// How many operations the patterns do not admit.
+    /// The number of operations that the patterns do not admit.
     not_allowed: usize,
 }
 
@@ -33,7 +34,7 @@ impl HttpCheck {
             false => allow,
         };
         let allow: Result<Vec<Pattern>, _> = allow.into_iter().map(Pattern::try_from).collect();
-        // What an operation becomes does not depend on where the API is.
+        // The operations do not depend on the API's address, so any address will do.
         let base_url = BaseUrl::try_from("https://localhost".to_owned()).map_err(usage)?;
         let config = HttpConfig {
             base_url,
@@ -64,7 +65,7 @@ impl HttpCheck {
         })
     }
 
-    /// The same for people.
+    /// Returns the result as text for people.
     pub(crate) fn text(&self) -> String {
         let pattern = |operation: &Operation| {
             let (method, path) = (operation.method, operation.path.as_deref());

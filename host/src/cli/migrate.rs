@@ -195,7 +195,7 @@ fn watched() -> impl FnMut(&TransferProgress) -> std::ops::ControlFlow<()> + Sen
     }
 }
 
-/// Checks the target's audit in the way a host reads it.
+/// Checks the target's audit in the same way as a host does.
 async fn new_findings(
     to: &StorageUrl,
     password: Option<&str>,

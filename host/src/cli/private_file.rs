@@ -49,7 +49,7 @@ pub(crate) fn try_make(path: &Path, content: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Reads such a file. Only its owner may have rights to it, and also a group of this process,
+/// Reads a private file. Only its owner may have rights to it, and also a group of this process,
 /// because Kubernetes mounts files that way.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let found = path.metadata();

@@ -25,7 +25,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Returns the progress of work that is called `what`.
+    /// Returns the progress of the work with the name `what`.
     pub(crate) fn new(what: &'static str) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(BAR).expect("the template is well-formed");

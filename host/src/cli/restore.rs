@@ -54,7 +54,7 @@ struct Restored {
     database: Option<PathBuf>,
     /// The new path of the previous database.
     kept: Option<PathBuf>,
-    /// What is wrong with the backup.
+    /// The faults of the backup.
     problems: Vec<String>,
     #[serde(flatten)]
     contents: Contents,

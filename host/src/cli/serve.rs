@@ -173,7 +173,7 @@ fn count_signals() -> Result<watch::Receiver<usize>, Failure> {
 async fn told_to_stop(mut signals: watch::Receiver<usize>, count: usize) {
     let told = signals.wait_for(|told| *told >= count).await.is_ok();
     if !told {
-        // The runtime is ending, and this task with it.
+        // The runtime is ending, and will end this task too.
         std::future::pending::<()>().await;
     }
 }

@@ -124,7 +124,7 @@ impl ToolCommand {
     }
 }
 
-/// How many operations of a tool the list names.
+/// Limits the operations of a tool that the list names.
 const MAX_LISTED: usize = 8;
 
 fn list(tools: &[ToolView]) -> String {
@@ -157,7 +157,7 @@ fn list(tools: &[ToolView]) -> String {
     )
 }
 
-/// Each secret with where it stands in a request, or that the tool sees it.
+/// Lists each secret with its slots, or with the word "revealed".
 fn secrets(tool: &ToolView) -> String {
     let lent = tool.lent.iter().map(|lent| {
         let slots: Vec<String> = lent.slots.iter().map(ToString::to_string).collect();
@@ -170,7 +170,7 @@ fn secrets(tool: &ToolView) -> String {
     lent.chain(revealed).collect::<Vec<_>>().join(", ")
 }
 
-/// A component, and what the configuration grants to it.
+/// A component, and its grants in the configuration.
 #[derive(Serialize)]
 struct Inspected {
     #[serde(flatten)]
@@ -180,7 +180,7 @@ struct Inspected {
     listed: Vec<Listed>,
 }
 
-/// What the configuration says of a tool's secrets.
+/// The secrets of one tool in the configuration.
 #[derive(Serialize)]
 struct Listed {
     tool: String,

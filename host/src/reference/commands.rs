@@ -46,13 +46,13 @@ fn describe(command: &Command, level: usize, text: &mut String) {
     }
 }
 
-/// The commands within, without `help`.
+/// Returns the subcommands of a command, without `help`.
 fn commands(command: &Command) -> impl Iterator<Item = &Command> {
     let shown = |it: &&Command| it.get_name() != "help" && !it.is_hide_set();
     command.get_subcommands().filter(shown)
 }
 
-/// The command as it is typed.
+/// Returns the command as it is typed.
 fn full_name(command: &Command) -> String {
     let name = command.get_bin_name().unwrap_or(command.get_name());
     name.to_owned()
@@ -63,7 +63,7 @@ fn about(command: &Command) -> String {
     sentence(&about.map(ToString::to_string).unwrap_or_default())
 }
 
-/// Clap takes the full stop away.
+/// Ends a text with a full stop, which clap removes.
 fn sentence(text: &str) -> String {
     match text.ends_with(['.', '!', '?', ':']) || text.is_empty() {
         true => text.to_owned(),
@@ -71,7 +71,7 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// The table of the arguments, or nothing where there are none.
+/// Returns the table of the arguments, or an empty text if there are none.
 fn table<'a>(arguments: impl Iterator<Item = &'a Arg>) -> String {
     let mut rows = String::new();
     for argument in arguments.filter(|it| is_own(it)) {
@@ -85,7 +85,7 @@ fn table<'a>(arguments: impl Iterator<Item = &'a Arg>) -> String {
     }
 }
 
-/// Not one of clap's own, which are the same for every program.
+/// Whether the argument is this program's own. Clap's own ones are the same in every program.
 fn is_own(argument: &Arg) -> bool {
     let is_clap = matches!(
         argument.get_action(),
@@ -94,7 +94,7 @@ fn is_own(argument: &Arg) -> bool {
     !is_clap && !argument.is_hide_set()
 }
 
-/// The argument as it is typed: `-e, --execute <CODE>`, `<NAME>`, `[FILE]`.
+/// Returns the argument as it is typed: `-e, --execute <CODE>`, `<NAME>`, `[FILE]`.
 fn name(argument: &Arg) -> String {
     let short = argument.get_short().map(|short| format!("-{short}"));
     let long = argument.get_long().map(|long| format!("--{long}"));
@@ -114,11 +114,11 @@ fn name(argument: &Arg) -> String {
     }
 }
 
-/// The meaning, and what holds without the argument.
+/// Returns the meaning of the argument, and its default.
 fn help(argument: &Arg) -> (String, String) {
     let help = argument.get_long_help().or(argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
-    // Defaults that clap cannot know stand at the end of the help.
+    // Defaults that clap cannot know are written at the end of the help.
     let (mut help, told) = match help.trim_end_matches('.').rsplit_once(" [default: ") {
         Some((help, told)) => (help.to_owned(), Some(told.trim_end_matches(']').to_owned())),
         None => (help, None),
@@ -147,7 +147,7 @@ fn help(argument: &Arg) -> (String, String) {
     (help, default)
 }
 
-/// Examples and exit statuses, as the help has them.
+/// Returns the examples and the exit statuses from the command's help.
 fn notes(command: &Command) -> String {
     let notes = command.get_after_long_help().or(command.get_after_help());
     match notes {

@@ -1,4 +1,4 @@
-//! `tavora.example.toml`: every key as a comment, under what it means.
+//! `tavora.example.toml`: every key as a comment, below an explanation.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::settings::{Key, Section};
 use super::text::{COMMAND, SCHEMA, toml, wrapped};
 
-/// The width of a line.
+/// The width of a line, in characters.
 const WIDTH: usize = 100;
 
 const HEADER: &str = "\
@@ -21,7 +21,7 @@ refused. Sizes (`_bytes`) are bytes, times (`_ms`) are milliseconds.
 No credential belongs here: secrets are in vaults, the KEK in TAVORA_SECRET_KEK, in a file of its \
 own, or with a provider below.";
 
-/// What ends the text of a key that has no default.
+/// The end of the explanation of a key that has no default.
 const EXAMPLE: &str = "For example:";
 
 pub(super) fn text(sections: &[Section]) -> String {
@@ -45,7 +45,7 @@ fn header() -> String {
     paragraphs.join("\n#\n")
 }
 
-/// A section that is always there. Keys with a short text stand together.
+/// Writes a section that always exists. Keys with short explanations stand together.
 fn plain(section: &Section, paragraphs: &mut Vec<String>) {
     let header = format!("{}\n[{}]", comment(&section.text), section.path);
     paragraphs.push(header);
@@ -70,7 +70,8 @@ fn plain(section: &Section, paragraphs: &mut Vec<String>) {
     }
 }
 
-/// A section whose name the operator chooses: whole tables. The first that has a key explains it.
+/// Writes a section whose name the operator chooses, as whole tables. A key is explained in the
+/// first table that has it.
 fn named(section: &Section, paragraphs: &mut Vec<String>) {
     let mut explained = BTreeSet::new();
     for (name, table) in &section.examples {
@@ -105,7 +106,7 @@ fn named(section: &Section, paragraphs: &mut Vec<String>) {
 }
 
 impl Key {
-    /// The text, and what holds where the key is left out.
+    /// Returns the explanation of the key with its default.
     fn text_in_table(&self) -> String {
         match &self.default {
             Some(default) if !is_empty(default) => {
@@ -120,7 +121,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }
 
-/// Plain text has no marks of code.
+/// Returns a text as comment lines. Backquotes are removed.
 fn comment(text: &str) -> String {
     let lines = wrapped(&text.replace('`', ""), WIDTH - 2);
     let lines: Vec<String> = lines.iter().map(|line| format!("# {line}")).collect();

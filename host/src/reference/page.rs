@@ -1,4 +1,4 @@
-//! `docs/configuration-reference.md`: a table of each section.
+//! `docs/configuration-reference.md`: one table for each section.
 
 use tavora_wasm::builtin::{self, Setting};
 
@@ -10,7 +10,7 @@ Every key of `tavora.toml`, with its default. [Configuration](configuration.md) 
 is, and what people change first. [tavora.example.toml](../tavora.example.toml) has the same as a
 file to copy. An unknown key is refused. A path is relative to the file that it stands in.";
 
-/// What holds for the settings of each guest.
+/// The introduction to the settings of each guest.
 const OF_A_GUEST: &str = "\
 Every value is a text in quotes, a number too. [Configuration]\
 (configuration.md#settings-of-the-built-in-tools) says how they go together.";
@@ -56,7 +56,7 @@ pub(super) fn text(sections: &[Section]) -> String {
     text
 }
 
-/// The guests that have settings.
+/// Returns the guests that have settings.
 fn guests() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
     builtin::settings().filter(|(_, settings)| !settings.is_empty())
 }

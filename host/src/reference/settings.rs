@@ -10,31 +10,31 @@ use crate::config::Config;
 
 /// A table of `tavora.toml`.
 pub(super) struct Section {
-    /// The name in its header; `NAME` stands where the operator chooses one.
+    /// The name in the table's header, with `NAME` where the operator chooses a name.
     pub path: String,
-    /// What it is for.
+    /// The purpose of the table.
     pub text: String,
     /// The keys in the order of the struct.
     pub keys: Vec<Key>,
-    /// Whole tables with a name each. Only sections whose path has a `NAME` have any.
+    /// Whole example tables by their names. Only sections with `NAME` in their path have examples.
     pub examples: Map<String, Value>,
 }
 
 /// A key of a section.
 pub(super) struct Key {
     pub name: String,
-    /// What it means.
+    /// The meaning of the key.
     pub text: String,
     /// The type or the unit, in words.
     pub kind: String,
-    /// The value without the key. `None` where there is none to show.
+    /// The value without the key, or `None` if there is none to show.
     pub default: Option<Value>,
     /// A value that somebody could set.
     pub example: Option<Value>,
     pub is_required: bool,
 }
 
-/// The JSON Schema of `tavora.toml`, in the draft that editors of TOML know.
+/// Returns the JSON Schema of `tavora.toml`, in the draft that TOML editors support.
 pub(super) fn schema() -> Value {
     let settings = SchemaSettings::draft07()
         .with(|settings| settings.inline_subschemas = true)
@@ -47,8 +47,8 @@ pub(super) fn schema() -> Value {
     schema.to_value()
 }
 
-/// TOML has no null, and a key that may be left out is not one that may be null. What Rust calls a
-/// number says nothing to an editor.
+/// Adapts a schema to TOML. TOML has no null, so an optional key must not have the type null.
+/// Rust's number formats mean nothing to an editor.
 fn as_toml(schema: &mut Schema) {
     schema.remove("format");
     if let Some(Value::Array(types)) = schema.get_mut("type") {
@@ -58,34 +58,35 @@ fn as_toml(schema: &mut Schema) {
             schema.insert("type".to_owned(), name);
         }
     }
-    // The keys of a table within say their own defaults.
+    // The keys of an inner table have defaults of their own.
     if matches!(schema.get("default"), Some(Value::Null | Value::Object(_))) {
         schema.remove("default");
     }
-    // A type's own words are about its Rust.
+    // The description of a Rust type explains the type, not the key.
     for within in ["items", "additionalProperties"] {
         let within = schema.get_mut(within).and_then(Value::as_object_mut);
         if let Some(within) = within.filter(|it| !it.contains_key("properties")) {
             within.remove("description");
         }
     }
-    // A list that nobody must write is empty, also where its elements cannot be shown.
+    // A list that may be left out is empty by default, even if its elements cannot be serialised.
     let is_list = schema.get("type").is_some_and(|name| name == "array");
-    // One with an example must be written.
+    // A list with an example must be written.
     let is_free = schema.get("default").is_none() && schema.get("examples").is_none();
     if is_list && is_free && schema.get("description").is_some() {
         schema.insert("default".to_owned(), Value::Array(Vec::new()));
     }
 }
 
-/// Doc comments are wrapped where the source is; an editor wraps where it is wide.
+/// Joins the lines of a description. Doc comments are wrapped for the source, and an editor wraps
+/// at its own width.
 fn one_line(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     }
 }
 
-/// Every section, each before those within it.
+/// Returns every section. Each one comes before the sections within it.
 pub(super) fn sections(schema: &Value) -> Vec<Section> {
     let mut sections = Vec::new();
     collect(schema, String::new(), &mut sections);
@@ -105,7 +106,7 @@ fn collect(schema: &Value, path: String, sections: &mut Vec<Section>) {
         "" => name.to_owned(),
         path => format!("{path}.{name}"),
     };
-    // A map of tables: what is said of the map is said of each of its tables.
+    // In a map of tables, the description of the map is the description of each table.
     if let Some(each) = elements(schema).filter(|each| each.get("properties").is_some()) {
         let mut each = each.clone();
         for field in ["description", "examples"] {
@@ -136,7 +137,7 @@ fn collect(schema: &Value, path: String, sections: &mut Vec<Section>) {
     }
     for (name, path, property) in inner {
         let mut property = property.clone();
-        // A table within tables that somebody names: theirs are its examples.
+        // An inner table takes its examples from those of the outer table with a chosen name.
         let within =
             |(outer, table): (&String, &Value)| Some((outer.clone(), table.get(name)?.clone()));
         let within: Map<String, Value> = examples.iter().filter_map(within).collect();
@@ -147,7 +148,7 @@ fn collect(schema: &Value, path: String, sections: &mut Vec<Section>) {
     }
 }
 
-/// The schema of what a map holds.
+/// Returns the schema of a map's values.
 fn elements(schema: &Value) -> Option<&Value> {
     schema
         .get("additionalProperties")
@@ -163,7 +164,7 @@ fn example(schema: &Value) -> Option<&Value> {
     schema.get("examples")?.get(0)
 }
 
-/// The unit that the key's name ends with, else the type.
+/// Returns the unit that the key's name ends with, or else the type.
 fn kind(name: &str, schema: &Value) -> String {
     let of = |schema: &Value| {
         schema
@@ -188,7 +189,7 @@ fn kind(name: &str, schema: &Value) -> String {
 mod tests {
     use super::*;
 
-    /// Calls `check` with each schema of a table or a key, and its path.
+    /// Calls `check` with the path and the schema of each table and key.
     fn walk(schema: &Value, path: &str, check: &mut impl FnMut(&str, &Value)) {
         check(path, schema);
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {

@@ -1,14 +1,15 @@
-//! Values and sentences as files show them, and what several files name.
+//! Writes values and sentences in the form of the generated files. Holds names that several files
+//! use.
 
 use serde_json::Value;
 
-/// The command that writes the files anew; each file and the test of them names it.
+/// The command that generates the files. Each file and their test name it.
 pub const COMMAND: &str = "cargo xtask reference";
 
-/// Where the schema is, from the root of the repository.
+/// The path of the schema from the root of the repository.
 pub(super) const SCHEMA: &str = "docs/tavora.schema.json";
 
-/// A value as `tavora.toml` would write it, on one line.
+/// Returns a value as TOML, on one line.
 pub(super) fn toml(value: &Value) -> String {
     match value {
         Value::Number(number) => grouped(&number.to_string()),
@@ -23,12 +24,12 @@ pub(super) fn toml(value: &Value) -> String {
                 .collect();
             format!("{{ {} }}", fields.join(", "))
         }
-        // JSON's text is a basic string of TOML.
+        // A JSON string is also a basic string of TOML.
         other => other.to_string(),
     }
 }
 
-/// Digits in groups of three.
+/// Puts an underscore between groups of three digits.
 fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -40,7 +41,8 @@ fn grouped(digits: &str) -> String {
     text
 }
 
-/// A whole number of a larger unit, where the value of this kind is one: `4 MiB`, `30 min`.
+/// Returns a value of this kind in a larger unit, such as `4 MiB` or `30 min`. Returns `None` if
+/// the number would not be whole.
 pub(super) fn in_larger_unit(kind: &str, value: &Value) -> Option<String> {
     let units: &[(u64, &str)] = match kind {
         "bytes" => &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")],
@@ -52,7 +54,7 @@ pub(super) fn in_larger_unit(kind: &str, value: &Value) -> Option<String> {
     Some(format!("{} {unit}", value / size))
 }
 
-/// The text in lines of at most `width` characters, words whole.
+/// Splits a text into lines of at most `width` characters, between words.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -67,7 +69,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A cell of a Markdown table.
+/// Returns a text as a cell of a Markdown table.
 pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

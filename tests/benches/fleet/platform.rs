@@ -1,4 +1,4 @@
-//! The same secrets in both stores, and the work that is measured on them.
+//! Fills both stores with the same secrets, and does the measured work on them.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

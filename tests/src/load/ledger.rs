@@ -28,7 +28,7 @@ pub struct ApiKey {
     pub id: String,
     /// The key itself.
     pub key: String,
-    /// Whether it was revoked.
+    /// Whether the key was revoked.
     pub is_revoked: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Vault {
 pub struct Secret {
     /// The last stored value.
     pub value: String,
-    /// The number of times that it was stored.
+    /// The number of times that the secret was stored.
     pub version: u64,
     /// The tag of the last version.
     pub etag: String,

@@ -22,7 +22,7 @@ pub enum Step {
     UpdateVault,
     /// Lists a vault's secrets.
     ListSecrets,
-    /// Puts a secret, new or over an old one.
+    /// Stores a secret under a new name or an existing one.
     PutSecret,
     /// Puts a secret over the current version.
     PutSecretInTurn,
@@ -36,7 +36,7 @@ pub enum Step {
     ReadAudit,
     /// Exports the whole audit.
     ExportAudit,
-    /// Lists what the app's agents can call.
+    /// Lists the tools that the app's agents can call.
     ListTools,
     /// Runs a program that only computes.
     Compute,
@@ -64,7 +64,8 @@ pub enum Step {
     VisitPage,
 }
 
-/// The weight of each step. What SDKs do all day is most frequent; what reads everything is rarest.
+/// The weight of each step. The daily work of SDKs is most frequent, and steps that read everything
+/// are rarest.
 const MIX: [(Step, usize); 29] = [
     (Step::PutSecret, 200),
     (Step::Search, 120),

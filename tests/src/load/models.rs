@@ -41,8 +41,8 @@ pub fn complete(questions: &Questions, request: &Seen) -> Response<Body> {
 }
 
 impl Tenant {
-    /// Asks for a completion. The expected answer and credential follow from what is designated and
-    /// stored.
+    /// Requests a completion. The designated vault and its secrets determine the expected answer
+    /// and credential.
     pub(super) async fn complete_chat(&mut self) -> Result<()> {
         let prompt = self.unique("prompt");
         let is_streamed = self.pick(2) == 0;

@@ -124,8 +124,8 @@ fn last_versions(
     Ok(last)
 }
 
-/// Compares what the host shows of an app with its ledger. Then the search tool resolves its secret
-/// from each of the app's vaults.
+/// Compares the host's state of an app with the app's ledger. Then the search tool resolves its
+/// secret from each of the app's vaults.
 async fn compare(mut tenant: Tenant) -> Result<()> {
     tenant.list_vaults().await?;
     tenant.list_api_keys().await?;

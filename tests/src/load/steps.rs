@@ -305,7 +305,8 @@ impl Tenant {
         same("the sum", &answer.json()?["result"], &json!(number + 1))
     }
 
-    /// Runs a search. The expected answer and credential follow from what is designated and stored.
+    /// Runs a search. The designated vault and its secrets determine the expected answer and
+    /// credential.
     pub(super) async fn search(&mut self) -> Result<()> {
         let query = self.unique("query");
         let answer = self.execute(SEARCH, json!({ "query": query })).await?;

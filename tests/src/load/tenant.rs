@@ -155,7 +155,7 @@ impl Tenant {
         self.connection.take_laps()
     }
 
-    /// Connects anew to the host after a restart.
+    /// Connects to the host again after a restart.
     pub async fn reconnect(&mut self, address: SocketAddr) -> Result<()> {
         self.connection = Connection::open(address).await?;
         Ok(())

@@ -10,7 +10,7 @@ use tavora_tests::wire::{Answer, Request, connect};
 
 use crate::fixture::{Platform, is_refusal};
 
-/// The number of clients that do the same at once.
+/// The number of clients that send the same request at once.
 const CLIENTS: usize = 16;
 
 /// Sends requests at the same time and returns all answers.
@@ -149,8 +149,8 @@ fn a_stale_or_malformed_condition_is_refused() {
             .status,
         204
     );
-    // A secret that is stored anew under the same name is another one, so an old tag never matches
-    // again.
+    // A secret that is deleted and stored again under the same name is another one, so an old tag
+    // never matches again.
     assert_eq!(platform.send(&put(&first)).status, 200);
     platform.refused(
         "an older life",

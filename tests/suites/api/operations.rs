@@ -9,9 +9,9 @@ pub struct Operation {
     pub method: String,
     /// The path, with ids and names in place of its parameters.
     pub path: String,
-    /// The names of its query parameters.
+    /// The names of the operation's query parameters.
     pub query: Vec<String>,
-    /// The schema of its JSON body.
+    /// The schema of the operation's JSON body.
     pub body: Option<Value>,
 }
 

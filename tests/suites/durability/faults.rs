@@ -94,7 +94,7 @@ async fn a_disk_that_turns_read_only_is_told_and_ends_without_a_restart() {
     served.works_again("a", &last).await;
 }
 
-/// Not a test of its own: the part of the tests above that runs where it may mount.
+/// This is a part of the tests above, not a test of its own. It runs where it may mount.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 async fn with_a_full_disk() {
@@ -136,7 +136,7 @@ async fn with_a_full_disk() {
     served.works_again("a", &last).await;
 }
 
-/// Not a test of its own: the part of the tests above that runs where it may mount.
+/// This is a part of the tests above, not a test of its own. It runs where it may mount.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 async fn with_a_read_only_disk() {

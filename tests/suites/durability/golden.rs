@@ -60,7 +60,7 @@ struct ExpectedSecret {
     name: String,
     value: String,
     version: u64,
-    /// The index of the KEK that wraps it.
+    /// The index of the KEK that wraps the secret.
     kek: usize,
 }
 

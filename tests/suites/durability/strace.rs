@@ -11,9 +11,9 @@ pub fn is_there() -> bool {
     requirement::are_there(&[("strace, and the right to trace", answers)])
 }
 
-/// The same command under strace. strace runs as its grandchild, so the started process is the
-/// host. `fault` happens at calls with this name, only for this file in the data folder if one is
-/// named.
+/// Returns the same command under strace. strace runs as its grandchild, so the started process is
+/// the host. `fault` happens at calls with this name, only for this file in the data folder if one
+/// is named.
 ///
 /// `--seccomp-bpf` would be faster, but strace 6.1 then injects no signal.
 pub fn under_strace(command: &Command, call: &str, file: Option<&str>, fault: &str) -> Command {

@@ -52,7 +52,7 @@ impl Platform {
     }
 }
 
-/// Another client of the database.
+/// Connects to the database as another client.
 async fn beside(database: &Database) -> Client {
     let (client, connection) = tokio_postgres::connect(&database.url(), NoTls)
         .await
@@ -109,7 +109,7 @@ async fn a_transaction_that_falls_silent_ends() {
         "host_name = \"two\"\nidle_transaction_timeout_ms = 3_000\noperation_timeout_ms = 2_000";
     let two = database.store_with(relay.address, settings).await.unwrap();
     two.append(entry()).await.unwrap();
-    // The server has begun a transaction, and hears no more of it.
+    // The server has begun a transaction, and receives no more of it.
     relay.withhold_answers();
     let refused = two.append(entry()).await.unwrap_err();
     assert!(

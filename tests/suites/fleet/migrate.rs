@@ -154,7 +154,7 @@ next: [storage] url = \"URL\" in tavora.toml of every host, with the same KEKs; 
         )
     );
 
-    // A host with this configuration has everything.
+    // A host with this configuration finds all the data.
     let config = format!("[storage]\nurl = {url:?}\n[storage.postgres]\nhost_name = \"web\"\n");
     fs::write(folder.path().join("tavora.toml"), config).unwrap();
     assert!(folder.ok(&["secret", "list"]).contains("brave_api_key"));

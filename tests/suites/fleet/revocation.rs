@@ -1,5 +1,6 @@
-//! What one host took away, no other host gives any more. This holds after the acknowledgement,
-//! under any load, and both while and after the other host is cut off from the database.
+//! After one host takes a value or a key away, no other host gives it any more. This holds after
+//! the acknowledgement, under any load, and both while and after the other host is cut off from the
+//! database.
 //!
 //! Each value, and each API key, has a number. A change at host `a` ends one. Requests to host `b`
 //! that begin after the acknowledgement must not use it.
@@ -253,8 +254,8 @@ impl Trial {
         });
     }
 
-    /// Checks that no request after an acknowledgement got what was taken away. Prints how long it
-    /// took until a request was refused or got something newer.
+    /// Checks that no request after an acknowledgement got a value that was taken away. Prints the
+    /// time until a request was refused or got a newer value.
     fn check(&self) {
         let asked = self.asked.lock().unwrap();
         let shown = self.shown.lock().unwrap();

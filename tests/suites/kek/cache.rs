@@ -12,7 +12,7 @@ use crate::openbao::{OpenBao, ROOT_TOKEN};
 use crate::proxy::Proxy;
 use crate::transit::table;
 
-/// How long DEKs are remembered in these tests.
+/// The time for which DEKs are remembered in these tests.
 const LIFETIME: Duration = Duration::from_millis(6_000);
 
 const LIMITS: &str = "

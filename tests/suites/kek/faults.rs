@@ -161,7 +161,7 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
         },
     );
     works(&keyring).await.unwrap();
-    // Two attempts failed and one succeeded. What was wrapped was unwrapped once.
+    // Two attempts failed and one succeeded. The wrapped DEK was unwrapped once.
     assert_eq!(
         (proxy.requests("encrypt"), proxy.requests("decrypt")),
         (3, 1)

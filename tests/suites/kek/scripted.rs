@@ -18,7 +18,7 @@ use crate::fixture::{IMPATIENT, keyring};
 #[derive(Default)]
 pub struct Rules {
     pub lease_seconds: u64,
-    /// How many logins a secret id has.
+    /// The number of logins that a secret id has.
     pub logins: usize,
     pub refuses_to_renew: AtomicBool,
 }

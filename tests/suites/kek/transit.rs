@@ -305,7 +305,7 @@ fn approle(bao: &OpenBao, folder: &TempDir, role_id: &str, secret_id: &str) -> S
     )
 }
 
-/// A field of what root reads at a path.
+/// Returns a field of the data that root reads at a path.
 fn lookup(bao: &OpenBao, path: &str, field: &str) -> String {
     let request = Request::new("GET", path).header("x-vault-token", ROOT_TOKEN);
     let answer = bao.server.send(&request).json();

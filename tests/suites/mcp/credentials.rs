@@ -1,4 +1,4 @@
-//! Where a server's credential goes, and where it does not.
+//! Tests of the places that a server's credential reaches, and of those that it does not reach.
 
 use axum::body::Body;
 use axum::response::Response;

@@ -124,7 +124,7 @@ impl Way {
         ]
     }
 
-    /// The same server behind the proxy of Python's packages.
+    /// Starts the same server behind the proxy of Python's packages.
     pub(crate) fn behind_pythons_proxy(&self, path: &str, option: Option<&str>) -> Self {
         let words = std::iter::once(self.program.display().to_string());
         let options = ["--port", "{PORT}", "--pass-environment"]

@@ -71,7 +71,7 @@ async fn the_stateless_revision_has_no_session_and_mirrors_what_a_tool_asks_for(
         .result("const it = require('it'); return [Object.keys(it), it['é']({region: 'a b '})]")
         .await;
     assert_eq!(listed, r#"[["é"],"called"]"#);
-    // The next run knows what was found out.
+    // The next run uses the findings of the first.
     assert_eq!(server.methods()[4..], ["tools/list", "tools/call"]);
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The method of the message; empty for what is neither a request nor a notification.
+    /// The method of the message. Empty for a message that is neither a request nor a notification.
     pub(crate) fn rpc(&self) -> &str {
         self.message["method"].as_str().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The pages show what is there: keys once, the audit as in the API, tools as inspection found
+//! The pages show the true state: keys once, the audit as in the API, tools as inspection found
 //! them, and why secrets cannot be stored.
 
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! Mistakes of a person: one sentence that says what is wrong, with which thing, and what to do; a
-//! defined exit status; and nothing half-written.
+//! Tests of a person's mistakes. Each one gives a sentence that names the thing, the fault and the
+//! correction. The exit status is defined, and nothing is left half-written.
 
 use std::io::Write;
 use std::path::Path;
@@ -432,7 +432,7 @@ fn a_folder_above_in_which_others_can_write_is_refused_and_a_groups_is_told_of()
     let tool = format!("[tools.mine]\ncomponent = \"{below}/mine.wasm\"\n");
     let [open, sticky, _] = with(&tool, &["tool", "list"]);
     refused(&open, 2, &["[tools.mine]", &words, "chmod go-w"]);
-    // The component is read and has another fault.
+    // The component itself can be read and has another fault.
     refused(&sticky, 2, &["[tools.mine]", "tavora:platform/tool"]);
     let agents = format!("[agents]\ndir = \"{below}/agents\"\n");
     let [open, sticky, group] = with(&agents, &["tool", "list"]);

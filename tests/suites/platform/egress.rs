@@ -123,7 +123,7 @@ async fn a_bound_secret_goes_to_its_own_origins_only() {
     assert_eq!(denied(&fixture).await, ("egress_denied".to_owned(), 1));
     assert!(upstream.seen().is_empty());
 
-    // The vault's metadata binds as well. What both name is allowed.
+    // The vault's metadata binds as well. Only origins in both lists are allowed.
     let fixture = Fixture::start(&config(upstream.url())).await;
     assert_eq!(fixture.result("return search('x').length").await, "1");
     let bind = |origin: &str| {

@@ -1,6 +1,6 @@
-//! The linear memories of guests, searched for a credential while they wait for an upstream and
-//! after they got its answer. Memories of guests are the parts of this process that the engine's
-//! pool made accessible, amid what it keeps out of reach; the host's own heap is elsewhere.
+//! Tests that no guest's linear memory contains a credential, while the guest waits for an upstream
+//! and after it got the answer. The memories are those parts of this process that the engine's pool
+//! made accessible within its reserved address space. The host's own heap is elsewhere.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +11,7 @@ use serde_json::json;
 use tavora_tests::fixture::{CANARY, Fixture};
 use tavora_tests::upstream::{Upstream, json as json_answer, search_results};
 
-/// The engine keeps at least so much out of reach around its memories, in bytes.
+/// The minimum size of the inaccessible space around the engine's memories, in bytes.
 const RESERVED_BYTES: u64 = 1 << 30;
 
 /// One line of `/proc/self/maps`.
@@ -21,14 +21,14 @@ struct Mapping {
     is_accessible: bool,
 }
 
-/// The places in guests' memories where the text is.
+/// Counts how often the text is in guests' memories.
 fn count_in_guests(text: &[u8]) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux tells it");
     let mappings: Vec<Mapping> = maps.lines().filter_map(mapping).collect();
     let memory = File::open("/proc/self/mem").expect("it is this process's own");
     let is_reserved =
         |mapping: &Mapping| !mapping.is_accessible && mapping.end - mapping.start >= RESERVED_BYTES;
-    // A memory can consist of several mappings.
+    // One memory can consist of several mappings.
     let mut count = 0;
     for (at, mapping) in mappings.iter().enumerate() {
         if !mapping.is_accessible {
@@ -63,8 +63,9 @@ fn mapping(line: &str) -> Option<Mapping> {
     })
 }
 
-/// Runs a program against an upstream that repeats the credential, and gives how often it was found
-/// in guests' memories. The upstream looks at each request before it answers.
+/// Runs a program against an upstream that repeats the credential. The upstream searches guests'
+/// memories at each request, before it answers. Returns the number of searches, and how often the
+/// credential was found.
 async fn found(manifest: &str, secret: &str, code: &str) -> (usize, usize) {
     let looks = Arc::new(AtomicUsize::new(0));
     let finds = Arc::new(Mutex::new(0));
@@ -101,11 +102,11 @@ const ROUTER: &str = "[tools.llm-router]\nconfig = { openai_base_url = \"URL/v1\
 const ASK: &str = "const ask = () => tools.call('llm-router', 'chat', \
     {model: 'gpt-4o', messages: [{role: 'user', content: 'hello'}]}); ask(); ask(); return 1";
 
-// One test, because the memories of one test's guests are in the other's process too.
+// This is one test, because tests of one process would see one another's memories.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_guest_of_a_built_in_tool_ever_holds_a_credential() {
     let search = "search('a'); search('b'); return 1";
-    // What is looked for is found where the operator reveals it.
+    // The search finds the credential where the operator reveals it.
     let revealed = format!("{SEARCH}reveal = [\"brave_api_key\"]\n");
     let (looks, finds) = found(&revealed, "brave_api_key", search).await;
     assert!(looks == 2 && finds > 0, "{looks} looks, {finds} finds");

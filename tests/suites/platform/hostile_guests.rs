@@ -1,6 +1,6 @@
 //! The hostile guests of `tests/guests/`. Each file says what it does and what must happen to it,
-//! and every file is a test. What inspection refuses is checked here. The others run on a real
-//! platform.
+//! and every file is a test. Guests that inspection refuses are checked here. The others run on a
+//! real platform.
 
 mod case;
 mod compile_time;

@@ -1,4 +1,5 @@
-//! Mistakes in the entry of an HTTP API and in its document: one sentence that says what is wrong.
+//! Tests of mistakes in the entry of an HTTP API and in its document. Each gets one sentence that
+//! says what is wrong.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ const DOCUMENT: &str = r#"{"openapi": "3.1.0", "paths": {
     "/files": {"put": {"requestBody": {"required": true, "content": {"multipart/form-data": {}}}}}
 }}"#;
 
-/// The parts of a host's folder that `tool list` needs.
+/// Creates a folder with the files that `tool list` needs.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(folder.path().join(".tavora")).expect("new");

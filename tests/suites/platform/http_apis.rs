@@ -1,5 +1,5 @@
-//! HTTP APIs that the operator's file and agents' files declare, called from the sandbox, against
-//! real servers on loopback that play the APIs.
+//! Tests of HTTP APIs that the operator's file and agents' files declare. They are called from the
+//! sandbox, and real servers on loopback play the APIs.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ components:
     issue: { type: object, properties: { parent: { $ref: "#/components/schemas/issue" } } }
 "##;
 
-/// A platform with one API, `api`, at `url`, with [`CANARY`] as its credential.
+/// Starts a platform with one API, `api`, at `url`. [`CANARY`] is its credential.
 async fn host(url: &str, entry: &str) -> Fixture {
     let host = Fixture::without_secret(&config(url, entry)).await;
     host.put("token", CANARY).await;
@@ -83,7 +83,7 @@ async fn an_api_without_a_document_is_asked_by_tools_call_and_by_require() {
     let answer = host
         .result("return tools.call('api', 'request', {method: 'GET', path: '/items/a b', query: {q: ['x&y', 2]}})")
         .await;
-    // An integer that a double cannot hold comes as text.
+    // An integer that a double cannot hold arrives as text.
     assert_eq!(answer, r#"{"n":"12345678901234567"}"#);
     host.result("return require('api').request({method: 'POST', path: '/items', body: {a: 1}, headers: {'If-Match': 'v1'}})").await;
     let [get, post] = &upstream.seen()[..] else {
@@ -99,8 +99,7 @@ async fn an_api_without_a_document_is_asked_by_tools_call_and_by_require() {
     assert_eq!(header(post, "if-match"), "v1");
 }
 
-/// An upstream that shows the credential would give it away in pieces that are too short to be
-/// found.
+/// An upstream that repeats the credential could return it in ranges too short for the scrubber.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_credential_asks_for_no_part_of_an_answer() {
     let upstream = Upstream::start(|_| json_answer(200, "{}")).await;
@@ -317,7 +316,7 @@ async fn an_answer_is_json_text_or_base64_and_an_error_has_the_apis_words() {
     );
 }
 
-/// A file with a document, and the line of an entry that names it.
+/// Writes a document to a file, and returns the entry's line that names it.
 fn document(folder: &Path, text: &str) -> String {
     let file = folder.join("api.yaml");
     std::fs::write(&file, text).expect("writable");
@@ -401,7 +400,7 @@ async fn a_document_gives_an_operation_for_each_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn well_known_apis_are_asked_as_they_want_to_be() {
-    // Each double refuses what the real one would refuse, as its documentation says.
+    // Each double refuses the same requests as the real API, by its documentation.
     let github = Upstream::start(|seen| {
         let is_right = header(seen, "authorization") == "Bearer ghp_fixture_of_the_test"
             && header(seen, "accept") == "application/vnd.github+json"
@@ -540,14 +539,14 @@ async fn an_agents_file_declares_apis_for_its_own_runs() {
         run("return require('open').request({method: 'GET', path: '/x'}).number").await,
         "7"
     );
-    // A setting of the operator's holds for every API.
+    // The operator's settings hold for every API.
     let long =
         run("return require('open').request({method: 'GET', path: '/' + 'x'.repeat(40)})").await;
     assert!(long.contains("max_url_bytes (40)"), "{long}");
     let seen = upstream.seen();
     assert_eq!(header(&seen[0], "authorization"), format!("token {CANARY}"));
     assert_eq!(header(&seen[1], "authorization"), "");
-    // The document is read again when it has changed.
+    // The document is read again after a change.
     std::fs::write(
         folder.join("github.yaml"),
         GITHUB.replace("issues/create", "issues/make"),
@@ -555,7 +554,7 @@ async fn an_agents_file_declares_apis_for_its_own_runs() {
     .expect("writable");
     let renamed = create.replace("issues_create", "issues_make");
     assert_eq!(run(&renamed).await, "7");
-    // A run without the agent has none of its APIs.
+    // A run without the agent cannot use the agent's APIs.
     let (report, _) = host.run("return require('github')").await;
     assert!(report.outcome.is_err());
 }

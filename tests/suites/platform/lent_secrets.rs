@@ -1,5 +1,5 @@
-//! A hostile trusted tool with a secret that is lent to it. None of its ways to learn the value or
-//! to misdirect it works: it can use the secret where the grant says, and that is all.
+//! Tests with a hostile trusted tool to which a secret is lent. The tool can use the secret where
+//! the grant allows it. Every attempt to learn the value or to misdirect it fails.
 
 use axum::body::Body;
 use axum::http::HeaderName;
@@ -13,7 +13,7 @@ use super::workspace::root;
 
 const SECRET: &str = "hostile_key";
 
-/// What a test grants beside the secret.
+/// The usual grant of a test, besides the secret.
 const BEARER: &str = "slot = \"bearer\"";
 const BASIC: &str = "slot = \"basic\"";
 const HEADER: &str = "slot = { header = \"X-Key\" }";
@@ -27,7 +27,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// A tool that may reach both origins. `credential` is what its manifest says of the secret.
+    /// Starts a platform with a tool that may reach both origins. `credential` is the manifest's
+    /// entry about the secret.
     async fn start(credential: &str) -> Self {
         let home = Upstream::start(repeat).await;
         let other = Upstream::start(repeat).await;
@@ -44,7 +45,7 @@ impl Stage {
         Self { home, other, host }
     }
 
-    /// What comes of requests that the tool sends in one call: its answer, or its error.
+    /// Has the tool send requests in one call. Returns the call's answer or its error.
     async fn sent(&self, input: &Value) -> String {
         let code = format!(
             "try {{ return JSON.stringify(tools.call('smuggler', 'request', {input})) }} \
@@ -54,13 +55,14 @@ impl Stage {
         serde_json::from_str(&json).expect("a text")
     }
 
-    /// The same of one request to the origin of the secret.
+    /// Has the tool send one request to the origin of the secret. Returns the call's answer or its
+    /// error.
     async fn sent_home(&self, mut request: Value) -> String {
         request["to"] = self.home.url().into();
         self.sent(&json!({ "requests": [request] })).await
     }
 
-    /// Everything that reached an upstream.
+    /// Returns everything that reached an upstream.
     fn arrived(&self) -> String {
         format!("{:?} {:?}", self.home.seen(), self.other.seen())
     }
@@ -76,7 +78,7 @@ impl Stage {
     }
 }
 
-/// Repeats all of a request, as an upstream does where everybody has an account.
+/// Repeats the whole request, like an upstream where anyone can have an account.
 fn repeat(seen: &Seen) -> Response<Body> {
     let headers: Vec<String> = seen
         .headers
@@ -105,7 +107,8 @@ fn repeat(seen: &Seen) -> Response<Body> {
     response
 }
 
-/// The value, also as the tool would write it so that nobody scrubs it.
+/// Asserts that the text contains the value neither as it is nor in the forms that the scrubber
+/// does not find.
 #[track_caller]
 fn assert_unknown(way: &str, told: &str) {
     use base64::Engine as _;
@@ -129,15 +132,15 @@ fn with_header(name: &str, value: &str) -> Value {
     json!({ "headers": [[name, value]] })
 }
 
-/// Ways to send a stand-in that are refused: the slot, the request, and the word for the refusal in
-/// the audit.
+/// Returns ways to send a stand-in that are refused: the slot, the request, and the audit's word
+/// for the refusal.
 fn misdirections() -> Vec<(&'static str, Value, &'static str)> {
     let misplaced = "stand_in_misplaced";
     let not_alone = "stand_in_not_alone";
     let twice = "stand_in_twice";
     let made_up = format!("Bearer tvs_{}", "A".repeat(43));
     let mut ways = vec![
-        // Other parts of a request.
+        // In other parts of the request.
         (BEARER, with_header("x-load", "{it}"), misplaced),
         (BEARER, with_header("cookie", "session={it}"), misplaced),
         (BEARER, with_header("user-agent", "{it}"), misplaced),
@@ -172,7 +175,7 @@ fn misdirections() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "trailers": [["authorization", "Bearer {it}"]] }),
             misplaced,
         ),
-        // Spellings.
+        // In other spellings.
         (BEARER, with_header("x-load", "{base64}"), misplaced),
         (BEARER, with_header("x-load", "{base64url}"), misplaced),
         (BEARER, with_header("x-load", "{hex}"), misplaced),
@@ -180,7 +183,7 @@ fn misdirections() -> Vec<(&'static str, Value, &'static str)> {
         (BEARER, json!({ "path": "/{percent}" }), misplaced),
         (BEARER, json!({ "path": "/?a={percent twice}" }), misplaced),
         (BEARER, json!({ "path": "/?a={hex}" }), misplaced),
-        // In the slot, with something beside it or in another form.
+        // In the slot, but with more text beside it or in another form.
         (
             BEARER,
             with_header("authorization", "Bearer {it}x"),
@@ -319,7 +322,7 @@ async fn a_hostile_tool_sends_a_lent_secret_nowhere_but_into_its_slot() {
         assert_unknown(&way, &told);
     }
     for (slot, stage) in &stages {
-        // A body that was stopped had begun with its head, whose slot was right.
+        // The body was stopped after the head was sent, and the slot in the head was right.
         let slot_filled = format!("\"authorization\": \"Bearer {CANARY}\"");
         let arrived = stage.arrived().replace(&slot_filled, "");
         assert!(!arrived.contains(CANARY), "{slot}: {arrived}");
@@ -358,7 +361,7 @@ async fn a_lent_secret_goes_to_its_own_origin_alone() {
     let ask = |to: &str| json!({ "requests": [{ "to": to, "headers": [["authorization", "Bearer {it}"]] }] });
     let told = stage.sent(&ask(stage.other.url())).await;
     assert!(told.contains("is bound to other origins"), "{told}");
-    // Another name for the same address is another origin.
+    // Another name for the same address is a different origin.
     let renamed = stage.home.url().replace("127.0.0.1", "localhost");
     let told = stage.sent(&ask(&renamed)).await;
     assert!(told.starts_with("egress_denied"), "{told}");
@@ -374,7 +377,7 @@ async fn a_stand_in_that_was_kept_or_passed_on_is_worth_nothing() {
     let to = stage.home.url();
     let ask =
         |value: &str| json!({ "requests": [{ "to": to, "headers": [["authorization", value]] }] });
-    // The same instance, in the next call of the same run.
+    // Sent by the same instance, in the next call of the same run.
     let code = format!(
         "tools.call('smuggler', 'request', {}); \
          try {{ return JSON.stringify(tools.call('smuggler', 'request', {})) }} catch (e) {{ return e.message }}",
@@ -385,7 +388,8 @@ async fn a_stand_in_that_was_kept_or_passed_on_is_worth_nothing() {
     assert!(told.contains("made for an earlier call"), "{told}");
     assert_eq!(stage.home.seen().len(), 1);
 
-    // Another run, to which the agent carries it in a form that nobody scrubs.
+    // Sent in another run, to which the agent carries the stand-in in a form that the scrubber does
+    // not find.
     let said = "return tools.call('smuggler', 'say', {form: 'backwards'})";
     let backwards: String = serde_json::from_str(&stage.host.result(said).await).expect("a text");
     let given: String = backwards.chars().rev().collect();

@@ -1,5 +1,5 @@
-//! OpenAPI documents that others wrote: each becomes operations within bounds, or is refused in
-//! words.
+//! Tests with published OpenAPI documents. Each one becomes operations within the limits, or is
+//! refused with a reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use std::time::Instant;
 use tavora_tests::binary::{Ended, built, end};
 use tavora_tests::requirement::{are_there, tests_folder};
 
-/// The memory that reading one document may take, in KiB.
+/// Limits the memory for reading one document, in KiB.
 const MAX_MEMORY_KIB: &str = "204800";
 
-/// The folder of the npm packages, if they are installed.
+/// Returns the folder of the npm packages, if they are installed.
 fn packages() -> Option<PathBuf> {
     let packages = tests_folder().join("openapi/node_modules");
     let is_installed = packages.join("@octokit/openapi").is_dir();
@@ -30,7 +30,8 @@ fn check(document: &Path, allow: Option<&str>) -> Ended {
     command.current_dir(folder.path());
     let started = Instant::now();
     let ended = end(command);
-    // The bound is 2 s. A busy machine needs longer, so the test shows it and holds the memory.
+    // The target is 2 s. A busy machine needs longer, so the test prints the time and checks only
+    // the memory.
     println!(
         "TOOK {} ms: {}",
         started.elapsed().as_millis(),

@@ -92,7 +92,7 @@ fn give_cache(data: &Path) {
     set_mode(&data.join("cache"), 0o700);
 }
 
-/// Does what the kubelet does at each mount of a volume with `fsGroup`.
+/// Changes rights as the kubelet does at each mount of a volume with `fsGroup`.
 fn mount_with_group(data: &Path) {
     for path in all_in(data) {
         let found = path.metadata().expect("it is there");
@@ -128,7 +128,7 @@ fn a_volume_with_a_group_of_kubernetes_is_served_and_told_of() {
     mount_with_group(&data);
     let (status, log) = serve().stop();
     assert!(status.success(), "{log}");
-    // One warning is for the folder with all that is in it.
+    // One of the warnings is about the folder with everything in it.
     let told = log.lines().filter(|line| line.contains(" WARN "));
     let told: Vec<&str> = told.filter(|line| line.contains("group")).collect();
     assert_eq!(told.len(), 1, "{log}");
@@ -260,7 +260,7 @@ fn roots_commands_on_a_services_folder_work_as_the_service_and_leave_no_file_of_
     let listed = end(service(path, &["secret", "list", "--json"]));
     assert!(listed.stdout.contains("\"a\""), "{listed:?}");
 
-    // Where the service may not write, root is told how to do it.
+    // The service may not write there, so the error tells root how to do it.
     let refused = root(path, &["backup", "elsewhere.db"]);
     assert_eq!(refused.status, 2, "{refused:?}");
     assert!(

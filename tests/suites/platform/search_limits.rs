@@ -38,7 +38,7 @@ async fn searches_at_once_wait_for_the_plan_with_one_in_a_second() {
     })
     .await;
     let fixture = Fixture::searching(upstream.url()).await;
-    // As many as one run may have under way at once.
+    // The program makes as many calls at once as one run may have.
     let code = "return tools.all([1, 2, 3, 4, 5, 6, 7, 8].map(i => ({tool: 'brave-search', operation: 'search', input: {query: 'x'}}))).filter(o => !o.ok)";
     assert_eq!(fixture.result(code).await, "[]");
 }

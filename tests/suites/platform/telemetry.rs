@@ -1,5 +1,5 @@
-//! What the host reports of itself: metrics and traces. They hold everything that happened. They
-//! hold no secret's name or value, no app's data, and no text that somebody made up.
+//! Tests of the host's reports about itself: metrics and traces. They hold everything that
+//! happened. They hold no secret's name or value, no app's data, and no text that somebody made up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

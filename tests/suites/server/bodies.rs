@@ -179,7 +179,7 @@ async fn a_response_that_nobody_takes_is_cut_and_a_slow_one_is_not() {
     drop(unread);
 }
 
-/// Counts as one as long as it exists.
+/// Counts itself as long as it exists.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {

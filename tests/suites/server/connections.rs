@@ -1,4 +1,5 @@
-//! Too many connections, too many resets, and what a connection tells a handler.
+//! Tests of too many connections, too many resets, and the facts that a connection gives to a
+//! handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -192,7 +193,7 @@ async fn a_new_connection_waits_where_all_are_busy() {
         let served = Arc::clone(&served);
         tokio::spawn(async move { served.get("/").await })
     });
-    // Time in which they would be answered.
+    // The requests would be answered within this time.
     sleep(Duration::from_millis(200)).await;
     assert!(
         waiting.iter().all(|it| !it.is_finished()),
@@ -249,7 +250,7 @@ async fn a_flood_of_resets_ends_its_connection() {
     assert!(served.get("/").await.ends_with("hello"));
 }
 
-/// Frames that ask for nothing cost a client nothing, and cost the server processor time.
+/// Frames that request nothing cost the client nothing, but cost the server processor time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_frames_without_a_request_ends_its_connection_and_keeps_nobody_out() {
     let settings = "[server.limits]\nhttp2_max_control_frames = 300";
@@ -274,7 +275,7 @@ async fn a_flood_of_frames_without_a_request_ends_its_connection_and_keeps_nobod
         }
         assert!(served.get("/").await.ends_with("hello"));
     }
-    // They are counted anew after each request.
+    // The count begins again after each request.
     let mut stream = served.connect().await;
     stream.write_all(PREFACE).await.expect("it reads");
     for number in 0..4 {

@@ -148,7 +148,8 @@ async fn heads_beyond_the_limits_are_refused_in_words() {
         "{refused}"
     );
 
-    // The library refuses what would take much memory, and the client can read that answer too.
+    // The library refuses heads that would take much memory, and the client can read this answer
+    // too.
     for (target, headers) in [
         ("/".to_owned(), header(1_000)),
         ("/".to_owned(), long(1_000_000)),

@@ -1,5 +1,5 @@
-//! How much of the host's resources strangers without a credential can use, with the binary as an
-//! operator runs it.
+//! Tests of how much of the host's resources strangers without a credential can use. They run the
+//! binary as an operator does.
 
 use std::io::{BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -35,7 +35,7 @@ fn post(path: &str, headers: &[(&'static str, &str)]) -> Head {
         .collect()
 }
 
-/// Posts of an attacker who knows what is checked before a body is read.
+/// The posts of an attacker who knows the checks before a body is read.
 fn posts() -> Vec<Head> {
     let json = ("content-type", "application/json");
     let form = ("content-type", "application/x-www-form-urlencoded");
@@ -95,7 +95,7 @@ async fn ask_with_key(address: SocketAddr, key: &str, is_over: impl Fn() -> bool
     longest
 }
 
-/// The status of the answer on a new HTTP/2 connection; none where the connection ends before.
+/// The status of the answer on a new HTTP/2 connection; `None` if the connection ends before.
 async fn answer_with_key(address: SocketAddr, key: &str) -> Option<u16> {
     let mut client = try_http2(address).await?;
     let request = axum::http::Request::get("http://localhost/api/sdk/secret-vaults")
@@ -161,7 +161,7 @@ fn begun(serving: &Serving, method: &str, path: &str, headers: &[(&str, &str)]) 
     begun_from(loopback(1), serving, method, path, headers)
 }
 
-/// The same from another address.
+/// Sends only the head of a request, from this address.
 fn begun_from(
     from: IpAddr,
     serving: &Serving,
@@ -279,8 +279,8 @@ fn a_form_to_sign_in_with_is_refused_by_its_head_and_read_to_a_limit_of_its_own(
     assert_eq!(answer.status, 429, "{answer:?}");
 }
 
-/// Begins to send forms from this address until one of them is answered, and gives the answer. The
-/// others go in `held`.
+/// Begins to send forms from this address until one is answered, and returns that answer. The other
+/// forms are kept in `held`.
 fn first_answer(
     serving: &Serving,
     from: IpAddr,
@@ -299,12 +299,12 @@ fn first_answer(
             let answer = read_answer(&mut BufReader::new(stream), false);
             return answer.expect("it is there");
         }
-        // The budgets of these tests hold a few of them.
+        // The budgets of these tests have room for only a few forms.
         assert!(held.len() < 200, "no form is refused");
     }
 }
 
-/// A guess of the admin token, with these headers.
+/// Returns a guess of the admin token, with these headers.
 fn guess(headers: &[(&str, &str)]) -> Request {
     let request = Request::new("POST", "/admin/sign-in").body("admin_token=x");
     headers.iter().fold(request, |request, (name, value)| {
@@ -331,13 +331,14 @@ fn bodies_of_strangers_share_one_budget_in_which_the_oldest_gives_way() {
         text.contains("server.limits.max_stranger_body_bytes (20000)"),
         "{text}"
     );
-    // It is full all the time, and a form that is there is answered at once, whoever sends it.
+    // The budget is full all the time. A form that has arrived is still answered at once, for any
+    // peer.
     for number in [1, 2, 3, 3] {
         let answer = guess(&headers[..3]).send_from(loopback(number), serving.address);
         assert_eq!(answer.expect("it answers").status, 403);
         first_answer(&serving, loopback(2), &headers, &mut held);
     }
-    // Another peer's unfinished form stays, because the first has more of them.
+    // An unfinished form of another peer stays, because the first peer has more of them.
     let mut slow = begun_from(loopback(3), &serving, "POST", "/admin/sign-in", &headers);
     for _ in 0..5 {
         first_answer(&serving, loopback(2), &headers, &mut held);
@@ -366,7 +367,7 @@ fn one_peer_has_a_part_of_the_strangers_budget_in_which_its_oldest_gives_way() {
     let text = first_answer(&serving, loopback(1), &headers, &mut held).text();
     let limit = "server.limits.max_stranger_body_bytes_per_peer (20000)";
     assert!(text.contains(limit), "{text}");
-    // Whoever sends a whole form is answered, of this peer and of another.
+    // A whole form is answered, whether it comes from this peer or from another.
     for number in [1, 2] {
         let other = guess(&headers[..3]).send_from(loopback(number), serving.address);
         assert_eq!(other.expect("it answers").status, 403);

@@ -78,7 +78,7 @@ async fn nothing_acknowledged_is_lost_by_a_kill() {
                 found == before || found == after,
                 "round {round}, {secret}: {before:?} or {after:?}, not {found:?}"
             );
-            // From here on, what is there counts as acknowledged.
+            // From here on, the found state counts as acknowledged.
             known.acknowledged = if found == after {
                 known.begun
             } else {
@@ -110,7 +110,7 @@ async fn two_processes_extend_one_chain() {
     assert_eq!(report.entries, before + 1 + 20 + 2 * WRITERS * 20);
 }
 
-/// Not a test: the work of the processes that the tests above start.
+/// This is not a test, but the work of the processes that the tests above start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the writing process of the tests in this file"]
 async fn child() {

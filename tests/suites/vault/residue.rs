@@ -1,5 +1,4 @@
-//! What remains in the database's files: never a value, a key or a token, and no ciphertext once it
-//! is deleted.
+//! The database's files never hold a value, a key or a token, and no ciphertext once it is deleted.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ async fn no_value_key_or_token_is_ever_in_the_files() {
         .create_api_key(&operator(), platform.app.id, "ci".parse().unwrap(), None)
         .await
         .unwrap();
-    // The name shows that the search finds what is there.
+    // The name shows that the search can find data.
     assert!(platform.files_hold(b"PLANTED"));
     let kek = BASE64_STANDARD.decode(&platform.kek).unwrap();
     let token_secret = &token[token.len() - 43..];
@@ -77,7 +76,7 @@ async fn deleted_and_overwritten_ciphertext_leaves_the_files() {
     );
 }
 
-/// Under constant writing the log is emptied too, after the configured time.
+/// The log is emptied after the configured time, even under constant writing.
 #[tokio::test(flavor = "multi_thread")]
 async fn constant_writing_does_not_keep_old_ciphertext() {
     let options = SqliteOptions {

@@ -162,7 +162,7 @@ impl Bench {
     }
 }
 
-/// A filled database, and vaults with a new KEK beside the KEK that wraps its secrets.
+/// A filled database, and vaults that have a new KEK in addition to the KEK that wraps its secrets.
 struct Rotation {
     platform: Platform,
     vaults: SecretVaults,

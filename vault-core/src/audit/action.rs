@@ -1,4 +1,4 @@
-//! The actions that this crate records. A host may record its own beside them.
+//! The actions that this crate records. A host may record its own ones as well.
 
 /// Recorded when an app is created.
 pub const APP_CREATED: &str = "app.created";

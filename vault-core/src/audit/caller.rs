@@ -48,7 +48,7 @@ impl Caller {
         Self::of(Actor::ApiKey(id))
     }
 
-    /// The same caller as part of a request.
+    /// Returns the same caller as part of a request.
     pub fn in_request(mut self, request_id: impl Into<String>) -> Self {
         self.request_id = Some(request_id.into());
         self

@@ -17,7 +17,7 @@ pub const AUDIT_PAGE_MAX: u32 = 1000;
 
 /// An entry of the audit.
 ///
-/// It serialises to the shape that clients know. What has no field in that shape goes into its
+/// It serialises to the shape that clients know. Facts without a field of their own go into its
 /// `metadata`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
@@ -49,7 +49,7 @@ pub struct AuditEntry {
     pub secret_version: Option<u64>,
     /// The further details of the action.
     pub detail: Map<String, Value>,
-    /// When it was recorded.
+    /// The time at which the entry was recorded.
     pub created_at: Timestamp,
 }
 
@@ -118,7 +118,7 @@ pub struct AuditQuery {
     pub to: Option<Timestamp>,
     /// The page size. [`AUDIT_PAGE_DEFAULT`] is the default and [`AUDIT_PAGE_MAX`] the limit.
     pub limit: Option<u32>,
-    /// How many of the newest matching entries to skip.
+    /// The number of the newest matching entries to skip.
     pub offset: u64,
 }
 
@@ -134,11 +134,11 @@ impl AuditQuery {
 pub struct AuditPage {
     /// The entries, newest first.
     pub entries: Vec<AuditEntry>,
-    /// How many entries match the query in all.
+    /// The number of all entries that match the query.
     pub total: u64,
     /// The page size that was used.
     pub limit: u32,
-    /// How many entries were skipped.
+    /// The number of entries that were skipped.
     pub offset: u64,
 }
 

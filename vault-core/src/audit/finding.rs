@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{ChainHash, ChainName};
 
-/// How many findings a report names. The rest are only counted.
+/// Limits the findings that a report names. The rest are only counted.
 pub const FINDINGS_MAX: usize = 1000;
 
 /// A contradiction between the audit and what is stored.
@@ -33,7 +33,7 @@ pub enum Finding {
         /// The place of the entry.
         seq: u64,
     },
-    /// The content of an entry is not what was hashed.
+    /// The content of an entry differs from the content that was hashed.
     EditedEntry {
         /// The chain of the entry.
         #[serde(skip_serializing_if = "ChainName::is_local")]
@@ -54,10 +54,10 @@ pub enum Finding {
         /// The chain of the last readable entry before it.
         #[serde(skip_serializing_if = "ChainName::is_local")]
         chain: ChainName,
-        /// The place of that readable entry in its chain.
+        /// The place of the readable entry in its chain.
         after_seq: u64,
     },
-    /// No chain holds the expected head: a tail was cut, a chain was computed anew, or an old file
+    /// No chain holds the expected head: a tail was cut, a chain was computed again, or an old file
     /// was put back.
     HeadNotFound {
         /// The hash that was expected.
@@ -70,7 +70,7 @@ pub enum Finding {
         chain: ChainName,
         /// The hash that the store remembers.
         expected: ChainHash,
-        /// The hash of the last entry that is there.
+        /// The hash of the last existing entry.
         found: Option<ChainHash>,
     },
     /// The store remembers the last entry of each chain, but not of this one.
@@ -86,7 +86,7 @@ pub enum Finding {
         /// The version of the row.
         version: u64,
     },
-    /// The row of a secret is older than what the audit saw written.
+    /// The row of a secret is older than the last write in the audit.
     SecretRolledBack {
         /// `<vault id>/<name>`.
         secret: String,
@@ -179,7 +179,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Shows a chain where it has a name.
+/// Shows a chain, if the chain has a name.
 struct InChain<'a>(&'a ChainName);
 
 impl fmt::Display for InChain<'_> {
@@ -211,14 +211,14 @@ pub struct VerifyReport {
 pub struct ChainReport {
     /// The name of the chain.
     pub name: ChainName,
-    /// The number of its entries.
+    /// The number of the chain's entries.
     pub entries: u64,
     /// The hash of the last entry. Keep it elsewhere and expect it in the next check.
     pub head: ChainHash,
 }
 
 impl VerifyReport {
-    /// Whether the audit and what is stored agree.
+    /// Whether the audit and the stored data agree.
     pub fn is_clean(&self) -> bool {
         self.findings_total == 0
     }

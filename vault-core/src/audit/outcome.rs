@@ -1,4 +1,4 @@
-//! Outcomes of what was recorded.
+//! The outcomes of recorded actions.
 
 /// The action was done.
 pub const OK: &str = "ok";
@@ -8,7 +8,7 @@ pub const AUTHORISED: &str = "authorised";
 pub const NO_VAULT_DESIGNATED: &str = "no_vault_designated";
 /// The subject does not exist.
 pub const NOT_FOUND: &str = "not_found";
-/// A part was done; the rest was left as it was.
+/// A part was done. The rest is unchanged.
 pub const INCOMPLETE: &str = "incomplete";
 /// The work was stopped before its end.
 pub const STOPPED: &str = "stopped";

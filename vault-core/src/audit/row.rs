@@ -13,7 +13,7 @@ use crate::id::{ApiKeyId, AppId, AuditEntryId};
 
 const DOMAIN: &[u8] = b"tavora/audit-entry/v1";
 
-/// An entry exactly as it is stored. What is hashed is what is there, sensible or not.
+/// An entry exactly as it is stored, sensible or not. The hash covers exactly this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -42,7 +42,7 @@ pub struct EntryRow {
     pub hash: Vec<u8>,
 }
 
-/// A row holds what no audit entry can have.
+/// The error for a row that cannot be an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an audit entry is damaged; restore it from a backup")]
 pub struct DamagedEntry;

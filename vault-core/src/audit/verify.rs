@@ -65,8 +65,8 @@ impl Verifier {
         self.remembered.push((chain.clone(), hash));
     }
 
-    /// Takes in that the store remembers the last entry of every chain. A chain without one is then
-    /// a finding.
+    /// Notes that the store remembers the last entry of every chain. From then on, a chain without
+    /// a remembered entry is a finding.
     pub fn all_heads_are_kept(&mut self) {
         self.remembers_all = true;
     }

@@ -23,7 +23,7 @@ pub struct SecretBinding {
     pub vault_id: VaultId,
     /// The name of the secret.
     pub name: SecretName,
-    /// The number of times that it was written.
+    /// The number of times that the secret was written.
     pub version: u64,
 }
 

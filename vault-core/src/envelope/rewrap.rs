@@ -30,7 +30,7 @@ pub enum RewrapError {
     Untrue(KekId),
 }
 
-/// How much of a secret is tried.
+/// The part of a secret that is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// The DEK: it unwraps, and the payload commits to it. The first [`super::PAYLOAD_HEAD_BYTES`]
@@ -40,7 +40,7 @@ pub enum Depth {
     Value,
 }
 
-/// Tries whether a secret opens.
+/// Checks whether a secret opens.
 ///
 /// # Errors
 /// The secret does not open.

@@ -19,8 +19,7 @@ const COMMITMENT_BYTES: usize = 32;
 pub(super) const OVERHEAD_BYTES: usize = PAYLOAD_HEAD_BYTES + TAG_BYTES;
 const EXPAND_LABEL: &[u8] = b"tavora/payload/v1";
 
-/// The length in bytes of what stands before the encrypted value. No two payloads share these
-/// bytes.
+/// The length in bytes of the part before the encrypted value. No two payloads share these bytes.
 pub const PAYLOAD_HEAD_BYTES: usize = 2 + COMMITMENT_BYTES + NONCE_BYTES;
 
 /// The longest wrapped DEK that a row may hold, in bytes. Providers on a network need more than the
@@ -30,9 +29,9 @@ pub const WRAPPED_MAX_BYTES: usize = 4096;
 /// A sealed secret and the place it belongs to. It is safe to store and cache, but shown to nobody.
 #[derive(Clone)]
 pub struct SealedSecret {
-    /// The place that it belongs to.
+    /// The place that the secret belongs to.
     pub binding: SecretBinding,
-    /// The KEK that wraps its DEK.
+    /// The KEK that wraps the secret's DEK.
     pub kek_id: KekId,
     /// The wrapped DEK.
     pub wrapped: Vec<u8>,
@@ -195,7 +194,7 @@ pub(super) fn open_payload(
     Ok(SecretValue::from_bytes(std::mem::take(&mut *value))?)
 }
 
-/// Splits a payload into the commitment and what follows it.
+/// Splits a payload into the commitment and the rest.
 pub(super) fn payload_parts(
     payload: &[u8],
 ) -> Result<(&[u8; COMMITMENT_BYTES], &[u8]), FormatError> {

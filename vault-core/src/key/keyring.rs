@@ -24,7 +24,7 @@ pub enum KeyringError {
     Previous {
         /// The place in the list, from 1.
         position: usize,
-        /// What is wrong with the KEK.
+        /// The fault of the KEK.
         source: InvalidKek,
     },
     /// The keyring holds the same KEK twice.

@@ -81,7 +81,7 @@ pub enum InvalidKek {
     BadFile {
         /// The path of the file.
         path: PathBuf,
-        /// What is wrong with the content.
+        /// The fault of the content.
         source: Box<InvalidKek>,
     },
 }

@@ -21,7 +21,7 @@ pub enum KekError {
         kek_id: KekId,
         /// The kind of the provider; see [`KekProvider::kind`].
         kind: &'static str,
-        /// What is wrong, and what to do about it.
+        /// The fault, and how to correct it.
         trouble: KekTrouble,
         /// More words from the provider's client, where it has any. They never repeat what a server
         /// wrote, because that may repeat the request.

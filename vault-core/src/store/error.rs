@@ -24,7 +24,7 @@ pub enum StoreError {
     KekMismatch {
         /// The KEK that most rows need.
         wanted: KekId,
-        /// How many rows need it.
+        /// The number of rows that need this KEK.
         rows: u64,
     },
     /// The store does not know the KEK: it never wrapped anything, or it was retired.
@@ -41,10 +41,10 @@ pub enum StoreError {
         /// The number of those secrets.
         rows: u64,
     },
-    /// A row does not hold what it must.
+    /// The content of a row is not valid.
     #[error("{what} is damaged; restore it from a backup")]
     Damaged {
-        /// What the row should hold.
+        /// The content that the row should have.
         what: &'static str,
     },
     /// Someone else holds the database for longer than the busy timeout.
@@ -177,7 +177,7 @@ pub enum StoreError {
         "the database server could not be verified ({cause}); check the host in the storage URL, or name its authority with sslrootcert=FILE"
     )]
     TlsRefused {
-        /// What is wrong, in words.
+        /// The cause, in words.
         cause: String,
     },
     /// The server is a replica that only follows another one.

@@ -46,11 +46,11 @@ pub struct ScannedSecret {
     /// The place in the store's own order. It stays the same while the row exists. Only place and
     /// content together identify a row.
     pub place: i64,
-    /// The row, or what is known of an unreadable one.
+    /// The row, or the readable parts of a damaged one.
     pub row: Result<SealedSecret, DamagedSecret>,
 }
 
-/// A row that does not hold what it must.
+/// A row whose content is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedSecret {
     /// The app, if the vault exists.

@@ -1,4 +1,4 @@
-//! Counts of what a store's writer does, for monitoring. Nothing is decided here.
+//! Counts the work of a store's writer, for monitoring. Nothing is decided here.
 
 use std::{
     sync::{

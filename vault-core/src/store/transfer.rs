@@ -67,16 +67,16 @@ pub enum TransferError {
     Stopped,
 }
 
-/// How many rows a table has.
+/// The number of rows in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TableCount {
     /// The table.
     pub table: Table,
-    /// The number of its rows.
+    /// The number of the table's rows.
     pub rows: u64,
 }
 
-/// How a source is opened.
+/// The way in which a source is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Others may work on the source.
@@ -135,22 +135,22 @@ pub trait TransferSource: RawRows {
     /// [`StoreError::Busy`] when the access is to be [`Access::Alone`] and others use the source.
     /// [`StoreError::Unmigrated`] where no current program ever worked.
     async fn begin(&mut self, access: Access) -> Result<(), StoreError>;
-    /// The heads of audit chains that the source remembers beside the entries. They are not moved.
+    /// The heads of audit chains that the source keeps apart from the entries. They are not moved.
     async fn heads(&mut self) -> Result<Vec<(ChainName, ChainHash)>, StoreError>;
 }
 
 /// A store to move to. Dropped before the commit, it stays as it was.
 #[async_trait]
 pub trait TransferTarget: RawRows {
-    /// Counts what the target holds, whoever else works on it. Changes nothing, and creates nothing
-    /// where nothing exists yet.
+    /// Counts the rows of the target, even while others work on it. Changes nothing, and creates
+    /// nothing where nothing exists yet.
     async fn look(&mut self) -> Result<Vec<TableCount>, StoreError>;
     /// Opens the target, creates missing tables, and begins the transaction. Nobody else writes to
     /// it from then on.
     async fn begin(&mut self) -> Result<(), StoreError>;
     /// Adds rows, in the order of [`Table::ALL`] and of the source.
     async fn add(&mut self, table: Table, rows: Vec<Row>) -> Result<(), StoreError>;
-    /// Records the move in the target's own audit chain, behind what was moved, and commits.
+    /// Records the move in the target's own audit chain, after the moved entries, and commits.
     async fn commit(&mut self, entry: AuditDraft) -> Result<(), StoreError>;
 }
 

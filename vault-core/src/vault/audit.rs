@@ -1,6 +1,6 @@
 //! Recording in the audit, reading it, exporting it and checking it.
 //!
-//! What the vault does itself is recorded where it is done, in the same transaction.
+//! The vault records each of its own operations in the transaction of the operation.
 
 use super::{SecretVaults, VaultError};
 use crate::audit::{

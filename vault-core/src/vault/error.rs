@@ -46,7 +46,7 @@ pub enum VaultError {
     KekMismatch {
         /// The KEK that most of the data needs.
         wanted: KekId,
-        /// The number of secrets that need it.
+        /// The number of secrets that need this KEK.
         rows: u64,
     },
     /// The primary KEK does not open the canary that it once made.
@@ -64,7 +64,7 @@ pub enum VaultError {
         kek_id: KekId,
         /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do about it.
+        /// The fault, and how to correct it.
         trouble: KekTrouble,
     },
     /// The KEK did not wrap.
@@ -77,7 +77,7 @@ pub enum VaultError {
     KekNotHeld {
         /// The KEK in question.
         kek_id: KekId,
-        /// The number of secrets that it wraps.
+        /// The number of secrets that the KEK wraps.
         rows: u64,
     },
     /// The database does not know the KEK.
@@ -91,7 +91,7 @@ pub enum VaultError {
     KekInUse {
         /// The KEK in question.
         kek_id: KekId,
-        /// The number of secrets that it wraps.
+        /// The number of secrets that the KEK wraps.
         rows: u64,
     },
     /// The primary KEK cannot be retired.
@@ -102,7 +102,7 @@ pub enum VaultError {
         /// The KEK in question.
         kek_id: KekId,
     },
-    /// A KEK does not unwrap to what it wrapped. Nothing was stored with it.
+    /// Unwrapping with the KEK did not return the wrapped key. Nothing was stored with it.
     #[error(
         "the KEK {kek_id} does not give back what it wraps, and nothing more was moved to it; check its provider before anything is stored with it"
     )]
@@ -124,7 +124,7 @@ pub enum VaultError {
     /// Other writes to the same secret came first, again and again.
     #[error("the secret is being written too often at once; try again")]
     Contended,
-    /// A host tried to record what only the vault records.
+    /// A host tried to record an action that only the vault records.
     #[error("the audit action {action:?} is the vault's own; name the host's differently")]
     ReservedAction {
         /// The action in question.
@@ -171,7 +171,7 @@ impl From<ConditionNotMet> for VaultError {
     }
 }
 
-/// Names what is missing, where the store only reports that something is.
+/// Names the missing thing, where the store only reports that something is missing.
 pub(super) fn not_found(what: &'static str) -> impl Fn(StoreError) -> VaultError {
     move |error| match error {
         StoreError::NotFound => VaultError::NotFound { what },

@@ -27,15 +27,15 @@ pub struct KekUse {
     pub kek_id: KekId,
     /// Whether the keyring holds the KEK.
     pub in_keyring: bool,
-    /// The kind of its provider; `None` when the keyring lacks the KEK.
+    /// The kind of the KEK's provider, or `None` if the keyring lacks the KEK.
     pub kind: Option<&'static str>,
-    /// The number of secrets that it wraps now.
+    /// The number of secrets that the KEK wraps now.
     pub rows: u64,
-    /// The number of DEKs that it has wrapped in all.
+    /// The number of DEKs that the KEK has wrapped in all.
     pub wraps: u64,
-    /// Whether it has wrapped so many DEKs that it should be replaced.
+    /// Whether the KEK has wrapped so many DEKs that it should be replaced.
     pub worn: bool,
-    /// Whether it opens its canary; `None` when it cannot be tried.
+    /// Whether the KEK opens its canary, or `None` if this cannot be tried.
     pub canary_ok: Option<bool>,
 }
 
@@ -137,7 +137,7 @@ impl SecretVaults {
         keyring.find(kek_id).map(|kek| kek.kind())
     }
 
-    /// Finds out anew whether the keyring fits the data.
+    /// Checks again whether the keyring fits the data.
     ///
     /// # Errors
     /// The store does not work.
@@ -283,7 +283,7 @@ impl SecretVaults {
     }
 }
 
-/// Whether a KEK opens its canary; `None` when that cannot be tried.
+/// Whether a KEK opens its canary, or `None` if this cannot be tried.
 async fn canary_opens(keyring: &Keyring, kek_id: KekId, canary: &[u8]) -> Option<bool> {
     let opened = keyring
         .find(kek_id)?
@@ -316,7 +316,7 @@ mod tests {
         store::sqlite::{SqliteOptions, SqliteStore},
     };
 
-    /// Collects what is logged.
+    /// Collects the lines of the log.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 

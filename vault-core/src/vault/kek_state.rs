@@ -1,4 +1,4 @@
-//! The state of the keyring in one word. `vault::kek` finds it out.
+//! The state of the keyring in one word. `vault::kek` determines the state.
 
 use serde::Serialize;
 
@@ -15,9 +15,9 @@ pub enum KekState {
     Ready,
     /// There are secrets, and no KEK of the keyring wraps any of them.
     Mismatch {
-        /// The KEK that most of them need.
+        /// The KEK that most of the secrets need.
         wanted: KekId,
-        /// The number of secrets that need it.
+        /// The number of secrets that need this KEK.
         rows: u64,
     },
     /// The primary KEK does not open its canary. Nothing is stored with it. Releases are tried one
@@ -33,7 +33,7 @@ pub enum KekState {
         kek_id: KekId,
         /// The kind of the provider.
         kind: &'static str,
-        /// What is wrong, and what to do about it.
+        /// The fault, and how to correct it.
         trouble: KekTrouble,
     },
 }

@@ -15,8 +15,8 @@ use crate::{
     store::{ReleaseRow, StoreError},
 };
 
-/// The app that a tool asks for, and what the call is part of. The host makes it when it creates
-/// the tool's instance.
+/// The app that a tool resolves secrets for, and the run that the call belongs to. The host makes
+/// this context when it creates the tool's instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseContext {
     /// The app whose designated vault is asked.
@@ -120,7 +120,7 @@ pub enum Unavailability {
     Open(#[source] OpenError),
 }
 
-/// How the tool got the secret, in the detail of the audit entry.
+/// The key in the audit entry's detail that tells how the tool got the secret.
 const HOW: &str = "how";
 /// The tool got the value.
 const REVEALED: &str = "revealed";
@@ -141,10 +141,10 @@ impl SecretVaults {
         self.hand_out(context, name, REVEALED).await
     }
 
-    /// The same for a tool that uses the secret and does not see it: the host keeps the value.
+    /// Releases a secret to the host, for a tool that uses the secret but does not see it.
     ///
     /// # Errors
-    /// Those of [`Self::release`].
+    /// The errors of [`Self::release`].
     pub async fn lend(
         &self,
         context: &ReleaseContext,

@@ -32,13 +32,13 @@ use crate::{
     key::{KekId, Keyring},
 };
 
-/// How many times a rewrap looks again for secrets that others stored with another KEK meanwhile.
+/// Limits how often a rewrap looks again for secrets that others stored with another KEK meanwhile.
 const STRAGGLER_WALKS: usize = 3;
 
 impl SecretVaults {
     /// Moves every secret that opens to one KEK, while everything else continues. `progress` hears
-    /// of each batch and can stop the rewrap. What was moved by then stays moved, and the next run
-    /// continues from there.
+    /// of each batch and can stop the rewrap. Secrets that were moved by then stay moved, and the
+    /// next run continues from there.
     ///
     /// # Errors
     /// The KEK is not in the keyring, the keyring does not fit the data, or a KEK provider or the

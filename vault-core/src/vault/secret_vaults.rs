@@ -16,7 +16,8 @@ pub struct VaultOptions {
     /// The number of wraps from which a KEK causes a warning. Random nonces are safe up to 2^32
     /// wraps. Default: 2^28.
     pub wraps_warning: u64,
-    /// How long a put keeps trying while other writes to the same secret come first. Default: 10 s.
+    /// Limits the time that a put keeps trying while other writes to the same secret come first.
+    /// Default: 10 s.
     pub put_timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Counts of work and the time it takes. Nothing is decided here.
+//! Counts work and measures its time. Nothing is decided here.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

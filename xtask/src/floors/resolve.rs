@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::module::{Meaning, Mention, Module, Route, Tree};
 
-/// From a file to the file that defines an item it names, with the names of such items.
+/// Maps a file and another file that it uses to the names of the used items.
 pub type Arrows = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// The arrows between the files of `tree`.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use super::report::{Report, Row};
 
-/// How long to wait for more output of a program that has ended. A process that a test left running
+/// Limits the wait for more output of a program that has ended. A process that a test left running
 /// may hold the output open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 

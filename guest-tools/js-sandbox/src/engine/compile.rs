@@ -35,7 +35,7 @@ pub fn is_named_at(state: &State, file: &str, line: usize, name: &str) -> bool {
     PROGRAM_FILE.to_str() == Ok(file) && line.is_some_and(|line| line.contains(name))
 }
 
-/// Adds to the engine's words what the text seems to be, if it is not JavaScript.
+/// Adds a guess at the language to the engine's words, if the text is not JavaScript.
 fn explained<'js>(ctx: &Ctx<'js>, code: &str, error: Error) -> rquickjs::Result<Function<'js>> {
     if !error.is_exception() {
         return Err(error);

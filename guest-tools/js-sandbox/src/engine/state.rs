@@ -43,7 +43,8 @@ pub struct State {
 pub type SavedValue = Persistent<Value<'static>>;
 
 impl State {
-    /// Converts incoming JSON to what JavaScript can hold. The log names numbers that changed.
+    /// Converts incoming JSON to values that JavaScript can hold. The log names numbers that
+    /// changed.
     pub fn settle<'a>(&self, json: &'a str, from: impl Fn() -> String) -> Cow<'a, str> {
         let settled = numbers::settle(json);
         if let Some(number) = settled.as_text {

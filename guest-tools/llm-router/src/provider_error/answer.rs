@@ -1,4 +1,4 @@
-//! An error as it was read, and what it tells.
+//! An error as it was read, and its content.
 
 use crate::provider::Provider;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub struct ProviderError {
     pub(super) wait_ms: Option<u64>,
     /// The headers that a client may see.
     pub(super) passed: Vec<(String, Vec<u8>)>,
-    /// What the host tells of the credential.
+    /// The host's hint about an odd credential.
     pub(super) oddity: Option<String>,
     /// Set when the credential is refused.
     pub(super) auth: Option<ToolError>,

@@ -22,7 +22,7 @@ impl ProviderError {
             return (refused.clone().into(), headers);
         }
         let status = match self.status {
-            // The client's own key is not what the provider refuses.
+            // The provider refuses the app's credential, not the client's own key.
             401 | 407 => 502,
             status @ 400..=599 => status,
             _ => 502,

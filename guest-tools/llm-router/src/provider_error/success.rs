@@ -17,7 +17,7 @@ pub enum NoCompletion {
 /// a text is an error, because the text is cut.
 ///
 /// # Errors
-/// The error that the JSON is, or what it lacks.
+/// The error that the JSON is, or the part that it lacks.
 pub fn check(json: &Value) -> Result<(), NoCompletion> {
     if let Some(error) = named(json) {
         return Err(NoCompletion::Error(error));

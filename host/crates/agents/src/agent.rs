@@ -80,18 +80,17 @@ impl TryFrom<String> for ServerName {
     }
 }
 
-/// What an agent calls an HTTP API: 1 to 64 characters of `A-Z a-z 0-9 - _`, a letter first.
+/// An agent's name for an HTTP API: 1 to 64 characters of `A-Z a-z 0-9 - _`, beginning with a
+/// letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ApiName(String);
 
 impl ApiName {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the API is called among the tools of a run. The colon keeps it apart from every tool of
-    /// the operator.
+    /// The API's name among the tools of a run. It has a colon, which no tool of the operator has.
     pub fn tool_name(&self) -> String {
         format!("http:{}", self.0)
     }
@@ -111,7 +110,7 @@ impl TryFrom<String> for ApiName {
     }
 }
 
-/// How messages travel to a server and back.
+/// The way in which messages travel to a server and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -184,20 +183,20 @@ pub struct McpServer {
 /// An HTTP API that an agent may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredApi {
-    /// What the agent calls it.
+    /// The agent's name for the API.
     pub name: ApiName,
-    /// Its credential, if it wants one.
+    /// The secret with the API's credential, or `None` for a public API.
     pub secret: Option<SecretRef>,
-    /// The file of its OpenAPI document beside `agent.jsonc`, if it has one.
+    /// The path of the API's OpenAPI document beside `agent.jsonc`, if there is one.
     pub document: Option<PathBuf>,
-    /// What it can be asked.
+    /// The compiled API: its operations and settings.
     pub api: Arc<HttpApi>,
 }
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// The name of its folder.
+    /// The name of the agent's folder.
     pub id: AgentId,
     /// The name shown to people.
     pub name: String,
@@ -206,7 +205,7 @@ pub struct Agent {
     /// The tools that the agent may call, besides the router of models and the MCP servers.
     pub tools: BTreeSet<ToolName>,
     pub servers: Vec<McpServer>,
-    /// Its HTTP APIs.
+    /// The HTTP APIs that the agent may use.
     pub apis: Vec<DeclaredApi>,
 }
 

@@ -1,5 +1,5 @@
-//! What `http` in an `agent.jsonc` may say: HTTP APIs, each with the name of its credential and
-//! what may be asked of it.
+//! Reads `http` of an `agent.jsonc`: HTTP APIs, each with the name of its credential and the
+//! requests that are allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -14,7 +14,7 @@ use super::agent::{ApiName, DeclaredApi, McpServer, SecretRef};
 use super::document::{Document, Fields, Node};
 use super::rules::{AgentRules, ReadDocument, endpoint, secret};
 
-/// Reads the APIs of an agent. Their names are none of its servers', because `require` knows both.
+/// Reads the APIs of an agent. No API may have the name of a server, because `require` finds both.
 pub(super) fn all(
     document: &mut Document<'_>,
     node: Node<'_>,
@@ -139,7 +139,7 @@ fn one(
     }
 }
 
-/// A file in the folder of the agent, or below.
+/// Parses the path of a file in the agent's folder or below it.
 fn beside(text: String) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let is_plain = path

@@ -1,7 +1,7 @@
-//! What `agent.jsonc` may say, and the agent that it declares.
+//! Reads `agent.jsonc` into the agent that it declares. The module `api` reads the part `http`.
 //!
-//! It resolves no name and asks no server: what can be told from the text, and from the documents
-//! beside it, is told here, with its place. What `http` may say is in `api`.
+//! No name is resolved and no server is asked. Every fault that the text and the documents beside
+//! it show is reported here, with its position.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use super::rules::{AgentRules, ReadDocument, endpoint, secret};
 use tavora_egress::is_forbidden_header;
 use tavora_wasm::tool::ToolName;
 
-/// The longest `name` and `model`, in characters.
+/// Limits `name` and `model`, in characters.
 const MAX_TEXT_CHARS: usize = 128;
 
 impl Agent {
     /// Reads the text of the `agent.jsonc` in the folder of the agent `id`.
     ///
     /// # Errors
-    /// Everything that is wrong in it, in the order of the text; a syntax error alone.
+    /// All faults of the file, in the order of the text. A syntax error is reported alone.
     pub(super) fn parse(
         id: &AgentId,
         text: &str,
@@ -170,7 +170,8 @@ fn auth(document: &mut Document<'_>, node: Node<'_>) -> Option<ServerAuth> {
     auth
 }
 
-/// A header that can carry a credential: not one that belongs to the host or to the protocol.
+/// Parses the name of a header that can carry a credential. Headers of the host and of the protocol
+/// are refused.
 fn header(name: String) -> Result<HeaderName, String> {
     let header: HeaderName = name
         .parse()
@@ -268,7 +269,8 @@ mod tests {
     #[test]
     fn every_fault_has_its_place() {
         const URL: &str = "\"https://example.com/mcp\"";
-        // What is replaced, by what, where the fault is then, and what it says.
+        // Each case: the replaced text, its replacement, the position of the fault, and its
+        // message.
         for (from, to, place, message) in [
             (
                 "\"id\": \"trip-planner\"",

@@ -19,7 +19,7 @@ use tavora_trust::nearest::nearest;
 pub struct Fault {
     pub line: usize,
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// The fault, and the correction.
     pub message: String,
 }
 
@@ -198,7 +198,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The keys of an object that may have any, each with its value.
+    /// Returns the keys of an object that may have any keys, each with its value.
     pub(super) fn entries<'v>(&mut self, node: Node<'v>, what: &str) -> Vec<(String, Node<'v>)> {
         let Value::Object(object) = node.value else {
             self.expected(node, &format!("{what} must be an object"));

@@ -1,10 +1,9 @@
 //! The agents of a host: a folder with one folder for each agent, in which `agent.jsonc` declares
 //! it.
 //!
-//! A person who may write to this folder decides where the secrets go that the files name, as with
-//! `tavora.toml`. A file is checked each time its agent is requested, and read again after a
-//! change, so that no watcher and no restart is needed. What an agent does with its tools is
-//! decided by `platform`.
+//! As with `tavora.toml`, a person who may write to this folder decides where the named secrets go.
+//! A file is checked each time its agent is requested, and read again after a change, so that no
+//! watcher and no restart is needed. `platform` decides what an agent can do with its tools.
 
 mod agent;
 mod api;
@@ -68,7 +67,7 @@ pub enum AgentFileError {
         /// The path.
         path: PathBuf,
     },
-    /// Every user can change what the agent may do.
+    /// Every user can write to the file, and so decide what the agent may do.
     #[error(transparent)]
     Exposed(#[from] Exposed),
     /// The file is too long.
@@ -145,7 +144,7 @@ pub struct Agents {
 #[derive(Clone)]
 struct Reading {
     stamp: Stamp,
-    /// The states of the documents of its APIs.
+    /// The states of the documents of the agent's APIs.
     documents: Vec<Option<Stamp>>,
     /// The agent from the last valid version of the file.
     good: Option<Arc<Agent>>,
@@ -251,7 +250,7 @@ impl Agents {
         let parsed = self.parse(&id, path);
         let mut read = self.readings();
         let before = read.get(&id);
-        // What was good before is only read again when something has changed.
+        // The last valid version is read again only after something has changed.
         let is_new = before.is_none_or(|it| it.stamp != found || it.good.is_some());
         let last_good = before.and_then(|reading| reading.good.clone());
         let (good, error) = match parsed {

@@ -1,5 +1,5 @@
-//! What the files of agents may name on one host, and the parts of a declaration that servers and
-//! APIs share: a URL and the name of a secret.
+//! The names and URLs that agents' files may use on one host. Also the two parts of a declaration
+//! that servers and APIs share: a URL and the name of a secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,31 +14,31 @@ use tavora_openapi::DocumentLimits;
 use tavora_wasm::builtin;
 use tavora_wasm::tool::ToolName;
 
-/// What an agent's file may name.
+/// The limits of what an agent's file may name.
 #[derive(Clone, Debug, Default)]
 pub struct AgentRules {
-    /// The origins that may have addresses which are not public.
+    /// The origins that may have addresses that are not public.
     pub allow_private_origins: Vec<Origin>,
-    /// The tools of this host.
+    /// The tools of this host that agents may name.
     pub tools: BTreeSet<String>,
-    /// What holds for every HTTP API.
+    /// The rules for HTTP APIs in agents' files.
     pub http: HttpRules,
 }
 
-/// What holds for every HTTP API that an agent's file declares.
+/// The rules for every HTTP API that an agent's file declares.
 #[derive(Clone, Debug, Default)]
 pub struct HttpRules {
-    /// Limits of its OpenAPI document.
+    /// Limits of the API's OpenAPI document.
     pub limits: DocumentLimits,
-    /// The operator's settings of the component.
+    /// The operator's settings of the component `http-api`.
     pub settings: BTreeMap<String, String>,
 }
 
-/// Reads a document beside `agent.jsonc`; an error is the end of a sentence.
+/// Reads a document beside `agent.jsonc`. An error is the end of a sentence.
 pub(super) type ReadDocument<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
 impl AgentRules {
-    /// The rules of a host that lists these tools.
+    /// Returns the rules of a host with these tools.
     pub fn new<'a>(
         listed: impl Iterator<Item = &'a ToolName>,
         allow_private_origins: Vec<Origin>,
@@ -49,7 +49,7 @@ impl AgentRules {
         Self {
             http,
             allow_private_origins,
-            // These two are granted by naming a server or an API.
+            // An agent is granted these two tools by naming a server or an API.
             tools: listed
                 .filter(|name| ![builtin::MCP_CLIENT, builtin::HTTP_API].contains(name))
                 .chain(built_in)
@@ -59,7 +59,7 @@ impl AgentRules {
     }
 }
 
-/// The name of a secret, and its place.
+/// Reads the name of a secret, and keeps its position.
 pub(super) fn secret(
     document: &mut Document<'_>,
     fields: &mut Fields<'_>,
@@ -71,14 +71,14 @@ pub(super) fn secret(
     Some(SecretRef { name, line, column })
 }
 
-/// A URL that the egress policy lets the client reach, as far as can be told without asking for
-/// addresses.
+/// Parses a URL that the egress policy lets the client reach. This is checked without resolving the
+/// host's name.
 pub(super) fn endpoint(text: &str, rules: &AgentRules) -> Result<(Url, Origin), String> {
-    // The URL parser would quietly drop or encode it.
+    // The URL parser would silently drop or encode an invisible character.
     if invisible_in(text).is_some() {
         return Err("this URL cannot be right".to_owned());
     }
-    // It also refuses what the URL parser would quietly take for something else.
+    // `Origin::of_url` refuses texts that the URL parser would silently read as another URL.
     let origin = Origin::of_url(text)
         .map_err(|error| format!("the egress policy refuses this URL: {error}"))?;
     let url = Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;

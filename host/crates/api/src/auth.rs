@@ -26,7 +26,7 @@ pub struct AppCaller {
     pub app: AppId,
     pub api_key: ApiKeyId,
     pub request_id: RequestId,
-    /// The same caller, in the audit's terms.
+    /// The same caller in the form that the audit records.
     pub caller: Caller,
 }
 

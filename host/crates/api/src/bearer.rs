@@ -1,4 +1,4 @@
-//! Reads a bearer token from its header. What the token gives access to is decided elsewhere.
+//! Reads a bearer token from its header. The caller decides what the token gives access to.
 
 use axum::http::HeaderValue;
 

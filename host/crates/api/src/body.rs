@@ -116,7 +116,7 @@ pub async fn collect(
     share.enlarge(&mut text, declared.min(FIRST_BYTES))?;
     let most = if declared > 0 { declared } else { limit.bytes };
     loop {
-        // What is there is taken before the body gives way to others.
+        // Bytes that have arrived are read before the body is given up for others.
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
@@ -186,7 +186,7 @@ impl<'a> Share<'a> {
         grown.map_err(|budget| busy(self.api, budget))
     }
 
-    /// Ends when the body has to give way to others; that of a known client never has to.
+    /// Waits until the body is given up for others. The body of a known client never is.
     async fn given_up(&mut self) -> ApiError {
         match &mut self.part {
             Part::Admitted(_) => std::future::pending().await,

@@ -1,6 +1,6 @@
-//! The two bodies of an exchange, watched while they stream: the one that goes
-//! out for its length and for secrets, the one that comes in for its length and
-//! for silence. Neither is ever collected.
+//! The two bodies of an exchange, watched while they stream. The outgoing body is watched for its
+//! length and for secrets, the incoming body for its length and for silence. Neither is ever
+//! collected.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ pub(super) struct BodyVerdict(Arc<OnceLock<BodyFault>>);
 
 enum BodyFault {
     Denied(DenialReason),
-    /// Longer than it may be, or not as long as was declared.
+    /// The body is longer than allowed, or its length is not the declared one.
     Size(u64),
     /// The tool itself gave the body up.
     Abandoned,
@@ -46,7 +46,7 @@ impl BodyFault {
 }
 
 impl BodyVerdict {
-    /// What to tell the one who waits, when it was the body that went wrong.
+    /// Returns the error for the code that waits for the response, if the body failed.
     pub(super) fn error(&self) -> Option<WasiError> {
         self.0.get().map(BodyFault::error)
     }
@@ -101,7 +101,7 @@ impl Outgoing {
 
     fn fault(&self, fault: BodyFault) -> WasiError {
         if let BodyFault::Denied(reason) = &fault {
-            // Report at once: the response can already be on its way.
+            // The refusal is reported here, because the response can already be on its way.
             self.reporter.report(reason.clone());
         }
         let error = fault.error();
@@ -153,17 +153,17 @@ impl Sieve for Outgoing {
     }
 }
 
-/// A body that comes in.
+/// The body of an incoming response.
 pub(super) struct ResponseBody {
     inner: Incoming,
     max_bytes: u64,
     received_bytes: u64,
     idle_timeout: Duration,
-    /// Runs only while someone waits for the upstream.
+    /// The timer of silence. It runs only while someone waits for the upstream.
     silence: Pin<Box<Sleep>>,
     waiting: bool,
     ended: bool,
-    /// Counts the exchange among the tool's until the body is done with.
+    /// Counts the exchange as one of the tool's until the body is read or dropped.
     _permit: OwnedSemaphorePermit,
 }
 

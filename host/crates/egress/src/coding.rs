@@ -25,7 +25,7 @@ use super::body::ResponseBody;
 
 /// The size of a decompressed piece, in bytes.
 const PIECE_BYTES: usize = 16 * 1024;
-/// How many bytes of a body are examined to recognise its format.
+/// Limits the bytes of a body that are examined to recognise its format.
 const TELLING_BYTES: usize = 16;
 /// The most codings on one body. More than one is rare.
 const MAX_CODINGS: usize = 4;

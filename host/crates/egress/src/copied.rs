@@ -1,20 +1,22 @@
-//! What comes along when a credential is copied: characters that nobody sees around it, and the
-//! scheme of the header in which it stood. The first is taken off for every tool; the second where
-//! the host writes the credential, and the scrubber knows it, as tools take it off too.
+//! Removes what people copy along with a credential: invisible characters around it, and the scheme
+//! of the header in which it stood. Invisible characters are removed for every tool. The scheme is
+//! removed where the host writes the credential. The scrubber knows the value without its scheme,
+//! too, because tools remove it as well.
 
-/// The value without the invisible characters around it. White space that somebody can see stays,
-/// but for line ends.
+/// Returns the value without the invisible characters around it. White space stays, except for line
+/// ends.
 pub fn plain(value: &str) -> &str {
     let plain = value.trim_matches(is_invisible);
     if plain.is_empty() { value } else { plain }
 }
 
-/// The value without blanks and invisible characters around it.
+/// Returns the value without white space and invisible characters around it.
 pub(super) fn without_blanks(value: &str) -> &str {
     value.trim_matches(is_around)
 }
 
-/// The value without the scheme of its header either: what a scheme or a parameter goes before.
+/// Returns the value also without the scheme of its header, for a slot that has text before the
+/// credential.
 pub(super) fn bare(value: &str) -> &str {
     sent_as(value)
         .pop()
@@ -26,7 +28,7 @@ fn is_around(char: char) -> bool {
     char.is_whitespace() || is_invisible(char)
 }
 
-/// Each form in which a tool sends the value, as it was stored first.
+/// Returns each form in which a tool may send the value. The stored value comes first.
 pub fn sent_as(value: &str) -> Vec<&str> {
     let mut forms = vec![value];
     let mut add = |form| {
@@ -52,7 +54,7 @@ pub fn sent_as(value: &str) -> Vec<&str> {
     forms
 }
 
-/// What makes a value unlike a credential.
+/// Returns the feature by which a value does not look like a credential, if there is one.
 pub(super) fn oddity(value: &str) -> Option<&'static str> {
     let value = without_blanks(value);
     let is_quote =
@@ -101,7 +103,8 @@ pub(super) fn oddity(value: &str) -> Option<&'static str> {
     }
 }
 
-/// Byte order marks, characters without width, marks of direction, control characters.
+/// Whether a character is invisible: byte order marks, characters without width, marks of
+/// direction, control characters.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -38,14 +38,14 @@ pub enum DenialReason {
         /// Whether the origin is the one that the secret's value names.
         is_its_own: bool,
     },
-    /// A stand-in is somewhere else than in the slot of its secret.
+    /// A stand-in stands in a place that is not the slot of its secret.
     #[error(
         "the request carries the stand-in of the secret \"{name}\" in {place}, which is not its slot"
     )]
     StandInMisplaced {
         /// The name of the secret.
         name: String,
-        /// Where it was.
+        /// The place where the stand-in was found.
         place: StandInPlace,
     },
     /// The slot holds more than the stand-in.
@@ -68,20 +68,20 @@ pub enum DenialReason {
         /// The name of the secret.
         name: String,
     },
-    /// Nobody gave this stand-in to this instance.
+    /// This instance was never given this stand-in.
     #[error("the request carries a stand-in that was not made for this tool in this run")]
     StandInUnknown,
-    /// The value of the secret cannot stand where it should.
+    /// The value of the secret cannot be sent in its slot.
     #[error(
         "secret \"{name}\" cannot be sent in an HTTP request: it {what}; store it again without"
     )]
     SecretUnfit {
         /// The name of the secret.
         name: String,
-        /// What is wrong with the value.
+        /// The fault of the value, as the end of a sentence.
         what: &'static str,
     },
-    /// A method that asks for a tunnel or for an echo of the request's headers.
+    /// The method requests a tunnel or an echo of the request's headers.
     #[error("the method {method} is not allowed; use another method")]
     MethodRefused {
         /// The method's name.
@@ -134,7 +134,7 @@ impl DenialReason {
         }
     }
 
-    /// The secret that it is about, if it is about one.
+    /// Returns the secret that the refusal is about, if it is about one.
     pub fn secret(&self) -> Option<&str> {
         match self {
             Self::SecretBoundElsewhere { name, .. }
@@ -190,8 +190,8 @@ pub trait EgressLog: Send + Sync {
     /// Records a refusal. The calling thread must not be blocked.
     fn denied(&self, denied: &EgressDenied);
 
-    /// An upstream's answer to this tool held a secret that the tool never saw, and it was taken
-    /// out. It is called on a thread that must not block.
+    /// Records that an upstream's answer held a secret that the tool never saw, and that the secret
+    /// was removed. The calling thread must not be blocked.
     fn echoed(&self, _tool: &str, _secret: &str) {}
 }
 

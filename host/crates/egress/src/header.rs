@@ -13,11 +13,12 @@ use super::DenialReason;
 /// The `User-Agent` for requests without one. Some firewalls refuse requests without it.
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(tavora_trust::USER_AGENT);
 
-/// By which a tool learns what is odd about a credential that was refused.
+/// The header that tells a tool what is odd about a credential that was refused.
 const ODDITY: HeaderName = HeaderName::from_static("tavora-credential-oddity");
 
-/// Tells the tool what is odd about the credential of a request that the upstream refused, in words
-/// that hold nothing of it. No upstream speaks in the host's name.
+/// Tells the tool what is odd about the credential of a refused request. The words contain no part
+/// of the credential. The same header from an upstream is removed first, so that no upstream can
+/// speak for the host.
 pub(super) fn tell_oddity(
     headers: &mut HeaderMap,
     status: StatusCode,
@@ -47,7 +48,7 @@ pub fn is_forbidden(name: &HeaderName) -> bool {
         || text.starts_with("proxy-")
 }
 
-/// Whether a body is JSON, or events, which carry it.
+/// Whether a body is JSON, or consists of events, which usually contain JSON.
 pub fn carries_json(headers: &HeaderMap) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
@@ -60,9 +61,8 @@ pub fn carries_json(headers: &HeaderMap) -> bool {
     essence == b"text/event-stream" || essence == b"application/json" || essence.ends_with(b"+json")
 }
 
-/// Refuses headers or trailers of a tool with a forbidden one among them, rather
-/// than take it out: no tool can set it through its interface, so someone tries
-/// to get around it.
+/// Refuses headers or trailers of a tool if one of them is forbidden. The header is not just
+/// removed: no tool can set it through its interface, so someone tries to get around the interface.
 pub(super) fn refuse_forbidden(headers: &HeaderMap) -> Result<(), DenialReason> {
     match headers.keys().find(|name| is_forbidden(name)) {
         None => Ok(()),

@@ -1,19 +1,20 @@
 //! The egress policy: the one way out for a trusted tool's HTTP requests.
 //!
-//! A request goes out only to an origin that the tool is granted, only to an
-//! address that was checked, and never with a secret that is bound elsewhere.
-//! Redirects go back to the tool as they are: it can follow one only to an
-//! origin that it is granted. No proxy is used and no environment variable read.
-//! Every refusal is told to an [`EgressLog`] and reaches the tool as
+//! A request goes out only to an origin that the tool is granted, only to an address that was
+//! checked, and never with a secret that is bound elsewhere. Redirects go back to the tool as they
+//! are: it can follow one only to an origin that it is granted. No proxy is used and no environment
+//! variable read. Every refusal goes to an [`EgressLog`] and reaches the tool as
 //! `HTTP-request-denied`.
 //!
 //! A request is sent again only where a connection of the pool turns out to be dead.
 //!
-//! A secret that is lent to a tool is a stand-in there. Egress writes the secret in its place, in
-//! the slot that was granted and nowhere else, and takes it out of what the upstream answers.
+//! A tool holds a stand-in for each secret that is lent to it. Egress replaces the stand-in with
+//! the secret in the granted slot and nowhere else, and removes the secret from what the upstream
+//! answers.
 //!
-//! It does not decide which origins and slots a tool is granted. What an upstream answers is
-//! otherwise the tool's to read, and is scrubbed when the tool passes it on.
+//! This crate does not decide which origins and slots a tool is granted. Apart from secrets, the
+//! tool can read the whole answer of an upstream. The answer is scrubbed when the tool passes it
+//! on.
 //!
 //! [`EgressPool`] is made once for a host; [`EgressPool::open`] gives the
 //! [`Egress`] of one tool instance, which is the `wasi:http` hooks of its store.
@@ -73,7 +74,7 @@ use tavora_telemetry::http::{known_method, status_class};
 use tavora_telemetry::{Metrics, activity};
 pub use tavora_trust::origin::{Origin, OriginError, Scheme};
 
-/// The way out for one tool instance.
+/// The egress of one tool instance.
 pub struct Egress {
     scope: EgressScope,
     granted: BTreeSet<Origin>,
@@ -91,31 +92,30 @@ type Finishing = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Finishing), WasiError>> + Send>;
 
 impl Egress {
-    /// Grants one more origin, until this instance ends: what the app's own
-    /// configuration opens for one call.
+    /// Grants one more origin until this instance ends. The app's own configuration opens such
+    /// origins for one call.
     pub fn grant(&mut self, origin: Origin) {
         self.granted.insert(origin);
     }
 
-    /// Waits for an upstream's next byte as long as this, whatever the limits for other tools are.
+    /// Sets the wait for an upstream's next byte, whatever the limits for other tools are.
     pub fn waiting(mut self, idle_ms: NonZeroU64) -> Self {
         self.limits.first_byte_timeout_ms = idle_ms;
         self.limits.idle_timeout_ms = idle_ms;
         self
     }
 
-    /// What secrets open besides, call by call.
+    /// Returns the origins that secrets open for one call, in addition to the granted ones.
     pub fn opened(&self) -> OpenedOrigins {
         self.opened.clone()
     }
 
-    /// What the instance has in the place of secrets.
+    /// Returns the stand-ins of this instance.
     pub fn stand_ins(&self) -> StandIns {
         self.stand_ins.clone()
     }
 
-    /// The checks that need no network, in the order in which they give the most
-    /// useful reason.
+    /// Makes the checks that need no network. Their order gives the most useful reason.
     fn exchange(
         &self,
         request: Request<WasiBody>,
@@ -155,7 +155,7 @@ impl WasiHttpHooks for Egress {
         Arc::new(header::is_forbidden)
     }
 
-    /// The client sets it, from the origin that was checked.
+    /// Returns `false`, because the client sets the header from the checked origin.
     fn set_host_header(&mut self) -> bool {
         false
     }
@@ -171,8 +171,8 @@ impl WasiHttpHooks for Egress {
             origin: Origin::of_uri(request.uri()).ok(),
             log: self.log.clone(),
         };
-        // An origin that is not granted is a text that someone made up, or one that a secret
-        // opened.
+        // An origin that is not granted is not recorded: a tool may have made it up, or the value
+        // of a secret may have opened it.
         let origin = reporter.origin.as_ref();
         let span = tracing::info_span!(
             "egress_request",
@@ -216,7 +216,7 @@ impl WasiHttpHooks for Egress {
     }
 }
 
-/// How a request ended, for metrics and traces.
+/// Returns the word for the request's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<Response<WasiBody>, Failure>) -> &'static str {
     match outcome {
         Ok(response) => status_class(response.status()),

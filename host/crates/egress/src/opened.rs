@@ -13,7 +13,8 @@ pub struct OpenedOrigins(Arc<Mutex<Origins>>);
 #[derive(Default)]
 struct Origins {
     opened: BTreeSet<Origin>,
-    /// Those that stay closed because the secret that names them is bound to others, with its name.
+    /// The origins that stay closed because the secret that names them is bound to others. The
+    /// value is the secret's name.
     withheld: BTreeMap<Origin, String>,
 }
 
@@ -38,7 +39,7 @@ impl OpenedOrigins {
         self.origins().opened.contains(origin)
     }
 
-    /// The secret that names the origin and is bound to others.
+    /// Returns the secret that names the origin and is bound to others.
     pub(super) fn withheld_by(&self, origin: &Origin) -> Option<String> {
         self.origins().withheld.get(origin).cloned()
     }

@@ -1,5 +1,5 @@
-//! A request's body that can be sent a second time: what has gone out is kept, up to a
-//! limit, until the answer begins. It decides nothing about when that is done.
+//! A request's body that can be sent a second time. The sent part is kept, up to a limit, until the
+//! answer begins. The caller decides when to send the body again.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use wasmtime_wasi_http::Error as WasiError;
 
 use super::body::RequestBody;
 
-/// Gives the body to one try after the other.
+/// Hands the body to one attempt after the other.
 pub(super) struct Resend(Arc<Mutex<Shared>>);
 
 struct Shared {
@@ -20,9 +20,9 @@ struct Shared {
     kept: Vec<Kept>,
     kept_bytes: u64,
     max_kept_bytes: u64,
-    /// Once there was too much, nothing is kept.
+    /// Whether the beginning is kept. It is dropped once it exceeds the limit.
     is_kept: bool,
-    /// The number of the try that may read.
+    /// The number of the attempt that may read.
     current: usize,
 }
 
@@ -31,16 +31,16 @@ enum Kept {
     Trailers(HeaderMap),
 }
 
-/// The body as one try sends it.
+/// The body as one attempt sends it.
 pub(super) struct SentBody {
     shared: Arc<Mutex<Shared>>,
     number: usize,
-    /// How many of the kept frames it has sent.
+    /// The number of kept frames that this attempt has sent.
     passed: usize,
 }
 
 impl Resend {
-    /// Keeps no more than `max_kept_bytes` of the body.
+    /// Returns a body of which no more than `max_kept_bytes` are kept.
     pub(super) fn new(body: RequestBody, max_kept_bytes: u64) -> Self {
         Self(Arc::new(Mutex::new(Shared {
             body,
@@ -52,7 +52,7 @@ impl Resend {
         })))
     }
 
-    /// The body for the next try; `None` when its beginning is gone.
+    /// Returns the body for the next attempt, or `None` if its beginning was not kept.
     pub(super) fn next(&self) -> Option<SentBody> {
         let mut shared = lock(&self.0);
         shared.current += 1;

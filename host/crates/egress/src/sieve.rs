@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
-/// Empty chunks that are passed over before others get their turn.
+/// Limits the empty chunks that are skipped before other tasks get their turn.
 pub const MAX_EMPTY_CHUNKS: usize = 64;
 
 /// Examines a body piece by piece. The first error ends the body.

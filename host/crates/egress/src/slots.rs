@@ -1,8 +1,8 @@
-//! Stand-ins in the slots of one request: found and taken out before the request is looked over,
-//! and replaced by the credentials at the last moment.
+//! Handles the stand-ins in the slots of one request. They are found and removed before the request
+//! is searched for other secrets, and the credentials are written at the last moment.
 //!
-//! A slot holds exactly what the host expects. Whatever the tool put beside a stand-in there
-//! refuses the request; a stand-in anywhere else is `watch`'s business.
+//! A slot must hold exactly what the host expects. A request with more than the stand-in in a slot
+//! is refused. Stand-ins in other places are found by `watch`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::stand_in::{self, Known, Lent, STAND_IN_CHARS, StandIns};
 use super::{DenialReason, Origin, copied};
 use tavora_trust::slot::Slot;
 
-/// What a query keeps as it is (RFC 3986, section 2.3).
+/// The characters to encode in a query: all but the unreserved ones (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -36,25 +36,25 @@ const BASIC: &[u8] = b"Basic ";
 #[derive(Default)]
 pub(super) struct Filling {
     headers: Vec<(HeaderName, Zeroizing<Vec<u8>>)>,
-    /// What goes into the query, and where, from the front to the back.
+    /// The credentials for the query, each with its position, in ascending order.
     query: Vec<(usize, Zeroizing<Vec<u8>>)>,
-    /// What is odd about one of the credentials.
+    /// The oddity of the first credential that has one.
     oddity: Option<&'static str>,
-    /// The secrets that go into the request.
+    /// The names of the secrets that go into the request.
     names: Vec<String>,
 }
 
 impl Filling {
-    /// The secrets that go into the request.
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Takes the stand-ins out of the slots of a request to `origin`, so that the rest can be
-    /// looked over for others.
+    /// Removes the stand-ins from the slots of a request to `origin`, so that the rest can be
+    /// searched for others.
     ///
     /// # Errors
-    /// A slot does not hold exactly what it may, or the credential may not go there.
+    /// Fails if a slot does not hold exactly what it may, or if the credential may not go to the
+    /// origin.
     pub(super) fn take(
         stand_ins: &StandIns,
         origin: &Origin,
@@ -157,12 +157,12 @@ impl Filling {
         self.oddity = self.oddity.or(copied::oddity(&lent.value));
     }
 
-    /// What is odd about a credential of the request.
+    /// Returns what is odd about a credential of the request.
     pub(super) fn oddity(&self) -> Option<&'static str> {
         self.oddity
     }
 
-    /// Writes the credentials into memory that is wiped when the request is done with.
+    /// Writes the credentials into memory that is wiped after the request.
     pub(super) fn fill(
         &self,
         headers: &mut HeaderMap,
@@ -172,7 +172,7 @@ impl Filling {
             let text = Bytes::from_owner(text.clone());
             let mut value =
                 HeaderValue::from_maybe_shared(text).map_err(|_| WasiError::HttpProtocolError)?;
-            // No connection of HTTP/2 keeps it in its table.
+            // Keep HTTP/2 from storing the value in the header table of its connection.
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
@@ -197,7 +197,7 @@ impl Filling {
 /// A credential and the text of its slot.
 type Filled = (Arc<Lent>, Zeroizing<Vec<u8>>);
 
-/// The header that a slot is in.
+/// Returns the header that contains a slot.
 fn header_of(slot: &Slot) -> Option<&HeaderName> {
     match slot {
         Slot::Bearer | Slot::Basic => Some(&AUTHORIZATION),
@@ -206,7 +206,8 @@ fn header_of(slot: &Slot) -> Option<&HeaderName> {
     }
 }
 
-/// What is to stand in a header that is a slot; none where it holds no stand-in.
+/// Returns the credential and the new text for a header that is a slot, or `None` if the header
+/// holds no stand-in.
 fn in_header(
     stand_ins: &StandIns,
     origin: &Origin,
@@ -240,7 +241,8 @@ fn in_header(
     }
 }
 
-/// The value of a header that is a stand-in, or one after a prefix.
+/// Returns the credential and the text for a header whose value is a stand-in, or a prefix and a
+/// stand-in.
 fn after_prefix(
     stand_ins: &StandIns,
     origin: &Origin,
@@ -288,7 +290,7 @@ fn after_prefix(
     Ok((lent, text))
 }
 
-/// User and password of `Basic` credentials (RFC 7617).
+/// Returns the decoded user and password of `Basic` credentials (RFC 7617).
 fn basic_pair(value: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (scheme, rest) = value.split_at_checked(BASIC.len())?;
     let is_basic = scheme.eq_ignore_ascii_case(BASIC);
@@ -296,7 +298,8 @@ fn basic_pair(value: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(decoded))
 }
 
-/// The header with the credential in the place of the user or of the password.
+/// Returns the credential and the text for the header `Authorization: Basic`, where the stand-in is
+/// the user or the password.
 fn in_basic(stand_ins: &StandIns, origin: &Origin, pair: &[u8]) -> Result<Filled, Failure> {
     let alone = || not_alone(stand_ins, pair, 1);
     let colon = pair
@@ -336,7 +339,7 @@ fn in_basic(stand_ins: &StandIns, origin: &Origin, pair: &[u8]) -> Result<Filled
     Ok((lent, text))
 }
 
-/// What a stand-in stands for, if it may go there.
+/// Returns the secret behind a stand-in, if the secret may go to this origin.
 fn lent(stand_ins: &StandIns, origin: &Origin, text: &str) -> Result<Arc<Lent>, Failure> {
     match stand_ins.known(text) {
         Known::Current(lent) if lent.may_go_to(origin) => Ok(lent),
@@ -350,7 +353,7 @@ fn lent(stand_ins: &StandIns, origin: &Origin, text: &str) -> Result<Arc<Lent>, 
     }
 }
 
-/// The refusal of a slot with more in it than one stand-in.
+/// Returns the refusal of a slot that holds more than one stand-in alone.
 fn not_alone(stand_ins: &StandIns, text: &[u8], count: usize) -> Failure {
     let mut windows = text.windows(STAND_IN_CHARS);
     let first = windows.find(|text| stand_in::has_form(text));
@@ -366,7 +369,7 @@ fn not_alone(stand_ins: &StandIns, text: &[u8], count: usize) -> Failure {
     }
 }
 
-/// The name of the secret whose stand-in is the value of this parameter.
+/// Returns the name of the secret whose stand-in is the value of this parameter.
 fn slot_owner(stand_ins: &StandIns, query: &str, key: &str) -> String {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let value = pairs.find(|(it, value)| *it == key && stand_in::has_form(value.as_bytes()));
@@ -386,7 +389,7 @@ fn unfit(lent: &Lent, what: &'static str) -> Failure {
     DenialReason::SecretUnfit { name, what }.into()
 }
 
-/// A value that has something to see, and nothing that would end a line.
+/// Returns the value, if it is not empty and has no control character that would end a line.
 fn visible<'v>(lent: &Lent, value: &'v str) -> Result<&'v str, Failure> {
     let is_lost = |char: char| char != '\t' && char.is_ascii_control();
     if value.is_empty() {

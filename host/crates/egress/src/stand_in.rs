@@ -1,8 +1,7 @@
-//! The stand-ins of one tool instance: what it got in the place of credentials, and what each of
-//! them stands for.
+//! The stand-ins of one tool instance, and the secret behind each of them.
 //!
-//! A stand-in is worth nothing by itself: it is known to this instance alone, for one call. What
-//! finds it in a request and writes the credential there is `slots`.
+//! A stand-in is worthless by itself: only this instance can use it, and only in one call. The
+//! module `slots` finds stand-ins in a request and writes the credentials.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,26 +15,26 @@ use super::Origin;
 use tavora_scrub::Scrubber;
 use tavora_trust::slot::Slot;
 
-/// How every stand-in begins.
+/// The beginning of every stand-in.
 pub(super) const PREFIX: &str = "tvs_";
 /// The random part of a stand-in, in bytes.
 const RANDOM_BYTES: usize = 32;
-/// The length of a stand-in, in characters: the prefix, and 43 of base64url.
+/// The length of a stand-in, in characters: the prefix and 43 characters of base64url.
 pub const STAND_IN_CHARS: usize = PREFIX.len() + (RANDOM_BYTES * 8).div_ceil(6);
-/// The stand-ins of earlier calls that are still told from made-up ones.
+/// Limits the stand-ins of earlier calls that are remembered, to tell them from made-up ones.
 const MAX_PAST: usize = 16;
 
-/// A secret that an instance may use and not see.
+/// A secret that an instance may use but not see.
 pub struct Lending<'s> {
-    /// Its name.
+    /// The name of the secret.
     pub name: &'s str,
-    /// Its value, as it is stored.
+    /// The stored value.
     pub value: &'s str,
-    /// The only origins that it may go to; without it, every granted one.
+    /// The only origins that the secret may go to. `None` means every granted origin.
     pub bound_to: Option<Vec<Origin>>,
 }
 
-/// What a stand-in stands for.
+/// The secret behind a stand-in.
 pub(super) struct Lent {
     pub(super) name: String,
     pub(super) value: Zeroizing<String>,
@@ -44,20 +43,20 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    /// Whether it may go there.
+    /// Whether the secret may go to this origin.
     pub(super) fn may_go_to(&self, origin: &Origin) -> bool {
         let bound_to = self.bound_to.as_ref();
         bound_to.is_none_or(|origins| origins.contains(origin))
     }
 }
 
-/// What is known of a text of a stand-in's form.
+/// The source of a text that has the form of a stand-in.
 pub(super) enum Known {
-    /// Made for this call.
+    /// The stand-in was made for this call.
     Current(Arc<Lent>),
-    /// Made for an earlier call, in the place of the secret of this name.
+    /// The stand-in was made for an earlier call and stood for the secret of this name.
     Past(String),
-    /// Made up, or made for somebody else.
+    /// The stand-in was made up, or made for another instance.
     Unknown,
 }
 
@@ -68,7 +67,7 @@ pub struct StandIns(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Counts what was lent, to be read without the lock.
+    /// Counts the secrets that were lent. It can be read without the lock.
     revision: AtomicU64,
 }
 
@@ -83,12 +82,12 @@ struct State {
 }
 
 impl StandIns {
-    /// Lets a secret be lent, into these slots and no others.
+    /// Allows a secret to be lent, into these slots and no others.
     pub fn declare(&self, name: &str, slots: Arc<[Slot]>) {
         self.state().slots.insert(name.to_owned(), slots);
     }
 
-    /// The stand-in that this call has for a secret already.
+    /// Returns the stand-in that this call already has for a secret.
     pub fn of_this_call(&self, name: &str) -> Option<String> {
         let state = self.state();
         let mut current = state.current.iter();
@@ -100,7 +99,7 @@ impl StandIns {
     /// Makes a stand-in for this call.
     ///
     /// # Errors
-    /// The operating system gives no random bytes.
+    /// Fails if the operating system gives no random bytes.
     pub fn lend(&self, lending: Lending<'_>) -> Result<String, getrandom::Error> {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random)?;
@@ -126,7 +125,7 @@ impl StandIns {
         Ok(stand_in)
     }
 
-    /// Ends what was lent to the last call.
+    /// Ends the stand-ins of the last call.
     pub fn start_call(&self) {
         let mut state = self.state();
         let ended = std::mem::take(&mut state.current);
@@ -143,12 +142,12 @@ impl StandIns {
         !self.state().slots.is_empty()
     }
 
-    /// Grows with each secret that is lent.
+    /// Returns a number that grows with each secret that is lent.
     pub(super) fn revision(&self) -> u64 {
         self.0.revision.load(Ordering::Acquire)
     }
 
-    /// What is known of a text of a stand-in's form.
+    /// Finds out where a text that has the form of a stand-in comes from.
     pub(super) fn known(&self, text: &str) -> Known {
         let state = self.state();
         if let Some(lent) = state.current.get(text) {
@@ -161,14 +160,15 @@ impl StandIns {
         }
     }
 
-    /// Every slot of every secret that may be lent.
+    /// Returns every slot of every secret that may be lent.
     pub(super) fn slots(&self) -> Vec<Slot> {
         let state = self.state();
         let slots = state.slots.values().flat_map(|slots| slots.iter());
         slots.cloned().collect()
     }
 
-    /// The name of the secret whose stand-in is in the name of a header, which has no capitals.
+    /// Returns the name of the secret whose stand-in is in the name of a header. Header names have
+    /// no capitals, so case is ignored.
     pub(super) fn in_name(&self, header: &str) -> Option<String> {
         let state = self.state();
         let current = state.current.iter().map(|(it, lent)| (&lent.name, it));
@@ -178,7 +178,8 @@ impl StandIns {
         found.map(|(name, _)| name.clone())
     }
 
-    /// Finds the stand-ins of this call and of earlier ones, in any spelling.
+    /// Returns a scrubber that finds the stand-ins of this call and of earlier ones, in any
+    /// spelling.
     pub(super) fn of_stand_ins(&self) -> Option<Arc<Scrubber>> {
         let mut state = self.state();
         let state = &mut *state;
@@ -207,7 +208,7 @@ pub(super) fn has_form(text: &[u8]) -> bool {
             .all(|&byte| is_of_base64url(byte))
 }
 
-/// How many texts of a stand-in's form are in `text`, side by side.
+/// Counts the texts in `text` that have the form of a stand-in and do not overlap.
 pub(super) fn count_in(text: &[u8]) -> usize {
     let (mut at, mut count) = (0_usize, 0);
     while let Some(end) = at

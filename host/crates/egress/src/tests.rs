@@ -28,11 +28,11 @@ struct Bench {
     pool: EgressPool,
     released: Arc<ReleasedSecrets>,
     log: Arc<Mutex<Vec<EgressDenied>>>,
-    /// The secrets that were taken out of answers.
+    /// The secrets that were removed from answers.
     echoed: Arc<Mutex<Vec<String>>>,
 }
 
-/// Remembers what it is told.
+/// Records refusals and removed secrets.
 struct Log {
     denied: Arc<Mutex<Vec<EgressDenied>>>,
     echoed: Arc<Mutex<Vec<String>>>,

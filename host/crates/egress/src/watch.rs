@@ -19,17 +19,18 @@ pub(super) struct SecretWatch {
     released: Arc<ReleasedSecrets>,
     stand_ins: StandIns,
     origin: Origin,
-    /// The revisions of the released secrets and of the stand-ins that the two below know.
+    /// The revisions of the released secrets and of the stand-ins that the two fields below are
+    /// made from.
     revisions: (u64, u64),
     elsewhere: Sought,
     misplaced: Sought,
 }
 
-/// What must not be in the request.
+/// Secrets or stand-ins that must not be in the request.
 #[derive(Default)]
 struct Sought {
     scrubber: Option<Arc<Scrubber>>,
-    /// The scanner of the body, once there is something to look for.
+    /// The scanner of the body. There is none as long as there is nothing to find.
     detector: Option<SecretDetector>,
 }
 
@@ -80,7 +81,7 @@ impl SecretWatch {
         })
     }
 
-    /// Trailers.
+    /// Checks trailers.
     pub(super) fn check_trailers(&self, trailers: &HeaderMap) -> Result<(), DenialReason> {
         match self.check_headers(trailers) {
             Err(DenialReason::StandInMisplaced { name, .. }) => {
@@ -91,7 +92,7 @@ impl SecretWatch {
         }
     }
 
-    /// A piece of the body; gives what can be sent now.
+    /// Checks a piece of the body. Returns the bytes that can be sent now.
     pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, DenialReason> {
         self.refresh();
         let chunk = self.elsewhere.pass(chunk).map_err(elsewhere)?;
@@ -119,7 +120,7 @@ impl SecretWatch {
         self.elsewhere.scrubber.is_none() && self.misplaced.scrubber.is_none()
     }
 
-    /// A secret can be released, or lent, after the request was begun.
+    /// Looks up the secrets again if one was released or lent after the request had begun.
     fn refresh(&mut self) {
         let revisions = (self.released.revision(), self.stand_ins.revision());
         if revisions != self.revisions {

@@ -27,7 +27,7 @@ impl DekKey {
         Self(digest.into())
     }
 
-    /// Maps the key to one of `parts` numbers.
+    /// Maps the key to a number below `parts`.
     pub(super) fn part_of(&self, parts: usize) -> usize {
         usize::from(self.0[0]) % parts
     }

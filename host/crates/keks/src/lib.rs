@@ -51,11 +51,11 @@ pub enum KekSetupError {
         /// The tables of this kind.
         known: String,
     },
-    /// A table lacks a setting, or has one too many.
+    /// The table lacks a setting, or has a superfluous one.
     #[error("[kek.{table}]: {problem}")]
     Table {
         table: ProviderName,
-        /// What is wrong, and how to correct it.
+        /// The problem, and its correction.
         problem: String,
     },
     /// The file of certificate authorities cannot be read.

@@ -1,34 +1,35 @@
-//! Where an API is: an origin, and the start of the path of every request.
+//! The base URL of an API: its origin, and the path that every request's path begins with.
 
 use std::fmt;
 
 use serde::Deserialize;
 use tavora_trust::origin::{Origin, OriginError, Scheme};
 
-/// An `https` URL, or an `http` one on loopback, with an origin and a path and nothing else.
+/// An `https` URL with an origin and a path and nothing else. On loopback `http` is allowed, too.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BaseUrl {
     origin: Origin,
-    /// Without a slash at its end.
+    /// The path without a slash at its end.
     path: String,
 }
 
-/// Why a text is not a base URL. It repeats no text, which could hold a credential.
+/// The reason why a text is not a base URL. No message repeats the text, which could hold a
+/// credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
-    /// No origin, or one with a user.
+    /// The URL has no origin, or names a user.
     #[error("base_url: {0}")]
     Origin(#[from] OriginError),
-    /// A query or a fragment.
+    /// The URL has a query or a fragment.
     #[error(
         "base_url has no query (?) and no fragment (#); a credential belongs in a vault, and `credential` names it"
     )]
     Query,
-    /// Plain HTTP.
+    /// The URL is plain HTTP to a host that is not loopback.
     #[error("base_url begins with https://; http:// is for loopback, as http://127.0.0.1:8080")]
     Plain,
-    /// A path that a server may read in another way.
+    /// The path has a part that some servers read in another way.
     #[error(
         "the path of base_url has plain segments: none is empty, . or .., and none has a percent sign, a backslash or a blank"
     )]
@@ -36,7 +37,7 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrl {
-    /// The origin that the API's requests go to.
+    /// Returns the origin that the API's requests go to.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }

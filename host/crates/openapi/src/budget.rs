@@ -1,72 +1,72 @@
-//! What one document may still have while it is read, and why one cannot be used.
+//! The budget of one document while it is read, and the errors of a document that cannot be used.
 
 use std::cell::Cell;
 
 use crate::DocumentLimits;
 
-/// Why a document cannot be used.
+/// The reason why a document cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// The file is too large.
+    /// The file is longer than `max_document_bytes`.
     #[error("the document has more bytes than limits.openapi.max_document_bytes ({0}) allows")]
     TooLong(usize),
-    /// It has too many values.
+    /// The document has too many values.
     #[error(
         "the document has more values, aliases written out, than limits.openapi.max_nodes ({0}) allows"
     )]
     TooManyNodes(usize),
-    /// Its aliases stand for too much text.
+    /// The document's aliases stand for too much text.
     #[error(
         "the document has more text, aliases written out, than limits.openapi.max_document_bytes ({0}) allows"
     )]
     TooMuchText(usize),
-    /// It is nested too deeply.
+    /// The document is nested too deeply.
     #[error("the document is nested deeper than limits.openapi.max_depth ({0}) allows")]
     TooDeep(usize),
-    /// It is not text.
+    /// The file is not UTF-8.
     #[error("the document is not UTF-8")]
     NotText,
-    /// It is neither JSON nor YAML.
+    /// The file is neither JSON nor YAML.
     #[error("the document is neither JSON nor YAML: {0}")]
     Syntax(String),
-    /// It is something else.
+    /// The file has no key `openapi` with a version.
     #[error("the document is not OpenAPI: it has no key \"openapi\" with a version")]
     NotOpenApi,
-    /// It is of the version before.
+    /// The document is Swagger 2.0.
     #[error(
         "the document is Swagger 2.0; convert it to OpenAPI 3.0 or 3.1, for example with swagger2openapi"
     )]
     Swagger,
-    /// It is of another version.
+    /// The document is OpenAPI of an unknown version.
     #[error("the document is OpenAPI {0}; 3.0 and 3.1 are known")]
     Version(String),
-    /// It describes no path.
+    /// The document has no `paths`.
     #[error("the document has no \"paths\"")]
     NoPaths,
-    /// `allow` admits too much of it.
+    /// `allow` admits too many operations of the document.
     #[error(
         "allow admits {count} operations of the document, and limits.openapi.max_operations allows {allowed}; name fewer in allow"
     )]
     TooManyOperations {
-        /// How many there are.
+        /// The number of operations that `allow` admits.
         count: usize,
-        /// How many there may be.
+        /// The value of `limits.openapi.max_operations`.
         allowed: usize,
     },
-    /// Its operations need too much room.
+    /// The schemas of the admitted operations have too many bytes.
     #[error(
         "the schemas of the admitted operations have more bytes than limits.openapi.max_table_bytes ({0}) allows; name fewer in allow"
     )]
     TableTooLong(usize),
 }
 
-/// What one document may still have.
+/// Counts down the values and the text that a document may still have.
 pub(crate) struct Budget {
     nodes_left: Cell<usize>,
-    /// What aliases and anchors may copy, in bytes.
+    /// The text that aliases and anchors may still copy, in bytes.
     text_left: Cell<usize>,
     max_text: usize,
-    /// Why reading was stopped, for readers whose errors are texts.
+    /// The error that stopped the reading. Readers whose own errors are texts leave it here.
     pub(crate) fault: Cell<Option<DocumentError>>,
     max_nodes: usize,
     max_depth: usize,
@@ -84,7 +84,7 @@ impl Budget {
         }
     }
 
-    /// Counts text that is copied.
+    /// Counts text that an alias or an anchor copies, in bytes.
     pub(crate) fn take_text(&self, bytes: usize) -> Result<(), DocumentError> {
         let left = self.text_left.get().checked_sub(bytes);
         let left = left.ok_or(DocumentError::TooMuchText(self.max_text))?;
@@ -92,7 +92,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Counts one value at this depth.
+    /// Counts one value, and checks the depth at which it stands.
     pub(crate) fn take(&self, depth: usize) -> Result<(), DocumentError> {
         if depth > self.max_depth {
             return Err(DocumentError::TooDeep(self.max_depth));

@@ -1,5 +1,5 @@
-//! A document becomes a table: an operation for each one that `allow` admits and that can be
-//! called, and the reason for each other one.
+//! Compiles a document into a table. The table holds an operation for each one that `allow` admits
+//! and that can be called, and a reason for each one that `allow` admits but that cannot be called.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::reference::References;
 use crate::table::{LeftOut, Table};
 use crate::{DocumentLimits, document, name};
 
-/// Compiles a document for an entry.
+/// Compiles a document for an API's entry.
 ///
 /// # Errors
-/// The document cannot be used, or `allow` admits too much of it.
+/// Fails if the document cannot be used, or if `allow` admits too much of it.
 pub fn compile(
     bytes: &[u8],
     config: &HttpConfig,
@@ -61,7 +61,7 @@ pub fn compile(
     Ok(table)
 }
 
-/// The operations that a line of `allow` may admit, in the order of the document.
+/// Returns the operations that a line of `allow` may admit, in the order of the document.
 fn admitted<'d>(
     document: &'d Value,
     references: References<'d>,
@@ -71,7 +71,7 @@ fn admitted<'d>(
     let mut admitted = Vec::new();
     let paths = document.get("paths").and_then(Value::as_object);
     for (path, written) in paths.into_iter().flatten() {
-        // Keys that begin so are extensions.
+        // OpenAPI's extensions have keys that begin with `x-`.
         if path.starts_with("x-") {
             continue;
         }

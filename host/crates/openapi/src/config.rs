@@ -1,4 +1,5 @@
-//! One HTTP API as it is declared: where it is, its credential's name and slot, what is allowed.
+//! The configuration of one HTTP API: its address, its credential's name and slot, and what is
+//! allowed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use crate::base_url::BaseUrl;
 use crate::header::{AgentHeader, FixedHeaders};
 use crate::pattern::Pattern;
 
-/// The longest `user` and `password` beside a credential, in characters.
+/// Limits the fixed `user` or `password` beside a credential, in characters.
 const MAX_BESIDE_CHARS: usize = 256;
 
 /// `[tools.NAME.http]`
@@ -48,7 +49,7 @@ pub struct HttpConfig {
     pub agent_headers: Vec<AgentHeader>,
 }
 
-/// A secret and its slot.
+/// The name of a secret and the slot in which a request carries its value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenCredential")]
 pub struct CredentialConfig {
@@ -57,7 +58,7 @@ pub struct CredentialConfig {
     pub(crate) beside: Beside,
 }
 
-/// What stands beside the credential in `Authorization: Basic`.
+/// The fixed text beside the credential in `Authorization: Basic`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
     Nothing,
@@ -74,18 +75,18 @@ struct WrittenCredential {
     password: Option<String>,
 }
 
-/// Why a credential cannot be declared in this way.
+/// The reason why a credential's declaration is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// `user` or `password` in another slot.
+    /// `user` or `password` is given for a slot that is not `basic`.
     #[error("`user` and `password` stand beside a credential in the slot \"basic\" alone")]
     NotBasic,
-    /// Both of them.
+    /// `user` and `password` are given at once.
     #[error(
         "the secret is the user or the password: give `user` where it is the password, `password` where it is the user, and not both"
     )]
     Both,
-    /// A text that cannot stand there.
+    /// The text is too long, or has a character that cannot stand in `Authorization: Basic`.
     #[error(
         "`user` has no colon, and `user` and `password` are up to {MAX_BESIDE_CHARS} visible ASCII characters"
     )]
@@ -93,10 +94,11 @@ pub enum CredentialError {
 }
 
 impl CredentialConfig {
-    /// A credential in a slot; beside it, in the slot `basic`, a fixed user or password.
+    /// Returns a credential in a slot. In the slot `basic`, a fixed user or password stands beside
+    /// it.
     ///
     /// # Errors
-    /// What stands beside it cannot stand there.
+    /// Fails if the user or the password cannot stand beside the credential.
     pub fn new(
         secret: SecretName,
         slot: Slot,
@@ -122,12 +124,11 @@ impl CredentialConfig {
         })
     }
 
-    /// The name of the secret.
     pub fn secret(&self) -> &SecretName {
         &self.secret
     }
 
-    /// Where it stands in a request.
+    /// Returns the place of the credential in a request.
     pub fn slot(&self) -> &Slot {
         &self.slot
     }

@@ -1,4 +1,4 @@
-//! An OpenAPI document as JSON values: of a version that is known, and within the limits of one
+//! An OpenAPI document as JSON values. Its version is known, and it is within the limits of one
 //! document.
 
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::budget::DocumentError;
 use crate::{DocumentLimits, json, yaml};
 
-/// How many characters of a document's own words a message repeats.
+/// Limits the document's own words that a message repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// Reads a document and checks its version.
@@ -31,7 +31,7 @@ fn check_version(document: &Value) -> Result<(), DocumentError> {
     if fields.contains_key("swagger") {
         return Err(DocumentError::Swagger);
     }
-    // YAML reads 3.1 without quotes as a number.
+    // YAML reads an unquoted 3.1 as a number.
     let version = match fields.get("openapi") {
         Some(Value::String(version)) => version.clone(),
         Some(Value::Number(version)) => version.to_string(),

@@ -1,5 +1,5 @@
-//! An HTTP API that can be called: with its document, if it has one, an entry becomes the
-//! operations of a tool and the settings of the component `http-api`.
+//! A declared HTTP API, compiled. The entry and its document, if it has one, become the operations
+//! of a tool and the settings of the component `http-api`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::pattern::Pattern;
 use crate::table::{LeftOut, Operation, Table};
 use crate::{DocumentLimits, plain_request};
 
-/// Why an entry is no tool.
+/// The reason why an entry cannot become a tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It allows nothing.
+    /// The entry's `allow` is empty.
     #[error(
         "allow is empty, so no request could be made; name what may be asked, as \"GET /repos/*\""
     )]
     NothingAllowed,
-    /// A header that cannot be declared.
+    /// The entry names a header that cannot be declared.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// Its document cannot be used.
+    /// The entry's document cannot be used.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// Its document has no operation for it.
+    /// The document has no operation that `allow` admits and that can be called.
     #[error("the document has no operation that allow admits{0}")]
     NoOperation(String),
 }
 
-/// An API that can be called: what a tool of its own is made of.
+/// An API that can be called, with all that its tool needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpApi {
     base_url: BaseUrl,
@@ -47,10 +47,11 @@ pub struct HttpApi {
 }
 
 impl HttpApi {
-    /// The API `name` of an entry, with the bytes of its document if it has one.
+    /// Compiles the API `name` of an entry, with the bytes of its document if it has one.
     ///
     /// # Errors
-    /// The entry allows nothing, or its document cannot be used.
+    /// Fails if the entry allows nothing, if two of its headers do not go together, or if its
+    /// document cannot be used.
     pub fn new(
         name: &str,
         config: &HttpConfig,
@@ -84,42 +85,42 @@ impl HttpApi {
         })
     }
 
-    /// Where the API is.
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url
     }
 
-    /// The only origin that is reached for it.
+    /// Returns the only origin that the API's tool may reach.
     pub fn origin(&self) -> &Origin {
         self.base_url.origin()
     }
 
-    /// Its credential, if it wants one.
+    /// Returns the API's credential, or `None` for a public API.
     pub fn credential(&self) -> Option<&CredentialConfig> {
         self.credential.as_ref()
     }
 
-    /// What may be asked.
+    /// Returns the lines of `allow`.
     pub fn allow(&self) -> &[Pattern] {
         &self.allow
     }
 
-    /// What it can be asked.
+    /// Returns the operations that the tool offers.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// What its document has and the tool has not.
+    /// Returns the operations that `allow` admits but that cannot be called.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
 
-    /// The settings of the component `http-api` that stand for this API.
+    /// Returns the settings that tell the component `http-api` about this API.
     pub fn settings(&self) -> &Arc<[(String, String)]> {
         &self.settings
     }
 
-    /// The API with settings of the operator's besides, of which those of the entry are no part.
+    /// Adds the operator's settings. The entry's own settings are kept: the operator's cannot
+    /// replace them.
     #[must_use]
     pub fn with_settings(mut self, of_operator: BTreeMap<String, String>) -> Self {
         let of_operator = of_operator.into_iter();
@@ -128,7 +129,7 @@ impl HttpApi {
         self
     }
 
-    /// Whether a setting belongs to the entry, so that the operator's `config` cannot set it.
+    /// Whether a setting is the entry's own, so that the operator's `config` cannot set it.
     pub fn is_own_setting(key: &str) -> bool {
         OWN_SETTINGS.contains(&key)
             || ["operation:", "description:", "schema:"]
@@ -137,7 +138,7 @@ impl HttpApi {
     }
 }
 
-/// The settings that say what an API is.
+/// The settings that come from the entry.
 const OWN_SETTINGS: [&str; 10] = [
     "name",
     "base_url",

@@ -1,4 +1,4 @@
-//! Which headers an entry may fix, and which ones an agent or a document may not set.
+//! Checks headers: those that an entry may fix, and those that an agent or a document may not set.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, de};
 use tavora_trust::slot::Slot;
 
-/// Headers that say who asks, whom, for whom, or in which frame. A credential in one of the first
-/// would not be in a vault; the others would let an agent choose the server, the method or the
-/// path.
+/// Headers that belong to the credential, to the connection or to the routing of a request. A
+/// credential in `authorization` or `cookie` would not be in a vault. The other headers would let
+/// an agent choose the server, the method or the path.
 const OF_OTHERS: [&str; 26] = [
     "accept-encoding",
     "authorization",
@@ -38,29 +38,30 @@ const OF_OTHERS: [&str; 26] = [
     "x-rewrite-url",
 ];
 
-/// Why a header cannot be declared. It does not repeat a value.
+/// The reason why a header cannot be declared. No message repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// Not a name.
+    /// The text is not the name of a header.
     #[error("{0:?} is not the name of a header")]
     Name(String),
-    /// It belongs to others.
+    /// The header belongs to the credential or the connection, or chooses the server, the method or
+    /// the path.
     #[error(
         "the header {0} cannot be declared: it belongs to the credential, to the connection, or chooses the server, the method or the path"
     )]
     OfOthers(String),
-    /// The credential's own header.
+    /// The header is the slot of the credential.
     #[error("the header {0} carries the credential; leave it out of headers and agent_headers")]
     Slot(String),
-    /// Not a value.
+    /// The text cannot be the value of a header.
     #[error("the value of the header {0} has visible ASCII characters and spaces alone")]
     Value(String),
-    /// Fixed and free at once.
+    /// The header has a fixed value, and an agent may set it.
     #[error("the header {0} is in headers and in agent_headers; leave it in one of them")]
     Twice(String),
 }
 
-/// The fixed headers of an entry.
+/// The headers that every request of an API has, with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FixedHeaders(BTreeMap<String, String>);
 
@@ -70,10 +71,10 @@ pub struct FixedHeaders(BTreeMap<String, String>);
 pub struct AgentHeader(String);
 
 impl FixedHeaders {
-    /// Checks headers, and puts their names in lower case.
+    /// Checks headers and puts their names in lower case.
     ///
     /// # Errors
-    /// One of them cannot be declared.
+    /// Fails if one of them cannot be declared.
     pub fn new(headers: BTreeMap<String, String>) -> Result<Self, HeaderError> {
         let mut checked = BTreeMap::new();
         for (name, value) in headers {
@@ -87,7 +88,6 @@ impl FixedHeaders {
         Ok(Self(checked))
     }
 
-    /// The headers.
     pub fn as_map(&self) -> &BTreeMap<String, String> {
         &self.0
     }
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for FixedHeaders {
 }
 
 impl AgentHeader {
-    /// The name, in lower case.
+    /// Returns the name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -115,7 +115,7 @@ impl TryFrom<String> for AgentHeader {
     }
 }
 
-/// The name of a header that can be declared.
+/// Returns the name of a header that can be declared, in lower case.
 pub(crate) fn declared(name: &str) -> Result<String, HeaderError> {
     let shown = || name.chars().take(64).collect::<String>();
     let header = HeaderName::try_from(name).map_err(|_| HeaderError::Name(shown()))?;
@@ -130,7 +130,7 @@ pub(crate) fn declared(name: &str) -> Result<String, HeaderError> {
     }
 }
 
-/// Checks that no header is declared twice, and none is the credential's.
+/// Checks that no header is declared twice and that none is the credential's.
 pub(crate) fn check_together(
     fixed: &FixedHeaders,
     of_agents: &[AgentHeader],

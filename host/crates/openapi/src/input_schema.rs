@@ -1,4 +1,4 @@
-//! The JSON Schema of an operation's input, in the longest form that fits.
+//! Writes the JSON Schema of an operation's input in the longest form that fits.
 
 use serde_json::{Map, Value, json};
 
@@ -8,23 +8,23 @@ use crate::reference::References;
 use crate::request_body::RequestBody;
 use crate::schema::{SchemaFault, Writer};
 
-/// How many `$ref`s are written out within each other in each form, the longest first.
+/// The `$ref`s that each form writes out within one another. The longest form comes first.
 const FORMS: [usize; 5] = [usize::MAX, 8, 3, 1, 0];
 
-/// What an operation takes.
+/// The parts of an operation's input.
 pub(crate) struct Input<'a, 'd> {
     pub parameters: &'a [Parameter<'d>],
     pub body: Option<&'a RequestBody<'d>>,
-    /// The field that is the whole body, where it is one.
+    /// The name of the field that holds the whole body. It is empty if no field does.
     pub body_field: &'a str,
     pub meta_field: &'a str,
 }
 
 impl<'d> Input<'_, 'd> {
-    /// The schema, without `$ref`s.
+    /// Returns the schema without `$ref`s.
     ///
     /// # Errors
-    /// A schema refers to what is not there, or has no form that is short enough.
+    /// Fails if a `$ref` leads nowhere, or if no form of the schema is short enough.
     pub(crate) fn schema(
         &self,
         references: References<'d>,

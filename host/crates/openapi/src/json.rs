@@ -1,4 +1,4 @@
-//! JSON texts as values that are counted while they are read.
+//! Reads JSON text and counts its values while it reads.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use crate::DocumentLimits;
 use crate::budget::{Budget, DocumentError};
 
-/// How deep the reader of JSON follows.
+/// The depth at which the JSON reader itself stops.
 const MAX_DEPTH: usize = 127;
 
-/// Reads a text.
+/// Reads a document's JSON text.
 pub(crate) fn read(text: &str, limits: &DocumentLimits) -> Result<Value, DocumentError> {
     let budget = Budget::new(limits);
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, limits: &DocumentLimits) -> Result<Value, Documen
     })
 }
 
-/// A value of a JSON text that counts what it holds.
+/// A JSON value that takes from the budget while it is read.
 struct Counted<'b> {
     budget: &'b Budget,
     depth: usize,

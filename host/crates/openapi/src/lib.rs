@@ -1,8 +1,8 @@
-//! HTTP APIs as tools, without code: what `[tools.NAME.http]` and the `http` of an `agent.jsonc`
-//! declare, and the OpenAPI document of an API compiled into a table of operations.
+//! HTTP APIs as tools, without code. `[tools.NAME.http]` and the `http` of an `agent.jsonc` declare
+//! an API. The API's OpenAPI document is compiled into a table of operations.
 //!
-//! The crate asks nobody and reads no file. It gives the component `http-api` its settings as
-//! texts. The component checks each request against them; egress then checks what leaves.
+//! The crate sends no request and reads no file. It gives the component `http-api` its settings as
+//! texts. The component checks each request against them. Egress then checks what leaves.
 
 mod base_url;
 mod budget;

@@ -1,10 +1,10 @@
-//! The names of operations: 1 to 64 characters of `a-z 0-9 _`, as every tool has them.
+//! Names of operations: 1 to 64 characters of `a-z 0-9 _`, as for every tool.
 
-/// The longest name of an operation.
+/// Limits the name of an operation, in characters.
 const MAX_CHARS: usize = 64;
 
-/// A name made of an `operationId`: `issues/list-for-repo` is `issues_list_for_repo`, and
-/// `chat.postMessage` is `chat_post_message`. None where nothing is left of it.
+/// Makes a name of an `operationId`: `issues/list-for-repo` becomes `issues_list_for_repo`, and
+/// `chat.postMessage` becomes `chat_post_message`. Returns `None` where nothing is left of the id.
 pub(crate) fn of_id(id: &str) -> Option<String> {
     let mut name = String::with_capacity(id.len());
     let mut before = ' ';
@@ -26,7 +26,7 @@ pub(crate) fn of_id(id: &str) -> Option<String> {
     finished(name)
 }
 
-/// The name of an operation that has no id: `GET /repos/{owner}/issues` is
+/// Makes the name of an operation that has no id: `GET /repos/{owner}/issues` becomes
 /// `get_repos_owner_issues`.
 pub(crate) fn of_request(method: &str, path: &str) -> String {
     let name = of_id(&format!("{} {path}", method.to_ascii_lowercase()));

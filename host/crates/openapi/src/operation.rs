@@ -1,5 +1,5 @@
-//! One operation of a document as a row of the table: its name, what the component needs to make a
-//! request of it, and the schema of its input.
+//! One operation of a document as a row of the table: its name, the facts from which the component
+//! makes a request, and the schema of its input.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::request_body::RequestBody;
 use crate::table::Operation;
 use crate::{DocumentLimits, parameter};
 
-/// The longest description of an operation, in characters.
+/// Limits the description of an operation, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 600;
 
-/// An operation where it stands in a document.
+/// An operation as it stands in a document.
 pub(crate) struct Found<'d> {
     pub name: String,
     pub method: &'static str,
@@ -26,7 +26,7 @@ impl<'d> Found<'d> {
     /// Compiles the operation.
     ///
     /// # Errors
-    /// Why it cannot be called.
+    /// Returns the reason why the operation cannot be called.
     pub(crate) fn compile(
         &self,
         references: References<'d>,
@@ -90,7 +90,7 @@ impl<'d> Found<'d> {
         })
     }
 
-    /// One or two sentences, and the request.
+    /// Returns one or two sentences about the operation, and its method and path.
     fn description(&self) -> String {
         let text = |key: &str| {
             let text = self.operation.get(key).and_then(Value::as_str)?;
@@ -118,14 +118,14 @@ impl<'d> Found<'d> {
     }
 }
 
-/// The names in braces.
+/// Returns the names in braces.
 fn names_in(path: &str) -> impl Iterator<Item = &str> {
     path.split('{')
         .skip(1)
         .filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
-/// Whether a path is one that the component can fill.
+/// Checks that the component can fill a path.
 fn check_path(path: &str) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("its path {what}"));
     let Some(rest) = path.strip_prefix('/') else {

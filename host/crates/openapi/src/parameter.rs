@@ -1,4 +1,4 @@
-//! The parameters of an operation: which of them an agent can set, and how each is written.
+//! The parameters of an operation: which ones an agent can set, and how each one is written.
 
 use serde_json::{Value, json};
 use tavora_trust::slot::Slot;
@@ -10,11 +10,11 @@ use crate::reference::References;
 /// A parameter that an agent can set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter<'d> {
-    /// The field of the input.
+    /// The name of the parameter's field in the input.
     pub field: String,
-    /// The name in the request.
+    /// The name of the parameter in the request.
     pub name: &'d str,
-    /// `path`, `query` or `header`.
+    /// The place of the parameter in the request: `path`, `query` or `header`.
     pub place: &'static str,
     pub is_required: bool,
     style: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Parameter<'d> {
 }
 
 impl Parameter<'_> {
-    /// The parameter as the component reads it.
+    /// Returns the parameter in the form that the component reads.
     pub(crate) fn written(&self) -> Value {
         json!({
             "field": self.field, "name": self.name, "in": self.place,
@@ -32,13 +32,13 @@ impl Parameter<'_> {
     }
 }
 
-/// The most parameters of an operation. Each is compared with those before it.
+/// Limits the parameters of an operation. Each one is compared with those before it.
 const MAX_PARAMETERS: usize = 256;
 
-/// The parameters of an operation and of its path.
+/// Returns the parameters of an operation and of its path.
 ///
 /// # Errors
-/// Why the operation cannot be called.
+/// Returns the reason why the operation cannot be called.
 pub(crate) fn all<'d>(
     of_path: &'d Value,
     of_operation: &'d Value,
@@ -46,7 +46,7 @@ pub(crate) fn all<'d>(
     config: &HttpConfig,
 ) -> Result<Vec<Parameter<'d>>, String> {
     let mut found: Vec<(&str, &str, &Value)> = Vec::new();
-    // The operation's own parameters come first; those of the path have their places otherwise.
+    // A parameter of the operation takes the place of the path's parameter of the same name.
     for owner in [of_operation, of_path] {
         let listed = owner.get("parameters").and_then(Value::as_array);
         for written in listed.map(Vec::as_slice).unwrap_or_default() {
@@ -80,7 +80,7 @@ pub(crate) fn all<'d>(
     Ok(parameters)
 }
 
-/// One parameter. None for one that the entry sets, or that can be left out.
+/// Returns one parameter, or `None` if the entry sets it or if it can be left out.
 fn one<'d>(
     name: &'d str,
     place: &str,
@@ -102,7 +102,7 @@ fn one<'d>(
         "query" => "query",
         "header" => {
             let lower = name.to_ascii_lowercase();
-            // OpenAPI says that these three are not parameters.
+            // OpenAPI says that these three headers are not parameters.
             let is_none = ["accept", "content-type", "authorization"].contains(&lower.as_str());
             if is_none || is_slot(&lower, slot) || config.headers.as_map().contains_key(&lower) {
                 return Ok(None);

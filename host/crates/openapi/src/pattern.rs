@@ -1,24 +1,25 @@
-//! `allow`: which requests an API's entry lets through, a method and a path by segments.
+//! The lines of `allow`: each names a method and a path that an API's entry lets through. Paths are
+//! compared segment by segment.
 //!
-//! The component `http-api` checks each request against these lines. Here they are parsed, and held
-//! against the paths of a document.
+//! The component `http-api` checks each request against these lines. This module parses them and
+//! compares them with the paths of a document.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// The methods that can be allowed.
+/// The methods that a line can allow.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/// How many characters of a line a message repeats.
+/// Limits the part of a line that a message repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// A line of `allow`: `GET /repos/*/issues`. A `*` is one segment or a part of one, and `**` at the
-/// end is any further segments.
+/// A line of `allow`, such as `GET /repos/*/issues`. A `*` stands for one segment or a part of one.
+/// A `**` at the end stands for any number of further segments.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern {
-    /// Its place in [`METHODS`].
+    /// The index of the method in [`METHODS`].
     method: usize,
     path: String,
 }
@@ -31,7 +32,7 @@ pub struct PatternError {
     fault: Fault,
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error("it reads METHOD /path, as in \"GET /repos/*/issues\"")]
@@ -57,13 +58,12 @@ enum Fault {
 }
 
 impl Pattern {
-    /// The method.
     pub fn method(&self) -> &'static str {
         METHODS[self.method]
     }
 
-    /// Whether some request of an operation can be admitted. Each parameter of a template such as
-    /// `/repos/{owner}` may become any text.
+    /// Whether the line can admit some request of an operation. Each parameter of a template such
+    /// as `/repos/{owner}` may become any text.
     pub fn may_admit(&self, method: &str, template: &str) -> bool {
         if self.method() != method {
             return false;
@@ -91,7 +91,7 @@ impl Pattern {
     }
 }
 
-/// Whether a segment of a pattern and one of a template have a text in common.
+/// Whether some text fits both a segment of a pattern and a segment of a template.
 fn may_be(own: &str, template: &str) -> bool {
     let fixed = |text: &str| -> Option<(String, String)> {
         let (start, end) = (text.find('{')?, text.rfind('}')?);
@@ -110,7 +110,7 @@ fn may_be(own: &str, template: &str) -> bool {
             let middle = middle.and_then(|rest| rest.strip_suffix(after.as_str()));
             middle.is_some_and(|middle| !middle.is_empty())
         }
-        // Both are open in the middle: their ends must not contradict each other.
+        // Both segments are open in the middle, so only their ends can contradict each other.
         (Some((before, after)), Some((their_before, their_after))) => {
             (before.starts_with(&their_before) || their_before.starts_with(before))
                 && (after.ends_with(&their_after) || their_after.ends_with(after))
@@ -147,7 +147,7 @@ fn parse(line: &str) -> Result<Pattern, Fault> {
         return Err(Fault::Braces);
     }
     let mut segments: Vec<&str> = rest.split('/').collect();
-    // A slash at the end makes no difference.
+    // A slash at the end of the path makes no difference.
     if segments.last() == Some(&"") {
         segments.pop();
     }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::config::HttpConfig;
 use crate::table::{Operation, Table};
 
-/// How many lines of `allow` a description has.
+/// Limits the lines of `allow` that a description lists.
 const MAX_DESCRIBED: usize = 24;
 
-/// The table with that operation.
+/// Returns the table with the one operation `request`.
 pub(crate) fn table(name: &str, config: &HttpConfig) -> Table {
     let allowed: Vec<String> = config.allow.iter().map(ToString::to_string).collect();
     let mut methods: Vec<&str> = config.allow.iter().map(|it| it.method()).collect();

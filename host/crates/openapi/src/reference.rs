@@ -1,21 +1,21 @@
-//! `$ref`s within one document. Nothing is fetched: a `$ref` to another document is a fault of what
-//! refers to it.
+//! Follows `$ref`s within one document. Nothing is fetched: a `$ref` to another document is an
+//! error of the schema or the operation that contains it.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// How many characters of a `$ref` a message repeats.
+/// Limits the part of a `$ref` that a message repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 128;
 
-/// The document that `$ref`s lead into.
+/// Follows the `$ref`s of one document.
 #[derive(Clone, Copy)]
 pub(crate) struct References<'d> {
     root: &'d Value,
-    /// How many are followed from one to the next.
+    /// Limits how many `$ref`s are followed from one to the next.
     max_depth: usize,
 }
 
-/// Why a `$ref` leads nowhere.
+/// The reason why a `$ref` leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReferenceError {
     #[error("it refers to another document, {0:?}, and none is fetched")]
@@ -37,7 +37,7 @@ impl<'d> References<'d> {
         self.max_depth
     }
 
-    /// What a value is, or what it refers to.
+    /// Returns the value itself or, for a `$ref`, the value that it refers to in the end.
     pub(crate) fn resolve(&self, value: &'d Value) -> Result<&'d Value, ReferenceError> {
         let mut found = value;
         for _ in 0..=self.max_depth {
@@ -50,7 +50,7 @@ impl<'d> References<'d> {
         Err(ReferenceError::TooDeep(shown, self.max_depth))
     }
 
-    /// What one `$ref` leads to, which may be another one.
+    /// Returns the value that one `$ref` leads to. This value may be another `$ref`.
     pub(crate) fn target(&self, reference: &str) -> Result<&'d Value, ReferenceError> {
         let Some(fragment) = reference.strip_prefix('#') else {
             return Err(ReferenceError::Remote(shown(reference)));
@@ -65,7 +65,7 @@ impl<'d> References<'d> {
     }
 }
 
-/// The `$ref` of a value, if it is one.
+/// Returns the `$ref` of a value, if the value is one.
 pub(crate) fn reference(value: &Value) -> Option<&str> {
     value.get("$ref")?.as_str()
 }

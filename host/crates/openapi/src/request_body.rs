@@ -1,5 +1,5 @@
-//! The body of an operation: in which content type it is sent, and whether its fields stand among
-//! those of the input.
+//! The body of an operation: its content type, and whether its fields stand among those of the
+//! input.
 
 use serde_json::{Map, Value, json};
 
@@ -13,11 +13,10 @@ pub(crate) struct RequestBody<'d> {
     content_type: &'d str,
     pub is_required: bool,
     pub schema: Option<&'d Value>,
-    /// The body's own fields, where they stand among those of the input.
+    /// The body's own fields, if they stand among the fields of the input.
     pub fields: Option<Vec<BodyField<'d>>>,
 }
 
-/// A field of a body.
 #[derive(Debug)]
 pub(crate) struct BodyField<'d> {
     pub name: &'d str,
@@ -26,10 +25,11 @@ pub(crate) struct BodyField<'d> {
 }
 
 impl<'d> RequestBody<'d> {
-    /// The body of an operation, if it takes one. Fields that `is_taken` are those of parameters.
+    /// Returns the body of an operation, if it takes one. `is_taken` says whether a parameter has a
+    /// field's name.
     ///
     /// # Errors
-    /// Why the operation cannot be called.
+    /// Returns the reason why the operation cannot be called.
     pub(crate) fn of(
         operation: &'d Value,
         references: References<'d>,
@@ -71,8 +71,8 @@ impl<'d> RequestBody<'d> {
         }))
     }
 
-    /// The body as the component reads it. `field` is the field of the input that it is, where it
-    /// is one.
+    /// Returns the body in the form that the component reads. `field` names the input's field that
+    /// holds the whole body; it is unused if the body's fields stand among those of the input.
     pub(crate) fn written(&self, field: &str) -> Value {
         let mut written = json!({
             "kind": self.kind, "content_type": self.content_type, "required": self.is_required,
@@ -90,7 +90,7 @@ impl<'d> RequestBody<'d> {
     }
 }
 
-/// The content type that is sent: JSON before a form, and a form before text.
+/// Returns the content type to send: JSON before a form, and a form before text.
 fn chosen(content: &Map<String, Value>) -> Option<(&'static str, &str, &Value)> {
     let kind_of = |content_type: &str| {
         let lower = content_type.to_ascii_lowercase();
@@ -102,7 +102,7 @@ fn chosen(content: &Map<String, Value>) -> Option<(&'static str, &str, &Value)> 
             _ => None,
         }
     };
-    // What stands in a header has no line end.
+    // A content type becomes the value of a header, where no line end may stand.
     let plain = content
         .iter()
         .filter(|(content_type, _)| content_type.bytes().all(|it| (0x20..0x7f).contains(&it)));
@@ -114,8 +114,8 @@ fn chosen(content: &Map<String, Value>) -> Option<(&'static str, &str, &Value)> 
     Some((kind, content_type, media))
 }
 
-/// The fields of an object, those of its `allOf` among them. None for a schema that is no plain
-/// object.
+/// Returns the fields of an object, with those of its `allOf`. Returns `None` for a schema that is
+/// no plain object.
 fn fields_of<'d>(
     schema: &'d Value,
     references: References<'d>,
@@ -144,7 +144,8 @@ fn fields_of<'d>(
         parts.extend(list("allOf").map(|part| (part, depth + 1)));
         let properties = part.get("properties").and_then(Value::as_object);
         for (name, schema) in properties.into_iter().flatten() {
-            // A property that refers to another schema is for requests as far as is known here.
+            // A property behind a `$ref` counts as one of requests: the `$ref` is not followed
+            // here.
             let is_for_answers = reference(schema).is_none() && is_read_only(schema);
             if !is_for_answers && !fields.iter().any(|field| field.name == name) {
                 fields.push(BodyField {
@@ -191,7 +192,7 @@ mod tests {
                 ],
             })
         );
-        // A parameter has the name of one.
+        // A parameter has the name of a field of the body.
         assert_eq!(body(json, "labels").expect("a body")["field"], "body");
     }
 
@@ -232,7 +233,7 @@ mod tests {
         let content = json!({"application/json": {"schema": {"$ref": "https://example.com/x"}}});
         let error = body(content, "").expect_err("remote");
         assert!(error.contains("another document"), "{error}");
-        // What refers to itself is no plain object.
+        // A schema that refers to itself is no plain object.
         let content = json!({"application/json": {"schema": {"$ref": "#/requestBody"}}});
         assert!(body(content, "").is_err());
     }

@@ -1,15 +1,15 @@
-//! JSON Schemas of a document with their `$ref`s written out, so that a schema stands for itself.
-//! What is recursive, or too deep, becomes "any value": a schema tells a model what to write, and
-//! the API checks what it gets.
+//! JSON Schemas of a document with their `$ref`s written out, so that each schema needs no other
+//! text. A part that is recursive or too deep becomes "any value". This is safe: a schema tells a
+//! model what to write, and the API checks what it receives.
 
 use serde_json::{Map, Value, json};
 
 use crate::reference::{ReferenceError, References, reference};
 
-/// How deep schemas may stand in one another, `$ref`s written out.
+/// Limits the depth of schemas within one another, with `$ref`s written out.
 const MAX_DEPTH: usize = 48;
 
-/// Keywords whose values stay as they are.
+/// Keywords whose values are copied unchanged.
 const PLAIN: [&str; 21] = [
     "const",
     "contentEncoding",
@@ -33,7 +33,7 @@ const PLAIN: [&str; 21] = [
     "uniqueItems",
     "deprecated",
 ];
-/// Keywords that hold one schema.
+/// Keywords whose value is one schema.
 const SCHEMA: [&str; 5] = [
     "additionalProperties",
     "contains",
@@ -41,26 +41,26 @@ const SCHEMA: [&str; 5] = [
     "not",
     "propertyNames",
 ];
-/// Keywords that hold a list of schemas.
+/// Keywords whose value is a list of schemas.
 const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 
-/// Why a schema cannot be written out.
+/// The reason why a schema cannot be written out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SchemaFault {
-    /// It has more bytes than there are left; a shorter form may fit.
+    /// The schema has more bytes than are left. A shorter form may fit.
     TooLong,
-    /// It refers to what is not there.
+    /// A `$ref` of the schema leads nowhere.
     Reference(ReferenceError),
 }
 
-/// Writes schemas out, within a number of bytes.
+/// Writes schemas out, up to a number of bytes.
 pub(crate) struct Writer<'d> {
     references: References<'d>,
-    /// How many `$ref`s are written out within each other.
+    /// Limits how many `$ref`s are written out within one another.
     max_refs: usize,
     with_descriptions: bool,
     bytes_left: usize,
-    /// The `$ref`s that are being written out.
+    /// The `$ref`s that are being written out now, to find recursion.
     open: Vec<&'d str>,
 }
 
@@ -80,12 +80,12 @@ impl<'d> Writer<'d> {
         }
     }
 
-    /// A schema that refers to nothing.
+    /// Returns the schema with its `$ref`s written out.
     pub(crate) fn write(&mut self, schema: &'d Value) -> Result<Value, SchemaFault> {
         self.write_at(schema, 0)
     }
 
-    /// The description of a schema that is not written out.
+    /// Returns a description, or `None` if this form has no descriptions.
     pub(crate) fn described(&mut self, text: &str) -> Result<Option<String>, SchemaFault> {
         if !self.with_descriptions {
             return Ok(None);
@@ -103,7 +103,7 @@ impl<'d> Writer<'d> {
     fn write_at(&mut self, schema: &'d Value, depth: usize) -> Result<Value, SchemaFault> {
         self.take(4)?;
         let Value::Object(fields) = schema else {
-            // `true` and `false` are schemas of 3.1.
+            // In OpenAPI 3.1, `true` and `false` are schemas.
             return Ok(match schema {
                 Value::Bool(_) => schema.clone(),
                 _ => json!({}),
@@ -125,7 +125,7 @@ impl<'d> Writer<'d> {
         }
         let mut written = Map::new();
         for (key, value) in fields {
-            // A key that is left out costs time, too.
+            // A key that is left out costs time, so it takes a byte of the budget.
             self.take(1)?;
             if let Some(value) = self.keyword(key, value, fields, depth)? {
                 self.take(key.len() + 4)?;
@@ -137,7 +137,7 @@ impl<'d> Writer<'d> {
         Ok(Value::Object(written))
     }
 
-    /// What stands in place of a schema that is not written out.
+    /// Returns a schema for any value, in place of a `$ref` that is not written out.
     fn any(&mut self, reference: &str) -> Result<Value, SchemaFault> {
         let name = reference.rsplit('/').next().unwrap_or_default();
         let name: String = name.chars().take(64).collect();
@@ -155,7 +155,7 @@ impl<'d> Writer<'d> {
         depth: usize,
     ) -> Result<Option<Value>, SchemaFault> {
         if PLAIN.contains(&key) {
-            // Text that is too long is not written out to be measured.
+            // Text that is too long is refused before it is serialised.
             if least_bytes(value, self.bytes_left) > self.bytes_left {
                 return Err(SchemaFault::TooLong);
             }
@@ -187,7 +187,7 @@ impl<'d> Writer<'d> {
                 Ok(Some(Value::Object(written)))
             }
             ("description", Value::String(text)) => Ok(self.described(text)?.map(Value::from)),
-            // OpenAPI 3.0 has flags where JSON Schema has the bound itself.
+            // OpenAPI 3.0 has a flag where JSON Schema has the bound itself.
             ("exclusiveMinimum", Value::Bool(true)) => Ok(schema.get("minimum").cloned()),
             ("exclusiveMaximum", Value::Bool(true)) => Ok(schema.get("maximum").cloned()),
             ("exclusiveMinimum" | "exclusiveMaximum", Value::Number(_)) => Ok(Some(value.clone())),
@@ -196,12 +196,12 @@ impl<'d> Writer<'d> {
     }
 }
 
-/// Whether a property is for answers alone.
+/// Whether a property appears only in answers.
 pub(crate) fn is_read_only(property: &Value) -> bool {
     property.get("readOnly") == Some(&Value::Bool(true))
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema lists the type `null`.
+/// Translates `nullable` of OpenAPI 3.0: JSON Schema lists the type `null` instead.
 fn nullable(schema: &Map<String, Value>, written: &mut Map<String, Value>) {
     if schema.get("nullable") != Some(&Value::Bool(true)) {
         return;
@@ -216,7 +216,7 @@ fn nullable(schema: &Map<String, Value>, written: &mut Map<String, Value>) {
     }
 }
 
-/// What is for answers alone cannot be required of a request.
+/// Removes properties that appear only in answers from `required`: a request cannot have them.
 fn without_read_only(schema: &Map<String, Value>, written: &mut Map<String, Value>) {
     let Some(properties) = schema.get("properties") else {
         return;
@@ -229,7 +229,7 @@ fn without_read_only(schema: &Map<String, Value>, written: &mut Map<String, Valu
     }
 }
 
-/// Counts the bytes of the texts and the values within, and stops beyond `enough`.
+/// Counts the bytes of the texts and the values within. Stops once the count is beyond `enough`.
 fn least_bytes(value: &Value, enough: usize) -> usize {
     let sum = |values: &mut dyn Iterator<Item = (usize, &Value)>| {
         let mut bytes = 0;

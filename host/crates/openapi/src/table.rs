@@ -1,47 +1,43 @@
-//! The table of an API: what a tool can be asked, and what is left out of its document.
+//! The table of an API: the tool's operations, and the operations that are left out.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What an API can be asked.
+/// The operations of an API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// What the tool has.
+    /// The operations that the tool offers.
     pub operations: Vec<Operation>,
-    /// What `allow` admits and the tool has not.
+    /// The operations that `allow` admits but that cannot be called.
     pub left_out: Vec<LeftOut>,
-    /// How many operations `allow` does not admit.
+    /// The number of operations that `allow` does not admit.
     pub not_allowed: usize,
 }
 
-/// One operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Operation {
-    /// Its name.
     pub name: String,
-    /// The method; none for the operation `request`, which has any.
+    /// The method. `None` for the operation `request`, whose method the agent gives.
     pub method: Option<&'static str>,
-    /// The path, with parameters in braces.
+    /// The path, with parameters in braces. `None` for the operation `request`.
     pub path: Option<String>,
-    /// For whom decides whether to call it.
+    /// The description by which an agent decides whether to call the operation.
     pub description: String,
-    /// The JSON Schema of its input, as text.
+    /// The JSON Schema of the input, as text.
     #[serde(skip)]
     pub input_schema: String,
-    /// What the component makes a request of.
+    /// The facts from which the component makes a request, as JSON text.
     #[serde(skip)]
     pub request: String,
 }
 
-/// An operation that the tool has not.
+/// An operation that `allow` admits but that cannot be called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
-    /// The method.
     pub method: &'static str,
-    /// The path.
     pub path: String,
-    /// Why.
+    /// The reason why the operation cannot be called.
     pub reason: String,
 }
 

@@ -1,6 +1,6 @@
-//! YAML (1.2, core schema) as JSON values, from the events of a parser. An alias is written out at
-//! its place, and counts there with all that it stands for, so that a few lines of aliases of
-//! aliases end at `limits.openapi.max_nodes`.
+//! Reads YAML (1.2, core schema) as JSON values, from the events of a parser. An alias is written
+//! out at its place. The copy counts with all its values, so that a few lines of aliases of aliases
+//! end at `limits.openapi.max_nodes`.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use serde_json::{Map, Number, Value};
 use crate::DocumentLimits;
 use crate::budget::{Budget, DocumentError};
 
-/// The key under which a map takes over the fields of others (YAML 1.1).
+/// The key under which a map takes over the fields of other maps (YAML 1.1).
 const MERGE: &str = "<<";
 
-/// A list or a map that has not ended.
+/// A list or a map whose end is not read yet.
 struct Open {
     anchor: usize,
     kind: Kind,
@@ -35,7 +35,7 @@ struct Composer<'b> {
     root: Option<Value>,
 }
 
-/// Reads the first document of a text.
+/// Reads the first YAML document of a text.
 pub(crate) fn read(text: &str, limits: &DocumentLimits) -> Result<Value, DocumentError> {
     let budget = Budget::new(limits);
     let mut composer = Composer {
@@ -120,10 +120,10 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// Puts a finished value where it belongs.
+    /// Puts a finished value into the list or the map that it belongs to.
     fn add(&mut self, value: Value, anchor: usize) -> Result<(), Fault> {
         if anchor > 0 {
-            // The copy is a value, too.
+            // The copy takes from the budget like any other value.
             count_all(&value, self.budget, self.open.len())?;
             self.anchors.insert(anchor, value.clone());
         }
@@ -178,7 +178,7 @@ impl Kind {
     }
 }
 
-/// Counts a value with all that is in it, as the copy that it becomes.
+/// Counts a value with all values within it, as a copy at this depth.
 fn count_all(value: &Value, budget: &Budget, depth: usize) -> Result<(), Fault> {
     budget.take(depth).map_err(Fault::Limit)?;
     match value {
@@ -194,7 +194,8 @@ fn count_all(value: &Value, budget: &Budget, depth: usize) -> Result<(), Fault> 
     }
 }
 
-/// The name of a field: responses are often named by numbers.
+/// Returns the name of a field. A number or a boolean becomes text: responses are often named by
+/// numbers.
 fn as_key(value: Value) -> Result<String, Fault> {
     match value {
         Value::String(text) => Ok(text),
@@ -205,7 +206,7 @@ fn as_key(value: Value) -> Result<String, Fault> {
     }
 }
 
-/// The value of a plain scalar by the core schema.
+/// Returns the value of a plain scalar by the core schema.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,

@@ -24,7 +24,7 @@ const OF_THE_SERVER: [&str; 6] = ["server", URL, "transport", "secret", "auth_he
 /// The protocol era that this host has found out for the server.
 const ERA: &str = "era";
 
-/// The client's settings for how long it waits for a byte.
+/// The client's time limits for the next byte.
 const WAITS: [&str; 2] = ["first_byte_timeout_ms", "between_bytes_timeout_ms"];
 
 impl Platform {

@@ -1,5 +1,5 @@
-//! What a manifest says of a tool's secrets: which are lent and which revealed, where each stands
-//! in a request, and where it may go.
+//! Turns the manifest's entries about a tool's secrets into grants: whether a secret is lent or
+//! revealed, its slot, and the origins that it may go to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tavora_egress::{Origin, is_forbidden_header};
 use tavora_trust::slot::Slot;
 use tavora_wasm::tool::secrets::SecretGrants;
 
-/// The grants of a tool whose origins are these.
+/// Returns the grants of a tool that may reach these origins.
 ///
 /// # Errors
-/// `credentials` speaks of a secret that is not lent, or of a place where none can stand.
+/// Fails if `credentials` names a secret that is not lent, or a place where no secret can stand.
 pub(super) fn grants(
     tool: &str,
     config: &ToolConfig,

@@ -224,9 +224,9 @@ impl ToolCalls for Dispatch {
     }
 }
 
-/// Limits the runs whose sessions with MCP servers are being ended, in the whole process. Further
-/// runs just drop their sessions: instances of runs that are over must not take the places of
-/// others.
+/// Limits, in the whole process, the runs whose sessions with MCP servers are being ended. Further
+/// runs just drop their sessions, because instances of finished runs must not take the places of
+/// running ones.
 static ENDINGS: Semaphore = Semaphore::const_new(8);
 
 impl Run {

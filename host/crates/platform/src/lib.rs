@@ -58,7 +58,6 @@ pub enum StartError {
     /// A tool's file cannot be read.
     #[error("[tools.{tool}]: cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The tool's name.
         tool: String,
         path: PathBuf,
         source: std::io::Error,
@@ -66,18 +65,18 @@ pub enum StartError {
     /// A tool's component could not be loaded.
     #[error("[tools.{tool}]: {source}")]
     Load {
-        /// The tool's name.
+        /// The tool\'s name.
         tool: String,
         source: LoadError,
     },
     /// A tool did not describe its operations.
     #[error("[tools.{tool}]: asked for its operations, the component failed: {reason}")]
     Describe {
-        /// The tool's name.
+        /// The tool\'s name.
         tool: String,
         reason: String,
     },
-    /// Neither built in nor with a component of its own.
+    /// The tool is not built in, and its entry has no component.
     #[error(
         "[tools.{0}]: there is no built-in tool of that name, and neither `component` nor `http` is given"
     )]
@@ -90,38 +89,32 @@ pub enum StartError {
         "[tools.{0}]: its secrets and origins come from the files that declare each server or API; leave out secrets, reveal, credentials, origins and bind"
     )]
     ClientGrants(&'static str),
-    /// The entry of an HTTP API says too much.
+    /// The entry of an HTTP API has keys that it must leave out.
     #[error("[tools.{tool}.http]: {reason}")]
     HttpEntry {
-        /// The tool.
         tool: String,
-        /// What is wrong.
+        /// The fault, with the correction.
         reason: String,
     },
-    /// The entry of an HTTP API is no tool.
+    /// The entry of an HTTP API cannot become a tool.
     #[error("[tools.{tool}.http]: {source}")]
     HttpApi {
-        /// The tool.
         tool: String,
-        /// Why.
         source: tavora_openapi::ApiError,
     },
     /// `bind` names a secret that the tool may not use.
     #[error("[tools.{tool}] bind: the tool may not use \"{secret}\"; add it to `secrets`")]
     Bind {
-        /// The tool.
+        /// The tool\'s name.
         tool: String,
-        /// The secret.
         secret: String,
     },
-    /// What is said of a secret cannot be.
+    /// The entry about a secret is not valid.
     #[error("[tools.{tool}.credentials.{secret}]: {reason}")]
     Credential {
-        /// The tool.
         tool: String,
-        /// The secret.
         secret: String,
-        /// What is wrong.
+        /// The fault of the entry.
         reason: String,
     },
     /// The folder of agents cannot be used.
@@ -130,7 +123,6 @@ pub enum StartError {
     /// An entry of `config` should be a URL and is not.
     #[error("[tools.{tool}.config] {key}: {reason}")]
     BaseUrl {
-        /// The tool's name.
         tool: String,
         key: String,
         reason: String,
@@ -139,7 +131,7 @@ pub enum StartError {
 
 /// One run of an agent's program.
 pub struct AgentRun {
-    /// The app, the run and the request that it is for.
+    /// The app, the run and the request that the run belongs to.
     pub identity: RunIdentity,
     /// The program: for the JavaScript sandbox, the body of an async function.
     pub code: String,
@@ -255,7 +247,7 @@ pub struct Platform {
     egress: Arc<EgressPool>,
     tools: Tools,
     mcp_client: Option<Arc<ToolComponent>>,
-    /// The component of HTTP APIs, which is granted nothing by itself.
+    /// The component of HTTP APIs. By itself it is granted nothing.
     http_api: Option<Arc<ToolComponent>>,
     servers: Arc<KnownServers>,
     agents: Arc<Agents>,

@@ -15,8 +15,8 @@ use vault_core::{
     VaultError,
 };
 
-/// How long a stopping host waits for the current batch. The store rolls back a batch that is cut
-/// off.
+/// Limits the time that a stopping host waits for the current batch. The store rolls back a batch
+/// that is cut off.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// The walks of one host. Clones share them.

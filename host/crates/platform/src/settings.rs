@@ -35,7 +35,7 @@ pub struct PlatformConfig<'a> {
 }
 
 impl PlatformConfig<'_> {
-    /// What agents' files may name on this platform.
+    /// Returns the limits of what agents' files may name on this platform.
     pub fn agent_rules(&self) -> AgentRules {
         let operators = self.tools.iter();
         let mut operators = operators.filter(|(name, _)| name.as_str() == builtin::HTTP_API);
@@ -94,7 +94,7 @@ pub struct CredentialConfig {
 }
 
 impl ToolConfig {
-    /// The secrets that the tool uses and does not see, as the configuration has them.
+    /// Returns the secrets that are lent to the tool, as the configuration declares them.
     pub fn lent(&self) -> Vec<CredentialView> {
         let lent = self
             .secrets

@@ -1,7 +1,7 @@
 //! Loads a platform's tools, the built-in ones and those that the operator lists, each with its
 //! grants.
 //!
-//! It calls no operation; that is the business of `dispatch`.
+//! No operation is called here. `dispatch` calls them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Loads a component that no run may call as it is: the client of MCP servers, or that of HTTP
-    /// APIs. Files name servers and APIs, and each of those is a tool of its own.
+    /// Loads a component that no run may call directly: the client of MCP servers, or the component
+    /// of HTTP APIs. Each server or API that a file names becomes a tool of its own.
     async fn load_client(
         &self,
         name: &'static str,
@@ -86,7 +86,7 @@ impl Platform {
         Ok(Arc::new(client.granted(Arc::from(name), grants)))
     }
 
-    /// Makes a tool of an HTTP API's entry.
+    /// Makes a tool of an HTTP API's entry in the configuration.
     fn load_api(
         &self,
         name: &ToolName,
@@ -162,7 +162,7 @@ impl Platform {
             if !tool.origins.contains(&origin) {
                 tool.origins.push(origin.clone());
             }
-            // The operator's own word about the secret stands.
+            // The operator's own grant of the secret has precedence.
             if !tool.reveal.contains(&name) {
                 let slot = upstream.slot.clone();
                 let usual = CredentialConfig {
@@ -279,8 +279,8 @@ impl Platform {
     }
 }
 
-/// The component of HTTP APIs as the tool of one. Its secret is bound to the API's origin, so that
-/// it could go nowhere else even if another origin were granted.
+/// Returns the component of HTTP APIs as the tool of one API. The API's secret is bound to its
+/// origin, so that it could go nowhere else even if another origin were granted.
 pub(super) fn serving(
     component: &ToolComponent,
     name: &str,

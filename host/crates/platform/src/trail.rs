@@ -1,6 +1,6 @@
-//! The audit entries that the host writes on its own: what it refused to release, what it refused
-//! to send, and what it took out of a tool's answer, who came to the page at `/admin`, and that the
-//! database was backed up or restored. Changes and releases are recorded by the vault itself.
+//! The audit entries that the host itself writes. They record refused releases, refused requests,
+//! secrets removed from upstreams' answers, visits to the page at `/admin`, and backups and
+//! restores of the database. The vault itself records changes and releases.
 //!
 //! An entry holds names and origins, never a value, a path or a query.
 
@@ -20,27 +20,28 @@ use tavora_egress::{EgressDenied, EgressLog, ReleasedSecrets};
 use tavora_telemetry::Metrics;
 pub use tavora_wasm::tool::secrets::ReleaseLog;
 
-/// A tool's answer held a secret, and it was taken out.
+/// A tool's answer held a secret, which was removed.
 const LEAK_BLOCKED: &str = "leak.blocked";
-/// A tool wanted to send a request that the egress policy does not let out.
+/// The egress policy refused a tool's request.
 const EGRESS_DENIED: &str = "egress.denied";
 /// A tool asked for a secret that it is not granted.
 const RELEASE_DENIED: &str = "release.denied";
 /// Somebody signed in to the page with the admin token.
 const SIGNED_IN: &str = "admin.signed_in";
-/// Somebody tried to, with something else.
+/// Somebody tried to sign in to the page with another text.
 const SIGN_IN_REFUSED: &str = "admin.sign_in_refused";
 /// The operator signed out of the page.
 const SIGNED_OUT: &str = "admin.signed_out";
-/// The operator took a backup; whoever has it and the KEKs has every secret of that moment.
+/// The operator took a backup. Anyone who has the backup and the KEKs has every secret of that
+/// moment.
 const DATABASE_COPIED: &str = "database.backed_up";
-/// The database is a backup that was restored: everything before this entry was, everything after
-/// it is new.
+/// The database is a restored backup. Entries before this one are from the backup, and those after
+/// it are new.
 const DATABASE_RESTORED: &str = "database.restored";
-/// Everything was moved here from another store: what is before this entry was recorded there.
+/// Everything was moved here from another store. Entries before this one were recorded there.
 const PLATFORM_MOVED: &str = "platform.moved";
 
-/// Every action that the host records beside the vault's own.
+/// The actions that the host records, in addition to the vault's own.
 pub const ACTIONS: [&str; 9] = [
     RELEASE_DENIED,
     EGRESS_DENIED,
@@ -58,9 +59,9 @@ pub(crate) struct Trail {
     vaults: SecretVaults,
     released: Arc<ReleasedSecrets>,
     max_denials: usize,
-    /// By the name of the tool that asked.
+    /// The refusals by the name of the tool that asked.
     denials: Mutex<HashMap<String, Denials>>,
-    /// The tools and secrets that upstreams' answers held.
+    /// Each tool with a secret that an upstream's answer held.
     echoes: Mutex<BTreeSet<(String, String)>>,
     metrics: Metrics,
 }
@@ -72,8 +73,7 @@ struct Denials {
 }
 
 impl Trail {
-    /// Of what is refused to a tool in one call, `max_denials` are recorded one by one; the rest is
-    /// counted.
+    /// Records up to `max_denials` refusals to a tool in one call one by one, and counts the rest.
     pub(crate) fn new(
         vaults: SecretVaults,
         released: Arc<ReleasedSecrets>,
@@ -90,7 +90,7 @@ impl Trail {
         }
     }
 
-    /// A tool's answer held a secret, and it was taken out.
+    /// Records that a tool's answer held a secret, which was removed.
     pub(crate) async fn leak_blocked(&self, context: &ReleaseContext, secret: &str) {
         self.metrics.leak_blocked(&context.tool);
         let entry = context
@@ -99,8 +99,8 @@ impl Trail {
         record(&self.vaults, entry).await;
     }
 
-    /// Writes down what the egress policy refused to the context's tool since the last time, and
-    /// what it took out of upstreams' answers.
+    /// Records the egress policy's refusals to the context's tool since the last time, and the
+    /// secrets that were removed from upstreams' answers.
     pub(crate) async fn write_denials(&self, context: &ReleaseContext) {
         let echoed: Vec<_> = {
             let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,14 +116,14 @@ impl Trail {
         for denied in kept {
             let full = denied.origin.map(|origin| origin.to_string());
             let origin = full.as_deref().map_or("unknown".to_owned(), |origin| {
-                // An origin is in lower case, whatever the value was in.
+                // Origins are in lower case, so this scrubber ignores the case of a secret's value.
                 let names = self.released.scrubber_of_names();
                 names
                     .scrub(&scrubbed(&self.released, origin))
                     .text
                     .into_owned()
             });
-            // The address that a secret leads to is as secret.
+            // An address that a secret leads to is secret, too.
             let reason = if full.is_some_and(|full| full != origin) {
                 denied.reason.code().to_owned()
             } else {
@@ -188,15 +188,15 @@ impl ReleaseLog for Trail {
     }
 }
 
-/// How the operator came to the page, or left it.
+/// The operator's visit to the page: its beginning or its end.
 #[derive(Clone, Copy)]
 pub enum PageVisit {
     SignedIn,
     SignedOut,
 }
 
-/// Records a visit to the page. It goes on when the audit cannot be written: the page is where the
-/// operator sees why. Who was refused is recorded by [`Refusals`].
+/// Records a visit to the page. The visit goes on even if the audit cannot be written, because the
+/// page shows the operator why. [`Refusals`] records refused visitors.
 pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr, request_id: &str) {
     let action = match visit {
         PageVisit::SignedIn => SIGNED_IN,
@@ -208,17 +208,19 @@ pub async fn page_visit(vaults: &SecretVaults, visit: PageVisit, client: IpAddr,
     record(vaults, entry).await;
 }
 
-/// The operator takes a backup. It is written before, so that the backup holds it too.
+/// Returns the entry for a backup. It is written before the backup, so that the backup holds it
+/// too.
 pub fn database_copied(caller: &Caller) -> AuditDraft {
     AuditDraft::new(caller, DATABASE_COPIED)
 }
 
-/// The database was restored from a backup whose audit ended as this report says.
+/// Returns the entry for a restore. The report says how the audit of the backup ended.
 pub fn database_restored(caller: &Caller, backup: &VerifyReport) -> AuditDraft {
     ended_as(AuditDraft::new(caller, DATABASE_RESTORED), backup)
 }
 
-/// Everything was moved here from another kind of store, where the audit ended as this report says.
+/// Returns the entry for a move from another kind of store. The report says how the audit ended
+/// there.
 pub fn platform_moved(
     caller: &Caller,
     source: &VerifyReport,
@@ -247,13 +249,13 @@ fn ended_as(entry: AuditDraft, backup: &VerifyReport) -> AuditDraft {
     }
 }
 
-/// A text that a tool made up, without the secrets that it may have put there.
+/// Returns a text from a tool, without the secrets that the tool may have put there.
 fn scrubbed(released: &ReleasedSecrets, text: &str) -> String {
     released.scrubber().scrub(text).text.into_owned()
 }
 
-/// These entries tell what did not happen, so nothing waits on them but the log line if they cannot
-/// be written.
+/// These entries record refusals. If they cannot be written, nothing fails, and only the log tells
+/// of it.
 async fn record(vaults: &SecretVaults, entry: AuditDraft) {
     if let Err(error) = vaults.record(entry).await {
         tracing::error!(%error, "an audit entry could not be written");

@@ -21,7 +21,7 @@ use tavora_wasm::tool::ToolComponent;
 pub struct ComponentView {
     pub digest: Digest,
     pub size_bytes: usize,
-    /// The class of the component. For a trusted one, also what it could do.
+    /// The class of the component, and for a trusted one its authority.
     pub class: Fit,
     /// The interfaces that the component imports at any depth, each once.
     pub imports: Vec<String>,
@@ -35,20 +35,20 @@ pub struct ToolView {
     pub name: String,
     #[serde(flatten)]
     pub component: ComponentView,
-    /// Who decides the grants.
+    /// The file that decides the grants.
     pub granted_by: GrantedBy,
     /// The secrets that the tool may resolve.
     pub secrets: Vec<String>,
-    /// Those of them that are lent: it uses them and does not see them.
+    /// The secrets that are lent to the tool: it uses them but does not see their values.
     pub lent: Vec<CredentialView>,
-    /// Those of them whose values it gets to see.
+    /// The secrets whose values the tool sees.
     pub revealed: Vec<String>,
-    /// The origins that it may reach.
+    /// The origins that the tool may reach.
     pub origins: Vec<Origin>,
     /// The origins to which single secrets are bound.
     pub bind: BTreeMap<SecretName, Vec<Origin>>,
     pub operations: Vec<OperationView>,
-    /// The HTTP API that it stands for, if it is one.
+    /// The HTTP API behind the tool, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpApiView>,
 }
@@ -56,22 +56,20 @@ pub struct ToolView {
 /// An HTTP API that is a tool.
 #[derive(Clone, Debug, Serialize)]
 pub struct HttpApiView {
-    /// Where it is.
     pub base_url: String,
-    /// Where its credential stands in a request, if it wants one.
+    /// The slot of the API's credential, or `None` for a public API.
     pub slot: Option<Slot>,
-    /// What may be asked.
+    /// The lines of `allow`.
     pub allow: Vec<String>,
-    /// What its document has and the tool has not, and why.
+    /// The operations that `allow` admits but that cannot be called, with the reasons.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A secret that a tool uses and does not see.
+/// A secret that is lent to a tool.
 #[derive(Clone, Debug, Serialize)]
 pub struct CredentialView {
-    /// Its name.
     pub secret: String,
-    /// The places of a request in which it may stand.
+    /// The places of a request in which the secret may stand.
     pub slots: Vec<Slot>,
 }
 

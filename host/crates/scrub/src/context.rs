@@ -1,6 +1,6 @@
-//! Where in a text a short value may be found. A value of fewer than eight characters can equal a
-//! number, a word of JSON or a field's name. Replacing it there would leave JSON that no program
-//! can parse.
+//! Decides in which parts of a text a short value may be found. A value of fewer than eight
+//! characters can equal a number, a word of JSON or a field's name. Replacing it there would leave
+//! JSON that no program can parse.
 
 /// Deeper levels of JSON are not told apart.
 const MAX_NESTING: usize = 128;
@@ -17,7 +17,7 @@ pub(super) enum Context {
     Json(Walk),
 }
 
-/// How far JSON has been read, and the state there.
+/// A position in JSON, and the parser's state there.
 #[derive(Clone, Default)]
 pub(super) struct Walk {
     at: usize,

@@ -65,10 +65,9 @@ pub struct ScrubbedBytes<'t> {
 impl Scrubber {
     /// A scrubber of these secrets, as pairs of name and value.
     ///
-    /// White space around a value is not part of what is looked for, so a key
-    /// that was stored with its line end is found without it too. An empty value
-    /// matches nothing. Where two names have the same value, the first one given
-    /// is the one that is written.
+    /// The white space around a value is ignored, so a key that was stored with its line end is
+    /// found without it too. An empty value matches nothing. Where two names have the same value,
+    /// the first one given is the one that is written.
     ///
     /// ```
     /// use tavora_scrub::Scrubber;
@@ -99,7 +98,7 @@ impl Scrubber {
         }
     }
 
-    /// The same as [`Scrubber::new`], with more values that must be there as a whole to be found.
+    /// Like [`Scrubber::new`], with more values, of which only the whole is a find.
     pub fn with_whole<'s>(
         secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
         whole: impl IntoIterator<Item = (&'s str, &'s str)>,

@@ -1,6 +1,5 @@
 //! A needle is a value in one notation: plain, hex or base64. It is cut into runs, the shortest
-//! parts that count as a find. How a text spells the characters of a run is the business of
-//! `spelling`.
+//! parts that count as a find. `spelling` reads the characters of a run as a text spells them.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -15,7 +14,7 @@ use super::public;
 /// The most characters between two digits of hex or base64.
 pub(super) const MAX_GAP_CHARS: usize = 16;
 
-/// How a value is written, apart from the spelling of single characters.
+/// The notation of a value, apart from the spelling of single characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notation {
     /// The value itself.

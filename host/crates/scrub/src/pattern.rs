@@ -1,5 +1,5 @@
-//! Finds where a run of a set of secrets begins in a text. What happens to a find is decided
-//! elsewhere.
+//! Finds where a run of a set of secrets begins in a text. The callers decide what happens to a
+//! find.
 //!
 //! A text is sieved first: a table tells for every four bytes whether a run can begin with them. A
 //! place is examined only if the sieve lets it through, or if a character there may be spelled as
@@ -28,7 +28,7 @@ use super::needle::{Needle, Notation, runs};
 const BITS_PER_RUN: usize = 64;
 const SIEVE_BITS: Range<usize> = 1 << 16..1 << 20;
 
-/// How much of a value counts as a find.
+/// The part of a value that counts as a find.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sought {
     /// Any run of the value.
@@ -47,7 +47,7 @@ impl Patterns {
         Self::with_whole(secrets, [], sought)
     }
 
-    /// The same with values that must be there as a whole, whatever is sought of the others.
+    /// Like [`Self::new`], with more values, of which only the whole is a find.
     pub(super) fn with_whole<'s>(
         secrets: impl IntoIterator<Item = (&'s str, &'s str)>,
         whole: impl IntoIterator<Item = (&'s str, &'s str)>,

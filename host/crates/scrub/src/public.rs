@@ -32,9 +32,9 @@ const WORDS: [&str; 4] = ["Bearer ", "Basic ", "Token ", "token "];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Public {
     pub(super) range: Range<usize>,
-    /// How many characters after this part a text must repeat as well to be a find. One is enough
-    /// after a vendor's prefix. After a part that many other texts have too, a full [`RUN_CHARS`]
-    /// are needed.
+    /// The number of characters after this part that a text must repeat as well to be a find. One
+    /// is enough after a vendor's prefix. After a part that many other texts have too, a full
+    /// [`RUN_CHARS`] are needed.
     pub(super) beyond_chars: usize,
 }
 

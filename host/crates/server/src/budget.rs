@@ -1,27 +1,27 @@
-//! A budget of bytes that many share: who takes more than is left is refused at once and waits for
-//! nothing.
+//! A budget of bytes that several holders share. A request for more than is left is refused at once
+//! and never waits.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that may be held at once, in the whole process. A clone is of the same budget.
+/// The bytes that may be held at once in the whole process. Clones share the budget.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     left: Arc<Semaphore>,
     bytes: usize,
 }
 
-/// The budget is used up.
+/// The error for a budget that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("as many bytes are held already as may be ({bytes})")]
 pub struct UsedUp {
-    /// The whole budget.
+    /// The size of the whole budget, in bytes.
     pub bytes: usize,
 }
 
 impl ByteBudget {
-    /// A budget of `bytes`.
+    /// Returns a budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let bytes = bytes.min(Semaphore::MAX_PERMITS);
         Self {
@@ -33,7 +33,7 @@ impl ByteBudget {
     /// Takes `bytes` until the share is dropped.
     ///
     /// # Errors
-    /// Less than that is left.
+    /// Fails if less than that is left.
     pub fn take(&self, bytes: usize) -> Result<ByteShare, UsedUp> {
         let mut share = ByteShare {
             budget: self.clone(),
@@ -44,7 +44,7 @@ impl ByteBudget {
     }
 }
 
-/// What one of them has of the budget.
+/// The part of the budget that one holder has.
 #[derive(Debug)]
 pub struct ByteShare {
     budget: ByteBudget,
@@ -55,7 +55,7 @@ impl ByteShare {
     /// Takes `more` bytes.
     ///
     /// # Errors
-    /// Less than that is left; the share stays as it was.
+    /// Fails if less than that is left. The share stays as it was.
     pub fn grow(&mut self, more: usize) -> Result<(), UsedUp> {
         let bytes = self.budget.bytes;
         let more = u32::try_from(more).map_err(|_| UsedUp { bytes })?;

@@ -1,8 +1,10 @@
-//! Frames of HTTP/2 that ask for nothing: pings, settings, windows, priorities, resets, and data
-//! without a byte. A connection that has shown no right credential may send so many of them for
-//! each request, because each takes processor time and the library counts only some of them.
+//! Counts the HTTP/2 frames that request nothing: pings, settings, window updates, priorities,
+//! resets, and data without a byte. A connection without a valid credential may send a limited
+//! number of them for each request. Each one takes processor time, and the library counts only some
+//! of them.
 //!
-//! Only the heads of frames are looked at, and only to count them: the library reads the frames.
+//! Only the heads of frames are read here, and only for the count. The library reads the frames
+//! themselves.
 
 use std::io;
 
@@ -11,7 +13,7 @@ const HEAD_BYTES: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 
-/// Counts those of one connection since its last request.
+/// Counts the control frames of one connection since its last request.
 #[derive(Debug)]
 pub(super) struct ControlFrames {
     most: usize,
@@ -22,17 +24,17 @@ pub(super) struct ControlFrames {
 
 #[derive(Debug)]
 enum Place {
-    /// So many bytes of the preface have come.
+    /// The bytes of the preface that have arrived.
     Preface(usize),
-    /// What has come of a frame's head.
+    /// The bytes of a frame's head that have arrived, and their number.
     Head([u8; HEAD_BYTES], usize),
-    /// So many bytes of a frame are still to come.
+    /// The bytes of a frame that are still to come.
     Payload(usize),
-    /// It is not HTTP/2.
+    /// The connection does not speak HTTP/2.
     Elsewhere,
 }
 
-/// There are more of them than `server.limits.http2_max_control_frames` allows.
+/// The client sent more control frames than `server.limits.http2_max_control_frames` allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the client sent more frames without a request than server.limits.http2_max_control_frames ({0}) allows"
@@ -46,7 +48,7 @@ impl From<TooMany> for io::Error {
 }
 
 impl ControlFrames {
-    /// Allows `most` between two requests.
+    /// Allows `most` control frames between two requests.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -56,10 +58,10 @@ impl ControlFrames {
         }
     }
 
-    /// Counts those in the bytes that came next.
+    /// Counts the control frames in the next bytes of the connection.
     ///
     /// # Errors
-    /// There are too many of them.
+    /// Fails if there are too many of them.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), TooMany> {
         while !bytes.is_empty() {
             let taken = match &mut self.place {
@@ -132,7 +134,8 @@ mod tests {
         [&head[..], payload].concat()
     }
 
-    /// How many of the frames are taken, whole or byte by byte.
+    /// Returns how many frames are accepted. They arrive whole or byte by byte, with the same
+    /// result.
     fn taken(frames: &[Vec<u8>]) -> usize {
         let mut counts = [ControlFrames::new(2), ControlFrames::new(2)];
         let [whole, split] = &mut counts;
@@ -165,7 +168,7 @@ mod tests {
         assert_eq!(taken(&[ping(), body(), body(), body(), ping(), body()]), 6);
         let frames = [ping(), ping(), request(1), ping(), ping(), request(3)];
         assert_eq!(taken(&frames), 6);
-        // Trailers, and a head of a stream that is over, are no request.
+        // Trailers, and a head of a stream that has ended, are no new request.
         assert_eq!(taken(&[request(3), ping(), request(3), request(1)]), 3);
     }
 

@@ -48,7 +48,7 @@ pub(super) struct Framing {
     place: Place,
     /// The start of the current line, as an offset into the bytes that were not passed on.
     line_at: usize,
-    /// How the current head frames its body, as far as it is read.
+    /// The framing of the current body, as far as its head has been read.
     body: Body,
     /// The most bytes in a head.
     max_head_bytes: usize,
@@ -59,7 +59,7 @@ pub(super) struct Framing {
 enum Place {
     /// The beginning of the connection, which may be HTTP/2.
     Start,
-    /// At a request line, or an empty line before it.
+    /// A request line, or an empty line before it.
     RequestLine,
     Header,
     /// In a body, or in a chunk with its line end, with this many bytes left.
@@ -82,9 +82,9 @@ struct Body {
 /// The result of reading some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Read {
-    /// How many of the bytes can be passed to hyper: those of bodies and of whole lines.
+    /// The number of bytes that can be passed to hyper: those of bodies and of whole lines.
     pub passed: usize,
-    /// How many heads ended in the bytes.
+    /// The number of heads that ended in the bytes.
     pub heads: u64,
 }
 

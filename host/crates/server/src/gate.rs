@@ -28,7 +28,7 @@ struct State {
     let_in: BTreeSet<u64>,
 }
 
-/// How much a connection may read.
+/// The bytes that a connection may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     /// All bytes that have arrived.

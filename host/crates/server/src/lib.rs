@@ -63,7 +63,7 @@ pub use self::unfinished::{NoRoom, StrangersBudget, StrangersShare};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest time between two attempts to make room while connections wait.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
-/// How long requests that run out of time may take to tell that to their clients.
+/// Limits the time in which requests that run out of time may tell that to their clients.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A listening socket, ready to serve.

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How many ports are tried for `localhost:0`, where a port may be free at only one of the
+/// Limits the ports that are tried for `localhost:0`. A port may be free at only one of the
 /// addresses.
 const PORT_ATTEMPTS: usize = 16;
 

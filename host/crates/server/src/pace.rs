@@ -16,11 +16,11 @@ use super::settings::ServerLimits;
 pub(super) struct Pace(Mutex<State>);
 
 struct State {
-    /// What the connection waits for while no request is in flight.
+    /// The event that the connection waits for while no request is in flight.
     waits_for: WaitsFor,
     since: Instant,
     in_flight: usize,
-    /// How many requests in flight wait for more of their body.
+    /// The number of requests in flight that wait for more of their body.
     awaited_bodies: usize,
     /// A valid credential was seen on this connection.
     is_known: bool,
@@ -34,7 +34,7 @@ struct State {
     has_unread_body: bool,
     /// The number, counted from 1, of the request whose head is malformed.
     refused_head: Option<(u64, Malformed)>,
-    /// By response: when the client was given a piece that it has not taken yet.
+    /// The time at which the client was given a piece that it has not taken yet, by response.
     given: HashMap<u64, Instant>,
     next_response: u64,
     /// The reader that waits at the gate until a valid credential is seen.
@@ -52,7 +52,7 @@ enum WaitsFor {
 /// The state of a connection that waits for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// A valid credential was seen on it.
+    /// Whether a valid credential was seen on the connection.
     pub is_known: bool,
     /// When the connection was last of use to a client with a valid credential. Requests of a
     /// stranger do not change it.
@@ -127,7 +127,7 @@ impl Pace {
         let mut state = self.state();
         state.in_flight += 1;
         state.is_multiplexed |= is_multiplexed;
-        // A new request means that the body of the previous one was dealt with.
+        // A new request shows that the body of the previous one was handled.
         state.has_unread_body = false;
         state.next_response += 1;
         InFlight {

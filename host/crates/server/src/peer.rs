@@ -1,4 +1,4 @@
-//! Identifies the peer at the other end by its address. What a peer may do is decided elsewhere.
+//! Identifies the peer at the other end by its address. Other modules decide what a peer may do.
 
 use std::net::{IpAddr, Ipv6Addr};
 

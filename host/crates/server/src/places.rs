@@ -138,5 +138,5 @@ fn is_own(address: IpAddr) -> bool {
     own.contains(&address.to_canonical())
 }
 
-/// How long an answer has to reach its client before a stranger's connection may be closed.
+/// The time that an answer has to reach its client before a stranger's connection may be closed.
 const FLUSH: Duration = Duration::from_millis(50);

@@ -29,7 +29,7 @@ impl fmt::Debug for TrustedProxies {
     }
 }
 
-/// Where a request came from. The server puts it into the extensions of every request.
+/// The client that a request came from. The server puts it into the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The client's address.

@@ -121,8 +121,8 @@ impl Socket {
     }
 }
 
-/// How many bytes a connection may send before its first request while the gate is closed. It is
-/// enough for an ordinary head, or for a few of HTTP/2.
+/// Limits the bytes that a connection may send before its first request while the gate is closed.
+/// They are enough for an ordinary head, or for a few of HTTP/2.
 const FIRST_BYTES: usize = 256;
 
 const DISCARD_BUFFER_BYTES: usize = 8_192;

@@ -52,7 +52,7 @@ pub enum TlsError {
         /// The setting that names the file.
         key: &'static str,
         path: PathBuf,
-        /// What the file should hold.
+        /// The content that the file should have.
         wanted: &'static str,
     },
     /// The file is not PEM. The parser's own message is left out: it would quote a line, which may

@@ -1,8 +1,8 @@
-//! The budget of bytes for bodies that are still coming from strangers. Who needs room when it is
-//! full takes it from the oldest body of the peer that holds most, so nobody keeps others out with
-//! bodies that never end.
+//! The budget of bytes for bodies that are still arriving from strangers. When the budget is used
+//! up, a new body takes room from the oldest body of the peer that holds most. So nobody can keep
+//! others out with bodies that never end.
 //!
-//! A body that is there when it is looked at needs nobody's patience, so it is never given up.
+//! A body that has already arrived waits for nobody, so it is never given up.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::peer::Peer;
 
-/// One server's. A clone is the same budget.
+/// The budget of one server. Clones share it.
 #[derive(Clone, Debug)]
 pub struct StrangersBudget(Arc<Inner>);
 
@@ -26,14 +26,14 @@ struct Inner {
 struct State {
     bytes: usize,
     next: u64,
-    /// Those who hold something.
+    /// The peers that hold a part of the budget.
     peers: HashMap<Peer, Holder>,
 }
 
 #[derive(Debug, Default)]
 struct Holder {
     bytes: usize,
-    /// In the order in which they came.
+    /// The bodies by number, in the order of their arrival.
     bodies: BTreeMap<u64, Body>,
 }
 
@@ -43,17 +43,17 @@ struct Body {
     given_up: oneshot::Sender<NoRoom>,
 }
 
-/// The limit for which a body has no room.
+/// The limit that leaves no room for a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoom {
-    /// Of all strangers together.
+    /// The limit of all strangers together.
     InAll,
-    /// Of one peer.
+    /// The limit of one peer.
     OfPeer,
 }
 
 impl StrangersBudget {
-    /// A budget of `max_bytes`, of which each peer may have its part.
+    /// Returns a budget of `max_bytes`, of which each peer may hold `max_bytes_per_peer`.
     pub fn new(max_bytes: usize, max_bytes_per_peer: usize) -> Self {
         Self(Arc::new(Inner {
             max_bytes,
@@ -62,10 +62,11 @@ impl StrangersBudget {
         }))
     }
 
-    /// Takes `bytes` for a body of the peer, until the share is dropped or given up.
+    /// Takes `bytes` for a body of the peer. They are returned when the share is dropped or given
+    /// up.
     ///
     /// # Errors
-    /// It is more than there is when all others have given way.
+    /// Fails if there is too little room even after all other bodies have been given up.
     pub fn take(&self, peer: Peer, bytes: usize) -> Result<StrangersShare, NoRoom> {
         let (given_up, told) = oneshot::channel();
         let mut state = self.state();
@@ -96,7 +97,7 @@ impl State {
         self.peers.get(&peer).map_or(0, |holder| holder.bytes)
     }
 
-    /// What a body holds, if it was not given up.
+    /// Returns the bytes that a body holds, or `None` if it was given up.
     fn bytes_of(&self, peer: Peer, number: u64) -> Option<usize> {
         let body = self.peers.get(&peer)?.bodies.get(&number)?;
         Some(body.bytes)
@@ -113,13 +114,13 @@ impl State {
         }
     }
 
-    /// The oldest body of a peer, but for one.
+    /// Returns the oldest body of a peer other than `but`.
     fn oldest(&self, peer: Peer, but: u64) -> Option<u64> {
         let bodies = &self.peers.get(&peer)?.bodies;
         bodies.keys().copied().find(|number| *number != but)
     }
 
-    /// The oldest body of the peer that holds most, but for one.
+    /// Returns the oldest body other than `but` of the peer that holds most.
     fn oldest_of_most(&self, but: u64) -> Option<(Peer, u64)> {
         let oldest = |(peer, holder): (&Peer, &Holder)| {
             let number = self.oldest(*peer, but)?;
@@ -143,13 +144,13 @@ impl State {
 
     fn give_up(&mut self, peer: Peer, number: u64, why: NoRoom) {
         if let Some(given_up) = self.remove(peer, number) {
-            // Where nobody listens, the body has just ended.
+            // The receiver is gone if the body has just ended.
             let _ = given_up.send(why);
         }
     }
 }
 
-/// What one body has of the budget.
+/// The part of the budget that one body holds.
 #[derive(Debug)]
 pub struct StrangersShare {
     budget: StrangersBudget,
@@ -159,16 +160,17 @@ pub struct StrangersShare {
 }
 
 impl StrangersShare {
-    /// Takes `more` bytes. Others give way where they must.
+    /// Takes `more` bytes. Other bodies are given up if there is too little room.
     ///
     /// # Errors
-    /// It is more than there is when all others have given way, or the share was given up.
+    /// Fails if there is too little room even after all other bodies have been given up, or if the
+    /// share itself was given up.
     pub fn grow(&self, more: usize) -> Result<(), NoRoom> {
         let limits = &self.budget.0;
         let mut state = self.budget.state();
         let has = state.bytes_of(self.peer, self.number);
         let wants = has.ok_or(NoRoom::InAll)?.saturating_add(more);
-        // What fits nowhere makes nobody give way.
+        // A body that exceeds a limit by itself must not cause others to be given up.
         if wants > limits.max_bytes_per_peer {
             return Err(NoRoom::OfPeer);
         }
@@ -189,9 +191,9 @@ impl StrangersShare {
         Ok(())
     }
 
-    /// Ends when the share was given up for others.
+    /// Waits until the share is given up for another body.
     pub async fn given_up(&mut self) -> NoRoom {
-        // The sender goes only with the share or with a word.
+        // The sender is dropped only together with the share or after it has sent the reason.
         (&mut self.told).await.unwrap_or(NoRoom::InAll)
     }
 }
@@ -226,13 +228,13 @@ mod tests {
         let mut newcomer = take(4, 30);
         assert_eq!(given_up(&mut of_most[0]), Some(NoRoom::InAll));
         assert_eq!(given_up(&mut of_most[1]), None);
-        // Now the third peer holds most; what is needed for growth is taken like that too.
+        // Now the third peer holds most. Growing takes room from it, too.
         newcomer.grow(10).expect("there is room");
         assert_eq!(given_up(&mut other[0]), Some(NoRoom::InAll));
         let rest = [&mut other[1], &mut of_most[1], &mut small, &mut newcomer];
         assert_eq!(rest.map(given_up), [None; 4]);
         assert_eq!(budget.state().bytes, 10 + 20 + 5 + 40);
-        // What was given up takes nothing more and gives nothing back twice.
+        // A share that was given up can take nothing more, and returns nothing a second time.
         assert_eq!(other[0].grow(1), Err(NoRoom::InAll));
         drop((other, of_most, small, newcomer));
         let state = budget.state();

@@ -1,4 +1,4 @@
-//! What the host tells its operator about itself: metrics, traces and logs.
+//! The host's reports about itself for its operator: metrics, traces and logs.
 //!
 //! None of them ever holds a secret's value or name, or anything that an agent or a client made up.
 //! Those belong in the audit log.

@@ -1,4 +1,4 @@
-//! Reading a component's file, of which no more is read than may be looked at.
+//! Reads a component's file, up to the limit of inspection.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -9,8 +9,8 @@ use nix::libc;
 
 use crate::guard;
 
-/// The file's bytes; of a longer one than `max_bytes`, one byte more, so that inspection says that
-/// it is too large.
+/// Returns the file's bytes. Of a file longer than `max_bytes`, it returns one byte more than that,
+/// so that inspection reports the file as too large.
 pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(max_bytes)
         .unwrap_or(u64::MAX)
@@ -20,10 +20,10 @@ pub fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a file that the configuration lists: it gets credentials, so other users may neither
-/// write to it nor replace it.
+/// Returns the bytes of a file that the configuration lists. Such a component gets credentials, so
+/// other users may neither write to the file nor replace it.
 pub fn read_listed(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    // Without waiting: a pipe would be waited for.
+    // Opens without blocking: opening a pipe would block otherwise.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

@@ -1,4 +1,4 @@
-//! Why the configuration, or a file that it names, cannot be used.
+//! Errors of the configuration and of the files that it names.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum ConfigError {
     #[error("{}: {message}", path.display())]
     Invalid {
         path: PathBuf,
-        /// Line, column and what is wrong there.
+        /// The line, the column and the fault.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Where the host finds a credential of its own (for a KEK provider or the database): a file, or an
+//! The source of a credential of the host's own (for a KEK provider or the database): a file, or an
 //! environment variable. The credential is read each time it is needed and never kept, so that it
 //! can be replaced without a restart.
 

@@ -1,27 +1,28 @@
-//! Files and folders that decide what runs with credentials and where those go: the configuration,
-//! components, agents' files, the data. Whoever else can write there decides it too.
+//! Checks the files and folders that decide what runs with credentials and where credentials go:
+//! the configuration, components, agents' files, the data. Any other user who can write there
+//! decides that, too.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use vault_core::{ExposedFolder, Rights, check_folders};
 
-/// Other users can change what should be the operator's.
+/// The way in which other users can change a file or folder of the operator's.
 #[derive(Debug, thiserror::Error)]
 pub enum Exposed {
-    /// Every user can write to it.
+    /// Every user can write to the file or folder.
     #[error("{0} can be written by every user; `chmod go-w {0}` ends that", path.display())]
     WritableByAll {
         /// The file or folder.
         path: PathBuf,
     },
-    /// Others can put something else in its place.
+    /// Other users can replace the file or folder.
     #[error(transparent)]
     ByFolder(#[from] ExposedFolder),
 }
 
 impl Exposed {
-    /// The file or folder that others can write to.
+    /// Returns the file or folder that other users can write to.
     pub fn path(&self) -> &Path {
         match self {
             Self::WritableByAll { path } => path,
@@ -30,19 +31,19 @@ impl Exposed {
     }
 }
 
-/// The same as [`check`], and of every folder on the way to `path`.
+/// Checks the path as [`check`] does, and every folder on the way to it.
 ///
 /// # Errors
-/// Others can write to it or replace it.
+/// Fails if other users can write to the path or replace it.
 pub fn check_with_folders(path: &Path, found: &Metadata) -> Result<(), Exposed> {
     check_folders(path)?;
     check(path, found)
 }
 
-/// Refuses what every user can write to, and tells once of what its group can.
+/// Refuses a file or folder that every user can write to. Logs a warning once if its group can.
 ///
 /// # Errors
-/// Every user can write to it.
+/// Fails if every user can write to the file or folder.
 pub fn check(path: &Path, found: &Metadata) -> Result<(), Exposed> {
     let rights = Rights::of(found);
     if rights.others_write(path) {

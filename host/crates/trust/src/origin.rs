@@ -60,7 +60,7 @@ pub struct Origin {
 /// credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// Another scheme, or none.
+    /// The scheme is neither http nor https.
     #[error("an origin begins with http:// or https://")]
     Scheme,
     /// `user:password@` stands before the host.
@@ -80,7 +80,7 @@ pub enum OriginError {
 }
 
 impl Origin {
-    /// The origin of a whole URL, as it stands in a configuration.
+    /// Returns the origin of a whole URL from a configuration.
     ///
     /// # Errors
     /// The URL has another scheme, a user name, or no valid host.
@@ -90,7 +90,7 @@ impl Origin {
         Self::from_parts(scheme, &rest[..end])
     }
 
-    /// The origin that a request is addressed to.
+    /// Returns the origin that a request goes to.
     ///
     /// # Errors
     /// The URI is relative, or its scheme or authority is not acceptable.

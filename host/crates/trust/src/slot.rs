@@ -1,6 +1,6 @@
 //! A slot: the one place of a request in which a credential may stand.
 //!
-//! It only names the place. What finds it in a request, and writes the credential there, is egress.
+//! The type only names the place. Egress finds it in a request and writes the credential there.
 
 use std::fmt;
 
@@ -9,64 +9,64 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest prefix of a header slot, in bytes.
+/// Limits the prefix of a header slot, in bytes.
 pub const MAX_PREFIX_BYTES: usize = 64;
-/// The longest name of a parameter, in bytes.
+/// Limits the name of a parameter, in bytes.
 pub const MAX_PARAMETER_BYTES: usize = 64;
 
-/// What a slot may be, as messages list it.
+/// The forms of a slot, as messages list them.
 pub const ALLOWED: &str = "\"bearer\", \"basic\", { header = \"NAME\" }, { header = \"NAME\", prefix = \"TEXT\" } or { query = \"NAME\" }";
 
-/// Where a credential stands in a request.
+/// The place of a credential in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// `Authorization: Bearer X`.
     Bearer,
     /// The user name or the password inside `Authorization: Basic`.
     Basic,
-    /// The whole value of a header, or what follows a fixed prefix in it.
+    /// The whole value of a header, or the part after a fixed prefix.
     Header {
-        /// The header.
+        /// The name of the header.
         name: HeaderName,
-        /// What stands before the credential, the space included.
+        /// The text before the credential, with the space at its end.
         prefix: Option<String>,
     },
     /// The value of one parameter of the query. Servers log URLs, so a header is better.
     Query {
-        /// The parameter, which has no character that a URL would encode.
+        /// The name of the parameter. It has no character that a URL would encode.
         name: String,
     },
 }
 
-/// Why something is not a slot. It repeats no text, which could be a credential.
+/// The reason why a text is not a slot. No message repeats the text, which could be a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// Another word or another table.
+    /// The word or the table is not known.
     #[error("a slot is one of {ALLOWED}")]
     Unknown,
-    /// It names two places.
+    /// The table names two places.
     #[error("a slot is one place, either `header` or `query`; a slot is one of {ALLOWED}")]
     Two,
-    /// It has a key twice.
+    /// The table has a key twice.
     #[error("a slot has each of its keys once")]
     Twice,
-    /// Not the name of a header.
+    /// The text is not the name of a header.
     #[error("the header of a slot is the name of a header, as in {{ header = \"X-Api-Key\" }}")]
     Header,
-    /// A header that the host or the protocol writes.
+    /// The host or the protocol writes this header.
     #[error("the header of a slot is none that belongs to the connection, as Host does")]
     HeaderOfConnection,
-    /// A prefix without a header.
+    /// The table has a prefix but no header.
     #[error(
         "the prefix of a slot belongs to a header, as in {{ header = \"Authorization\", prefix = \"Token \" }}"
     )]
     PrefixAlone,
-    /// A prefix that cannot stand in a header.
+    /// The prefix cannot stand in a header.
     #[error(
         "the prefix of a slot is 1 to {MAX_PREFIX_BYTES} visible ASCII characters and spaces, and begins with no space"
     )]
     Prefix,
-    /// Not the name of a parameter.
+    /// The text is not the name of a parameter.
     #[error(
         "the query of a slot is the name of a parameter: 1 to {MAX_PARAMETER_BYTES} characters of `A-Z a-z 0-9 - . _ ~`"
     )]
@@ -74,10 +74,10 @@ pub enum SlotError {
 }
 
 impl Slot {
-    /// The whole value of a header, or what follows `prefix` in it.
+    /// Returns the slot for the whole value of a header, or for the part after `prefix`.
     ///
     /// # Errors
-    /// The name or the prefix cannot be used.
+    /// Fails if the name or the prefix cannot be used.
     pub fn header(name: &str, prefix: Option<String>) -> Result<Self, SlotError> {
         let name = HeaderName::try_from(name).map_err(|_| SlotError::Header)?;
         if OF_THE_CONNECTION.contains(&name.as_str()) {
@@ -89,10 +89,10 @@ impl Slot {
         Ok(Self::Header { name, prefix })
     }
 
-    /// The value of one parameter of the query.
+    /// Returns the slot for the value of one parameter of the query.
     ///
     /// # Errors
-    /// The name has characters that a URL would encode, or too many.
+    /// Fails if the name is too long, or has characters that a URL would encode.
     pub fn query(name: &str) -> Result<Self, SlotError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         match (1..=MAX_PARAMETER_BYTES).contains(&name.len()) && name.bytes().all(is_plain) {
@@ -103,10 +103,10 @@ impl Slot {
         }
     }
 
-    /// The slot of one word.
+    /// Returns the slot that one word names.
     ///
     /// # Errors
-    /// There is no slot of that name, or it is one that needs more than its name.
+    /// Fails if no slot has this name, or if the slot needs more than its name.
     pub fn of_word(word: &str) -> Result<Self, SlotError> {
         match word {
             "bearer" => Ok(Self::Bearer),
@@ -116,7 +116,8 @@ impl Slot {
     }
 }
 
-/// Headers that frame the message or choose its server; a credential in one would be misread.
+/// Headers that frame the message or choose its server. A credential in one of them would be
+/// misread.
 const OF_THE_CONNECTION: [&str; 11] = [
     "connection",
     "content-encoding",
@@ -140,7 +141,7 @@ fn is_prefix(prefix: &str) -> bool {
         && HeaderValue::from_str(prefix).is_ok()
 }
 
-/// How people read it, in lists and on the page.
+/// Writes the slot in the form in which people read it, in lists and on the page.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

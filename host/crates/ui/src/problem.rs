@@ -1,4 +1,4 @@
-//! A page that says what went wrong and what to do, for everything that has no page of its own.
+//! The page for every error that has no page of its own. It says what went wrong and what to do.
 //!
 //! Mistakes in a form are shown beside their fields instead.
 

@@ -109,7 +109,7 @@ fn granted(tool: &ToolView) -> Markup {
     ])
 }
 
-/// What the entry of an HTTP API says.
+/// Shows the entry of an HTTP API.
 fn http_api(api: &HttpApiView) -> Markup {
     let slot = match &api.slot {
         Some(slot) => slot.to_string(),

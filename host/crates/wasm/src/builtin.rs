@@ -1,7 +1,7 @@
-//! The components that live inside the binary, and the grants that the built-in tools come with.
+//! The components inside the binary, and the grants of the built-in tools.
 //!
-//! Their sources are in `guest-tools/`, each with a `tool.toml` that says what is here;
-//! `cargo xtask guests` builds them and `build.rs` embeds them.
+//! Their sources are in `guest-tools/`, each with a `tool.toml` from which these facts come. `cargo
+//! xtask guests` builds the components and `build.rs` embeds them.
 
 use std::sync::LazyLock;
 
@@ -11,15 +11,15 @@ use tavora_trust::slot::Slot;
 /// A component that ships with the host.
 struct Guest {
     name: &'static str,
-    /// The text of its `tool.toml`.
+    /// The text of the guest's `tool.toml`.
     manifest: &'static str,
-    /// `None` where it was not built.
+    /// The component, or `None` if it was not built.
     bytes: Option<&'static [u8]>,
 }
 
 const GUESTS: &[Guest] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
-/// What a guest says of itself in its `tool.toml`.
+/// The content of a guest's `tool.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -40,24 +40,24 @@ struct Manifest {
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Role {
-    /// A built-in tool, with its own grants.
+    /// A built-in tool that comes with grants.
     Tool,
     /// A part of the host.
     Host,
-    /// Built for tests or benches, and not embedded.
+    /// A guest for tests or benches. It is not embedded.
     Test,
 }
 
-/// What a built-in tool is granted before `tavora.toml` adds to it.
+/// The grants of a built-in tool, before `tavora.toml` adds to them.
 pub struct BuiltinTool {
     pub name: &'static str,
-    /// Where its secrets go, and nowhere else.
+    /// The upstreams of the tool. Each secret goes to its upstream and nowhere else.
     pub upstreams: Vec<Upstream>,
     /// Secrets whose values are URLs, each of which opens its own origin to the tool.
     pub opens: Vec<String>,
 }
 
-/// An upstream with the secret that it is asked with.
+/// An upstream, with the secret for its requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
@@ -65,7 +65,7 @@ pub struct Upstream {
     pub origin: String,
     /// The place of a request in which the secret stands.
     pub slot: Slot,
-    /// The key of the tool's configuration that puts a URL in the origin's place.
+    /// The key of the tool's configuration whose URL replaces the origin.
     pub base_url_key: String,
 }
 
@@ -74,14 +74,14 @@ pub struct Upstream {
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     pub key: String,
-    /// The value without the key. `None` where that is no value at all.
+    /// The value without the key, or `None` if there is no value without it.
     pub default: Option<String>,
-    /// The key of `tavora.toml` whose value takes the place of the default.
+    /// The key of `tavora.toml` whose value replaces the default.
     pub follows: Option<String>,
     pub meaning: String,
 }
 
-/// The built-in tools, by name.
+/// Returns the built-in tools, sorted by name.
 pub static TOOLS: LazyLock<Vec<BuiltinTool>> = LazyLock::new(|| {
     let tools = manifests().filter(|(_, manifest)| manifest.role == Role::Tool);
     tools
@@ -93,7 +93,7 @@ pub static TOOLS: LazyLock<Vec<BuiltinTool>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The settings of each embedded guest, by the guest's name.
+/// Returns the settings of each embedded guest, with the guest's name.
 pub fn settings() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
     manifests().map(|(name, manifest)| (name, manifest.settings))
 }
@@ -107,11 +107,11 @@ fn manifests() -> impl Iterator<Item = (&'static str, Manifest)> {
     })
 }
 
-/// The client of the MCP servers that agents declare. What it may have comes from their files.
+/// The client of the MCP servers that agents declare. The agents' files say what it is granted.
 pub const MCP_CLIENT: &str = "mcp-client";
 
-/// The component of the HTTP APIs that `tavora.toml` and agents' files declare. What it may have
-/// comes from their entries.
+/// The component of the HTTP APIs that `tavora.toml` and agents' files declare. Each API's entry
+/// says what the component is granted.
 pub const HTTP_API: &str = "http-api";
 
 /// The tool that answers chat completions; it is granted to an agent with a `model`.
@@ -120,14 +120,14 @@ pub const ROUTER: &str = "llm-router";
 /// The component of the agents' JavaScript sandbox.
 pub const SANDBOX: &str = "js-sandbox";
 
-/// A built-in component was not there when this binary was built.
+/// This binary was built without a built-in component.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this binary was built without the component {0}; run `cargo xtask guests` and build the host again"
 )]
 pub struct MissingGuest(pub &'static str);
 
-/// The bytes of a built-in component.
+/// Returns the bytes of a built-in component.
 pub fn component(name: &'static str) -> Result<&'static [u8], MissingGuest> {
     GUESTS
         .iter()

@@ -33,7 +33,7 @@ pub(crate) enum Compiles {
 }
 
 impl Compiles {
-    /// Returns the origin of components of a class that others supply.
+    /// Returns who chooses the components of this class.
     pub(super) fn of(class: Class) -> Self {
         match class {
             Class::Agent => Self::Supplied,

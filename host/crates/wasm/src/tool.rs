@@ -1,8 +1,8 @@
-//! Trusted tool components: loading one, and calling one for one app.
+//! Trusted tool components: loads one, and calls one for one app.
 //!
-//! This linker is the only place where `secrets` and outbound HTTP exist. It never runs anything
-//! that an agent supplied; that is `agent`'s business, with a linker that has neither. How a tool
-//! answers HTTP requests is in `serve`.
+//! Only the linker in this module has `secrets` and outbound HTTP. It never runs a component that
+//! an agent supplied: those run in `agent`, whose linker has neither. The module `serve` answers
+//! HTTP requests with a tool.
 
 mod config;
 mod log;
@@ -33,52 +33,52 @@ use tavora_egress::{Egress, EgressDenied, EgressPool, EgressScope, Origin, Relea
 use tavora_openapi::HttpApi;
 use tavora_telemetry::Metrics;
 
-/// Two operations of the client of MCP servers, which are not described, so that no agent can call
-/// them: what it found out about its server, and the end of its session.
+/// Two operations of the client of MCP servers: its findings about the server, and the end of the
+/// session. They are not described, so that no agent can call them.
 const FOUND: &str = "found";
 const END: &str = "end";
 
-/// Who decides which secrets a tool may resolve, and where it may send them.
+/// The file that decides which secrets a tool may resolve, and where it may send them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantedBy {
-    /// What came with it and `tavora.toml`, for every run.
+    /// The tool's own manifest and `tavora.toml`, for every run.
     Manifest,
     /// Each agent's file, for the runs of that agent.
     AgentFile,
 }
 
-/// What is granted to a tool, beside its component.
+/// The grants of a tool.
 #[derive(Clone, Debug)]
 pub struct ToolGrants {
-    /// By whom.
+    /// The file that decides the grants.
     pub by: GrantedBy,
-    /// Whether it is the client of an MCP server: a call may be silent for long, and its session is
-    /// ended when the run ends.
+    /// Whether the tool is the client of an MCP server. Its calls may be silent for long, and its
+    /// session is ended when the run ends.
     pub keeps_session: bool,
-    /// What it may resolve.
+    /// The secrets that the tool may resolve.
     pub secrets: SecretGrants,
-    /// The origins that it may reach.
+    /// The origins that the tool may reach.
     pub origins: Arc<[Origin]>,
-    /// What it reads through `wasi:config/store`.
+    /// The settings that the tool reads through `wasi:config/store`.
     pub config: Arc<[(String, String)]>,
 }
 
-/// A trusted tool, compiled and linked; instances are made from it for each run.
+/// A trusted tool, compiled and linked. Each run gets instances of it.
 pub struct ToolComponent {
     pub name: Arc<str>,
     pub inspection: Inspection,
     pub grants: ToolGrants,
     pub operations: Arc<[Operation]>,
-    /// The HTTP API that it stands for, if it is one.
+    /// The HTTP API behind the tool, if there is one.
     pub api: Option<Arc<HttpApi>>,
     pre: TrustedToolPre<ToolState>,
-    /// Of a tool that answers HTTP requests.
+    /// The handler of HTTP requests, if the tool has one.
     http: Option<ProxyPre<ToolState>>,
     limits: Arc<Limits>,
 }
 
-/// What an instance of a tool is made for: one app, one run.
+/// The binding of an instance to one app and one run.
 pub struct ToolBinding {
     pub vaults: SecretVaults,
     pub context: ReleaseContext,
@@ -89,7 +89,7 @@ pub struct ToolBinding {
 }
 
 impl ToolBinding {
-    /// For an app that is not there, and with no origin.
+    /// Returns a binding to an app that does not exist, without any origin.
     pub fn to_nothing(
         tool: &str,
         digest: Digest,
@@ -130,7 +130,7 @@ pub enum ToolFailure {
 }
 
 impl ToolFailure {
-    /// Names the cause of an error that came out of the guest, whose meter knows what it was last
+    /// Names the cause of an error from the guest. The guest's meter knows what the guest was last
     /// denied.
     fn of(error: wasmtime::Error, meter: &Meter) -> Self {
         match meter.limit_behind(&error) {
@@ -178,8 +178,8 @@ impl WasiHttpView for ToolState {
     }
 }
 
-/// The linker of the trusted class: `secrets`, HTTP through the egress policy, configuration, and a
-/// mute WASI.
+/// Returns the linker of the trusted class: `secrets`, HTTP through the egress policy,
+/// configuration, and a mute WASI.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     let mut linker = Linker::new(engine);
     secrets::add_to_linker(&mut linker, |state: &mut ToolState| &mut state.secrets)?;
@@ -192,7 +192,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ToolState>> {
     Ok(linker)
 }
 
-/// Links a component that inspection has accepted; an error says which of its types do not fit.
+/// Links a component that inspection has accepted. An error says which of its types do not fit.
 pub(crate) fn prepare(
     linker: &Linker<ToolState>,
     component: &Component,
@@ -202,8 +202,8 @@ pub(crate) fn prepare(
 }
 
 impl ToolComponent {
-    /// Asks the component once for its operations, in an instance for nothing, which can resolve
-    /// nothing and reach nothing.
+    /// Asks the component once for its operations. The instance for this can resolve no secret and
+    /// reach no origin.
     pub async fn load(
         name: Arc<str>,
         inspection: Inspection,
@@ -222,7 +222,7 @@ impl ToolComponent {
                 origins: Arc::new([]),
                 config: Arc::clone(&grants.config),
             },
-            // A tool without the export is one for agents alone.
+            // A tool without this export cannot answer HTTP requests. Agents can still call it.
             http: ProxyPre::new(pre.instance_pre().clone()).ok(),
             operations: Arc::new([]),
             api: None,
@@ -236,12 +236,12 @@ impl ToolComponent {
         Ok(tool)
     }
 
-    /// What its instances may use.
+    /// Returns the limits of the tool's instances.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The same component under another name, with other grants.
+    /// Returns the same component under another name, with other grants.
     pub fn granted(&self, name: Arc<str>, grants: ToolGrants) -> Self {
         Self {
             name,
@@ -255,7 +255,8 @@ impl ToolComponent {
         }
     }
 
-    /// The same component as the tool of one HTTP API, with the operations of its entry.
+    /// Returns the same component as the tool of one HTTP API, with the operations of the API's
+    /// entry.
     pub fn serving(&self, name: Arc<str>, grants: ToolGrants, api: Arc<HttpApi>) -> Self {
         let operations = api.operations().iter().map(|operation| Operation {
             name: operation.name.clone(),
@@ -269,12 +270,12 @@ impl ToolComponent {
         }
     }
 
-    /// Its operation of that name.
+    /// Returns the operation of this name.
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.iter().find(|known| known.name == name)
     }
 
-    /// A fresh instance for one app and one run.
+    /// Returns a fresh instance for one app and one run.
     pub async fn instantiate(&self, binding: ToolBinding) -> Result<ToolInstance, ToolFailure> {
         let mut store = self.store(binding);
         let started = within(
@@ -294,7 +295,7 @@ impl ToolComponent {
         }
     }
 
-    /// What a call may take from start to end, and the name of that limit.
+    /// Returns the time limit of a whole call in milliseconds, and the limit's name.
     fn wall_clock(&self) -> (u64, &'static str) {
         match self.grants.keeps_session {
             false => (self.limits.tool.wall_clock_ms, Section::Tool.wall_clock()),
@@ -302,7 +303,7 @@ impl ToolComponent {
         }
     }
 
-    /// The store of a fresh instance.
+    /// Returns the store of a fresh instance.
     fn store(&self, binding: ToolBinding) -> Store<ToolState> {
         let log = ToolLog::new(
             Arc::clone(&self.name),
@@ -353,7 +354,7 @@ pub struct ToolInstance {
 }
 
 impl ToolInstance {
-    /// Does one operation. After an error the instance must not be used again.
+    /// Calls one operation. After an error the instance must not be used again.
     pub async fn call(
         &mut self,
         operation: &str,
@@ -386,14 +387,14 @@ impl ToolInstance {
         Ok(answer)
     }
 
-    /// What the client of an MCP server found out about it; it asks nobody for that.
+    /// Returns the findings of an MCP client about its server. This sends no request.
     pub async fn found(&mut self) -> Result<String, ToolFailure> {
         self.call(FOUND, "{}")
             .await?
             .map_err(|_| ToolFailure::Unanswered)
     }
 
-    /// Has the client of an MCP server end its session.
+    /// Lets the client of an MCP server end its session.
     pub async fn end(&mut self) -> Result<(), ToolFailure> {
         self.wall_clock = (self.limits.mcp.end_ms, "limits.mcp.end_ms");
         let ended = self.call(END, "{}").await?;
@@ -412,7 +413,7 @@ impl ToolInstance {
     }
 }
 
-/// Whether what a tool says of itself can be shown to agents.
+/// Checks that the description of a tool can be shown to agents.
 fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     let mut names = BTreeSet::new();
     for Operation {
@@ -442,8 +443,8 @@ fn check(operations: &[Operation]) -> Result<(), ToolFailure> {
     Ok(())
 }
 
-/// WASI for toolchains that expect it: no environment, no arguments, no files, no sockets, no
-/// standard input.
+/// Returns a WASI context for toolchains that expect one. It has no environment, no arguments, no
+/// files, no sockets and no standard input.
 fn mute_wasi(log: ToolLog) -> WasiCtx {
     WasiCtx::builder()
         .stdout(log.clone())

@@ -218,7 +218,7 @@ fn stayed_in_its_path(stage: &Stage, transcript: &mut Transcript) {
     );
 }
 
-/// Another app has no way to the first one's vault: it cannot even name it.
+/// Tries to reach the first app's vault from another app, which cannot even name it.
 async fn other_app(stage: &Stage, transcript: &mut Transcript) -> Outcome {
     let vaults = stage.platform.vaults();
     let other = vaults

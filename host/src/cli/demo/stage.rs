@@ -19,8 +19,8 @@ use tavora_platform::{AgentRun, Platform, RunReport, RunTools};
 
 const AGENT: &str = "trip-planner";
 
-/// The secrets that the tools resolve: of the search tool, of the router of models, of the MCP
-/// server, and of the HTTP API.
+/// The secrets that the tools resolve: those of the search tool, the router of models, the MCP
+/// server and the HTTP API.
 const SECRETS: [&str; 4] = [
     "brave_api_key",
     "gemini_api_key",
@@ -154,7 +154,7 @@ fn make_credentials() -> Result<[Credential; 4], Failure> {
     }))
 }
 
-/// The entry of the HTTP API: the whole of what makes it a tool.
+/// Returns the entry of the HTTP API. It is all that makes the API a tool.
 fn tracker_entry(url: &str) -> String {
     format!(
         r#"[tools.tracker.http]
@@ -165,7 +165,7 @@ allow = ["GET /issues/*", "POST /issues"]
     )
 }
 
-/// Writes the agent's file; its text.
+/// Writes the agent's file. Returns its text.
 fn declare_agent(agents: &Path, task_list_url: &str) -> Result<String, Failure> {
     let folder = agents.join(AGENT);
     std::fs::create_dir_all(&folder)?;

@@ -27,7 +27,7 @@ impl<T: Clone + PartialEq + Debug> Known<T> {
         self.acknowledged = self.asked.take().expect("it was asked for");
     }
 
-    /// Checks the state that is there, and takes it for acknowledged: from now on it must stay.
+    /// Checks the found state, and counts it as acknowledged: from now on it must stay.
     pub fn check(&mut self, found: T) -> Result<(), String> {
         if found != self.acknowledged && self.asked.as_ref() != Some(&found) {
             return Err(format!("{found:?} was found, and known is {self:?}"));

@@ -18,7 +18,7 @@ pub enum Moment {
     PageIsLogged,
     /// A whole commit is in the log, but not yet on the disk.
     CommitIsDurable,
-    /// The commit is on the disk, but nobody has heard of it.
+    /// The commit is on the disk, but no answer was sent.
     CommitIsAcknowledged,
     /// Some pages of the log are in the database.
     PageIsCopied,
@@ -90,7 +90,7 @@ pub struct Deadly {
 }
 
 impl Deadly {
-    /// The same command, ended at this moment.
+    /// Returns the same command, ended at this moment.
     pub fn under(self, command: &Command) -> Command {
         let (call, file, _) = self.moment.call();
         let fault = format!("signal=SIGKILL:when={}", self.time);

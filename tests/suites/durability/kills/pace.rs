@@ -6,7 +6,7 @@ use std::time::Duration;
 const BURST: usize = 6;
 const PAUSE: Duration = Duration::from_millis(260);
 
-/// How clients write.
+/// The speed at which clients write.
 #[derive(Clone, Copy)]
 pub enum Pace {
     /// One request follows the other.

@@ -19,7 +19,7 @@ use crate::folder::{BOTH, Folder, Keks, OLD, release};
 const CLIENTS: usize = 8;
 const SECRETS: usize = 2;
 
-/// A platform, and what its clients know of it.
+/// A platform, and its clients' knowledge of its state.
 pub struct Site {
     folder: Folder,
     /// The app whose vault the clients write to.
@@ -81,8 +81,8 @@ impl Site {
         }
     }
 
-    /// Starts the host on what the last one left, and compares that with what is known. `None` when
-    /// a deadly moment came before it served anyone.
+    /// Starts the host on the data that the last one left, and compares them with the known state.
+    /// Returns `None` when a deadly moment came before the host served anyone.
     pub fn start(&mut self, deadly: Option<Deadly>) -> Option<Daemon> {
         let command = self
             .folder
@@ -167,8 +167,8 @@ impl Site {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Checks that everything is what was acknowledged, or what was asked for when the host was
-    /// killed.
+    /// Checks that each value is the acknowledged one, or the one that was requested when the host
+    /// was killed.
     fn check(&mut self) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let faults = runtime.block_on(async {

@@ -15,10 +15,10 @@ use tavora_tests::eventually::{PATIENCE, wait_until};
 use super::record::{Lap, Record, What};
 use super::site::{Doors, Site};
 
-/// How long clients send requests before the fault begins.
+/// The time for which clients send requests before the fault begins.
 const BEFORE: Duration = Duration::from_millis(300);
 
-/// How long a client waits after a refusal.
+/// The pause of a client after a refusal.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The requests of the clients of each host.
@@ -33,7 +33,7 @@ pub struct Crowd {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the clients saw.
+/// The answers that the clients received.
 #[derive(Debug)]
 pub struct Seen {
     pub acknowledged: u64,

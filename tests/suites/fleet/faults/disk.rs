@@ -50,7 +50,7 @@ fn a_full_disk_is_told_and_ends_without_a_restart() {
     assert!(status.unwrap().success(), "{part} failed, see above");
 }
 
-/// Not a test of its own: the part of the test above that runs where it may mount.
+/// This is a part of the test above, not a test of its own. It runs where it may mount.
 #[test]
 #[ignore = "a part of a test that runs in a mount namespace of its own"]
 fn with_a_full_disk() {

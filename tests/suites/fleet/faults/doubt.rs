@@ -106,7 +106,7 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
     let crowd = Crowd::start(&site);
     for number in 0..40 {
         site.relays[number % 2].reset();
-        // At another moment of the transaction each time.
+        // Each round hits another moment of the transaction.
         std::thread::sleep(Duration::from_millis(17 + number as u64 % 13));
     }
     let seen = crowd.end(&mut site, "connections reset 40 times in 1 s");

@@ -26,7 +26,7 @@ fn a_host_that_is_killed_loses_nothing_and_holds_nobody_up() {
     for number in 0..KILLS * factor {
         site.signal(0, Signal::SIGKILL);
         site.start_again(0);
-        // At another moment each time.
+        // Each round hits another moment.
         std::thread::sleep(Duration::from_millis(40 + number as u64 * 37 % 100));
     }
     let seen = crowd.end(

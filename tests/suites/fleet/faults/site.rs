@@ -178,7 +178,7 @@ impl Site {
         wait_until("logged it", || self.hosts[0].log().contains(said));
     }
 
-    /// Compares what is there with what was acknowledged, and verifies the audit.
+    /// Compares the stored data with the acknowledged data, and verifies the audit.
     pub fn reckon(&self) {
         let (mut done, mut failed) = (self.lone_puts, self.unclear_puts);
         let (mut released, mut unreleased) = (0, 0);

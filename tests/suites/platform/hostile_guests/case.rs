@@ -42,23 +42,23 @@ pub(super) struct Case {
     pub(super) calls: Vec<(String, String)>,
 }
 
-/// What must happen to a guest.
+/// The expected end of a guest.
 #[derive(Debug, PartialEq)]
 pub(super) enum Expectation {
-    /// Inspection refuses it, with these words.
+    /// Inspection refuses the guest, with these words.
     Refused(String),
-    /// Inspection does not accept it as a component, with these words.
+    /// Inspection does not accept the guest as a component, with these words.
     NotAComponent(String),
-    /// Inspection accepts it, and this is the outcome.
+    /// Inspection accepts the guest, and this is the outcome.
     Runs(Outcome),
 }
 
 /// The outcome of a guest that inspection accepted.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// The engine refused it. In a header these are words of the reason.
+    /// The engine refused the guest. In a header these are words of the reason.
     NotLoaded(String),
-    /// A limit ended it: the key in `tavora.toml`.
+    /// A limit ended the guest. The text is the limit's key in `tavora.toml`.
     Limit(String),
     /// The call of a tool ended with this code. In a header the second text has words of the
     /// message.

@@ -36,7 +36,7 @@ pub(super) async fn run_guest(fixture: &Fixture, case: &Case) -> Outcome {
     outcome
 }
 
-/// Only loads `case`, as the platform loads what it is given.
+/// Only loads `case`, as the platform loads it.
 pub(super) async fn load_guest(fixture: &Fixture, case: &Case) -> Result<(), LoadError> {
     match case.load_as {
         Class::Agent => fixture

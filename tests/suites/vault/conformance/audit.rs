@@ -204,7 +204,7 @@ pub async fn an_export_has_all_that_was_there_when_it_began(store: Arc<dyn Store
     let query = AuditQuery {
         app_id: Some(app.id),
         action: Some("egress.denied".into()),
-        // These two have a meaning only for pages.
+        // `limit` and `offset` have a meaning only for pages.
         limit: Some(3),
         offset: 7,
         ..AuditQuery::default()

@@ -264,7 +264,7 @@ async fn hosts_on_the_source_are_seen_and_nobody_writes_meanwhile() {
         "{outcome:?}"
     );
     back.assert_still_empty();
-    // Beside hosts, it is only counted.
+    // While a host is running, the source can still be counted.
     survey(&mut *source(&database), &mut back.target())
         .await
         .unwrap();

@@ -6,7 +6,7 @@ use tokio::time;
 
 use crate::store::StoreError;
 
-/// How many attempts are left, and how long to wait between them.
+/// The attempts that are left, and the pause between them.
 pub(super) struct Attempts {
     left: u32,
     pause: Duration,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// How long a connection is idle before TCP keepalives are sent, and the time between them.
+/// The idle time of a connection before TCP keepalives are sent, and the time between them.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// A pool of connections for one purpose.

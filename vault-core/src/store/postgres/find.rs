@@ -1,4 +1,4 @@
-//! The query for what apps ask to be released, for a whole group of releases at once.
+//! The query for the secrets that apps request, for a whole group of releases at once.
 
 use tokio_postgres::Row;
 

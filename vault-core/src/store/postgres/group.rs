@@ -69,7 +69,7 @@ pub(super) trait Job: Send + Sync {
     /// Makes the change and keeps its outcome. A panic is an outcome too, so that it does not end
     /// the writer.
     async fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
-    /// Forgets what the job found, because it may no longer be true.
+    /// Discards the job's findings, because they may no longer be true.
     fn expire(&mut self);
     /// Answers the caller, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
@@ -170,8 +170,8 @@ impl<'a> Group<'a> {
             // This transaction holds the chain now, so the earlier one has ended, one way or the
             // other.
             if group.was_committed(last).await.map_err(still_unclear)? {
-                // The releases of the group were recorded, but what they found may have been
-                // removed since.
+                // The releases of the group were recorded, but their findings may have been removed
+                // since.
                 for job in jobs.iter_mut().filter(|job| job.released().is_some()) {
                     job.expire();
                 }

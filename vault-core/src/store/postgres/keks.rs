@@ -123,8 +123,8 @@ impl Change for Retire {
 
     async fn make(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
         let kek_id = self.kek_id;
-        // Whoever stores a secret with this KEK meanwhile waits for the lock, and then finds the
-        // KEK gone.
+        // A process that stores a secret with this KEK meanwhile waits for the lock, and then finds
+        // the KEK gone.
         let known = "SELECT 1 FROM keks WHERE id = $1 FOR UPDATE";
         let known = group.row(known, &[&kek_id]).await?;
         let rows = "SELECT count(*) FROM secrets WHERE kek_id = $1";

@@ -16,7 +16,7 @@ pub struct PostgresOptions {
     /// Time limit for a statement, including its wait for a lock, before the server ends it.
     /// Default: 4 s.
     pub statement_timeout: Duration,
-    /// How long a transaction may be silent before the server ends it. Others wait for the locks of
+    /// Limits the silence of a transaction before the server ends it. Others wait for the locks of
     /// a host that was cut off. Default: 2 s.
     pub idle_transaction_timeout: Duration,
     /// Time limit for any single operation in all. Default: 5 s.

@@ -32,13 +32,13 @@ use crate::{
 /// The number of rows in one fetch. Rows can be large, and the sizes of the next ones are unknown.
 const FETCH_ROWS: u32 = 100;
 
-/// How long to wait for hosts that are just ending.
+/// Limits the wait for hosts that are just ending.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// The interval between looks for such hosts.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All tables that a change changes. Whoever locks these sees no change until the lock is released.
+/// The tables that changes write to. While they are locked, nobody changes anything.
 const TABLES: &str = "teams, apps, api_keys, vaults, keks, kek_wraps, secrets, chains, audit";
 
 /// A PostgreSQL database to move from.
@@ -155,7 +155,7 @@ impl TransferTarget for PostgresTarget {
     async fn add(&mut self, table: Table, rows: Vec<Row>) -> Result<(), StoreError> {
         let connection = self.opened.opened()?;
         if table == Table::Teams {
-            // The new database has a team of its own until now.
+            // The new database still has its own team.
             connection.change("DELETE FROM teams", &[]).await?;
         }
         let columns = (0..table.columns().len()).map(|index| values(table, &rows, index));

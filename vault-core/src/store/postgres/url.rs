@@ -173,7 +173,7 @@ fn decoded(value: &str) -> Result<String, InvalidPostgresUrl> {
         .into_owned())
 }
 
-/// The parser's message names a parameter but never its value. Where it took a value for a name,
+/// The parser's message names a parameter but never its value. If it took a value for a name,
 /// nothing is shown.
 fn unreadable(error: tokio_postgres::Error) -> InvalidPostgresUrl {
     let cause = std::error::Error::source(&error).map(ToString::to_string);

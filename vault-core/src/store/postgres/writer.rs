@@ -69,7 +69,7 @@ impl Writer {
         // Allow time for the group that is being made and for one that gathered meanwhile.
         let limit = self.operation_timeout * 2;
         let closed = async {
-            // A task that cannot be told, or that does not answer, has ended.
+            // If the task cannot be told, or does not answer, it has ended.
             if self.queue.send(Message::Close(reply)).await.is_ok() {
                 drop(answer.await);
             }

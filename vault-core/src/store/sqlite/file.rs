@@ -21,7 +21,7 @@ use rusqlite::{
 use super::schema;
 use crate::store::StoreError;
 
-/// How long to wait for others who use the database.
+/// Limits the wait for others who use the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A database in a file. Nothing is opened before a method is called, and nothing stays open
@@ -133,8 +133,8 @@ impl SqliteFile {
     }
 
     /// Puts this database in the place of `database`, which stays beside it as `kept`. At any
-    /// moment one of the two is whole at that place. Whoever opens it just then gets one or the
-    /// other, never a mixture.
+    /// moment one of the two is whole at that place. A process that opens it just then gets one or
+    /// the other, never a mixture.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when anybody has `database` open. That process would continue with a
@@ -146,7 +146,7 @@ impl SqliteFile {
             .and_then(|()| fs::hard_link(database, kept))
             .and_then(|()| fs::rename(&self.path, database))
             .and_then(|()| sync_folder_of(database));
-        // Whoever waited for the lock sees that the file was moved, and opens the new one.
+        // A process that waited for the lock sees that the file was moved, and opens the new one.
         drop(connection);
         replaced.map_err(cannot_open(database))
     }

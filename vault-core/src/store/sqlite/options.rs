@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The limits of a [`SqliteStore`](super::SqliteStore). Each default suits a small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// How long to wait for another process that holds the write lock. Default: 5 s.
+    /// Limits the wait for another process that holds the write lock. Default: 5 s.
     pub busy_timeout: Duration,
     /// Time limit for any single operation in all. Default: 10 s.
     pub operation_timeout: Duration,
@@ -13,8 +13,8 @@ pub struct SqliteOptions {
     pub verify_timeout: Duration,
     /// Limits the writes in one commit. Default: 256.
     pub group_max_jobs: usize,
-    /// How long a group waits for as many writes as the last group had. It costs a lone writer
-    /// nothing. Default: 200 µs.
+    /// Limits the time that a group waits for as many writes as the last group had. The wait costs
+    /// a lone writer nothing. Default: 200 µs.
     pub group_wait: Duration,
     /// Limits the waiting writes; further ones are refused. Default: 4,096.
     pub queue_max_jobs: usize,
@@ -26,7 +26,8 @@ pub struct SqliteOptions {
     /// Limits how long old ciphertext stays in the write-ahead log under constant writing. Default:
     /// 5 s.
     pub checkpoint_force: Duration,
-    /// How long closing tries to empty the write-ahead log while someone reads. Default: 2 s.
+    /// Limits the time that closing tries to empty the write-ahead log while someone reads.
+    /// Default: 2 s.
     pub close_timeout: Duration,
 }
 

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How long to wait for others who use the database.
+/// Limits the wait for others who use the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A SQLite database to move from.
@@ -325,7 +325,7 @@ impl rusqlite::ToSql for Cell {
 
 fn add(tx: &Connection, table: Table, rows: Vec<Row>) -> Result<(), StoreError> {
     let sql = match table {
-        // The new database has a team of its own until now.
+        // The new database still has its own team.
         Table::Teams => {
             tx.execute("DELETE FROM teams", [])?;
             insert(table)

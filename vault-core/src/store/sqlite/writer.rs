@@ -24,7 +24,7 @@ use self::job::{Job, Task};
 use super::SqliteOptions;
 use crate::store::{StoreError, StoreStats, pending::pending, tally::Tally};
 
-/// How long one attempt to empty the log waits for readers. Another attempt follows.
+/// Limits the time that one attempt to empty the log waits for readers. Another attempt follows.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 
 /// The pause between attempts to get the write lock from another process. SQLite would wait longer
@@ -32,7 +32,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 /// second.
 const LOCK_NAP: Duration = Duration::from_micros(500);
 
-/// How long a group sleeps at a time while it waits for more jobs.
+/// The time that a group sleeps at once while it waits for more jobs.
 const GATHER_NAP: Duration = Duration::from_micros(20);
 
 pub(super) struct Writer {

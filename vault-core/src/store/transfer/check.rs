@@ -26,7 +26,7 @@ pub(super) fn show(verifier: &mut Verifier, table: Table, row: Row) {
     }
 }
 
-/// The cells of a row in order. `None` for a cell that does not hold what it must.
+/// The cells of a row in order. `None` for a cell whose content is not valid.
 struct Cells(vec::IntoIter<Cell>);
 
 impl Cells {

@@ -71,8 +71,8 @@ pub struct RewrapOptions {
     pub dry_run: bool,
     /// Also open every value.
     pub verify: bool,
-    /// Also give every secret a fresh DEK, including those that the KEK already wraps. Whoever had
-    /// the old KEK may know the old DEKs.
+    /// Also give every secret a fresh DEK, including those that the KEK already wraps. A person who
+    /// had the old KEK may know the old DEKs.
     pub reencrypt: bool,
     /// The number of secrets in a batch.
     pub batch: BatchSize,

@@ -11,7 +11,7 @@ use crate::{
     key::KekId,
 };
 
-/// How many secrets that do not open a report names. The rest are only counted.
+/// Limits the secrets that do not open and that a report names. The rest are only counted.
 pub const UNREADABLE_NAMED_MAX: usize = 1000;
 
 /// The number of secrets that a KEK wraps.
@@ -34,8 +34,8 @@ pub struct RewrapProgress {
     pub seen: u64,
     /// The number of secrets that were moved, or would be in a dry run.
     pub moved: u64,
-    /// How often others changed or deleted a secret in the meantime. Such secrets are looked at
-    /// again.
+    /// Counts the times that others changed or deleted a secret in the meantime. Such secrets are
+    /// looked at again.
     pub overtaken: u64,
     /// The number of secrets that do not open. They stay as they are.
     pub unreadable: u64,
@@ -63,7 +63,7 @@ pub enum UnreadableCause {
     Wrap,
     /// The payload does not open.
     Payload,
-    /// The row does not hold what it must.
+    /// The content of the row is not valid.
     Row,
 }
 

@@ -23,9 +23,9 @@ pub(super) struct Route(VecDeque<Stretch>);
 /// The secrets after one place and up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// From the first secret on when absent.
+    /// The place before the stretch. `None` means from the first secret on.
     pub(super) after: Option<i64>,
-    /// To the last secret when absent.
+    /// The last place of the stretch. `None` means up to the last secret.
     pub(super) through: Option<i64>,
     /// Whether this walk has already left the stretch to another walk once.
     was_left: bool,

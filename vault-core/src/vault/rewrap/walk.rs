@@ -42,8 +42,8 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
         self.walk(other_than, route, Self::find).await
     }
 
-    /// Walks once more, for what others wrote meanwhile. Secrets that do not open were already
-    /// found the first time.
+    /// Walks once more, for secrets that others wrote meanwhile. Secrets that do not open were
+    /// already found the first time.
     pub(super) async fn run_again(&mut self, to: KekId) -> Result<ControlFlow<()>, VaultError> {
         self.walk(Some(to), Route::straight(), |walk, prepared| {
             walk.progress.seen += prepared.swaps.len() as u64;
@@ -84,7 +84,7 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
             };
             let (following, committed) =
                 tokio::join!(following, worker.commit(other_than, prepared.swaps));
-            // A commit counts, whatever became of the next batch.
+            // A commit counts, even if the next batch fails.
             let committed = committed?;
             self.progress.moved += committed.moved + prepared.would_move;
             self.progress.overtaken += committed.overtaken;
@@ -96,7 +96,8 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
                 && let Some(rest) = rest
                 && let Some(elsewhere) = route.instead_of(rest)
             {
-                // Another walk is here. Without leaving, every batch would meet it.
+                // Another walk is at the same place. Unless this walk moves on, the two meet in
+                // every batch.
                 prepared = worker.prepare(other_than, elsewhere).await?;
                 onward = Some(elsewhere);
             }
@@ -107,8 +108,8 @@ impl<P: FnMut(&RewrapProgress) -> ControlFlow<()> + Send> Walk<P> {
 
     fn find(&mut self, prepared: &mut Prepared) {
         self.progress.seen += prepared.seen;
-        // Secrets are stored meanwhile, so raise the total: it must never be less than what was
-        // seen.
+        // Others store secrets meanwhile, so raise the total: it must never be less than the number
+        // of seen secrets.
         self.progress.total = self.progress.total.max(self.progress.seen);
         self.progress.unreadable += prepared.unreadable.len() as u64;
         let room = UNREADABLE_NAMED_MAX - self.unreadable.len();

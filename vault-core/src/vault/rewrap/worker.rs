@@ -32,18 +32,18 @@ const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The pause after each commit, so that other processes get their turn.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How often a busy store is asked, and the first pause between two tries. The pause doubles each
+/// The tries to ask a busy store, and the first pause between two of them. The pause doubles each
 /// time.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a secret that others keep writing is tried again before it is left to a later walk.
+/// Limits the tries for a secret that others keep writing. It is then left to a later walk.
 const ROUNDS: usize = 10;
 
 /// The work on each secret.
 #[derive(Clone)]
 pub(super) enum Task {
-    /// Tries whether the secret opens.
+    /// Checks whether the secret opens.
     Check(Depth),
     /// Wraps the DEK with this KEK.
     Rewrap(KekId, Depth),

@@ -16,7 +16,7 @@ pub struct StreamedBody {
     passed_bytes: usize,
     limit: LengthLimit,
     fault: Fault,
-    /// How many bytes of a byte order mark were seen at the beginning; `None` after that.
+    /// The number of bytes of a byte order mark seen at the beginning. `None` after that.
     marked: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Secrets that are lent: a stand-in in its slot becomes the credential, and one anywhere else
+//! Tests of lent secrets: a stand-in in its slot becomes the credential, and one anywhere else
 //! refuses the request.
 
 use std::sync::Arc;
@@ -442,7 +442,7 @@ async fn an_upstream_that_refuses_an_odd_credential_lets_the_tool_say_what_is_od
     }
 }
 
-// An upstream can keep what one instance sent, and show it to another one of the same run.
+// An upstream can keep a credential from one instance, and send it to another one of the same run.
 #[tokio::test]
 async fn a_credential_that_one_instance_sent_is_shown_to_no_other() {
     let home = Upstream::answering(|_| Response::new(Full::from(VALUE))).await;

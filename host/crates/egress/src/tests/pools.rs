@@ -96,6 +96,6 @@ async fn only_so_many_unused_connections_are_kept() {
         futures::future::join_all(together).await;
         settle().await;
     }
-    // Three connections, of which one was kept, and two more.
+    // There were three connections. One of them was kept, and two more were opened.
     assert_eq!(upstream.connections(), 5);
 }

@@ -73,7 +73,7 @@ struct Session {
     /// life.
     first: Duration,
     is_renewable: bool,
-    /// How many uses are left, if the role limits them.
+    /// The number of uses that are left, if the role limits them.
     uses_left: Option<u64>,
 }
 

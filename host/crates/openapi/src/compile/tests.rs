@@ -1,4 +1,4 @@
-//! Whole documents, well and badly made.
+//! Tests that compile whole documents, good and bad ones.
 
 use serde_json::json;
 

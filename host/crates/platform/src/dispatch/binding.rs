@@ -104,7 +104,7 @@ fn message(tool: &ToolComponent, denied: &EgressDenied) -> String {
     }
 }
 
-/// The slots of a secret, in words.
+/// Returns the slots of a secret, in words.
 fn slots(tool: &ToolComponent, secret: &str) -> String {
     let secrets = &tool.grants.secrets;
     let mut names = secrets.names.iter();
@@ -119,7 +119,7 @@ fn slots(tool: &ToolComponent, secret: &str) -> String {
     slots.join(" or ")
 }
 
-/// What would let the secret stand there.
+/// Returns the change of the configuration that lets the secret stand in this place.
 fn line_to_add(tool: &str, secret: &str, place: &StandInPlace) -> String {
     let slot = match place {
         StandInPlace::Header(header) => format!("header = \"{header}\""),
@@ -136,7 +136,8 @@ fn line_to_add(tool: &str, secret: &str, place: &StandInPlace) -> String {
     format!("add `[tools.{tool}.credentials.{secret}]` with `slot = {{ {slot} }}` to tavora.toml")
 }
 
-/// `is_its_own`: the secret's value names the origin, so its value is not what binds it.
+/// Explains that the secret is bound to other origins. `is_its_own`: the secret's value names the
+/// origin, so it is not the value that binds the secret.
 fn bound_elsewhere(
     tool: &ToolComponent,
     secret: &str,

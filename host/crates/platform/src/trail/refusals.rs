@@ -1,8 +1,8 @@
-//! What strangers could fill the audit with: refused sign-ins. So many in a minute have an entry
-//! each, whoever was refused; those beyond are counted, and the count is written as one entry when
-//! the minute is over.
+//! Limits the audit entries of refused sign-ins, with which strangers could fill the audit. In each
+//! minute a fixed number of them, for all clients together, get an entry each. The rest is counted,
+//! and one entry with the count is written at the end of the minute.
 //!
-//! Nothing else that somebody without a credential does is in the audit.
+//! The audit holds nothing else that strangers cause.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +17,14 @@ use tavora_telemetry::Metrics;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Records refused sign-ins. A clone counts in the same minute.
+/// Records refused sign-ins. Clones share the count.
 #[derive(Clone)]
 pub struct Refusals(Arc<Inner>);
 
 struct Inner {
     vaults: SecretVaults,
     metrics: Metrics,
-    /// Entries in one window.
+    /// The largest number of entries in one window.
     max_entries: u32,
     window: Duration,
     state: Mutex<State>,
@@ -33,7 +33,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Waits for the end of the window; nothing where none has begun.
+    /// The task that waits for the end of the window. `None` if no window has begun.
     end: Option<JoinHandle<()>>,
     entries: u32,
     counted: u64,
@@ -66,16 +66,16 @@ impl Refusals {
             let limit = "server.auth_failures.max_audited_per_minute";
             return self.0.metrics.limit_hit(limit);
         }
-        // Who was refused is nobody that is known, so the host tells of it.
+        // The refused client has no known identity, so the host is the caller of the entry.
         let caller = Caller::host().in_request(request_id);
         let entry = entry(&caller).detail("peer", client.to_string());
         record(&self.0.vaults, entry).await;
     }
 
-    /// Writes how many were counted since the window began, and ends the window. To be called as
-    /// well when the host ends.
+    /// Writes the count since the window began, and ends the window. Must also be called when the
+    /// host stops.
     pub async fn write_count(&self) {
-        // The host may end while the window does: the second of them waits until the first has
+        // The host may stop just when the window ends. The second caller waits until the first has
         // written.
         let _writing = self.0.writing.lock().await;
         let State { end, counted, .. } = std::mem::take(&mut *self.state());
@@ -88,7 +88,7 @@ impl Refusals {
         }
     }
 
-    /// Whether the refusal has an entry of its own; it is counted otherwise.
+    /// Whether the refusal gets an entry. Otherwise it is only counted.
     fn is_named(&self) -> bool {
         let mut state = self.state();
         if state.end.is_none() {

@@ -133,8 +133,9 @@ impl<'p> Sieve<'p> {
         self.patterns.class(byte) & MATTERS != 0
     }
 
-    /// Where eight consecutive bytes have no escape, one lookup of four of them rules out five
-    /// places at once. The places right before a special byte are sieved one by one.
+    /// Returns the next place where a run may begin. If eight consecutive bytes have no escape, one
+    /// lookup of four of them rules out five places at once. The places right before a special byte
+    /// are sieved one by one.
     fn next_spelled(&mut self, mut at: usize) -> usize {
         let end = self.text.len();
         while at < end {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// A pause of nine times the last search limits searching to a tenth of the time.
 const REST_FOR_EACH_SEARCH: u32 = 9;
-/// How long the first caller waits for the first figure.
+/// Limits the wait of the first caller for the first figure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// A figure that is searched for again when it is old.
@@ -30,11 +30,11 @@ struct State<T> {
     next: Option<Instant>,
 }
 
-/// What the last search found.
+/// The result of the last search.
 #[derive(Debug)]
 pub struct Latest<T> {
     pub figure: Arc<T>,
-    /// When it was found.
+    /// The time at which the figure was found.
     pub found: Instant,
 }
 

@@ -18,7 +18,7 @@ struct Allowed {
     package: &'static str,
     interfaces: &'static [&'static str],
     versions: Versions,
-    /// The authority that such an import gives a component, or empty if it gives none.
+    /// The authority that the import gives a component. It is empty if the import gives none.
     authority: &'static str,
 }
 

@@ -1,9 +1,9 @@
-//! `wasi:config/store` for trusted tools: what the operator wrote for the tool, and one thing that
-//! the host knows.
+//! `wasi:config/store` for trusted tools: the operator's settings for the tool, and one fact from
+//! the host.
 //!
-//! That thing is which of the secrets that the tool is granted the app's vault holds: names, no
-//! value, no release, and no more than `resolve` would tell by `not-found`. It is looked up only
-//! when it is asked for.
+//! The fact is which of the tool's granted secrets the app's vault holds. It consists of names,
+//! without a value or a release, and tells no more than `resolve` does by `not-found`. The vault is
+//! asked only when the tool asks.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use vault_core::{AppId, SecretName, SecretVaults, VaultError};
 
 use crate::bindings::config_store::{self, Error};
 
-/// The key of what the host knows; the operator's own keys cannot take its place.
+/// The key of the fact from the host. The operator's own keys cannot replace it.
 const HELD_SECRETS: &str = "tavora:held-secrets";
 
 /// The configuration that one instance of a tool reads.
@@ -37,7 +37,7 @@ impl ConfigCapability {
         }
     }
 
-    /// The names that are granted and held, with commas between them.
+    /// Returns the names of the granted secrets that the vault holds, with commas between them.
     async fn held_secrets(&self) -> Result<String, VaultError> {
         let Some(vault) = self.vaults.designated(self.app).await? else {
             return Ok(String::new());

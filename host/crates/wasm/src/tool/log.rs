@@ -1,7 +1,7 @@
-//! Where a trusted tool's stdout and stderr go: to the host's log, a line at a time, scrubbed and
-//! bounded.
+//! Writes a trusted tool's stdout and stderr to the host's log, line by line, scrubbed and within
+//! limits.
 //!
-//! An agent has no such stream; its `console.log` is a function of `tavora:platform/tools`.
+//! An agent has no such streams. Its `console.log` is a function of `tavora:platform/tools`.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tavora_egress::ReleasedSecrets;
 use tavora_scrub::StreamScrubber;
 use tavora_telemetry::Metrics;
 
-/// One tool instance's log.
+/// The log of one tool instance. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ToolLog {
     tool: Arc<str>,
@@ -27,9 +27,9 @@ pub(crate) struct ToolLog {
 
 struct Pending {
     scrubber: StreamScrubber,
-    /// Of `released`, when `scrubber` was last made to know them.
+    /// The revision of `released` that `scrubber` knows.
     revision: u64,
-    /// What is scrubbed already and has no line ending yet.
+    /// The scrubbed beginning of a line that has no end yet.
     line: Vec<u8>,
     bytes_left: usize,
 }
@@ -73,7 +73,8 @@ impl ToolLog {
             .push(Bytes::copy_from_slice(&bytes[..taken]));
         self.write(&mut pending.line, &scrubbed);
         if pending.bytes_left == 0 {
-            // What is held back may be the first half of a credential: it is not written.
+            // The rest that was held back may be the first half of a credential, so it is not
+            // written.
             pending.line.clear();
             self.metrics.limit_hit("limits.tool.max_log_bytes");
             tracing::warn!(
@@ -83,7 +84,7 @@ impl ToolLog {
         }
     }
 
-    /// Writes what is left when the instance is gone.
+    /// Writes the rest when the instance has ended.
     pub(crate) fn end(&self) {
         let mut pending = self.pending();
         if pending.bytes_left > 0 {
@@ -153,8 +154,8 @@ mod tests {
 
     const VALUE: &str = "canary-7f3d1c9ab2e84655";
 
-    /// What is in the host's log after `parts` were written to a tool's; `released` is known from
-    /// the start, or only once the first part is written.
+    /// Returns the host's log after `parts` were written to a tool's stream. The secrets in
+    /// `released` are known from the start, or only after the first part was written.
     fn logged(parts: &[&str], max_bytes: usize, released_first: bool) -> String {
         let written = Written::default();
         let subscriber = tracing_subscriber::fmt()
@@ -192,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_rest_is_dropped_when_the_limit_is_hit() {
-        // A line that ends in a letter may be held back: the next one can go on with a credential.
+        // A line that ends in a letter may be held back, because the next line could continue a
+        // credential.
         let text = logged(&["one.\ntwo.\n", "three.\nfour.\n", "five.\n"], 17, true);
         assert!(text.contains("two") && text.contains("three"), "{text}");
         assert!(text.contains("limits.tool.max_log_bytes"), "{text}");

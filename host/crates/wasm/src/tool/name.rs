@@ -1,16 +1,15 @@
-//! What a tool may be called.
+//! The name of a tool.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, a letter first.
+/// The name of a tool: 1 to 64 characters of `a-z 0-9 - _`, beginning with a letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct ToolName(String);
 
 impl ToolName {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
-//! `tavora:platform/secrets`: the one import that sets a trusted tool apart from everything an
-//! agent supplies.
+//! `tavora:platform/secrets`: the import that distinguishes a trusted tool from a component of an
+//! agent.
 //!
-//! Linked into the trusted tools' linker and nowhere else. The app is the one that the store was
-//! made for; the guest names a secret and nothing more. It gets a stand-in, or the value of a
-//! secret that the grants reveal. Where a value may be sent is the egress policy's business.
+//! Only the linker of trusted tools has it. The store was made for one app, and the guest gives
+//! nothing but the name of a secret. The guest receives a stand-in, or the value of a secret that
+//! the grants reveal. The egress policy decides where a value may be sent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,27 +25,27 @@ use tavora_trust::slot::Slot;
 /// The interface's name, as components import it.
 const INTERFACE: &str = "tavora:platform/secrets@0.1.0";
 
-/// What a tool may resolve, and what comes with it.
+/// The secrets that a tool may resolve, and the rules for each.
 #[derive(Clone, Debug)]
 pub struct SecretGrants {
-    /// The names.
+    /// The names of all granted secrets.
     pub names: Arc<[SecretName]>,
-    /// Secrets that may be sent to these origins only.
+    /// The origins that a secret may be sent to, for secrets that are bound.
     pub bind: Arc<BTreeMap<SecretName, Vec<Origin>>>,
-    /// Those among the names whose value is a URL: it opens its origin to the tool for the call,
-    /// and goes nowhere else.
+    /// The secrets whose values are URLs. Such a secret opens the URL's origin to the tool for the
+    /// call, and may be sent nowhere else.
     pub opens: Arc<[SecretName]>,
-    /// Those among the names whose value the tool gets to see. The others are lent.
+    /// The secrets whose values the tool sees. The others are lent.
     pub reveal: Arc<[SecretName]>,
-    /// Where a lent secret stands in a request, if the grants say it.
+    /// The slot of a lent secret, if the grants name one.
     pub slots: Arc<BTreeMap<SecretName, Slot>>,
 }
 
-/// Where a secret may stand whose grant names no slot.
+/// The slots of a secret whose grant names none.
 pub const USUAL_SLOTS: [Slot; 2] = [Slot::Bearer, Slot::Basic];
 
 impl SecretGrants {
-    /// Nothing at all.
+    /// Returns grants without any secret.
     pub(crate) fn none() -> Self {
         Self {
             names: Arc::new([]),
@@ -56,12 +56,12 @@ impl SecretGrants {
         }
     }
 
-    /// Whether the tool gets to see the value: it must compute with it, or read where something is.
+    /// Whether the tool sees the value: it must compute with it, or read an address in it.
     pub fn is_revealed(&self, name: &SecretName) -> bool {
         self.reveal.contains(name) || self.opens.contains(name)
     }
 
-    /// Where a lent secret may stand in a request.
+    /// Returns the slots in which a lent secret may stand.
     pub fn slots_of(&self, name: &SecretName) -> Vec<Slot> {
         match self.slots.get(name) {
             Some(slot) => vec![slot.clone()],
@@ -70,24 +70,25 @@ impl SecretGrants {
     }
 }
 
-/// Who is told of each secret that a tool asks for and is not granted, before the tool is.
+/// Receives each request of a tool for a secret that it is not granted, before the tool gets the
+/// error.
 #[async_trait]
 pub trait ReleaseLog: Send + Sync {
-    /// A tool asked for a secret that it is not granted. The name may be anything that the tool
-    /// made up.
+    /// Records that a tool asked for a secret that it is not granted. The tool may have made up the
+    /// name.
     async fn release_denied(&self, context: &ReleaseContext, secret: &str);
 }
 
-/// What becomes of the requests of one instance for what it is not granted.
+/// Records one instance's requests for secrets that it is not granted.
 pub(crate) struct Denials {
     log: Arc<dyn ReleaseLog>,
-    /// How often this call asked for it.
+    /// The number of such requests in this call.
     in_this_call: usize,
     max_recorded: usize,
 }
 
 impl Denials {
-    /// Of one call, `max_recorded` are told to the log.
+    /// Returns a record that passes on the first `max_recorded` requests of each call.
     pub(crate) fn new(log: Arc<dyn ReleaseLog>, max_recorded: usize) -> Self {
         Self {
             log,
@@ -97,7 +98,7 @@ impl Denials {
     }
 }
 
-/// What one trusted tool may resolve, for the one app that its store was made for.
+/// Resolves secrets for one trusted tool and the one app that its store was made for.
 pub(crate) struct SecretsCapability {
     vaults: SecretVaults,
     context: ReleaseContext,
@@ -105,12 +106,12 @@ pub(crate) struct SecretsCapability {
     released: Arc<ReleasedSecrets>,
     opened: OpenedOrigins,
     stand_ins: StandIns,
-    /// What this call has released so far, sealed: its later resolves are opened again and not
-    /// audited again.
+    /// The secrets that this call has released, sealed. When the call resolves one again, it is
+    /// opened again but not audited again.
     in_this_call: HashMap<SecretName, Arc<SealedSecret>>,
     denials: Denials,
-    /// Values on their way into the guest. Wiped at the next resolve, at the next call, or when the
-    /// instance goes.
+    /// Values on their way into the guest. They are wiped at the next resolve, at the next call, or
+    /// when the instance ends.
     passed: Vec<Arc<str>>,
     metrics: Metrics,
 }
@@ -143,7 +144,7 @@ impl SecretsCapability {
         }
     }
 
-    /// Forgets what the last call released: the next one is authorised and audited afresh.
+    /// Forgets the releases of the last call, so that the next call is authorised and audited anew.
     pub(crate) fn start_call(&mut self) {
         self.in_this_call.clear();
         self.denials.in_this_call = 0;
@@ -179,7 +180,7 @@ impl SecretsCapability {
         }
     }
 
-    /// The value, which is opened again where this call has it already.
+    /// Returns the value. A value that this call has already released is opened again.
     async fn reveal(&mut self, name: &SecretName) -> Result<Arc<str>, ReleaseError> {
         if let Some(sealed) = self.in_this_call.get(name) {
             let value = self.vaults.reopen(sealed).await?;
@@ -199,7 +200,8 @@ impl SecretsCapability {
         Ok(self.pass(copied::plain(released.value.expose())))
     }
 
-    /// A stand-in, the same one for all of a call. The value goes to egress and not to the guest.
+    /// Returns a stand-in, always the same one within a call. The value goes to egress, not to the
+    /// guest.
     async fn lend(&mut self, name: &SecretName) -> Result<Arc<str>, ReleaseError> {
         if let Some(stand_in) = self.stand_ins.of_this_call(name.as_str()) {
             return Ok(stand_in.into());
@@ -235,14 +237,14 @@ impl SecretsCapability {
         .await
     }
 
-    /// Opens the origin of the URL that is the secret, unless the secret is bound elsewhere; gives
-    /// where it may go.
+    /// Opens the origin of the URL in the secret, unless the secret is bound elsewhere. Returns the
+    /// origins that the secret may go to.
     fn open(&self, name: &SecretName, url: &str, bound_to: Option<Vec<Origin>>) -> Vec<Origin> {
         let Ok(origin) = Origin::of_url(copied::plain(url).trim()) else {
             return Vec::new();
         };
-        // Errors and refusals speak of origins: those are the secret in another form. A host alone
-        // is a word.
+        // Errors and refusals contain origins, which would reveal the secret in another form. A
+        // host without a port is not hidden, because it can be an ordinary word.
         let with_port = Some(origin.authority()).filter(|authority| authority.contains(':'));
         for form in with_port.into_iter().chain([origin.to_string()]) {
             self.released.add(name.as_str(), &form, None);
@@ -255,7 +257,7 @@ impl SecretsCapability {
         vec![origin]
     }
 
-    /// A copy that the runtime may read while it writes the value into the guest's memory.
+    /// Returns a copy that the runtime may read while it writes the value into the guest's memory.
     fn pass(&mut self, value: &str) -> Arc<str> {
         let passed: Arc<str> = Arc::from(value);
         self.passed.push(Arc::clone(&passed));
@@ -279,7 +281,7 @@ impl Drop for SecretsCapability {
     }
 }
 
-/// How a release ended, for metrics and traces.
+/// Returns the word for the release's outcome, for metrics and traces.
 fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
@@ -289,8 +291,8 @@ fn outcome_word(outcome: &Result<Released, ReleaseError>) -> &'static str {
     }
 }
 
-/// The only origins that a secret may go to: those that the operator's manifest and the vault's
-/// metadata both name. An entry of the metadata that is no origin opens nothing.
+/// Returns the only origins that a secret may go to: those in both the operator's manifest and the
+/// vault's metadata. An entry of the metadata that is no origin opens nothing.
 fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Option<Vec<Origin>> {
     let metadata: Option<Vec<Origin>> = metadata.map(|origins| {
         origins
@@ -308,8 +310,8 @@ fn bound_to(manifest: Option<&Vec<Origin>>, metadata: Option<&[String]>) -> Opti
     }
 }
 
-/// Adds the interface to `linker`. Written out instead of generated so that the value is lowered
-/// from memory that is wiped afterwards, not from a `String` that is merely freed.
+/// Adds the interface to `linker`. The code is not generated, so that the value is lowered from
+/// memory that is wiped afterwards, and not from a `String` that is only freed.
 pub(crate) fn add_to_linker<T, F>(linker: &mut Linker<T>, capability: F) -> wasmtime::Result<()>
 where
     T: Send + 'static,

@@ -1,7 +1,7 @@
-//! A trusted tool that answers an HTTP request: one fresh instance for one request of one app,
-//! which runs on while its answer streams.
+//! Lets a trusted tool answer an HTTP request. One fresh instance serves one request of one app,
+//! and runs until its answer has been streamed.
 //!
-//! The instance sees the request that the caller made for it, and no connection. What it answers is
+//! The instance sees only the request that the caller made for it, and no connection. Its answer is
 //! not scrubbed here.
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 use super::{ToolBinding, ToolComponent, ToolFailure, ToolState};
 use crate::limits::{StreamLimits, within};
 
-/// A request that an instance is at work on. Dropped, it ends the instance, and with it the
-/// instance's own requests.
+/// A request that an instance is answering. Dropping it ends the instance and the instance's own
+/// requests.
 pub struct Serving {
     head: oneshot::Receiver<Result<Response<WasiBody>, ErrorCode>>,
     running: Running,
@@ -29,7 +29,7 @@ pub struct Serving {
 pub struct Running(AbortOnDropJoinHandle<Option<ToolFailure>>);
 
 impl ToolComponent {
-    /// Starts an instance on a request; `Unanswered` when the tool answers none.
+    /// Starts an instance on a request. Returns `Unanswered` if the tool answers no HTTP requests.
     pub fn serve(
         &self,
         binding: ToolBinding,
@@ -87,15 +87,15 @@ impl Serving {
         match within(idle_ms, "limits.stream.idle_ms", head).await? {
             Ok(Ok(response)) => Ok((response, running)),
             Ok(Err(_)) => Err(ToolFailure::Unanswered),
-            // The instance has gone without a word.
+            // The instance ended without an answer.
             Err(_) => Err(running.0.await.unwrap_or(ToolFailure::Unanswered)),
         }
     }
 }
 
 impl Running {
-    /// Waits a little while for the instance's end: its answer is out. Gives what ended it, if it
-    /// did not end by itself.
+    /// Waits briefly for the end of an instance that has sent its answer. Returns the cause if the
+    /// instance did not end by itself.
     pub async fn ended(self) -> Option<ToolFailure> {
         const PATIENCE: Duration = Duration::from_secs(1);
         tokio::time::timeout(PATIENCE, self.0).await.ok().flatten()

@@ -1,4 +1,5 @@
-//! Plays a tracker of issues with a REST API, and a page of its administrator's beside it.
+//! An upstream in the role of an issue tracker with a REST API. It also has a page for its
+//! administrator.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::echo::ECHO;
 
-/// What the administrator's page says; an agent never reads it.
+/// The text of the administrator's page. An agent never reads it.
 const OF_THE_ADMINISTRATOR: &str = "the administrator's page";
 
 pub(super) fn api(credential: &str) -> Router {

@@ -1,5 +1,5 @@
-//! Tests that no job ends the thread, takes others with it, or leaves behind what it reports as not
-//! done.
+//! Tests that no job can end the thread, undo other jobs, or leave behind a change that it reports
+//! as not done.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Fixture {
         }
     }
 
-    /// Runs jobs in one group. Each inserts its name and then ends as it is told.
+    /// Runs jobs in one group. Each inserts its name and then ends in the given way.
     async fn group<const N: usize>(
         &self,
         effect: Effect,
